@@ -1,0 +1,21 @@
+/* weft_parallel: the only door to threads. A loop of `count` independent pieces is spread over the pool, or run here when
+ * there is none. Pieces must not allocate, and a result must not depend on which thread ran a piece or how many there are:
+ * cut the work by its shape, never by the number of threads. */
+#ifndef WEFT_BASE_PARALLEL_H
+#define WEFT_BASE_PARALLEL_H
+
+#include "context.h"
+
+typedef void (*weft_parallel_body)(void *arg, size_t begin, size_t end);
+
+/* Calls body for disjoint ranges that cover [0, count), each of at least `grain` pieces but the last; returns when all are
+ * done. Not to be nested. */
+void weft_parallel(weft_context *cx, size_t count, size_t grain, weft_parallel_body body, void *arg);
+
+/* The number of ranges that may run at once: for sizing per-range scratch. `index` of a range is begin / grain's block. */
+uint32_t weft_parallel_threads(const weft_context *cx);
+
+weft_status weft_pool_create(weft_context *cx, uint32_t threads, struct weft_pool **out);
+void weft_pool_destroy(struct weft_pool *pool);
+
+#endif

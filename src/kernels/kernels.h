@@ -1,0 +1,122 @@
+/* The kernels: tight loops over plain pointers. Each has a portable C version here, which is its specification and the
+ * oracle of the tests, and may have a SIMD version in simd/. A table of pointers is chosen once at start; a kernel that
+ * simd/ does not replace stays portable. Kernels know neither graphs nor tensors; sizes are element counts. */
+#ifndef WEFT_KERNELS_KERNELS_H
+#define WEFT_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is done to a result before it is stored, so that it is touched once: y = act(acc + bias [+ residual]). */
+typedef enum weft_activation {
+  WEFT_ACT_NONE = 0,
+  WEFT_ACT_CLIP,       /* min(max(y, lo), hi); Relu is lo = 0, hi = inf. NaN stays NaN */
+  WEFT_ACT_LEAKY,      /* y < 0 ? lo * y : y */
+  WEFT_ACT_SIGMOID,
+  WEFT_ACT_TANH,
+  WEFT_ACT_HARDSIGMOID, /* max(0, min(1, lo * y + hi)) */
+  WEFT_ACT_HARDSWISH,
+  WEFT_ACT_SILU,
+  WEFT_ACT_GELU /* exact, by erf */
+} weft_activation;
+
+typedef struct weft_epilogue {
+  const float *row_bias;    /* one per row of the result (convolution: per output channel), or NULL */
+  const float *column_bias; /* one per column, or NULL */
+  const float *residual;    /* added before the activation, laid out like the result, or NULL */
+  size_t residual_stride;   /* between its rows */
+  weft_activation activation;
+  float lo, hi;
+} weft_epilogue;
+
+/* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded. */
+#define WEFT_GEMM_NR 8
+
+/* Unary functions with a vector form; y may be x. */
+typedef enum weft_unary {
+  WEFT_UNARY_EXP,
+  WEFT_UNARY_LOG,
+  WEFT_UNARY_TANH,
+  WEFT_UNARY_SIGMOID,
+  WEFT_UNARY_ERF,
+  WEFT_UNARY_GELU,      /* exact, by erf */
+  WEFT_UNARY_GELU_TANH, /* the tanh approximation */
+  WEFT_UNARY_SILU,
+  WEFT_UNARY_HARDSWISH,
+  WEFT_UNARY_RELU,
+  WEFT_UNARY_NEG,
+  WEFT_UNARY_ABS,
+  WEFT_UNARY_SQRT,
+  WEFT_UNARY_RECIPROCAL,
+  WEFT_UNARY_FLOOR,
+  WEFT_UNARY_CEIL,
+  WEFT_UNARY_ROUND, /* half to even */
+  WEFT_UNARY_SOFTPLUS,
+  WEFT_UNARY_COUNT
+} weft_unary;
+
+typedef enum weft_binary {
+  WEFT_BINARY_ADD,
+  WEFT_BINARY_SUB,
+  WEFT_BINARY_MUL,
+  WEFT_BINARY_DIV,
+  WEFT_BINARY_MIN, /* NaN wins, as numpy.minimum */
+  WEFT_BINARY_MAX,
+  WEFT_BINARY_COUNT
+} weft_binary;
+
+typedef struct weft_kernels {
+  const char *name; /* "portable", "simd", "relaxed" */
+
+  /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns.
+   * With `accumulate` the product is added to what c holds before the epilogue. */
+  void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c, size_t ldc,
+                   bool accumulate, const weft_epilogue *epilogue);
+  /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels. `out`
+   * holds weft_gemm_packed_size(n, k) floats. */
+  void (*gemm_f32_pack)(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
+  /* y[n] = epilogue(x[k] * b[k x n]) for one row and an unpacked b: not worth packing. */
+  void (*gemv_f32)(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
+                   const weft_epilogue *epilogue);
+
+  /* One channel of a depthwise convolution: out[oh x ow] of in[ih x iw]; w is kh x kw. Padding reads as zero. */
+  void (*depthwise_f32)(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw, size_t stride_h,
+                        size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top, int64_t pad_left, float bias,
+                        weft_activation activation, float lo, float hi, float *out, size_t oh, size_t ow);
+
+  void (*unary_f32[WEFT_UNARY_COUNT])(size_t n, const float *x, float *y);
+  /* z = x op y; a step of 0 repeats the first element, 1 walks. z may be x or y. */
+  void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z);
+  void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
+
+  float (*sum_f32)(size_t n, const float *x);         /* in blocks, error O(log n) */
+  float (*sum_square_f32)(size_t n, const float *x);
+  float (*max_f32)(size_t n, const float *x);         /* NaN wins; n > 0 */
+  float (*min_f32)(size_t n, const float *x);
+  float (*dot_f32)(size_t n, const float *x, const float *y);
+
+  /* One row: y = exp(x - max) / sum. With `logarithm`: x - max - log(sum). y may be x. */
+  void (*softmax_f32)(size_t n, const float *x, bool logarithm, float *y);
+  /* One row: y = (x - mean) / sqrt(variance + epsilon) * scale + bias; `mean`, `inverse` receive mean and 1/deviation (may
+   * be NULL); with `root_mean_square` no mean is taken off. scale, bias may be NULL. y may be x. */
+  void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
+                         bool root_mean_square, float *y, float *mean, float *inverse);
+  /* y[i] += a * x[i] */
+  void (*axpy_f32)(size_t n, float a, const float *x, float *y);
+} weft_kernels;
+
+/* Floats of b packed for gemm_f32. */
+static inline size_t weft_gemm_packed_size(size_t n, size_t k) {
+  return (n + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR * k;
+}
+
+extern const weft_kernels weft_kernels_portable;
+
+/* The best table this build and host have; `deterministic` keeps to those that give the same bits everywhere. */
+const weft_kernels *weft_kernels_choose(bool deterministic);
+
+/* One activation on a finished row of n values, in place: what epilogues do, for results that were made otherwise. */
+void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo, float hi);
+
+#endif

@@ -1,0 +1,194 @@
+/* Weft: runs any ONNX model. The one public header.
+ *
+ * Handles are opaque, there are no globals and nothing aborts: every call that can fail returns a weft_status and, when
+ * `error` is not NULL, fills it with one sentence that names the node, operator and tensor, what was expected and what was
+ * found. A session stays usable after any error. Sizes are in bytes unless a name says otherwise; shapes are arrays of
+ * int64_t, outermost dimension first; tensors are dense, row-major, little-endian. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEFT_VERSION "0.1.0"
+#define WEFT_MAX_RANK 16
+
+typedef enum weft_status {
+  WEFT_OK = 0,
+  WEFT_INVALID_ARGUMENT, /* a call, feed or option is wrong */
+  WEFT_INVALID_MODEL,    /* the bytes or the graph break the format or an operator's specification */
+  WEFT_UNSUPPORTED,      /* valid, but this build cannot run it */
+  WEFT_OUT_OF_MEMORY,    /* the host or the session's budget has no room */
+  WEFT_LIMIT_EXCEEDED,   /* beyond one of weft_options' limits */
+  WEFT_IO,               /* a file could not be read */
+  WEFT_CANCELLED,        /* weft_session_cancel was called */
+  WEFT_RUN_FAILED,       /* a value met while running is out of its operator's range (an index, a division) */
+  WEFT_INTERNAL,         /* a defect in Weft: please report it */
+  WEFT_DEFERRED          /* inside Weft only: a shape that depends on values not yet known */
+} weft_status;
+
+/* What went wrong. `node`, `op` are empty when the failure belongs to no node. All strings are zero-terminated UTF-8. */
+typedef struct weft_error {
+  weft_status code;
+  char message[1024];
+  char node[256];
+  char op[128];
+} weft_error;
+
+/* Element types, numbered as TensorProto.DataType. Types below 8 bits are stored one element to a byte. */
+typedef enum weft_type {
+  WEFT_UNDEFINED = 0,
+  WEFT_FLOAT = 1,
+  WEFT_UINT8 = 2,
+  WEFT_INT8 = 3,
+  WEFT_UINT16 = 4,
+  WEFT_INT16 = 5,
+  WEFT_INT32 = 6,
+  WEFT_INT64 = 7,
+  WEFT_STRING = 8, /* elements are weft_string */
+  WEFT_BOOL = 9,   /* one byte, 0 or 1 */
+  WEFT_FLOAT16 = 10,
+  WEFT_DOUBLE = 11,
+  WEFT_UINT32 = 12,
+  WEFT_UINT64 = 13,
+  WEFT_COMPLEX64 = 14, /* real, imaginary */
+  WEFT_COMPLEX128 = 15,
+  WEFT_BFLOAT16 = 16,
+  WEFT_FLOAT8E4M3FN = 17,
+  WEFT_FLOAT8E4M3FNUZ = 18,
+  WEFT_FLOAT8E5M2 = 19,
+  WEFT_FLOAT8E5M2FNUZ = 20,
+  WEFT_UINT4 = 21,
+  WEFT_INT4 = 22,
+  WEFT_FLOAT4E2M1 = 23,
+  WEFT_FLOAT8E8M0 = 24,
+  WEFT_UINT2 = 25,
+  WEFT_INT2 = 26,
+  WEFT_TYPE_COUNT
+} weft_type;
+
+/* An element of a string tensor: `size` bytes at `data`, not zero-terminated, owned by the tensor's value. */
+typedef struct weft_string {
+  const char *data;
+  size_t size;
+} weft_string;
+
+typedef enum weft_kind {
+  WEFT_KIND_NONE = 0, /* an absent optional */
+  WEFT_KIND_TENSOR,
+  WEFT_KIND_SEQUENCE,
+  WEFT_KIND_MAP
+} weft_kind;
+
+typedef enum weft_optimize { WEFT_OPTIMIZE_ALL = 0, WEFT_OPTIMIZE_NONE = 1 } weft_optimize;
+
+/* Zero-initialise for the defaults: a zero limit means the generous default named beside it. */
+typedef struct weft_options {
+  size_t max_memory;     /* bytes the session may hold at once; default: as much as the host gives */
+  uint64_t max_elements; /* of one tensor; default 2^40 */
+  uint32_t max_nodes;    /* after inlining; default 1,000,000 */
+  uint32_t max_depth;    /* nesting of subgraphs and functions; default 32 */
+  uint32_t threads;      /* default 1; ignored by builds without threads */
+  weft_optimize optimize;
+  bool deterministic; /* no relaxed instructions: the same bits on every host and thread count */
+} weft_options;
+
+typedef struct weft_loader weft_loader;   /* takes a model's bytes, in pieces */
+typedef struct weft_session weft_session; /* a model ready to run */
+typedef struct weft_value weft_value;     /* a tensor, sequence, map or absent optional, reference-counted */
+
+/* A piece of an initializer that lies in another file: read `size` bytes from `offset` of `path` (relative to the model,
+ * already checked to stay below its folder) into `data`. A size of UINT64_MAX is never returned: the tensor's is known. */
+typedef struct weft_external {
+  const char *path;
+  uint64_t offset;
+  uint64_t size;
+  void *data;
+} weft_external;
+
+const char *weft_version(void);
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+/* A loader takes the file in pieces of any size, in order; weights go straight into their final place. After finish, the
+ * external pieces must be filled; then a session is made of it. The loader stays the caller's until weft_session_create,
+ * which consumes it (also when it fails). */
+weft_status weft_loader_create(const weft_options *options, weft_loader **out, weft_error *error);
+weft_status weft_loader_push(weft_loader *loader, const void *bytes, size_t size, weft_error *error);
+weft_status weft_loader_finish(weft_loader *loader, weft_error *error);
+size_t weft_loader_external_count(const weft_loader *loader);
+weft_status weft_loader_external(weft_loader *loader, size_t index, weft_external *out, weft_error *error);
+void weft_loader_destroy(weft_loader *loader);
+
+weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error);
+/* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read beside it). */
+weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options, weft_session **out,
+                                           weft_error *error);
+weft_status weft_session_create_from_file(const char *path, const weft_options *options, weft_session **out,
+                                          weft_error *error);
+void weft_session_destroy(weft_session *session);
+
+/* ---- what a session takes and gives ------------------------------------------------------------------------------ */
+/* A dimension of -1 is unknown until a run; its symbol, if it has one, is in `symbols` (NULL entries otherwise). For a
+ * sequence, map or optional `type` is that of the innermost tensor; `key_type` is a map's. Strings live as long as the
+ * session. A graph input that has an initializer is `optional`: a run may leave it out. */
+typedef struct weft_info {
+  const char *name;
+  weft_kind kind;
+  weft_type type;
+  weft_type key_type;
+  bool optional;
+  int rank; /* -1: unknown */
+  int64_t dims[WEFT_MAX_RANK];
+  const char *symbols[WEFT_MAX_RANK];
+} weft_info;
+
+size_t weft_session_input_count(const weft_session *session);
+size_t weft_session_output_count(const weft_session *session);
+weft_status weft_session_input_info(const weft_session *session, size_t index, weft_info *out, weft_error *error);
+weft_status weft_session_output_info(const weft_session *session, size_t index, weft_info *out, weft_error *error);
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* Feeds are borrowed for the call. `outputs` receives one new reference per requested name; on failure all are NULL. */
+weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,
+                             weft_value *const *feeds, size_t output_count, const char *const *output_names,
+                             weft_value **outputs, weft_error *error);
+/* May be called from another thread: the run in progress ends soon with WEFT_CANCELLED. */
+void weft_session_cancel(weft_session *session);
+/* Bytes held now and at most since the session was begun. */
+void weft_session_memory(const weft_session *session, size_t *used, size_t *peak);
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* A tensor with zeroed (strings: empty) elements. weft_value_data of it may be written before it is fed. */
+weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out, weft_error *error);
+/* Takes its own reference to every item; a NULL list with count 0 is an empty sequence of `type` tensors. */
+weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value *const *items, weft_value **out,
+                                       weft_error *error);
+/* `keys` is a rank-1 int64 or string tensor, `values` a tensor of as many elements or a sequence. */
+weft_status weft_value_create_map(weft_value *keys, weft_value *values, weft_value **out, weft_error *error);
+weft_status weft_value_create_none(weft_value **out, weft_error *error);
+/* Copies the bytes. */
+weft_status weft_value_set_string(weft_value *value, size_t index, const char *data, size_t size, weft_error *error);
+
+weft_kind weft_value_kind(const weft_value *value);
+weft_type weft_value_type(const weft_value *value);
+int weft_value_rank(const weft_value *value);
+const int64_t *weft_value_dims(const weft_value *value);
+size_t weft_value_count(const weft_value *value); /* elements of a tensor, items of a sequence, entries of a map */
+size_t weft_value_bytes(const weft_value *value);
+void *weft_value_data(const weft_value *value);
+weft_value *weft_value_item(const weft_value *value, size_t index); /* of a sequence; map: 0 keys, 1 values; borrowed */
+void weft_value_retain(weft_value *value);
+void weft_value_release(weft_value *value);
+
+const char *weft_type_name(weft_type type);
+const char *weft_status_name(weft_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
