@@ -21,9 +21,9 @@ typedef struct weft_context {
 } weft_context;
 
 #if defined(__GNUC__)
-#define WEFT_PRINTF(format, args) __attribute__((format(printf, format, args)))
+#define WEFT_PRINTF(text, args) __attribute__((format(printf, text, args)))
 #else
-#define WEFT_PRINTF(format, args)
+#define WEFT_PRINTF(text, args)
 #endif
 
 /* Passes any status but WEFT_OK up to the caller. */

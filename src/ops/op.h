@@ -29,7 +29,7 @@ typedef struct weft_op_def {
   const char *domain, *name;
   int version; /* the opset version whose meaning is implemented; older nodes are upgraded to it */
   weft_op_function infer;
-  weft_op_function prepare; /* NULL: none */
+  weft_op_function prepare; /* weft_no_prepare: nothing to do */
   weft_op_function run;
   int variant; /* tells members of a family apart */
   unsigned flags;
@@ -59,6 +59,7 @@ struct weft_op {
   weft_strings **strings; /* the run's pool, made at first use */
   uint64_t *random;       /* the session's generator state, for nodes without a seed */
   const weft_op_host *host;
+  uint32_t dropped; /* bit i: weft_op_drop_constant(op, i) was called */
 };
 
 /* ---- inputs -------------------------------------------------------------------------------------------------------- */
@@ -123,6 +124,7 @@ bool weft_op_is_constant(const weft_op *op, int i);
 void weft_op_drop_constant(weft_op *op, int i);
 
 /* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
+/* A sentence names the input by its name in the specification and says what was expected and what was found. */
 #define weft_op_fail(op, ...) weft_fail((op)->cx, WEFT_INVALID_MODEL, __VA_ARGS__)
 #define weft_op_unsupported(op, ...) weft_fail((op)->cx, WEFT_UNSUPPORTED, __VA_ARGS__)
 #define weft_op_run_fail(op, ...) weft_fail((op)->cx, WEFT_RUN_FAILED, __VA_ARGS__)
@@ -132,5 +134,6 @@ weft_status weft_infer_same(weft_op *op);      /* output 0 like input 0 (1..n in
 weft_status weft_infer_broadcast(weft_op *op); /* all inputs one type, broadcast; output 0 of that type */
 weft_status weft_infer_compare(weft_op *op);   /* as broadcast, output 0 is bool */
 weft_status weft_infer_deferred(weft_op *op);  /* run decides */
+weft_status weft_no_prepare(weft_op *op);
 
 #endif

@@ -1,0 +1,262 @@
+/* Values: reference counting and the three ways to hold data (own block, a part of another value, someone's arena). */
+#include "value.h"
+
+#include <string.h>
+
+weft_status weft_value_new(weft_context *cx, weft_kind kind, weft_value **out) {
+  void *block;
+  *out = NULL;
+  WEFT_TRY(weft_alloc_zeroed(cx, 1, sizeof(weft_value), &block));
+  *out = block;
+  (*out)->refs = 1;
+  (*out)->kind = kind;
+  return WEFT_OK;
+}
+
+weft_status weft_value_allocate(weft_context *cx, weft_value *value) {
+  weft_tensor *tensor = &value->tensor;
+  size_t bytes = tensor->count * weft_type_size(tensor->type); /* checked where count was set */
+  if (tensor->type == WEFT_STRING) {
+    WEFT_TRY(weft_alloc_zeroed(cx, bytes, 1, &tensor->data));
+  } else {
+    WEFT_TRY(weft_alloc(cx, bytes, &tensor->data));
+  }
+  value->storage = WEFT_STORAGE_OWNED;
+  return WEFT_OK;
+}
+
+weft_status weft_value_new_tensor(weft_context *cx, weft_type type, const weft_shape *shape, weft_value **out) {
+  char text[96];
+  weft_value *value;
+  *out = NULL;
+  WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &value));
+  value->tensor.type = type;
+  value->tensor.shape = *shape;
+  weft_status status = WEFT_OK;
+  if (!weft_type_is_valid((int64_t)type)) {
+    status = weft_fail(cx, WEFT_INVALID_ARGUMENT, "%d is not an element type", (int)type);
+  } else if (!weft_shape_count(shape, type, &value->tensor.count)) {
+    status = weft_fail(cx, WEFT_INVALID_ARGUMENT, "a %s tensor of shape %s is negative or too large to address",
+                       weft_type_name(type), weft_shape_print(shape, text, sizeof text));
+  } else {
+    status = weft_value_allocate(cx, value);
+  }
+  if (status != WEFT_OK) {
+    weft_value_release(value);
+    return status;
+  }
+  *out = value;
+  return WEFT_OK;
+}
+
+weft_status weft_value_view(weft_context *cx, weft_value *owner, const weft_shape *shape, weft_value **out) {
+  weft_value *view;
+  *out = NULL;
+  WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &view));
+  view->tensor = owner->tensor;
+  view->tensor.shape = *shape;
+  view->storage = WEFT_STORAGE_SHARED;
+  view->owner = owner;
+  weft_value_retain(owner);
+  *out = view;
+  return WEFT_OK;
+}
+
+weft_status weft_value_new_sequence(weft_context *cx, weft_type type, size_t count, weft_value **out) {
+  weft_value *value;
+  void *items;
+  *out = NULL;
+  WEFT_TRY(weft_value_new(cx, WEFT_KIND_SEQUENCE, &value));
+  weft_status status = weft_alloc_zeroed(cx, count, sizeof(weft_value *), &items);
+  if (status != WEFT_OK) {
+    weft_value_release(value);
+    return status;
+  }
+  value->tensor.type = type;
+  value->items = items;
+  value->item_count = count;
+  *out = value;
+  return WEFT_OK;
+}
+
+static weft_status copy_strings(weft_context *cx, weft_value *copy) {
+  weft_string *items = copy->tensor.data;
+  WEFT_TRY(weft_strings_create(cx, &copy->strings));
+  for (size_t i = 0; i < copy->tensor.count; i++) {
+    weft_string from = items[i];
+    WEFT_TRY(weft_strings_add(cx, copy->strings, from.data, from.size, &items[i]));
+  }
+  return WEFT_OK;
+}
+
+static weft_status copy_into(weft_context *cx, const weft_value *value, weft_value *copy) {
+  if (value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL) {
+    copy->tensor = value->tensor;
+    copy->tensor.data = NULL;
+    WEFT_TRY(weft_value_allocate(cx, copy));
+    memcpy(copy->tensor.data, value->tensor.data, value->tensor.count * weft_type_size(value->tensor.type));
+    if (value->tensor.type == WEFT_STRING) {
+      WEFT_TRY(copy_strings(cx, copy));
+    }
+  } else {
+    copy->tensor = value->tensor;
+  }
+  if (value->item_count > 0) {
+    void *items;
+    WEFT_TRY(weft_alloc_zeroed(cx, value->item_count, sizeof(weft_value *), &items));
+    copy->items = items;
+    copy->item_count = value->item_count;
+    for (size_t i = 0; i < value->item_count; i++) {
+      WEFT_TRY(weft_value_copy(cx, value->items[i], &copy->items[i]));
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_value **out) {
+  weft_value *copy;
+  *out = NULL;
+  WEFT_TRY(weft_value_new(cx, value->kind, &copy));
+  weft_status status = copy_into(cx, value, copy);
+  if (status != WEFT_OK) {
+    weft_value_release(copy);
+    return status;
+  }
+  *out = copy;
+  return WEFT_OK;
+}
+
+void weft_value_clear(weft_value *value) {
+  if (value->storage == WEFT_STORAGE_OWNED) {
+    weft_free(value->tensor.data);
+  }
+  for (size_t i = 0; i < value->item_count; i++) {
+    weft_value_release(value->items[i]);
+  }
+  weft_free(value->items);
+  weft_strings_release(value->strings);
+  weft_value_release(value->owner);
+  value->tensor.data = NULL;
+  value->storage = WEFT_STORAGE_NONE;
+  value->items = NULL;
+  value->item_count = 0;
+  value->strings = NULL;
+  value->owner = NULL;
+}
+
+void weft_value_retain(weft_value *value) {
+  if (value != NULL) {
+    value->refs++;
+  }
+}
+
+void weft_value_release(weft_value *value) {
+  if (value != NULL && --value->refs == 0) {
+    weft_value_clear(value);
+    weft_free(value);
+  }
+}
+
+/* ---- strings -------------------------------------------------------------------------------------------------------------- */
+weft_status weft_strings_create(weft_context *cx, weft_strings **out) {
+  void *block;
+  *out = NULL;
+  WEFT_TRY(weft_alloc_zeroed(cx, 1, sizeof(weft_strings), &block));
+  *out = block;
+  (*out)->refs = 1;
+  return WEFT_OK;
+}
+
+void weft_strings_release(weft_strings *strings) {
+  if (strings != NULL && --strings->refs == 0) {
+    weft_arena_free(&strings->arena);
+    weft_free(strings);
+  }
+}
+
+weft_status weft_strings_add(weft_context *cx, weft_strings *strings, const char *data, size_t size, weft_string *out) {
+  const char *copy;
+  WEFT_TRY(weft_arena_copy_string(cx, &strings->arena, data, size, &copy));
+  *out = (weft_string){copy, size};
+  return WEFT_OK;
+}
+
+/* ---- what weft.h shows of a value ------------------------------------------------------------------------------------------ */
+weft_kind weft_value_kind(const weft_value *value) { return value->kind; }
+weft_type weft_value_type(const weft_value *value) { return value->tensor.type; }
+int weft_value_rank(const weft_value *value) { return value->tensor.shape.rank; }
+const int64_t *weft_value_dims(const weft_value *value) { return value->tensor.shape.dims; }
+void *weft_value_data(const weft_value *value) { return value->tensor.data; }
+size_t weft_value_bytes(const weft_value *value) { return value->tensor.count * weft_type_size(value->tensor.type); }
+
+size_t weft_value_count(const weft_value *value) {
+  switch (value->kind) {
+    case WEFT_KIND_TENSOR:
+      return value->tensor.count;
+    case WEFT_KIND_SEQUENCE:
+      return value->item_count;
+    case WEFT_KIND_MAP:
+      return weft_value_count(value->items[0]);
+    case WEFT_KIND_NONE:
+      break;
+  }
+  return 0;
+}
+
+weft_value *weft_value_item(const weft_value *value, size_t index) {
+  return index < value->item_count ? value->items[index] : NULL;
+}
+
+/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even ------------------------------------------------- */
+static uint32_t float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+static float bits_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+float weft_float16_to_float(uint16_t bits) {
+  uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+  uint32_t magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00u) { /* infinity, NaN */
+    return bits_float(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  }
+  if (magnitude < 0x400u) { /* zero, subnormal: exact as an integer times 2^-24 */
+    float small = (float)magnitude * 0x1p-24f;
+    return bits_float(sign | float_bits(small));
+  }
+  return bits_float(sign | ((magnitude << 13) + 0x38000000u));
+}
+
+uint16_t weft_float_to_float16(float value) {
+  uint32_t bits = float_bits(value);
+  uint32_t sign = bits >> 16 & 0x8000u;
+  uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
+  }
+  if (magnitude >= 0x477ff000u) { /* rounds to infinity: 65520 and above */
+    return (uint16_t)(sign | 0x7c00u);
+  }
+  if (magnitude < 0x38800000u) { /* below 2^-14: let the float adder round at the last subnormal bit */
+    float rounded = bits_float(magnitude) + 0.5f;
+    return (uint16_t)(sign | (float_bits(rounded) - 0x3f000000u));
+  }
+  uint32_t odd = magnitude >> 13 & 1u;
+  return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
+}
+
+float weft_bfloat16_to_float(uint16_t bits) { return bits_float((uint32_t)bits << 16); }
+
+uint16_t weft_float_to_bfloat16(float value) {
+  uint32_t bits = float_bits(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) {
+    return (uint16_t)(bits >> 16 | 0x40u);
+  }
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}

@@ -1,0 +1,409 @@
+/* The registry, made of ops.def, and the helpers of op.h. The executor fills a weft_op and calls; nothing here knows it. */
+#include "op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OP(domain, name, version, infer, prepare, run, variant, flags) \
+  weft_status infer(weft_op *op);                                      \
+  weft_status prepare(weft_op *op);                                    \
+  weft_status run(weft_op *op);
+#include "ops.def"
+#undef OP
+
+static const weft_op_def ops[] = {
+#define OP(domain, name, version, infer, prepare, run, variant, flags) \
+  {domain, name, version, infer, prepare, run, variant, flags},
+#include "ops.def"
+#undef OP
+};
+
+enum { OP_COUNT = sizeof ops / sizeof *ops };
+
+size_t weft_op_count(void) { return OP_COUNT; }
+const weft_op_def *weft_op_at(size_t index) { return index < OP_COUNT ? &ops[index] : NULL; }
+
+const weft_op_def *weft_op_find(const char *domain, const char *name) {
+  if (strcmp(domain, "ai.onnx") == 0) {
+    domain = "";
+  }
+  for (size_t i = 0; i < OP_COUNT; i++) {
+    if (strcmp(ops[i].name, name) == 0 && strcmp(ops[i].domain, domain) == 0) {
+      return &ops[i];
+    }
+  }
+  return NULL;
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------------------------------- */
+const weft_tensor *weft_op_in(const weft_op *op, int i) {
+  if (i < 0 || i >= op->input_count || op->inputs[i] == NULL || op->inputs[i]->kind != WEFT_KIND_TENSOR) {
+    return NULL;
+  }
+  return &op->inputs[i]->tensor;
+}
+
+weft_status weft_op_expect_inputs(weft_op *op, int min, int max) {
+  if (op->input_count > max) {
+    return weft_op_fail(op, "expected at most %d inputs, found %d", max, op->input_count);
+  }
+  for (int i = 0; i < op->input_count || i < min; i++) {
+    if (i >= op->input_count || op->inputs[i] == NULL) {
+      if (i < min) {
+        return weft_op_fail(op, "expected at least %d inputs, input %d is missing", min, i);
+      }
+    } else if (op->inputs[i]->kind != WEFT_KIND_TENSOR) {
+      return weft_op_fail(op, "input %d: expected a tensor, found a sequence, map or absent optional", i);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* "float32, float16 or int64" */
+static void print_types(uint32_t types, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = 0;
+  for (int t = 1; t < WEFT_TYPE_COUNT; t++) {
+    uint32_t bit = 1u << (unsigned)t;
+    if ((types & bit) == 0) {
+      continue;
+    }
+    const char *separator = used == 0 ? "" : (types >> (unsigned)t) == 1u ? " or " : ", ";
+    int n = snprintf(text + used, size - used, "%s%s", separator, weft_type_name((weft_type)t));
+    used += n < 0 ? 0 : (size_t)n;
+    if (used >= size) {
+      return;
+    }
+  }
+}
+
+weft_status weft_op_expect_type(weft_op *op, int i, const char *name, uint32_t types) {
+  const weft_tensor *in = weft_op_in(op, i);
+  if (in == NULL || (WEFT_TYPE_BIT(in->type) & types) != 0) {
+    return WEFT_OK;
+  }
+  char text[320];
+  print_types(types, text, sizeof text);
+  return weft_op_fail(op, "input %s: expected type %s, found %s", name, text, weft_type_name(in->type));
+}
+
+weft_status weft_op_expect_same_type(weft_op *op, int i, int j) {
+  const weft_tensor *a = weft_op_in(op, i), *b = weft_op_in(op, j);
+  if (a == NULL || b == NULL || a->type == b->type) {
+    return WEFT_OK;
+  }
+  return weft_op_fail(op, "inputs %d and %d: expected the same type, found %s and %s", i, j, weft_type_name(a->type),
+                      weft_type_name(b->type));
+}
+
+weft_status weft_op_expect_rank(weft_op *op, int i, const char *name, int min, int max) {
+  const weft_tensor *in = weft_op_in(op, i);
+  char shape[96];
+  if (in == NULL || (in->shape.rank >= min && in->shape.rank <= max)) {
+    return WEFT_OK;
+  }
+  weft_shape_print(&in->shape, shape, sizeof shape);
+  if (min == max) {
+    return weft_op_fail(op, "input %s: expected rank %d, found shape %s", name, min, shape);
+  }
+  return weft_op_fail(op, "input %s: expected rank %d to %d, found shape %s", name, min, max, shape);
+}
+
+static int64_t integer_at(const weft_tensor *tensor, size_t i) {
+  switch (tensor->type) {
+    case WEFT_INT64:
+    case WEFT_UINT64:
+      return ((const int64_t *)tensor->data)[i];
+    case WEFT_INT32:
+      return ((const int32_t *)tensor->data)[i];
+    case WEFT_UINT32:
+      return ((const uint32_t *)tensor->data)[i];
+    case WEFT_INT16:
+      return ((const int16_t *)tensor->data)[i];
+    case WEFT_UINT16:
+      return ((const uint16_t *)tensor->data)[i];
+    case WEFT_INT8:
+    case WEFT_INT4:
+    case WEFT_INT2:
+      return ((const int8_t *)tensor->data)[i];
+    default:
+      return ((const uint8_t *)tensor->data)[i];
+  }
+}
+
+weft_status weft_op_ints(weft_op *op, int i, const char *name, size_t capacity, int64_t *out, size_t *count) {
+  const weft_tensor *in = weft_op_in(op, i);
+  *count = 0;
+  if (in == NULL) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_op_expect_rank(op, i, name, 0, 1));
+  if (!weft_type_is_integer(in->type)) {
+    return weft_op_fail(op, "input %s: expected an integer type, found %s", name, weft_type_name(in->type));
+  }
+  if (in->count > capacity) {
+    return weft_op_fail(op, "input %s: expected at most %zu elements, found %zu", name, capacity, in->count);
+  }
+  if (in->data == NULL) {
+    return WEFT_DEFERRED;
+  }
+  for (size_t k = 0; k < in->count; k++) {
+    out[k] = integer_at(in, k);
+  }
+  *count = in->count;
+  return WEFT_OK;
+}
+
+/* The one element of input i; fails for another count. */
+static weft_status expect_one(weft_op *op, int i, const char *name) {
+  const weft_tensor *in = weft_op_in(op, i);
+  char shape[96];
+  if (in->count != 1) {
+    return weft_op_fail(op, "input %s: expected one element, found shape %s", name,
+                        weft_shape_print(&in->shape, shape, sizeof shape));
+  }
+  return in->data == NULL ? WEFT_DEFERRED : WEFT_OK;
+}
+
+weft_status weft_op_scalar_int(weft_op *op, int i, const char *name, int64_t fallback, int64_t *out) {
+  const weft_tensor *in = weft_op_in(op, i);
+  *out = fallback;
+  if (in == NULL) {
+    return WEFT_OK;
+  }
+  if (!weft_type_is_integer(in->type) && in->type != WEFT_BOOL) {
+    double value;
+    WEFT_TRY(weft_op_scalar_float(op, i, name, 0, &value));
+    if (!(value >= -0x1p63 && value < 0x1p63)) {
+      return weft_op_run_fail(op, "input %s: expected a number that fits in 64 bits", name);
+    }
+    *out = (int64_t)value;
+    return WEFT_OK;
+  }
+  WEFT_TRY(expect_one(op, i, name));
+  *out = integer_at(in, 0);
+  return WEFT_OK;
+}
+
+weft_status weft_op_scalar_float(weft_op *op, int i, const char *name, double fallback, double *out) {
+  const weft_tensor *in = weft_op_in(op, i);
+  *out = fallback;
+  if (in == NULL) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(expect_one(op, i, name));
+  switch (in->type) {
+    case WEFT_FLOAT:
+      *out = *(const float *)in->data;
+      return WEFT_OK;
+    case WEFT_DOUBLE:
+      *out = *(const double *)in->data;
+      return WEFT_OK;
+    case WEFT_FLOAT16:
+      *out = weft_float16_to_float(*(const uint16_t *)in->data);
+      return WEFT_OK;
+    case WEFT_BFLOAT16:
+      *out = weft_bfloat16_to_float(*(const uint16_t *)in->data);
+      return WEFT_OK;
+    case WEFT_UINT64:
+      *out = (double)*(const uint64_t *)in->data;
+      return WEFT_OK;
+    default:
+      if (!weft_type_is_integer(in->type) && in->type != WEFT_BOOL) {
+        return weft_op_fail(op, "input %s: expected a number, found %s", name, weft_type_name(in->type));
+      }
+      *out = (double)integer_at(in, 0);
+      return WEFT_OK;
+  }
+}
+
+weft_status weft_op_axis(weft_op *op, const char *name, int64_t axis, int rank, int *out) {
+  *out = 0;
+  if (axis < -rank || axis >= rank) {
+    return weft_op_fail(op, "%s: expected a value in [%d, %d], found %lld", name, -rank, rank - 1, (long long)axis);
+  }
+  *out = (int)(axis < 0 ? axis + rank : axis);
+  return WEFT_OK;
+}
+
+weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int64_t *axes, int rank, bool *flags) {
+  memset(flags, 0, (size_t)rank * sizeof *flags);
+  for (size_t i = 0; i < count; i++) {
+    int axis;
+    WEFT_TRY(weft_op_axis(op, name, axes[i], rank, &axis));
+    if (flags[axis]) {
+      return weft_op_fail(op, "%s: axis %d is named twice", name, axis);
+    }
+    flags[axis] = true;
+  }
+  return WEFT_OK;
+}
+
+/* ---- attributes ----------------------------------------------------------------------------------------------------------- */
+static const weft_attribute *attribute(const weft_op *op, const char *name, weft_attribute_kind kind) {
+  const weft_attribute *a = weft_node_attribute(op->node, name);
+  return a != NULL && a->kind == kind ? a : NULL;
+}
+
+int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_INT);
+  return a != NULL ? a->i : fallback;
+}
+
+float weft_op_attr_float(const weft_op *op, const char *name, float fallback) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_FLOAT);
+  return a != NULL ? a->f : fallback;
+}
+
+const char *weft_op_attr_string(const weft_op *op, const char *name, const char *fallback) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_STRING);
+  return a != NULL ? a->s.data : fallback;
+}
+
+const int64_t *weft_op_attr_ints(const weft_op *op, const char *name, size_t *count) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_INTS);
+  *count = a != NULL ? a->count : 0;
+  return a != NULL ? a->ints : NULL;
+}
+
+const float *weft_op_attr_floats(const weft_op *op, const char *name, size_t *count) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_FLOATS);
+  *count = a != NULL ? a->count : 0;
+  return a != NULL ? a->floats : NULL;
+}
+
+const weft_string *weft_op_attr_strings(const weft_op *op, const char *name, size_t *count) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_STRINGS);
+  *count = a != NULL ? a->count : 0;
+  return a != NULL ? a->strings : NULL;
+}
+
+const weft_tensor *weft_op_attr_tensor(const weft_op *op, const char *name) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_TENSOR);
+  return a != NULL ? &a->tensor->tensor : NULL;
+}
+
+weft_graph *weft_op_attr_graph(const weft_op *op, const char *name) {
+  const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_GRAPH);
+  return a != NULL ? a->graph : NULL;
+}
+
+/* ---- outputs ---------------------------------------------------------------------------------------------------------------- */
+static bool wanted(const weft_op *op, int i) { return i < op->output_count && op->outputs[i] != NULL; }
+
+weft_tensor *weft_op_out(const weft_op *op, int i) { return wanted(op, i) ? &op->outputs[i]->tensor : NULL; }
+
+weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *shape) {
+  char text[96];
+  size_t count;
+  if (!weft_type_is_valid((int64_t)type)) {
+    return weft_op_fail(op, "output %d: %d is not an element type", i, (int)type);
+  }
+  if (!weft_shape_count(shape, type, &count)) {
+    return weft_op_fail(op, "output %d: a %s tensor of shape %s is negative or too large to address", i,
+                        weft_type_name(type), weft_shape_print(shape, text, sizeof text));
+  }
+  if (wanted(op, i)) {
+    weft_value *value = op->outputs[i];
+    value->kind = WEFT_KIND_TENSOR;
+    value->tensor.type = type;
+    value->tensor.shape = *shape;
+    value->tensor.count = count;
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_op_set_like(weft_op *op, int i, const weft_tensor *like) {
+  return weft_op_set(op, i, like->type, &like->shape);
+}
+
+weft_status weft_op_allocate(weft_op *op, int i, weft_type type, const weft_shape *shape) {
+  WEFT_TRY(weft_op_set(op, i, type, shape));
+  if (!wanted(op, i)) {
+    return WEFT_OK;
+  }
+  weft_value_clear(op->outputs[i]);
+  return weft_value_allocate(op->cx, op->outputs[i]);
+}
+
+weft_status weft_op_put(weft_op *op, int i, weft_value *value) {
+  if (wanted(op, i)) {
+    weft_value_release(op->outputs[i]);
+    op->outputs[i] = value;
+  } else {
+    weft_value_release(value);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_string *out) {
+  if (*op->strings == NULL) {
+    WEFT_TRY(weft_strings_create(op->cx, op->strings));
+  }
+  return weft_strings_add(op->cx, *op->strings, data, size, out);
+}
+
+/* ---- while running ------------------------------------------------------------------------------------------------------------ */
+weft_status weft_op_scratch(weft_op *op, size_t size, void **out) {
+  return weft_scratch_alloc(op->cx, op->scratch, size, out);
+}
+
+weft_status weft_op_state(weft_op *op, size_t size, void **out) {
+  WEFT_TRY(weft_alloc(op->cx, size, out));
+  weft_free(op->node->state);
+  op->node->state = *out;
+  return WEFT_OK;
+}
+
+bool weft_op_is_constant(const weft_op *op, int i) {
+  const weft_tensor *in = weft_op_in(op, i);
+  return in != NULL && in->data != NULL;
+}
+
+void weft_op_drop_constant(weft_op *op, int i) { op->dropped |= 1u << (unsigned)i; }
+
+/* ---- shared infer functions ------------------------------------------------------------------------------------------------------ */
+weft_status weft_infer_same(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));
+  return weft_op_set_like(op, 0, weft_op_in(op, 0));
+}
+
+static weft_status broadcast_all(weft_op *op, weft_shape *shape) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));
+  *shape = weft_op_in(op, 0)->shape;
+  for (int i = 1; i < op->input_count; i++) {
+    const weft_tensor *in = weft_op_in(op, i);
+    char a[96], b[96];
+    if (in == NULL) {
+      return weft_op_fail(op, "input %d is missing", i);
+    }
+    WEFT_TRY(weft_op_expect_same_type(op, 0, i));
+    if (!weft_shape_broadcast(shape, &in->shape, shape)) {
+      return weft_op_fail(op, "input %d: shape %s does not broadcast with %s", i,
+                          weft_shape_print(&in->shape, b, sizeof b), weft_shape_print(shape, a, sizeof a));
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_infer_broadcast(weft_op *op) {
+  weft_shape shape;
+  WEFT_TRY(broadcast_all(op, &shape));
+  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &shape);
+}
+
+weft_status weft_infer_compare(weft_op *op) {
+  weft_shape shape;
+  WEFT_TRY(broadcast_all(op, &shape));
+  return weft_op_set(op, 0, WEFT_BOOL, &shape);
+}
+
+weft_status weft_infer_deferred(weft_op *op) {
+  (void)op;
+  return WEFT_DEFERRED;
+}
+
+weft_status weft_no_prepare(weft_op *op) {
+  (void)op;
+  return WEFT_OK;
+}
