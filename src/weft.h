@@ -118,6 +118,9 @@ const char *weft_version(void);
  * external pieces must be filled; then a session is made of it. The loader stays the caller's until weft_session_create,
  * which consumes it (also when it fails). */
 weft_status weft_loader_create(const weft_options *options, weft_loader **out, weft_error *error);
+/* A hint, before the first push: the bytes the file has. With it a large tensor gets its memory at once; without, its memory
+ * grows as its bytes arrive, so that a lie about a length costs nothing. */
+void weft_loader_expect(weft_loader *loader, uint64_t total);
 weft_status weft_loader_push(weft_loader *loader, const void *bytes, size_t size, weft_error *error);
 weft_status weft_loader_finish(weft_loader *loader, weft_error *error);
 size_t weft_loader_external_count(const weft_loader *loader);

@@ -1,0 +1,22 @@
+/* What a loader is inside, so that weft_session_create can take it over: the context with its budget, the options with their
+ * defaults filled in, and the decoded model. */
+#ifndef WEFT_ONNX_LOADER_H
+#define WEFT_ONNX_LOADER_H
+
+#include "model.h"
+
+struct weft_walker;
+
+struct weft_loader {
+  weft_context cx; /* may be copied: blocks find their budget by themselves. The loader holds one reference to cx.memory */
+  weft_error ignored; /* where errors go between calls, and when a caller wants none */
+  weft_options options; /* no zero limits but max_memory */
+  struct weft_walker *walker; /* until finish */
+  weft_onnx_model model;
+  bool failed, finished;
+};
+
+/* For weft_session_create: fails unless finish succeeded. */
+weft_status weft_loader_check_ready(weft_loader *loader);
+
+#endif
