@@ -11,7 +11,7 @@
 
 #include "../base/parallel.h"
 #include "../graph/graph.h"
-#include "../kernels/kernels.h"
+#include "variants.h"
 
 typedef struct weft_op weft_op;
 
