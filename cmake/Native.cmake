@@ -1,0 +1,24 @@
+# Native builds: the library `weft_core` for C programs, its tests, and the fuzz targets. The SIMD kernels are built too,
+# through SIMDe, so that sanitizers and fuzzers run the very code that ships.
+find_package(Threads REQUIRED)
+find_library(WEFT_PROTOBUF_C NAMES libprotobuf-c.a protobuf-c REQUIRED)
+
+weft_objects(core_objects ROOMS ${weft_core_rooms} THREADS)
+weft_objects(kernels_objects ROOMS kernels HOT SIMD THREADS)
+weft_objects(simd_objects ROOMS simd HOT SIMD THREADS)
+weft_protobuf_c(schema_objects)
+
+add_library(weft_core STATIC)
+target_link_libraries(weft_core
+  PRIVATE core_objects kernels_objects simd_objects schema_objects
+  PUBLIC ${WEFT_PROTOBUF_C} Threads::Threads m)
+target_include_directories(weft_core PUBLIC ${PROJECT_SOURCE_DIR}/src)
+if(WEFT_SANITIZE)
+  target_link_options(weft_core PUBLIC -fsanitize=${WEFT_SANITIZE})
+endif()
+
+enable_testing()
+add_subdirectory(tests/c)
+if(WEFT_FUZZ)
+  add_subdirectory(tests/fuzz)
+endif()

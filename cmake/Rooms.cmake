@@ -1,0 +1,90 @@
+# Rooms and what is made of them.
+#
+#   weft_room(<room> <file>...)   says, in a room's CMakeLists.txt, which files it has. A room may be named twice.
+#   weft_objects(<target> ROOMS <room>... [SIMD] [RELAXED] [THREADS] [HOT] [FACE])
+#                                 compiles rooms for one variant. In wasm, HOT code is compiled for speed and all other
+#                                 code for size; natively everything is compiled for speed. FACE says that all of it is
+#                                 linked, called or not; of other rooms a module takes the files it needs.
+#
+# WEFT_SIMD is defined in rooms compiled with SIMD, WEFT_RELAXED in those with relaxed SIMD, WEFT_THREADS wherever threads
+# may be started. Only `kernels` and `simd` are compiled with SIMD: no other room may depend on the first two.
+
+function(weft_room room)
+  foreach(file IN LISTS ARGN)
+    set_property(GLOBAL APPEND PROPERTY WEFT_ROOM_${room} ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  endforeach()
+endfunction()
+
+function(weft_room_files out)
+  set(files)
+  foreach(room IN LISTS ARGN)
+    get_property(of_room GLOBAL PROPERTY WEFT_ROOM_${room})
+    list(APPEND files ${of_room})
+  endforeach()
+  set(${out} ${files} PARENT_SCOPE)
+endfunction()
+
+# What every file is compiled with. Contraction is off so that a kernel means the same everywhere; errno of math functions
+# is never read, and without it sqrt is one instruction.
+add_library(weft_options INTERFACE)
+target_include_directories(weft_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+target_compile_options(weft_options INTERFACE -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno)
+if(WEFT_SANITIZE)
+  target_compile_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE})
+endif()
+if(EMSCRIPTEN OR WASI)
+  set(WEFT_WASM ON)
+  set(weft_hot_flags -O3)
+  set(weft_small_flags -Oz)
+  set(weft_simd_flags -msimd128)
+  set(weft_relaxed_flags -mrelaxed-simd)
+else()
+  set(WEFT_WASM OFF)
+  # SIMDe gives the wasm intrinsics on native machines; SSE4.2 is what its shortest translations need.
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(weft_simd_flags -msse4.2)
+  endif()
+endif()
+set(weft_threads_flags -pthread)
+
+# A library of no files is refused by CMake, so an empty room's target is an interface library.
+function(weft_objects target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SIMD;RELAXED;THREADS;HOT;FACE" "" "ROOMS")
+  weft_room_files(files ${arg_ROOMS})
+  if(NOT files)
+    add_library(${target} INTERFACE)
+    return()
+  endif()
+  if(WEFT_WASM AND NOT arg_FACE)
+    add_library(${target} STATIC ${files})
+  else()
+    add_library(${target} OBJECT ${files})
+  endif()
+  target_link_libraries(${target} PRIVATE weft_options protobuf_c_headers)
+  add_dependencies(${target} weft_schema)
+  foreach(feature SIMD RELAXED THREADS)
+    if(arg_${feature})
+      string(TOLOWER ${feature} lower)
+      target_compile_definitions(${target} PRIVATE WEFT_${feature}=1)
+      target_compile_options(${target} PRIVATE ${weft_${lower}_flags})
+    endif()
+  endforeach()
+  if(arg_HOT)
+    target_compile_options(${target} PRIVATE ${weft_hot_flags})
+  else()
+    target_compile_options(${target} PRIVATE ${weft_small_flags})
+  endif()
+endfunction()
+
+# All rooms that are neither hot nor a face of the library.
+set(weft_core_rooms base onnx graph optimize session ops)
+
+# The C functions that the modules for JavaScript and for embedding hosts export: one name a line in bindings/exports.txt,
+# lines that begin with # are comments.
+set(weft_exports_file ${PROJECT_SOURCE_DIR}/bindings/exports.txt)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${weft_exports_file})
+function(weft_exports out)
+  file(STRINGS ${weft_exports_file} names REGEX "^[a-z]")
+  set(${out} ${names} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,21 @@
+# The WASI modules: `weft` is a command, `weft_reactor` the C API for hosts that embed it.
+weft_objects(core_objects ROOMS ${weft_core_rooms} wasi)
+weft_objects(kernels_objects ROOMS kernels HOT SIMD)
+weft_objects(simd_objects ROOMS simd HOT SIMD)
+weft_objects(command_objects ROOMS wasi_command FACE)
+weft_objects(reactor_objects ROOMS bindings wasi_reactor FACE)
+weft_protobuf_c(schema_objects)
+
+set(weft_stack -Wl,--stack-first -Wl,-z,stack-size=1048576)
+
+add_executable(weft)
+target_link_libraries(weft PRIVATE core_objects kernels_objects simd_objects schema_objects command_objects)
+target_link_options(weft PRIVATE ${weft_stack} -Wl,--strip-all)
+
+weft_exports(exports)
+list(TRANSFORM exports PREPEND -Wl,--export=)
+add_executable(weft_reactor)
+target_link_libraries(weft_reactor PRIVATE core_objects kernels_objects simd_objects schema_objects reactor_objects)
+target_link_options(weft_reactor PRIVATE ${weft_stack} -Wl,--strip-all -mexec-model=reactor ${exports})
+set_property(TARGET weft_reactor APPEND PROPERTY LINK_DEPENDS ${weft_exports_file})
+set_target_properties(weft weft_reactor PROPERTIES LINKER_LANGUAGE C)

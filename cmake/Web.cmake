@@ -1,0 +1,62 @@
+# Emscripten's modules. Generic code is compiled once without threads and once with them, kernels once for each variant.
+#
+# Import and export names are kept as they are (-lexports.js does that), so all modules without threads share one glue file
+# and all modules with threads another; tools/build.mjs checks that they are indeed the same.
+weft_objects(bindings_st ROOMS bindings FACE)
+weft_objects(bindings_mt ROOMS bindings FACE THREADS)
+weft_objects(core_st ROOMS ${weft_core_rooms})
+weft_objects(core_mt ROOMS ${weft_core_rooms} THREADS)
+weft_objects(kernels_scalar ROOMS kernels HOT)
+weft_objects(kernels_st ROOMS kernels HOT SIMD)
+weft_objects(kernels_mt ROOMS kernels HOT SIMD THREADS)
+weft_objects(simd_st ROOMS simd HOT SIMD)
+weft_objects(simd_mt ROOMS simd HOT SIMD THREADS)
+weft_objects(relaxed_st ROOMS simd HOT SIMD RELAXED)
+weft_objects(relaxed_mt ROOMS simd HOT SIMD RELAXED THREADS)
+weft_protobuf_c(schema_st)
+weft_protobuf_c(schema_mt -pthread)
+
+weft_exports(exports)
+list(TRANSFORM exports PREPEND _)
+list(JOIN exports , exports)
+
+set(weft_link_options
+  -O3
+  --no-entry
+  -sMODULARIZE
+  -sEXPORT_ES6
+  -sSTRICT
+  -sDYNAMIC_EXECUTION=0
+  -sFILESYSTEM=0
+  -sALLOW_MEMORY_GROWTH
+  -sINITIAL_MEMORY=4MB
+  -sMAXIMUM_MEMORY=4GB
+  -sSTACK_SIZE=1MB
+  -sWASM_BIGINT
+  -sDEFAULT_TO_CXX=0
+  -lexports.js
+  -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory,print,printErr
+  -sEXPORTED_RUNTIME_METHODS=HEAPU8
+  -sEXPORTED_FUNCTIONS=${exports}
+  -Wl,--stack-first
+  -Wno-pthreads-mem-growth)
+
+function(weft_module name)
+  add_executable(${name})
+  target_link_libraries(${name} PRIVATE ${ARGN})
+  target_link_options(${name} PRIVATE ${weft_link_options})
+  set_target_properties(${name} PROPERTIES SUFFIX .mjs LINKER_LANGUAGE C)
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${weft_exports_file})
+endfunction()
+
+weft_module(weft.scalar bindings_st core_st schema_st kernels_scalar)
+weft_module(weft.simd bindings_st core_st schema_st kernels_st simd_st)
+weft_module(weft.relaxed bindings_st core_st schema_st kernels_st relaxed_st)
+weft_module(weft.simd.threads bindings_mt core_mt schema_mt kernels_mt simd_mt)
+weft_module(weft.relaxed.threads bindings_mt core_mt schema_mt kernels_mt relaxed_mt)
+foreach(name weft.scalar weft.simd weft.relaxed)
+  target_link_options(${name} PRIVATE -sENVIRONMENT=web,worker,node)
+endforeach()
+foreach(name weft.simd.threads weft.relaxed.threads)
+  target_link_options(${name} PRIVATE -pthread -sENVIRONMENT=web,worker,node)
+endforeach()

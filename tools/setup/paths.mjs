@@ -1,0 +1,54 @@
+/*
+ * Where things lie. Everything that set-up fetches is in one folder, `.toolchain`, that git ignores; it may be a link to
+ * a folder that several checkouts share. A stamp beside each part says which pin it was made from, so a part is made
+ * again when its pin changes and never otherwise.
+ */
+import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+mkdirSync(join(root, '.toolchain'), { recursive: true });
+export const toolchain = realpathSync(join(root, '.toolchain'));
+
+/** A path inside the toolchain folder. */
+export const inToolchain = (...parts) => join(toolchain, ...parts);
+
+export function sha256(path) {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** Fails with a clear sentence when a file is not the one that was pinned; the bad file is removed. */
+export function checkSha256(path, expected, what) {
+  const found = sha256(path);
+  if (found === expected) return;
+  rmSync(path, { force: true });
+  throw new Error(`${what}: the download has SHA256 ${found}, expected ${expected}`);
+}
+
+/** An empty scratch folder inside the toolchain. */
+export function scratch(name) {
+  const folder = inToolchain('tmp', name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Puts a finished folder in its place, replacing what was there: a half-made part is never seen under its name. */
+export function place(from, name) {
+  rmSync(inToolchain(name), { recursive: true, force: true });
+  renameSync(from, inToolchain(name));
+}
+
+const stampOf = (name) => inToolchain('stamps', name);
+
+/** Was the part `name` made from exactly this pin? */
+export function isDone(name, pin) {
+  return existsSync(stampOf(name)) && readFileSync(stampOf(name), 'utf8') === pin;
+}
+
+export function setDone(name, pin) {
+  mkdirSync(inToolchain('stamps'), { recursive: true });
+  writeFileSync(stampOf(name), pin);
+}
