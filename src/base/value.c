@@ -126,6 +126,22 @@ weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_valu
   return WEFT_OK;
 }
 
+static bool owns_memory(const weft_value *value) {
+  while (value->storage == WEFT_STORAGE_SHARED) {
+    value = value->owner;
+  }
+  return value->storage == WEFT_STORAGE_OWNED || value->tensor.data == NULL;
+}
+
+weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out) {
+  if (value->kind == WEFT_KIND_TENSOR && !owns_memory(value)) {
+    return weft_value_copy(cx, value, out);
+  }
+  weft_value_retain(value);
+  *out = value;
+  return WEFT_OK;
+}
+
 void weft_value_clear(weft_value *value) {
   if (value->storage == WEFT_STORAGE_OWNED) {
     weft_free(value->tensor.data);

@@ -336,6 +336,10 @@ weft_status weft_op_put(weft_op *op, int i, weft_value *value) {
   return WEFT_OK;
 }
 
+weft_status weft_op_keep(weft_op *op, int i, weft_value **out) {
+  return weft_value_keep(op->cx, op->inputs[i], out);
+}
+
 weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_string *out) {
   if (*op->strings == NULL) {
     WEFT_TRY(weft_strings_create(op->cx, op->strings));

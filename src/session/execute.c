@@ -1,0 +1,271 @@
+/* Running a plan: node after node, planned ones into their places, dynamic ones into blocks of their own. A frame is one
+ * graph in progress; a node with subgraphs starts another frame, which sees the values of this one. */
+#include <string.h>
+
+#include "plan.h"
+
+typedef struct frame {
+  weft_run_state *state;
+  weft_graph *graph;
+  weft_plan *plan;
+  weft_value **values; /* per value of the graph; NULL: not there yet, or no longer */
+  weft_value **room;   /* for one node's inputs and outputs */
+} frame;
+
+void weft_run_state_free(weft_run_state *state) {
+  weft_scratch_free(&state->scratch);
+  if (state->inner != NULL) {
+    weft_run_state_free(state->inner);
+    weft_free(state->inner);
+    state->inner = NULL;
+  }
+}
+
+static weft_status inner_state(weft_run_state *state, weft_run_state **out) {
+  if (state->inner == NULL) {
+    void *block;
+    WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof *state->inner, &block));
+    state->inner = block;
+    state->inner->cx = state->cx;
+    state->inner->strings = state->strings;
+    state->inner->random = state->random;
+  }
+  *out = state->inner;
+  return WEFT_OK;
+}
+
+static void name_node(weft_context *cx, const weft_node *node) {
+  cx->node = node->name;
+  cx->op = node->op_type;
+}
+
+static weft_status run_graph(weft_op *op, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                             weft_value **outputs) {
+  const frame *f = op->host->state;
+  weft_run_state *inner;
+  WEFT_TRY(inner_state(f->state, &inner));
+  WEFT_TRY(weft_execute(inner, graph, input_count, inputs, f->values, outputs));
+  name_node(op->cx, op->node);
+  return WEFT_OK;
+}
+
+/* ---- one node -------------------------------------------------------------------------------------------------------------------- */
+/* Gives every wanted output of a planned node its memory. */
+static weft_status planned_outputs(frame *f, const weft_node *node, weft_value **outputs) {
+  for (int i = 0; i < node->output_count; i++) {
+    int32_t v = node->outputs[i];
+    outputs[i] = NULL;
+    if (v < 0) {
+      continue;
+    }
+    if (f->plan->places[v] == WEFT_PLACE_OUTPUT) {
+      const weft_tensor *shape = &f->plan->shapes[v]->tensor;
+      WEFT_TRY(weft_value_new_tensor(f->state->cx, shape->type, &shape->shape, &f->values[v]));
+    }
+    outputs[i] = f->values[v];
+  }
+  return WEFT_OK;
+}
+
+static weft_status check_made(weft_op *op) {
+  for (int i = 0; i < op->output_count; i++) {
+    const weft_value *value = op->outputs[i];
+    if (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data == NULL) {
+      return weft_fail(op->cx, WEFT_INTERNAL, "output %d was not made", i);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* infer with all values at hand, then memory for what it set, then run. */
+static weft_status run_dynamic(weft_op *op) {
+  weft_context *cx = op->cx;
+  weft_status status = op->def->infer(op);
+  if (status != WEFT_OK && status != WEFT_DEFERRED) {
+    return status;
+  }
+  weft_value *in = op->input_count > 0 ? op->inputs[0] : NULL;
+  if (status == WEFT_OK && (op->def->flags & WEFT_OP_VIEW) != 0 && in != NULL && in->storage != WEFT_STORAGE_NONE) {
+    weft_value *view;
+    WEFT_TRY(weft_value_view(cx, in, &op->outputs[0]->tensor.shape, &view));
+    return weft_op_put(op, 0, view);
+  }
+  for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
+    if (op->outputs[i] != NULL && op->outputs[i]->tensor.type != WEFT_UNDEFINED) {
+      WEFT_TRY(weft_value_allocate(cx, op->outputs[i]));
+    }
+  }
+  WEFT_TRY(op->def->run(op));
+  return check_made(op);
+}
+
+static weft_status dynamic_outputs(frame *f, const weft_node *node, weft_value **outputs) {
+  for (int i = 0; i < node->output_count; i++) {
+    outputs[i] = NULL;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] >= 0) {
+      WEFT_TRY(weft_value_new(f->state->cx, WEFT_KIND_TENSOR, &outputs[i]));
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status dynamic_node(frame *f, weft_op *op) {
+  const weft_node *node = op->node;
+  weft_status status = dynamic_outputs(f, node, op->outputs);
+  if (status == WEFT_OK) {
+    status = run_dynamic(op);
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (op->outputs[i] != NULL) {
+      f->values[node->outputs[i]] = op->outputs[i]; /* on failure freed with the frame */
+    }
+  }
+  return status;
+}
+
+static weft_status run_node(frame *f, size_t n) {
+  weft_node *node = &f->graph->nodes[n];
+  weft_run_state *state = f->state;
+  weft_value **inputs = f->room, **outputs = f->room + node->input_count;
+  for (int i = 0; i < node->input_count; i++) {
+    inputs[i] = node->inputs[i] >= 0 ? f->values[node->inputs[i]] : NULL;
+  }
+  if (f->plan->steps[n] == WEFT_STEP_VIEW) {
+    f->values[node->outputs[0]]->tensor.data = inputs[0]->tensor.data;
+    return WEFT_OK;
+  }
+  name_node(state->cx, node);
+  weft_op_host host = {.run_graph = run_graph, .state = f};
+  weft_op op = {.cx = state->cx,
+                .def = node->def,
+                .node = node,
+                .input_count = node->input_count,
+                .output_count = node->output_count,
+                .inputs = inputs,
+                .outputs = outputs,
+                .scratch = &state->scratch,
+                .strings = state->strings,
+                .random = state->random,
+                .host = &host};
+  weft_status status;
+  if (f->plan->steps[n] == WEFT_STEP_DYNAMIC) {
+    status = dynamic_node(f, &op);
+  } else {
+    status = planned_outputs(f, node, outputs);
+    status = status == WEFT_OK ? node->def->run(&op) : status;
+  }
+  weft_scratch_reset(state->cx, &state->scratch);
+  return status;
+}
+
+static void release_value(frame *f, int32_t v) {
+  weft_value_release(f->values[v]);
+  f->values[v] = NULL;
+}
+
+static weft_status run_nodes(frame *f) {
+  const weft_plan *plan = f->plan;
+  weft_context *cx = f->state->cx;
+  for (size_t n = 0; n < f->graph->node_count; n++) {
+    if (plan->steps[n] == WEFT_STEP_SKIP) {
+      continue;
+    }
+    if (cx->cancelled) {
+      return weft_fail(cx, WEFT_CANCELLED, "the run was cancelled");
+    }
+    WEFT_TRY(run_node(f, n));
+    for (uint32_t r = plan->release_begin[n]; r < plan->release_begin[n + 1]; r++) {
+      release_value(f, plan->release_list[r]);
+    }
+  }
+  cx->node = NULL;
+  return WEFT_OK;
+}
+
+/* ---- a whole graph --------------------------------------------------------------------------------------------------------------- */
+static weft_status take_outputs(frame *f, bool main_graph, weft_value **outputs) {
+  weft_context *cx = f->state->cx;
+  for (size_t i = 0; i < f->graph->output_count; i++) {
+    int32_t v = f->graph->outputs[i];
+    weft_place place = f->plan->places[v];
+    if (f->values[v] == NULL) {
+      return weft_fail(cx, WEFT_INTERNAL, "output '%s' was not made", f->graph->values[v].name);
+    }
+    bool foreign = place == WEFT_PLACE_GIVEN || place == WEFT_PLACE_KNOWN;
+    if (main_graph && foreign) {
+      WEFT_TRY(weft_value_copy(cx, f->values[v], &outputs[i]));
+    } else {
+      WEFT_TRY(weft_value_keep(cx, f->values[v], &outputs[i]));
+    }
+  }
+  return WEFT_OK;
+}
+
+static void free_frame(frame *f) {
+  for (size_t v = 0; f->plan != NULL && v < f->graph->value_count; v++) {
+    if (f->plan->places[v] == WEFT_PLACE_DYNAMIC || f->plan->places[v] == WEFT_PLACE_OUTPUT) {
+      release_value(f, (int32_t)v);
+    }
+  }
+}
+
+static weft_status set_given(frame *f, size_t input_count, weft_value *const *inputs, weft_value *const *captured) {
+  const weft_graph *graph = f->graph;
+  if (input_count != graph->input_count) {
+    return weft_fail(f->state->cx, WEFT_INVALID_MODEL, "subgraph '%s': expected %zu inputs, found %zu", graph->name,
+                     graph->input_count, input_count);
+  }
+  for (size_t v = 0; v < graph->value_count; v++) {
+    const weft_slot *slot = &graph->values[v];
+    f->values[v] = slot->outer >= 0 && captured != NULL ? captured[slot->outer] : NULL;
+  }
+  for (size_t i = 0; i < input_count; i++) {
+    int32_t v = graph->inputs[i];
+    f->values[v] = inputs[i] != NULL ? inputs[i] : graph->values[v].constant;
+  }
+  return WEFT_OK;
+}
+
+static weft_status run_frame(frame *f, bool main_graph, weft_value **outputs) {
+  weft_context *cx = f->state->cx;
+  const weft_graph *graph = f->graph;
+  weft_status status = weft_plan_find(f->state, f->graph, f->values, &f->plan);
+  weft_scratch_reset(cx, &f->state->scratch);
+  WEFT_TRY(status);
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (f->plan->places[v] != WEFT_PLACE_GIVEN) {
+      f->values[v] = f->plan->values[v];
+    }
+  }
+  WEFT_TRY(weft_plan_bind(f->state, f->graph, f->plan));
+  void *room;
+  WEFT_TRY(weft_alloc(cx, f->plan->widest * sizeof(weft_value *), &room));
+  f->room = room;
+  status = run_nodes(f);
+  weft_free(room);
+  return status == WEFT_OK ? take_outputs(f, main_graph, outputs) : status;
+}
+
+weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                         weft_value *const *captured, weft_value **outputs) {
+  frame f = {.state = state, .graph = graph};
+  void *values;
+  for (size_t i = 0; i < graph->output_count; i++) {
+    outputs[i] = NULL;
+  }
+  WEFT_TRY(weft_alloc(state->cx, graph->value_count * sizeof(weft_value *), &values));
+  f.values = values;
+  weft_status status = set_given(&f, input_count, inputs, captured);
+  if (status == WEFT_OK) {
+    status = run_frame(&f, captured == NULL, outputs);
+  }
+  free_frame(&f);
+  weft_free(values);
+  for (size_t i = 0; i < graph->output_count && status != WEFT_OK; i++) {
+    weft_value_release(outputs[i]);
+    outputs[i] = NULL;
+  }
+  return status;
+}

@@ -1,0 +1,217 @@
+/* Interpreting a graph for concrete input shapes: each node's infer in turn, and run for what costs next to nothing and
+ * depends on shapes or constants alone (Shape, Gather, Concat ... in front of a Reshape). Also where one node is evaluated
+ * for the optimiser. */
+#include <string.h>
+
+#include "plan.h"
+
+/* More elements than this are not computed while planning: it would cost as much as running. */
+enum { KNOWN_LIMIT = 2048, STACK_VALUES = 32 };
+
+void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg) {
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] >= 0) {
+      visit(arg, node->inputs[i]);
+    }
+  }
+  for (size_t a = 0; a < node->attribute_count; a++) {
+    const weft_attribute *attribute = &node->attributes[a];
+    bool one = attribute->kind == WEFT_ATTRIBUTE_GRAPH;
+    if (!one && attribute->kind != WEFT_ATTRIBUTE_GRAPHS) {
+      continue;
+    }
+    for (size_t g = 0; g < attribute->count; g++) {
+      const weft_graph *graph = one ? attribute->graph : attribute->graphs[g];
+      for (size_t v = 0; v < graph->value_count; v++) {
+        if (graph->values[v].outer >= 0) {
+          visit(arg, graph->values[v].outer);
+        }
+      }
+    }
+  }
+}
+
+weft_value *weft_graph_constant(const weft_graph *graph, int32_t v) {
+  while (graph->values[v].outer >= 0 && graph->parent != NULL) {
+    v = graph->values[v].outer;
+    graph = graph->parent;
+  }
+  return graph->values[v].is_input ? NULL : graph->values[v].constant;
+}
+
+static bool is_known(const weft_value *value) {
+  return value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL;
+}
+
+/* Whether node's outputs, whose shapes are set, can be computed now. */
+static bool can_compute(const weft_op *op) {
+  if ((op->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0) {
+    return false;
+  }
+  bool by_shape = (op->def->flags & WEFT_OP_SHAPE_ONLY) != 0;
+  for (int i = 0; i < op->input_count; i++) {
+    const weft_value *in = op->inputs[i];
+    if (in != NULL && !by_shape && (!is_known(in) || in->tensor.count > KNOWN_LIMIT)) {
+      return false;
+    }
+  }
+  for (int i = 0; i < op->output_count; i++) {
+    if (op->outputs[i] != NULL && op->outputs[i]->tensor.count > KNOWN_LIMIT) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Strings made while planning or evaluating outlive every run: each such value gets a pool of its own. */
+static weft_status own_strings(weft_run_state *state, weft_value **value) {
+  if (*value == NULL || (*value)->kind != WEFT_KIND_TENSOR || (*value)->tensor.type != WEFT_STRING) {
+    return WEFT_OK;
+  }
+  weft_value *copy;
+  WEFT_TRY(weft_value_copy(state->cx, *value, &copy));
+  weft_value_release(*value);
+  *value = copy;
+  return WEFT_OK;
+}
+
+static weft_status compute(weft_run_state *state, weft_op *op) {
+  for (int i = 0; i < op->output_count; i++) {
+    if (op->outputs[i] != NULL) {
+      WEFT_TRY(weft_value_allocate(state->cx, op->outputs[i]));
+    }
+  }
+  weft_status status = op->def->run(op);
+  weft_scratch_reset(state->cx, &state->scratch);
+  for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
+    status = own_strings(state, &op->outputs[i]);
+  }
+  return status;
+}
+
+static weft_op make_op(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs) {
+  return (weft_op){.cx = state->cx,
+                   .def = node->def,
+                   .node = node,
+                   .input_count = node->input_count,
+                   .output_count = node->output_count,
+                   .inputs = inputs,
+                   .outputs = outputs,
+                   .scratch = &state->scratch,
+                   .strings = state->strings,
+                   .random = state->random};
+}
+
+static weft_status new_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs) {
+  for (int i = 0; i < node->output_count; i++) {
+    outputs[i] = NULL;
+    if (node->outputs[i] >= 0) {
+      WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &outputs[i]));
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs) {
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] >= 0 && inputs[i] == NULL) {
+      return WEFT_DEFERRED;
+    }
+    if (inputs[i] != NULL && inputs[i]->kind != WEFT_KIND_TENSOR) {
+      return WEFT_DEFERRED;
+    }
+  }
+  if ((node->def->flags & WEFT_OP_SUBGRAPH) != 0) {
+    return WEFT_DEFERRED;
+  }
+  WEFT_TRY(new_outputs(state, node, outputs));
+  weft_op op = make_op(state, node, inputs, outputs);
+  WEFT_TRY(node->def->infer(&op));
+  for (int i = 0; i < op.output_count; i++) {
+    if (outputs[i] != NULL && outputs[i]->tensor.type == WEFT_UNDEFINED) {
+      return WEFT_DEFERRED; /* infer leaves this one to run */
+    }
+  }
+  return can_compute(&op) ? compute(state, &op) : WEFT_OK;
+}
+
+/* Arrays for one node's inputs and outputs: on the stack for all but a few nodes. */
+typedef struct node_values {
+  weft_value *few[STACK_VALUES];
+  void *many;
+} node_values;
+
+static weft_status take_values(weft_run_state *state, const weft_node *node, node_values *room, weft_value ***inputs,
+                               weft_value ***outputs) {
+  size_t count = (size_t)node->input_count + (size_t)node->output_count;
+  room->many = NULL;
+  *inputs = room->few;
+  if (count > STACK_VALUES) {
+    WEFT_TRY(weft_alloc(state->cx, count * sizeof(weft_value *), &room->many));
+    *inputs = room->many;
+  }
+  *outputs = *inputs + node->input_count;
+  memset(*inputs, 0, count * sizeof(weft_value *));
+  return WEFT_OK;
+}
+
+weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values) {
+  weft_context *cx = state->cx;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    weft_value *constant = weft_graph_constant(graph, (int32_t)v);
+    if (values[v] == NULL && constant != NULL) {
+      values[v] = constant;
+      weft_value_retain(constant);
+    }
+  }
+  weft_status status = WEFT_OK;
+  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
+    weft_node *node = &graph->nodes[n];
+    node_values room;
+    weft_value **inputs, **outputs;
+    WEFT_TRY(take_values(state, node, &room, &inputs, &outputs));
+    for (int i = 0; i < node->input_count; i++) {
+      inputs[i] = node->inputs[i] >= 0 ? values[node->inputs[i]] : NULL;
+    }
+    cx->node = node->name;
+    cx->op = node->op_type;
+    status = interpret_node(state, node, inputs, outputs);
+    for (int i = 0; i < node->output_count; i++) {
+      if (status == WEFT_OK && outputs[i] != NULL) {
+        values[node->outputs[i]] = outputs[i];
+      } else {
+        weft_value_release(outputs[i]);
+      }
+    }
+    weft_free(room.many);
+    status = status == WEFT_DEFERRED ? WEFT_OK : status;
+  }
+  if (status == WEFT_OK) {
+    cx->node = NULL;
+  }
+  return status;
+}
+
+weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs) {
+  weft_status status = new_outputs(state, node, outputs);
+  weft_op op = make_op(state, node, (weft_value **)inputs, outputs);
+  state->cx->node = node->name;
+  state->cx->op = node->op_type;
+  if (status == WEFT_OK) {
+    status = node->def->infer(&op);
+    if (status == WEFT_OK) {
+      status = compute(state, &op);
+    } else if (status == WEFT_DEFERRED) {
+      status = node->def->run(&op);
+      weft_scratch_reset(state->cx, &state->scratch);
+    }
+  }
+  for (int i = 0; i < node->output_count && status != WEFT_OK; i++) {
+    weft_value_release(outputs[i]);
+    outputs[i] = NULL;
+  }
+  if (status == WEFT_OK) {
+    state->cx->node = NULL;
+  }
+  return status;
+}

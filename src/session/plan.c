@@ -1,0 +1,483 @@
+/* Making plans: which value lies where and until when. Memory is one arena a graph, shared by all of its plans; values are
+ * placed largest first into the lowest gap that is free for their lifetime (greedy by size: Pisarchyk & Lee, "Efficient
+ * Memory Management for Deep Neural Net Inference", 2020). Views and in-place results share the place of what they show. */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLANS_KEPT = 8, ALIGNMENT = 64 };
+
+/* ---- signature ------------------------------------------------------------------------------------------------------------ */
+static bool is_given(const weft_slot *slot) { return slot->is_input || slot->outer >= 0; }
+
+static size_t signature_size(const weft_value *value) {
+  return value == NULL || value->kind != WEFT_KIND_TENSOR ? 1 : 1 + (size_t)value->tensor.shape.rank;
+}
+
+static uint64_t *signature_put(const weft_value *value, uint64_t *out) {
+  if (value == NULL) {
+    *out++ = 0;
+    return out;
+  }
+  const weft_shape *shape = &value->tensor.shape;
+  bool tensor = value->kind == WEFT_KIND_TENSOR;
+  *out++ = 1u + (uint64_t)value->kind + ((uint64_t)value->tensor.type << 8) + (tensor ? (uint64_t)shape->rank << 16 : 0);
+  for (int i = 0; tensor && i < shape->rank; i++) {
+    *out++ = (uint64_t)shape->dims[i];
+  }
+  return out;
+}
+
+static weft_status make_signature(weft_run_state *state, const weft_graph *graph, weft_value *const *given, uint64_t **out,
+                                  size_t *count) {
+  void *block;
+  *count = 0;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    *count += is_given(&graph->values[v]) ? signature_size(given[v]) : 0;
+  }
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, *count * sizeof **out, &block));
+  uint64_t *at = *out = block;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (is_given(&graph->values[v])) {
+      at = signature_put(given[v], at);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- classes of nodes and values --------------------------------------------------------------------------------------------- */
+static bool is_known(const weft_value *value) { return value != NULL && value->tensor.data != NULL; }
+
+static weft_place first_place(const weft_graph *graph, const weft_plan *plan, int32_t v) {
+  /* A constant may be without data: packed by the only node that reads it. */
+  if (is_known(plan->shapes[v]) || weft_graph_constant(graph, v) != NULL) {
+    return WEFT_PLACE_KNOWN;
+  }
+  if (is_given(&graph->values[v])) {
+    return WEFT_PLACE_GIVEN;
+  }
+  return plan->shapes[v] != NULL ? WEFT_PLACE_ARENA : WEFT_PLACE_DYNAMIC;
+}
+
+static void place_values(const weft_graph *graph, weft_plan *plan) {
+  for (size_t v = 0; v < graph->value_count; v++) {
+    plan->places[v] = first_place(graph, plan, (int32_t)v);
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    weft_place *place = &plan->places[graph->outputs[i]];
+    *place = *place == WEFT_PLACE_ARENA ? WEFT_PLACE_OUTPUT : *place;
+  }
+}
+
+static void class_node(const weft_graph *graph, weft_plan *plan, size_t n) {
+  const weft_node *node = &graph->nodes[n];
+  bool all_known = true, any_dynamic = false;
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] >= 0) {
+      all_known &= plan->places[node->outputs[i]] == WEFT_PLACE_KNOWN;
+      any_dynamic |= plan->places[node->outputs[i]] == WEFT_PLACE_DYNAMIC;
+    }
+  }
+  if (all_known) {
+    plan->steps[n] = WEFT_STEP_SKIP;
+  } else if (any_dynamic) {
+    plan->steps[n] = WEFT_STEP_DYNAMIC;
+  } else {
+    int32_t out = node->outputs[0];
+    bool view = (node->def->flags & WEFT_OP_VIEW) != 0 && node->output_count == 1 && node->inputs[0] >= 0 &&
+                plan->places[out] == WEFT_PLACE_ARENA;
+    plan->steps[n] = view ? WEFT_STEP_VIEW : WEFT_STEP_RUN;
+    if (view) {
+      plan->places[out] = WEFT_PLACE_VIEW;
+    }
+  }
+}
+
+/* ---- lifetimes ------------------------------------------------------------------------------------------------------------------ */
+typedef struct layout {
+  const weft_graph *graph;
+  weft_plan *plan;
+  int32_t *root;         /* per value: whose memory it uses, through any number of steps */
+  int32_t *first, *last; /* per root: the nodes between which its memory is in use */
+  int32_t node;          /* of the visit in progress */
+} layout;
+
+/* The end of v's chain of views and in-place results; shortens the chain. */
+static int32_t find_root(const layout *l, int32_t v) {
+  while (l->root[v] != v) {
+    l->root[v] = l->root[l->root[v]];
+    v = l->root[v];
+  }
+  return v;
+}
+
+static void use_value(void *arg, int32_t v) {
+  layout *l = arg;
+  if (l->plan->last_use[v] < l->node) {
+    l->plan->last_use[v] = l->node;
+  }
+  int32_t root = find_root(l, v);
+  if (l->last[root] < l->node) {
+    l->last[root] = l->node;
+  }
+}
+
+static void find_views(layout *l) {
+  const weft_graph *graph = l->graph;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    l->root[v] = (int32_t)v;
+    l->first[v] = l->last[v] = l->plan->last_use[v] = -1;
+  }
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    if (l->plan->steps[n] == WEFT_STEP_VIEW) {
+      l->root[node->outputs[0]] = find_root(l, node->inputs[0]);
+    }
+  }
+}
+
+static void find_uses(layout *l) {
+  const weft_graph *graph = l->graph;
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    l->node = (int32_t)n;
+    weft_node_visit_uses(node, use_value, l);
+    for (int i = 0; i < node->output_count; i++) {
+      if (node->outputs[i] >= 0) {
+        int32_t out = node->outputs[i], root = find_root(l, out);
+        if (l->first[root] < 0) {
+          l->first[root] = (int32_t)n;
+        }
+        use_value(l, out); /* also one that nothing reads is written */
+      }
+    }
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    l->node = (int32_t)graph->node_count;
+    use_value(l, graph->outputs[i]);
+  }
+}
+
+/* Whether node n may write its output over input `in`. */
+static bool may_overwrite(const layout *l, size_t n, int32_t in, int32_t out) {
+  const weft_node *node = &l->graph->nodes[n];
+  const weft_tensor *from = &l->plan->shapes[in]->tensor, *to = &l->plan->shapes[out]->tensor;
+  int32_t root = find_root(l, in);
+  if (l->plan->places[root] != WEFT_PLACE_ARENA || l->last[root] != (int32_t)n || to->count == 0 ||
+      weft_type_size(from->type) != weft_type_size(to->type) || !weft_shape_equal(&from->shape, &to->shape)) {
+    return false;
+  }
+  for (int i = 0; i < node->input_count; i++) {
+    int32_t other = node->inputs[i];
+    if (other >= 0 && other != in && find_root(l, other) == root &&
+        !weft_shape_equal(&l->plan->shapes[other]->tensor.shape, &to->shape)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Runs in node order, so that chains of in-place nodes collapse into one root. */
+static void find_in_place(layout *l) {
+  for (size_t n = 0; n < l->graph->node_count; n++) {
+    const weft_node *node = &l->graph->nodes[n];
+    if (l->plan->steps[n] != WEFT_STEP_RUN || (node->def->flags & WEFT_OP_INPLACE) == 0 || node->outputs[0] < 0 ||
+        l->plan->places[node->outputs[0]] != WEFT_PLACE_ARENA) {
+      continue;
+    }
+    int32_t out = node->outputs[0];
+    for (int i = 0; i < node->input_count; i++) {
+      int32_t in = node->inputs[i];
+      if (in < 0 || !may_overwrite(l, n, in, out)) {
+        continue;
+      }
+      int32_t from = find_root(l, in);
+      l->root[out] = from;
+      l->last[from] = l->last[out];
+      break;
+    }
+  }
+}
+
+/* ---- offsets ------------------------------------------------------------------------------------------------------------------------ */
+typedef struct placed {
+  int32_t value;
+  int32_t first, last;
+  size_t bytes, offset;
+} placed;
+
+static int by_size(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  if (x->bytes != y->bytes) {
+    return x->bytes < y->bytes ? 1 : -1;
+  }
+  return x->value < y->value ? -1 : x->value > y->value;
+}
+
+static int by_offset(const void *a, const void *b) {
+  const placed *x = *(const placed *const *)a, *y = *(const placed *const *)b;
+  return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The lowest offset at which `item` fits between the earlier ones whose lifetimes meet its own. */
+static size_t find_gap(const placed *items, size_t count, const placed *item, const placed **live) {
+  size_t live_count = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (items[i].first <= item->last && item->first <= items[i].last) {
+      live[live_count++] = &items[i];
+    }
+  }
+  qsort((void *)live, live_count, sizeof *live, by_offset);
+  size_t offset = 0;
+  for (size_t i = 0; i < live_count; i++) {
+    if (live[i]->offset >= offset && live[i]->offset - offset >= item->bytes) {
+      return offset;
+    }
+    size_t end = live[i]->offset + live[i]->bytes;
+    offset = end > offset ? end : offset;
+  }
+  return offset;
+}
+
+static weft_status assign_offsets(weft_run_state *state, layout *l) {
+  const weft_graph *graph = l->graph;
+  weft_plan *plan = l->plan;
+  void *block, *live;
+  size_t count = 0;
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed), &block));
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed *), &live));
+  placed *items = block;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (plan->places[v] != WEFT_PLACE_ARENA || l->root[v] != (int32_t)v) {
+      continue;
+    }
+    const weft_tensor *tensor = &plan->shapes[v]->tensor;
+    size_t bytes = tensor->count * weft_type_size(tensor->type);
+    if (bytes > SIZE_MAX / 2 - ALIGNMENT) {
+      return weft_fail(state->cx, WEFT_OUT_OF_MEMORY, "'%s' needs %zu bytes", graph->values[v].name, bytes);
+    }
+    bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    items[count++] = (placed){(int32_t)v, l->first[v], l->last[v], bytes, 0};
+  }
+  qsort(items, count, sizeof *items, by_size);
+  for (size_t i = 0; i < count; i++) {
+    items[i].offset = find_gap(items, i, &items[i], live);
+    size_t end;
+    if (!weft_add(items[i].offset, items[i].bytes, &end)) {
+      return weft_fail(state->cx, WEFT_OUT_OF_MEMORY, "the intermediate values need more than can be addressed");
+    }
+    plan->arena_size = end > plan->arena_size ? end : plan->arena_size;
+    plan->offsets[items[i].value] = items[i].offset;
+  }
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (plan->places[v] == WEFT_PLACE_ARENA) {
+      plan->offsets[v] = plan->offsets[find_root(l, (int32_t)v)];
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- freeing dynamic values ------------------------------------------------------------------------------------------------------------ */
+static weft_status list_releases(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
+  void *block;
+  size_t nodes = graph->node_count, total = 0;
+  WEFT_TRY(weft_arena_alloc(state->cx, &plan->memory, nodes + 1, sizeof *plan->release_begin, &block));
+  plan->release_begin = block;
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t v = 0; v < graph->value_count; v++) {
+      int32_t last = plan->last_use[v];
+      if (plan->places[v] != WEFT_PLACE_DYNAMIC || last < 0 || last >= (int32_t)nodes) {
+        continue;
+      }
+      if (pass == 0) {
+        plan->release_begin[last + 1]++;
+        total++;
+      } else {
+        plan->release_list[plan->release_begin[last]++] = (int32_t)v;
+      }
+    }
+    if (pass == 0) {
+      WEFT_TRY(weft_arena_alloc(state->cx, &plan->memory, total, sizeof *plan->release_list, &block));
+      plan->release_list = block;
+      for (size_t n = 0; n < nodes; n++) {
+        plan->release_begin[n + 1] += plan->release_begin[n];
+      }
+    }
+  }
+  /* Filling moved each begin to its end: shift them back. */
+  memmove(plan->release_begin + 1, plan->release_begin, nodes * sizeof *plan->release_begin);
+  plan->release_begin[0] = 0;
+  return WEFT_OK;
+}
+
+/* ---- putting it together ------------------------------------------------------------------------------------------------------------------ */
+static void plan_destroy(const weft_graph *graph, weft_plan *plan) {
+  for (size_t v = 0; plan->shapes != NULL && v < graph->value_count; v++) {
+    weft_value_release(plan->shapes[v]);
+  }
+  weft_arena_free(&plan->memory);
+  weft_free(plan);
+}
+
+static weft_status arena_array(weft_run_state *state, weft_plan *plan, size_t count, size_t size, void *out) {
+  void *block;
+  WEFT_TRY(weft_arena_alloc(state->cx, &plan->memory, count, size, &block));
+  memcpy(out, &block, sizeof block);
+  return WEFT_OK;
+}
+
+static weft_status lay_out(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
+  layout l = {.graph = graph, .plan = plan};
+  void *block;
+  size_t values = graph->value_count;
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, 3 * values * sizeof(int32_t), &block));
+  l.root = block;
+  l.first = l.root + values;
+  l.last = l.first + values;
+  place_values(graph, plan);
+  for (size_t n = 0; n < graph->node_count; n++) {
+    size_t wide = (size_t)graph->nodes[n].input_count + (size_t)graph->nodes[n].output_count;
+    plan->widest = wide > plan->widest ? wide : plan->widest;
+    class_node(graph, plan, n);
+  }
+  find_views(&l);
+  find_uses(&l);
+  find_in_place(&l);
+  WEFT_TRY(assign_offsets(state, &l));
+  for (size_t v = 0; v < values; v++) {
+    weft_place place = plan->places[v];
+    bool kept = place == WEFT_PLACE_KNOWN || place == WEFT_PLACE_ARENA || place == WEFT_PLACE_VIEW;
+    plan->values[v] = kept ? plan->shapes[v] : NULL;
+  }
+  return list_releases(state, graph, plan);
+}
+
+/* What is known of a given value: its type and shape, not its elements (they differ from run to run). */
+static weft_status given_shape(weft_run_state *state, const weft_value *given, weft_value **out) {
+  *out = NULL;
+  if (given == NULL) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_value_new(state->cx, given->kind, out));
+  (*out)->tensor = given->tensor;
+  (*out)->tensor.data = NULL;
+  return WEFT_OK;
+}
+
+static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given, weft_plan *plan) {
+  size_t values = graph->value_count, nodes = graph->node_count;
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->shapes, &plan->shapes));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->values, &plan->values));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->places, &plan->places));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->offsets, &plan->offsets));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->last_use, &plan->last_use));
+  WEFT_TRY(arena_array(state, plan, nodes, sizeof *plan->steps, &plan->steps));
+  for (size_t v = 0; v < values; v++) {
+    if (is_given(&graph->values[v]) && weft_graph_constant(graph, (int32_t)v) == NULL) {
+      WEFT_TRY(given_shape(state, given[v], &plan->shapes[v]));
+    }
+  }
+  WEFT_TRY(weft_interpret(state, graph, plan->shapes));
+  return lay_out(state, graph, plan);
+}
+
+static weft_status make_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
+                             const uint64_t *signature, size_t signature_count, weft_plan **out) {
+  void *block;
+  *out = NULL;
+  WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plan), &block));
+  weft_plan *plan = block;
+  weft_status status =
+      arena_array(state, plan, signature_count, sizeof *plan->signature, &plan->signature);
+  if (status == WEFT_OK) {
+    memcpy(plan->signature, signature, signature_count * sizeof *signature);
+    plan->signature_count = signature_count;
+    status = fill_plan(state, graph, given, plan);
+  }
+  if (status != WEFT_OK) {
+    plan_destroy(graph, plan);
+    return status;
+  }
+  *out = plan;
+  return WEFT_OK;
+}
+
+static weft_status get_plans(weft_run_state *state, weft_graph *graph, weft_plans **out) {
+  if (graph->plans == NULL) {
+    WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plans), &graph->plans));
+  }
+  *out = graph->plans;
+  return WEFT_OK;
+}
+
+static void drop_last(const weft_graph *graph, weft_plans *plans) {
+  weft_plan **at = &plans->first;
+  while ((*at)->next != NULL) {
+    at = &(*at)->next;
+  }
+  plan_destroy(graph, *at);
+  *at = NULL;
+  plans->count--;
+}
+
+weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out) {
+  weft_plans *plans;
+  uint64_t *signature;
+  size_t count;
+  *out = NULL;
+  WEFT_TRY(get_plans(state, graph, &plans));
+  WEFT_TRY(make_signature(state, graph, given, &signature, &count));
+  for (weft_plan **at = &plans->first; *at != NULL; at = &(*at)->next) {
+    weft_plan *plan = *at;
+    if (plan->signature_count == count && memcmp(plan->signature, signature, count * sizeof *signature) == 0) {
+      *at = plan->next;
+      plan->next = plans->first;
+      plans->first = *out = plan;
+      return WEFT_OK;
+    }
+  }
+  WEFT_TRY(make_plan(state, graph, given, signature, count, out));
+  (*out)->next = plans->first;
+  plans->first = *out;
+  if (++plans->count > PLANS_KEPT) {
+    drop_last(graph, plans);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_plan_bind(weft_run_state *state, weft_graph *graph, weft_plan *plan) {
+  weft_plans *plans = graph->plans;
+  if (plans->arena_size < plan->arena_size || plans->arena == NULL) {
+    weft_free(plans->arena);
+    plans->arena = NULL;
+    plans->arena_size = 0;
+    for (weft_plan *p = plans->first; p != NULL; p = p->next) {
+      p->bound = NULL;
+    }
+    WEFT_TRY(weft_alloc(state->cx, plan->arena_size, &plans->arena));
+    plans->arena_size = plan->arena_size;
+  }
+  if (plan->bound != plans->arena) {
+    plan->bound = plans->arena;
+    for (size_t v = 0; v < graph->value_count; v++) {
+      if (plan->places[v] == WEFT_PLACE_ARENA) {
+        plan->values[v]->tensor.data = (char *)plans->arena + plan->offsets[v];
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
+void weft_plans_destroy(weft_graph *graph) {
+  weft_plans *plans = graph->plans;
+  if (plans == NULL) {
+    return;
+  }
+  while (plans->first != NULL) {
+    drop_last(graph, plans);
+  }
+  weft_free(plans->arena);
+  weft_free(plans);
+  graph->plans = NULL;
+}

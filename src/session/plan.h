@@ -1,0 +1,87 @@
+/* Plans: how one graph runs for one set of input shapes. Inside src/session only.
+ *
+ * Shapes are never symbolic here. A graph is interpreted for the shapes at hand (interpret.c): every node's infer is called,
+ * and what depends on shapes or constants alone is computed on the spot. The plan (plan.c) then gives every value whose
+ * shape came out a place: in the graph's arena, as a view of another value, or as a fresh block for an output. What remains
+ * (shapes that depend on data, sequences, control flow) is left dynamic: inferred and allocated while running (execute.c). */
+#ifndef WEFT_SESSION_PLAN_H
+#define WEFT_SESSION_PLAN_H
+
+#include "../ops/op.h"
+
+typedef enum weft_place {
+  WEFT_PLACE_DYNAMIC = 0, /* made while running, freed after its last use */
+  WEFT_PLACE_GIVEN,       /* an input or a captured value */
+  WEFT_PLACE_KNOWN,       /* a constant, or computed while planning */
+  WEFT_PLACE_ARENA,       /* at `offset` of the arena */
+  WEFT_PLACE_VIEW,        /* shows another value's memory */
+  WEFT_PLACE_OUTPUT       /* planned shape, but a block of its own: it leaves the graph */
+} weft_place;
+
+typedef enum weft_step { WEFT_STEP_SKIP = 0, WEFT_STEP_RUN, WEFT_STEP_VIEW, WEFT_STEP_DYNAMIC } weft_step;
+
+typedef struct weft_plan {
+  struct weft_plan *next; /* most recently used first */
+  uint64_t *signature;    /* kinds, types and dims of inputs and captures */
+  size_t signature_count;
+  weft_step *steps;       /* per node */
+  weft_place *places;     /* per value */
+  weft_value **values;    /* per value: known ones with data, planned ones bound to the arena; NULL: dynamic, given, output */
+  weft_value **shapes;    /* per value: type and shape where known, else NULL */
+  size_t *offsets;        /* per value: ARENA */
+  int32_t *last_use;      /* per value: the node after which a dynamic one is freed; node_count: at the end */
+  uint32_t *release_begin; /* per node: its part of release_list, node_count + 1 entries */
+  int32_t *release_list;   /* dynamic values to free after a node */
+  size_t arena_size;
+  size_t widest; /* the most inputs and outputs that one node has */
+  void *bound;   /* the arena the values point into */
+  weft_arena memory; /* everything above */
+} weft_plan;
+
+/* What hangs on graph->plans. */
+typedef struct weft_plans {
+  weft_plan *first;
+  size_t count;
+  void *arena;
+  size_t arena_size;
+} weft_plans;
+
+/* What running needs besides the graph: one for each level of nested subgraphs, so that a node that runs a subgraph keeps
+ * its scratch memory. */
+typedef struct weft_run_state {
+  weft_context *cx;
+  weft_scratch scratch;
+  weft_strings **strings; /* of the run in progress, shared by all levels */
+  uint64_t *random;       /* likewise */
+  struct weft_run_state *inner;
+} weft_run_state;
+
+/* Frees scratch memory and inner levels. */
+void weft_run_state_free(weft_run_state *state);
+
+/* Calls visit(arg, v) for every value number of `graph` that node reads: inputs, and what its subgraphs capture. */
+void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg);
+
+/* The constant that value v of `graph` is, also through captures, or NULL. Inputs with a default are not constant. */
+weft_value *weft_graph_constant(const weft_graph *graph, int32_t v);
+
+/* Fills values[] (one entry per value of `graph`; the caller sets the inputs' and captures' entries and owns all references):
+ * type and shape where they follow from those, data where computing it is cheap. NULL stays where nothing is known. */
+weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values);
+
+/* The plan for these inputs and captures (given[v] for each such value), from the cache or made now. */
+weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out);
+/* Points the plan's values into the graph's arena, growing it if need be. */
+weft_status weft_plan_bind(weft_run_state *state, weft_graph *graph, weft_plan *plan);
+void weft_plans_destroy(weft_graph *graph);
+
+/* Runs `graph`. inputs[i] belongs to graph->inputs[i]; NULL takes the default. `captured` are the values of the parent's
+ * frame (NULL for the main graph). outputs receives graph->output_count new references, all of which own their memory; in
+ * the main graph they share none with inputs and constants. */
+weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                         weft_value *const *captured, weft_value **outputs);
+
+/* Calls the operator of `node` on values that are all known; new references in outputs[0..node->output_count). */
+weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs);
+
+#endif
