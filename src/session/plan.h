@@ -81,6 +81,11 @@ void weft_plans_destroy(weft_graph *graph);
 weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
                          weft_value *const *captured, weft_value **outputs);
 
+/* Lets every operator of `graph` and its subgraphs prepare its constants. */
+weft_status weft_prepare(weft_run_state *state, weft_graph *graph);
+/* Frees the plans of `graph` and its subgraphs. */
+void weft_graph_destroy_plans(weft_graph *graph);
+
 /* Calls the operator of `node` on values that are all known; new references in outputs[0..node->output_count). */
 weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs);
 

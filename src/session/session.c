@@ -1,0 +1,304 @@
+/* The public face of a session: from a finished loader to a model ready to run, and from named feeds to named outputs. */
+#include <string.h>
+
+#include "../graph/load.h"
+#include "../onnx/loader.h"
+#include "../optimize/optimize.h"
+#include "plan.h"
+
+struct weft_session {
+  weft_context cx;
+  weft_error ignored; /* where errors go when a caller wants none */
+  weft_options options;
+  weft_model *model;
+  weft_run_state state;
+  weft_strings *strings;
+  uint64_t random;
+};
+
+static void enter(weft_session *session, weft_error *error) {
+  session->cx.error = error != NULL ? error : &session->ignored;
+  session->cx.node = NULL;
+  memset(session->cx.error, 0, sizeof *session->cx.error);
+}
+
+/* ---- making one ------------------------------------------------------------------------------------------------------------------- */
+static weft_status evaluate(void *arg, weft_node *node, weft_value *const *inputs, weft_value **outputs) {
+  weft_session *session = arg;
+  return weft_evaluate(&session->state, node, inputs, outputs);
+}
+
+static weft_status fill_session(weft_session *session, weft_loader *loader) {
+  weft_context *cx = &session->cx;
+  cx->kernels = weft_kernels_choose(session->options.deterministic);
+  WEFT_TRY(weft_loader_check_ready(loader));
+  if (session->options.threads > 1) {
+    WEFT_TRY(weft_pool_create(cx, session->options.threads, &cx->pool));
+  }
+  loader->model.cx = cx;
+  WEFT_TRY(weft_model_load(cx, &loader->model, &session->options, &session->model));
+  weft_onnx_model_free(&loader->model);
+  WEFT_TRY(weft_optimize(session->model, &session->options, evaluate, session));
+  WEFT_TRY(weft_prepare(&session->state, session->model->graph));
+  cx->node = NULL;
+  return WEFT_OK;
+}
+
+weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error) {
+  void *block;
+  *out = NULL;
+  loader->cx.error = error != NULL ? error : &loader->ignored;
+  weft_status status = weft_alloc_zeroed(&loader->cx, 1, sizeof(weft_session), &block);
+  if (status != WEFT_OK) {
+    weft_loader_destroy(loader);
+    return status;
+  }
+  weft_session *session = block;
+  session->cx = loader->cx;
+  weft_memory_retain(session->cx.memory);
+  session->options = loader->options;
+  session->random = 0x9e3779b97f4a7c15u;
+  session->state = (weft_run_state){.cx = &session->cx, .strings = &session->strings, .random = &session->random};
+  enter(session, error);
+  status = fill_session(session, loader);
+  weft_loader_destroy(loader);
+  if (status != WEFT_OK) {
+    weft_session_destroy(session);
+    return status;
+  }
+  *out = session;
+  return WEFT_OK;
+}
+
+void weft_session_destroy(weft_session *session) {
+  if (session == NULL) {
+    return;
+  }
+  weft_memory *memory = session->cx.memory;
+  weft_run_state_free(&session->state);
+  if (session->model != NULL) {
+    weft_graph_destroy_plans(session->model->graph);
+    weft_model_destroy(session->model);
+  }
+  weft_strings_release(session->strings);
+  weft_pool_destroy(session->cx.pool);
+  weft_free(session);
+  weft_memory_release(memory);
+}
+
+/* ---- what it takes and gives --------------------------------------------------------------------------------------------------------- */
+size_t weft_session_input_count(const weft_session *session) { return session->model->graph->input_count; }
+size_t weft_session_output_count(const weft_session *session) { return session->model->graph->output_count; }
+
+static weft_status get_info(weft_session *session, const char *what, const int32_t *list, size_t count, size_t index,
+                            weft_info *out, weft_error *error) {
+  enter(session, error);
+  memset(out, 0, sizeof *out);
+  if (index >= count) {
+    return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "the model has %zu %ss: there is no number %zu", count, what,
+                     index);
+  }
+  const weft_slot *slot = &session->model->graph->values[list[index]];
+  *out = slot->info;
+  out->name = slot->name;
+  out->optional = slot->is_input && slot->constant != NULL;
+  return WEFT_OK;
+}
+
+weft_status weft_session_input_info(const weft_session *session, size_t index, weft_info *out, weft_error *error) {
+  const weft_graph *graph = session->model->graph;
+  return get_info((weft_session *)session, "input", graph->inputs, graph->input_count, index, out, error);
+}
+
+weft_status weft_session_output_info(const weft_session *session, size_t index, weft_info *out, weft_error *error) {
+  const weft_graph *graph = session->model->graph;
+  return get_info((weft_session *)session, "output", graph->outputs, graph->output_count, index, out, error);
+}
+
+void weft_session_cancel(weft_session *session) { session->cx.cancelled = 1; }
+
+void weft_session_memory(const weft_session *session, size_t *used, size_t *peak) {
+  *used = session->cx.memory->used;
+  *peak = session->cx.memory->peak;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------------------- */
+static const char *kind_name(weft_kind kind) {
+  static const char *const names[] = {"absent optional", "tensor", "sequence", "map"};
+  return names[kind];
+}
+
+/* The names in `list`, for a message: "'a', 'b'", cut to the room there is. */
+static const char *print_names(const weft_graph *graph, const int32_t *list, size_t count, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = 0;
+  for (size_t i = 0; i < count && used + 8 < size; i++) {
+    const char *name = graph->values[list[i]].name;
+    size_t length = strlen(name), room = size - used - 7;
+    length = length < room ? length : room;
+    memcpy(text + used, used == 0 ? "'" : ", '", used == 0 ? 1 : 3);
+    used += used == 0 ? 1 : 3;
+    memcpy(text + used, name, length);
+    used += length;
+    text[used++] = '\'';
+    text[used] = 0;
+  }
+  return text;
+}
+
+static weft_status find_name(weft_session *session, const char *what, const int32_t *list, size_t count, const char *name,
+                             size_t *index) {
+  const weft_graph *graph = session->model->graph;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(graph->values[list[i]].name, name) == 0) {
+      *index = i;
+      return WEFT_OK;
+    }
+  }
+  char names[512];
+  return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "the model has no %s '%.200s': its %ss are %s", what, name, what,
+                   print_names(graph, list, count, names, sizeof names));
+}
+
+/* "[N,3,224,224]" of what is declared. */
+static const char *print_declared(const weft_info *info, char *text, size_t size) {
+  size_t used = 0;
+  text[used++] = '[';
+  for (int i = 0; i < info->rank && used + 32 < size; i++) {
+    weft_shape one = {.rank = 1, .dims = {info->dims[i]}};
+    char number[32];
+    const char *dim = info->dims[i] >= 0 ? weft_shape_print(&one, number, sizeof number) : info->symbols[i];
+    size_t length = dim == NULL ? 0 : strlen(dim);
+    if (i > 0) {
+      text[used++] = ',';
+    }
+    if (info->dims[i] >= 0) { /* without the brackets */
+      dim += 1;
+      length -= 2;
+    } else if (length == 0 || length > 24) {
+      dim = "?";
+      length = 1;
+    }
+    memcpy(text + used, dim, length);
+    used += length;
+  }
+  text[used++] = ']';
+  text[used] = 0;
+  return text;
+}
+
+static weft_status check_feed(weft_session *session, const weft_slot *slot, const weft_value *feed) {
+  weft_context *cx = &session->cx;
+  const weft_info *info = &slot->info;
+  if (info->kind == WEFT_KIND_NONE) {
+    return WEFT_OK; /* an optional, or nothing declared */
+  }
+  if (feed->kind != info->kind) {
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected a %s, found a %s", slot->name,
+                     kind_name(info->kind), kind_name(feed->kind));
+  }
+  if (feed->kind != WEFT_KIND_TENSOR) {
+    return WEFT_OK;
+  }
+  char declared[256], found[96];
+  const weft_shape *shape = &feed->tensor.shape;
+  if (info->type != WEFT_UNDEFINED && feed->tensor.type != info->type) {
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected %s, found %s", slot->name,
+                     weft_type_name(info->type), weft_type_name(feed->tensor.type));
+  }
+  bool fits = info->rank < 0 || info->rank == shape->rank;
+  for (int i = 0; fits && i < info->rank; i++) {
+    fits = info->dims[i] < 0 || info->dims[i] == shape->dims[i];
+  }
+  if (!fits) {
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected shape %s, found %s", slot->name,
+                     print_declared(info, declared, sizeof declared), weft_shape_print(shape, found, sizeof found));
+  }
+  return WEFT_OK;
+}
+
+static weft_status bind_feeds(weft_session *session, size_t count, const char *const *names, weft_value *const *feeds,
+                              weft_value **inputs) {
+  const weft_graph *graph = session->model->graph;
+  for (size_t i = 0; i < count; i++) {
+    size_t at;
+    WEFT_TRY(find_name(session, "input", graph->inputs, graph->input_count, names[i], &at));
+    if (inputs[at] != NULL) {
+      return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is fed twice", names[i]);
+    }
+    WEFT_TRY(check_feed(session, &graph->values[graph->inputs[at]], feeds[i]));
+    inputs[at] = feeds[i];
+  }
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const weft_slot *slot = &graph->values[graph->inputs[i]];
+    char declared[256];
+    if (inputs[i] == NULL && slot->constant == NULL) {
+      return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is missing: expected %s %s", slot->name,
+                       weft_type_name(slot->info.type), print_declared(&slot->info, declared, sizeof declared));
+    }
+  }
+  return WEFT_OK;
+}
+
+/* Strings of a run end with it, and those of constants and feeds may end too: outputs get their own. */
+static weft_status own_strings(weft_context *cx, weft_value **value) {
+  if (*value == NULL) {
+    return WEFT_OK;
+  }
+  for (size_t i = 0; i < (*value)->item_count; i++) {
+    WEFT_TRY(own_strings(cx, &(*value)->items[i]));
+  }
+  if ((*value)->kind != WEFT_KIND_TENSOR || (*value)->tensor.type != WEFT_STRING) {
+    return WEFT_OK;
+  }
+  weft_value *copy;
+  WEFT_TRY(weft_value_copy(cx, *value, &copy));
+  weft_value_release(*value);
+  *value = copy;
+  return WEFT_OK;
+}
+
+static weft_status run(weft_session *session, size_t feed_count, const char *const *feed_names, weft_value *const *feeds,
+                       size_t output_count, const char *const *output_names, weft_value **made, weft_value **outputs) {
+  const weft_graph *graph = session->model->graph;
+  weft_value **inputs = made + graph->output_count;
+  WEFT_TRY(bind_feeds(session, feed_count, feed_names, feeds, inputs));
+  for (size_t i = 0; i < output_count; i++) {
+    size_t at;
+    WEFT_TRY(find_name(session, "output", graph->outputs, graph->output_count, output_names[i], &at));
+  }
+  WEFT_TRY(weft_execute(&session->state, session->model->graph, graph->input_count, inputs, NULL, made));
+  for (size_t i = 0; i < output_count; i++) {
+    size_t at;
+    WEFT_TRY(find_name(session, "output", graph->outputs, graph->output_count, output_names[i], &at));
+    WEFT_TRY(own_strings(&session->cx, &made[at]));
+    outputs[i] = made[at];
+    weft_value_retain(made[at]);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,
+                             weft_value *const *feeds, size_t output_count, const char *const *output_names,
+                             weft_value **outputs, weft_error *error) {
+  const weft_graph *graph = session->model->graph;
+  void *made;
+  enter(session, error);
+  session->cx.cancelled = 0;
+  for (size_t i = 0; i < output_count; i++) {
+    outputs[i] = NULL;
+  }
+  WEFT_TRY(weft_alloc_zeroed(&session->cx, graph->output_count + graph->input_count, sizeof(weft_value *), &made));
+  weft_status status = run(session, feed_count, feed_names, feeds, output_count, output_names, made, outputs);
+  for (size_t i = 0; i < graph->output_count; i++) {
+    weft_value_release(((weft_value **)made)[i]);
+  }
+  weft_free(made);
+  weft_strings_release(session->strings);
+  session->strings = NULL;
+  for (size_t i = 0; i < output_count && status != WEFT_OK; i++) {
+    weft_value_release(outputs[i]);
+    outputs[i] = NULL;
+  }
+  return status;
+}
