@@ -1,0 +1,64 @@
+/* Loops over the pool: every piece is done once, ranges keep to the grain, slots are never shared, and pools of all sizes
+ * come and go. Meant to be run under ThreadSanitizer too. */
+#include "base/memory.h"
+#include "base/parallel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { COUNT = 1000, SLOTS = 16 };
+
+typedef struct job {
+  int done[COUNT];
+  int busy[SLOTS];
+  size_t grain;
+  bool wrong;
+} job;
+
+static void count_pieces(void *arg, uint32_t slot, size_t begin, size_t end) {
+  job *j = arg;
+  if (slot >= SLOTS || j->busy[slot]++ != 0 || begin >= end || end > COUNT) j->wrong = true;
+  if (begin % j->grain != 0) j->wrong = true;
+  for (size_t i = begin; i < end; i++) {
+    j->done[i]++;
+  }
+  j->busy[slot]--;
+}
+
+static void mark(void *arg, size_t begin, size_t end) {
+  job *j = arg;
+  for (size_t i = begin; i < end; i++) {
+    j->done[i]++;
+  }
+}
+
+static int check(weft_context *cx, size_t count, size_t grain) {
+  job j = {.grain = grain};
+  weft_parallel_slots(cx, count, grain, count_pieces, &j);
+  weft_parallel(cx, count, grain, mark, &j);
+  for (size_t i = 0; i < COUNT; i++) {
+    if (j.done[i] != (i < count ? 2 : 0)) j.wrong = true;
+  }
+  if (j.wrong) fprintf(stderr, "a loop of %zu pieces with grain %zu went wrong\n", count, grain);
+  return j.wrong;
+}
+
+int main(void) {
+  weft_error error;
+  weft_context cx = {.error = &error};
+  if (weft_memory_create(0, &cx.memory) != WEFT_OK) return 1;
+  int failed = 0;
+  for (uint32_t threads = 0; threads <= 8; threads++) {
+    if (weft_pool_create(&cx, threads, &cx.pool) != WEFT_OK) return 1;
+    for (int round = 0; round < 50; round++) {
+      failed |= check(&cx, 0, 1) | check(&cx, 1, 1) | check(&cx, 1000, 1) | check(&cx, 999, 7) | check(&cx, 10, 1000);
+    }
+    weft_pool_destroy(cx.pool);
+  }
+  if (cx.memory->used != 0) {
+    fprintf(stderr, "%zu bytes were not given back\n", cx.memory->used);
+    failed = 1;
+  }
+  weft_memory_release(cx.memory);
+  return failed;
+}
