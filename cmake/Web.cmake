@@ -36,27 +36,37 @@ set(weft_link_options
   -sDEFAULT_TO_CXX=0
   -lexports.js
   -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory,print,printErr
-  -sEXPORTED_RUNTIME_METHODS=HEAPU8
+  -sEXPORTED_RUNTIME_METHODS=wasmMemory
   -sEXPORTED_FUNCTIONS=${exports}
   -Wl,--stack-first
   -Wno-pthreads-mem-growth)
 
-function(weft_module name)
+# Each module has a folder of its own, so that the glue file has the same name in all that share it.
+function(weft_module name glue)
   add_executable(${name})
   target_link_libraries(${name} PRIVATE ${ARGN})
   target_link_options(${name} PRIVATE ${weft_link_options})
-  set_target_properties(${name} PROPERTIES SUFFIX .mjs LINKER_LANGUAGE C)
+  set_target_properties(${name} PROPERTIES
+    OUTPUT_NAME ${glue}
+    SUFFIX .mjs
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${name}
+    LINKER_LANGUAGE C)
   set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${weft_exports_file})
 endfunction()
 
-weft_module(weft.scalar bindings_st core_st schema_st kernels_scalar)
-weft_module(weft.simd bindings_st core_st schema_st kernels_st simd_st)
-weft_module(weft.relaxed bindings_st core_st schema_st kernels_st relaxed_st)
-weft_module(weft.simd.threads bindings_mt core_mt schema_mt kernels_mt simd_mt)
-weft_module(weft.relaxed.threads bindings_mt core_mt schema_mt kernels_mt relaxed_mt)
+weft_module(weft.scalar weft.glue bindings_st core_st schema_st kernels_scalar)
+weft_module(weft.simd weft.glue bindings_st core_st schema_st kernels_st simd_st)
+weft_module(weft.relaxed weft.glue bindings_st core_st schema_st kernels_st relaxed_st)
+weft_module(weft.simd.threads weft.threads bindings_mt core_mt schema_mt kernels_mt simd_mt)
+weft_module(weft.relaxed.threads weft.threads bindings_mt core_mt schema_mt kernels_mt relaxed_mt)
+
+# The loader always hands the module in (instantiateWasm), so glue without threads needs nothing of Node.js and runs there
+# all the same. Threads are made before the module is ready, as many as the loader asks for, and never later: a page's
+# main thread cannot wait for a worker to start.
 foreach(name weft.scalar weft.simd weft.relaxed)
-  target_link_options(${name} PRIVATE -sENVIRONMENT=web,worker,node)
+  target_link_options(${name} PRIVATE -sENVIRONMENT=web,worker)
 endforeach()
 foreach(name weft.simd.threads weft.relaxed.threads)
-  target_link_options(${name} PRIVATE -pthread -sENVIRONMENT=web,worker,node)
+  target_link_options(${name} PRIVATE -pthread -sENVIRONMENT=web,worker,node
+    "-sPTHREAD_POOL_SIZE=Module['threads']" -sPTHREAD_POOL_SIZE_STRICT=2)
 endforeach()

@@ -52,3 +52,10 @@ export function setDone(name, pin) {
   mkdirSync(inToolchain('stamps'), { recursive: true });
   writeFileSync(stampOf(name), pin);
 }
+
+/** Programs that set-up installs for the tests. */
+export const programs = {
+  node24: inToolchain(`node24/node_modules/node-linux-${process.arch}/bin/node`),
+  python: inToolchain('venv/bin/python'),
+  chromium: '/usr/bin/chromium',
+};

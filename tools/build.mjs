@@ -1,0 +1,103 @@
+/*
+ * Builds everything that ships, into dist/:
+ *
+ *     node tools/build.mjs
+ *
+ *     weft.mjs, weft.cjs, weft.d.ts, weft.d.cts   the JavaScript package, bundled from web/
+ *     weft.glue.mjs, weft.threads.mjs             Emscripten's glue, shared by the modules without and with threads
+ *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
+ *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
+ *
+ * The toolchain is set up first if it is not there. Only what changed is built again.
+ */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { setUp } from './setup.mjs';
+import { root } from './setup/paths.mjs';
+import { main, run, step } from './setup/run.mjs';
+
+const dist = join(root, 'dist');
+
+/** Which modules share which glue file. */
+const glues = {
+  'weft.glue': ['weft.scalar', 'weft.simd', 'weft.relaxed'],
+  'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads'],
+};
+
+/** Configures a CMake preset if that was not done yet, and builds it. */
+export async function buildPreset(preset, targets = []) {
+  const configured = existsSync(join(root, 'build', preset, 'build.ninja'));
+  if (!configured) await run('cmake', ['--preset', preset], { cwd: root });
+  const select = targets.length > 0 ? ['--target', ...targets] : [];
+  const output = await run('cmake', ['--build', '--preset', preset, ...select], { cwd: root, label: preset });
+  const warnings = output.split('\n').filter((line) => line.includes('warning:'));
+  for (const line of warnings) console.log(line);
+}
+
+/** Replaces the one place where `from` occurs; another Emscripten may write its glue otherwise, and then must be looked at. */
+function replaceOnce(text, from, to, where) {
+  const parts = text.split(from);
+  if (parts.length !== 2) throw new Error(`${where}: expected "${from}" once, found it ${parts.length - 1} times`);
+  return parts.join(to);
+}
+
+/** The glue that all of `modules` have in common, prepared for bundlers. */
+async function readGlue(name, modules) {
+  const [text, ...others] = modules.map((module) => readFileSync(join(root, 'build/web', module, `${name}.mjs`), 'utf8'));
+  const other = others.findIndex((glue) => glue !== text);
+  if (other >= 0) throw new Error(`The glue of ${modules[other + 1]} differs from that of ${modules[0]}`);
+  // The loader gives the module; a URL left in the glue would make bundlers ship one variant twice.
+  let glue = replaceOnce(text, `new URL("${name}.wasm",import.meta.url).href`, '""', name);
+  if (glue.includes('import("node:module")')) {
+    // Bundlers for the browser cannot resolve node: modules even where they are never reached.
+    glue = replaceOnce(glue, 'import("node:module")', 'process.getBuiltinModule("node:module")', name);
+  }
+  const { transform } = await import('esbuild');
+  return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
+}
+
+async function collectModules() {
+  for (const [name, modules] of Object.entries(glues)) {
+    writeFileSync(join(dist, `${name}.mjs`), await readGlue(name, modules));
+    for (const module of modules) {
+      copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(dist, `${module}.wasm`));
+    }
+  }
+  for (const name of ['weft', 'weft_reactor']) copyFileSync(join(root, 'build/wasi', `${name}.wasm`), join(dist, `${name}.wasm`));
+}
+
+/** Bundles web/ once for `import` and once for `require`; the glue stays a file of its own, loaded when it is needed. */
+async function bundle() {
+  const { build } = await import('esbuild');
+  const common = {
+    entryPoints: [join(root, 'web/index.js')],
+    bundle: true,
+    target: 'es2022',
+    external: ['./weft.glue.mjs', './weft.threads.mjs', 'node:*'],
+    logLevel: 'warning',
+  };
+  await build({ ...common, format: 'esm', outfile: join(dist, 'weft.mjs') });
+  await build({
+    ...common,
+    format: 'cjs',
+    platform: 'node',
+    outfile: join(dist, 'weft.cjs'),
+    define: { 'import.meta.url': 'weftUrl' },
+    banner: { js: "const weftUrl = require('node:url').pathToFileURL(__filename).href;" },
+  });
+  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/index.d.ts'), join(dist, `weft.d.${extension}`));
+}
+
+export async function buildAll() {
+  await setUp('build');
+  mkdirSync(dist, { recursive: true });
+  await step('Modules for browsers and Node.js', () => buildPreset('web'));
+  await step('WASI modules', () => buildPreset('wasi'));
+  await step('JavaScript package', async () => {
+    await collectModules();
+    await bundle();
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) main(buildAll);
