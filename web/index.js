@@ -1,0 +1,4 @@
+/*
+ * The JavaScript package.
+ */
+export const version = '0.1.0';
