@@ -13,10 +13,19 @@ struct weft_loader {
   weft_options options; /* no zero limits but max_memory */
   struct weft_walker *walker; /* until finish */
   weft_onnx_model model;
+  size_t external_first; /* payloads from here on are external */
+  uint8_t head[32];      /* the file's first bytes, to recognise what is no model */
+  size_t head_size;
   bool failed, finished;
 };
 
 /* For weft_session_create: fails unless finish succeeded. */
 weft_status weft_loader_check_ready(weft_loader *loader);
+
+#ifndef __EMSCRIPTEN__
+/* Pushes the file `path`, finishes, and reads external data from beside it. Symbolic links never lead out of the model's
+ * folder. Not in builds for JavaScript, whose hosts bring the bytes. */
+weft_status weft_loader_read_file(weft_loader *loader, const char *path, weft_error *error);
+#endif
 
 #endif
