@@ -43,6 +43,7 @@ weft_status weft_loader_create(const weft_options *options, weft_loader **out, w
   }
   weft_loader *loader = block;
   loader->cx = cx;
+  loader->cx.error = error != NULL ? error : &loader->ignored;
   if (options != NULL) {
     loader->options = *options;
   }
@@ -194,30 +195,4 @@ weft_status weft_loader_external(weft_loader *loader, size_t index, weft_externa
   }
   *out = (weft_external){.path = payload->path, .offset = payload->offset, .size = payload->size, .data = payload->data};
   return WEFT_OK;
-}
-
-/* ---- the whole way for a model in memory -------------------------------------------------------------------------------- */
-static weft_status load_bytes(weft_loader *loader, const void *bytes, size_t size, weft_error *error) {
-  weft_loader_expect(loader, size);
-  WEFT_TRY(weft_loader_push(loader, bytes, size, error));
-  WEFT_TRY(weft_loader_finish(loader, error));
-  if (weft_loader_external_count(loader) > 0) {
-    return weft_fail(&loader->cx, WEFT_INVALID_ARGUMENT,
-                     "the model keeps data in the file '%s': give it through a loader, or load the model from its file",
-                     loader->model.payloads[loader->external_first].path);
-  }
-  return WEFT_OK;
-}
-
-weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options, weft_session **out,
-                                           weft_error *error) {
-  weft_loader *loader;
-  *out = NULL;
-  WEFT_TRY(weft_loader_create(options, &loader, error));
-  weft_status status = load_bytes(loader, bytes, size, error);
-  if (status != WEFT_OK) {
-    weft_loader_destroy(loader);
-    return status;
-  }
-  return weft_session_create(loader, out, error);
 }
