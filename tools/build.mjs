@@ -86,7 +86,7 @@ async function bundle() {
     define: { 'import.meta.url': 'weftUrl' },
     banner: { js: "const weftUrl = require('node:url').pathToFileURL(__filename).href;" },
   });
-  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/index.d.ts'), join(dist, `weft.d.${extension}`));
+  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(dist, `weft.d.${extension}`));
 }
 
 export async function buildAll() {

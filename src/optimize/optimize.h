@@ -9,6 +9,6 @@
 typedef weft_status (*weft_evaluator)(void *arg, weft_node *node, weft_value *const *inputs, weft_value **outputs);
 
 /* All passes in their order; none but what correctness needs with WEFT_OPTIMIZE_NONE. */
-weft_status weft_optimize(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg);
+weft_status weft_optimize_model(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg);
 
 #endif

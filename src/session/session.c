@@ -38,7 +38,7 @@ static weft_status fill_session(weft_session *session, weft_loader *loader) {
   loader->model.cx = cx;
   WEFT_TRY(weft_model_load(cx, &loader->model, &session->options, &session->model));
   weft_onnx_model_free(&loader->model);
-  WEFT_TRY(weft_optimize(session->model, &session->options, evaluate, session));
+  WEFT_TRY(weft_optimize_model(session->model, &session->options, evaluate, session));
   WEFT_TRY(weft_prepare(&session->state, session->model->graph));
   cx->node = NULL;
   return WEFT_OK;
