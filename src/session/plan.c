@@ -1,12 +1,13 @@
 /* Making plans: which value lies where and until when. Memory is one arena a graph, shared by all of its plans; values are
  * placed largest first into the lowest gap that is free for their lifetime (greedy by size: Pisarchyk & Lee, "Efficient
- * Memory Management for Deep Neural Net Inference", 2020). Views and in-place results share the place of what they show. */
+ * Memory Management for Deep Neural Net Inference", 2020); in graphs so large that comparing all pairs would take long, in
+ * the order of their first use. Views and in-place results share the place of what they show. */
 #include "plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS_KEPT = 8, ALIGNMENT = 64 };
+enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096 };
 
 /* ---- signature ------------------------------------------------------------------------------------------------------------ */
 static bool is_given(const weft_slot *slot) { return slot->is_input || slot->outer >= 0; }
@@ -215,29 +216,49 @@ static int by_size(const void *a, const void *b) {
   return x->value < y->value ? -1 : x->value > y->value;
 }
 
+static int by_first_use(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  if (x->first != y->first) {
+    return x->first < y->first ? -1 : 1;
+  }
+  return x->value < y->value ? -1 : x->value > y->value;
+}
+
 static int by_offset(const void *a, const void *b) {
   const placed *x = *(const placed *const *)a, *y = *(const placed *const *)b;
   return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* The lowest offset at which `item` fits between the earlier ones whose lifetimes meet its own. */
-static size_t find_gap(const placed *items, size_t count, const placed *item, const placed **live) {
-  size_t live_count = 0;
+/* The lowest offset at which `item` fits between those of `others` whose lifetimes meet its own; `others` is reordered. */
+static size_t find_gap(const placed **others, size_t count, const placed *item) {
+  size_t live = 0, offset = 0;
   for (size_t i = 0; i < count; i++) {
-    if (items[i].first <= item->last && item->first <= items[i].last) {
-      live[live_count++] = &items[i];
+    if (others[i]->first <= item->last && item->first <= others[i]->last) {
+      const placed *meets = others[i];
+      others[i] = others[live];
+      others[live++] = meets;
     }
   }
-  qsort((void *)live, live_count, sizeof *live, by_offset);
-  size_t offset = 0;
-  for (size_t i = 0; i < live_count; i++) {
-    if (live[i]->offset >= offset && live[i]->offset - offset >= item->bytes) {
+  qsort((void *)others, live, sizeof *others, by_offset);
+  for (size_t i = 0; i < live; i++) {
+    if (others[i]->offset >= offset && others[i]->offset - offset >= item->bytes) {
       return offset;
     }
-    size_t end = live[i]->offset + live[i]->bytes;
+    size_t end = others[i]->offset + others[i]->bytes;
     offset = end > offset ? end : offset;
   }
   return offset;
+}
+
+/* Forgets those whose lifetime ended before `first`. */
+static size_t drop_ended(const placed **others, size_t count, int32_t first) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (others[i]->last >= first) {
+      others[kept++] = others[i];
+    }
+  }
+  return kept;
 }
 
 static weft_status assign_offsets(weft_run_state *state, layout *l) {
@@ -260,9 +281,14 @@ static weft_status assign_offsets(weft_run_state *state, layout *l) {
     bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     items[count++] = (placed){(int32_t)v, l->first[v], l->last[v], bytes, 0};
   }
-  qsort(items, count, sizeof *items, by_size);
+  bool in_order = count > PAIRS_COMPARED;
+  const placed **others = live;
+  size_t other_count = 0;
+  qsort(items, count, sizeof *items, in_order ? by_first_use : by_size);
   for (size_t i = 0; i < count; i++) {
-    items[i].offset = find_gap(items, i, &items[i], live);
+    other_count = in_order ? drop_ended(others, other_count, items[i].first) : other_count;
+    items[i].offset = find_gap(others, other_count, &items[i]);
+    others[other_count++] = &items[i];
     size_t end;
     if (!weft_add(items[i].offset, items[i].bytes, &end)) {
       return weft_fail(state->cx, WEFT_OUT_OF_MEMORY, "the intermediate values need more than can be addressed");
