@@ -66,6 +66,17 @@ typedef enum weft_binary {
   WEFT_BINARY_COUNT
 } weft_binary;
 
+/* A convolution's input as the kernels see it: the channels of one group of an NCHW image, each ih x iw floats, and where
+ * the window goes. Padding reads as zero. Output positions are numbered row by row: y * ow + x. */
+typedef struct weft_patches {
+  const float *in;
+  size_t channels, ih, iw;
+  size_t kh, kw;
+  size_t stride_h, stride_w, dilation_h, dilation_w;
+  int64_t pad_top, pad_left;
+  size_t ow;
+} weft_patches;
+
 typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
 
@@ -89,6 +100,8 @@ typedef struct weft_kernels {
   /* z = x op y; a step of 0 repeats the first element, 1 walks. z may be x or y. */
   void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z);
   void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
+  /* In place; any activation, WEFT_ACT_NONE included. */
+  void (*activate_f32)(size_t n, float *y, weft_activation activation, float lo, float hi);
 
   float (*sum_f32)(size_t n, const float *x);         /* in blocks, error O(log n) */
   float (*sum_square_f32)(size_t n, const float *x);
@@ -104,6 +117,41 @@ typedef struct weft_kernels {
                          bool root_mean_square, float *y, float *mean, float *inverse);
   /* y[i] += a * x[i] */
   void (*axpy_f32)(size_t n, float a, const float *x, float *y);
+
+  /* Convolution without a column buffer: packs the patches of output positions [begin, end) as the right-hand matrix of
+   * gemm_f32, with K = channels * kh * kw rows in that order and end - begin columns. `out` holds
+   * weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores them. */
+  void (*conv_f32_pack)(const weft_patches *patches, size_t begin, size_t end, float *out);
+
+  /* out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns, elements of 1, 2, 4, 8 or 16 bytes; strides
+   * in elements. */
+  void (*transpose)(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
+                    size_t out_stride);
+
+  /* Rows of narrow floats; the conversions of base/value.h. */
+  void (*float16_to_f32)(size_t n, const uint16_t *x, float *y);
+  void (*f32_to_float16)(size_t n, const float *x, uint16_t *y);
+  void (*bfloat16_to_f32)(size_t n, const uint16_t *x, float *y);
+  void (*f32_to_bfloat16)(size_t n, const float *x, uint16_t *y);
+
+  /* 8-bit integers: c[m x n] = (a - a_zero) * (b - b_zero), exact in 32 bits (wrapping). Both sides are packed, in a form
+   * that belongs to the table: a per call, b once. */
+  size_t (*gemm_i8_a_size)(size_t m, size_t k); /* bytes */
+  size_t (*gemm_i8_b_size)(size_t n, size_t k);
+  /* a_zero[i * zero_step] is the zero point of row i: a step of 0 for one that serves all. */
+  void (*gemm_i8_pack_a)(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
+                         size_t zero_step, void *out);
+  /* Columns [0, n) of b[k x n], or with `transposed` of b[n x k]. */
+  void (*gemm_i8_pack_b)(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
+                         const int32_t *b_zero, size_t zero_step, void *out);
+  /* Columns [first, first + n) of the product of m packed rows and the packed b of `k` rows; `first` is a multiple of
+   * WEFT_GEMM_NR, c points to the first of these columns. Rows of a packed a can be cut with gemm_i8_a_size(row, k). */
+  void (*gemm_i8)(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first, int32_t *c,
+                  size_t ldc);
+  /* y = saturate(round half to even(x / scale) + zero). */
+  void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
+  /* y = (x - zero) * scale */
+  void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
 } weft_kernels;
 
 /* Floats of b packed for gemm_f32. */
@@ -116,7 +164,7 @@ extern const weft_kernels weft_kernels_portable;
 /* The best table this build and host have; `deterministic` keeps to those that give the same bits everywhere. */
 const weft_kernels *weft_kernels_choose(bool deterministic);
 
-/* One activation on a finished row of n values, in place: what epilogues do, for results that were made otherwise. */
+/* One activation on finished values, in place: what epilogues do, for results that were made otherwise. */
 void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo, float hi);
 
 #endif

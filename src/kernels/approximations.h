@@ -1,0 +1,209 @@
+/* Elementary functions in single precision, written once over a few words (`r_add`, `b_and`, ...) that mean one float in
+ * scalar.h and four in simd/vector.h: include one of them first. So portable and SIMD kernels give the same bits, except
+ * where relaxed multiply-adds round once instead of twice.
+ *
+ * Reductions are the classic ones (Cody and Waite; Muller, "Elementary Functions"); polynomials were fitted for this
+ * project by Lawson's iteration for the smallest relative error of the result. exp, log and erf stay within 1.5 units in
+ * the last place, tanh, sigmoid and softplus within 2.5; tests/c/kernels.c holds them to it. Infinities, NaN, signed zeros
+ * and subnormals come out as IEEE 754 arithmetic has them. */
+#ifndef WEFT_KERNELS_APPROXIMATIONS_H
+#define WEFT_KERNELS_APPROXIMATIONS_H
+
+#include "kernels.h"
+
+/* c[0] + c[1] x + ... by Horner's rule. `count` is a constant: compilers unroll it. */
+static inline real polynomial(real x, const float *c, int count) {
+  real y = r_set(c[count - 1]);
+  for (int i = count - 2; i >= 0; i--) {
+    y = r_madd(y, x, r_set(c[i]));
+  }
+  return y;
+}
+
+/* x = n ln 2 + r, |r| <= ln 2 / 2: gives n as a two's complement integer and e^r - 1, accurate also near zero. Adding
+ * 1.5 * 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts keeps the reduction exact. */
+static inline bits exp_parts(real x, real *rest) {
+  static const float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555676p-5f, 0x1.122886p-7f, 0x1.6bebd4p-10f};
+  const real magic = r_set(0x1.8p23f);
+  real shifted = r_add(r_mul(x, r_set(0x1.715476p0f)), magic);
+  real n = r_sub(shifted, magic);
+  real r = r_sub(x, r_mul(n, r_set(0.693359375f)));
+  r = r_sub(r, r_mul(n, r_set(-2.12194440e-4f)));
+  *rest = r_madd(r_mul(r, r), polynomial(r, c, 5), r);
+  return b_sub(b_of(shifted), b_set(0x4b400000u));
+}
+
+/* 2^n for -127 < n < 128. */
+static inline real power_of_two(bits n) {
+  return b_as_real(b_shift_left(b_add(n, b_set(127)), 23));
+}
+
+/* The power of two is applied in two steps, so that subnormal results are rounded once and overflow is infinite. */
+static inline real approx_exp(real x) {
+  real rest;
+  bits n = exp_parts(r_at_most(r_at_least(x, r_set(-104.0f)), r_set(89.0f)), &rest);
+  bits half = b_shift_right(n, 1);
+  real y = r_mul(r_add(rest, r_set(1.0f)), power_of_two(half));
+  return r_mul(y, power_of_two(b_sub(n, half)));
+}
+
+/* tanh |x| = -t / (t + 2) with t = e^(-2|x|) - 1, which keeps its relative accuracy near zero. */
+static inline real approx_tanh(real x) {
+  real rest;
+  bits n = exp_parts(r_at_least(r_mul(r_abs(x), r_set(-2.0f)), r_set(-20.0f)), &rest);
+  real scale = power_of_two(n);
+  real t = r_madd(scale, rest, r_sub(scale, r_set(1.0f)));
+  return r_copysign(r_div(t, r_add(t, r_set(2.0f))), x);
+}
+
+static inline real approx_sigmoid(real x) {
+  real e = approx_exp(r_neg(r_abs(x)));
+  return r_div(r_select(r_less(x, r_set(0.0f)), e, r_set(1.0f)), r_add(e, r_set(1.0f)));
+}
+
+/* ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3 P(f), f = m - 1. */
+static inline real log_of_normal(real x, real exponent) {
+  static const float c[] = {0x1.555554p-2f,  -0x1.000228p-2f, 0x1.99a008p-3f,  -0x1.547244p-3f,
+                            0x1.22da22p-3f, -0x1.0d8552p-3f, 0x1.055b46p-3f, -0x1.38b4ccp-4f};
+  const bits root_half = b_set(0x3f3504f3u);
+  bits b = b_sub(b_of(x), root_half);
+  real e = r_add(exponent, b_to_real(b_shift_right(b, 23)));
+  real f = r_sub(b_as_real(b_add(b_and(b, b_set(0x7fffffu)), root_half)), r_set(1.0f));
+  real square = r_mul(f, f);
+  real y = r_mul(r_mul(f, square), polynomial(f, c, 8));
+  y = r_madd(e, r_set(-2.12194440e-4f), y);
+  y = r_sub(y, r_mul(square, r_set(0.5f)));
+  return r_madd(e, r_set(0.693359375f), r_add(f, y));
+}
+
+static inline real approx_log(real x) {
+  mask tiny = r_less(x, r_set(0x1p-126f));
+  real y = log_of_normal(r_select(tiny, r_mul(x, r_set(0x1p23f)), x), r_select(tiny, r_set(-23.0f), r_set(0.0f)));
+  y = r_select(r_less(x, r_set(INFINITY)), y, x);
+  y = r_select(r_equal(x, r_set(0.0f)), r_set(-INFINITY), y);
+  return r_select(r_less(x, r_set(0.0f)), r_set(NAN), y);
+}
+
+/* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|); what rounding 1 + e^-|x| loses is given back to first order. */
+static inline real approx_softplus(real x) {
+  real e = approx_exp(r_neg(r_abs(x)));
+  real u = r_add(e, r_set(1.0f));
+  real lost = r_sub(e, r_sub(u, r_set(1.0f)));
+  real y = r_add(log_of_normal(u, r_set(0.0f)), r_div(lost, u));
+  return r_add(r_at_least(x, r_set(0.0f)), y);
+}
+
+/* Below 1: x + x P(x^2). Above: 1 - e^Q(|x|), where an error of Q hardly matters. */
+static inline real approx_erf(real x) {
+  static const float small[] = {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2cf8p-4f, -0x1.b7f90cp-6f,
+                                0x1.5405bp-8f,  -0x1.a3f6f8p-11f, 0x1.496a1ep-14f};
+  static const float large[] = {-0x1.661a3p-12f, -0x1.2088ecp0f, -0x1.46bae8p-1f, -0x1.a653560p-4f,
+                                0x1.65cb9cp-6f,  -0x1.825b46p-9f, 0x1.86de08p-13f};
+  real a = r_abs(x);
+  real near_zero = r_madd(x, polynomial(r_mul(x, x), small, 7), x);
+  real q = polynomial(r_at_most(a, r_set(3.95f)), large, 7);
+  real far_out = r_copysign(r_sub(r_set(1.0f), approx_exp(q)), x);
+  return r_select(r_less(a, r_set(1.0f)), near_zero, far_out);
+}
+
+/* x/2 (1 + erf(x / sqrt 2)) with erf z = z P(z^2) / Q(z^2): half the work of approx_erf, and an error of erf of up to 6 units
+ * in the last place of 1, which is what a sum with 1 leaves of it anyway. */
+static inline real approx_gelu(real x) {
+  static const float p[] = {1.1283791065216064f,    0.19040296971797943f,   0.05274825170636177f,
+                            0.003765467554330826f, 0.00028487949748523533f, 2.0501138351392e-06f};
+  static const float q[] = {1.0f, 0.5020729899406433f, 0.1141076609492302f, 0.014968913048505783f, 0.0011624997714534402f,
+                            3.80918245355133e-05f};
+  const real limit = r_set(3.92f);
+  real z = r_mul(x, r_set(0.70710678118654752f));
+  real t = r_mul(z, z);
+  real erf = r_div(r_mul(z, polynomial(t, p, 6)), polynomial(t, q, 6));
+  erf = r_select(r_less(limit, r_abs(z)), r_copysign(r_set(1.0f), z), erf);
+  return r_mul(r_mul(x, r_set(0.5f)), r_add(erf, r_set(1.0f)));
+}
+
+static inline real approx_silu(real x) {
+  return r_mul(x, approx_sigmoid(x));
+}
+
+/* x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): no cancellation for negative x. */
+static inline real approx_gelu_tanh(real x) {
+  real inner = r_madd(r_mul(x, x), r_set(0.044715f), r_set(1.0f));
+  return r_mul(x, approx_sigmoid(r_mul(r_mul(x, r_set(1.5957691216057308f)), inner)));
+}
+
+static inline real approx_hardsigmoid(real x, float alpha, float beta) {
+  real y = r_madd(x, r_set(alpha), r_set(beta));
+  return r_at_most(r_at_least(y, r_set(0.0f)), r_set(1.0f));
+}
+
+static inline real approx_hardswish(real x) {
+  return r_mul(x, approx_hardsigmoid(x, 1.0f / 6.0f, 0.5f));
+}
+
+static inline real approx_leaky(real x, float slope) {
+  return r_select(r_less(x, r_set(0.0f)), r_mul(x, r_set(slope)), x);
+}
+
+static inline real approx_relu(real x) {
+  return r_at_least(x, r_set(0.0f));
+}
+
+static inline real approx_reciprocal(real x) {
+  return r_div(r_set(1.0f), x);
+}
+
+/* What an epilogue does, but for WEFT_ACT_NONE. */
+static inline real activate(real y, weft_activation activation, float lo, float hi) {
+  switch (activation) {
+  case WEFT_ACT_NONE:
+    break;
+  case WEFT_ACT_CLIP:
+    return r_at_most(r_at_least(y, r_set(lo)), r_set(hi));
+  case WEFT_ACT_LEAKY:
+    return approx_leaky(y, lo);
+  case WEFT_ACT_SIGMOID:
+    return approx_sigmoid(y);
+  case WEFT_ACT_TANH:
+    return approx_tanh(y);
+  case WEFT_ACT_HARDSIGMOID:
+    return approx_hardsigmoid(y, lo, hi);
+  case WEFT_ACT_HARDSWISH:
+    return approx_hardswish(y);
+  case WEFT_ACT_SILU:
+    return approx_silu(y);
+  case WEFT_ACT_GELU:
+    return approx_gelu(y);
+  }
+  return y;
+}
+
+/* The members of weft_unary and weft_binary, each with the word that computes it. */
+#define UNARY_WORDS(X)                                                                                                      \
+  X(EXP, approx_exp)                                                                                                        \
+  X(LOG, approx_log)                                                                                                        \
+  X(TANH, approx_tanh)                                                                                                      \
+  X(SIGMOID, approx_sigmoid)                                                                                                \
+  X(ERF, approx_erf)                                                                                                        \
+  X(GELU, approx_gelu)                                                                                                      \
+  X(GELU_TANH, approx_gelu_tanh)                                                                                            \
+  X(SILU, approx_silu)                                                                                                      \
+  X(HARDSWISH, approx_hardswish)                                                                                            \
+  X(RELU, approx_relu)                                                                                                      \
+  X(NEG, r_neg)                                                                                                             \
+  X(ABS, r_abs)                                                                                                             \
+  X(SQRT, r_sqrt)                                                                                                           \
+  X(RECIPROCAL, approx_reciprocal)                                                                                          \
+  X(FLOOR, r_floor)                                                                                                         \
+  X(CEIL, r_ceil)                                                                                                           \
+  X(ROUND, r_round)                                                                                                         \
+  X(SOFTPLUS, approx_softplus)
+
+#define BINARY_WORDS(X)                                                                                                     \
+  X(ADD, r_add)                                                                                                             \
+  X(SUB, r_sub)                                                                                                             \
+  X(MUL, r_mul)                                                                                                             \
+  X(DIV, r_div)                                                                                                             \
+  X(MIN, r_min)                                                                                                             \
+  X(MAX, r_max)
+
+#endif

@@ -1,0 +1,50 @@
+/* Convolution's own loops, portable: depthwise, and patches packed for a matrix product. */
+#include "portable.h"
+
+/* Whether position `at` (window start plus tap) lies inside [0, size). */
+static bool inside(int64_t at, size_t size) {
+  return at >= 0 && (uint64_t)at < size;
+}
+
+void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
+                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top,
+                                 int64_t pad_left, float bias, weft_activation activation, float lo, float hi, float *out,
+                                 size_t oh, size_t ow) {
+  for (size_t y = 0; y < oh; y++) {
+    for (size_t x = 0; x < ow; x++) {
+      float sum = bias;
+      for (size_t i = 0; i < kh; i++) {
+        int64_t row = (int64_t)(y * stride_h + i * dilation_h) - pad_top;
+        if (!inside(row, ih)) continue;
+        for (size_t j = 0; j < kw; j++) {
+          int64_t column = (int64_t)(x * stride_w + j * dilation_w) - pad_left;
+          if (inside(column, iw)) sum += w[i * kw + j] * in[(size_t)row * iw + (size_t)column];
+        }
+      }
+      out[y * ow + x] = weft_activate_one(sum, activation, lo, hi);
+    }
+  }
+}
+
+/* One element of the patch matrix: tap (i, j) of a channel at an output position. */
+static float patch_element(const weft_patches *p, const float *channel, size_t i, size_t j, size_t position) {
+  int64_t row = (int64_t)(position / p->ow * p->stride_h + i * p->dilation_h) - p->pad_top;
+  int64_t column = (int64_t)(position % p->ow * p->stride_w + j * p->dilation_w) - p->pad_left;
+  if (!inside(row, p->ih) || !inside(column, p->iw)) return 0.0f;
+  return channel[(size_t)row * p->iw + (size_t)column];
+}
+
+void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {
+  for (size_t position = begin; position < end; position += WEFT_GEMM_NR) {
+    for (size_t c = 0; c < patches->channels; c++) {
+      const float *channel = patches->in + c * patches->ih * patches->iw;
+      for (size_t i = 0; i < patches->kh; i++) {
+        for (size_t j = 0; j < patches->kw; j++) {
+          for (size_t lane = 0; lane < WEFT_GEMM_NR; lane++) {
+            *out++ = position + lane < end ? patch_element(patches, channel, i, j, position + lane) : 0.0f;
+          }
+        }
+      }
+    }
+  }
+}

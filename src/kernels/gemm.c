@@ -1,0 +1,69 @@
+/* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of a
+ * and a panel of b are walked once. */
+#include "portable.h"
+
+#include <string.h>
+
+enum { NR = WEFT_GEMM_NR };
+
+/* Columns [column, column + count) of row `row`. */
+static void finish(const weft_epilogue *e, size_t row, size_t column, size_t count, const float *sums, float *c) {
+  for (size_t j = 0; j < count; j++) {
+    float y = sums[j];
+    if (e != NULL) {
+      if (e->row_bias != NULL) y += e->row_bias[row];
+      if (e->column_bias != NULL) y += e->column_bias[column + j];
+      if (e->residual != NULL) y += e->residual[row * e->residual_stride + column + j];
+      y = weft_activate_one(y, e->activation, e->lo, e->hi);
+    }
+    c[j] = y;
+  }
+}
+
+void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
+                            size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+  for (size_t column = 0; column < n; column += NR) {
+    const float *panel = b_packed + column * k;
+    size_t count = n - column < NR ? n - column : NR;
+    for (size_t row = 0; row < m; row++) {
+      float sums[NR] = {0};
+      float *to = c + row * ldc + column;
+      if (accumulate) memcpy(sums, to, count * sizeof(float));
+      for (size_t i = 0; i < k; i++) {
+        float factor = a[row * lda + i];
+        for (size_t j = 0; j < NR; j++) {
+          sums[j] += factor * panel[i * NR + j];
+        }
+      }
+      finish(epilogue, row, column, count, sums, to);
+    }
+  }
+}
+
+void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out) {
+  size_t row_step = transposed ? 1 : ldb;
+  size_t column_step = transposed ? ldb : 1;
+  for (size_t column = 0; column < n; column += NR) {
+    size_t count = n - column < NR ? n - column : NR;
+    for (size_t i = 0; i < k; i++) {
+      for (size_t j = 0; j < NR; j++) {
+        *out++ = j < count ? b[i * row_step + (column + j) * column_step] : 0.0f;
+      }
+    }
+  }
+}
+
+void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
+                            const weft_epilogue *epilogue) {
+  if (transposed) {
+    for (size_t j = 0; j < n; j++) {
+      y[j] = weft_portable_dot_f32(k, x, b + j * ldb);
+    }
+  } else {
+    memset(y, 0, n * sizeof(float));
+    for (size_t i = 0; i < k; i++) {
+      weft_portable_axpy_f32(n, x[i], b + i * ldb, y);
+    }
+  }
+  finish(epilogue, 0, 0, n, y, y);
+}

@@ -1,0 +1,59 @@
+/* The portable kernels by name: table.c gathers them, simd/ falls back on those it does not replace. What each does is
+ * said in kernels.h. */
+#ifndef WEFT_KERNELS_PORTABLE_H
+#define WEFT_KERNELS_PORTABLE_H
+
+#include "kernels.h"
+
+/* gemm.c */
+void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
+                            size_t ldc, bool accumulate, const weft_epilogue *epilogue);
+void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
+void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
+                            const weft_epilogue *epilogue);
+
+/* convolution.c */
+void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
+                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top,
+                                 int64_t pad_left, float bias, weft_activation activation, float lo, float hi, float *out,
+                                 size_t oh, size_t ow);
+void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out);
+
+/* elementwise.c */
+void weft_portable_clip_f32(size_t n, const float *x, float lo, float hi, float *y);
+void weft_portable_axpy_f32(size_t n, float a, const float *x, float *y);
+void weft_portable_activate_f32(size_t n, float *y, weft_activation activation, float lo, float hi);
+/* One value through an activation. */
+float weft_activate_one(float y, weft_activation activation, float lo, float hi);
+
+/* rows.c */
+float weft_portable_sum_f32(size_t n, const float *x);
+float weft_portable_sum_square_f32(size_t n, const float *x);
+float weft_portable_max_f32(size_t n, const float *x);
+float weft_portable_min_f32(size_t n, const float *x);
+float weft_portable_dot_f32(size_t n, const float *x, const float *y);
+void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *y);
+void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
+                                  bool root_mean_square, float *y, float *mean, float *inverse);
+
+/* movement.c */
+void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
+                             size_t out_stride);
+void weft_portable_float16_to_f32(size_t n, const uint16_t *x, float *y);
+void weft_portable_f32_to_float16(size_t n, const float *x, uint16_t *y);
+void weft_portable_bfloat16_to_f32(size_t n, const uint16_t *x, float *y);
+void weft_portable_f32_to_bfloat16(size_t n, const float *x, uint16_t *y);
+
+/* integer.c */
+size_t weft_portable_gemm_i8_a_size(size_t m, size_t k);
+size_t weft_portable_gemm_i8_b_size(size_t n, size_t k);
+void weft_portable_gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
+                                  size_t zero_step, void *out);
+void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
+                                  const int32_t *b_zero, size_t zero_step, void *out);
+void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
+                           int32_t *c, size_t ldc);
+void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
+void weft_portable_dequantize_i8(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
+
+#endif

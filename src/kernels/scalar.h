@@ -1,0 +1,111 @@
+/* The words of approximations.h for one float at a time. simd/vector.h has the same words for four. */
+#ifndef WEFT_KERNELS_SCALAR_H
+#define WEFT_KERNELS_SCALAR_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float real;
+typedef uint32_t bits;
+typedef bool mask;
+
+static inline real r_set(float x) {
+  return x;
+}
+static inline real r_add(real a, real b) {
+  return a + b;
+}
+static inline real r_sub(real a, real b) {
+  return a - b;
+}
+static inline real r_mul(real a, real b) {
+  return a * b;
+}
+static inline real r_div(real a, real b) {
+  return a / b;
+}
+static inline real r_madd(real a, real b, real c) {
+  return a * b + c;
+}
+/* NaN in the first argument stays. */
+static inline real r_at_least(real x, real low) {
+  return x < low ? low : x;
+}
+static inline real r_at_most(real x, real high) {
+  return high < x ? high : x;
+}
+static inline real r_abs(real x) {
+  return fabsf(x);
+}
+static inline real r_sqrt(real x) {
+  return sqrtf(x);
+}
+static inline real r_floor(real x) {
+  return floorf(x);
+}
+static inline real r_ceil(real x) {
+  return ceilf(x);
+}
+/* Half to even. */
+static inline real r_round(real x) {
+  return rintf(x);
+}
+/* NaN wins. */
+static inline real r_min(real a, real b) {
+  return a < b || a != a ? a : b;
+}
+static inline real r_max(real a, real b) {
+  return a > b || a != a ? a : b;
+}
+static inline real r_neg(real x) {
+  return -x;
+}
+static inline real r_copysign(real magnitude, real sign) {
+  return copysignf(magnitude, sign);
+}
+static inline mask r_less(real a, real b) {
+  return a < b;
+}
+static inline mask r_equal(real a, real b) {
+  return a == b;
+}
+static inline real r_select(mask m, real a, real b) {
+  return m ? a : b;
+}
+static inline bits b_set(uint32_t x) {
+  return x;
+}
+static inline bits b_of(real x) {
+  bits b;
+  memcpy(&b, &x, sizeof b);
+  return b;
+}
+static inline real b_as_real(bits b) {
+  real x;
+  memcpy(&x, &b, sizeof x);
+  return x;
+}
+static inline bits b_add(bits a, bits b) {
+  return a + b;
+}
+static inline bits b_sub(bits a, bits b) {
+  return a - b;
+}
+static inline bits b_and(bits a, bits b) {
+  return a & b;
+}
+static inline bits b_shift_left(bits a, unsigned n) {
+  return a << n;
+}
+/* The sign is kept. */
+static inline bits b_shift_right(bits a, unsigned n) {
+  return (bits)((int32_t)a >> n);
+}
+/* The signed integer as a float. */
+static inline real b_to_real(bits a) {
+  return (float)(int32_t)a;
+}
+
+#endif
