@@ -25,14 +25,16 @@ const glues = {
   'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads'],
 };
 
-/** Configures a CMake preset if that was not done yet, and builds it. */
-export async function buildPreset(preset, targets = []) {
-  const configured = existsSync(join(root, 'build', preset, 'build.ninja'));
-  if (!configured) await run('cmake', ['--preset', preset], { cwd: root });
-  const select = targets.length > 0 ? ['--target', ...targets] : [];
-  const output = await run('cmake', ['--build', '--preset', preset, ...select], { cwd: root, label: preset });
-  const warnings = output.split('\n').filter((line) => line.includes('warning:'));
-  for (const line of warnings) console.log(line);
+/** Builds a CMake preset, configuring it anew when the presets or the toolchain's paths have changed since it was. */
+export async function buildPreset(preset) {
+  const stamp = join(root, 'build', preset, 'configured');
+  const inputs = ['CMakePresets.json', '.toolchain/paths.cmake'].map((name) => readFileSync(join(root, name), 'utf8')).join('');
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== inputs) {
+    await run('cmake', ['--preset', preset, '--fresh'], { cwd: root });
+    writeFileSync(stamp, inputs);
+  }
+  const output = await run('cmake', ['--build', '--preset', preset], { cwd: root, label: preset });
+  for (const line of output.split('\n')) if (line.includes('warning:')) console.log(line);
 }
 
 /** Replaces the one place where `from` occurs; another Emscripten may write its glue otherwise, and then must be looked at. */

@@ -1,0 +1,51 @@
+/*
+ * What ships: every module starts with the glue it shares, wants nothing that the glue lacks, stays within the size that
+ * the project promises, and nothing in the package evaluates text as code.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
+import { programs, root } from '../tools/setup/paths.mjs';
+
+const dist = join(root, 'dist');
+const glues = {
+  'weft.scalar': 'weft.glue',
+  'weft.simd': 'weft.glue',
+  'weft.relaxed': 'weft.glue',
+  'weft.simd.threads': 'weft.threads',
+  'weft.relaxed.threads': 'weft.threads',
+};
+
+const startModule = join(root, 'tests/start-module.mjs');
+
+for (const module of Object.keys(glues)) {
+  test(`${module} starts with the glue it shares`, () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const args = [startModule, glues[module], module];
+    assert.equal(execFileSync(programs.node24, args, { encoding: 'utf8', timeout: 60_000 }).trim(), version);
+  });
+
+  test(`${module} is at most 1 MB, and 300 kB compressed`, () => {
+    const bytes = readFileSync(join(dist, `${module}.wasm`));
+    assert.ok(bytes.length <= 1_000_000, `${bytes.length} bytes`);
+    const compressed = brotliCompressSync(bytes).length;
+    assert.ok(compressed <= 300_000, `${compressed} bytes with brotli`);
+  });
+}
+
+test('modules that share glue have the same imports and exports', async () => {
+  const face = (module) => {
+    const compiled = new WebAssembly.Module(readFileSync(join(dist, `${module}.wasm`)));
+    return [...WebAssembly.Module.imports(compiled), ...WebAssembly.Module.exports(compiled)].map(({ name }) => name).sort();
+  };
+  assert.deepEqual(face('weft.scalar'), face('weft.simd'));
+});
+
+test('no file of the package evaluates text as code', () => {
+  for (const name of readdirSync(dist).filter((file) => /\.[mc]js$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /\beval\(|\bnew Function\b/, name);
+  }
+});
