@@ -125,6 +125,8 @@ float weft_double_to_float_odd(double value) {
     }                                                     \
   } while (0)
 
+static int is_not_zero(int64_t value) { return value != 0; }
+
 void weft_load_int64(weft_type type, const void *data, size_t offset, size_t step, size_t n, int64_t *out) {
   switch (type) {
     case WEFT_INT64:
@@ -147,6 +149,9 @@ void weft_load_int64(weft_type type, const void *data, size_t offset, size_t ste
     case WEFT_INT4:
     case WEFT_INT2:
       LOAD(int8_t, );
+      return;
+    case WEFT_BOOL:
+      LOAD(uint8_t, is_not_zero);
       return;
     default:
       LOAD(uint8_t, );
@@ -227,8 +232,6 @@ void weft_load_double(weft_type type, const void *data, size_t offset, size_t st
       to[i] = (TO)convert(in[i]);             \
     }                                         \
   } while (0)
-
-static int is_not_zero(int64_t value) { return value != 0; }
 
 /* The low `bits` of value, sign-extended. */
 static int64_t low_signed(int64_t value, unsigned bits) {

@@ -32,6 +32,7 @@ enum {
   WEFT_UNARY_SWISH,
   WEFT_UNARY_QUICK_GELU,
   WEFT_UNARY_BITWISE_NOT,
+  WEFT_UNARY_NOT,
   WEFT_UNARY_IS_NAN,
   WEFT_UNARY_IS_INF,
   WEFT_UNARY_GELU_ATTRIBUTE /* Gelu: exact or by tanh, as its attribute says */

@@ -1,0 +1,384 @@
+/* Operators of two broadcast inputs (or of a list, taken two by two) that work element by element: arithmetic, comparison,
+ * logic, bits. Floats of up to 32 bits use the float kernels where there is one; the rest is one line of a table, in double for
+ * floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
+#include "../base/convert.h"
+#include "broadcast.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct binary {
+  weft_context *cx;
+  int variant;
+  weft_type x_type, y_type, z_type;
+  const void *x, *y;
+  void *z;
+  bool is_unsigned; /* the integers compare as unsigned */
+  bool fmod;
+  bool left;     /* shifts */
+  unsigned bits; /* of the integers */
+} binary;
+
+/* ---- double ------------------------------------------------------------------------------------------------------------- */
+#define DOUBLE(name, expression) \
+  static double name(double x, double y) { return expression; }
+
+/* The remainder with the divisor's sign. */
+static double floor_mod(double x, double y) {
+  double rest = fmod(x, y);
+  if (rest == 0) {
+    return copysign(0, y);
+  }
+  return (rest < 0) != (y < 0) ? rest + y : rest;
+}
+
+DOUBLE(add, x + y)
+DOUBLE(sub, x - y)
+DOUBLE(mul, x * y)
+DOUBLE(divide, x / y)
+DOUBLE(minimum, isnan(x) || x < y ? x : y)
+DOUBLE(maximum, isnan(x) || x > y ? x : y)
+DOUBLE(prelu, x < 0 ? x * y : x)
+DOUBLE(equal, x == y)
+DOUBLE(less, x < y)
+DOUBLE(less_or_equal, x <= y)
+DOUBLE(greater, x > y)
+DOUBLE(greater_or_equal, x >= y)
+
+static double (*const doubles[])(double x, double y) = {
+    [WEFT_BINARY_ADD] = add,
+    [WEFT_BINARY_SUB] = sub,
+    [WEFT_BINARY_MUL] = mul,
+    [WEFT_BINARY_DIV] = divide,
+    [WEFT_BINARY_MIN] = minimum,
+    [WEFT_BINARY_MAX] = maximum,
+    [WEFT_BINARY_POW] = pow,
+    [WEFT_BINARY_MOD] = floor_mod,
+    [WEFT_BINARY_PRELU] = prelu,
+    [WEFT_BINARY_EQUAL] = equal,
+    [WEFT_BINARY_LESS] = less,
+    [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
+    [WEFT_BINARY_GREATER] = greater,
+    [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
+};
+
+static void run_double(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  double x[WEFT_BLOCK], y[WEFT_BLOCK];
+  double (*function)(double, double) = b->fmod ? fmod : doubles[b->variant];
+  weft_load_double(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
+  weft_load_double(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  for (size_t i = 0; i < run->n; i++) {
+    x[i] = function(x[i], y[i]);
+  }
+  weft_store_double(b->z_type, x, run->n, b->z, run->out);
+}
+
+/* ---- float ---------------------------------------------------------------------------------------------------------------- */
+static void prelu_float(const binary *b, size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z) {
+  const weft_kernels *kernels = b->cx->kernels;
+  const float zero = 0;
+  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
+    float below[WEFT_BLOCK];
+    size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    kernels->binary_f32[WEFT_BINARY_MIN](m, x + done * x_step, x_step, &zero, 0, below);
+    kernels->binary_f32[WEFT_BINARY_MUL](m, below, 1, y + done * y_step, y_step, below);
+    kernels->binary_f32[WEFT_BINARY_MAX](m, x + done * x_step, x_step, &zero, 0, z + done);
+    kernels->binary_f32[WEFT_BINARY_ADD](m, z + done, 1, below, 1, z + done);
+  }
+}
+
+static void run_float(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  const float *x = (const float *)b->x + run->in[0], *y = (const float *)b->y + run->in[1];
+  float *z = (float *)b->z + run->out;
+  if (b->variant == WEFT_BINARY_PRELU) {
+    prelu_float(b, run->n, x, run->step[0], y, run->step[1], z);
+  } else if (b->variant != WEFT_BINARY_POW) {
+    b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
+  } else { /* squares and cubes; others do not come here */
+    for (size_t i = 0; i < run->n; i++) {
+      float v = x[i * run->step[0]];
+      z[i] = *y == 2 ? v * v : v * v * v;
+    }
+  }
+}
+
+/* Half and bfloat16. */
+static void run_half(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  float x[WEFT_BLOCK], y[WEFT_BLOCK];
+  weft_load_float(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
+  weft_load_float(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  binary inner = *b;
+  inner.x = x;
+  inner.y = y;
+  inner.z = x;
+  const weft_run all = {.n = run->n, .step = {1, 1}};
+  run_float(&inner, &all);
+  weft_store_float(b->z_type, x, run->n, b->z, run->out);
+}
+
+static bool is_small_power(const weft_tensor *y) {
+  double exponent = 0;
+  if (y->count == 1) {
+    weft_load_double(y->type, y->data, 0, 1, 1, &exponent);
+  }
+  return exponent == 2 || exponent == 3;
+}
+
+/* ---- integers and bool ------------------------------------------------------------------------------------------------------ */
+static int64_t power(int64_t base, int64_t exponent, bool is_unsigned) {
+  if (exponent < 0 && !is_unsigned) {
+    return base == 1 ? 1 : base == -1 ? ((exponent & 1) != 0 ? -1 : 1) : 0;
+  }
+  uint64_t result = 1, square = (uint64_t)base;
+  for (uint64_t rest = (uint64_t)exponent; rest != 0; rest >>= 1) {
+    result *= (rest & 1) != 0 ? square : 1;
+    square *= square;
+  }
+  return (int64_t)result;
+}
+
+static int64_t shift(const binary *b, int64_t x, int64_t y) {
+  bool beyond = (uint64_t)y >= b->bits;
+  if (b->left) {
+    return beyond ? 0 : (int64_t)((uint64_t)x << (uint64_t)y);
+  }
+  if (b->is_unsigned) {
+    return beyond ? 0 : (int64_t)((uint64_t)x >> (uint64_t)y);
+  }
+  return x >> (beyond ? 63 : y);
+}
+
+/* y is not 0: checked before. */
+static int64_t quotient(const binary *b, int64_t x, int64_t y) {
+  if (b->is_unsigned) {
+    return (int64_t)((uint64_t)x / (uint64_t)y);
+  }
+  return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y;
+}
+
+static int64_t remainder_of(const binary *b, int64_t x, int64_t y) {
+  if (b->is_unsigned) {
+    return (int64_t)((uint64_t)x % (uint64_t)y);
+  }
+  int64_t rest = y == -1 ? 0 : x % y;
+  return rest != 0 && !b->fmod && (rest < 0) != (y < 0) ? rest + y : rest;
+}
+
+static int64_t of_integers(const binary *b, int64_t x, int64_t y) {
+  bool below = b->is_unsigned ? (uint64_t)x < (uint64_t)y : x < y;
+  switch (b->variant) {
+    case WEFT_BINARY_ADD:
+      return (int64_t)((uint64_t)x + (uint64_t)y);
+    case WEFT_BINARY_SUB:
+      return (int64_t)((uint64_t)x - (uint64_t)y);
+    case WEFT_BINARY_MUL:
+      return (int64_t)((uint64_t)x * (uint64_t)y);
+    case WEFT_BINARY_DIV:
+      return quotient(b, x, y);
+    case WEFT_BINARY_MOD:
+      return remainder_of(b, x, y);
+    case WEFT_BINARY_MIN:
+      return below ? x : y;
+    case WEFT_BINARY_MAX:
+      return below ? y : x;
+    case WEFT_BINARY_POW:
+      return power(x, y, b->is_unsigned);
+    case WEFT_BINARY_PRELU:
+      return !b->is_unsigned && x < 0 ? (int64_t)((uint64_t)x * (uint64_t)y) : x;
+    case WEFT_BINARY_AND:
+      return x & y;
+    case WEFT_BINARY_OR:
+      return x | y;
+    case WEFT_BINARY_XOR:
+      return x ^ y;
+    case WEFT_BINARY_SHIFT:
+      return shift(b, x, y);
+    case WEFT_BINARY_EQUAL:
+      return x == y;
+    case WEFT_BINARY_LESS:
+      return below;
+    case WEFT_BINARY_LESS_OR_EQUAL:
+      return below || x == y;
+    case WEFT_BINARY_GREATER:
+      return !below && x != y;
+    default:
+      return !below;
+  }
+}
+
+static void run_integer(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  int64_t x[WEFT_BLOCK], y[WEFT_BLOCK];
+  weft_load_int64(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
+  weft_load_int64(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  for (size_t i = 0; i < run->n; i++) {
+    x[i] = of_integers(b, x[i], y[i]);
+  }
+  weft_store_int64(b->z_type, x, run->n, b->z, run->out);
+}
+
+static void run_strings(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  const weft_string *x = (const weft_string *)b->x + run->in[0], *y = (const weft_string *)b->y + run->in[1];
+  uint8_t *z = (uint8_t *)b->z + run->out;
+  for (size_t i = 0; i < run->n; i++) {
+    const weft_string *s = &x[i * run->step[0]], *t = &y[i * run->step[1]];
+    z[i] = s->size == t->size && (s->size == 0 || memcmp(s->data, t->data, s->size) == 0);
+  }
+}
+
+static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
+  int64_t block[WEFT_BLOCK];
+  for (size_t done = 0; done < y->count; done += WEFT_BLOCK) {
+    size_t n = y->count - done < WEFT_BLOCK ? y->count - done : WEFT_BLOCK;
+    weft_load_int64(y->type, y->data, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      if (block[i] == 0) {
+        return weft_op_run_fail(op, "division of integers by zero: element %zu of input B", done + i);
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *longest) {
+  bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU;
+  *longest = WEFT_BLOCK;
+  if (b->x_type == WEFT_STRING) {
+    return run_strings;
+  }
+  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT) {
+    return is_small_power(y) ? run_float : run_double;
+  }
+  if (weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type)) {
+    if (kernel && b->x_type != WEFT_DOUBLE) {
+      *longest = b->x_type == WEFT_FLOAT ? SIZE_MAX : WEFT_BLOCK;
+      return b->x_type == WEFT_FLOAT ? run_float : run_half;
+    }
+    return run_double;
+  }
+  return run_integer;
+}
+
+/* z = x op y, elements of z broadcast from both; z may share memory with one of its own shape. */
+static void run_pair(weft_op *op, binary *b, const weft_tensor *x, const weft_tensor *y, const weft_tensor *z) {
+  weft_broadcast broadcast;
+  const weft_shape *shapes[] = {&x->shape, &y->shape};
+  size_t longest;
+  b->x_type = x->type;
+  b->y_type = y->type;
+  b->z_type = z->type;
+  b->x = x->data;
+  b->y = y->data;
+  b->z = z->data;
+  b->bits = weft_type_bits(x->type);
+  /* For Pow the exponent's sign counts, else both have one type. */
+  b->is_unsigned = !weft_type_is_signed(y->type);
+  weft_run_body body = body_for(b, y, &longest);
+  weft_broadcast_init(&broadcast, &z->shape, 2, shapes);
+  weft_broadcast_run(op->cx, &broadcast, longest, body, b);
+}
+
+weft_status weft_binary_run(weft_op *op) {
+  binary b = {.cx = op->cx, .variant = op->def->variant};
+  const weft_tensor *x = weft_op_in(op, 0), *y = weft_op_in(op, 1);
+  if (b.variant == WEFT_BINARY_MOD) {
+    b.fmod = weft_op_attr_int(op, "fmod", 0) != 0;
+  } else if (b.variant == WEFT_BINARY_SHIFT) {
+    b.left = weft_op_attr_string(op, "direction", "")[0] == 'L';
+  }
+  if ((b.variant == WEFT_BINARY_DIV || b.variant == WEFT_BINARY_MOD) && weft_type_is_integer(x->type)) {
+    WEFT_TRY(expect_no_zero(op, y));
+  }
+  run_pair(op, &b, x, y, weft_op_out(op, 0));
+  return WEFT_OK;
+}
+
+weft_status weft_variadic_run(weft_op *op) {
+  binary b = {.cx = op->cx, .variant = op->def->variant == WEFT_BINARY_MEAN ? WEFT_BINARY_ADD : op->def->variant};
+  const weft_tensor *first = weft_op_in(op, 0), *out = weft_op_out(op, 0);
+  if (op->input_count == 1) {
+    memmove(out->data, first->data, out->count * weft_type_size(out->type));
+    return WEFT_OK;
+  }
+  for (int i = 1; i < op->input_count; i++) {
+    run_pair(op, &b, i == 1 ? first : out, weft_op_in(op, i), out);
+  }
+  if (op->def->variant == WEFT_BINARY_MEAN) {
+    double count = op->input_count, room;
+    weft_tensor divisor = {.type = out->type, .count = 1, .data = &room};
+    weft_store_double(out->type, &count, 1, &room, 0);
+    b.variant = WEFT_BINARY_DIV;
+    run_pair(op, &b, out, &divisor, out);
+  }
+  return WEFT_OK;
+}
+
+/* ---- inferring ---------------------------------------------------------------------------------------------------------------- */
+static uint32_t allowed(const weft_op *op) {
+  switch (op->def->variant) {
+    case WEFT_BINARY_POW:
+      return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX;
+    case WEFT_BINARY_PRELU:
+      return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_UINT64);
+    case WEFT_BINARY_AND:
+    case WEFT_BINARY_OR:
+    case WEFT_BINARY_XOR:
+      return op->def->name[0] == 'B' ? WEFT_TYPES_INTEGER : WEFT_TYPE_BIT(WEFT_BOOL);
+    case WEFT_BINARY_SHIFT:
+      return WEFT_TYPES_INTEGER;
+    case WEFT_BINARY_EQUAL:
+      return WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPE_BIT(WEFT_STRING);
+    default:
+      return WEFT_TYPES_NUMERIC;
+  }
+}
+
+weft_status weft_binary_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
+  WEFT_TRY(weft_op_expect_type(op, 0, "A", allowed(op)));
+  const char *direction = weft_op_attr_string(op, "direction", "");
+  if (op->def->variant == WEFT_BINARY_SHIFT && strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0) {
+    return weft_op_fail(op, "attribute direction: expected LEFT or RIGHT, found '%s'", direction);
+  }
+  return op->def->variant >= WEFT_BINARY_EQUAL ? weft_infer_compare(op) : weft_infer_broadcast(op);
+}
+
+weft_status weft_variadic_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));
+  bool sum = op->def->variant == WEFT_BINARY_ADD || op->def->variant == WEFT_BINARY_MEAN;
+  WEFT_TRY(weft_op_expect_type(op, 0, "data_0", sum ? WEFT_TYPES_FLOAT : WEFT_TYPES_NUMERIC));
+  return weft_infer_broadcast(op);
+}
+
+/* Pow: the exponent has a type of its own. */
+weft_status weft_pow_infer(weft_op *op) {
+  char a[96], b[96];
+  weft_shape shape;
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", allowed(op)));
+  WEFT_TRY(weft_op_expect_type(op, 1, "Y", WEFT_TYPES_NUMERIC));
+  const weft_tensor *x = weft_op_in(op, 0), *y = weft_op_in(op, 1);
+  if (!weft_shape_broadcast(&x->shape, &y->shape, &shape)) {
+    return weft_op_fail(op, "input Y: shape %s does not broadcast with %s", weft_shape_print(&y->shape, b, sizeof b),
+                        weft_shape_print(&x->shape, a, sizeof a));
+  }
+  return weft_op_set(op, 0, x->type, &shape);
+}
+
+/* PRelu: the slope broadcasts to X, not the other way. */
+weft_status weft_prelu_infer(weft_op *op) {
+  WEFT_TRY(weft_binary_infer(op));
+  const weft_tensor *x = weft_op_in(op, 0), *slope = weft_op_in(op, 1);
+  weft_shape shape = {0};
+  char text[96];
+  if (!weft_shape_broadcast(&x->shape, &slope->shape, &shape) || !weft_shape_equal(&shape, &x->shape)) {
+    return weft_op_fail(op, "input slope: shape %s does not broadcast to X's",
+                        weft_shape_print(&slope->shape, text, sizeof text));
+  }
+  return weft_op_set_like(op, 0, x);
+}

@@ -1,0 +1,254 @@
+/* Cast, CastLike, BitCast. Numbers go through int64, float or double, whichever keeps all that the target can hold, so that
+ * nothing is rounded twice. Strings are read and written here: texts of floats have as few digits as tell them apart. */
+#include "../base/convert.h"
+#include "broadcast.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct cast {
+  weft_type from, to;
+  const void *x;
+  void *y;
+  bool saturate;
+  weft_rounding rounding;
+} cast;
+
+#define COMPLEX (WEFT_TYPE_BIT(WEFT_COMPLEX64) | WEFT_TYPE_BIT(WEFT_COMPLEX128))
+
+static weft_status target(weft_op *op, weft_type *out) {
+  int64_t to = weft_op_attr_int(op, "to", 0);
+  if (op->def->variant == WEFT_CAST_LIKE) {
+    to = (int64_t)weft_op_in(op, 1)->type;
+  }
+  if (!weft_type_is_valid(to)) {
+    return weft_op_fail(op, "attribute to: %lld is not an element type", (long long)to);
+  }
+  *out = (weft_type)to;
+  return WEFT_OK;
+}
+
+weft_status weft_cast_infer(weft_op *op) {
+  weft_type to;
+  int inputs = op->def->variant == WEFT_CAST_LIKE ? 2 : 1;
+  WEFT_TRY(weft_op_expect_inputs(op, inputs, inputs));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_ANY & ~COMPLEX));
+  WEFT_TRY(target(op, &to));
+  if ((WEFT_TYPE_BIT(to) & COMPLEX) != 0) {
+    return weft_op_fail(op, "casting to %s is not defined", weft_type_name(to));
+  }
+  return weft_op_set(op, 0, to, &weft_op_in(op, 0)->shape);
+}
+
+/* ---- numbers -------------------------------------------------------------------------------------------------------------- */
+static bool is_whole(weft_type type) { return weft_type_is_integer(type) || type == WEFT_BOOL; }
+
+/* Float 8 targets with rules that differ from those of weft_store_float. */
+static void store_small(const cast *c, const float *block, size_t n, uint8_t *y) {
+  for (size_t i = 0; i < n; i++) {
+    y[i] = c->to == WEFT_FLOAT8E8M0 ? weft_float_to_e8m0(block[i], c->saturate, c->rounding)
+                                    : weft_float_to_small(c->to, block[i], c->saturate);
+  }
+}
+
+static void run_numbers(void *arg, size_t begin, size_t end) {
+  const cast *c = arg;
+  bool special = c->to == WEFT_FLOAT8E8M0 || (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to) && !c->saturate);
+  union {
+    int64_t whole[WEFT_BLOCK];
+    double wide[WEFT_BLOCK];
+    float narrow[WEFT_BLOCK];
+  } block;
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    if (is_whole(c->from) && is_whole(c->to)) {
+      weft_load_int64(c->from, c->x, done, 1, n, block.whole);
+      weft_store_int64(c->to, block.whole, n, c->y, done);
+    } else if (!special && (c->from == WEFT_DOUBLE || c->to == WEFT_DOUBLE || is_whole(c->to))) {
+      weft_load_double(c->from, c->x, done, 1, n, block.wide);
+      weft_store_double(c->to, block.wide, n, c->y, done);
+    } else {
+      weft_load_float(c->from, c->x, done, 1, n, block.narrow);
+      if (special) {
+        store_small(c, block.narrow, n, (uint8_t *)c->y + done);
+      } else {
+        weft_store_float(c->to, block.narrow, n, c->y, done);
+      }
+    }
+  }
+}
+
+/* ---- strings ---------------------------------------------------------------------------------------------------------------- */
+static bool same_word(const char *text, const char *word) {
+  for (; *word != 0; text++, word++) {
+    if ((*text | 0x20) != *word) {
+      return false;
+    }
+  }
+  return *text == 0;
+}
+
+/* `text` is zero-terminated. Integers are read as such where they are written so: 64 bits do not fit in a double. */
+static bool parse(const char *text, weft_type to, double *number, int64_t *whole, bool *is_integer) {
+  const char *body = text + (*text == '+' || *text == '-' ? 1 : 0);
+  char *end;
+  *is_integer = is_whole(to) && strpbrk(text, ".eEnNiI") == NULL;
+  if (*is_integer) {
+    *whole = *text == '-' || to != WEFT_UINT64 ? (int64_t)strtoll(text, &end, 10) : (int64_t)strtoull(text, &end, 10);
+  } else if (same_word(body, "inf") || same_word(body, "infinity") || same_word(body, "nan")) {
+    *number = (body[0] | 0x20) == 'n' ? (double)NAN : *text == '-' ? (double)-INFINITY : (double)INFINITY;
+    return true;
+  } else {
+    *number = strtod(text, &end);
+  }
+  if (end == text) {
+    return false;
+  }
+  while (*end == ' ') {
+    end++;
+  }
+  return *end == 0;
+}
+
+static weft_status from_strings(weft_op *op, const cast *c, size_t count) {
+  const weft_string *x = c->x;
+  for (size_t i = 0; i < count; i++) {
+    char text[128];
+    double number = 0;
+    int64_t whole = 0;
+    bool is_integer = false;
+    size_t size = x[i].size < sizeof text ? x[i].size : 0;
+    if (size > 0) {
+      memcpy(text, x[i].data, size);
+    }
+    text[size] = 0;
+    if (strlen(text) != size || !parse(text, c->to, &number, &whole, &is_integer)) {
+      return weft_op_run_fail(op, "element %zu: '%s' is not a number", i, text);
+    }
+    if (is_integer) {
+      weft_store_int64(c->to, &whole, 1, c->y, i);
+    } else if (c->to == WEFT_FLOAT) {
+      ((float *)c->y)[i] = strtof(text, NULL);
+    } else if (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to)) {
+      float narrow = weft_double_to_float_odd(number);
+      store_small(c, &narrow, 1, (uint8_t *)c->y + i);
+    } else {
+      weft_store_double(c->to, &number, 1, c->y, i);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* Whether `text`, read as a number of the type, is `value` again. */
+static bool reads_back(weft_type type, const char *text, double value) {
+  double back = strtod(text, NULL);
+  if (type == WEFT_DOUBLE) {
+    return back == value;
+  }
+  uint64_t room = 0;
+  if (type == WEFT_FLOAT) {
+    return strtof(text, NULL) == (float)value;
+  }
+  weft_store_double(type, &back, 1, &room, 0);
+  weft_load_double(type, &room, 0, 1, 1, &back);
+  return back == value;
+}
+
+/* The shortest decimal that reads back as `value`; without an exponent from 1e-5 to 1e16. Returns its length. */
+static size_t print_float(weft_type type, double value, char *text, size_t size) {
+  if (!isfinite(value)) {
+    return (size_t)snprintf(text, size, "%s", isnan(value) ? "NaN" : value > 0 ? "INF" : "-INF");
+  }
+  int digits = 1, n;
+  do {
+    n = snprintf(text, size, "%.*e", digits - 1, value);
+  } while (digits++ < 17 && !reads_back(type, text, value));
+  int exponent = atoi(strchr(text, 'e') + 1);
+  if (exponent >= -5 && exponent < 16) {
+    int decimals = digits - 2 - exponent;
+    n = snprintf(text, size, "%.*f", decimals > 0 ? decimals : 0, value);
+  }
+  return (size_t)n;
+}
+
+static size_t print_whole(weft_type type, int64_t whole, char *text, size_t size) {
+  if (type == WEFT_BOOL) {
+    return (size_t)snprintf(text, size, "%s", whole != 0 ? "True" : "False");
+  }
+  if (type == WEFT_UINT64) {
+    return (size_t)snprintf(text, size, "%llu", (unsigned long long)whole);
+  }
+  return (size_t)snprintf(text, size, "%lld", (long long)whole);
+}
+
+static weft_status to_strings(weft_op *op, const cast *c, size_t count) {
+  weft_string *y = c->y;
+  for (size_t i = 0; i < count; i++) {
+    char text[64];
+    size_t size;
+    if (is_whole(c->from)) {
+      int64_t whole;
+      weft_load_int64(c->from, c->x, i, 1, 1, &whole);
+      size = print_whole(c->from, whole, text, sizeof text);
+    } else {
+      double value;
+      weft_load_double(c->from, c->x, i, 1, 1, &value);
+      size = print_float(c->from, value, text, sizeof text);
+    }
+    WEFT_TRY(weft_op_string(op, text, size, &y[i]));
+  }
+  return WEFT_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+weft_status weft_cast_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  const char *rounding = weft_op_attr_string(op, "round_mode", "up");
+  cast c = {x->type, y->type, x->data, y->data, weft_op_attr_int(op, "saturate", 1) != 0,
+            rounding[0] == 'u' ? WEFT_ROUND_UP : rounding[0] == 'd' ? WEFT_ROUND_DOWN : WEFT_ROUND_NEAREST};
+  if (x->type == y->type) {
+    memmove(y->data, x->data, y->count * weft_type_size(y->type));
+    return WEFT_OK;
+  }
+  if (x->type == WEFT_STRING) {
+    return from_strings(op, &c, x->count);
+  }
+  if (y->type == WEFT_STRING) {
+    return to_strings(op, &c, x->count);
+  }
+  if (x->count > 0) {
+    weft_parallel(op->cx, x->count, WEFT_GRAIN, run_numbers, &c);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_bitcast_infer(weft_op *op) {
+  weft_type to;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_ANY & ~WEFT_TYPE_BIT(WEFT_STRING)));
+  WEFT_TRY(target(op, &to));
+  const weft_tensor *x = weft_op_in(op, 0);
+  if (weft_type_bits(to) != weft_type_bits(x->type)) {
+    return weft_op_fail(op, "attribute to: expected a type of %u bits, found %s", weft_type_bits(x->type),
+                        weft_type_name(to));
+  }
+  return weft_op_set(op, 0, to, &x->shape);
+}
+
+weft_status weft_bitcast_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  memmove(y->data, x->data, y->count * weft_type_size(y->type));
+  if (weft_type_bits(y->type) < 8) { /* a byte each: the signs of int4 and int2 fill it, others leave zeros */
+    weft_type as = weft_type_is_integer(y->type) ? y->type : WEFT_UINT4;
+    for (size_t i = 0; i < y->count; i++) {
+      int64_t bits;
+      weft_load_int64(WEFT_UINT8, y->data, i, 1, 1, &bits);
+      weft_store_int64(as, &bits, 1, y->data, i);
+    }
+  }
+  return WEFT_OK;
+}

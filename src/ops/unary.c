@@ -1,0 +1,315 @@
+/* Operators of one input that work element by element. Floating types up to 32 bits use the float kernel of kernels.h where
+ * there is one; every other function is one line of a table in double, which costs little and is exact to the last float bit.
+ * Integers have their own function, in int64. */
+#include "../base/convert.h"
+#include "broadcast.h"
+
+#include <math.h>
+
+typedef struct unary {
+  weft_context *cx;
+  int variant;
+  weft_type in, out;
+  const void *x;
+  void *y;
+  double a, b; /* the operator's numbers */
+} unary;
+
+/* ---- the functions, in double --------------------------------------------------------------------------------------- */
+#define FUNCTION(name, expression)                        \
+  static double name(double x, double a, double b) {      \
+    (void)a;                                              \
+    (void)b;                                              \
+    return expression;                                    \
+  }
+
+static double sigmoid(double x) {
+  double e = exp(-fabs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+static double softplus(double x) { return log1p(exp(-fabs(x))) + (x > 0 ? x : 0); }
+/* Not fmax, fmin: NaN stays. */
+static double clip(double x, double lo, double hi) { return x < lo ? lo : x > hi ? hi : x; }
+
+FUNCTION(of_exp, exp(x))
+FUNCTION(of_log, log(x))
+FUNCTION(of_tanh, tanh(x))
+FUNCTION(of_sigmoid, isnan(x) ? x : sigmoid(x))
+FUNCTION(of_erf, erf(x))
+FUNCTION(of_gelu, 0.5 * x * erfc(-x * 0.70710678118654752440))
+FUNCTION(of_gelu_tanh, 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
+FUNCTION(of_silu, x * sigmoid(x))
+FUNCTION(of_hardswish, x * clip(x / 6 + 0.5, 0, 1))
+FUNCTION(of_relu, x < 0 ? 0 : x)
+FUNCTION(of_neg, -x)
+FUNCTION(of_abs, fabs(x))
+FUNCTION(of_sqrt, sqrt(x))
+FUNCTION(of_reciprocal, 1 / x)
+FUNCTION(of_floor, floor(x))
+FUNCTION(of_ceil, ceil(x))
+FUNCTION(of_round, rint(x))
+FUNCTION(of_softplus, isnan(x) ? x : softplus(x))
+FUNCTION(of_sign, isnan(x) ? x : (x > 0) - (x < 0))
+FUNCTION(of_sin, sin(x))
+FUNCTION(of_cos, cos(x))
+FUNCTION(of_tan, tan(x))
+FUNCTION(of_asin, asin(x))
+FUNCTION(of_acos, acos(x))
+FUNCTION(of_atan, atan(x))
+FUNCTION(of_sinh, sinh(x))
+FUNCTION(of_cosh, cosh(x))
+FUNCTION(of_asinh, asinh(x))
+FUNCTION(of_acosh, acosh(x))
+FUNCTION(of_atanh, atanh(x))
+FUNCTION(of_erfc, erfc(x))
+FUNCTION(of_softsign, x / (1 + fabs(x)))
+FUNCTION(of_mish, x * tanh(softplus(x)))
+FUNCTION(of_leaky, x < 0 ? a * x : x)
+FUNCTION(of_hardsigmoid, clip(a * x + b, 0, 1))
+FUNCTION(of_elu, x > 0 ? x : a * expm1(x))
+FUNCTION(of_selu, b * (x > 0 ? x : a * expm1(x)))
+FUNCTION(of_celu, x > 0 ? x : a * expm1(x / a))
+FUNCTION(of_thresholded, x > a ? x : 0)
+FUNCTION(of_shrink, x < -a ? x + b : x > a ? x - b : 0)
+FUNCTION(of_swish, x * sigmoid(a * x))
+FUNCTION(of_is_nan, isnan(x) ? 1 : 0)
+FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
+
+static double (*const functions[])(double x, double a, double b) = {
+    [WEFT_UNARY_EXP] = of_exp,
+    [WEFT_UNARY_LOG] = of_log,
+    [WEFT_UNARY_TANH] = of_tanh,
+    [WEFT_UNARY_SIGMOID] = of_sigmoid,
+    [WEFT_UNARY_ERF] = of_erf,
+    [WEFT_UNARY_GELU] = of_gelu,
+    [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
+    [WEFT_UNARY_SILU] = of_silu,
+    [WEFT_UNARY_HARDSWISH] = of_hardswish,
+    [WEFT_UNARY_RELU] = of_relu,
+    [WEFT_UNARY_NEG] = of_neg,
+    [WEFT_UNARY_ABS] = of_abs,
+    [WEFT_UNARY_SQRT] = of_sqrt,
+    [WEFT_UNARY_RECIPROCAL] = of_reciprocal,
+    [WEFT_UNARY_FLOOR] = of_floor,
+    [WEFT_UNARY_CEIL] = of_ceil,
+    [WEFT_UNARY_ROUND] = of_round,
+    [WEFT_UNARY_SOFTPLUS] = of_softplus,
+    [WEFT_UNARY_SIGN] = of_sign,
+    [WEFT_UNARY_SIN] = of_sin,
+    [WEFT_UNARY_COS] = of_cos,
+    [WEFT_UNARY_TAN] = of_tan,
+    [WEFT_UNARY_ASIN] = of_asin,
+    [WEFT_UNARY_ACOS] = of_acos,
+    [WEFT_UNARY_ATAN] = of_atan,
+    [WEFT_UNARY_SINH] = of_sinh,
+    [WEFT_UNARY_COSH] = of_cosh,
+    [WEFT_UNARY_ASINH] = of_asinh,
+    [WEFT_UNARY_ACOSH] = of_acosh,
+    [WEFT_UNARY_ATANH] = of_atanh,
+    [WEFT_UNARY_ERFC] = of_erfc,
+    [WEFT_UNARY_SOFTSIGN] = of_softsign,
+    [WEFT_UNARY_MISH] = of_mish,
+    [WEFT_UNARY_LEAKY] = of_leaky,
+    [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
+    [WEFT_UNARY_ELU] = of_elu,
+    [WEFT_UNARY_SELU] = of_selu,
+    [WEFT_UNARY_CELU] = of_celu,
+    [WEFT_UNARY_THRESHOLDED] = of_thresholded,
+    [WEFT_UNARY_SHRINK] = of_shrink,
+    [WEFT_UNARY_SWISH] = of_swish,
+    [WEFT_UNARY_IS_NAN] = of_is_nan,
+    [WEFT_UNARY_IS_INF] = of_is_inf,
+};
+
+static void run_double(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  double block[WEFT_BLOCK];
+  double (*function)(double, double, double) = functions[u->variant];
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    weft_load_double(u->in, u->x, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      block[i] = function(block[i], u->a, u->b);
+    }
+    weft_store_double(u->out, block, n, u->y, done);
+  }
+}
+
+/* ---- float: kernels --------------------------------------------------------------------------------------------------- */
+static bool has_float(int variant) {
+  return variant < WEFT_UNARY_COUNT || variant == WEFT_UNARY_LEAKY || variant == WEFT_UNARY_HARDSIGMOID ||
+         variant == WEFT_UNARY_SWISH;
+}
+
+/* y may be x. */
+static void kernel(const unary *u, size_t n, const float *x, float *y) {
+  const weft_kernels *kernels = u->cx->kernels;
+  if (u->variant < WEFT_UNARY_COUNT) {
+    kernels->unary_f32[u->variant](n, x, y);
+    return;
+  }
+  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
+    float block[WEFT_BLOCK];
+    size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    if (u->variant == WEFT_UNARY_SWISH) {
+      float alpha = (float)u->a;
+      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, &alpha, 0, block);
+      kernels->unary_f32[WEFT_UNARY_SIGMOID](m, block, block);
+      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, block, 1, y + done);
+      continue;
+    }
+    for (size_t i = 0; i < m; i++) {
+      y[done + i] = x[done + i];
+    }
+    weft_activate_f32(kernels, m, y + done, u->variant == WEFT_UNARY_LEAKY ? WEFT_ACT_LEAKY : WEFT_ACT_HARDSIGMOID,
+                      (float)u->a, (float)u->b);
+  }
+}
+
+static void run_float(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  float block[WEFT_BLOCK];
+  if (u->in == WEFT_FLOAT) {
+    kernel(u, end - begin, (const float *)u->x + begin, (float *)u->y + begin);
+    return;
+  }
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    weft_load_float(u->in, u->x, done, 1, n, block);
+    kernel(u, n, block, block);
+    weft_store_float(u->out, block, n, u->y, done);
+  }
+}
+
+/* ---- integers ------------------------------------------------------------------------------------------------------------- */
+/* Unsigned 64-bit numbers arrive as the same bits: `negative` is then never true. */
+static int64_t of_integer(const unary *u, int64_t x, bool negative) {
+  switch (u->variant) {
+    case WEFT_UNARY_ABS:
+      return negative ? (int64_t)(0 - (uint64_t)x) : x;
+    case WEFT_UNARY_NEG:
+      return (int64_t)(0 - (uint64_t)x);
+    case WEFT_UNARY_RELU:
+      return negative ? 0 : x;
+    case WEFT_UNARY_SIGN:
+      return negative ? -1 : x != 0;
+    case WEFT_UNARY_SHRINK: {
+      double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
+      double y = of_shrink(wide, u->a, u->b);
+      return y == wide ? x : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
+    }
+    default:
+      return u->in == WEFT_BOOL ? x == 0 : ~x;
+  }
+}
+
+static void run_integer(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  int64_t block[WEFT_BLOCK];
+  bool is_signed = weft_type_is_signed(u->in);
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    weft_load_int64(u->in, u->x, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      block[i] = of_integer(u, block[i], is_signed && block[i] < 0);
+    }
+    weft_store_int64(u->out, block, n, u->y, done);
+  }
+}
+
+/* ---- the operators ---------------------------------------------------------------------------------------------------------- */
+static uint32_t allowed(const weft_op *op) {
+  uint32_t small = WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
+                   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ);
+  uint32_t with_sign = WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPES_INDEX;
+  switch (op->def->variant) {
+    case WEFT_UNARY_ABS:
+    case WEFT_UNARY_SIGN:
+    case WEFT_UNARY_SHRINK:
+      return WEFT_TYPES_NUMERIC;
+    case WEFT_UNARY_NEG:
+    case WEFT_UNARY_RELU:
+      return WEFT_TYPES_FLOAT | with_sign;
+    case WEFT_UNARY_IS_NAN:
+    case WEFT_UNARY_IS_INF:
+      return WEFT_TYPES_FLOAT | small;
+    case WEFT_UNARY_BITWISE_NOT:
+      return WEFT_TYPES_INTEGER;
+    case WEFT_UNARY_NOT:
+      return WEFT_TYPE_BIT(WEFT_BOOL);
+    default:
+      return WEFT_TYPES_FLOAT;
+  }
+}
+
+weft_status weft_unary_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", allowed(op)));
+  const weft_tensor *x = weft_op_in(op, 0);
+  bool test = op->def->variant == WEFT_UNARY_IS_NAN || op->def->variant == WEFT_UNARY_IS_INF;
+  return weft_op_set(op, 0, test ? WEFT_BOOL : x->type, &x->shape);
+}
+
+/* The operator's numbers, and the variant its attributes choose. */
+static weft_status read_attributes(weft_op *op, unary *u) {
+  const char *approximate = weft_op_attr_string(op, "approximate", "none");
+  switch (u->variant) {
+    case WEFT_UNARY_LEAKY:
+      u->a = (double)weft_op_attr_float(op, "alpha", 0.01f);
+      break;
+    case WEFT_UNARY_HARDSIGMOID:
+      u->a = (double)weft_op_attr_float(op, "alpha", 0.2f);
+      u->b = (double)weft_op_attr_float(op, "beta", 0.5f);
+      break;
+    case WEFT_UNARY_ELU:
+    case WEFT_UNARY_CELU:
+    case WEFT_UNARY_THRESHOLDED:
+      u->a = (double)weft_op_attr_float(op, "alpha", 1);
+      break;
+    case WEFT_UNARY_SELU:
+      u->a = (double)weft_op_attr_float(op, "alpha", 1.67326319217681884765625f);
+      u->b = (double)weft_op_attr_float(op, "gamma", 1.05070102214813232421875f);
+      break;
+    case WEFT_UNARY_SHRINK:
+      u->a = (double)weft_op_attr_float(op, "lambd", 0.5f);
+      u->b = (double)weft_op_attr_float(op, "bias", 0);
+      break;
+    case WEFT_UNARY_IS_INF:
+      u->a = weft_op_attr_int(op, "detect_positive", 1) != 0;
+      u->b = weft_op_attr_int(op, "detect_negative", 1) != 0;
+      break;
+    case WEFT_UNARY_SWISH:
+    case WEFT_UNARY_QUICK_GELU:
+      u->a = (double)weft_op_attr_float(op, "alpha", u->variant == WEFT_UNARY_SWISH ? 1 : 1.702f);
+      u->variant = u->a == 1 ? WEFT_UNARY_SILU : WEFT_UNARY_SWISH;
+      break;
+    case WEFT_UNARY_GELU_ATTRIBUTE:
+      u->variant = WEFT_UNARY_GELU;
+      if (approximate[0] == 't') {
+        u->variant = WEFT_UNARY_GELU_TANH;
+      } else if (approximate[0] != 'n') {
+        return weft_op_fail(op, "attribute approximate: expected none or tanh, found %s", approximate);
+      }
+      break;
+    default:
+      break;
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_unary_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  unary u = {op->cx, op->def->variant, x->type, y->type, x->data, y->data, 0, 0};
+  WEFT_TRY(read_attributes(op, &u));
+  weft_parallel_body body = run_double;
+  if (!weft_type_is_float(x->type)) {
+    body = run_integer;
+  } else if (x->type != WEFT_DOUBLE && has_float(u.variant)) {
+    body = run_float;
+  }
+  if (x->count > 0) {
+    weft_parallel(op->cx, x->count, WEFT_GRAIN, body, &u);
+  }
+  return WEFT_OK;
+}
