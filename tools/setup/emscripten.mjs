@@ -58,6 +58,8 @@ async function fetchPackage({ suite, version, sha256 }) {
   place(join(folder, 'root'), 'emscripten');
   rmSync(folder, { recursive: true });
   rmSync(inToolchain('emscripten-cache'), { recursive: true, force: true });
+  // Some of its scripts are CommonJS; without this the project's own package.json would make them modules.
+  writeFileSync(inToolchain('emscripten/package.json'), '{"type": "commonjs"}\n');
   symlinkSync(inToolchain('compiler/node_modules'), join(packageFolder, 'node_modules'));
   writeBinaryen();
   writeConfig();

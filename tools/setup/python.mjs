@@ -1,5 +1,5 @@
 /*
- * The Python packages that tests use (ONNX's own reference and operator tests, wasmtime), in a virtual environment of
+ * The Python packages that tests use (ONNX's own operator tests, wasmtime), in a virtual environment of
  * their own. tests/requirements.txt pins every one with its hashes, so pip itself refuses anything else.
  */
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ export async function setUpPython() {
   const list = join(root, 'tests/requirements.txt');
   const pin = readFileSync(list, 'utf8');
   if (isDone('venv', pin)) return;
-  await step('Python packages: the ONNX operator tests, wasmtime and a small trained model for the tests', async () => {
+  await step('Python packages: the ONNX operator tests and wasmtime', async () => {
     await run('python3', ['-m', 'venv', '--clear', inToolchain('venv')], { label: 'venv' });
     const install = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '--no-deps', '--only-binary=:all:'];
     await run(inToolchain('venv/bin/python'), [...install, '-r', list], { label: 'pip install' });
