@@ -229,7 +229,7 @@ void weft_load_double(weft_type type, const void *data, size_t offset, size_t st
   do {                                        \
     TO *to = (TO *)data + offset;             \
     for (size_t i = 0; i < n; i++) {          \
-      to[i] = (TO)convert(in[i]);             \
+      to[i * step] = (TO)convert(in[i]);             \
     }                                         \
   } while (0)
 
@@ -241,7 +241,7 @@ static int64_t low_signed(int64_t value, unsigned bits) {
 static int64_t low4(int64_t value) { return low_signed(value, 4); }
 static int64_t low2(int64_t value) { return low_signed(value, 2); }
 
-void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset) {
+void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset, size_t step) {
   switch (type) {
     case WEFT_INT64:
     case WEFT_UINT64:
@@ -294,17 +294,17 @@ static int64_t double_to_whole(weft_type type, double value) {
   return value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : (int64_t)value;
 }
 
-static void store_whole(weft_type type, const double *in, size_t n, void *data, size_t offset) {
+static void store_whole(weft_type type, const double *in, size_t n, void *data, size_t offset, size_t step) {
   int64_t chunk[CHUNK];
   for (size_t i = 0; i < n; i++) {
     chunk[i] = double_to_whole(type, in[i]);
   }
-  weft_store_int64(type, chunk, n, data, offset);
+  weft_store_int64(type, chunk, n, data, offset, step);
 }
 
 static uint8_t to_e8m0(float value) { return weft_float_to_e8m0(value, true, WEFT_ROUND_UP); }
 
-void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset) {
+void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset, size_t step) {
   double wide[CHUNK];
   uint8_t *bytes = (uint8_t *)data + offset;
   switch (type) {
@@ -326,7 +326,7 @@ void weft_store_float(weft_type type, const float *in, size_t n, void *data, siz
     default:
       if (!is_whole(type)) {
         for (size_t i = 0; i < n; i++) {
-          bytes[i] = weft_float_to_small(type, in[i], true);
+          bytes[i * step] = weft_float_to_small(type, in[i], true);
         }
         return;
       }
@@ -335,12 +335,12 @@ void weft_store_float(weft_type type, const float *in, size_t n, void *data, siz
         for (size_t i = 0; i < m; i++) {
           wide[i] = (double)in[done + i];
         }
-        store_whole(type, wide, m, data, offset + done);
+        store_whole(type, wide, m, data, offset + done * step, step);
       }
   }
 }
 
-void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset) {
+void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset, size_t step) {
   float chunk[CHUNK];
   switch (type) {
     case WEFT_DOUBLE:
@@ -355,12 +355,12 @@ void weft_store_double(weft_type type, const double *in, size_t n, void *data, s
   for (size_t done = 0; done < n; done += CHUNK) {
     size_t m = n - done < CHUNK ? n - done : CHUNK;
     if (is_whole(type)) {
-      store_whole(type, in + done, m, data, offset + done);
+      store_whole(type, in + done, m, data, offset + done * step, step);
       continue;
     }
     for (size_t i = 0; i < m; i++) {
       chunk[i] = weft_double_to_float_odd(in[done + i]);
     }
-    weft_store_float(type, chunk, m, data, offset + done);
+    weft_store_float(type, chunk, m, data, offset + done * step, step);
   }
 }

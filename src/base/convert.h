@@ -16,12 +16,13 @@ void weft_load_float(weft_type type, const void *data, size_t offset, size_t ste
 void weft_load_double(weft_type type, const void *data, size_t offset, size_t step, size_t n, double *out);
 void weft_load_int64(weft_type type, const void *data, size_t offset, size_t step, size_t n, int64_t *out);
 
-/* The way back, to n neighbours from index `offset`. Floating targets round to nearest, ties to even; small floats
- * saturate. Floating numbers lose their fraction in integers, out-of-range ones become the nearest 64-bit (for int32: 32-bit)
- * number, of which narrower types keep the low bits; NaN becomes 0. store_int64 keeps the low bits; in a bool all but 0 is 1. */
-void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset);
-void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset);
-void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset);
+/* The way back, to n elements `step` apart from index `offset`. Floating targets round to nearest, ties to even; small
+ * floats saturate. Floating numbers lose their fraction in integers, out-of-range ones become the nearest 64-bit (for int32:
+ * 32-bit) number, of which narrower types keep the low bits; NaN becomes 0. store_int64 keeps the low bits; in a bool all but
+ * 0 is 1. */
+void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset, size_t step);
+void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset, size_t step);
+void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset, size_t step);
 
 /* To float keeping an inexactness visible in the last bit (rounding to odd), so that rounding the result once more to a
  * format with fewer digits gives what rounding `value` at once would. */

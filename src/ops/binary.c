@@ -71,7 +71,7 @@ static void run_double(void *arg, const weft_run *run) {
   for (size_t i = 0; i < run->n; i++) {
     x[i] = function(x[i], y[i]);
   }
-  weft_store_double(b->z_type, x, run->n, b->z, run->out);
+  weft_store_double(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
 /* ---- float ---------------------------------------------------------------------------------------------------------------- */
@@ -116,7 +116,7 @@ static void run_half(void *arg, const weft_run *run) {
   inner.z = x;
   const weft_run all = {.n = run->n, .step = {1, 1}};
   run_float(&inner, &all);
-  weft_store_float(b->z_type, x, run->n, b->z, run->out);
+  weft_store_float(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
 static bool is_small_power(const weft_tensor *y) {
@@ -217,7 +217,7 @@ static void run_integer(void *arg, const weft_run *run) {
   for (size_t i = 0; i < run->n; i++) {
     x[i] = of_integers(b, x[i], y[i]);
   }
-  weft_store_int64(b->z_type, x, run->n, b->z, run->out);
+  weft_store_int64(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
 static void run_strings(void *arg, const weft_run *run) {
@@ -311,7 +311,7 @@ weft_status weft_variadic_run(weft_op *op) {
   if (op->def->variant == WEFT_BINARY_MEAN) {
     double count = op->input_count, room;
     weft_tensor divisor = {.type = out->type, .count = 1, .data = &room};
-    weft_store_double(out->type, &count, 1, &room, 0);
+    weft_store_double(out->type, &count, 1, &room, 0, 1);
     b.variant = WEFT_BINARY_DIV;
     run_pair(op, &b, out, &divisor, out);
   }

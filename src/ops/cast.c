@@ -65,16 +65,16 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
     if (is_whole(c->from) && is_whole(c->to)) {
       weft_load_int64(c->from, c->x, done, 1, n, block.whole);
-      weft_store_int64(c->to, block.whole, n, c->y, done);
+      weft_store_int64(c->to, block.whole, n, c->y, done, 1);
     } else if (!special && (c->from == WEFT_DOUBLE || c->to == WEFT_DOUBLE || is_whole(c->to))) {
       weft_load_double(c->from, c->x, done, 1, n, block.wide);
-      weft_store_double(c->to, block.wide, n, c->y, done);
+      weft_store_double(c->to, block.wide, n, c->y, done, 1);
     } else {
       weft_load_float(c->from, c->x, done, 1, n, block.narrow);
       if (special) {
         store_small(c, block.narrow, n, (uint8_t *)c->y + done);
       } else {
-        weft_store_float(c->to, block.narrow, n, c->y, done);
+        weft_store_float(c->to, block.narrow, n, c->y, done, 1);
       }
     }
   }
@@ -128,14 +128,14 @@ static weft_status from_strings(weft_op *op, const cast *c, size_t count) {
       return weft_op_run_fail(op, "element %zu: '%s' is not a number", i, text);
     }
     if (is_integer) {
-      weft_store_int64(c->to, &whole, 1, c->y, i);
+      weft_store_int64(c->to, &whole, 1, c->y, i, 1);
     } else if (c->to == WEFT_FLOAT) {
       ((float *)c->y)[i] = strtof(text, NULL);
     } else if (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to)) {
       float narrow = weft_double_to_float_odd(number);
       store_small(c, &narrow, 1, (uint8_t *)c->y + i);
     } else {
-      weft_store_double(c->to, &number, 1, c->y, i);
+      weft_store_double(c->to, &number, 1, c->y, i, 1);
     }
   }
   return WEFT_OK;
@@ -151,7 +151,7 @@ static bool reads_back(weft_type type, const char *text, double value) {
   if (type == WEFT_FLOAT) {
     return strtof(text, NULL) == (float)value;
   }
-  weft_store_double(type, &back, 1, &room, 0);
+  weft_store_double(type, &back, 1, &room, 0, 1);
   weft_load_double(type, &room, 0, 1, 1, &back);
   return back == value;
 }
@@ -247,7 +247,7 @@ weft_status weft_bitcast_run(weft_op *op) {
     for (size_t i = 0; i < y->count; i++) {
       int64_t bits;
       weft_load_int64(WEFT_UINT8, y->data, i, 1, 1, &bits);
-      weft_store_int64(as, &bits, 1, y->data, i);
+      weft_store_int64(as, &bits, 1, y->data, i, 1);
     }
   }
   return WEFT_OK;

@@ -43,7 +43,7 @@ static void run_double(void *arg, size_t begin, size_t end) {
       double v = block[i] < c->lo ? c->lo : block[i];
       block[i] = v > c->hi ? c->hi : v;
     }
-    weft_store_double(c->type, block, n, c->y, done);
+    weft_store_double(c->type, block, n, c->y, done, 1);
   }
 }
 
@@ -59,7 +59,7 @@ static void run_integer(void *arg, size_t begin, size_t end) {
       v = v > c->high ? c->high : v;
       block[i] = (int64_t)((uint64_t)v ^ c->bias);
     }
-    weft_store_int64(c->type, block, n, c->y, done);
+    weft_store_int64(c->type, block, n, c->y, done, 1);
   }
 }
 

@@ -131,7 +131,7 @@ static void run_double(void *arg, size_t begin, size_t end) {
     for (size_t i = 0; i < n; i++) {
       block[i] = function(block[i], u->a, u->b);
     }
-    weft_store_double(u->out, block, n, u->y, done);
+    weft_store_double(u->out, block, n, u->y, done, 1);
   }
 }
 
@@ -177,7 +177,7 @@ static void run_float(void *arg, size_t begin, size_t end) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
     weft_load_float(u->in, u->x, done, 1, n, block);
     kernel(u, n, block, block);
-    weft_store_float(u->out, block, n, u->y, done);
+    weft_store_float(u->out, block, n, u->y, done, 1);
   }
 }
 
@@ -213,7 +213,7 @@ static void run_integer(void *arg, size_t begin, size_t end) {
     for (size_t i = 0; i < n; i++) {
       block[i] = of_integer(u, block[i], is_signed && block[i] < 0);
     }
-    weft_store_int64(u->out, block, n, u->y, done);
+    weft_store_int64(u->out, block, n, u->y, done, 1);
   }
 }
 
