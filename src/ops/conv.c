@@ -1,0 +1,293 @@
+/* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file, and
+ * the patches of a block of output positions are packed straight into the panels that the product reads. Where a channel
+ * meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is a product
+ * with a vector. Bias, residual and activation are applied as results are stored. */
+#include "product.h"
+#include "spatial.h"
+#include "variants.h"
+
+#include <string.h>
+
+enum { DEPTHWISE_FILTERS = 4 }; /* of one channel; with more, the product shares the patches among them */
+
+typedef struct conv {
+  const weft_kernels *kernels;
+  weft_window window;
+  size_t images, groups;
+  size_t in_channels, out_channels; /* of one group */
+  size_t k;                         /* in_channels * taps: the inner size of a group's product */
+  const float *x, *w, *bias, *residual;
+  float *y;
+  weft_epilogue epilogue; /* the activation alone */
+} conv;
+
+static weft_status make(weft_op *op, conv *c, weft_shape *out) {
+  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1), *bias = weft_op_in(op, 2);
+  *c = (conv){.kernels = op->cx->kernels};
+  int rank = x->shape.rank - 2;
+  int64_t group = weft_op_attr_int(op, "group", 1);
+  if (w->shape.rank != x->shape.rank) {
+    return weft_op_fail(op, "input 'W' has %d dimensions where 'X' has %d", w->shape.rank, x->shape.rank);
+  }
+  int64_t channels = x->shape.dims[1], filters = w->shape.dims[0];
+  if (group < 1 || group > filters || filters % group != 0 || channels % group != 0 ||
+      w->shape.dims[1] != channels / group) {
+    return weft_op_fail(op, "%lld input channels, %lld filters of %lld channels and group %lld do not go together",
+                        (long long)channels, (long long)filters, (long long)w->shape.dims[1], (long long)group);
+  }
+  if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != filters)) {
+    return weft_op_fail(op, "input 'B' holds %zu elements, expected %lld", bias->count, (long long)filters);
+  }
+  WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, w->shape.dims + 2, &c->window));
+  WEFT_TRY(weft_window_forward(op, false, &c->window));
+  c->images = (size_t)x->shape.dims[0];
+  c->groups = (size_t)group;
+  c->in_channels = (size_t)(channels / group);
+  c->out_channels = (size_t)(filters / group);
+  c->k = c->in_channels * c->window.taps;
+  *out = (weft_shape){.rank = rank + 2, .dims = {x->shape.dims[0], filters}};
+  memcpy(out->dims + 2, c->window.out, (size_t)rank * sizeof *out->dims);
+  if (op->def->variant == WEFT_CONV_FUSED) {
+    WEFT_TRY(weft_op_activation(op, &c->epilogue));
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_conv_infer(weft_op *op) {
+  bool fused = op->def->variant == WEFT_CONV_FUSED;
+  WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : 3));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "X", 3, WEFT_MAX_RANK));
+  for (int i = 1; i < op->input_count; i++) {
+    if (weft_op_has(op, i)) {
+      WEFT_TRY(weft_op_expect_same_type(op, 0, i));
+    }
+  }
+  conv c;
+  weft_shape out;
+  WEFT_TRY(make(op, &c, &out));
+  const weft_tensor *residual = weft_op_in(op, 3);
+  if (residual != NULL && !weft_shape_equal(&residual->shape, &out)) {
+    return weft_op_fail(op, "the residual's shape is not the result's");
+  }
+  if (fused && weft_op_in(op, 0)->type == WEFT_DOUBLE) {
+    return weft_op_unsupported(op, "a fused convolution in double precision");
+  }
+  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
+}
+
+/* ---- patches -------------------------------------------------------------------------------------------------------- */
+/* How the eight elements of a tap lie in a plane of the input. */
+typedef enum lanes { LANES_NEXT, LANES_APART, LANES_SOME, LANES_NONE } lanes;
+
+/* For one panel: the tables that all channels share. offsets[t * 8 + lane], kinds[t]. */
+static void panel_tables(const weft_window *window, size_t first, size_t count, int64_t *line, int32_t *offsets,
+                         uint8_t *kinds) {
+  int64_t position[WEFT_MAX_RANK];
+  size_t rest = first;
+  for (int d = window->rank - 1; d >= 0; d--) {
+    position[d] = (int64_t)(rest % (size_t)window->out[d]);
+    rest /= (size_t)window->out[d];
+  }
+  for (size_t lane = 0; lane < WEFT_GEMM_NR; lane++) {
+    if (lane < count) {
+      weft_window_offsets(window, position, line);
+      weft_window_next(window->rank, window->out, position);
+    }
+    for (size_t t = 0; t < window->taps; t++) {
+      offsets[t * WEFT_GEMM_NR + lane] = lane < count ? (int32_t)line[t] : -1;
+    }
+  }
+  for (size_t t = 0; t < window->taps; t++) {
+    const int32_t *at = offsets + t * WEFT_GEMM_NR;
+    size_t inside = 0, next = 0;
+    for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+      inside += at[lane] >= 0;
+      next += at[lane] >= 0 && at[lane] == at[0] + lane;
+    }
+    kinds[t] = (uint8_t)(next == WEFT_GEMM_NR     ? LANES_NEXT
+                         : inside == WEFT_GEMM_NR ? LANES_APART
+                         : inside > 0             ? LANES_SOME
+                                                  : LANES_NONE);
+  }
+}
+
+/* One panel of all channels of a group; `x` is the group's first plane. */
+static void pack_panel(const conv *c, const float *x, const int32_t *offsets, const uint8_t *kinds, float *out) {
+  for (size_t channel = 0; channel < c->in_channels; channel++) {
+    const float *plane = x + channel * c->window.in_count;
+    for (size_t t = 0; t < c->window.taps; t++, out += WEFT_GEMM_NR) {
+      const int32_t *at = offsets + t * WEFT_GEMM_NR;
+      switch ((lanes)kinds[t]) {
+        case LANES_NEXT: memcpy(out, plane + at[0], WEFT_GEMM_NR * sizeof *out); break;
+        case LANES_APART:
+          for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+            out[lane] = plane[at[lane]];
+          }
+          break;
+        case LANES_SOME:
+          for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+            out[lane] = at[lane] >= 0 ? plane[at[lane]] : 0;
+          }
+          break;
+        case LANES_NONE: memset(out, 0, WEFT_GEMM_NR * sizeof *out); break;
+      }
+    }
+  }
+}
+
+static const float *group_input(const conv *c, size_t index) {
+  return c->x + index * c->in_channels * c->window.in_count; /* index counts images times groups */
+}
+
+static void pack_patches(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
+  const conv *c = arg;
+  const float *x = group_input(c, index);
+  int64_t *line = scratch;
+  int32_t *offsets = (int32_t *)(line + c->window.taps);
+  uint8_t *kinds = (uint8_t *)(offsets + c->window.taps * WEFT_GEMM_NR);
+  for (size_t done = 0; done < columns; done += WEFT_GEMM_NR, out += c->k * WEFT_GEMM_NR) {
+    size_t count = columns - done < WEFT_GEMM_NR ? columns - done : WEFT_GEMM_NR;
+    panel_tables(&c->window, column + done, count, line, offsets, kinds);
+    pack_panel(c, x, offsets, kinds, out);
+  }
+}
+
+static void product_at(const void *arg, size_t index, weft_product *out) {
+  const conv *c = arg;
+  size_t group = index % c->groups, result = index * c->out_channels * c->window.out_count;
+  out->a = c->w + group * c->out_channels * c->k;
+  out->lda = c->k;
+  out->b = group_input(c, index);
+  out->ldb = c->window.in_count;
+  out->c = c->y + result;
+  out->ldc = c->window.out_count;
+  out->epilogue = c->epilogue;
+  out->epilogue.row_bias = c->bias != NULL ? c->bias + group * c->out_channels : NULL;
+  out->epilogue.residual = c->residual != NULL ? c->residual + result : NULL;
+  out->epilogue.residual_stride = c->window.out_count;
+}
+
+/* One output position: the weights' rows times the whole input of the group. */
+static void vector_at(const void *arg, size_t index, weft_product *out) {
+  const conv *c = arg;
+  product_at(arg, index, out);
+  out->b = out->a;
+  out->ldb = c->k;
+  out->transposed = true;
+  out->a = group_input(c, index);
+  out->epilogue.column_bias = out->epilogue.row_bias;
+  out->epilogue.row_bias = NULL;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* Whether output elements are products of input elements in their own order: kernel 1, no stride, no padding. */
+static bool is_pointwise(const weft_window *window) {
+  for (int d = 0; d < window->rank; d++) {
+    if (window->kernel[d] != 1 || window->stride[d] != 1 || window->pad_begin[d] != 0 || window->pad_end[d] != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool covers_input(const weft_window *window) {
+  for (int d = 0; d < window->rank; d++) {
+    if (window->kernel[d] != window->in[d] || window->dilation[d] != 1 || window->pad_begin[d] != 0) {
+      return false;
+    }
+  }
+  return window->out_count == 1;
+}
+
+static void depthwise_planes(void *arg, size_t begin, size_t end) {
+  const conv *c = arg;
+  const weft_window *v = &c->window;
+  int h = v->rank - 2, w = v->rank - 1; /* with one spatial dimension the plane is one row */
+  bool flat = v->rank == 1;
+  size_t filters = c->groups * c->out_channels;
+  weft_activation activation = c->residual != NULL ? WEFT_ACT_NONE : c->epilogue.activation;
+  for (size_t i = begin; i < end; i++) {
+    size_t filter = i % filters, image = i / filters;
+    float *out = c->y + i * v->out_count;
+    c->kernels->depthwise_f32(
+      c->x + (image * c->groups + filter / c->out_channels) * v->in_count, flat ? 1 : (size_t)v->in[h], (size_t)v->in[w],
+      c->w + filter * v->taps, flat ? 1 : (size_t)v->kernel[h], (size_t)v->kernel[w], flat ? 1 : (size_t)v->stride[h],
+      (size_t)v->stride[w], flat ? 1 : (size_t)v->dilation[h], (size_t)v->dilation[w], flat ? 0 : v->pad_begin[h],
+      v->pad_begin[w], c->bias != NULL ? c->bias[filter] : 0, activation, c->epilogue.lo, c->epilogue.hi, out,
+      flat ? 1 : (size_t)v->out[h], (size_t)v->out[w]);
+    if (c->residual != NULL) {
+      c->kernels->binary_f32[WEFT_BINARY_ADD](v->out_count, out, 1, c->residual + i * v->out_count, 1, out);
+      weft_activate_f32(c->kernels, v->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
+    }
+  }
+}
+
+static weft_status run_floats(weft_op *op, conv *c) {
+  weft_tensor *y = weft_op_out(op, 0);
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 1), &c->w));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 2), &c->bias));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
+  WEFT_TRY(weft_op_floats_out(op, y, &c->y));
+  const weft_window *window = &c->window;
+  weft_products products = {.count = c->images * c->groups, .m = c->out_channels, .n = window->out_count, .k = c->k,
+                            .arg = c, .at = product_at};
+  if (window->in_count > INT32_MAX) {
+    return weft_op_unsupported(op, "a plane of more than 2^31 elements");
+  }
+  if (covers_input(window)) {
+    products.m = 1;
+    products.n = c->out_channels;
+    products.at = vector_at;
+  } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank <= 2 && window->taps > 1) {
+    size_t work = window->out_count * window->taps;
+    weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
+    weft_op_floats_done(y, c->y);
+    return WEFT_OK;
+  } else if (!is_pointwise(window)) {
+    products.pack = pack_patches;
+    products.scratch_fixed = window->taps * (sizeof(int64_t) + WEFT_GEMM_NR * sizeof(int32_t) + 1);
+  }
+  WEFT_TRY(weft_products_run(op, &products));
+  weft_op_floats_done(y, c->y);
+  return WEFT_OK;
+}
+
+/* Double precision is rare: the definition, one output element after the other. */
+static weft_status run_double(weft_op *op, const conv *c) {
+  const double *x = weft_op_in(op, 0)->data, *w = weft_op_in(op, 1)->data;
+  const double *bias = weft_op_has(op, 2) ? weft_op_in(op, 2)->data : NULL;
+  double *y = weft_op_out(op, 0)->data;
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, c->window.taps, sizeof(int64_t), &room));
+  int64_t *offsets = room;
+  int64_t position[WEFT_MAX_RANK] = {0};
+  for (size_t at = 0; at < c->window.out_count; at++) {
+    weft_window_offsets(&c->window, position, offsets);
+    for (size_t i = 0; i < c->images * c->groups * c->out_channels; i++) {
+      size_t filter = i % (c->groups * c->out_channels);
+      const double *plane = x + i / c->out_channels * c->in_channels * c->window.in_count;
+      const double *weight = w + filter * c->k;
+      double sum = bias != NULL ? bias[filter] : 0;
+      for (size_t channel = 0; channel < c->in_channels; channel++, plane += c->window.in_count) {
+        for (size_t t = 0; t < c->window.taps; t++, weight++) {
+          sum += offsets[t] >= 0 ? *weight * plane[offsets[t]] : 0;
+        }
+      }
+      y[i * c->window.out_count + at] = sum;
+    }
+    weft_window_next(c->window.rank, c->window.out, position);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_conv_run(weft_op *op) {
+  conv c;
+  weft_shape out;
+  WEFT_TRY(make(op, &c, &out));
+  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
+    return WEFT_OK;
+  }
+  return weft_op_in(op, 0)->type == WEFT_DOUBLE ? run_double(op, &c) : run_floats(op, &c);
+}

@@ -1,0 +1,261 @@
+/* MaxPool, AveragePool and LpPool, and their global forms. Planes of floats with one or two spatial dimensions go to a
+ * kernel; every other case (more dimensions, indices, other types, p-norms) is one loop in double, which is exact for all
+ * types that may occur. */
+#include "../kernels/pool.h"
+#include "product.h"
+#include "spatial.h"
+#include "variants.h"
+
+#include <math.h>
+#include <string.h>
+
+#define POOL_TYPES (WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8))
+
+static double load(const weft_tensor *tensor, size_t i) {
+  switch (tensor->type) {
+    case WEFT_FLOAT: return (double)((const float *)tensor->data)[i];
+    case WEFT_DOUBLE: return ((const double *)tensor->data)[i];
+    case WEFT_FLOAT16: return (double)weft_float16_to_float(((const uint16_t *)tensor->data)[i]);
+    case WEFT_BFLOAT16: return (double)weft_bfloat16_to_float(((const uint16_t *)tensor->data)[i]);
+    case WEFT_INT8: return ((const int8_t *)tensor->data)[i];
+    default: return ((const uint8_t *)tensor->data)[i];
+  }
+}
+
+static void store(weft_tensor *tensor, size_t i, double value) {
+  switch (tensor->type) {
+    case WEFT_FLOAT: ((float *)tensor->data)[i] = (float)value; break;
+    case WEFT_DOUBLE: ((double *)tensor->data)[i] = value; break;
+    case WEFT_FLOAT16: ((uint16_t *)tensor->data)[i] = weft_float_to_float16((float)value); break;
+    case WEFT_BFLOAT16: ((uint16_t *)tensor->data)[i] = weft_float_to_bfloat16((float)value); break;
+    case WEFT_INT8: ((int8_t *)tensor->data)[i] = (int8_t)value; break;
+    default: ((uint8_t *)tensor->data)[i] = (uint8_t)value; break;
+  }
+}
+
+static weft_status read_window(weft_op *op, weft_window *window, weft_shape *out) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  int rank = x->shape.rank - 2;
+  WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, NULL, window));
+  WEFT_TRY(weft_window_forward(op, true, window));
+  *out = x->shape;
+  memcpy(out->dims + 2, window->out, (size_t)rank * sizeof *out->dims);
+  return WEFT_OK;
+}
+
+weft_status weft_pool_infer(weft_op *op) {
+  bool max = op->def->variant == WEFT_POOL_MAX;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", max ? POOL_TYPES : WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "X", 3, WEFT_MAX_RANK));
+  weft_window window;
+  weft_shape out;
+  WEFT_TRY(read_window(op, &window, &out));
+  if (op->def->variant == WEFT_POOL_LP && weft_op_attr_int(op, "p", 2) < 1) {
+    return weft_op_fail(op, "attribute 'p' is %lld, expected at least 1", (long long)weft_op_attr_int(op, "p", 2));
+  }
+  WEFT_TRY(weft_op_set(op, 0, weft_op_in(op, 0)->type, &out));
+  return weft_op_set(op, 1, WEFT_INT64, &out);
+}
+
+/* ---- planes of floats ------------------------------------------------------------------------------------------------- */
+typedef struct plane_run {
+  weft_pool_axis y, x;
+  bool average, count_padding;
+  size_t in_count, out_count;
+  const float *in;
+  float *out;
+} plane_run;
+
+static weft_pool_axis axis_of(const weft_window *window, int d) {
+  if (d < 0) {
+    return (weft_pool_axis){.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1};
+  }
+  return (weft_pool_axis){.in = (size_t)window->in[d],
+                          .out = (size_t)window->out[d],
+                          .kernel = (size_t)window->kernel[d],
+                          .stride = (size_t)window->stride[d],
+                          .dilation = (size_t)window->dilation[d],
+                          .pad = window->pad_begin[d],
+                          .pad_end = window->pad_end[d]};
+}
+
+static void pool_planes(void *arg, size_t begin, size_t end) {
+  const plane_run *run = arg;
+  for (size_t i = begin; i < end; i++) {
+    weft_pool_plane_f32(run->in + i * run->in_count, &run->y, &run->x, run->average, run->count_padding,
+                        run->out + i * run->out_count);
+  }
+}
+
+static weft_status run_planes(weft_op *op, const weft_window *window, size_t planes) {
+  weft_tensor *y = weft_op_out(op, 0);
+  plane_run run = {.y = axis_of(window, window->rank - 2),
+                   .x = axis_of(window, window->rank - 1),
+                   .average = op->def->variant == WEFT_POOL_AVERAGE,
+                   .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0,
+                   .in_count = window->in_count,
+                   .out_count = window->out_count};
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.in));
+  WEFT_TRY(weft_op_floats_out(op, y, &run.out));
+  weft_parallel(op->cx, planes, 1 + 16384 / (window->out_count * window->taps + 1), pool_planes, &run);
+  weft_op_floats_done(y, run.out);
+  return WEFT_OK;
+}
+
+/* ---- everything else ---------------------------------------------------------------------------------------------------- */
+/* Taps of the window at `position` that lie in the input or the padding around it. */
+static size_t count_taps(const weft_window *window, const int64_t *position) {
+  size_t count = 1;
+  for (int d = 0; d < window->rank; d++) {
+    size_t here = 0;
+    for (int64_t t = 0; t < window->kernel[d]; t++) {
+      int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + t * window->dilation[d];
+      here += at >= -window->pad_begin[d] && at < window->in[d] + window->pad_end[d];
+    }
+    count *= here;
+  }
+  return count;
+}
+
+/* An offset in a plane, counted with the first spatial dimension running fastest. */
+static int64_t column_major(const weft_window *window, int64_t offset) {
+  int64_t result = 0;
+  for (int d = window->rank - 1; d >= 0; d--) {
+    int64_t stride = 1;
+    for (int e = 0; e < d; e++) {
+      stride *= window->in[e];
+    }
+    result += offset % window->in[d] * stride;
+    offset /= window->in[d];
+  }
+  return result;
+}
+
+typedef struct any_run {
+  const weft_window *window;
+  const weft_tensor *x;
+  weft_tensor *y, *indices;
+  int variant;
+  bool count_padding, by_column;
+  double p;
+} any_run;
+
+static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *offsets, size_t padded) {
+  size_t base = plane * run->window->in_count, inside = 0;
+  double result = run->variant == WEFT_POOL_MAX ? -INFINITY : 0;
+  int64_t best = -1;
+  for (size_t t = 0; t < run->window->taps; t++) {
+    if (offsets[t] < 0) {
+      continue;
+    }
+    double v = load(run->x, base + (size_t)offsets[t]);
+    inside++;
+    if (run->variant == WEFT_POOL_LP) {
+      result += pow(fabs(v), run->p);
+    } else if (run->variant == WEFT_POOL_AVERAGE) {
+      result += v;
+    } else if (best < 0 || v > result || (isnan(v) && !isnan(result))) {
+      result = v;
+      best = offsets[t];
+    }
+  }
+  size_t count = run->count_padding ? padded : inside;
+  if (run->variant == WEFT_POOL_LP) {
+    result = pow(result, 1 / run->p);
+  } else if (run->variant == WEFT_POOL_AVERAGE && count > 0) {
+    result /= (double)count;
+  } else if (best < 0 && run->variant == WEFT_POOL_MAX && !weft_type_is_float(run->y->type)) {
+    result = run->y->type == WEFT_INT8 ? INT8_MIN : 0;
+  }
+  size_t index = plane * run->window->out_count + at;
+  store(run->y, index, result);
+  if (run->indices != NULL) {
+    best = best < 0 ? 0 : run->by_column ? column_major(run->window, best) : best;
+    ((int64_t *)run->indices->data)[index] = (int64_t)base + best;
+  }
+}
+
+static weft_status run_any(weft_op *op, const weft_window *window, size_t planes) {
+  any_run run = {.window = window,
+                 .x = weft_op_in(op, 0),
+                 .y = weft_op_out(op, 0),
+                 .indices = weft_op_out(op, 1),
+                 .variant = op->def->variant,
+                 .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0,
+                 .by_column = weft_op_attr_int(op, "storage_order", 0) != 0,
+                 .p = (double)weft_op_attr_int(op, "p", 2)};
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, window->taps, sizeof(int64_t), &room));
+  int64_t position[WEFT_MAX_RANK] = {0};
+  for (size_t at = 0; at < window->out_count; at++) {
+    weft_window_offsets(window, position, room);
+    size_t padded = run.count_padding ? count_taps(window, position) : 0;
+    for (size_t plane = 0; plane < planes; plane++) {
+      reduce(&run, plane, at, room, padded);
+    }
+    weft_window_next(window->rank, window->out, position);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_pool_run(weft_op *op) {
+  weft_window window;
+  weft_shape out;
+  WEFT_TRY(read_window(op, &window, &out));
+  const weft_tensor *x = weft_op_in(op, 0);
+  size_t planes = weft_shape_product(&out, 0, 2);
+  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
+    return WEFT_OK;
+  }
+  bool floats = x->type == WEFT_FLOAT || x->type == WEFT_FLOAT16 || x->type == WEFT_BFLOAT16;
+  if (floats && window.rank <= 2 && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
+    return run_planes(op, &window, planes);
+  }
+  return run_any(op, &window, planes);
+}
+
+/* ---- global poolings ------------------------------------------------------------------------------------------------------ */
+weft_status weft_global_pool_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "X", 2, WEFT_MAX_RANK));
+  weft_shape out = weft_op_in(op, 0)->shape;
+  for (int d = 2; d < out.rank; d++) {
+    out.dims[d] = 1;
+  }
+  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
+}
+
+static double reduce_plane(const weft_tensor *x, size_t first, size_t n, int variant, double p) {
+  double result = variant == WEFT_POOL_MAX ? -INFINITY : 0;
+  for (size_t i = 0; i < n; i++) {
+    double v = load(x, first + i);
+    if (variant == WEFT_POOL_LP) {
+      result += pow(fabs(v), p);
+    } else if (variant == WEFT_POOL_AVERAGE) {
+      result += v;
+    } else if (v > result || isnan(v)) {
+      result = v;
+    }
+  }
+  return variant == WEFT_POOL_LP ? pow(result, 1 / p) : variant == WEFT_POOL_AVERAGE ? result / (double)n : result;
+}
+
+weft_status weft_global_pool_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  const weft_kernels *kernels = op->cx->kernels;
+  size_t n = weft_shape_product(&x->shape, 2, x->shape.rank);
+  for (size_t i = 0; y != NULL && i < y->count; i++) {
+    const float *plane = (const float *)x->data + i * n;
+    if (x->type != WEFT_FLOAT || op->def->variant == WEFT_POOL_LP || n == 0) {
+      store(y, i, reduce_plane(x, i * n, n, op->def->variant, (double)weft_op_attr_int(op, "p", 2)));
+    } else if (op->def->variant == WEFT_POOL_MAX) {
+      ((float *)y->data)[i] = kernels->max_f32(n, plane);
+    } else {
+      ((float *)y->data)[i] = kernels->sum_f32(n, plane) / (float)n;
+    }
+  }
+  return WEFT_OK;
+}

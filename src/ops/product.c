@@ -1,0 +1,279 @@
+/* Cutting matrix products into tasks. A task is a block of columns (as many as keep the packed block of b in the second-level
+ * cache) and, when there are fewer blocks than threads, a part of the rows. Each thread walks its own tasks with its own
+ * scratch; a result never depends on the cut, because every element is one sum over k in order. */
+#include "product.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+  BLOCK_FLOATS = 49152,  /* of b in one task */
+  SMALL_PRODUCT = 32768, /* multiplications that are not worth a thread */
+  GEMV_ROWS = 2          /* so few rows are read against plain b: packing would cost more than the product */
+};
+
+typedef struct job {
+  const weft_products *products;
+  weft_context *cx;
+  size_t columns;            /* of a block */
+  size_t blocks, parts;      /* column blocks and row parts of one product */
+  size_t rows;               /* of a part */
+  size_t slices;             /* threads at work, each with its own scratch */
+  char *scratch;
+  size_t scratch_size, packed_size; /* bytes of a slice; bytes of its packed block, in front */
+} job;
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
+
+size_t weft_product_scratch(size_t n, size_t k) { return weft_gemm_packed_size(n, k); }
+
+static void gemv_rows(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *p) {
+  for (size_t row = 0; row < m; row++) {
+    /* A row's bias is the same for all its columns, a residual is added in either form. */
+    weft_epilogue epilogue = p->epilogue;
+    epilogue.row_bias = p->epilogue.row_bias != NULL ? p->epilogue.row_bias + row : NULL;
+    epilogue.residual = p->epilogue.residual != NULL ? p->epilogue.residual + row * p->epilogue.residual_stride : NULL;
+    kernels->gemv_f32(n, k, p->a + row * p->lda, p->b, p->ldb, p->transposed, p->c + row * p->ldc, &epilogue);
+  }
+}
+
+void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *product,
+                      bool accumulate, float *scratch) {
+  const float *packed = product->packed;
+  if (packed == NULL) {
+    if (m <= GEMV_ROWS && !accumulate) {
+      gemv_rows(kernels, m, n, k, product);
+      return;
+    }
+    kernels->gemm_f32_pack(n, k, product->b, product->ldb, product->transposed, scratch);
+    packed = scratch;
+  }
+  kernels->gemm_f32(m, n, k, product->a, product->lda, packed, product->c, product->ldc, accumulate, &product->epilogue);
+}
+
+/* The part of a product that one task makes. */
+static void run_task(const job *job, size_t task, char *scratch) {
+  const weft_products *all = job->products;
+  size_t part = task % job->parts;
+  size_t block = task / job->parts % job->blocks;
+  size_t index = task / job->parts / job->blocks;
+  size_t row = part * job->rows, column = block * job->columns;
+  size_t m = smaller(job->rows, all->m - row), n = smaller(job->columns, all->n - column);
+  weft_product p = {0};
+  all->at(all->arg, index, &p);
+  p.a += row * p.lda;
+  p.c += row * p.ldc + column;
+  weft_epilogue *e = &p.epilogue;
+  e->row_bias = e->row_bias != NULL ? e->row_bias + row : NULL;
+  e->column_bias = e->column_bias != NULL ? e->column_bias + column : NULL;
+  e->residual = e->residual != NULL ? e->residual + row * e->residual_stride + column : NULL;
+  if (p.packed != NULL) {
+    p.packed += column * all->k;
+  } else if (all->pack != NULL) {
+    all->pack(all->arg, index, column, n, (float *)scratch, scratch + job->packed_size);
+    p.packed = (const float *)scratch;
+  } else {
+    p.b += p.transposed ? column * p.ldb : column;
+  }
+  weft_product_run(job->cx->kernels, m, n, all->k, &p, all->accumulate, (float *)scratch);
+}
+
+static void run_slices(void *arg, size_t begin, size_t end) {
+  const job *job = arg;
+  size_t tasks = job->products->count * job->blocks * job->parts;
+  for (size_t slice = begin; slice < end; slice++) {
+    char *scratch = job->scratch != NULL ? job->scratch + slice * job->scratch_size : NULL;
+    for (size_t task = slice; task < tasks && !job->cx->cancelled; task += job->slices) {
+      run_task(job, task, scratch);
+    }
+  }
+}
+
+static bool small(const weft_products *products) {
+  size_t work = 0;
+  return weft_mul(products->m, products->n, &work) && weft_mul(work, products->k, &work) &&
+         weft_mul(work, products->count, &work) && work < SMALL_PRODUCT;
+}
+
+static void cut(job *job) {
+  const weft_products *all = job->products;
+  size_t threads = small(all) ? 1 : weft_parallel_threads(job->cx);
+  size_t columns = BLOCK_FLOATS / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  size_t share = parts_of(parts_of(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
+  job->columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
+  job->blocks = parts_of(all->n, job->columns);
+  job->rows = all->m;
+  size_t tasks = job->blocks * all->count;
+  if (tasks < threads && all->m >= 32) {
+    job->rows = parts_of(parts_of(all->m, threads / tasks + (threads % tasks != 0)), 8) * 8;
+  }
+  job->parts = parts_of(all->m, job->rows);
+  job->slices = smaller(threads, tasks * job->parts);
+}
+
+weft_status weft_products_run(weft_op *op, const weft_products *products) {
+  if (products->count == 0 || products->m == 0 || products->n == 0) {
+    return WEFT_OK;
+  }
+  job job = {.products = products, .cx = op->cx};
+  cut(&job);
+  weft_product first = {0};
+  products->at(products->arg, 0, &first);
+  if (first.packed == NULL) {
+    size_t columns = smaller(job.columns, parts_of(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
+    size_t extra = 0;
+    if (!weft_mul(columns, products->k, &job.packed_size) ||
+        !weft_mul(job.packed_size, sizeof(float), &job.packed_size) ||
+        !weft_mul(columns, products->scratch_column, &extra) ||
+        !weft_add(extra, products->scratch_fixed, &extra) || !weft_add(extra, job.packed_size, &job.scratch_size) ||
+        !weft_add(job.scratch_size, 63, &job.scratch_size)) {
+      return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the product's scratch is larger than the address space");
+    }
+    job.scratch_size = job.scratch_size / 64 * 64;
+    void *scratch = NULL;
+    WEFT_TRY(weft_op_scratch_array(op, job.slices, job.scratch_size, &scratch));
+    job.scratch = scratch;
+  }
+  weft_parallel(op->cx, job.slices, 1, run_slices, &job);
+  return WEFT_OK;
+}
+
+weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out) {
+  size_t bytes = 0;
+  if (!weft_mul(count, size, &bytes)) {
+    *out = NULL;
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "scratch of %zu times %zu bytes is larger than the address space", count,
+                     size);
+  }
+  return weft_op_scratch(op, bytes, out);
+}
+
+void weft_widen(weft_type type, size_t n, const void *in, float *out) {
+  const uint16_t *bits = in;
+  if (type == WEFT_FLOAT) {
+    memcpy(out, in, n * sizeof(float));
+  } else if (type == WEFT_FLOAT16) {
+    for (size_t i = 0; i < n; i++) {
+      out[i] = weft_float16_to_float(bits[i]);
+    }
+  } else {
+    for (size_t i = 0; i < n; i++) {
+      out[i] = weft_bfloat16_to_float(bits[i]);
+    }
+  }
+}
+
+void weft_narrow(weft_type type, size_t n, const float *in, void *out) {
+  uint16_t *bits = out;
+  if (type == WEFT_FLOAT) {
+    memcpy(out, in, n * sizeof(float));
+  } else if (type == WEFT_FLOAT16) {
+    for (size_t i = 0; i < n; i++) {
+      bits[i] = weft_float_to_float16(in[i]);
+    }
+  } else {
+    for (size_t i = 0; i < n; i++) {
+      bits[i] = weft_float_to_bfloat16(in[i]);
+    }
+  }
+}
+
+weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float **out) {
+  *out = NULL;
+  if (tensor == NULL || tensor->type == WEFT_FLOAT) {
+    *out = tensor != NULL ? tensor->data : NULL;
+    return WEFT_OK;
+  }
+  void *copy = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, tensor->count, sizeof(float), &copy));
+  weft_widen(tensor->type, tensor->count, tensor->data, copy);
+  *out = copy;
+  return WEFT_OK;
+}
+
+weft_status weft_op_floats_out(weft_op *op, const weft_tensor *tensor, float **out) {
+  *out = NULL;
+  if (tensor == NULL || tensor->type == WEFT_FLOAT) {
+    *out = tensor != NULL ? tensor->data : NULL;
+    return WEFT_OK;
+  }
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, tensor->count, sizeof(float), &room));
+  *out = room;
+  return WEFT_OK;
+}
+
+void weft_op_floats_done(const weft_tensor *tensor, const float *values) {
+  if (tensor != NULL && tensor->type != WEFT_FLOAT) {
+    weft_narrow(tensor->type, tensor->count, values, tensor->data);
+  }
+}
+
+weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
+  static const struct {
+    const char *name;
+    weft_activation activation;
+    float lo, hi;
+  } named[] = {{"Relu", WEFT_ACT_CLIP, 0, INFINITY},    {"Clip", WEFT_ACT_CLIP, -INFINITY, INFINITY},
+               {"LeakyRelu", WEFT_ACT_LEAKY, 0.01F, 0}, {"HardSigmoid", WEFT_ACT_HARDSIGMOID, 0.2F, 0.5F},
+               {"Sigmoid", WEFT_ACT_SIGMOID, 0, 0},     {"Tanh", WEFT_ACT_TANH, 0, 0},
+               {"HardSwish", WEFT_ACT_HARDSWISH, 0, 0}, {"Gelu", WEFT_ACT_GELU, 0, 0}};
+  const weft_attribute *attribute = weft_node_attribute(op->node, "activation");
+  if (attribute == NULL) {
+    return WEFT_OK;
+  }
+  if (attribute->kind == WEFT_ATTRIBUTE_INT) {
+    if (attribute->i < WEFT_ACT_NONE || attribute->i > WEFT_ACT_GELU) {
+      return weft_op_fail(op, "unknown activation %lld", (long long)attribute->i);
+    }
+    out->activation = (weft_activation)attribute->i;
+    out->lo = weft_op_attr_float(op, "lo", 0);
+    out->hi = weft_op_attr_float(op, "hi", 0);
+    return WEFT_OK;
+  }
+  const char *name = weft_op_attr_string(op, "activation", "");
+  for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+    if (strcmp(name, named[i].name) == 0) {
+      size_t count = 0;
+      const float *parameters = weft_op_attr_floats(op, "activation_params", &count);
+      out->activation = named[i].activation;
+      out->lo = weft_op_attr_float(op, "activation_alpha", count > 0 ? parameters[0] : named[i].lo);
+      out->hi = weft_op_attr_float(op, "activation_beta", count > 1 ? parameters[1] : named[i].hi);
+      return WEFT_OK;
+    }
+  }
+  return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s'", name);
+}
+
+#define PLAIN_PRODUCT(name, element)                                      \
+  static void name(const weft_plain_product *p) {                         \
+    const element *a = p->a, *b = p->b;                                   \
+    element *c = p->c;                                                    \
+    for (size_t i = 0; i < p->m; i++) {                                   \
+      for (size_t j = 0; j < p->n; j++) {                                 \
+        c[i * p->n + j] = 0;                                              \
+      }                                                                   \
+      for (size_t l = 0; l < p->k; l++) {                                 \
+        element factor = a[i * p->a_row + l * p->a_column];               \
+        for (size_t j = 0; j < p->n; j++) {                               \
+          c[i * p->n + j] += factor * b[l * p->b_row + j * p->b_column];  \
+        }                                                                 \
+      }                                                                   \
+    }                                                                     \
+  }
+
+PLAIN_PRODUCT(product_double, double)
+PLAIN_PRODUCT(product_32, uint32_t)
+PLAIN_PRODUCT(product_64, uint64_t)
+
+void weft_plain_product_run(const weft_plain_product *product) {
+  if (product->type == WEFT_DOUBLE) {
+    product_double(product);
+  } else if (weft_type_size(product->type) == 4) {
+    product_32(product);
+  } else {
+    product_64(product);
+  }
+}

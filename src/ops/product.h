@@ -1,0 +1,69 @@
+/* Matrix products for operators: cuts c = epilogue(a * b) into blocks that stay in the cache, packs the block of b that is
+ * needed where it is not packed yet, and spreads the blocks over the threads. MatMul, Gemm, convolutions, attention and
+ * recurrent layers differ only in where their operands come from. Also here: 16-bit tensors as floats and back, and the
+ * plain loops for element types that have no fast kernel. It must not know operators. */
+#ifndef WEFT_OPS_PRODUCT_H
+#define WEFT_OPS_PRODUCT_H
+
+#include "op.h"
+
+/* One of a batch of products of equal size. b is `packed` whole, or plain (row stride ldb; `transposed`: b[n x k] read as
+ * its transpose), or made by weft_products.pack. */
+typedef struct weft_product {
+  const float *a;
+  size_t lda;
+  const float *packed;
+  const float *b;
+  size_t ldb;
+  bool transposed;
+  float *c;
+  size_t ldc;
+  weft_epilogue epilogue;
+} weft_product;
+
+typedef struct weft_products {
+  size_t count, m, n, k;
+  bool accumulate; /* c += a * b before the epilogue */
+  const void *arg;
+  void (*at)(const void *arg, size_t index, weft_product *out);
+  /* Packs columns [column, column + columns) of product `index` as weft_kernels.gemm_f32_pack does. NULL: b is plain. */
+  void (*pack)(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch);
+  size_t scratch_fixed, scratch_column; /* bytes of pack's scratch: fixed + column * columns */
+} weft_products;
+
+weft_status weft_products_run(weft_op *op, const weft_products *products);
+/* The same without threads, for bodies of weft_parallel and for products too small to cut: `scratch` holds
+ * weft_product_scratch(n, k) floats, or may be NULL when b is packed. */
+void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *product,
+                      bool accumulate, float *scratch);
+size_t weft_product_scratch(size_t n, size_t k);
+
+/* A float, half or bfloat16 tensor as floats: its own data, or a widened copy in the node's scratch. NULL gives NULL. */
+weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float **out);
+/* Where a result of `tensor` is to be written as floats: its own data, or scratch that weft_op_floats_done narrows into it. */
+weft_status weft_op_floats_out(weft_op *op, const weft_tensor *tensor, float **out);
+void weft_op_floats_done(const weft_tensor *tensor, const float *values);
+void weft_widen(weft_type type, size_t n, const void *in, float *out);
+void weft_narrow(weft_type type, size_t n, const float *in, void *out);
+
+/* The activation that a fused node asks for: `activation`, `lo`, `hi` of Weft's own operators, or the names and parameters
+ * of com.microsoft's FusedConv and FusedGemm. */
+weft_status weft_op_activation(weft_op *op, weft_epilogue *out);
+
+/* c[m x n] = a * b with any strides (in elements) for double and for integers, whose arithmetic wraps. */
+typedef struct weft_plain_product {
+  weft_type type;
+  size_t m, n, k;
+  const void *a;
+  size_t a_row, a_column;
+  const void *b;
+  size_t b_row, b_column;
+  void *c; /* rows of n */
+} weft_plain_product;
+
+void weft_plain_product_run(const weft_plain_product *product);
+
+/* Scratch of count * size bytes, checked for overflow. */
+weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out);
+
+#endif
