@@ -8,7 +8,7 @@
 
 enum {
   BLOCK_FLOATS = 49152,  /* of b in one task */
-  SMALL_PRODUCT = 32768, /* multiplications that are not worth a thread */
+  SMALL_PRODUCT = 262144, /* multiplications that are not worth a thread */
   GEMV_ROWS = 2          /* so few rows are read against plain b: packing would cost more than the product */
 };
 
@@ -18,9 +18,9 @@ typedef struct job {
   size_t columns;            /* of a block */
   size_t blocks, parts;      /* column blocks and row parts of one product */
   size_t rows;               /* of a part */
-  size_t slices;             /* threads at work, each with its own scratch */
+  size_t threads;            /* at work, each with its own scratch */
   char *scratch;
-  size_t scratch_size, packed_size; /* bytes of a slice; bytes of its packed block, in front */
+  size_t scratch_size, packed_size; /* bytes of a thread; bytes of its packed block, in front */
 } job;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -79,14 +79,11 @@ static void run_task(const job *job, size_t task, char *scratch) {
   weft_product_run(job->cx->kernels, m, n, all->k, &p, all->accumulate, (float *)scratch);
 }
 
-static void run_slices(void *arg, size_t begin, size_t end) {
+static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const job *job = arg;
-  size_t tasks = job->products->count * job->blocks * job->parts;
-  for (size_t slice = begin; slice < end; slice++) {
-    char *scratch = job->scratch != NULL ? job->scratch + slice * job->scratch_size : NULL;
-    for (size_t task = slice; task < tasks && !job->cx->cancelled; task += job->slices) {
-      run_task(job, task, scratch);
-    }
+  char *scratch = job->scratch != NULL ? job->scratch + slot * job->scratch_size : NULL;
+  for (size_t task = begin; task < end && !job->cx->cancelled; task++) {
+    run_task(job, task, scratch);
   }
 }
 
@@ -110,7 +107,7 @@ static void cut(job *job) {
     job->rows = parts_of(parts_of(all->m, threads / tasks + (threads % tasks != 0)), 8) * 8;
   }
   job->parts = parts_of(all->m, job->rows);
-  job->slices = smaller(threads, tasks * job->parts);
+  job->threads = threads;
 }
 
 weft_status weft_products_run(weft_op *op, const weft_products *products) {
@@ -133,10 +130,15 @@ weft_status weft_products_run(weft_op *op, const weft_products *products) {
     }
     job.scratch_size = job.scratch_size / 64 * 64;
     void *scratch = NULL;
-    WEFT_TRY(weft_op_scratch_array(op, job.slices, job.scratch_size, &scratch));
+    WEFT_TRY(weft_op_scratch_array(op, job.threads, job.scratch_size, &scratch));
     job.scratch = scratch;
   }
-  weft_parallel(op->cx, job.slices, 1, run_slices, &job);
+  size_t tasks = products->count * job.blocks * job.parts;
+  if (job.threads == 1) {
+    run_tasks(&job, 0, 0, tasks);
+  } else {
+    weft_parallel_slots(op->cx, tasks, 1, run_tasks, &job);
+  }
   return WEFT_OK;
 }
 

@@ -1,0 +1,586 @@
+/* RNN, GRU and LSTM. The inputs' part of the gates is one matrix product for all steps; a step then adds the product of the
+ * hidden state and the recurrent weights, packed once, and applies the cell's formulas. The three kinds differ in the
+ * number of gates and in those formulas only. Arithmetic is in float; halves are widened. */
+#include "product.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P };
+
+typedef enum function {
+  F_SIGMOID,
+  F_TANH,
+  F_RELU,
+  F_AFFINE,
+  F_LEAKY,
+  F_THRESHOLDED,
+  F_SCALED_TANH,
+  F_HARDSIGMOID,
+  F_ELU,
+  F_SOFTSIGN,
+  F_SOFTPLUS,
+  F_COUNT
+} function;
+
+typedef struct cell_function {
+  function kind;
+  float alpha, beta;
+} cell_function;
+
+typedef struct layer {
+  const weft_kernels *kernels;
+  int kind; /* WEFT_RECURRENT_... */
+  size_t gates, directions, steps, batch, input, hidden;
+  bool reverse_first, by_batch, input_forget, linear_before_reset;
+  float clip;
+  cell_function functions[2][3];
+} layer;
+
+/* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate waits for the reset. */
+static size_t part_count(const layer *l) { return l->kind == WEFT_RECURRENT_GRU ? 2 : 1; }
+static size_t part_columns(const layer *l, size_t part) {
+  return l->kind != WEFT_RECURRENT_GRU ? l->gates * l->hidden : part == 0 ? 2 * l->hidden : l->hidden;
+}
+static size_t packed_recurrent_size(const layer *l) {
+  size_t size = 0;
+  for (size_t part = 0; part < part_count(l); part++) {
+    size += weft_gemm_packed_size(part_columns(l, part), l->hidden);
+  }
+  return size;
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------------------------- */
+static const struct {
+  const char *name;
+  bool has_alpha, has_beta;
+  float alpha, beta;
+} function_names[F_COUNT] = {
+  [F_SIGMOID] = {"sigmoid", false, false, 0, 0},
+  [F_TANH] = {"tanh", false, false, 0, 0},
+  [F_RELU] = {"relu", false, false, 0, 0},
+  [F_AFFINE] = {"affine", true, true, 1, 0},
+  [F_LEAKY] = {"leakyrelu", true, false, 0.01F, 0},
+  [F_THRESHOLDED] = {"thresholdedrelu", true, false, 1, 0},
+  [F_SCALED_TANH] = {"scaledtanh", true, true, 1, 1},
+  [F_HARDSIGMOID] = {"hardsigmoid", true, true, 0.2F, 0.5F},
+  [F_ELU] = {"elu", true, false, 1, 0},
+  [F_SOFTSIGN] = {"softsign", false, false, 0, 0},
+  [F_SOFTPLUS] = {"softplus", false, false, 0, 0},
+};
+
+static bool same_name(const weft_string *text, const char *lower) {
+  if (text->size != strlen(lower)) {
+    return false;
+  }
+  for (size_t i = 0; i < text->size; i++) {
+    char c = text->data[i];
+    if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != lower[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static weft_status read_functions(weft_op *op, layer *l) {
+  size_t each = l->kind == WEFT_RECURRENT_LSTM ? 3 : l->kind == WEFT_RECURRENT_GRU ? 2 : 1;
+  size_t count = 0, alphas = 0, betas = 0, alpha = 0, beta = 0;
+  const weft_string *names = weft_op_attr_strings(op, "activations", &count);
+  const float *alpha_list = weft_op_attr_floats(op, "activation_alpha", &alphas);
+  const float *beta_list = weft_op_attr_floats(op, "activation_beta", &betas);
+  if (count != 0 && count < each * l->directions) {
+    return weft_op_fail(op, "attribute 'activations' has %zu entries, expected %zu", count, each * l->directions);
+  }
+  for (size_t i = 0; i < each * l->directions; i++) {
+    cell_function *f = &l->functions[i / each][i % each];
+    f->kind = l->kind == WEFT_RECURRENT_RNN || i % each > 0 ? F_TANH : F_SIGMOID;
+    if (count > 0) {
+      f->kind = 0;
+      while (f->kind < F_COUNT && !same_name(&names[i], function_names[f->kind].name)) {
+        f->kind++;
+      }
+      if (f->kind == F_COUNT) {
+        return weft_op_fail(op, "unknown activation '%.*s'", (int)(names[i].size < 64 ? names[i].size : 64), names[i].data);
+      }
+    }
+    f->alpha = function_names[f->kind].alpha;
+    f->beta = function_names[f->kind].beta;
+    if (function_names[f->kind].has_alpha && alpha < alphas) {
+      f->alpha = alpha_list[alpha++];
+    }
+    if (function_names[f->kind].has_beta && beta < betas) {
+      f->beta = beta_list[beta++];
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status expect_dims(weft_op *op, int i, const char *name, int rank, const size_t *dims) {
+  const weft_tensor *t = weft_op_in(op, i);
+  bool fits = t == NULL || t->shape.rank == rank;
+  for (int d = 0; t != NULL && fits && d < rank; d++) {
+    fits = (size_t)t->shape.dims[d] == dims[d];
+  }
+  if (fits) {
+    return WEFT_OK;
+  }
+  weft_shape expected = {.rank = rank};
+  for (int d = 0; d < rank; d++) {
+    expected.dims[d] = (int64_t)dims[d];
+  }
+  char found[96], wanted[96];
+  return weft_op_fail(op, "input '%s' has shape %s, expected %s", name, weft_shape_print(&t->shape, found, sizeof found),
+                      weft_shape_print(&expected, wanted, sizeof wanted));
+}
+
+static weft_status read_layer(weft_op *op, layer *l) {
+  *l = (layer){.kernels = op->cx->kernels, .kind = op->def->variant};
+  l->gates = l->kind == WEFT_RECURRENT_LSTM ? 4 : l->kind == WEFT_RECURRENT_GRU ? 3 : 1;
+  const char *direction = weft_op_attr_string(op, "direction", "forward");
+  bool both = strcmp(direction, "bidirectional") == 0;
+  l->reverse_first = strcmp(direction, "reverse") == 0;
+  if (!both && !l->reverse_first && strcmp(direction, "forward") != 0) {
+    return weft_op_fail(op, "attribute 'direction' is '%s'", direction);
+  }
+  l->directions = both ? 2 : 1;
+  l->by_batch = weft_op_attr_int(op, "layout", 0) != 0;
+  l->input_forget = weft_op_attr_int(op, "input_forget", 0) != 0;
+  l->linear_before_reset = weft_op_attr_int(op, "linear_before_reset", 0) != 0;
+  l->clip = weft_op_attr_float(op, "clip", 0);
+  const weft_tensor *x = weft_op_in(op, X), *r = weft_op_in(op, R);
+  l->steps = (size_t)x->shape.dims[l->by_batch ? 1 : 0];
+  l->batch = (size_t)x->shape.dims[l->by_batch ? 0 : 1];
+  l->input = (size_t)x->shape.dims[2];
+  l->hidden = (size_t)r->shape.dims[2];
+  int64_t hidden = weft_op_attr_int(op, "hidden_size", r->shape.dims[2]);
+  if (hidden != r->shape.dims[2] || hidden < 1) {
+    return weft_op_fail(op, "attribute 'hidden_size' is %lld where input 'R' has %lld columns", (long long)hidden,
+                        (long long)r->shape.dims[2]);
+  }
+  return read_functions(op, l);
+}
+
+weft_status weft_recurrent_infer(weft_op *op) {
+  bool lstm = op->def->variant == WEFT_RECURRENT_LSTM;
+  WEFT_TRY(weft_op_expect_inputs(op, 3, lstm ? 8 : 6));
+  uint32_t types = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
+  WEFT_TRY(weft_op_expect_type(op, X, "X", types));
+  for (int i = W; i < op->input_count; i++) {
+    if (i != SEQUENCE_LENS && weft_op_has(op, i)) {
+      WEFT_TRY(weft_op_expect_same_type(op, X, i));
+    }
+  }
+  WEFT_TRY(weft_op_expect_type(op, SEQUENCE_LENS, "sequence_lens", WEFT_TYPE_BIT(WEFT_INT32)));
+  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, 3));
+  WEFT_TRY(weft_op_expect_rank(op, R, "R", 3, 3));
+  layer l;
+  WEFT_TRY(read_layer(op, &l));
+  size_t d = l.directions, h = l.hidden, n = l.batch;
+  WEFT_TRY(expect_dims(op, W, "W", 3, (size_t[]){d, l.gates * h, l.input}));
+  WEFT_TRY(expect_dims(op, R, "R", 3, (size_t[]){d, l.gates * h, h}));
+  WEFT_TRY(expect_dims(op, B, "B", 2, (size_t[]){d, 2 * l.gates * h}));
+  WEFT_TRY(expect_dims(op, SEQUENCE_LENS, "sequence_lens", 1, (size_t[]){n}));
+  size_t state[3] = {l.by_batch ? n : d, l.by_batch ? d : n, h};
+  WEFT_TRY(expect_dims(op, INITIAL_H, "initial_h", 3, state));
+  WEFT_TRY(expect_dims(op, INITIAL_C, "initial_c", 3, state));
+  WEFT_TRY(expect_dims(op, P, "P", 2, (size_t[]){d, 3 * h}));
+  weft_type type = weft_op_in(op, X)->type;
+  weft_shape y = {.rank = 4, .dims = {(int64_t)l.steps, (int64_t)d, (int64_t)n, (int64_t)h}};
+  if (l.by_batch) {
+    y = (weft_shape){.rank = 4, .dims = {(int64_t)n, (int64_t)l.steps, (int64_t)d, (int64_t)h}};
+  }
+  weft_shape last = {.rank = 3, .dims = {(int64_t)state[0], (int64_t)state[1], (int64_t)h}};
+  WEFT_TRY(weft_op_set(op, 0, type, &y));
+  WEFT_TRY(weft_op_set(op, 1, type, &last));
+  return lstm ? weft_op_set(op, 2, type, &last) : WEFT_OK;
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------------------------ */
+/* What prepare leaves: offsets in bytes from the header's begin; 0: not packed. Per direction one block after the other. */
+typedef struct packed_weights {
+  size_t w, r;
+} packed_weights;
+
+static void pack_input(const layer *l, const float *w, float *out) {
+  size_t n = l->gates * l->hidden, size = weft_gemm_packed_size(n, l->input);
+  for (size_t d = 0; d < l->directions; d++) {
+    l->kernels->gemm_f32_pack(n, l->input, w + d * n * l->input, l->input, true, out + d * size);
+  }
+}
+
+static void pack_recurrent(const layer *l, const float *r, float *out) {
+  for (size_t part = 0; part < part_count(l); part++) {
+    size_t n = part_columns(l, part);
+    l->kernels->gemm_f32_pack(n, l->hidden, r, l->hidden, true, out);
+    r += n * l->hidden;
+    out += weft_gemm_packed_size(n, l->hidden);
+  }
+}
+
+weft_status weft_recurrent_prepare(weft_op *op) {
+  const weft_tensor *w = weft_op_in(op, W), *r = weft_op_in(op, R);
+  if (!weft_op_is_constant(op, W) || !weft_op_is_constant(op, R) || w->type != WEFT_FLOAT || r->type != WEFT_FLOAT ||
+      w->shape.rank != 3 || r->shape.rank != 3 || w->count == 0 || r->count == 0 ||
+      w->shape.dims[0] != r->shape.dims[0] || w->shape.dims[1] != r->shape.dims[1]) {
+    return WEFT_OK;
+  }
+  int kind = op->def->variant;
+  layer l = {.kernels = op->cx->kernels, .kind = kind, .directions = (size_t)w->shape.dims[0],
+             .gates = kind == WEFT_RECURRENT_LSTM ? 4 : kind == WEFT_RECURRENT_GRU ? 3 : 1,
+             .input = (size_t)w->shape.dims[2], .hidden = (size_t)r->shape.dims[2]};
+  if ((size_t)r->shape.dims[1] != l.gates * l.hidden) {
+    return WEFT_OK; /* infer will say what is wrong */
+  }
+  size_t input = weft_gemm_packed_size(l.gates * l.hidden, l.input) * l.directions * sizeof(float);
+  size_t recurrent = packed_recurrent_size(&l);
+  void *state = NULL;
+  WEFT_TRY(weft_op_state(op, sizeof(packed_weights) + input + recurrent * l.directions * sizeof(float), &state));
+  packed_weights *packed = state;
+  *packed = (packed_weights){.w = sizeof *packed, .r = sizeof *packed + input};
+  pack_input(&l, w->data, (float *)((char *)state + packed->w));
+  for (size_t d = 0; d < l.directions; d++) {
+    pack_recurrent(&l, (const float *)r->data + d * l.gates * l.hidden * l.hidden,
+                   (float *)((char *)state + packed->r) + d * recurrent);
+  }
+  weft_op_drop_constant(op, W);
+  weft_op_drop_constant(op, R);
+  return WEFT_OK;
+}
+
+/* ---- cells ---------------------------------------------------------------------------------------------------------------- */
+static float apply_one(const cell_function *f, float x) {
+  switch (f->kind) {
+    case F_RELU: return x > 0 ? x : 0;
+    case F_AFFINE: return f->alpha * x + f->beta;
+    case F_LEAKY: return x >= 0 ? x : f->alpha * x;
+    case F_THRESHOLDED: return x >= f->alpha ? x : 0;
+    case F_SCALED_TANH: return f->alpha * tanhf(f->beta * x);
+    case F_HARDSIGMOID: return fminf(fmaxf(f->alpha * x + f->beta, 0), 1);
+    case F_ELU: return x >= 0 ? x : f->alpha * expm1f(x);
+    case F_SOFTSIGN: return x / (1 + fabsf(x));
+    default: return x;
+  }
+}
+
+/* y = f(clip(x)); y may be x. */
+static void apply(const layer *l, const cell_function *f, const float *x, float *y) {
+  if (l->clip > 0) {
+    l->kernels->clip_f32(l->hidden, x, -l->clip, l->clip, y);
+    x = y;
+  }
+  if (f->kind == F_SIGMOID || f->kind == F_TANH || f->kind == F_SOFTPLUS) {
+    weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID : f->kind == F_TANH ? WEFT_UNARY_TANH : WEFT_UNARY_SOFTPLUS;
+    l->kernels->unary_f32[unary](l->hidden, x, y);
+    return;
+  }
+  for (size_t i = 0; i < l->hidden; i++) {
+    y[i] = apply_one(f, x[i]);
+  }
+}
+
+/* y += x * z */
+static void add_product(const layer *l, const float *x, const float *z, float *y) {
+  for (size_t i = 0; i < l->hidden; i++) {
+    y[i] += x[i] * z[i];
+  }
+}
+
+static void lstm_cell(const layer *l, const cell_function *f, const float *peephole, float *gates, float *h, float *c) {
+  size_t n = l->hidden;
+  float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
+  if (peephole != NULL) {
+    add_product(l, peephole, c, in);
+    add_product(l, peephole + 2 * n, c, forget);
+  }
+  apply(l, &f[0], in, in);
+  apply(l, &f[1], cell, cell);
+  if (l->input_forget) {
+    for (size_t i = 0; i < n; i++) {
+      forget[i] = 1 - in[i];
+    }
+  } else {
+    apply(l, &f[0], forget, forget);
+  }
+  for (size_t i = 0; i < n; i++) {
+    c[i] = forget[i] * c[i] + in[i] * cell[i];
+  }
+  if (peephole != NULL) {
+    add_product(l, peephole + n, c, out);
+  }
+  apply(l, &f[0], out, out);
+  apply(l, &f[2], c, h);
+  for (size_t i = 0; i < n; i++) {
+    h[i] *= out[i];
+  }
+}
+
+/* The work of one direction. */
+typedef struct pass {
+  const layer *l;
+  const cell_function *functions;
+  const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
+  const float *x;
+  float *before;     /* the inputs' part of all gates: rows as in x */
+  float *gates;      /* [batch][gates][hidden] of a step */
+  float *extra;      /* [batch][hidden]: GRU */
+  float *h, *c;      /* [batch][hidden] */
+  const float *bias; /* [gates][hidden]; GRU with linear_before_reset leaves out the hidden gate's recurrent bias */
+  const float *reset_bias;
+  const float *peephole;
+} pass;
+
+static void input_at(const void *arg, size_t index, weft_product *out) {
+  const pass *p = arg;
+  (void)index;
+  *out = (weft_product){.a = p->x, .lda = p->l->input, .packed = p->packed_w, .b = p->w, .ldb = p->l->input,
+                        .transposed = true, .c = p->before, .ldc = p->l->gates * p->l->hidden,
+                        .epilogue = {.column_bias = p->bias}};
+}
+
+/* gates += h * R of all but GRU's hidden gate */
+static void recurrent_at(const void *arg, size_t index, weft_product *out) {
+  const pass *p = arg;
+  (void)index;
+  *out = (weft_product){.a = p->h, .lda = p->l->hidden, .packed = p->packed_r, .c = p->gates,
+                        .ldc = p->l->gates * p->l->hidden};
+}
+
+static const float *hidden_part(const pass *p) {
+  return p->packed_r + weft_gemm_packed_size(2 * p->l->hidden, p->l->hidden);
+}
+
+/* gates' hidden part += extra * Rh, extra being r * h */
+static void after_reset_at(const void *arg, size_t index, weft_product *out) {
+  const pass *p = arg;
+  (void)index;
+  *out = (weft_product){.a = p->extra, .lda = p->l->hidden, .packed = hidden_part(p),
+                        .c = p->gates + 2 * p->l->hidden, .ldc = 3 * p->l->hidden};
+}
+
+/* extra = h * Rh + Rbh */
+static void before_reset_at(const void *arg, size_t index, weft_product *out) {
+  const pass *p = arg;
+  (void)index;
+  *out = (weft_product){.a = p->h, .lda = p->l->hidden, .packed = hidden_part(p), .c = p->extra, .ldc = p->l->hidden,
+                        .epilogue = {.column_bias = p->reset_bias}};
+}
+
+static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulate,
+                            void (*at)(const void *arg, size_t index, weft_product *out)) {
+  weft_products products = {.count = 1, .m = p->l->batch, .n = n, .k = p->l->hidden, .accumulate = accumulate, .arg = p,
+                            .at = at};
+  return weft_products_run(op, &products);
+}
+
+/* One step of GRU for the whole batch; the new state goes to `gates`' hidden part, for the caller to take over. */
+static weft_status gru_step(weft_op *op, const pass *p) {
+  const layer *l = p->l;
+  size_t n = l->hidden;
+  if (l->linear_before_reset) {
+    WEFT_TRY(multiply(op, p, n, false, before_reset_at));
+  }
+  for (size_t b = 0; b < l->batch; b++) {
+    float *update = p->gates + b * 3 * n, *reset = update + n;
+    apply(l, &p->functions[0], update, update);
+    apply(l, &p->functions[0], reset, reset);
+    if (l->linear_before_reset) {
+      add_product(l, reset, p->extra + b * n, reset + n);
+    } else {
+      l->kernels->binary_f32[WEFT_BINARY_MUL](n, reset, 1, p->h + b * n, 1, p->extra + b * n);
+    }
+  }
+  if (!l->linear_before_reset) {
+    WEFT_TRY(multiply(op, p, n, true, after_reset_at));
+  }
+  for (size_t b = 0; b < l->batch; b++) {
+    float *update = p->gates + b * 3 * n, *hidden = update + 2 * n;
+    apply(l, &p->functions[1], hidden, hidden);
+    for (size_t i = 0; i < n; i++) {
+      hidden[i] = (1 - update[i]) * hidden[i] + update[i] * p->h[b * n + i];
+    }
+  }
+  return WEFT_OK;
+}
+
+/* The state of batch entry b after a step whose products are in p->gates. */
+static void finish_entry(const pass *p, size_t b) {
+  const layer *l = p->l;
+  size_t n = l->hidden;
+  float *gates = p->gates + b * l->gates * n, *h = p->h + b * n;
+  if (l->kind == WEFT_RECURRENT_LSTM) {
+    lstm_cell(l, p->functions, p->peephole, gates, h, p->c + b * n);
+  } else if (l->kind == WEFT_RECURRENT_GRU) {
+    memcpy(h, gates + 2 * n, n * sizeof *h);
+  } else {
+    apply(l, &p->functions[0], gates, h);
+  }
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+typedef struct run {
+  layer l;
+  const float *x, *w, *r, *b, *initial_h, *initial_c, *peephole;
+  float *y, *y_h, *y_c;
+  const int32_t *lengths;
+} run;
+
+static size_t state_row(const layer *l, size_t direction, size_t b) {
+  return (l->by_batch ? b * l->directions + direction : direction * l->batch + b) * l->hidden;
+}
+
+static size_t length_of(const run *r, size_t b) { return r->lengths != NULL ? (size_t)r->lengths[b] : r->l.steps; }
+
+static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t step) {
+  const layer *l = &r->l;
+  size_t n = l->hidden, row = l->gates * n;
+  bool reverse = l->reverse_first || direction == 1;
+  for (size_t b = 0; b < l->batch; b++) {
+    size_t length = length_of(r, b), t = step < length && reverse ? length - 1 - step : step;
+    memcpy(p->gates + b * row, p->before + (l->by_batch ? b * l->steps + t : t * l->batch + b) * row, row * sizeof(float));
+  }
+  WEFT_TRY(multiply(op, p, part_columns(l, 0), true, recurrent_at));
+  if (l->kind == WEFT_RECURRENT_GRU) {
+    WEFT_TRY(gru_step(op, p));
+  }
+  for (size_t b = 0; b < l->batch; b++) {
+    size_t length = length_of(r, b), t = reverse ? length - 1 - step : step;
+    if (step >= length) {
+      continue;
+    }
+    finish_entry(p, b);
+    if (r->y != NULL) {
+      size_t at = l->by_batch ? (b * l->steps + t) * l->directions + direction : (t * l->directions + direction) * l->batch + b;
+      memcpy(r->y + at * n, p->h + b * n, n * sizeof(float));
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status floats(weft_op *op, size_t a, size_t b, float **out) {
+  size_t count = 0;
+  void *room = NULL;
+  if (!weft_mul(a, b, &count)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the gates are larger than the address space");
+  }
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+  *out = room;
+  return WEFT_OK;
+}
+
+static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *p) {
+  const layer *l = &r->l;
+  size_t n = l->gates * l->hidden;
+  if (r->b == NULL) {
+    return WEFT_OK;
+  }
+  const float *input = r->b + direction * 2 * n, *recurrent = input + n;
+  size_t common = l->linear_before_reset && l->kind == WEFT_RECURRENT_GRU ? 2 * l->hidden : n;
+  float *sum = NULL;
+  WEFT_TRY(floats(op, n, 1, &sum));
+  for (size_t i = 0; i < n; i++) {
+    sum[i] = input[i] + (i < common ? recurrent[i] : 0);
+  }
+  p->bias = sum;
+  p->reset_bias = recurrent + 2 * l->hidden;
+  return WEFT_OK;
+}
+
+static weft_status place_weights(weft_op *op, const run *r, size_t direction, pass *p) {
+  const layer *l = &r->l;
+  size_t n = l->gates * l->hidden, size = packed_recurrent_size(l);
+  if (op->node->state != NULL) {
+    const packed_weights *packed = op->node->state;
+    p->packed_w = (const float *)((const char *)packed + packed->w) + direction * weft_gemm_packed_size(n, l->input);
+    p->packed_r = (const float *)((const char *)packed + packed->r) + direction * size;
+    return WEFT_OK;
+  }
+  float *room = NULL;
+  WEFT_TRY(floats(op, size, 1, &room));
+  pack_recurrent(l, r->r + direction * n * l->hidden, room);
+  p->packed_r = room;
+  p->w = r->w + direction * n * l->input;
+  return WEFT_OK;
+}
+
+static void begin_state(const layer *l, size_t direction, const float *initial, float *out) {
+  for (size_t b = 0; out != NULL && b < l->batch; b++) {
+    if (initial != NULL) {
+      memcpy(out + b * l->hidden, initial + state_row(l, direction, b), l->hidden * sizeof *out);
+    } else {
+      memset(out + b * l->hidden, 0, l->hidden * sizeof *out);
+    }
+  }
+}
+
+static void end_state(const layer *l, size_t direction, const float *state, float *out) {
+  for (size_t b = 0; out != NULL && b < l->batch; b++) {
+    memcpy(out + state_row(l, direction, b), state + b * l->hidden, l->hidden * sizeof *out);
+  }
+}
+
+static weft_status run_direction(weft_op *op, const run *r, size_t direction, pass *p) {
+  const layer *l = &r->l;
+  p->functions = l->functions[direction];
+  p->peephole = r->peephole != NULL ? r->peephole + direction * 3 * l->hidden : NULL;
+  WEFT_TRY(make_bias(op, r, direction, p));
+  WEFT_TRY(place_weights(op, r, direction, p));
+  weft_products inputs = {.count = 1, .m = l->steps * l->batch, .n = l->gates * l->hidden, .k = l->input, .arg = p,
+                          .at = input_at};
+  WEFT_TRY(weft_products_run(op, &inputs));
+  begin_state(l, direction, r->initial_h, p->h);
+  begin_state(l, direction, r->initial_c, p->c);
+  for (size_t step = 0; step < l->steps && !op->cx->cancelled; step++) {
+    WEFT_TRY(run_step(op, r, p, direction, step));
+  }
+  end_state(l, direction, p->h, r->y_h);
+  end_state(l, direction, p->c, r->y_c);
+  return WEFT_OK;
+}
+
+static weft_status place_operands(weft_op *op, run *r) {
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &r->x));
+  if (op->node->state == NULL) {
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, W), &r->w));
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, R), &r->r));
+  }
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, B), &r->b));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, INITIAL_H), &r->initial_h));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, INITIAL_C), &r->initial_c));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, P), &r->peephole));
+  WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, 0), &r->y));
+  WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, 1), &r->y_h));
+  WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, 2), &r->y_c));
+  const weft_tensor *lengths = weft_op_in(op, SEQUENCE_LENS);
+  r->lengths = lengths != NULL ? lengths->data : NULL;
+  for (size_t b = 0; r->lengths != NULL && b < r->l.batch; b++) {
+    if (r->lengths[b] < 0 || (size_t)r->lengths[b] > r->l.steps) {
+      return weft_op_run_fail(op, "input 'sequence_lens' holds %ld where the sequences have %zu steps",
+                              (long)r->lengths[b], r->l.steps);
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_recurrent_run(weft_op *op) {
+  run r = {0};
+  WEFT_TRY(read_layer(op, &r.l));
+  WEFT_TRY(place_operands(op, &r));
+  const layer *l = &r.l;
+  size_t row = l->gates * l->hidden;
+  pass p = {.l = l, .x = r.x};
+  if (r.y != NULL && r.lengths != NULL) {
+    memset(r.y, 0, weft_op_out(op, 0)->count * sizeof(float));
+  }
+  WEFT_TRY(floats(op, l->steps * l->batch, row, &p.before));
+  WEFT_TRY(floats(op, l->batch, row, &p.gates));
+  WEFT_TRY(floats(op, l->batch, l->hidden, &p.h));
+  WEFT_TRY(floats(op, l->batch, l->hidden, &p.c));
+  WEFT_TRY(floats(op, l->batch, l->hidden, &p.extra));
+  for (size_t direction = 0; direction < l->directions; direction++) {
+    WEFT_TRY(run_direction(op, &r, direction, &p));
+  }
+  weft_op_floats_done(weft_op_out(op, 0), r.y);
+  weft_op_floats_done(weft_op_out(op, 1), r.y_h);
+  weft_op_floats_done(weft_op_out(op, 2), r.y_c);
+  return WEFT_OK;
+}
