@@ -1,0 +1,309 @@
+/* QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear. A tensor is cut into segments along which the scale is either
+ * one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop. 8-bit segments
+ * of floats with one scale go to kernels, everything else is computed block by block. */
+#include "../base/convert.h"
+#include "product.h"
+
+#include <math.h>
+
+enum { X, SCALE, ZERO };
+
+#define SMALL_FLOATS                                                                                               \
+  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | \
+   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1))
+#define QUANTIZED_TYPES                                                                                             \
+  (SMALL_FLOATS | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) |         \
+   WEFT_TYPE_BIT(WEFT_UINT16) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) | WEFT_TYPE_BIT(WEFT_INT2) | \
+   WEFT_TYPE_BIT(WEFT_UINT2))
+#define REAL_TYPES (WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE))
+
+/* How scales lie over the elements. A line is what the scaled axis and those behind it span. */
+typedef struct layout {
+  size_t segments, per_line; /* segments in all, and of one line */
+  size_t line, length;       /* elements of a line, and of a segment (the last of a line may be shorter) */
+  size_t scale_step;         /* 0: one scale for a segment; 1: one for each of its elements */
+  size_t scale_line;         /* scales from one line to the next: 0 where all lines share them */
+  size_t scale_block;        /* neighbouring segments that share their scales */
+} layout;
+
+static weft_status wrong_scale(weft_op *op, const weft_tensor *x, const weft_tensor *scale) {
+  char a[96], b[96];
+  return weft_op_fail(op, "a scale of shape %s does not fit an input of shape %s with axis %lld and block size %lld",
+                      weft_shape_print(&scale->shape, b, sizeof b), weft_shape_print(&x->shape, a, sizeof a),
+                      (long long)weft_op_attr_int(op, "axis", 1), (long long)weft_op_attr_int(op, "block_size", 0));
+}
+
+static weft_status make_layout(weft_op *op, layout *l) {
+  const weft_tensor *x = weft_op_in(op, X), *scale = weft_op_in(op, SCALE);
+  int64_t block = weft_op_attr_int(op, "block_size", 0);
+  *l = (layout){.segments = 1, .per_line = 1, .line = x->count, .length = x->count, .scale_block = 1};
+  if (block < 0) {
+    return weft_op_fail(op, "attribute 'block_size' is %lld", (long long)block);
+  }
+  if (scale->shape.rank == 0 || (block == 0 && scale->count == 1)) {
+    return WEFT_OK;
+  }
+  int axis = 0;
+  int64_t wanted = x->shape.rank == 1 ? 0 : weft_op_attr_int(op, "axis", 1);
+  WEFT_TRY(weft_op_axis(op, "axis", wanted, x->shape.rank, &axis));
+  size_t along = (size_t)x->shape.dims[axis];
+  size_t outer = weft_shape_product(&x->shape, 0, axis);
+  size_t inner = weft_shape_product(&x->shape, axis + 1, x->shape.rank);
+  bool walks = block == 0 ? inner == 1 : inner != 1;
+  *l = (layout){.line = along * inner, .scale_step = walks, .scale_block = 1};
+  if (block == 0) {
+    if (scale->shape.rank != 1 || scale->count != along) {
+      return wrong_scale(op, x, scale);
+    }
+    l->per_line = walks ? 1 : along;
+    l->length = walks ? along : inner;
+  } else {
+    size_t blocks = along / (size_t)block + (along % (size_t)block != 0);
+    weft_shape expected = x->shape;
+    expected.dims[axis] = (int64_t)blocks;
+    if (!weft_shape_equal(&expected, &scale->shape)) {
+      return wrong_scale(op, x, scale);
+    }
+    l->per_line = walks ? along : blocks;
+    l->length = walks ? inner : (size_t)block;
+    l->scale_block = walks ? (size_t)block : 1;
+    l->scale_line = blocks * inner;
+  }
+  l->segments = outer * l->per_line;
+  return WEFT_OK;
+}
+
+static size_t segment_begin(const layout *l, size_t s) { return s / l->per_line * l->line + s % l->per_line * l->length; }
+
+static size_t segment_length(const layout *l, size_t s) {
+  size_t before = s % l->per_line * l->length;
+  return l->line - before < l->length ? l->line - before : l->length;
+}
+
+static size_t segment_scale(const layout *l, size_t s) {
+  size_t row = s % l->per_line / l->scale_block;
+  return s / l->per_line * l->scale_line + (l->scale_step != 0 ? row * l->length : row);
+}
+
+static weft_status check_zero(weft_op *op) {
+  const weft_tensor *zero = weft_op_in(op, ZERO), *scale = weft_op_in(op, SCALE);
+  if (zero != NULL && zero->count != scale->count) {
+    return weft_op_fail(op, "the zero point holds %zu elements, the scale %zu", zero->count, scale->count);
+  }
+  return WEFT_OK;
+}
+
+/* ---- QuantizeLinear --------------------------------------------------------------------------------------------------- */
+static weft_status quantized_type(weft_op *op, weft_type *out) {
+  const weft_tensor *zero = weft_op_in(op, ZERO);
+  int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
+  *out = zero != NULL ? zero->type : wanted != 0 ? (weft_type)wanted : WEFT_UINT8;
+  if (!weft_type_is_valid(*out) || (WEFT_TYPE_BIT(*out) & QUANTIZED_TYPES) == 0) {
+    return weft_op_unsupported(op, "quantizing to type %lld", (long long)(zero != NULL ? (int64_t)zero->type : wanted));
+  }
+  if (zero != NULL && wanted != 0 && wanted != (int64_t)zero->type) {
+    return weft_op_fail(op, "attribute 'output_dtype' is %lld, the zero point's type is %d", (long long)wanted,
+                        (int)zero->type);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_quantize_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
+  WEFT_TRY(weft_op_expect_type(op, X, "x", REAL_TYPES | WEFT_TYPE_BIT(WEFT_INT32)));
+  WEFT_TRY(weft_op_expect_type(op, SCALE, "y_scale",
+                               REAL_TYPES | WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0)));
+  weft_type type = WEFT_UNDEFINED;
+  layout l;
+  WEFT_TRY(quantized_type(op, &type));
+  WEFT_TRY(make_layout(op, &l));
+  WEFT_TRY(check_zero(op));
+  return weft_op_set(op, 0, type, &weft_op_in(op, X)->shape);
+}
+
+/* The least and greatest of an integer type of up to 16 bits. */
+static void range_of(weft_type type, double *least, double *greatest) {
+  unsigned bits = weft_type_bits(type);
+  bool is_signed = weft_type_is_signed(type);
+  *least = is_signed ? -ldexp(1, (int)bits - 1) : 0;
+  *greatest = ldexp(1, (int)(is_signed ? bits - 1 : bits)) - 1;
+}
+
+typedef struct quantizer {
+  const weft_tensor *x, *scale, *zero;
+  weft_tensor *y;
+  weft_type precision; /* of the division */
+  bool saturate, small_float;
+  double least, greatest;
+} quantizer;
+
+static double divide(const quantizer *q, double x, double scale) {
+  switch (q->precision) {
+    case WEFT_FLOAT: return (double)((float)x / (float)scale);
+    case WEFT_FLOAT16: return (double)weft_float16_to_float(weft_float_to_float16((float)x / (float)scale));
+    case WEFT_BFLOAT16: return (double)weft_bfloat16_to_float(weft_float_to_bfloat16((float)x / (float)scale));
+    default: return x / scale;
+  }
+}
+
+static void quantize_block(const quantizer *q, size_t at, size_t n, size_t scale_at, size_t step) {
+  double x[WEFT_BLOCK], scale[WEFT_BLOCK], zero[WEFT_BLOCK] = {0};
+  weft_load_double(q->x->type, q->x->data, at, 1, n, x);
+  weft_load_double(q->scale->type, q->scale->data, scale_at, step, n, scale);
+  if (q->zero != NULL) {
+    weft_load_double(q->zero->type, q->zero->data, scale_at, step, n, zero);
+  }
+  for (size_t i = 0; i < n; i++) {
+    double v = divide(q, x[i], scale[i]);
+    if (q->small_float) {
+      ((uint8_t *)q->y->data)[at + i] = weft_float_to_small(q->y->type, (float)(v + zero[i]), q->saturate);
+    } else {
+      v = rint(v) + zero[i];
+      x[i] = v > q->greatest ? q->greatest : v >= q->least ? v : q->least;
+    }
+  }
+  if (!q->small_float) {
+    weft_store_double(q->y->type, x, n, q->y->data, at);
+  }
+}
+
+static int32_t zero_at(const weft_tensor *zero, size_t i) {
+  if (zero == NULL) {
+    return 0;
+  }
+  return zero->type == WEFT_INT8 ? ((const int8_t *)zero->data)[i] : ((const uint8_t *)zero->data)[i];
+}
+
+static weft_type division_type(weft_op *op) {
+  int64_t wanted = weft_op_attr_int(op, "precision", 0);
+  weft_type x = weft_op_in(op, X)->type, scale = weft_op_in(op, SCALE)->type;
+  if (wanted == WEFT_FLOAT || wanted == WEFT_FLOAT16 || wanted == WEFT_BFLOAT16 || wanted == WEFT_DOUBLE) {
+    return (weft_type)wanted;
+  }
+  if (x == WEFT_INT32 || scale == WEFT_INT32) {
+    return WEFT_DOUBLE;
+  }
+  return scale == WEFT_FLOAT8E8M0 ? x : scale;
+}
+
+weft_status weft_quantize_run(weft_op *op) {
+  layout l;
+  WEFT_TRY(make_layout(op, &l));
+  quantizer q = {.x = weft_op_in(op, X), .scale = weft_op_in(op, SCALE), .zero = weft_op_in(op, ZERO),
+                 .y = weft_op_out(op, 0), .precision = division_type(op),
+                 .saturate = weft_op_attr_int(op, "saturate", 1) != 0};
+  if (q.y == NULL || q.y->count == 0) {
+    return WEFT_OK;
+  }
+  q.small_float = (WEFT_TYPE_BIT(q.y->type) & SMALL_FLOATS) != 0;
+  if (!q.small_float) {
+    range_of(q.y->type, &q.least, &q.greatest);
+  }
+  bool plain = q.x->type == WEFT_FLOAT && q.scale->type == WEFT_FLOAT && q.precision == WEFT_FLOAT &&
+               (q.y->type == WEFT_INT8 || q.y->type == WEFT_UINT8) && l.scale_step == 0;
+  for (size_t s = 0; s < l.segments; s++) {
+    size_t begin = segment_begin(&l, s), length = segment_length(&l, s), scale = segment_scale(&l, s);
+    if (plain) {
+      op->cx->kernels->quantize_i8(length, (const float *)q.x->data + begin, ((const float *)q.scale->data)[scale],
+                                   zero_at(q.zero, scale), q.y->type == WEFT_INT8, (uint8_t *)q.y->data + begin);
+      continue;
+    }
+    for (size_t i = 0; i < length; i += WEFT_BLOCK) {
+      size_t n = length - i < WEFT_BLOCK ? length - i : WEFT_BLOCK;
+      quantize_block(&q, begin + i, n, scale + i * l.scale_step, l.scale_step);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- DequantizeLinear --------------------------------------------------------------------------------------------------- */
+weft_status weft_dequantize_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
+  WEFT_TRY(weft_op_expect_type(op, X, "x", QUANTIZED_TYPES | WEFT_TYPE_BIT(WEFT_INT32)));
+  WEFT_TRY(weft_op_expect_type(op, SCALE, "x_scale", REAL_TYPES | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0)));
+  if (weft_op_has(op, ZERO)) {
+    WEFT_TRY(weft_op_expect_same_type(op, X, ZERO));
+  }
+  layout l;
+  WEFT_TRY(make_layout(op, &l));
+  WEFT_TRY(check_zero(op));
+  weft_type scale = weft_op_in(op, SCALE)->type;
+  int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
+  weft_type type = wanted != 0 ? (weft_type)wanted : scale == WEFT_FLOAT8E8M0 ? WEFT_FLOAT : scale;
+  if (type != WEFT_FLOAT && type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
+    return weft_op_fail(op, "attribute 'output_dtype' is %lld, expected a floating type", (long long)wanted);
+  }
+  return weft_op_set(op, 0, type, &weft_op_in(op, X)->shape);
+}
+
+static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_t at, size_t n, size_t scale_at, size_t step) {
+  float x[WEFT_BLOCK], scale[WEFT_BLOCK], zero[WEFT_BLOCK] = {0};
+  weft_load_float(in[X]->type, in[X]->data, at, 1, n, x);
+  weft_load_float(in[SCALE]->type, in[SCALE]->data, scale_at, step, n, scale);
+  if (in[ZERO] != NULL) {
+    weft_load_float(in[ZERO]->type, in[ZERO]->data, scale_at, step, n, zero);
+  }
+  for (size_t i = 0; i < n; i++) {
+    x[i] = (x[i] - zero[i]) * scale[i];
+  }
+  weft_store_float(y->type, x, n, y->data, at);
+}
+
+weft_status weft_dequantize_run(weft_op *op) {
+  layout l;
+  WEFT_TRY(make_layout(op, &l));
+  const weft_tensor *in[3] = {weft_op_in(op, X), weft_op_in(op, SCALE), weft_op_in(op, ZERO)};
+  weft_tensor *y = weft_op_out(op, 0);
+  if (y == NULL || y->count == 0) {
+    return WEFT_OK;
+  }
+  bool plain = (in[X]->type == WEFT_INT8 || in[X]->type == WEFT_UINT8) && in[SCALE]->type == WEFT_FLOAT &&
+               y->type == WEFT_FLOAT && l.scale_step == 0;
+  for (size_t s = 0; s < l.segments; s++) {
+    size_t begin = segment_begin(&l, s), length = segment_length(&l, s), scale = segment_scale(&l, s);
+    if (plain) {
+      op->cx->kernels->dequantize_i8(length, (const uint8_t *)in[X]->data + begin, ((const float *)in[SCALE]->data)[scale],
+                                     zero_at(in[ZERO], scale), in[X]->type == WEFT_INT8, (float *)y->data + begin);
+      continue;
+    }
+    for (size_t i = 0; i < length; i += WEFT_BLOCK) {
+      size_t n = length - i < WEFT_BLOCK ? length - i : WEFT_BLOCK;
+      dequantize_block(in, y, begin + i, n, scale + i * l.scale_step, l.scale_step);
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- DynamicQuantizeLinear ------------------------------------------------------------------------------------------------ */
+weft_status weft_dynamic_quantize_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, X, "x", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  weft_shape scalar = {0};
+  WEFT_TRY(weft_op_set(op, 0, WEFT_UINT8, &weft_op_in(op, X)->shape));
+  WEFT_TRY(weft_op_set(op, 1, WEFT_FLOAT, &scalar));
+  return weft_op_set(op, 2, WEFT_UINT8, &scalar);
+}
+
+weft_status weft_dynamic_quantize_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, X);
+  weft_tensor *y = weft_op_out(op, 0), *y_scale = weft_op_out(op, 1), *y_zero = weft_op_out(op, 2);
+  const weft_kernels *kernels = op->cx->kernels;
+  float least = x->count > 0 ? kernels->min_f32(x->count, x->data) : 0;
+  float greatest = x->count > 0 ? kernels->max_f32(x->count, x->data) : 0;
+  least = least < 0 ? least : 0;
+  greatest = greatest > 0 ? greatest : 0;
+  float scale = (greatest - least) / 255;
+  scale = scale > 0 ? scale : 1; /* all zero: any scale does */
+  float zero = rintf(-least / scale);
+  uint8_t zero_point = (uint8_t)(zero > 255 ? 255 : zero > 0 ? zero : 0);
+  if (y != NULL && y->count > 0) {
+    kernels->quantize_i8(x->count, x->data, scale, zero_point, false, y->data);
+  }
+  if (y_scale != NULL) {
+    *(float *)y_scale->data = scale;
+  }
+  if (y_zero != NULL) {
+    *(uint8_t *)y_zero->data = zero_point;
+  }
+  return WEFT_OK;
+}
