@@ -153,6 +153,29 @@ static void pack_patches(const void *arg, size_t index, size_t column, size_t co
   }
 }
 
+/* The same with at most two spatial dimensions, where a kernel does it. */
+static void pack_plane_patches(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
+  const conv *c = arg;
+  const weft_window *v = &c->window;
+  bool flat = v->rank == 1;
+  int h = flat ? 0 : v->rank - 2, w = v->rank - 1;
+  weft_patches patches = {.in = group_input(c, index),
+                          .channels = c->in_channels,
+                          .ih = flat ? 1 : (size_t)v->in[h],
+                          .iw = (size_t)v->in[w],
+                          .kh = flat ? 1 : (size_t)v->kernel[h],
+                          .kw = (size_t)v->kernel[w],
+                          .stride_h = flat ? 1 : (size_t)v->stride[h],
+                          .stride_w = (size_t)v->stride[w],
+                          .dilation_h = flat ? 1 : (size_t)v->dilation[h],
+                          .dilation_w = (size_t)v->dilation[w],
+                          .pad_top = flat ? 0 : v->pad_begin[h],
+                          .pad_left = v->pad_begin[w],
+                          .ow = (size_t)v->out[w]};
+  (void)scratch;
+  c->kernels->conv_f32_pack(&patches, column, column + columns, out);
+}
+
 static void product_at(const void *arg, size_t index, weft_product *out) {
   const conv *c = arg;
   size_t group = index % c->groups, result = index * c->out_channels * c->window.out_count;
@@ -218,7 +241,7 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
       flat ? 1 : (size_t)v->out[h], (size_t)v->out[w]);
     if (c->residual != NULL) {
       c->kernels->binary_f32[WEFT_BINARY_ADD](v->out_count, out, 1, c->residual + i * v->out_count, 1, out);
-      weft_activate_f32(c->kernels, v->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
+      c->kernels->activate_f32(v->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
     }
   }
 }
@@ -243,14 +266,16 @@ static weft_status run_floats(weft_op *op, conv *c) {
   } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank <= 2 && window->taps > 1) {
     size_t work = window->out_count * window->taps;
     weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
-    weft_op_floats_done(y, c->y);
+    weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
+  } else if (window->rank <= 2 && !is_pointwise(window)) {
+    products.pack = pack_plane_patches;
   } else if (!is_pointwise(window)) {
     products.pack = pack_patches;
     products.scratch_fixed = window->taps * (sizeof(int64_t) + WEFT_GEMM_NR * sizeof(int32_t) + 1);
   }
   WEFT_TRY(weft_products_run(op, &products));
-  weft_op_floats_done(y, c->y);
+  weft_op_floats_done(op, y, c->y);
   return WEFT_OK;
 }
 

@@ -257,7 +257,7 @@ static void pack_narrow(const void *arg, size_t index, size_t column, size_t col
   float *wide = scratch;
   b += column * p->b.column;
   for (size_t i = 0; i < lines; i++) {
-    weft_widen(run->b->type, length, b + i * stride, wide + i * length);
+    weft_widen(run->kernels, run->b->type, length, b + i * stride, wide + i * length);
   }
   run->kernels->gemm_f32_pack(columns, p->k, wide, length, transposed, out);
 }
@@ -371,7 +371,7 @@ static weft_status run_floats(weft_op *op, const plan *p) {
     products.scratch_column = p->k * sizeof(float);
   }
   WEFT_TRY(weft_products_run(op, &products));
-  weft_op_floats_done(y, run.c);
+  weft_op_floats_done(op, y, run.c);
   return WEFT_OK;
 }
 

@@ -99,7 +99,7 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.in));
   WEFT_TRY(weft_op_floats_out(op, y, &run.out));
   weft_parallel(op->cx, planes, 1 + 16384 / (window->out_count * window->taps + 1), pool_planes, &run);
-  weft_op_floats_done(y, run.out);
+  weft_op_floats_done(op, y, run.out);
   return WEFT_OK;
 }
 

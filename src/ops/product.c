@@ -152,33 +152,19 @@ weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void *
   return weft_op_scratch(op, bytes, out);
 }
 
-void weft_widen(weft_type type, size_t n, const void *in, float *out) {
-  const uint16_t *bits = in;
+void weft_widen(const weft_kernels *kernels, weft_type type, size_t n, const void *in, float *out) {
   if (type == WEFT_FLOAT) {
     memcpy(out, in, n * sizeof(float));
-  } else if (type == WEFT_FLOAT16) {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = weft_float16_to_float(bits[i]);
-    }
   } else {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = weft_bfloat16_to_float(bits[i]);
-    }
+    (type == WEFT_FLOAT16 ? kernels->float16_to_f32 : kernels->bfloat16_to_f32)(n, in, out);
   }
 }
 
-void weft_narrow(weft_type type, size_t n, const float *in, void *out) {
-  uint16_t *bits = out;
+void weft_narrow(const weft_kernels *kernels, weft_type type, size_t n, const float *in, void *out) {
   if (type == WEFT_FLOAT) {
     memcpy(out, in, n * sizeof(float));
-  } else if (type == WEFT_FLOAT16) {
-    for (size_t i = 0; i < n; i++) {
-      bits[i] = weft_float_to_float16(in[i]);
-    }
   } else {
-    for (size_t i = 0; i < n; i++) {
-      bits[i] = weft_float_to_bfloat16(in[i]);
-    }
+    (type == WEFT_FLOAT16 ? kernels->f32_to_float16 : kernels->f32_to_bfloat16)(n, in, out);
   }
 }
 
@@ -190,7 +176,7 @@ weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float *
   }
   void *copy = NULL;
   WEFT_TRY(weft_op_scratch_array(op, tensor->count, sizeof(float), &copy));
-  weft_widen(tensor->type, tensor->count, tensor->data, copy);
+  weft_widen(op->cx->kernels, tensor->type, tensor->count, tensor->data, copy);
   *out = copy;
   return WEFT_OK;
 }
@@ -207,9 +193,9 @@ weft_status weft_op_floats_out(weft_op *op, const weft_tensor *tensor, float **o
   return WEFT_OK;
 }
 
-void weft_op_floats_done(const weft_tensor *tensor, const float *values) {
+void weft_op_floats_done(weft_op *op, const weft_tensor *tensor, const float *values) {
   if (tensor != NULL && tensor->type != WEFT_FLOAT) {
-    weft_narrow(tensor->type, tensor->count, values, tensor->data);
+    weft_narrow(op->cx->kernels, tensor->type, tensor->count, values, tensor->data);
   }
 }
 

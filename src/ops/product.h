@@ -42,9 +42,9 @@ size_t weft_product_scratch(size_t n, size_t k);
 weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float **out);
 /* Where a result of `tensor` is to be written as floats: its own data, or scratch that weft_op_floats_done narrows into it. */
 weft_status weft_op_floats_out(weft_op *op, const weft_tensor *tensor, float **out);
-void weft_op_floats_done(const weft_tensor *tensor, const float *values);
-void weft_widen(weft_type type, size_t n, const void *in, float *out);
-void weft_narrow(weft_type type, size_t n, const float *in, void *out);
+void weft_op_floats_done(weft_op *op, const weft_tensor *tensor, const float *values);
+void weft_widen(const weft_kernels *kernels, weft_type type, size_t n, const void *in, float *out);
+void weft_narrow(const weft_kernels *kernels, weft_type type, size_t n, const float *in, void *out);
 
 /* The activation that a fused node asks for: `activation`, `lo`, `hi` of Weft's own operators, or the names and parameters
  * of com.microsoft's FusedConv and FusedGemm. */

@@ -579,8 +579,8 @@ weft_status weft_recurrent_run(weft_op *op) {
   for (size_t direction = 0; direction < l->directions; direction++) {
     WEFT_TRY(run_direction(op, &r, direction, &p));
   }
-  weft_op_floats_done(weft_op_out(op, 0), r.y);
-  weft_op_floats_done(weft_op_out(op, 1), r.y_h);
-  weft_op_floats_done(weft_op_out(op, 2), r.y_c);
+  weft_op_floats_done(op, weft_op_out(op, 0), r.y);
+  weft_op_floats_done(op, weft_op_out(op, 1), r.y_h);
+  weft_op_floats_done(op, weft_op_out(op, 2), r.y_c);
   return WEFT_OK;
 }
