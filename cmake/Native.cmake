@@ -1,4 +1,4 @@
-# Native builds: the library `weft_core` for C programs, its tests, and the fuzz targets. The SIMD kernels are built too,
+# Native builds: the library `weft_core` for C programs, the command, its tests, and the fuzz targets. The SIMD kernels are built too,
 # through SIMDe, so that sanitizers and fuzzers run the very code that ships.
 find_package(Threads REQUIRED)
 find_library(WEFT_PROTOBUF_C NAMES libprotobuf-c.a protobuf-c REQUIRED)
@@ -16,6 +16,12 @@ target_include_directories(weft_core PUBLIC ${PROJECT_SOURCE_DIR}/src)
 if(WEFT_SANITIZE)
   target_link_options(weft_core PUBLIC -fsanitize=${WEFT_SANITIZE})
 endif()
+
+# The command, as WASI has it.
+weft_objects(command_objects ROOMS wasi wasi_command FACE)
+add_executable(weft)
+target_link_libraries(weft PRIVATE command_objects weft_core)
+set_target_properties(weft PROPERTIES LINKER_LANGUAGE C)
 
 enable_testing()
 add_subdirectory(tests/c)

@@ -1,0 +1,94 @@
+/* What the files of the command share: arguments, files, values read from and written to files, and comparing them. The
+ * command is a user of weft.h like any other, but for reading ONNX's files of values and looking into a model that cannot
+ * run. Functions that fail leave a sentence in cli->error and return false. */
+#ifndef WEFT_WASI_CLI_H
+#define WEFT_WASI_CLI_H
+
+#include "../src/base/value.h"
+
+typedef struct weft_cli {
+  weft_context cx; /* for values that belong to no session; its error is `error` */
+  weft_error error;
+} weft_cli;
+
+/* Writes the sentence and returns false. */
+bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) WEFT_PRINTF(3, 4);
+
+enum { WEFT_CLI_OK = 0, WEFT_CLI_FAILED = 1, WEFT_CLI_USAGE = 2 }; /* exit codes */
+
+/* ---- arguments -------------------------------------------------------------------------------------------------------- */
+typedef struct weft_cli_list {
+  const char **items;
+  size_t count, room;
+} weft_cli_list;
+
+typedef enum weft_cli_kind {
+  WEFT_CLI_FLAG,   /* bool */
+  WEFT_CLI_TEXT,   /* const char * */
+  WEFT_CLI_MANY,   /* weft_cli_list: may be given again and again */
+  WEFT_CLI_NUMBER, /* uint64_t; k, M and G (of 1024) may follow */
+  WEFT_CLI_REAL    /* double */
+} weft_cli_kind;
+
+typedef struct weft_cli_option {
+  const char *name; /* with its dashes */
+  weft_cli_kind kind;
+  void *target;
+  const char *value; /* what --help calls the value; NULL for flags */
+  const char *help;
+} weft_cli_option;
+
+/* Options of every command that makes a session. */
+typedef struct weft_cli_session {
+  uint64_t threads, max_memory;
+  bool no_optimize, deterministic;
+} weft_cli_session;
+
+#define WEFT_CLI_SESSION_OPTIONS(s)                                                                                    \
+  {"--threads", WEFT_CLI_NUMBER, &(s).threads, "N", "threads to run on (builds with threads; default 1)"},             \
+      {"--max-memory", WEFT_CLI_NUMBER, &(s).max_memory, "BYTES", "the most the session may hold, as in 512M"},        \
+      {"--no-optimize", WEFT_CLI_FLAG, &(s).no_optimize, NULL, "run the graph as it is"},                              \
+      {"--deterministic", WEFT_CLI_FLAG, &(s).deterministic, NULL, "the same bits on every host"}
+
+typedef struct weft_cli_command {
+  const char *name;
+  const char *operands; /* for --help: "MODEL" */
+  const char *summary;
+  int (*run)(weft_cli *cli, int argc, char **argv);
+} weft_cli_command;
+
+extern const weft_cli_command weft_cli_run, weft_cli_inspect, weft_cli_check, weft_cli_bench;
+
+/* Reads argv into the options' targets and the rest into `operands`. Returns -1 to go on, or the exit code (after --help or
+ * a mistake, which is printed). */
+int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count, int argc,
+                   char **argv, weft_cli_list *operands);
+bool weft_cli_add(weft_cli *cli, weft_cli_list *list, const char *item);
+void weft_cli_free_list(weft_cli_list *list);
+weft_options weft_cli_options(const weft_cli_session *session);
+/* Prints "weft: " and the sentence to standard error; returns WEFT_CLI_FAILED. */
+int weft_cli_report(const weft_cli *cli);
+
+/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+typedef struct weft_cli_bytes {
+  char *data; /* size + 1 bytes, the last is zero */
+  size_t size;
+} weft_cli_bytes;
+
+bool weft_cli_exists(const char *path);
+bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out);
+/* Writes a file that is complete or not there; existing ones are replaced. */
+bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data, size_t size);
+bool weft_cli_make_folder(weft_cli *cli, const char *path);
+/* printf into fresh memory, to be freed; false when there is none. */
+bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
+
+/* ---- comparing ------------------------------------------------------------------------------------------------------------ */
+/* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes the
+ * same. Strings and bools must be equal. On false the sentence tells where and how far. */
+bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found, double rtol,
+                      double atol);
+/* Element i of a real number type as a double. */
+double weft_cli_number(const weft_tensor *tensor, size_t i);
+
+#endif

@@ -1,0 +1,104 @@
+/* Files, as plain C and POSIX have them: the same calls natively and in WASI. */
+#define _XOPEN_SOURCE 700
+
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) {
+  char text[sizeof cli->error.message];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  weft_fail(&cli->cx, code, "%s", text);
+  return false;
+}
+
+bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  *out = n < 0 ? NULL : malloc((size_t)n + 1);
+  if (*out == NULL) {
+    return weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for a text");
+  }
+  va_start(args, format);
+  vsnprintf(*out, (size_t)n + 1, format, args);
+  va_end(args);
+  return true;
+}
+
+bool weft_cli_exists(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0;
+}
+
+static bool read_open(weft_cli *cli, FILE *file, const char *path, weft_cli_bytes *out) {
+  size_t room = 0;
+  for (;;) {
+    if (room - out->size < 2) {
+      size_t wanted = room == 0 ? 1 << 16 : room * 2;
+      char *grown = realloc(out->data, wanted);
+      if (grown == NULL) {
+        return weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for the file '%s'", path);
+      }
+      out->data = grown;
+      room = wanted;
+    }
+    size_t n = fread(out->data + out->size, 1, room - out->size - 1, file);
+    out->size += n;
+    out->data[out->size] = 0;
+    if (n == 0) {
+      return ferror(file) == 0 || weft_cli_fail(cli, WEFT_IO, "cannot read '%s': %s", path, strerror(errno));
+    }
+  }
+}
+
+bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
+  *out = (weft_cli_bytes){0};
+  FILE *file = fopen(path, "rb");
+  if (file == NULL) {
+    return weft_cli_fail(cli, WEFT_IO, "cannot open '%s': %s", path, strerror(errno));
+  }
+  bool good = read_open(cli, file, path, out);
+  fclose(file);
+  if (!good) {
+    free(out->data);
+    *out = (weft_cli_bytes){0};
+  }
+  return good;
+}
+
+bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data, size_t size) {
+  char *part;
+  if (!weft_cli_print(cli, &part, "%s.part", path)) {
+    return false;
+  }
+  FILE *file = fopen(part, "wb");
+  bool good = file != NULL && fwrite(head, 1, head_size, file) == head_size && fwrite(data, 1, size, file) == size;
+  if (file != NULL) {
+    good &= fclose(file) == 0;
+  }
+  good = good && rename(part, path) == 0;
+  if (!good) {
+    weft_cli_fail(cli, WEFT_IO, "cannot write '%s': %s", path, strerror(errno));
+    remove(part);
+  }
+  free(part);
+  return good;
+}
+
+bool weft_cli_make_folder(weft_cli *cli, const char *path) {
+  struct stat status;
+  if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))) {
+    return true;
+  }
+  return weft_cli_fail(cli, WEFT_IO, "cannot make the folder '%s': %s", path, strerror(errno));
+}
