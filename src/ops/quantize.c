@@ -163,7 +163,7 @@ static void quantize_block(const quantizer *q, size_t at, size_t n, size_t scale
     }
   }
   if (!q->small_float) {
-    weft_store_double(q->y->type, x, n, q->y->data, at);
+    weft_store_double(q->y->type, x, n, q->y->data, at, 1);
   }
 }
 
@@ -246,7 +246,7 @@ static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_
   for (size_t i = 0; i < n; i++) {
     x[i] = (x[i] - zero[i]) * scale[i];
   }
-  weft_store_float(y->type, x, n, y->data, at);
+  weft_store_float(y->type, x, n, y->data, at, 1);
 }
 
 weft_status weft_dequantize_run(weft_op *op) {
