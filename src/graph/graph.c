@@ -13,6 +13,37 @@ const weft_attribute *weft_node_attribute(const weft_node *node, const char *nam
   return NULL;
 }
 
+void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg) {
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] >= 0) {
+      visit(arg, node->inputs[i]);
+    }
+  }
+  for (size_t a = 0; a < node->attribute_count; a++) {
+    const weft_attribute *attribute = &node->attributes[a];
+    bool one = attribute->kind == WEFT_ATTRIBUTE_GRAPH;
+    if (!one && attribute->kind != WEFT_ATTRIBUTE_GRAPHS) {
+      continue;
+    }
+    for (size_t g = 0; g < attribute->count; g++) {
+      const weft_graph *graph = one ? attribute->graph : attribute->graphs[g];
+      for (size_t v = 0; v < graph->value_count; v++) {
+        if (graph->values[v].outer >= 0) {
+          visit(arg, graph->values[v].outer);
+        }
+      }
+    }
+  }
+}
+
+weft_value *weft_graph_constant(const weft_graph *graph, int32_t v) {
+  while (graph->values[v].outer >= 0 && graph->parent != NULL) {
+    v = graph->values[v].outer;
+    graph = graph->parent;
+  }
+  return graph->values[v].is_input ? NULL : graph->values[v].constant;
+}
+
 weft_status weft_arena_grow(weft_context *cx, weft_arena *arena, void **items, size_t *capacity, size_t need,
                             size_t item_size) {
   if (need <= *capacity) {

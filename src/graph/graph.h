@@ -92,6 +92,12 @@ typedef struct weft_model {
 /* The attribute called `name`, or NULL. */
 const weft_attribute *weft_node_attribute(const weft_node *node, const char *name);
 
+/* Calls visit(arg, v) for every value number of `graph` that node reads: inputs, and what its subgraphs capture. */
+void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg);
+
+/* The constant that value v of `graph` is, also through captures, or NULL. Inputs with a default are not constant. */
+weft_value *weft_graph_constant(const weft_graph *graph, int32_t v);
+
 /* ---- building and rewriting (graph/ and optimize/) ------------------------------------------------------------------ */
 /* A new value; numbers of others stay. */
 weft_status weft_graph_add_value(weft_model *model, weft_graph *graph, const char *name, int32_t *out);

@@ -10,40 +10,20 @@ enum { NEW = 0, OPEN, DONE };
 
 /* Needed nodes of all nodes, one after the other: those of node n are needs[begin[n]..begin[n + 1]). */
 typedef struct needs {
+  const weft_graph *graph;
   size_t *begin;
   int32_t *list;
   size_t count;
 } needs;
 
-static void add_need(const weft_graph *graph, needs *all, int32_t value) {
-  int32_t producer = value >= 0 ? graph->values[value].producer : -1;
+static void add_need(void *arg, int32_t value) {
+  needs *all = arg;
+  int32_t producer = all->graph->values[value].producer;
   if (producer >= 0) {
     if (all->list != NULL) {
       all->list[all->count] = producer;
     }
     all->count++;
-  }
-}
-
-static void add_captured(const weft_graph *graph, needs *all, const weft_graph *inner) {
-  for (size_t v = 0; v < inner->value_count; v++) {
-    add_need(graph, all, inner->values[v].outer);
-  }
-}
-
-static void add_needs(const weft_graph *graph, needs *all, const weft_node *node) {
-  for (int i = 0; i < node->input_count; i++) {
-    add_need(graph, all, node->inputs[i]);
-  }
-  for (size_t a = 0; a < node->attribute_count; a++) {
-    const weft_attribute *attribute = &node->attributes[a];
-    if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-      add_captured(graph, all, attribute->graph);
-    } else if (attribute->kind == WEFT_ATTRIBUTE_GRAPHS) {
-      for (size_t i = 0; i < attribute->count; i++) {
-        add_captured(graph, all, attribute->graphs[i]);
-      }
-    }
   }
 }
 
@@ -53,14 +33,14 @@ static weft_status collect(weft_context *cx, weft_arena *arena, const weft_graph
   all->begin = block;
   for (size_t n = 0; n < graph->node_count; n++) {
     all->begin[n] = all->count;
-    add_needs(graph, all, &graph->nodes[n]);
+    weft_node_visit_uses(&graph->nodes[n], add_need, all);
   }
   all->begin[graph->node_count] = all->count;
   WEFT_TRY(weft_arena_alloc(cx, arena, all->count + 1, sizeof *all->list, &block));
   all->list = block;
   all->count = 0;
   for (size_t n = 0; n < graph->node_count; n++) {
-    add_needs(graph, all, &graph->nodes[n]);
+    weft_node_visit_uses(&graph->nodes[n], add_need, all);
   }
   return WEFT_OK;
 }
@@ -99,7 +79,7 @@ static weft_status order_from(weft_model *model, const weft_graph *graph, const 
 
 static weft_status sort(weft_model *model, weft_arena *arena, weft_graph *graph) {
   size_t nodes = graph->node_count, count = 0;
-  needs all = {0};
+  needs all = {.graph = graph};
   void *marks, *next, *stack, *order, *sorted;
   WEFT_TRY(collect(model->cx, arena, graph, &all));
   WEFT_TRY(weft_arena_alloc(model->cx, arena, nodes, 1, &marks));

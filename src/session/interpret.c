@@ -8,37 +8,6 @@
 /* More elements than this are not computed while planning: it would cost as much as running. */
 enum { KNOWN_LIMIT = 2048, STACK_VALUES = 32 };
 
-void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg) {
-  for (int i = 0; i < node->input_count; i++) {
-    if (node->inputs[i] >= 0) {
-      visit(arg, node->inputs[i]);
-    }
-  }
-  for (size_t a = 0; a < node->attribute_count; a++) {
-    const weft_attribute *attribute = &node->attributes[a];
-    bool one = attribute->kind == WEFT_ATTRIBUTE_GRAPH;
-    if (!one && attribute->kind != WEFT_ATTRIBUTE_GRAPHS) {
-      continue;
-    }
-    for (size_t g = 0; g < attribute->count; g++) {
-      const weft_graph *graph = one ? attribute->graph : attribute->graphs[g];
-      for (size_t v = 0; v < graph->value_count; v++) {
-        if (graph->values[v].outer >= 0) {
-          visit(arg, graph->values[v].outer);
-        }
-      }
-    }
-  }
-}
-
-weft_value *weft_graph_constant(const weft_graph *graph, int32_t v) {
-  while (graph->values[v].outer >= 0 && graph->parent != NULL) {
-    v = graph->values[v].outer;
-    graph = graph->parent;
-  }
-  return graph->values[v].is_input ? NULL : graph->values[v].constant;
-}
-
 static bool is_known(const weft_value *value) {
   return value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL;
 }

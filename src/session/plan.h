@@ -59,12 +59,6 @@ typedef struct weft_run_state {
 /* Frees scratch memory and inner levels. */
 void weft_run_state_free(weft_run_state *state);
 
-/* Calls visit(arg, v) for every value number of `graph` that node reads: inputs, and what its subgraphs capture. */
-void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg);
-
-/* The constant that value v of `graph` is, also through captures, or NULL. Inputs with a default are not constant. */
-weft_value *weft_graph_constant(const weft_graph *graph, int32_t v);
-
 /* Fills values[] (one entry per value of `graph`; the caller sets the inputs' and captures' entries and owns all references):
  * type and shape where they follow from those, data where computing it is cheap. NULL stays where nothing is known. */
 weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values);

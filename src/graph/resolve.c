@@ -1,0 +1,98 @@
+/* Every node's operator is looked up once, after the upgrade. What is missing is told in one sentence for the whole model, so
+ * that a person need not fix one operator to hear of the next. */
+#include "resolve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../ops/op.h"
+#include "names.h"
+
+enum { LISTED = 10, TEXT = 640, NO_OPERATOR = -1 };
+
+typedef struct resolver {
+  weft_model *model;
+  weft_names known; /* "domain:operator" -> row, or NO_OPERATOR */
+  size_t missing;   /* kinds */
+  const weft_node *first_missing;
+  char text[TEXT];
+  size_t used;
+} resolver;
+
+static void note_missing(resolver *r, const weft_node *node) {
+  r->first_missing = r->missing == 0 ? node : r->first_missing;
+  if (r->missing++ < LISTED && r->used < TEXT) {
+    int n = snprintf(r->text + r->used, TEXT - r->used, "%s%s%s%.60s version %d (node '%.60s')", r->used == 0 ? "" : ", ",
+                     node->domain, node->domain[0] != 0 ? ":" : "", node->op_type, node->version, node->name);
+    r->used += n < 0 ? 0 : (size_t)n;
+  }
+}
+
+static weft_status find_row(resolver *r, const weft_node *node, int32_t *row) {
+  char key[256];
+  snprintf(key, sizeof key, "%s:%s", node->domain, node->op_type);
+  if (weft_names_find(&r->known, key, row)) {
+    return WEFT_OK;
+  }
+  *row = NO_OPERATOR;
+  const weft_op_def *def = weft_op_find(node->domain, node->op_type);
+  for (size_t i = 0; def != NULL && i < weft_op_count(); i++) {
+    *row = weft_op_at(i) == def ? (int32_t)i : *row;
+  }
+  if (def == NULL) {
+    note_missing(r, node);
+  }
+  const char *kept;
+  weft_context *cx = r->model->cx;
+  WEFT_TRY(weft_arena_copy_string(cx, &r->model->arena, key, strlen(key), &kept));
+  return weft_names_put(cx, &r->known, kept, *row);
+}
+
+static void trim(int32_t *list, int *count) {
+  while (*count > 0 && list[*count - 1] < 0) {
+    (*count)--;
+  }
+}
+
+static weft_status resolve_graph(resolver *r, weft_graph *graph) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    weft_node *node = &graph->nodes[n];
+    int32_t row;
+    WEFT_TRY(find_row(r, node, &row));
+    trim(node->inputs, &node->input_count);
+    trim(node->outputs, &node->output_count);
+    if (row != NO_OPERATOR) {
+      node->def = weft_op_at((size_t)row);
+      node->version = node->def->version;
+    }
+    for (size_t a = 0; a < node->attribute_count; a++) {
+      const weft_attribute *attribute = &node->attributes[a];
+      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
+        WEFT_TRY(resolve_graph(r, attribute->graph));
+      }
+      for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
+        WEFT_TRY(resolve_graph(r, attribute->graphs[i]));
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_graph_resolve(weft_model *model) {
+  resolver r = {.model = model};
+  weft_status status = resolve_graph(&r, model->graph);
+  weft_names_free(&r.known);
+  if (status != WEFT_OK || r.missing == 0) {
+    return status;
+  }
+  model->cx->node = r.first_missing->name;
+  model->cx->op = r.first_missing->op_type;
+  if (r.missing == 1) {
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %s", r.text);
+  } else {
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s", r.missing, r.text,
+                       r.missing > LISTED ? " and others" : "");
+  }
+  model->cx->node = NULL;
+  return status;
+}

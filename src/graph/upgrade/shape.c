@@ -1,0 +1,171 @@
+/* Upgrades of the operators that move data: attributes that became inputs, and resizing. */
+#include "../upgrade.h"
+
+static weft_status concat_4(weft_upgrade *u) {
+  return weft_node_set_int(u->model, u->node, "axis", weft_upgrade_int(u, "axis", 1));
+}
+
+static weft_status reshape_5(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "shape", 1, false); }
+
+static weft_status slice_10(weft_upgrade *u) {
+  WEFT_TRY(weft_upgrade_ints_to_input(u, "starts", 1, false));
+  WEFT_TRY(weft_upgrade_ints_to_input(u, "ends", 2, false));
+  return weft_upgrade_ints_to_input(u, "axes", 3, true);
+}
+
+static weft_status split_13(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "split", 1, true); }
+
+/* Without sizes the parts were as many as the node has outputs. */
+static weft_status split_18(weft_upgrade *u) {
+  if (weft_upgrade_input(u, 1) >= 0 || weft_node_attribute(u->node, "num_outputs") != NULL) {
+    return WEFT_OK;
+  }
+  return weft_node_set_int(u->model, u->node, "num_outputs", u->node->output_count);
+}
+
+static weft_status axes_13(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "axes", 1, true); }
+
+static weft_status pad_2(weft_upgrade *u) {
+  const weft_attribute *old = weft_node_attribute(u->node, "paddings");
+  if (old == NULL || old->kind != WEFT_ATTRIBUTE_INTS) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_node_set_ints(u->model, u->node, "pads", old->count, old->ints));
+  weft_node_remove_attribute(u->node, "paddings");
+  return WEFT_OK;
+}
+
+static weft_status pad_11(weft_upgrade *u) {
+  float value = weft_upgrade_real(u, "value", 0);
+  int32_t v, data = weft_upgrade_input(u, 0);
+  weft_node_remove_attribute(u->node, "value");
+  WEFT_TRY(weft_upgrade_ints_to_input(u, "pads", 1, false));
+  if (value == 0 || data < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_upgrade_float_like(u, value, data, &v));
+  return weft_node_set_input(u->model, u->node, 2, v);
+}
+
+/* An input as a vector of one int64. */
+static weft_status as_vector(weft_upgrade *u, int32_t v, int32_t *out) {
+  weft_node *cast;
+  int32_t whole, one;
+  WEFT_TRY(weft_upgrade_before(u, "Cast", 1, &v, &cast, &whole));
+  WEFT_TRY(weft_node_set_int(u->model, cast, "to", WEFT_INT64));
+  WEFT_TRY(weft_upgrade_ints(u, 1, 1, (int64_t[]){1}, &one));
+  return weft_upgrade_before(u, "Reshape", 2, (int32_t[]){whole, one}, NULL, out);
+}
+
+/* Inputs `tiles` and `axis` became a list of repeats, one per axis. */
+static weft_status tile_6(weft_upgrade *u) {
+  int32_t data = weft_upgrade_input(u, 0), tiles = weft_upgrade_input(u, 1), axis = weft_upgrade_input(u, 2);
+  int32_t shape, rank, one, ones, repeats;
+  if (data < 0 || tiles < 0 || axis < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(as_vector(u, tiles, &tiles));
+  WEFT_TRY(as_vector(u, axis, &axis));
+  WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &data, NULL, &shape));
+  WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &shape, NULL, &rank));
+  WEFT_TRY(weft_upgrade_ints(u, 0, 1, (int64_t[]){1}, &one));
+  WEFT_TRY(weft_upgrade_before(u, "Expand", 2, (int32_t[]){one, rank}, NULL, &ones));
+  WEFT_TRY(weft_upgrade_before(u, "ScatterElements", 3, (int32_t[]){ones, axis, tiles}, NULL, &repeats));
+  u->node->inputs[1] = repeats;
+  return weft_node_resize(u->model, u->node, 2, u->node->output_count);
+}
+
+static weft_status scatter_11(weft_upgrade *u) {
+  u->node->op_type = "ScatterElements";
+  u->node->version = 11;
+  return WEFT_OK;
+}
+
+/* ---- resizing -------------------------------------------------------------------------------------------------------------- */
+static weft_status upsample_7(weft_upgrade *u) {
+  float scales[4] = {1, 1, weft_upgrade_real(u, "height_scale", 1), weft_upgrade_real(u, "width_scale", 1)};
+  int32_t v;
+  if (weft_upgrade_is_string(u, "mode", "bilinear")) {
+    WEFT_TRY(weft_node_set_string(u->model, u->node, "mode", "linear"));
+  }
+  WEFT_TRY(weft_upgrade_floats(u, 4, scales, &v));
+  return weft_node_set_input(u->model, u->node, 1, v);
+}
+
+static weft_status upsample_9(weft_upgrade *u) {
+  const weft_attribute *scales = weft_node_attribute(u->node, "scales");
+  int32_t v;
+  if (scales == NULL || scales->kind != WEFT_ATTRIBUTE_FLOATS) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_upgrade_floats(u, scales->count, scales->floats, &v));
+  weft_node_remove_attribute(u->node, "scales");
+  return weft_node_set_input(u->model, u->node, 1, v);
+}
+
+static weft_status upsample_to_resize(weft_upgrade *u) {
+  u->node->op_type = "Resize";
+  u->node->version = 10;
+  return WEFT_OK;
+}
+
+/* Whether all of the constant scales make the tensor smaller or leave it. */
+static bool is_reduction(const weft_upgrade *u, int32_t scales) {
+  const weft_value *value = scales >= 0 ? u->graph->values[scales].constant : NULL;
+  if (value == NULL || value->tensor.type != WEFT_FLOAT) {
+    return false;
+  }
+  const float *items = value->tensor.data;
+  for (size_t i = 0; i < value->tensor.count; i++) {
+    if (items[i] > 1) {
+      return false;
+    }
+  }
+  return value->tensor.count != 0;
+}
+
+/* Version 10 had one way to find the old coordinate, x / scale; its nearest element was the one below, and the one above
+ * where the tensor becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3). */
+static weft_status resize_11(weft_upgrade *u) {
+  int32_t scales = weft_upgrade_input(u, 1);
+  WEFT_TRY(weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "asymmetric"));
+  WEFT_TRY(weft_node_set_string(u->model, u->node, "nearest_mode", is_reduction(u, scales) ? "ceil" : "floor"));
+  WEFT_TRY(weft_node_set_input(u->model, u->node, 2, scales));
+  u->node->inputs[1] = -1;
+  return WEFT_OK;
+}
+
+static weft_status grid_sample_20(weft_upgrade *u) {
+  if (weft_upgrade_is_string(u, "mode", "bilinear")) {
+    return weft_node_set_string(u->model, u->node, "mode", "linear");
+  }
+  if (weft_upgrade_is_string(u, "mode", "bicubic")) {
+    return weft_node_set_string(u->model, u->node, "mode", "cubic");
+  }
+  return WEFT_OK;
+}
+
+static weft_status roi_align_16(weft_upgrade *u) {
+  return weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "output_half_pixel");
+}
+
+const weft_upgrade_row weft_upgrade_shape[] = {
+    {"", "Concat", 4, concat_4},
+    {"", "GridSample", 20, grid_sample_20},
+    {"", "Pad", 2, pad_2},
+    {"", "Pad", 11, pad_11},
+    {"", "Reshape", 5, reshape_5},
+    {"", "Resize", 11, resize_11},
+    {"", "RoiAlign", 16, roi_align_16},
+    {"", "Scatter", WEFT_UPGRADE_ALWAYS, scatter_11},
+    {"", "Slice", 10, slice_10},
+    {"", "Split", 13, split_13},
+    {"", "Split", 18, split_18},
+    {"", "Squeeze", 13, axes_13},
+    {"", "Tile", 6, tile_6},
+    {"", "Unsqueeze", 13, axes_13},
+    {"", "Upsample", 7, upsample_7},
+    {"", "Upsample", 9, upsample_9},
+    {"", "Upsample", WEFT_UPGRADE_ALWAYS, upsample_to_resize},
+    {NULL, NULL, 0, NULL},
+};
