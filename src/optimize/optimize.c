@@ -21,7 +21,7 @@ static weft_status run_pass(weft_pass *pass, weft_pass_function function, weft_g
   return function(pass, graph);
 }
 
-weft_status weft_optimize(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg) {
+weft_status weft_optimize_model(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg) {
   static const weft_pass_function passes[] = {
       weft_pass_dead,
   };
