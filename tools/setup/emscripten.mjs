@@ -63,6 +63,7 @@ async function fetchPackage({ suite, version, sha256 }) {
   symlinkSync(inToolchain('compiler/node_modules'), join(packageFolder, 'node_modules'));
   writeBinaryen();
   writeConfig();
+  await run(join(packageFolder, 'emcc'), ['--check', '-Wno-version-check'], { label: 'check' });
 }
 
 function writeBinaryen() {

@@ -22,23 +22,25 @@ export function which(program) {
  * Runs a program and resolves with its output; rejects with everything it printed when it fails.
  * @param {string} program
  * @param {string[]} args
- * @param {{cwd?: string, env?: object, show?: boolean, label?: string}} [options] `show` lets the output through as it
- *   comes; `label` repeats a line of progress every ten seconds.
+ * @param {{cwd?: string, env?: object, label?: string}} [options] with a `label`, a line says every ten seconds how long
+ *   the program took so far and what it said last
  * @returns {Promise<string>} what the program wrote to its standard output
  */
-export function run(program, args, { cwd, env, show = false, label } = {}) {
+export function run(program, args, { cwd, env, label } = {}) {
   const started = Date.now();
-  const ticker = label && setInterval(() => console.log(`  ${label}: ${seconds(started)} so far`), 10_000);
+  const out = [];
+  const all = [];
+  const lastLine = () => Buffer.concat(all.slice(-4)).toString().trim().split('\n').at(-1).slice(0, 80);
+  const progress = () => console.log(`  ${label}, ${seconds(started)} so far: ${lastLine()}`);
+  const ticker = label && setInterval(progress, 10_000);
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const out = [];
-    const all = [];
-    child.stdout?.on('data', (chunk) => (out.push(chunk), all.push(chunk)));
-    child.stderr?.on('data', (chunk) => all.push(chunk));
+    child.stdout.on('data', (chunk) => (out.push(chunk), all.push(chunk)));
+    child.stderr.on('data', (chunk) => all.push(chunk));
     child.on('error', (error) => reject(new Error(`${program}: ${error.message}`)));
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(out).toString());
