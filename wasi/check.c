@@ -15,27 +15,6 @@ typedef struct settings {
   weft_options session;
 } settings;
 
-/* Values with the names they go by. */
-typedef struct named {
-  size_t count;
-  const char **names; /* of the session */
-  weft_value **values;
-} named;
-
-static bool new_named(weft_cli *cli, size_t count, named *out) {
-  *out = (named){.names = calloc(count + 1, sizeof(char *)), .values = calloc(count + 1, sizeof(weft_value *))};
-  return (out->names != NULL && out->values != NULL) || weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for %zu names", count);
-}
-
-static void free_named(named *n) {
-  for (size_t i = 0; n->values != NULL && i < n->count; i++) {
-    weft_value_release(n->values[i]);
-  }
-  free(n->names);
-  free(n->values);
-  *n = (named){0};
-}
-
 /* ---- one file -------------------------------------------------------------------------------------------------------------- */
 static bool read_value(weft_cli *cli, const char *path, weft_kind kind, char name[NAME_SIZE], weft_value **out) {
   weft_cli_bytes bytes;
@@ -48,9 +27,9 @@ static bool read_value(weft_cli *cli, const char *path, weft_kind kind, char nam
   return good;
 }
 
-/* The path of PREFIX_N if there is such a file, otherwise NULL. */
-static bool find_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, char **out) {
-  if (!weft_cli_print(cli, out, "%s/%s_%zu.pb", folder, prefix, n)) {
+/* The path of PREFIX_N.EXTENSION if there is such a file, otherwise NULL. */
+static bool find_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, const char *extension, char **out) {
+  if (!weft_cli_print(cli, out, "%s/%s_%zu.%s", folder, prefix, n, extension)) {
     return false;
   }
   if (!weft_cli_exists(*out)) {
@@ -63,7 +42,7 @@ static bool find_file(weft_cli *cli, const char *folder, const char *prefix, siz
 static size_t count_files(weft_cli *cli, const char *folder, const char *prefix) {
   size_t n = 0;
   char *path = NULL;
-  while (find_file(cli, folder, prefix, n, &path) && path != NULL) {
+  while (find_file(cli, folder, prefix, n, "pb", &path) && path != NULL) {
     free(path);
     n++;
   }
@@ -106,16 +85,16 @@ static bool kind_of_input(weft_cli *cli, weft_session *session, size_t n, weft_k
   return true;
 }
 
-static bool read_inputs(weft_cli *cli, weft_session *session, const char *folder, named *out) {
+static bool read_inputs(weft_cli *cli, weft_session *session, const char *folder, weft_cli_named *out) {
   size_t count = count_files(cli, folder, "input");
   bool skip_optional = count < weft_session_input_count(session);
-  if (!new_named(cli, count, out)) {
+  if (!weft_cli_new_named(cli, count, out)) {
     return false;
   }
   for (size_t i = 0; i < count; i++) {
     char *path, name[NAME_SIZE];
     weft_kind kind;
-    if (!kind_of_input(cli, session, i, &kind) || !find_file(cli, folder, "input", i, &path)) {
+    if (!kind_of_input(cli, session, i, &kind) || !find_file(cli, folder, "input", i, "pb", &path)) {
       return false;
     }
     bool good = read_value(cli, path, kind, name, &out->values[i]);
@@ -129,22 +108,7 @@ static bool read_inputs(weft_cli *cli, weft_session *session, const char *folder
 }
 
 /* ---- outputs --------------------------------------------------------------------------------------------------------------- */
-static bool all_output_names(weft_cli *cli, weft_session *session, named *out) {
-  size_t count = weft_session_output_count(session);
-  if (!new_named(cli, count, out)) {
-    return false;
-  }
-  for (size_t i = 0; i < count; i++) {
-    weft_info info;
-    if (weft_session_output_info(session, i, &info, &cli->error) != WEFT_OK) {
-      return false;
-    }
-    out->names[i] = info.name;
-  }
-  return true;
-}
-
-static const weft_value *find_output(const named *outputs, const char *name, size_t n, const char **found) {
+static const weft_value *find_output(const weft_cli_named *outputs, const char *name, size_t n, const char **found) {
   for (size_t i = 0; i < outputs->count; i++) {
     if (name[0] != 0 && strcmp(outputs->names[i], name) == 0) {
       *found = outputs->names[i];
@@ -155,31 +119,41 @@ static const weft_value *find_output(const named *outputs, const char *name, siz
   return n < outputs->count ? outputs->values[n] : NULL;
 }
 
-/* Compares PREFIX_N with its output; `*found` says whether there is such a file. */
-static bool compare_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, const named *outputs,
-                         const settings *s, bool *found) {
-  char *path, name[NAME_SIZE];
+static bool compare_value(weft_cli *cli, const char *path, size_t n, const weft_cli_named *outputs, const settings *s) {
+  char name[NAME_SIZE];
   const char *output;
-  weft_value *expected = NULL;
-  if (!find_file(cli, folder, prefix, n, &path) || path == NULL) {
-    *found = false;
-    return false;
-  }
-  *found = true;
+  weft_value *expected;
   weft_kind kind = n < outputs->count ? outputs->values[n]->kind : WEFT_KIND_TENSOR;
   bool good = read_value(cli, path, kind, name, &expected);
-  free(path);
   if (good) {
     const weft_value *value = find_output(outputs, name, n, &output);
     good = value != NULL ? weft_cli_compare(cli, output, expected, value, s->rtol, s->atol)
-                         : weft_cli_fail(cli, WEFT_RUN_FAILED, "%s_%zu.pb has no output", prefix, n);
+                         : weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' has no output", path);
   }
   weft_value_release(expected);
   return good;
 }
 
+/* Compares PREFIX_N with its output; `*found` says whether there is such a file. */
+static bool compare_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, const weft_cli_named *outputs,
+                         const settings *s, bool *found) {
+  char *values, *maps = NULL;
+  bool good = find_file(cli, folder, prefix, n, "pb", &values) && find_file(cli, folder, prefix, n, "json", &maps);
+  *found = values != NULL || maps != NULL;
+  if (values != NULL) {
+    good = good && compare_value(cli, values, n, outputs, s);
+  } else if (maps != NULL) {
+    good = good && weft_cli_compare_maps(cli, outputs->names[n], maps, outputs->values[n], s->rtol, s->atol);
+  } else {
+    good = false;
+  }
+  free(values);
+  free(maps);
+  return good;
+}
+
 /* Output n is right when one of the prefixes' files agrees; where a prefix has no file, output_N stands for it. */
-static bool compare_output(weft_cli *cli, const char *folder, size_t n, const named *outputs, const settings *s,
+static bool compare_output(weft_cli *cli, const char *folder, size_t n, const weft_cli_named *outputs, const settings *s,
                            size_t *compared) {
   bool any = false, found;
   for (size_t p = 0; p < s->expected.count; p++) {
@@ -196,7 +170,7 @@ static bool compare_output(weft_cli *cli, const char *folder, size_t n, const na
   return !any;
 }
 
-static bool compare_outputs(weft_cli *cli, const char *folder, const named *outputs, const settings *s) {
+static bool compare_outputs(weft_cli *cli, const char *folder, const weft_cli_named *outputs, const settings *s) {
   size_t compared = 0;
   for (size_t i = 0; i < outputs->count; i++) {
     if (!compare_output(cli, folder, i, outputs, s, &compared)) {
@@ -209,16 +183,15 @@ static bool compare_outputs(weft_cli *cli, const char *folder, const named *outp
 
 /* ---- one folder ------------------------------------------------------------------------------------------------------------- */
 static bool check_data(weft_cli *cli, weft_session *session, const char *folder, const settings *s) {
-  named inputs = {0}, outputs = {0};
-  bool good = read_inputs(cli, session, folder, &inputs) && all_output_names(cli, session, &outputs);
+  weft_cli_named inputs = {0}, outputs = {0};
+  bool good = read_inputs(cli, session, folder, &inputs) && weft_cli_outputs(cli, session, &outputs);
   if (good) {
-    outputs.count = weft_session_output_count(session);
     good = weft_session_run(session, inputs.count, inputs.names, inputs.values, outputs.count, outputs.names, outputs.values,
                             &cli->error) == WEFT_OK &&
            compare_outputs(cli, folder, &outputs, s);
   }
-  free_named(&inputs);
-  free_named(&outputs);
+  weft_cli_free_named(&inputs);
+  weft_cli_free_named(&outputs);
   return good;
 }
 

@@ -83,12 +83,48 @@ bool weft_cli_make_folder(weft_cli *cli, const char *path);
 /* printf into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
 
+/* ---- values of a session ------------------------------------------------------------------------------------------------- */
+/* Values, some perhaps NULL, with the names they go by in a session. */
+typedef struct weft_cli_named {
+  size_t count;
+  const char **names;
+  weft_value **values;
+} weft_cli_named;
+
+/* Room for `count` of them, all NULL. */
+bool weft_cli_new_named(weft_cli *cli, size_t count, weft_cli_named *out);
+void weft_cli_free_named(weft_cli_named *named);
+/* The names of all outputs. */
+bool weft_cli_outputs(weft_cli *cli, weft_session *session, weft_cli_named *out);
+
+/* How inputs are given: NAME=FILE (again for each item of a sequence), SYMBOL=N for dimensions that a model leaves open. */
+typedef struct weft_cli_given {
+  weft_cli_list inputs, dims;
+} weft_cli_given;
+
+#define WEFT_CLI_INPUT_OPTIONS(g)                                                                                      \
+  {"--input", WEFT_CLI_MANY, &(g).inputs, "NAME=FILE", "a value: .npy, .pb, or .txt with one string a line"},          \
+      {"--dim", WEFT_CLI_MANY, &(g).dims, "SYMBOL=N", "a dimension of inputs that are made up (1)"}
+
+/* A value for every input: read from its file, or made up, the same on every run, which is said on standard error. Inputs
+ * with a default are left out unless given. */
+bool weft_cli_feeds(weft_cli *cli, weft_session *session, const weft_cli_given *given, weft_cli_named *out);
+void weft_cli_free_given(weft_cli_given *given);
+
+/* A numpy file. Types that numpy lacks are read from and written as plain bytes or their nearest integers; `wanted` says
+ * which type such bytes are. Strings are Unicode arrays. */
+bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_value **out);
+bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tensor);
+
 /* ---- comparing ------------------------------------------------------------------------------------------------------------ */
 /* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes the
  * same. Strings and bools must be equal. On false the sentence tells where and how far. */
 bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found, double rtol,
                       double atol);
-/* Element i of a real number type as a double. */
+/* The same for a JSON file with a sequence of maps. */
+bool weft_cli_compare_maps(weft_cli *cli, const char *name, const char *path, const weft_value *found, double rtol,
+                           double atol);
+/* Element i of a tensor of any type but strings and complex numbers. */
 double weft_cli_number(const weft_tensor *tensor, size_t i);
 
 #endif

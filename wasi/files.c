@@ -4,11 +4,13 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) {
   char text[sizeof cli->error.message];
@@ -81,10 +83,14 @@ bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t he
   if (!weft_cli_print(cli, &part, "%s.part", path)) {
     return false;
   }
-  FILE *file = fopen(part, "wb");
+  remove(part); /* and never write through a link that lies there */
+  int opened = open(part, O_WRONLY | O_CREAT | O_EXCL, 0666);
+  FILE *file = opened < 0 ? NULL : fdopen(opened, "wb");
   bool good = file != NULL && fwrite(head, 1, head_size, file) == head_size && fwrite(data, 1, size, file) == size;
   if (file != NULL) {
     good &= fclose(file) == 0;
+  } else if (opened >= 0) {
+    close(opened);
   }
   good = good && rename(part, path) == 0;
   if (!good) {
