@@ -1,0 +1,209 @@
+/* RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial and Dropout. One generator, splitmix64 (Steele, Lea and
+ * Flood, 2014): a node with a seed gives the same numbers in every run, one without draws on from the session's state. */
+#include "../base/convert.h"
+#include "op.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct generator {
+  uint64_t state;
+  bool seeded;
+} generator;
+
+static generator begin(const weft_op *op) {
+  float seed = weft_op_attr_float(op, "seed", 0);
+  uint32_t bits;
+  memcpy(&bits, &seed, sizeof bits);
+  bool seeded = weft_node_attribute(op->node, "seed") != NULL;
+  return (generator){seeded ? bits : *op->random, seeded};
+}
+
+static void finish(const weft_op *op, const generator *g) {
+  if (!g->seeded) {
+    *op->random = g->state;
+  }
+}
+
+/* In [0, 1). */
+static double uniform(generator *g) {
+  uint64_t z = g->state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  z ^= z >> 31;
+  return (double)(z >> 11) * 0x1p-53;
+}
+
+/* By Box and Muller's transform, whose second number is left unused. */
+static double normal(generator *g) {
+  double radius = sqrt(-2 * log(1 - uniform(g)));
+  return radius * cos(6.28318530717958647692 * uniform(g));
+}
+
+/* The attribute dtype, or `fallback`; fails unless it is one of `types`. */
+static weft_status read_type(weft_op *op, weft_type fallback, uint32_t types, weft_type *out) {
+  int64_t type = weft_op_attr_int(op, "dtype", (int64_t)fallback);
+  if (!weft_type_is_valid(type) || (WEFT_TYPE_BIT(type) & types) == 0) {
+    return weft_op_fail(op, "attribute dtype: %s is not a type this operator makes", weft_type_name((weft_type)type));
+  }
+  *out = (weft_type)type;
+  return WEFT_OK;
+}
+
+/* ---- RandomNormal, RandomUniform and Like ------------------------------------------------------------------------------------ */
+weft_status weft_random_infer(weft_op *op) {
+  weft_shape shape = {0};
+  weft_type type;
+  size_t rank;
+  const int64_t *dims = weft_op_attr_ints(op, "shape", &rank);
+  WEFT_TRY(weft_op_expect_inputs(op, 0, 0));
+  WEFT_TRY(read_type(op, WEFT_FLOAT, WEFT_TYPES_FLOAT, &type));
+  if (rank > WEFT_MAX_RANK) {
+    return weft_op_fail(op, "attribute shape: expected at most %d dimensions, found %zu", WEFT_MAX_RANK, rank);
+  }
+  shape.rank = (int)rank;
+  for (size_t d = 0; d < rank; d++) {
+    shape.dims[d] = dims[d];
+  }
+  return weft_op_set(op, 0, type, &shape);
+}
+
+weft_status weft_random_like_infer(weft_op *op) {
+  weft_type type;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(read_type(op, weft_op_in(op, 0)->type, WEFT_TYPES_FLOAT, &type));
+  return weft_op_set(op, 0, type, &weft_op_in(op, 0)->shape);
+}
+
+weft_status weft_random_run(weft_op *op) {
+  bool is_normal = op->def->variant == WEFT_RANDOM_NORMAL;
+  double mean = (double)weft_op_attr_float(op, "mean", 0), scale = (double)weft_op_attr_float(op, "scale", 1);
+  double low = (double)weft_op_attr_float(op, "low", 0), high = (double)weft_op_attr_float(op, "high", 1);
+  weft_tensor *y = weft_op_out(op, 0);
+  generator g = begin(op);
+  for (size_t i = 0; i < y->count; i++) {
+    double value = is_normal ? mean + scale * normal(&g) : low + (high - low) * uniform(&g);
+    weft_store_double(y->type, &value, 1, y->data, i, 1);
+  }
+  finish(op, &g);
+  return WEFT_OK;
+}
+
+/* ---- Bernoulli ------------------------------------------------------------------------------------------------------------------ */
+weft_status weft_bernoulli_infer(weft_op *op) {
+  weft_type type;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_FLOAT));
+  WEFT_TRY(read_type(op, weft_op_in(op, 0)->type, WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL), &type));
+  return weft_op_set(op, 0, type, &weft_op_in(op, 0)->shape);
+}
+
+weft_status weft_bernoulli_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  generator g = begin(op);
+  for (size_t i = 0; i < x->count; i++) {
+    double p;
+    weft_load_double(x->type, x->data, i, 1, 1, &p);
+    double value = uniform(&g) < p;
+    weft_store_double(y->type, &value, 1, y->data, i, 1);
+  }
+  finish(op, &g);
+  return WEFT_OK;
+}
+
+/* ---- Multinomial ---------------------------------------------------------------------------------------------------------------- */
+weft_status weft_multinomial_infer(weft_op *op) {
+  weft_type type;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "input", 2, 2));
+  WEFT_TRY(read_type(op, WEFT_INT32, WEFT_TYPES_INDEX, &type));
+  const weft_shape *in = &weft_op_in(op, 0)->shape;
+  weft_shape shape = {2, {in->dims[0], weft_op_attr_int(op, "sample_size", 1)}};
+  if (in->dims[1] == 0 && shape.dims[0] > 0 && shape.dims[1] > 0) {
+    return weft_op_fail(op, "input input: there is no class to draw from");
+  }
+  return weft_op_set(op, 0, type, &shape);
+}
+
+/* The input holds logarithms of unscaled probabilities. */
+weft_status weft_multinomial_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  size_t batch = (size_t)y->shape.dims[0], samples = (size_t)y->shape.dims[1], classes = (size_t)x->shape.dims[1];
+  void *room;
+  WEFT_TRY(weft_op_scratch(op, classes * sizeof(double), &room));
+  double *sums = room;
+  generator g = begin(op);
+  for (size_t b = 0; b < batch && samples > 0; b++) {
+    double max = (double)-INFINITY, total = 0;
+    weft_load_double(x->type, x->data, b * classes, 1, classes, sums);
+    for (size_t c = 0; c < classes; c++) {
+      max = sums[c] > max ? sums[c] : max;
+    }
+    for (size_t c = 0; c < classes; c++) {
+      total += exp(sums[c] - max);
+      sums[c] = total;
+    }
+    for (size_t s = 0; s < samples; s++) {
+      double at = uniform(&g) * total;
+      size_t c = 0;
+      while (c + 1 < classes && !(at < sums[c])) {
+        c++;
+      }
+      int64_t chosen = (int64_t)c;
+      weft_store_int64(y->type, &chosen, 1, y->data, b * samples + s, 1);
+    }
+  }
+  finish(op, &g);
+  return WEFT_OK;
+}
+
+/* ---- Dropout -------------------------------------------------------------------------------------------------------------------- */
+weft_status weft_dropout_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 3));
+  WEFT_TRY(weft_op_expect_type(op, 2, "training_mode", WEFT_TYPE_BIT(WEFT_BOOL)));
+  const weft_tensor *x = weft_op_in(op, 0);
+  if (!weft_type_is_float(x->type)) {
+    return weft_op_fail(op, "input data: expected a floating type, found %s", weft_type_name(x->type));
+  }
+  WEFT_TRY(weft_op_set(op, 1, WEFT_BOOL, &x->shape));
+  return weft_op_set_like(op, 0, x);
+}
+
+weft_status weft_dropout_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0), *mask = weft_op_out(op, 1);
+  int64_t training;
+  double ratio;
+  WEFT_TRY(weft_op_scalar_int(op, 2, "training_mode", 0, &training));
+  WEFT_TRY(weft_op_scalar_float(op, 1, "ratio", 0.5, &ratio));
+  if (training == 0 || ratio == 0) {
+    if (y != NULL) {
+      memmove(y->data, x->data, x->count * weft_type_size(x->type));
+    }
+    if (mask != NULL) {
+      memset(mask->data, 1, mask->count);
+    }
+    return WEFT_OK;
+  }
+  if (!(ratio > 0 && ratio < 1)) {
+    return weft_op_run_fail(op, "input ratio: expected a number in [0, 1)");
+  }
+  generator g = begin(op);
+  for (size_t i = 0; i < x->count; i++) {
+    bool kept = uniform(&g) >= ratio;
+    double value;
+    weft_load_double(x->type, x->data, i, 1, 1, &value);
+    value = kept ? value / (1 - ratio) : 0;
+    if (y != NULL) {
+      weft_store_double(y->type, &value, 1, y->data, i, 1);
+    }
+    if (mask != NULL) {
+      ((uint8_t *)mask->data)[i] = kept;
+    }
+  }
+  finish(op, &g);
+  return WEFT_OK;
+}

@@ -1,0 +1,335 @@
+/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): in double for floating
+ * types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite reductions (L2, LogSum ...)
+ * are a fold and a last step. */
+#include "../base/convert.h"
+#include "fold.h"
+
+#include <math.h>
+
+typedef struct reduce {
+  weft_context *cx;
+  int variant;
+  weft_type type;
+  const void *x;
+  void *y;
+  bool is_signed;
+  bool last_index; /* Arg */
+  weft_fold fold;
+} reduce;
+
+/* ---- floating ------------------------------------------------------------------------------------------------------------- */
+static double initial(int variant) {
+  switch (variant) {
+    case WEFT_REDUCE_PROD:
+      return 1;
+    case WEFT_REDUCE_MAX:
+      return (double)-INFINITY;
+    case WEFT_REDUCE_MIN:
+      return (double)INFINITY;
+    default:
+      return 0;
+  }
+}
+
+/* `shift` is the largest element, for LogSumExp. */
+static double fold_double(int variant, double total, size_t n, const double *x, double shift) {
+  for (size_t i = 0; i < n; i++) {
+    double v = x[i];
+    switch (variant) {
+      case WEFT_REDUCE_MAX:
+        total = isnan(total) || v <= total ? total : v;
+        break;
+      case WEFT_REDUCE_MIN:
+        total = isnan(total) || v >= total ? total : v;
+        break;
+      case WEFT_REDUCE_PROD:
+        total *= v;
+        break;
+      case WEFT_REDUCE_L1:
+        total += fabs(v);
+        break;
+      case WEFT_REDUCE_L2:
+      case WEFT_REDUCE_SUM_SQUARE:
+        total += v * v;
+        break;
+      case WEFT_REDUCE_LOG_SUM_EXP:
+        total += exp(v - shift);
+        break;
+      default:
+        total += v;
+        break;
+    }
+  }
+  return total;
+}
+
+/* Folds a contiguous run of floats with a kernel; false where there is none. */
+static bool fold_kernel(const reduce *r, int variant, size_t n, const float *x, double *total) {
+  const weft_kernels *kernels = r->cx->kernels;
+  switch (variant) {
+    case WEFT_REDUCE_SUM:
+    case WEFT_REDUCE_MEAN:
+    case WEFT_REDUCE_LOG_SUM:
+      *total += (double)kernels->sum_f32(n, x);
+      return true;
+    case WEFT_REDUCE_L2:
+    case WEFT_REDUCE_SUM_SQUARE:
+      *total += (double)kernels->sum_square_f32(n, x);
+      return true;
+    case WEFT_REDUCE_MAX:
+    case WEFT_REDUCE_MIN: {
+      double run = (double)(variant == WEFT_REDUCE_MAX ? kernels->max_f32 : kernels->min_f32)(n, x);
+      *total = fold_double(variant, *total, 1, &run, 0);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+static double fold_group(const reduce *r, int variant, size_t group, double shift) {
+  bool kernel = r->type == WEFT_FLOAT && r->fold.step == 1 && r->fold.run >= 8;
+  double total = initial(variant), block[WEFT_BLOCK];
+  weft_fold_walk walk;
+  weft_fold_begin(&r->fold, group, kernel ? SIZE_MAX : WEFT_BLOCK, &walk);
+  while (weft_fold_next(&walk)) {
+    if (kernel && fold_kernel(r, variant, walk.n, (const float *)r->x + walk.offset, &total)) {
+      continue;
+    }
+    for (size_t done = 0; done < walk.n; done += WEFT_BLOCK) {
+      size_t n = walk.n - done < WEFT_BLOCK ? walk.n - done : WEFT_BLOCK;
+      weft_load_double(r->type, r->x, walk.offset + done * r->fold.step, r->fold.step, n, block);
+      total = fold_double(variant, total, n, block, shift);
+    }
+  }
+  return total;
+}
+
+static double finish(const reduce *r, double total, double shift) {
+  switch (r->variant) {
+    case WEFT_REDUCE_MEAN:
+      return total / (double)r->fold.n;
+    case WEFT_REDUCE_L2:
+      return sqrt(total);
+    case WEFT_REDUCE_LOG_SUM:
+      return log(total);
+    case WEFT_REDUCE_LOG_SUM_EXP:
+      return log(total) + shift;
+    default:
+      return total;
+  }
+}
+
+static void run_double(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  for (size_t group = begin; group < end; group++) {
+    double shift = 0;
+    if (r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
+      shift = fold_group(r, WEFT_REDUCE_MAX, group, 0);
+      shift = isinf(shift) ? 0 : shift;
+    }
+    double total = finish(r, fold_group(r, r->variant, group, shift), shift);
+    weft_store_double(r->type, &total, 1, r->y, group, 1);
+  }
+}
+
+/* ---- integers --------------------------------------------------------------------------------------------------------------- */
+static bool is_below(const reduce *r, int64_t x, int64_t y) { return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y; }
+
+/* What Max or Min of nothing is: the type's least or largest number. */
+static int64_t extreme(const reduce *r, bool least) {
+  unsigned bits = r->type == WEFT_BOOL ? 1 : weft_type_bits(r->type);
+  uint64_t top = (uint64_t)1 << (bits - 1);
+  if (!r->is_signed) {
+    return least ? 0 : (int64_t)(top | (top - 1));
+  }
+  return least ? -(int64_t)(top - 1) - 1 : (int64_t)(top - 1);
+}
+
+static int64_t fold_integer(const reduce *r, int64_t total, int64_t v) {
+  uint64_t t = (uint64_t)total, u = (uint64_t)v;
+  switch (r->variant) {
+    case WEFT_REDUCE_MAX:
+      return is_below(r, total, v) ? v : total;
+    case WEFT_REDUCE_MIN:
+      return is_below(r, v, total) ? v : total;
+    case WEFT_REDUCE_PROD:
+      return (int64_t)(t * u);
+    case WEFT_REDUCE_L1:
+      return (int64_t)(r->is_signed && v < 0 ? t - u : t + u);
+    case WEFT_REDUCE_L2:
+    case WEFT_REDUCE_SUM_SQUARE:
+      return (int64_t)(t + u * u);
+    default:
+      return (int64_t)(t + u);
+  }
+}
+
+static int64_t finish_integer(const reduce *r, int64_t total) {
+  if (r->variant == WEFT_REDUCE_MEAN && r->fold.n > 0) {
+    return r->is_signed ? total / (int64_t)r->fold.n : (int64_t)((uint64_t)total / r->fold.n);
+  }
+  if (r->variant == WEFT_REDUCE_L2) {
+    return (int64_t)sqrt((double)(uint64_t)total);
+  }
+  return total;
+}
+
+static void run_integer(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  int64_t block[WEFT_BLOCK];
+  bool extremes = r->variant == WEFT_REDUCE_MAX || r->variant == WEFT_REDUCE_MIN;
+  for (size_t group = begin; group < end; group++) {
+    int64_t total = extremes ? extreme(r, r->variant == WEFT_REDUCE_MAX) : r->variant == WEFT_REDUCE_PROD;
+    weft_fold_walk walk;
+    weft_fold_begin(&r->fold, group, WEFT_BLOCK, &walk);
+    while (weft_fold_next(&walk)) {
+      weft_load_int64(r->type, r->x, walk.offset, r->fold.step, walk.n, block);
+      for (size_t i = 0; i < walk.n; i++) {
+        total = fold_integer(r, total, block[i]);
+      }
+    }
+    total = finish_integer(r, total);
+    weft_store_int64(r->type, &total, 1, r->y, group, 1);
+  }
+}
+
+/* ---- Reduce* ------------------------------------------------------------------------------------------------------------------ */
+static weft_status read_axes(weft_op *op, bool *reduced) {
+  int64_t axes[WEFT_MAX_RANK];
+  size_t count;
+  int rank = weft_op_in(op, 0)->shape.rank;
+  WEFT_TRY(weft_op_ints(op, 1, "axes", WEFT_MAX_RANK, axes, &count));
+  WEFT_TRY(weft_op_axes(op, "axes", count, axes, rank, reduced));
+  bool all = count == 0 && weft_op_attr_int(op, "noop_with_empty_axes", 0) == 0;
+  for (int d = 0; d < rank; d++) {
+    reduced[d] |= all;
+  }
+  return WEFT_OK;
+}
+
+static weft_status set_reduced(weft_op *op, weft_type type, const bool *reduced) {
+  const weft_shape *in = &weft_op_in(op, 0)->shape;
+  bool keep = weft_op_attr_int(op, "keepdims", 1) != 0;
+  weft_shape shape = {0};
+  for (int d = 0; d < in->rank; d++) {
+    if (!reduced[d] || keep) {
+      shape.dims[shape.rank++] = reduced[d] ? 1 : in->dims[d];
+    }
+  }
+  return weft_op_set(op, 0, type, &shape);
+}
+
+weft_status weft_reduce_infer(weft_op *op) {
+  bool reduced[WEFT_MAX_RANK];
+  bool extremes = op->def->variant == WEFT_REDUCE_MAX || op->def->variant == WEFT_REDUCE_MIN;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 2));
+  WEFT_TRY(weft_op_expect_type(op, 0, "data", WEFT_TYPES_NUMERIC | (extremes ? WEFT_TYPE_BIT(WEFT_BOOL) : 0u)));
+  WEFT_TRY(read_axes(op, reduced));
+  return set_reduced(op, weft_op_in(op, 0)->type, reduced);
+}
+
+weft_status weft_reduce_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  reduce r = {.cx = op->cx, .variant = op->def->variant, .type = x->type, .x = x->data, .y = y->data,
+              .is_signed = weft_type_is_signed(x->type)};
+  bool reduced[WEFT_MAX_RANK];
+  bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
+  WEFT_TRY(read_axes(op, reduced));
+  weft_fold_init(&r.fold, &x->shape, reduced);
+  if (y->count > 0) {
+    weft_parallel(op->cx, y->count, weft_fold_grain(&r.fold),
+                  weft_type_is_float(x->type) || logarithm ? run_double : run_integer, &r);
+  }
+  return WEFT_OK;
+}
+
+/* ---- ArgMax, ArgMin ------------------------------------------------------------------------------------------------------------ */
+weft_status weft_arg_infer(weft_op *op) {
+  bool reduced[WEFT_MAX_RANK] = {false};
+  int axis;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "data", WEFT_TYPES_NUMERIC));
+  const weft_shape *in = &weft_op_in(op, 0)->shape;
+  if (in->rank == 0) {
+    return set_reduced(op, WEFT_INT64, reduced);
+  }
+  WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", 0), in->rank, &axis));
+  reduced[axis] = true;
+  WEFT_TRY(set_reduced(op, WEFT_INT64, reduced));
+  if (in->dims[axis] == 0 && weft_shape_product(in, 0, axis) * weft_shape_product(in, axis + 1, in->rank) > 0) {
+    return weft_op_fail(op, "axis %d of the input is empty: there is no element to point at", axis);
+  }
+  return WEFT_OK;
+}
+
+/* Whether `value` takes the place of `best`: a NaN is met as the greatest and the least. */
+static bool beats(const reduce *r, double best, double value) {
+  if (isnan(best)) {
+    return r->last_index && isnan(value);
+  }
+  if (isnan(value) || (r->last_index && value == best)) {
+    return true;
+  }
+  return r->variant == WEFT_ARG_MAX ? value > best : value < best;
+}
+
+static bool beats_integer(const reduce *r, int64_t best, int64_t value) {
+  if (value == best) {
+    return r->last_index;
+  }
+  return is_below(r, value, best) == (r->variant == WEFT_ARG_MIN);
+}
+
+static void run_arg(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  bool is_float = weft_type_is_float(r->type);
+  union {
+    double wide[WEFT_BLOCK];
+    int64_t whole[WEFT_BLOCK];
+  } block;
+  for (size_t group = begin; group < end; group++) {
+    size_t base = weft_fold_base(&r->fold, group), winner = 0;
+    double best = 0;
+    int64_t best_whole = 0;
+    for (size_t done = 0; done < r->fold.n; done += WEFT_BLOCK) {
+      size_t n = r->fold.n - done < WEFT_BLOCK ? r->fold.n - done : WEFT_BLOCK, offset = base + done * r->fold.step;
+      if (is_float) {
+        weft_load_double(r->type, r->x, offset, r->fold.step, n, block.wide);
+      } else {
+        weft_load_int64(r->type, r->x, offset, r->fold.step, n, block.whole);
+      }
+      for (size_t i = 0; i < n; i++) {
+        bool first = done + i == 0;
+        if (is_float && (first || beats(r, best, block.wide[i]))) {
+          best = block.wide[i];
+          winner = done + i;
+        } else if (!is_float && (first || beats_integer(r, best_whole, block.whole[i]))) {
+          best_whole = block.whole[i];
+          winner = done + i;
+        }
+      }
+    }
+    ((int64_t *)r->y)[group] = (int64_t)winner;
+  }
+}
+
+weft_status weft_arg_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  reduce r = {.cx = op->cx, .variant = op->def->variant, .type = x->type, .x = x->data, .y = y->data,
+              .is_signed = weft_type_is_signed(x->type),
+              .last_index = weft_op_attr_int(op, "select_last_index", 0) != 0};
+  bool reduced[WEFT_MAX_RANK] = {false};
+  int axis;
+  if (x->shape.rank > 0) {
+    WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", 0), x->shape.rank, &axis));
+    reduced[axis] = true;
+  }
+  weft_fold_init(&r.fold, &x->shape, reduced);
+  if (y->count > 0) {
+    weft_parallel(op->cx, y->count, weft_fold_grain(&r.fold), run_arg, &r);
+  }
+  return WEFT_OK;
+}

@@ -1,0 +1,88 @@
+/* Softmax, LogSoftmax, Hardmax and LpNormalization: one row along one axis at a time. */
+#include "fold.h"
+
+#include <math.h>
+
+typedef struct softmax {
+  weft_context *cx;
+  int variant;
+  int64_t p; /* of LpNormalization */
+} softmax;
+
+weft_status weft_softmax_infer(weft_op *op) {
+  int axis;
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_FLOAT));
+  const weft_tensor *x = weft_op_in(op, 0);
+  int64_t p = weft_op_attr_int(op, "p", 2);
+  if (op->def->variant == WEFT_LP_NORM && p != 1 && p != 2) {
+    return weft_op_fail(op, "attribute p: expected 1 or 2, found %lld", (long long)p);
+  }
+  if (x->shape.rank > 0) {
+    WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", -1), x->shape.rank, &axis));
+  }
+  return weft_op_set_like(op, 0, x);
+}
+
+static void softmax_float(const void *arg, size_t n, const float *x, float *y) {
+  const softmax *s = arg;
+  s->cx->kernels->softmax_f32(n, x, s->variant == WEFT_LOG_SOFTMAX, y);
+}
+
+static size_t largest(size_t n, const double *x) {
+  size_t best = 0;
+  for (size_t i = 1; i < n; i++) {
+    if (x[i] > x[best] || (isnan(x[i]) && !isnan(x[best]))) {
+      best = i;
+    }
+  }
+  return best;
+}
+
+static void softmax_double(const void *arg, size_t n, const double *x, double *y) {
+  const softmax *s = arg;
+  double max = x[largest(n, x)], sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum += exp(x[i] - max);
+  }
+  double log_sum = log(sum);
+  for (size_t i = 0; i < n; i++) {
+    y[i] = s->variant == WEFT_LOG_SOFTMAX ? x[i] - max - log_sum : exp(x[i] - max) / sum;
+  }
+}
+
+static void hardmax_double(const void *arg, size_t n, const double *x, double *y) {
+  size_t best = largest(n, x);
+  (void)arg;
+  for (size_t i = 0; i < n; i++) {
+    y[i] = i == best;
+  }
+}
+
+static void lp_double(const void *arg, size_t n, const double *x, double *y) {
+  const softmax *s = arg;
+  double norm = 0;
+  for (size_t i = 0; i < n; i++) {
+    norm += s->p == 1 ? fabs(x[i]) : x[i] * x[i];
+  }
+  norm = s->p == 1 ? norm : sqrt(norm);
+  for (size_t i = 0; i < n; i++) {
+    y[i] = norm == 0 ? 0 : x[i] / norm;
+  }
+}
+
+weft_status weft_softmax_run(weft_op *op) {
+  static const weft_row_functions softmax_rows = {softmax_float, softmax_double, NULL};
+  static const weft_row_functions hardmax_rows = {NULL, hardmax_double, NULL};
+  static const weft_row_functions lp_rows = {NULL, lp_double, NULL};
+  const weft_tensor *x = weft_op_in(op, 0);
+  softmax s = {op->cx, op->def->variant, weft_op_attr_int(op, "p", 2)};
+  int axis = 0;
+  if (x->shape.rank > 0) {
+    WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", -1), x->shape.rank, &axis));
+  }
+  const weft_row_functions *rows = s.variant == WEFT_HARDMAX   ? &hardmax_rows
+                                   : s.variant == WEFT_LP_NORM ? &lp_rows
+                                                               : &softmax_rows;
+  return weft_rows_run(op, x, weft_op_out(op, 0), axis, rows, &s);
+}
