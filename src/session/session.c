@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../graph/load.h"
+#include "../graph/shapes.h"
 #include "../onnx/loader.h"
 #include "../optimize/optimize.h"
 #include "plan.h"
@@ -28,6 +29,11 @@ static weft_status evaluate(void *arg, weft_node *node, weft_value *const *input
   return weft_evaluate(&session->state, node, inputs, outputs);
 }
 
+static weft_status interpret(void *arg, const weft_graph *graph, weft_value **values) {
+  weft_session *session = arg;
+  return weft_interpret(&session->state, graph, values);
+}
+
 static weft_status fill_session(weft_session *session, weft_loader *loader) {
   weft_context *cx = &session->cx;
   cx->kernels = weft_kernels_choose(session->options.deterministic);
@@ -38,6 +44,7 @@ static weft_status fill_session(weft_session *session, weft_loader *loader) {
   loader->model.cx = cx;
   WEFT_TRY(weft_model_load(cx, &loader->model, &session->options, &session->model));
   weft_onnx_model_free(&loader->model);
+  WEFT_TRY(weft_graph_infer(session->model, interpret, session));
   WEFT_TRY(weft_optimize_model(session->model, &session->options, evaluate, session));
   WEFT_TRY(weft_prepare(&session->state, session->model->graph));
   cx->node = NULL;

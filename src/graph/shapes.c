@@ -1,0 +1,281 @@
+/* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with different
+ * sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a constant, always
+ * the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are primes, or primes times 32
+ * for networks that halve their input several times; an interpretation that fails (a size the model does not allow) tells
+ * nothing, and two that succeed are enough. */
+#include "shapes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "names.h"
+
+enum { PROBES = 4, NEEDED = 2, LARGE_FACTOR = 32, MAX_SYMBOLS = 64, MAX_PROBED_VALUES = 1 << 18 };
+
+typedef struct symbol {
+  const char *name; /* NULL: a dimension of its own */
+  int64_t sizes[PROBES];
+} symbol;
+
+typedef struct prober {
+  weft_model *model;
+  weft_interpreter interpret;
+  void *arg;
+  size_t probes; /* 1 when nothing is symbolic */
+  size_t needed;
+  symbol symbols[MAX_SYMBOLS];
+  size_t symbol_count;
+  weft_names classes; /* a dimension's sizes, as text -> number of its invented symbol */
+  int32_t class_count;
+} prober;
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------------------- */
+static int64_t next_prime(int64_t after) {
+  for (int64_t p = after + 1;; p++) {
+    bool prime = true;
+    for (int64_t d = 2; d * d <= p && prime; d++) {
+      prime = p % d != 0;
+    }
+    if (prime) {
+      return p;
+    }
+  }
+}
+
+/* Symbols beyond the room there is share the last one's sizes: then they look equal, so they must not be told apart either;
+ * the caller gives up on symbols altogether. */
+static bool add_symbol(prober *p, const char *name, int64_t *prime) {
+  for (size_t i = 0; name != NULL && i < p->symbol_count; i++) {
+    if (p->symbols[i].name == name) {
+      return true;
+    }
+  }
+  if (p->symbol_count == MAX_SYMBOLS) {
+    return false;
+  }
+  symbol *s = &p->symbols[p->symbol_count++];
+  s->name = name;
+  for (int i = 0; i < PROBES; i++) {
+    *prime = next_prime(*prime);
+    s->sizes[i] = i < PROBES / 2 ? *prime * LARGE_FACTOR : *prime;
+  }
+  return true;
+}
+
+static bool collect_symbols(prober *p, const weft_graph *graph) {
+  int64_t prime = 3;
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const weft_info *info = &graph->values[graph->inputs[i]].info;
+    for (int d = 0; d < info->rank; d++) {
+      if (info->dims[d] < 0 && !add_symbol(p, info->symbols[d], &prime)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+/* Names are kept once each by the builder, so pointers tell them apart; a nameless dimension takes the next symbol in turn. */
+static int64_t size_of(const prober *p, const char *name, size_t probe, size_t *nameless) {
+  for (size_t i = name != NULL ? 0 : *nameless; i < p->symbol_count; i++) {
+    if (p->symbols[i].name == name) {
+      *nameless = name == NULL ? i + 1 : *nameless;
+      return p->symbols[i].sizes[probe];
+    }
+  }
+  return -1;
+}
+
+static weft_status give_input(prober *p, const weft_info *info, size_t probe, size_t *nameless, weft_value **out) {
+  *out = NULL;
+  if (info->kind != WEFT_KIND_TENSOR || info->type == WEFT_UNDEFINED || info->rank < 0) {
+    return WEFT_OK;
+  }
+  weft_value *value;
+  WEFT_TRY(weft_value_new(p->model->cx, WEFT_KIND_TENSOR, &value));
+  value->tensor.type = info->type;
+  value->tensor.shape.rank = info->rank;
+  for (int d = 0; d < info->rank; d++) {
+    value->tensor.shape.dims[d] = info->dims[d] >= 0 ? info->dims[d] : size_of(p, info->symbols[d], probe, nameless);
+  }
+  if (weft_shape_count(&value->tensor.shape, value->tensor.type, &value->tensor.count)) {
+    *out = value;
+  } else {
+    weft_value_release(value);
+  }
+  return WEFT_OK;
+}
+
+/* ---- what the probes say ------------------------------------------------------------------------------------------------------ */
+static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
+  char key[PROBES * 24], name[16];
+  const char *kept;
+  int32_t number;
+  size_t used = 0;
+  for (size_t i = 0; i < p->probes; i++) {
+    int n = snprintf(key + used, sizeof key - used, "%lld,", (long long)sizes[i]);
+    used += n < 0 ? 0 : (size_t)n;
+  }
+  weft_context *cx = p->model->cx;
+  if (!weft_names_find(&p->classes, key, &number)) {
+    number = p->class_count++;
+    WEFT_TRY(weft_arena_copy_string(cx, &p->model->arena, key, used, &kept));
+    WEFT_TRY(weft_names_put(cx, &p->classes, kept, number));
+  }
+  int n = snprintf(name, sizeof name, "?%d", number);
+  return weft_arena_copy_string(cx, &p->model->arena, name, n < 0 ? 0 : (size_t)n, out);
+}
+
+/* Sizes of one dimension, -1 where a probe says nothing. */
+static weft_status describe_dim(prober *p, const int64_t *sizes, int64_t *dim, const char **name) {
+  bool constant = true;
+  int64_t first = -1;
+  for (size_t i = 0; i < p->probes; i++) {
+    first = first < 0 ? sizes[i] : first;
+    constant = constant && (sizes[i] < 0 || sizes[i] == first);
+  }
+  *dim = constant ? first : -1;
+  *name = NULL;
+  for (size_t s = 0; s < p->symbol_count && *dim < 0; s++) {
+    bool same = p->symbols[s].name != NULL;
+    for (size_t i = 0; i < p->probes && same; i++) {
+      same = sizes[i] < 0 || sizes[i] == p->symbols[s].sizes[i];
+    }
+    if (same) {
+      *name = p->symbols[s].name;
+      return WEFT_OK;
+    }
+  }
+  return *dim < 0 ? invent(p, sizes, name) : WEFT_OK;
+}
+
+/* `found` holds what each probe made of one value, NULL where it made nothing. */
+static weft_status describe(prober *p, const weft_tensor *const *found, weft_info *out) {
+  const weft_tensor *first = NULL;
+  size_t known = 0;
+  bool same_rank = true;
+  for (size_t i = 0; i < p->probes; i++) {
+    if (found[i] != NULL) {
+      first = first != NULL ? first : found[i];
+      same_rank = same_rank && found[i]->shape.rank == first->shape.rank;
+      known++;
+    }
+  }
+  if (first == NULL) {
+    return WEFT_OK;
+  }
+  out->kind = WEFT_KIND_TENSOR;
+  out->type = first->type; /* no size changes it, so one probe is enough */
+  if (known < p->needed) {
+    return WEFT_OK;
+  }
+  out->rank = same_rank ? first->shape.rank : -1;
+  for (int d = 0; d < out->rank; d++) {
+    int64_t sizes[PROBES];
+    for (size_t i = 0; i < p->probes; i++) {
+      sizes[i] = found[i] != NULL ? found[i]->shape.dims[d] : -1;
+    }
+    WEFT_TRY(describe_dim(p, sizes, &out->dims[d], &out->symbols[d]));
+  }
+  return WEFT_OK;
+}
+
+static weft_status describe_all(prober *p, weft_graph *graph, weft_value **const *values) {
+  for (size_t v = 0; v < graph->value_count; v++) {
+    weft_slot *slot = &graph->values[v];
+    const weft_tensor *found[PROBES];
+    for (size_t i = 0; i < p->probes; i++) {
+      const weft_value *value = values[i][v];
+      bool is_known = value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.type != WEFT_UNDEFINED;
+      found[i] = is_known ? &value->tensor : NULL;
+    }
+    if (slot->constant == NULL && !slot->is_input) {
+      WEFT_TRY(describe(p, found, &slot->info));
+    }
+  }
+  for (size_t o = 0; graph->parent == NULL && o < graph->output_count; o++) {
+    weft_info *info = &graph->values[graph->outputs[o]].info;
+    for (int d = 0; d < info->rank; d++) {
+      info->symbols[d] = weft_symbol_is_invented(info->symbols[d]) ? NULL : info->symbols[d];
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- graphs -------------------------------------------------------------------------------------------------------------------- */
+static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const *outer);
+
+static weft_status infer_subgraphs(prober *p, const weft_graph *graph, weft_value **const *values) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    for (size_t a = 0; a < node->attribute_count; a++) {
+      const weft_attribute *attribute = &node->attributes[a];
+      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
+        WEFT_TRY(infer_graph(p, attribute->graph, values));
+      }
+      for (size_t g = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && g < attribute->count; g++) {
+        WEFT_TRY(infer_graph(p, attribute->graphs[g], values));
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
+/* Inputs of the main graph have their declared shapes. Those of a body may change from turn to turn: nothing is known of
+ * them, only of what it captures. */
+static weft_status probe(prober *p, const weft_graph *graph, size_t number, weft_value **const *outer, weft_value **values) {
+  size_t nameless = 0;
+  for (size_t i = 0; graph->parent == NULL && i < graph->input_count; i++) {
+    int32_t v = graph->inputs[i];
+    WEFT_TRY(give_input(p, &graph->values[v].info, number, &nameless, &values[v]));
+  }
+  for (size_t v = 0; outer != NULL && v < graph->value_count; v++) {
+    int32_t from = graph->values[v].outer;
+    if (from >= 0 && outer[number][from] != NULL) {
+      values[v] = outer[number][from];
+      weft_value_retain(values[v]);
+    }
+  }
+  weft_context *cx = p->model->cx;
+  weft_error *told = cx->error, ignored;
+  cx->error = &ignored; /* a size that the model does not allow is no error of the model */
+  weft_status status = p->interpret(p->arg, graph, values);
+  cx->error = told;
+  cx->node = NULL;
+  return status == WEFT_OUT_OF_MEMORY ? weft_fail(cx, status, "no memory to infer shapes") : WEFT_OK;
+}
+
+static weft_status probe_all(prober *p, weft_graph *graph, weft_value **const *outer, weft_value ***values) {
+  for (size_t i = 0; i < p->probes; i++) {
+    void *block;
+    WEFT_TRY(weft_alloc_zeroed(p->model->cx, graph->value_count, sizeof(weft_value *), &block));
+    values[i] = block;
+    WEFT_TRY(probe(p, graph, i, outer, values[i]));
+  }
+  WEFT_TRY(describe_all(p, graph, values));
+  return infer_subgraphs(p, graph, values);
+}
+
+static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const *outer) {
+  weft_value **values[PROBES] = {0};
+  weft_status status = probe_all(p, graph, outer, values);
+  for (size_t i = 0; i < p->probes; i++) {
+    for (size_t v = 0; values[i] != NULL && v < graph->value_count; v++) {
+      weft_value_release(values[i][v]);
+    }
+    weft_free(values[i]);
+  }
+  return status;
+}
+
+weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg) {
+  prober p = {.model = model, .interpret = interpret, .arg = arg};
+  if (model->graph->value_count > MAX_PROBED_VALUES || !collect_symbols(&p, model->graph)) {
+    return WEFT_OK; /* too large to be interpreted several times, or more symbols than any real model has */
+  }
+  p.probes = p.symbol_count != 0 ? PROBES : 1;
+  p.needed = p.symbol_count != 0 ? NEEDED : 1;
+  weft_status status = infer_graph(&p, model->graph, NULL);
+  weft_names_free(&p.classes);
+  return status;
+}
