@@ -1,8 +1,8 @@
 /* MatMul and Gemm, and their fused forms, which differ only in what is done to a finished element. Both operands are
  * described by strides, so that transposition, broadcasting and one-dimensional operands need no code of their own. A
  * constant float b is packed once; the leading dimensions of a become rows when b has none of its own. */
+#include "matmul.h"
 #include "product.h"
-#include "variants.h"
 
 enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
 
@@ -10,125 +10,31 @@ enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel w
   (WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) | \
    WEFT_TYPE_BIT(WEFT_UINT64))
 
-typedef struct operand {
-  size_t rows, columns;
-  size_t row, column; /* strides in elements */
-  int batch_rank;
-  int64_t batch_dims[WEFT_MAX_RANK];
-  size_t batch[WEFT_MAX_RANK]; /* strides of batch_dims */
-} operand;
-
 typedef struct plan {
-  operand a, b;
-  size_t m, n, k, batches;
-  weft_shape out;
-  int batch_rank;
-  size_t a_batch[WEFT_MAX_RANK], b_batch[WEFT_MAX_RANK]; /* strides along out's batch dims; 0 where broadcast */
+  weft_matmul_plan shape;
   float alpha, beta;
   weft_epilogue epilogue; /* the activation alone */
 } plan;
 
-/* ---- shapes --------------------------------------------------------------------------------------------------------- */
-static void swap_sizes(size_t *a, size_t *b) {
-  size_t t = *a;
-  *a = *b;
-  *b = t;
-}
-
-static void describe(const weft_shape *shape, bool left, bool transposed, bool batch_transposed, operand *out) {
-  *out = (operand){.rows = 1, .columns = 1, .row = 1, .column = 1};
-  int rank = shape->rank;
-  if (rank == 1) { /* a row on the left, a column on the right */
-    size_t n = (size_t)shape->dims[0];
-    *(left ? &out->columns : &out->rows) = n;
-    *(left ? &out->row : &out->column) = n;
-    return;
-  }
-  size_t stride[WEFT_MAX_RANK];
-  size_t step = 1;
-  for (int d = rank - 1; d >= 0; d--) {
-    stride[d] = step;
-    step *= (size_t)shape->dims[d];
-  }
-  int row = batch_transposed ? 0 : rank - 2;
-  out->rows = (size_t)shape->dims[row];
-  out->columns = (size_t)shape->dims[rank - 1];
-  out->row = stride[row];
-  out->column = stride[rank - 1];
-  for (int d = 0; d < rank - 1; d++) {
-    if (d != row) {
-      out->batch_dims[out->batch_rank] = shape->dims[d];
-      out->batch[out->batch_rank++] = stride[d];
-    }
-  }
-  if (transposed) {
-    swap_sizes(&out->rows, &out->columns);
-    swap_sizes(&out->row, &out->column);
-  }
-}
-
-static weft_status broadcast_batches(weft_op *op, plan *p) {
-  p->batch_rank = p->a.batch_rank > p->b.batch_rank ? p->a.batch_rank : p->b.batch_rank;
-  p->out.rank = p->batch_rank;
-  for (int d = 0; d < p->batch_rank; d++) {
-    int i = d - (p->batch_rank - p->a.batch_rank), j = d - (p->batch_rank - p->b.batch_rank);
-    int64_t x = i >= 0 ? p->a.batch_dims[i] : 1, y = j >= 0 ? p->b.batch_dims[j] : 1;
-    if (x != y && x != 1 && y != 1) {
-      return weft_op_fail(op, "the leading dimensions of A and B do not broadcast: %lld against %lld", (long long)x,
-                          (long long)y);
-    }
-    p->out.dims[d] = x == 1 ? y : x;
-    p->a_batch[d] = i >= 0 && x != 1 ? p->a.batch[i] : 0;
-    p->b_batch[d] = j >= 0 && y != 1 ? p->b.batch[j] : 0;
-  }
-  return WEFT_OK;
-}
-
 static weft_status make_plan(weft_op *op, plan *p) {
-  const weft_tensor *a = weft_op_in(op, 0), *b = weft_op_in(op, 1);
   int variant = op->def->variant;
   bool gemm = variant == WEFT_MATMUL_GEMM || variant == WEFT_MATMUL_FUSED_GEMM;
   bool fused = variant == WEFT_MATMUL_FUSED;
   *p = (plan){.alpha = gemm || fused ? weft_op_attr_float(op, "alpha", 1) : 1,
               .beta = gemm ? weft_op_attr_float(op, "beta", 1) : 1};
-  bool trans_a = (gemm || fused) && weft_op_attr_int(op, "transA", 0) != 0;
-  bool trans_b = (gemm || fused) && weft_op_attr_int(op, "transB", 0) != 0;
-  if (variant == WEFT_MATMUL_FUSED || variant == WEFT_MATMUL_FUSED_GEMM) {
+  weft_matmul_flags flags = {0};
+  if (gemm || fused) {
+    flags.transposed_a = weft_op_attr_int(op, "transA", 0) != 0;
+    flags.transposed_b = weft_op_attr_int(op, "transB", 0) != 0;
+  }
+  if (fused) {
+    flags.batch_transposed_a = weft_op_attr_int(op, "transBatchA", 0) != 0;
+    flags.batch_transposed_b = weft_op_attr_int(op, "transBatchB", 0) != 0;
+  }
+  if (fused || variant == WEFT_MATMUL_FUSED_GEMM) {
     WEFT_TRY(weft_op_activation(op, &p->epilogue));
   }
-  describe(&a->shape, true, trans_a, fused && weft_op_attr_int(op, "transBatchA", 0) != 0, &p->a);
-  describe(&b->shape, false, trans_b, fused && weft_op_attr_int(op, "transBatchB", 0) != 0, &p->b);
-  if (p->a.columns != p->b.rows) {
-    char left[96], right[96];
-    return weft_op_fail(op, "the inner dimensions differ: A %s has %zu columns, B %s has %zu rows",
-                        weft_shape_print(&a->shape, left, sizeof left), p->a.columns,
-                        weft_shape_print(&b->shape, right, sizeof right), p->b.rows);
-  }
-  WEFT_TRY(broadcast_batches(op, p));
-  p->m = p->a.rows;
-  p->n = p->b.columns;
-  p->k = p->a.columns;
-  p->batches = 1;
-  bool dense = !trans_a && a->shape.rank >= 2 && p->a.row == p->k;
-  for (int d = 0; d < p->batch_rank; d++) {
-    p->batches *= (size_t)p->out.dims[d];
-    dense = dense && (p->b_batch[d] == 0 || p->out.dims[d] == 1) && (p->a_batch[d] != 0 || p->out.dims[d] == 1);
-  }
-  if (p->out.rank + 2 > WEFT_MAX_RANK) {
-    return weft_op_unsupported(op, "the result would have more than %d dimensions", WEFT_MAX_RANK);
-  }
-  if (a->shape.rank > 1) {
-    p->out.dims[p->out.rank++] = (int64_t)p->m;
-  }
-  if (b->shape.rank > 1) {
-    p->out.dims[p->out.rank++] = (int64_t)p->n;
-  }
-  if (dense && p->batch_rank > 0) {
-    p->m *= p->batches;
-    p->batches = 1;
-    p->batch_rank = 0;
-  }
-  return WEFT_OK;
+  return weft_matmul_plan_make(op, &weft_op_in(op, 0)->shape, &weft_op_in(op, 1)->shape, &flags, &p->shape);
 }
 
 static weft_status check_c(weft_op *op, const plan *p) {
@@ -138,11 +44,11 @@ static weft_status check_c(weft_op *op, const plan *p) {
   }
   WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
   weft_shape joined;
-  if (!weft_shape_broadcast(&c->shape, &p->out, &joined) || !weft_shape_equal(&joined, &p->out)) {
+  if (!weft_shape_broadcast(&c->shape, &p->shape.out, &joined) || !weft_shape_equal(&joined, &p->shape.out)) {
     char found[96], expected[96];
     return weft_op_fail(op, "input 'C' of shape %s does not broadcast to the result's %s",
                         weft_shape_print(&c->shape, found, sizeof found),
-                        weft_shape_print(&p->out, expected, sizeof expected));
+                        weft_shape_print(&p->shape.out, expected, sizeof expected));
   }
   return WEFT_OK;
 }
@@ -162,14 +68,14 @@ weft_status weft_matmul_infer(weft_op *op) {
   const weft_tensor *residual = weft_op_in(op, 3);
   if (residual != NULL) {
     WEFT_TRY(weft_op_expect_same_type(op, 0, 3));
-    if (!weft_shape_equal(&residual->shape, &p.out)) {
+    if (!weft_shape_equal(&residual->shape, &p.shape.out)) {
       return weft_op_fail(op, "the residual's shape is not the result's");
     }
   }
   if (p.epilogue.activation != WEFT_ACT_NONE && weft_op_in(op, 0)->type == WEFT_DOUBLE) {
     return weft_op_unsupported(op, "a fused activation in double precision");
   }
-  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &p.out);
+  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &p.shape.out);
 }
 
 /* ---- packing constants ------------------------------------------------------------------------------------------------ */
@@ -182,12 +88,12 @@ typedef struct packed_b {
 weft_status weft_matmul_prepare(weft_op *op) {
   const weft_tensor *b = weft_op_in(op, 1);
   if (!weft_op_is_constant(op, 1) || b == NULL || b->type != WEFT_FLOAT || b->shape.rank < 2 ||
-      weft_shape_product(&b->shape, 0, b->shape.rank - 2) != 1) {
+      weft_shape_product(&b->shape, 0, b->shape.rank - 2) != 1 || weft_op_attr_int(op, "transBatchB", 0) != 0) {
     return WEFT_OK;
   }
   bool transposed = op->def->variant != WEFT_MATMUL_PLAIN && weft_op_attr_int(op, "transB", 0) != 0;
-  operand shape;
-  describe(&b->shape, false, transposed, false, &shape);
+  weft_matmul_operand shape;
+  weft_matmul_describe(&b->shape, false, transposed, false, &shape);
   if (shape.columns < PACK_COLUMNS || b->count == 0) {
     return WEFT_OK;
   }
@@ -217,32 +123,22 @@ typedef struct float_run {
   weft_epilogue epilogue;
 } float_run;
 
-static size_t batch_offset(const plan *p, const size_t *strides, size_t index) {
-  size_t offset = 0;
-  for (int d = p->batch_rank - 1; d >= 0; d--) {
-    size_t dim = (size_t)p->out.dims[d];
-    offset += index % dim * strides[d];
-    index /= dim;
-  }
-  return offset;
-}
-
 static void product_at(const void *arg, size_t index, weft_product *out) {
   const float_run *run = arg;
   const plan *p = run->p;
-  out->a = run->a + (run->a_dense ? index * p->m * p->k : batch_offset(p, p->a_batch, index));
+  out->a = run->a + (run->a_dense ? index * p->shape.m * p->shape.k : weft_matmul_offset(&p->shape, p->shape.a_batch, index));
   out->lda = run->lda;
   out->packed = run->packed;
-  out->transposed = p->b.column != 1;
-  out->ldb = out->transposed ? p->b.column : p->b.row;
+  out->transposed = p->shape.b.column != 1;
+  out->ldb = out->transposed ? p->shape.b.column : p->shape.b.row;
   if (run->packed == NULL && run->b->type == WEFT_FLOAT) {
-    out->b = (const float *)run->b->data + batch_offset(p, p->b_batch, index);
+    out->b = (const float *)run->b->data + weft_matmul_offset(&p->shape, p->shape.b_batch, index);
   }
-  out->c = run->c + index * p->m * p->n;
-  out->ldc = p->n;
+  out->c = run->c + index * p->shape.m * p->shape.n;
+  out->ldc = p->shape.n;
   out->epilogue = run->epilogue;
   if (out->epilogue.residual != NULL) {
-    out->epilogue.residual += index * p->m * p->n;
+    out->epilogue.residual += index * p->shape.m * p->shape.n;
   }
 }
 
@@ -250,34 +146,34 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
 static void pack_narrow(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const float_run *run = arg;
   const plan *p = run->p;
-  const uint16_t *b = (const uint16_t *)run->b->data + batch_offset(p, p->b_batch, index);
-  bool transposed = p->b.column != 1;
-  size_t lines = transposed ? columns : p->k, length = transposed ? p->k : columns;
-  size_t stride = transposed ? p->b.column : p->b.row;
+  const uint16_t *b = (const uint16_t *)run->b->data + weft_matmul_offset(&p->shape, p->shape.b_batch, index);
+  bool transposed = p->shape.b.column != 1;
+  size_t lines = transposed ? columns : p->shape.k, length = transposed ? p->shape.k : columns;
+  size_t stride = transposed ? p->shape.b.column : p->shape.b.row;
   float *wide = scratch;
-  b += column * p->b.column;
+  b += column * p->shape.b.column;
   for (size_t i = 0; i < lines; i++) {
     weft_widen(run->kernels, run->b->type, length, b + i * stride, wide + i * length);
   }
-  run->kernels->gemm_f32_pack(columns, p->k, wide, length, transposed, out);
+  run->kernels->gemm_f32_pack(columns, p->shape.k, wide, length, transposed, out);
 }
 
 /* a with its columns next to each other and multiplied by alpha. */
 static weft_status copy_a(weft_op *op, const float *a, float_run *run) {
   const plan *p = run->p;
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, p->batches * p->m * p->k, sizeof(float), &room));
+  WEFT_TRY(weft_op_scratch_array(op, p->shape.batches * p->shape.m * p->shape.k, sizeof(float), &room));
   float *out = room;
-  for (size_t index = 0; index < p->batches; index++) {
-    const float *in = a + batch_offset(p, p->a_batch, index);
-    for (size_t i = 0; i < p->m; i++) {
-      for (size_t l = 0; l < p->k; l++) {
-        *out++ = p->alpha * in[i * p->a.row + l * p->a.column];
+  for (size_t index = 0; index < p->shape.batches; index++) {
+    const float *in = a + weft_matmul_offset(&p->shape, p->shape.a_batch, index);
+    for (size_t i = 0; i < p->shape.m; i++) {
+      for (size_t l = 0; l < p->shape.k; l++) {
+        *out++ = p->alpha * in[i * p->shape.a.row + l * p->shape.a.column];
       }
     }
   }
   run->a = room;
-  run->lda = p->k;
+  run->lda = p->shape.k;
   run->a_dense = true;
   return WEFT_OK;
 }
@@ -291,32 +187,32 @@ static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) 
   const float *values = NULL;
   WEFT_TRY(weft_op_floats(op, c, &values));
   size_t last = c->shape.rank > 0 ? (size_t)c->shape.dims[c->shape.rank - 1] : 1;
-  bool column = c->count == last && (last == p->n || last == 1);
-  bool row = !column && last == 1 && c->count == p->m;
-  bool whole = !column && !row && c->count == p->m * p->n * p->batches;
+  bool column = c->count == last && (last == p->shape.n || last == 1);
+  bool row = !column && last == 1 && c->count == p->shape.m;
+  bool whole = !column && !row && c->count == p->shape.m * p->shape.n * p->shape.batches;
   if (whole && p->beta == 1) {
     epilogue->residual = values;
-    epilogue->residual_stride = p->n;
+    epilogue->residual_stride = p->shape.n;
     return WEFT_OK;
   }
-  if (column && last == p->n && p->beta == 1) {
+  if (column && last == p->shape.n && p->beta == 1) {
     epilogue->column_bias = values;
     return WEFT_OK;
   }
-  if (row && p->beta == 1 && p->batches == 1) {
+  if (row && p->beta == 1 && p->shape.batches == 1) {
     epilogue->row_bias = values;
     return WEFT_OK;
   }
   /* Any other broadcast is written out: a bias of n elements, or the whole. */
   weft_shape from = c->shape;
-  size_t count = column ? p->n : p->m * p->n * p->batches;
+  size_t count = column ? p->shape.n : p->shape.m * p->shape.n * p->shape.batches;
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
   float *out = room;
   for (size_t i = 0; i < count; i++) {
     size_t rest = i, offset = 0, stride = 1;
     for (int d = 1; d <= from.rank; d++) {
-      size_t dim = (size_t)p->out.dims[p->out.rank - d], own = (size_t)from.dims[from.rank - d];
+      size_t dim = (size_t)p->shape.out.dims[p->shape.out.rank - d], own = (size_t)from.dims[from.rank - d];
       offset += (own == 1 ? 0 : rest % dim) * stride;
       stride *= own;
       rest /= dim;
@@ -327,7 +223,7 @@ static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) 
     epilogue->column_bias = out;
   } else {
     epilogue->residual = out;
-    epilogue->residual_stride = p->n;
+    epilogue->residual_stride = p->shape.n;
   }
   return WEFT_OK;
 }
@@ -346,29 +242,29 @@ static weft_status add_residual(weft_op *op, const plan *p, weft_epilogue *epilo
     values = room;
   }
   epilogue->residual = values;
-  epilogue->residual_stride = p->n;
+  epilogue->residual_stride = p->shape.n;
   return WEFT_OK;
 }
 
 static weft_status run_floats(weft_op *op, const plan *p) {
   weft_tensor *y = weft_op_out(op, 0);
   float_run run = {
-    .kernels = op->cx->kernels, .p = p, .b = weft_op_in(op, 1), .lda = p->a.row, .epilogue = p->epilogue};
+    .kernels = op->cx->kernels, .p = p, .b = weft_op_in(op, 1), .lda = p->shape.a.row, .epilogue = p->epilogue};
   WEFT_TRY(place_c(op, p, &run.epilogue));
   WEFT_TRY(add_residual(op, p, &run.epilogue));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.a));
   WEFT_TRY(weft_op_floats_out(op, y, &run.c));
-  if (p->a.column != 1 || p->alpha != 1) {
+  if (p->shape.a.column != 1 || p->alpha != 1) {
     WEFT_TRY(copy_a(op, run.a, &run));
   }
   weft_products products = {
-    .count = p->batches, .m = p->m, .n = p->n, .k = p->k, .arg = &run, .at = product_at};
+    .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
   if (op->node->state != NULL) {
     const packed_b *state = op->node->state;
     run.packed = (const float *)((const char *)state + state->offset);
   } else if (run.b->type != WEFT_FLOAT) {
     products.pack = pack_narrow;
-    products.scratch_column = p->k * sizeof(float);
+    products.scratch_column = p->shape.k * sizeof(float);
   }
   WEFT_TRY(weft_products_run(op, &products));
   weft_op_floats_done(op, y, run.c);
@@ -396,24 +292,24 @@ COMBINE(combine_uint64, uint64_t)
 
 /* y = alpha * y + beta * C for one row of results, `row` counted over all batches. */
 static void combine_row(const plan *p, const weft_tensor *c, size_t row, weft_tensor *y, size_t *offsets) {
-  for (size_t j = 0; c != NULL && j < p->n; j++) {
-    size_t rest = row * p->n + j, stride = 1;
+  for (size_t j = 0; c != NULL && j < p->shape.n; j++) {
+    size_t rest = row * p->shape.n + j, stride = 1;
     offsets[j] = 0;
     for (int d = 1; d <= c->shape.rank; d++) {
-      size_t dim = (size_t)p->out.dims[p->out.rank - d], own = (size_t)c->shape.dims[c->shape.rank - d];
+      size_t dim = (size_t)p->shape.out.dims[p->shape.out.rank - d], own = (size_t)c->shape.dims[c->shape.rank - d];
       offsets[j] += (own == 1 ? 0 : rest % dim) * stride;
       stride *= own;
       rest /= dim;
     }
   }
-  void *at = (char *)y->data + row * p->n * weft_type_size(y->type);
+  void *at = (char *)y->data + row * p->shape.n * weft_type_size(y->type);
   const void *values = c != NULL ? c->data : NULL;
   switch (y->type) {
-    case WEFT_DOUBLE: combine_double(p->n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_INT32: combine_int32(p->n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_UINT32: combine_uint32(p->n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_INT64: combine_int64(p->n, at, values, offsets, p->alpha, p->beta); break;
-    default: combine_uint64(p->n, at, values, offsets, p->alpha, p->beta); break;
+    case WEFT_DOUBLE: combine_double(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
+    case WEFT_INT32: combine_int32(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
+    case WEFT_UINT32: combine_uint32(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
+    case WEFT_INT64: combine_int64(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
+    default: combine_uint64(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
   }
 }
 
@@ -421,20 +317,20 @@ static weft_status run_plain(weft_op *op, const plan *p) {
   const weft_tensor *a = weft_op_in(op, 0), *b = weft_op_in(op, 1), *c = weft_op_in(op, 2);
   weft_tensor *y = weft_op_out(op, 0);
   size_t size = weft_type_size(a->type);
-  weft_plain_product product = {.type = a->type, .m = p->m, .n = p->n, .k = p->k, .a_row = p->a.row,
-                                .a_column = p->a.column, .b_row = p->b.row, .b_column = p->b.column};
-  for (size_t index = 0; index < p->batches; index++) {
-    product.a = (const char *)a->data + batch_offset(p, p->a_batch, index) * size;
-    product.b = (const char *)b->data + batch_offset(p, p->b_batch, index) * size;
-    product.c = (char *)y->data + index * p->m * p->n * size;
+  weft_plain_product product = {.type = a->type, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .a_row = p->shape.a.row,
+                                .a_column = p->shape.a.column, .b_row = p->shape.b.row, .b_column = p->shape.b.column};
+  for (size_t index = 0; index < p->shape.batches; index++) {
+    product.a = (const char *)a->data + weft_matmul_offset(&p->shape, p->shape.a_batch, index) * size;
+    product.b = (const char *)b->data + weft_matmul_offset(&p->shape, p->shape.b_batch, index) * size;
+    product.c = (char *)y->data + index * p->shape.m * p->shape.n * size;
     weft_plain_product_run(&product);
   }
   if (c == NULL && p->alpha == 1) {
     return WEFT_OK;
   }
   void *offsets = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, p->n, sizeof(size_t), &offsets));
-  for (size_t row = 0; row < p->batches * p->m; row++) {
+  WEFT_TRY(weft_op_scratch_array(op, p->shape.n, sizeof(size_t), &offsets));
+  for (size_t row = 0; row < p->shape.batches * p->shape.m; row++) {
     combine_row(p, c, row, y, offsets);
   }
   return WEFT_OK;

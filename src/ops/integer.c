@@ -1,0 +1,54 @@
+/* See integer.h. */
+#include "integer.h"
+
+#include "../base/convert.h"
+#include "../kernels/requantize.h"
+
+#include <string.h>
+
+static weft_status check_count(weft_op *op, const weft_tensor *tensor, const char *name, size_t count) {
+  if (tensor != NULL && count > 0 && (tensor->count == 0 || count % tensor->count != 0)) {
+    return weft_op_fail(op, "input '%s' holds %zu elements, expected 1 or %zu", name, tensor->count, count);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out) {
+  WEFT_TRY(check_count(op, tensor, name, count));
+  for (size_t i = 0; i < count; i++) {
+    float value = 0;
+    if (tensor != NULL) {
+      weft_load_float(tensor->type, tensor->data, i % tensor->count, 1, 1, &value);
+    }
+    out[i] = (int32_t)value;
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, float *out) {
+  WEFT_TRY(check_count(op, tensor, name, count));
+  for (size_t i = 0; i < count; i++) {
+    out[i] = 1;
+    if (tensor != NULL) {
+      weft_load_float(tensor->type, tensor->data, i % tensor->count, 1, 1, &out[i]);
+    }
+  }
+  return WEFT_OK;
+}
+
+void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step,
+                     const float *scale, size_t scale_step, float *row, size_t at) {
+  weft_tensor *y = target->y;
+  if (y->type == WEFT_INT32) {
+    if ((const int32_t *)y->data + at != sums) {
+      memcpy((int32_t *)y->data + at, sums, n * sizeof *sums);
+    }
+    return;
+  }
+  weft_sums_to_f32(n, sums, bias, bias_step, scale, scale_step, row);
+  if (y->type == WEFT_INT8 || y->type == WEFT_UINT8) {
+    target->kernels->quantize_i8(n, row, 1, target->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
+  } else {
+    weft_store_float(y->type, row, n, y->data, at, 1);
+  }
+}

@@ -1,0 +1,27 @@
+/* What the operators on quantised integers share: zero points and scales as plain arrays, and the way from a row of sums to
+ * an element type. It must not know products or windows. */
+#ifndef WEFT_OPS_INTEGER_H
+#define WEFT_OPS_INTEGER_H
+
+#include "op.h"
+
+#define WEFT_TYPES_BYTE (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8))
+
+/* `count` zero points: of a tensor with one element, with `count`, or with a number of elements that divides it and then
+ * repeats. An absent tensor gives zeros. */
+weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out);
+/* The same for scales; absent: ones. */
+weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, float *out);
+
+/* Where rows of sums go. `y` is INT32 (the sums as they are), 8 bits (quantised) or floating. */
+typedef struct weft_sums {
+  const weft_kernels *kernels;
+  weft_tensor *y;
+  int32_t zero; /* of a quantised y */
+} weft_sums;
+
+/* y[at ... at + n) from sums, which may be y's own data when y is INT32. `row` holds n floats. */
+void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step,
+                     const float *scale, size_t scale_step, float *row, size_t at);
+
+#endif
