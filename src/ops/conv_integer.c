@@ -1,0 +1,312 @@
+/* ConvInteger and QLinearConv: the weights packed as the left matrix (once, when constant), the patches of a block of output
+ * positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache. Where a
+ * channel meets only its own filters, taps are added up directly. Padding holds the input's zero point. */
+#include "../kernels/requantize.h"
+#include "integer.h"
+#include "product.h"
+#include "spatial.h"
+
+#include <string.h>
+
+enum { BLOCK_BYTES = 131072, LARGEST_BLOCK = 1024, DEPTHWISE_FILTERS = 4 };
+
+typedef struct conv {
+  const weft_kernels *kernels;
+  weft_window window;
+  size_t images, groups, in_channels, out_channels; /* channels: of one group */
+  size_t k;
+  const uint8_t *x, *w;
+  bool x_signed, w_signed;
+  int32_t x_zero;
+  const int32_t *w_zeros, *bias; /* of all filters */
+  const float *scales;
+  const uint8_t *w_packed; /* group after group */
+  size_t w_group;          /* bytes */
+  weft_sums sums;
+  size_t block, blocks; /* output positions of a task; tasks of a group */
+  char *scratch;
+  size_t slot_size;
+} conv;
+
+static bool is_qlinear(const weft_op *op) { return op->def->variant == WEFT_INTEGER_QLINEAR; }
+static const weft_tensor *weights(const weft_op *op) { return weft_op_in(op, is_qlinear(op) ? 3 : 1); }
+static int zero_input(const weft_op *op, bool of_weights) {
+  return is_qlinear(op) ? (of_weights ? 5 : 2) : (of_weights ? 3 : 2);
+}
+
+static weft_status make(weft_op *op, conv *c, weft_shape *out) {
+  const weft_tensor *x = weft_op_in(op, 0), *w = weights(op);
+  *c = (conv){.kernels = op->cx->kernels, .x_signed = x->type == WEFT_INT8, .w_signed = w->type == WEFT_INT8};
+  int rank = x->shape.rank - 2;
+  int64_t group = weft_op_attr_int(op, "group", 1);
+  if (w->shape.rank != x->shape.rank) {
+    return weft_op_fail(op, "the weight has %d dimensions where the input has %d", w->shape.rank, x->shape.rank);
+  }
+  int64_t channels = x->shape.dims[1], filters = w->shape.dims[0];
+  if (group < 1 || group > filters || filters % group != 0 || channels % group != 0 ||
+      w->shape.dims[1] != channels / group) {
+    return weft_op_fail(op, "%lld input channels, %lld filters of %lld channels and group %lld do not go together",
+                        (long long)channels, (long long)filters, (long long)w->shape.dims[1], (long long)group);
+  }
+  WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, w->shape.dims + 2, &c->window));
+  WEFT_TRY(weft_window_forward(op, false, &c->window));
+  c->images = (size_t)x->shape.dims[0];
+  c->groups = (size_t)group;
+  c->in_channels = (size_t)(channels / group);
+  c->out_channels = (size_t)(filters / group);
+  c->k = c->in_channels * c->window.taps;
+  *out = (weft_shape){.rank = rank + 2, .dims = {x->shape.dims[0], filters}};
+  memcpy(out->dims + 2, c->window.out, (size_t)rank * sizeof *out->dims);
+  return WEFT_OK;
+}
+
+weft_status weft_conv_integer_infer(weft_op *op) {
+  bool qlinear = is_qlinear(op);
+  WEFT_TRY(weft_op_expect_inputs(op, qlinear ? 8 : 2, qlinear ? 9 : 4));
+  WEFT_TRY(weft_op_expect_type(op, 0, "x", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_type(op, qlinear ? 3 : 1, "w", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "x", 3, WEFT_MAX_RANK));
+  WEFT_TRY(weft_op_expect_type(op, zero_input(op, false), "x_zero_point", WEFT_TYPE_BIT(weft_op_in(op, 0)->type)));
+  WEFT_TRY(weft_op_expect_type(op, zero_input(op, true), "w_zero_point", WEFT_TYPE_BIT(weights(op)->type)));
+  weft_type type = WEFT_INT32;
+  conv c;
+  weft_shape out;
+  WEFT_TRY(make(op, &c, &out));
+  if (qlinear) {
+    WEFT_TRY(weft_op_expect_type(op, 1, "x_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, 4, "w_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, 6, "y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, 7, "y_zero_point", WEFT_TYPES_BYTE));
+    WEFT_TRY(weft_op_expect_type(op, 8, "B", WEFT_TYPE_BIT(WEFT_INT32)));
+    if (weft_op_has(op, 8) && weft_op_in(op, 8)->count != c.groups * c.out_channels) {
+      return weft_op_fail(op, "input 'B' holds %zu elements, expected %zu", weft_op_in(op, 8)->count,
+                          c.groups * c.out_channels);
+    }
+    type = weft_op_in(op, 7)->type;
+  }
+  return weft_op_set(op, 0, type, &out);
+}
+
+/* ---- packing the weights ------------------------------------------------------------------------------------------------- */
+static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const int32_t *zeros, uint8_t *out) {
+  size_t filters = (size_t)w->shape.dims[0] / groups, k = w->count / (size_t)w->shape.dims[0];
+  for (size_t g = 0; g < groups; g++) {
+    kernels->gemm_i8_pack_a(filters, k, (const uint8_t *)w->data + g * filters * k, k, w->type == WEFT_INT8,
+                            zeros + g * filters, 1, out + g * kernels->gemm_i8_a_size(filters, k));
+  }
+}
+
+static bool direct(size_t in_channels, size_t out_channels) { return in_channels == 1 && out_channels <= DEPTHWISE_FILTERS; }
+
+weft_status weft_conv_integer_prepare(weft_op *op) {
+  int number = is_qlinear(op) ? 3 : 1, zero_number = zero_input(op, true);
+  const weft_tensor *w = weights(op), *zero = weft_op_in(op, zero_number);
+  int64_t group = weft_op_attr_int(op, "group", 1);
+  if (!weft_op_is_constant(op, number) || (zero != NULL && !weft_op_is_constant(op, zero_number)) || w == NULL ||
+      w->count == 0 || w->shape.rank < 3 || (WEFT_TYPE_BIT(w->type) & WEFT_TYPES_BYTE) == 0 || group < 1 ||
+      w->shape.dims[0] % group != 0 || (zero != NULL && (zero->count == 0 || (size_t)w->shape.dims[0] % zero->count != 0)) ||
+      direct((size_t)w->shape.dims[1], (size_t)(w->shape.dims[0] / group))) {
+    return WEFT_OK;
+  }
+  size_t filters = (size_t)w->shape.dims[0];
+  size_t size = op->cx->kernels->gemm_i8_a_size(filters / (size_t)group, w->count / filters);
+  void *zeros = NULL, *state = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(int32_t), &zeros));
+  WEFT_TRY(weft_op_zero_points(op, zero, "w_zero_point", filters, zeros));
+  WEFT_TRY(weft_op_state(op, size * (size_t)group, &state));
+  pack_weights(op->cx->kernels, w, (size_t)group, zeros, state);
+  weft_op_drop_constant(op, number);
+  return WEFT_OK;
+}
+
+/* ---- patches -------------------------------------------------------------------------------------------------------------- */
+/* The bytes that `tap` meets at output positions [first, first + count), padding being `zero`. */
+static void gather(const weft_window *window, const uint8_t *plane, const int64_t *tap, size_t first, size_t count,
+                   uint8_t zero, uint8_t *out) {
+  int last = window->rank - 1;
+  int64_t position[WEFT_MAX_RANK];
+  size_t rest = first;
+  for (int d = last; d >= 0; d--) {
+    position[d] = (int64_t)(rest % (size_t)window->out[d]);
+    rest /= (size_t)window->out[d];
+  }
+  while (count > 0) {
+    size_t n = (size_t)(window->out[last] - position[last]);
+    n = n < count ? n : count;
+    int64_t row = 0;
+    for (int d = 0; d < last && row >= 0; d++) {
+      int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + tap[d] * window->dilation[d];
+      row = at < 0 || at >= window->in[d] ? -1 : row * window->in[d] + at;
+    }
+    int64_t stride = window->stride[last], width = window->in[last];
+    int64_t x = position[last] * stride - window->pad_begin[last] + tap[last] * window->dilation[last];
+    const uint8_t *line = row >= 0 ? plane + row * width : plane;
+    bool inside = row >= 0 && x >= 0 && x + (int64_t)(n - 1) * stride < width;
+    if (inside && stride == 1) {
+      memcpy(out, line + x, n);
+    } else {
+      for (size_t i = 0; i < n; i++, x += stride) {
+        out[i] = row >= 0 && x >= 0 && x < width ? line[x] : zero;
+      }
+    }
+    out += n;
+    count -= n;
+    position[last] = window->out[last] - 1;
+    weft_window_next(window->rank, window->out, position);
+  }
+}
+
+static bool is_pointwise(const weft_window *window) {
+  for (int d = 0; d < window->rank; d++) {
+    if (window->kernel[d] != 1 || window->stride[d] != 1 || window->pad_begin[d] != 0 || window->pad_end[d] != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The parts of a slot's scratch. */
+typedef struct slot_parts {
+  int32_t *sums; /* [filters of a group][block] */
+  float *row;    /* [block] */
+  uint8_t *bytes; /* [k][block] */
+  void *packed;
+} slot_parts;
+
+static slot_parts parts_of(const conv *c, uint32_t slot) {
+  char *at = c->scratch + slot * c->slot_size;
+  slot_parts parts = {.sums = (int32_t *)at};
+  at += c->out_channels * c->block * sizeof(int32_t);
+  parts.row = (float *)at;
+  at += c->block * sizeof(float);
+  parts.packed = at;
+  at += (c->kernels->gemm_i8_b_size(c->block, c->k) + 15) / 16 * 16;
+  parts.bytes = (uint8_t *)at;
+  return parts;
+}
+
+/* sums[filter][position] of one block by a product. */
+static void multiply_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
+  const weft_window *window = &c->window;
+  const uint8_t *x = c->x + index * c->in_channels * window->in_count;
+  const void *b = x + first;
+  size_t ldb = window->in_count;
+  if (!is_pointwise(window)) {
+    uint8_t *out = parts->bytes;
+    for (size_t channel = 0; channel < c->in_channels; channel++) {
+      int64_t tap[WEFT_MAX_RANK] = {0};
+      for (size_t t = 0; t < window->taps; t++, out += count) {
+        gather(window, x + channel * window->in_count, tap, first, count, (uint8_t)c->x_zero, out);
+        weft_window_next(window->rank, window->kernel, tap);
+      }
+    }
+    b = parts->bytes;
+    ldb = count;
+  }
+  c->kernels->gemm_i8_pack_b(count, c->k, b, ldb, false, c->x_signed, &c->x_zero, 0, parts->packed);
+  c->kernels->gemm_i8(c->out_channels, count, c->k, c->w_packed + index % c->groups * c->w_group, parts->packed, 0,
+                      parts->sums, count);
+}
+
+/* The same where the group has one channel. */
+static void add_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
+  const weft_window *window = &c->window;
+  const uint8_t *x = c->x + index * window->in_count;
+  memset(parts->sums, 0, c->out_channels * count * sizeof(int32_t));
+  int64_t tap[WEFT_MAX_RANK] = {0};
+  for (size_t t = 0; t < window->taps; t++) {
+    gather(window, x, tap, first, count, (uint8_t)c->x_zero, parts->bytes);
+    for (size_t i = 0; i < c->out_channels; i++) {
+      size_t filter = index % c->groups * c->out_channels + i;
+      uint8_t w = c->w[filter * window->taps + t];
+      int32_t weight = (c->w_signed ? (int8_t)w : w) - c->w_zeros[filter];
+      weft_add_scaled_i8(count, weight, parts->bytes, c->x_zero, c->x_signed, parts->sums + i * count);
+    }
+    weft_window_next(window->rank, window->kernel, tap);
+  }
+}
+
+static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const conv *c = arg;
+  size_t out_count = c->window.out_count;
+  slot_parts parts = parts_of(c, slot);
+  for (size_t task = begin; task < end; task++) {
+    size_t index = task / c->blocks, first = task % c->blocks * c->block;
+    size_t count = out_count - first < c->block ? out_count - first : c->block;
+    (direct(c->in_channels, c->out_channels) ? add_block : multiply_block)(c, index, first, count, &parts);
+    for (size_t i = 0; i < c->out_channels; i++) {
+      size_t filter = index % c->groups * c->out_channels + i;
+      weft_sums_store(&c->sums, count, parts.sums + i * count, c->bias != NULL ? c->bias + filter : NULL, 0,
+                      c->scales != NULL ? c->scales + filter : NULL, 0, parts.row,
+                      (index * c->out_channels + i) * out_count + first);
+    }
+  }
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+static weft_status place_numbers(weft_op *op, conv *c) {
+  size_t filters = c->groups * c->out_channels;
+  void *room = NULL;
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, zero_input(op, false)), "x_zero_point", 1, &c->x_zero));
+  WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(int32_t), &room));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, zero_input(op, true)), "w_zero_point", filters, room));
+  c->w_zeros = room;
+  if (!is_qlinear(op)) {
+    return WEFT_OK;
+  }
+  float x_scale = 1, y_scale = 1;
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 1), "x_scale", 1, &x_scale));
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 6), "y_scale", 1, &y_scale));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, 7), "y_zero_point", 1, &c->sums.zero));
+  WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(float), &room));
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 4), "w_scale", filters, room));
+  for (size_t i = 0; i < filters; i++) {
+    ((float *)room)[i] *= x_scale / y_scale;
+  }
+  c->scales = room;
+  c->bias = weft_op_has(op, 8) ? weft_op_in(op, 8)->data : NULL;
+  return WEFT_OK;
+}
+
+static weft_status place_scratch(weft_op *op, conv *c) {
+  size_t positions = BLOCK_BYTES / (c->k + c->out_channels * sizeof(int32_t)) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  positions = positions < 4 * WEFT_GEMM_NR ? 4 * WEFT_GEMM_NR : positions > LARGEST_BLOCK ? LARGEST_BLOCK : positions;
+  c->block = positions;
+  c->blocks = (c->window.out_count + positions - 1) / positions;
+  size_t bytes = 0, sums = 0;
+  if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
+      !weft_add(bytes, sums, &c->slot_size) ||
+      !weft_add(c->slot_size, c->kernels->gemm_i8_b_size(positions, c->k) + positions * sizeof(float) + 96, &c->slot_size)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the patches are larger than the address space");
+  }
+  c->slot_size = c->slot_size / 64 * 64;
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx), c->slot_size, &room));
+  c->scratch = room;
+  return WEFT_OK;
+}
+
+weft_status weft_conv_integer_run(weft_op *op) {
+  conv c;
+  weft_shape out;
+  WEFT_TRY(make(op, &c, &out));
+  c.sums = (weft_sums){.kernels = op->cx->kernels, .y = weft_op_out(op, 0)};
+  if (c.sums.y == NULL || c.sums.y->count == 0) {
+    return WEFT_OK;
+  }
+  c.x = weft_op_in(op, 0)->data;
+  WEFT_TRY(place_numbers(op, &c));
+  WEFT_TRY(place_scratch(op, &c));
+  c.w_group = c.kernels->gemm_i8_a_size(c.out_channels, c.k);
+  c.w_packed = op->node->state;
+  if (direct(c.in_channels, c.out_channels)) {
+    c.w = weights(op)->data;
+  } else if (c.w_packed == NULL) {
+    void *room = NULL;
+    WEFT_TRY(weft_op_scratch_array(op, c.groups, c.w_group, &room));
+    pack_weights(c.kernels, weights(op), c.groups, c.w_zeros, room);
+    c.w_packed = room;
+  }
+  weft_parallel_slots(op->cx, c.images * c.groups * c.blocks, 1, run_blocks, &c);
+  return WEFT_OK;
+}

@@ -1,0 +1,286 @@
+/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm and MatMulIntegerToFloat, which differ
+ * in where their operands stand among the inputs and in what becomes of the 32-bit sums. Zero points are taken off while
+ * packing; a constant b is packed once. */
+#include "integer.h"
+#include "matmul.h"
+#include "product.h"
+
+enum { TILE_ROWS = 64, TILE_BYTES = 262144 };
+
+/* Input numbers by role; -1: there is none. */
+typedef struct roles {
+  int a, a_scale, a_zero, b, b_scale, b_zero, bias, y_scale, y_zero, inputs;
+} roles;
+
+static const roles roles_of[] = {
+  [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 4},
+  [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8},
+  [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+  [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 7},
+};
+
+static const roles *roles_for(const weft_op *op) { return &roles_of[op->def->variant]; }
+
+static weft_status make_plan(weft_op *op, weft_matmul_plan *p) {
+  const roles *r = roles_for(op);
+  weft_matmul_flags flags = {0};
+  if (op->def->variant == WEFT_INTEGER_GEMM) {
+    flags.transposed_a = weft_op_attr_int(op, "transA", 0) != 0;
+    flags.transposed_b = weft_op_attr_int(op, "transB", 0) != 0;
+  }
+  return weft_matmul_plan_make(op, &weft_op_in(op, r->a)->shape, &weft_op_in(op, r->b)->shape, &flags, p);
+}
+
+static weft_status expect_bytes(weft_op *op, int i, const char *name, int zero, const char *zero_name) {
+  WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_rank(op, i, name, 1, WEFT_MAX_RANK));
+  return weft_op_has(op, zero) ? weft_op_expect_type(op, zero, zero_name, WEFT_TYPE_BIT(weft_op_in(op, i)->type)) : WEFT_OK;
+}
+
+weft_status weft_matmul_integer_infer(weft_op *op) {
+  const roles *r = roles_for(op);
+  bool gemm = op->def->variant == WEFT_INTEGER_GEMM;
+  WEFT_TRY(weft_op_expect_inputs(op, r->b + 1, r->inputs));
+  WEFT_TRY(expect_bytes(op, r->a, "A", r->a_zero, "a_zero_point"));
+  WEFT_TRY(expect_bytes(op, r->b, "B", r->b_zero, "b_zero_point"));
+  if (gemm) {
+    WEFT_TRY(weft_op_expect_rank(op, r->a, "A", 2, 2));
+    WEFT_TRY(weft_op_expect_rank(op, r->b, "B", 2, 2));
+  }
+  weft_matmul_plan p;
+  WEFT_TRY(make_plan(op, &p));
+  const weft_tensor *y_zero = weft_op_in(op, r->y_zero), *a_scale = weft_op_in(op, r->a_scale);
+  weft_type type = WEFT_INT32;
+  if (r->a_scale >= 0) {
+    uint32_t scales = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
+    WEFT_TRY(weft_op_expect_type(op, r->a_scale, "a_scale", scales));
+    WEFT_TRY(weft_op_expect_type(op, r->b_scale, "b_scale", scales));
+    WEFT_TRY(weft_op_expect_type(op, r->y_scale, "y_scale", scales));
+    WEFT_TRY(weft_op_expect_type(op, r->y_zero, "y_zero_point", WEFT_TYPES_BYTE));
+    bool quantised = weft_op_has(op, r->y_scale);
+    type = y_zero != NULL ? y_zero->type : quantised ? weft_op_in(op, r->a)->type : a_scale != NULL ? a_scale->type : WEFT_FLOAT;
+  }
+  uint32_t bias = WEFT_TYPE_BIT(op->def->variant == WEFT_INTEGER_GEMM ? WEFT_INT32 : WEFT_FLOAT);
+  WEFT_TRY(weft_op_expect_type(op, r->bias, "C", bias));
+  const weft_tensor *c = weft_op_in(op, r->bias);
+  if (c != NULL && c->count != p.n && c->count != 1 && c->count != p.m * p.n) {
+    return weft_op_fail(op, "the bias holds %zu elements, expected %zu", c->count, p.n);
+  }
+  return weft_op_set(op, 0, type, &p.out);
+}
+
+/* ---- packing a constant b ------------------------------------------------------------------------------------------------ */
+/* b is plain rows (column == 1) or its transpose (row == 1). */
+static void pack_b(const weft_kernels *kernels, const weft_matmul_plan *p, const weft_tensor *b, size_t offset,
+                   const int32_t *zeros, void *out) {
+  bool transposed = p->b.column != 1;
+  kernels->gemm_i8_pack_b(p->n, p->k, (const uint8_t *)b->data + offset, transposed ? p->b.column : p->b.row, transposed,
+                          b->type == WEFT_INT8, zeros, 1, out);
+}
+
+weft_status weft_matmul_integer_prepare(weft_op *op) {
+  const roles *r = roles_for(op);
+  const weft_tensor *b = weft_op_in(op, r->b), *zero = weft_op_in(op, r->b_zero);
+  if (!weft_op_is_constant(op, r->b) || b == NULL || b->shape.rank != 2 || b->count == 0 ||
+      (WEFT_TYPE_BIT(b->type) & WEFT_TYPES_BYTE) == 0 || (zero != NULL && !weft_op_is_constant(op, r->b_zero))) {
+    return WEFT_OK;
+  }
+  bool transposed = op->def->variant == WEFT_INTEGER_GEMM && weft_op_attr_int(op, "transB", 0) != 0;
+  weft_matmul_plan p = {0};
+  weft_matmul_describe(&b->shape, false, transposed, false, &p.b);
+  p.n = p.b.columns;
+  p.k = p.b.rows;
+  if (zero != NULL && (zero->count == 0 || p.n % zero->count != 0 || zero->type != b->type)) {
+    return WEFT_OK; /* infer will say what is wrong */
+  }
+  void *zeros = NULL, *state = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, p.n, sizeof(int32_t), &zeros));
+  WEFT_TRY(weft_op_zero_points(op, zero, "b_zero_point", p.n, zeros));
+  WEFT_TRY(weft_op_state(op, op->cx->kernels->gemm_i8_b_size(p.n, p.k), &state));
+  pack_b(op->cx->kernels, &p, b, 0, zeros, state);
+  weft_op_drop_constant(op, r->b);
+  return WEFT_OK;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+typedef struct tiles {
+  const weft_kernels *kernels;
+  const weft_matmul_plan *p;
+  size_t columns, blocks; /* of a tile; column tiles */
+  const uint8_t *a_packed;
+  const void *b_packed;
+  weft_sums sums;
+  const int32_t *bias; /* of a column */
+  const int32_t *whole_bias;
+  const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
+  size_t first; /* y's element of this product */
+  char *scratch;
+  size_t slot_size;
+} tiles;
+
+static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const tiles *t = arg;
+  const weft_matmul_plan *p = t->p;
+  for (size_t tile = begin; tile < end; tile++) {
+    size_t row = tile / t->blocks * TILE_ROWS, column = tile % t->blocks * t->columns;
+    size_t m = p->m - row < TILE_ROWS ? p->m - row : TILE_ROWS;
+    size_t n = p->n - column < t->columns ? p->n - column : t->columns;
+    bool direct = t->sums.y->type == WEFT_INT32;
+    int32_t *sums = direct ? (int32_t *)t->sums.y->data + t->first + row * p->n + column
+                           : (int32_t *)(t->scratch + slot * t->slot_size);
+    size_t stride = direct ? p->n : n;
+    t->kernels->gemm_i8(m, n, p->k, t->a_packed + t->kernels->gemm_i8_a_size(row, p->k), t->b_packed, column, sums, stride);
+    float *line = direct ? NULL : (float *)(sums + TILE_ROWS * t->columns), *scale = direct ? NULL : line + t->columns;
+    for (size_t i = 0; i < m && !direct; i++) {
+      const float *factors = t->scale + column;
+      if (t->row_scale != NULL) {
+        t->kernels->binary_f32[WEFT_BINARY_MUL](n, t->scale + column, 1, t->row_scale + row + i, 0, scale);
+        factors = scale;
+      }
+      const int32_t *bias = t->bias != NULL         ? t->bias + column
+                            : t->whole_bias != NULL ? t->whole_bias + (row + i) * p->n + column
+                                                    : NULL;
+      weft_sums_store(&t->sums, n, sums + i * stride, bias, 1, factors, 1, line, t->first + (row + i) * p->n + column);
+    }
+  }
+}
+
+/* Zero points of all rows (or columns) of all products. */
+static weft_status zero_points(weft_op *op, int i, const char *name, size_t count, int32_t **out) {
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(int32_t), &room));
+  *out = room;
+  return weft_op_zero_points(op, weft_op_in(op, i), name, count, room);
+}
+
+static weft_status scales(weft_op *op, int i, const char *name, size_t count, float **out) {
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+  *out = room;
+  return weft_op_scales(op, weft_op_in(op, i), name, count, room);
+}
+
+/* Scales per column hold everything that is the same for all rows. */
+static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t columns) {
+  const roles *r = roles_for(op);
+  float *by_row = NULL, *by_column = NULL, y_scale = 1;
+  int32_t y_zero = 0;
+  if (r->a_scale < 0) {
+    return WEFT_OK;
+  }
+  const weft_tensor *a_scale = weft_op_in(op, r->a_scale);
+  bool one = a_scale == NULL || a_scale->count == 1;
+  WEFT_TRY(scales(op, r->a_scale, "a_scale", one ? 1 : rows, &by_row));
+  WEFT_TRY(scales(op, r->b_scale, "b_scale", columns, &by_column));
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, r->y_scale), "y_scale", 1, &y_scale));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, r->y_zero), "y_zero_point", 1, &y_zero));
+  float alpha = op->def->variant == WEFT_INTEGER_GEMM ? weft_op_attr_float(op, "alpha", 1) : 1;
+  for (size_t i = 0; i < columns; i++) {
+    by_column[i] = alpha * (one ? by_row[0] : 1) * by_column[i] / y_scale;
+  }
+  t->row_scale = one ? NULL : by_row;
+  t->scale = by_column;
+  t->sums.zero = y_zero;
+  return WEFT_OK;
+}
+
+static weft_status place_bias(weft_op *op, tiles *t) {
+  const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
+  const weft_matmul_plan *p = t->p;
+  if (c == NULL || c->type != WEFT_INT32) {
+    return WEFT_OK;
+  }
+  if (c->count == 1 && p->n > 1) {
+    void *room = NULL;
+    WEFT_TRY(weft_op_scratch_array(op, p->n, sizeof(int32_t), &room));
+    for (size_t i = 0; i < p->n; i++) {
+      ((int32_t *)room)[i] = *(const int32_t *)c->data;
+    }
+    t->bias = room;
+  } else {
+    *(c->count == p->n ? &t->bias : &t->whole_bias) = c->data;
+  }
+  return WEFT_OK;
+}
+
+/* a's rows next to each other: they are not when a is transposed. */
+static weft_status dense_a(weft_op *op, const weft_matmul_plan *p, const weft_tensor *a, const uint8_t **out) {
+  *out = a->data;
+  if (p->a.column == 1) {
+    return WEFT_OK;
+  }
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, a->count, 1, &room));
+  op->cx->kernels->transpose(p->k, p->m, 1, a->data, p->m, room, p->k);
+  *out = room;
+  return WEFT_OK;
+}
+
+/* A floating bias is added to finished rows: its operator is rare. */
+static void add_float_bias(weft_op *op, const weft_matmul_plan *p) {
+  const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
+  weft_tensor *y = weft_op_out(op, 0);
+  for (size_t i = 0; c != NULL && c->type == WEFT_FLOAT && y->type == WEFT_FLOAT && i < y->count / p->n; i++) {
+    float *row = (float *)y->data + i * p->n;
+    op->cx->kernels->binary_f32[WEFT_BINARY_ADD](p->n, row, 1, c->data, c->count > 1, row);
+  }
+}
+
+static weft_status place_tiles(weft_op *op, tiles *t) {
+  const weft_matmul_plan *p = t->p;
+  t->columns = TILE_BYTES / 2 / (p->k + 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  t->columns = t->columns < 8 * WEFT_GEMM_NR ? 8 * WEFT_GEMM_NR : t->columns;
+  size_t whole = (p->n + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  t->columns = t->columns < whole ? t->columns : whole;
+  t->blocks = (p->n + t->columns - 1) / t->columns;
+  if (t->sums.y->type == WEFT_INT32) {
+    return WEFT_OK;
+  }
+  t->slot_size = (TILE_ROWS + 2) * t->columns * sizeof(int32_t);
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx), t->slot_size, &room));
+  t->scratch = room;
+  return WEFT_OK;
+}
+
+weft_status weft_matmul_integer_run(weft_op *op) {
+  const roles *r = roles_for(op);
+  const weft_tensor *a = weft_op_in(op, r->a), *b = weft_op_in(op, r->b);
+  const weft_kernels *kernels = op->cx->kernels;
+  weft_matmul_plan p;
+  WEFT_TRY(make_plan(op, &p));
+  tiles t = {.kernels = kernels, .p = &p, .sums = {.kernels = kernels, .y = weft_op_out(op, 0)}};
+  if (t.sums.y == NULL || t.sums.y->count == 0) {
+    return WEFT_OK;
+  }
+  const uint8_t *a_data = NULL;
+  int32_t *a_zero = NULL, *b_zero = NULL;
+  void *packed_a = NULL, *packed_b = NULL;
+  size_t rows = p.m * p.batches, columns = p.n * p.batches;
+  WEFT_TRY(dense_a(op, &p, a, &a_data));
+  WEFT_TRY(zero_points(op, r->a_zero, "a_zero_point", rows, &a_zero));
+  WEFT_TRY(zero_points(op, r->b_zero, "b_zero_point", columns, &b_zero));
+  WEFT_TRY(place_scales(op, &t, rows, columns));
+  WEFT_TRY(place_bias(op, &t));
+  WEFT_TRY(place_tiles(op, &t));
+  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(p.m, p.k), &packed_a));
+  if (op->node->state == NULL) {
+    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(p.n, p.k), &packed_b));
+  }
+  t.a_packed = packed_a;
+  t.b_packed = op->node->state != NULL ? op->node->state : packed_b;
+  const float *row_scale = t.row_scale, *scale = t.scale;
+  for (size_t index = 0; index < p.batches; index++) {
+    kernels->gemm_i8_pack_a(p.m, p.k, a_data + weft_matmul_offset(&p, p.a_batch, index), p.k, a->type == WEFT_INT8,
+                            a_zero + index * p.m, 1, packed_a);
+    if (packed_b != NULL) {
+      pack_b(kernels, &p, b, weft_matmul_offset(&p, p.b_batch, index), b_zero + index * p.n, packed_b);
+    }
+    t.first = index * p.m * p.n;
+    t.row_scale = row_scale != NULL ? row_scale + index * p.m : NULL;
+    t.scale = scale != NULL ? scale + index * p.n : NULL;
+    weft_parallel_slots(op->cx, (p.m + TILE_ROWS - 1) / TILE_ROWS * t.blocks, 1, run_tiles, &t);
+  }
+  add_float_bias(op, &p);
+  return WEFT_OK;
+}
