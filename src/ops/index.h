@@ -1,0 +1,19 @@
+/* Reading index tensors: int32 or int64, negative ones counting from the back. */
+#ifndef WEFT_OPS_INDEX_H
+#define WEFT_OPS_INDEX_H
+
+#include "op.h"
+
+static inline int64_t weft_index_at(const weft_tensor *indices, size_t i) {
+  return indices->type == WEFT_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
+}
+
+/* Fails with the first index outside [-dim, dim-1]. */
+weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis);
+
+/* The block that an index tuple names, counted in blocks: dims [first, first + length) of `shape`. Fails with the first
+ * index out of range; `number` is the tuple's own. */
+weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first, int length,
+                             int64_t *offset);
+
+#endif

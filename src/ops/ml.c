@@ -1,0 +1,114 @@
+/* What the operators of ai.onnx.ml share. Scores are doubles here, whatever precision they were made in. */
+#include "ml.h"
+
+#include <math.h>
+#include <string.h>
+
+weft_status weft_ml_rows(weft_op *op, size_t *rows, size_t *columns) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FEATURE));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "X", 1, 2));
+  const weft_shape *shape = &weft_op_in(op, 0)->shape;
+  *rows = shape->rank == 2 ? (size_t)shape->dims[0] : 1;
+  *columns = (size_t)shape->dims[shape->rank - 1];
+  return WEFT_OK;
+}
+
+weft_status weft_post_read(weft_op *op, weft_post *out) {
+  static const char *const names[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
+  const char *name = weft_op_attr_string(op, "post_transform", "NONE");
+  for (int i = 0; i < 5; i++) {
+    if (strcmp(name, names[i]) == 0) {
+      *out = (weft_post)i;
+      return WEFT_OK;
+    }
+  }
+  return weft_op_fail(op, "post_transform: expected NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT, found %s", name);
+}
+
+static double logistic(double x) {
+  double y = 1 / (1 + exp(-fabs(x)));
+  return x < 0 ? 1 - y : y;
+}
+
+/* The quantile of the normal distribution by Winitzki's approximation of the inverse error function (2008, a = 0.147),
+ * which is what other runtimes give. */
+static double probit(double p) {
+  double x = 2 * p - 1, rest = log((1 - x) * (1 + x));
+  if (!(rest > -INFINITY)) {
+    return x < 0 ? -INFINITY : x > 0 ? INFINITY : 0;
+  }
+  double v = 2 / (3.14159265358979323846 * 0.147) + rest / 2;
+  return copysign(sqrt(2) * sqrt(sqrt(v * v - rest / 0.147) - v), x);
+}
+
+/* SOFTMAX_ZERO leaves scores of 0 out: they stay 0. */
+static void softmax(bool keep_zeros, size_t count, double *scores) {
+  double most = -INFINITY, sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    most = scores[i] > most ? scores[i] : most;
+  }
+  for (size_t i = 0; i < count; i++) {
+    bool zero = keep_zeros && fabs(scores[i]) <= 1e-7;
+    scores[i] = zero ? scores[i] * exp(-most) : exp(scores[i] - most);
+    sum += scores[i];
+  }
+  for (size_t i = 0; i < count; i++) {
+    scores[i] = sum == 0 ? 0.5 : scores[i] / sum;
+  }
+}
+
+void weft_post_apply(weft_post post, size_t count, double *scores) {
+  if (post == WEFT_POST_SOFTMAX || post == WEFT_POST_SOFTMAX_ZERO) {
+    softmax(post == WEFT_POST_SOFTMAX_ZERO, count, scores);
+    return;
+  }
+  for (size_t i = 0; i < count && post != WEFT_POST_NONE; i++) {
+    scores[i] = post == WEFT_POST_LOGISTIC ? logistic(scores[i]) : probit(scores[i]);
+  }
+}
+
+weft_status weft_labels_read(weft_op *op, const char *ints_name, weft_labels *out) {
+  size_t strings, ints;
+  *out = (weft_labels){.strings = weft_op_attr_strings(op, "classlabels_strings", &strings),
+                       .ints = weft_op_attr_ints(op, ints_name, &ints)};
+  if (strings > 0 && ints > 0) {
+    return weft_op_fail(op, "classlabels_strings and %s: expected one of them, found both", ints_name);
+  }
+  out->count = strings + ints;
+  return WEFT_OK;
+}
+
+weft_status weft_labels_set_outputs(weft_op *op, const weft_labels *labels, size_t rows, size_t columns) {
+  weft_shape label_shape = {1, {(int64_t)rows}}, score_shape = {2, {(int64_t)rows, (int64_t)columns}};
+  bool strings = labels->count > 0 && labels->strings != NULL;
+  WEFT_TRY(weft_op_set(op, 0, strings ? WEFT_STRING : WEFT_INT64, &label_shape));
+  return weft_op_set(op, 1, WEFT_FLOAT, &score_shape);
+}
+
+void weft_labels_write(weft_op *op, const weft_labels *labels, size_t row, size_t index) {
+  weft_tensor *out = weft_op_out(op, 0);
+  if (out == NULL) {
+    return;
+  }
+  if (out->type == WEFT_STRING) {
+    ((weft_string *)out->data)[row] = index < labels->count ? labels->strings[index] : (weft_string){"", 0};
+  } else {
+    ((int64_t *)out->data)[row] = index < labels->count ? labels->ints[index] : (int64_t)index;
+  }
+}
+
+void weft_scores_write(weft_op *op, size_t row, size_t count, const double *scores) {
+  weft_tensor *out = weft_op_out(op, 1);
+  for (size_t i = 0; out != NULL && i < count; i++) {
+    ((float *)out->data)[row * count + i] = (float)scores[i];
+  }
+}
+
+size_t weft_best(size_t count, const double *scores) {
+  size_t best = 0;
+  for (size_t i = 1; i < count; i++) {
+    best = scores[i] > scores[best] ? i : best;
+  }
+  return best;
+}

@@ -1,0 +1,108 @@
+/* LinearClassifier and LinearRegressor: scores are products of a row of features with rows of coefficients. */
+#include "ml.h"
+
+typedef struct linear {
+  size_t rows, columns, scores;
+  const float *coefficients, *intercepts; /* intercepts may be NULL */
+} linear;
+
+/* `scores` is 0 where it follows from the coefficients. */
+static weft_status read_linear(weft_op *op, size_t scores, linear *out) {
+  size_t coefficients, intercepts;
+  WEFT_TRY(weft_ml_rows(op, &out->rows, &out->columns));
+  out->coefficients = weft_op_attr_floats(op, "coefficients", &coefficients);
+  out->intercepts = weft_op_attr_floats(op, "intercepts", &intercepts);
+  out->scores = scores > 0 ? scores : out->columns > 0 ? coefficients / out->columns : 0;
+  size_t needed;
+  if (!weft_mul(out->scores, out->columns, &needed) || needed != coefficients || out->scores == 0) {
+    return weft_op_fail(op, "coefficients: %zu do not make rows for %zu features", coefficients, out->columns);
+  }
+  if (intercepts != 0 && intercepts != out->scores) {
+    return weft_op_fail(op, "intercepts: expected %zu, found %zu", out->scores, intercepts);
+  }
+  out->intercepts = intercepts == 0 ? NULL : out->intercepts;
+  return WEFT_OK;
+}
+
+static void score_row(const weft_op *op, const linear *l, size_t row, double *scores) {
+  const weft_tensor *in = weft_op_in(op, 0);
+  for (size_t s = 0; s < l->scores; s++) {
+    double sum = l->intercepts == NULL ? 0 : l->intercepts[s];
+    for (size_t c = 0; c < l->columns; c++) {
+      sum += weft_number_at(in->type, in->data, row * l->columns + c) * l->coefficients[s * l->columns + c];
+    }
+    scores[s] = sum;
+  }
+}
+
+weft_status weft_linear_regressor_infer(weft_op *op) {
+  linear l;
+  weft_post post;
+  int64_t targets = weft_op_attr_int(op, "targets", 1);
+  if (targets < 1) {
+    return weft_op_fail(op, "targets: expected a positive number, found %lld", (long long)targets);
+  }
+  WEFT_TRY(weft_post_read(op, &post));
+  WEFT_TRY(read_linear(op, (size_t)targets, &l));
+  weft_shape shape = {2, {(int64_t)l.rows, targets}};
+  return weft_op_set(op, 0, WEFT_FLOAT, &shape);
+}
+
+weft_status weft_linear_regressor_run(weft_op *op) {
+  linear l;
+  weft_post post;
+  void *scores;
+  WEFT_TRY(weft_post_read(op, &post));
+  WEFT_TRY(read_linear(op, (size_t)weft_op_attr_int(op, "targets", 1), &l));
+  WEFT_TRY(weft_op_scratch(op, l.scores * sizeof(double), &scores));
+  for (size_t row = 0; row < l.rows; row++) {
+    score_row(op, &l, row, scores);
+    weft_post_apply(post, l.scores, scores);
+    for (size_t s = 0; s < l.scores; s++) {
+      ((float *)weft_op_out(op, 0)->data)[row * l.scores + s] = (float)((double *)scores)[s];
+    }
+  }
+  return WEFT_OK;
+}
+
+/* One row of coefficients for two labels scores the second of them; the first gets the opposite. */
+static bool is_binary(const linear *l, const weft_labels *labels) { return l->scores == 1 && labels->count == 2; }
+
+weft_status weft_linear_classifier_infer(weft_op *op) {
+  linear l;
+  weft_labels labels;
+  weft_post post;
+  WEFT_TRY(weft_post_read(op, &post));
+  WEFT_TRY(weft_labels_read(op, "classlabels_ints", &labels));
+  WEFT_TRY(read_linear(op, 0, &l));
+  if (labels.count > 0 && labels.count != l.scores && l.scores != 1) {
+    return weft_op_fail(op, "%zu class labels do not go with %zu rows of coefficients", labels.count, l.scores);
+  }
+  return weft_labels_set_outputs(op, &labels, l.rows, is_binary(&l, &labels) ? 2 : l.scores);
+}
+
+weft_status weft_linear_classifier_run(weft_op *op) {
+  linear l;
+  weft_labels labels;
+  weft_post post;
+  void *block;
+  WEFT_TRY(weft_post_read(op, &post));
+  WEFT_TRY(weft_labels_read(op, "classlabels_ints", &labels));
+  WEFT_TRY(read_linear(op, 0, &l));
+  WEFT_TRY(weft_op_scratch(op, (l.scores + 1) * sizeof(double), &block));
+  double *scores = block;
+  bool binary = is_binary(&l, &labels);
+  size_t columns = binary ? 2 : l.scores;
+  for (size_t row = 0; row < l.rows; row++) {
+    score_row(op, &l, row, scores);
+    if (binary) {
+      scores[1] = scores[0];
+      scores[0] = -scores[1];
+    }
+    size_t best = columns == 1 ? (size_t)(scores[0] > 0) : weft_best(columns, scores);
+    weft_labels_write(op, &labels, row, best);
+    weft_post_apply(post, columns, scores);
+    weft_scores_write(op, row, columns, scores);
+  }
+  return WEFT_OK;
+}

@@ -1,0 +1,80 @@
+/* Sorting and finding: a merge sort, stable and never slower than n log n whatever a model holds, and binary search. */
+#include "order.h"
+
+#include "number.h"
+
+#include <string.h>
+
+void weft_order(size_t count, weft_compare compare, const void *arg, int64_t *order, int64_t *spare) {
+  for (size_t i = 0; i < count; i++) {
+    order[i] = (int64_t)i;
+  }
+  for (size_t width = 1; width < count; width *= 2) {
+    for (size_t begin = 0; begin < count; begin += 2 * width) {
+      size_t middle = begin + width < count ? begin + width : count;
+      size_t end = middle + width < count ? middle + width : count, left = begin, right = middle;
+      for (size_t i = begin; i < end; i++) {
+        bool from_left = left < middle && (right == end || compare(arg, order[left], order[right]) <= 0);
+        spare[i] = from_left ? order[left++] : order[right++];
+      }
+    }
+    memcpy(order, spare, count * sizeof *order);
+  }
+}
+
+int weft_compare_elements(weft_type type, const void *a, size_t i, const void *b, size_t j) {
+  if (type == WEFT_STRING) {
+    const weft_string *x = (const weft_string *)a + i, *y = (const weft_string *)b + j;
+    size_t shorter = x->size < y->size ? x->size : y->size;
+    int order = shorter == 0 ? 0 : memcmp(x->data, y->data, shorter);
+    return order != 0 ? order : x->size < y->size ? -1 : x->size > y->size;
+  }
+  uint64_t x = weft_number_key(type, a, i), y = weft_number_key(type, b, j);
+  return x < y ? -1 : x > y;
+}
+
+static int compare_keys(const void *arg, int64_t a, int64_t b) {
+  const weft_lookup *lookup = arg;
+  return weft_compare_elements(lookup->type, lookup->keys, (size_t)a, lookup->keys, (size_t)b);
+}
+
+/* Sorts the keys into `block`, which has room for 2 x count positions. */
+static void sort_keys(const weft_lookup *lookup, void *block) {
+  weft_order(lookup->count, compare_keys, lookup, block, (int64_t *)block + lookup->count);
+}
+
+weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys) {
+  weft_lookup lookup = {type, count, keys, NULL};
+  void *sorted, *state;
+  WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &sorted));
+  sort_keys(&lookup, sorted);
+  WEFT_TRY(weft_op_state(op, count * sizeof(int64_t), &state));
+  memcpy(state, sorted, count * sizeof(int64_t));
+  return WEFT_OK;
+}
+
+weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out) {
+  *out = (weft_lookup){type, count, keys, op->node->state};
+  if (out->order == NULL) {
+    void *block;
+    WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &block));
+    sort_keys(out, block);
+    out->order = block;
+  }
+  return WEFT_OK;
+}
+
+int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i) {
+  size_t low = 0, high = lookup->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[middle], data, i) < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  bool found = low < lookup->count &&
+               weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[low], data, i) == 0;
+  return found ? lookup->order[low] : -1;
+}

@@ -1,0 +1,166 @@
+/* Resize. Every way of interpolating is separable: an output place along one axis is a weighted sum of a few input places.
+ * So each axis gets a table of places and weights (resize_table.c), and the tensor is passed through one axis after the
+ * other. Nearest needs no sums: its tables are maps for a plain copy of any element type. */
+#include "resize.h"
+
+#include "number.h"
+#include "strided.h"
+
+#include <string.h>
+
+enum { GRAIN = 1 << 13 };
+
+weft_status weft_resize_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 4));
+  weft_resize r;
+  WEFT_TRY(weft_resize_read(op, &r));
+  const weft_tensor *in = weft_op_in(op, 0);
+  weft_shape shape = {in->shape.rank, {0}};
+  for (int d = 0; d < shape.rank; d++) {
+    shape.dims[d] = r.axes[d].out;
+    if (r.axes[d].out > 0 && r.axes[d].in == 0) {
+      return weft_op_fail(op, "dim %d of input X has no elements to resize to %lld", d, (long long)r.axes[d].out);
+    }
+  }
+  return weft_op_set(op, 0, in->type, &shape);
+}
+
+typedef struct pass {
+  const weft_resize_table *table;
+  size_t outer, in, out, inner;
+  const void *from;
+  void *to;
+} pass;
+
+/* Rows [begin, end) of outer x out: each is `inner` sums over the same taps. */
+#define DEFINE_PASS(name, real)                                                               \
+  static void name(void *arg, size_t begin, size_t end) {                                     \
+    const pass *p = arg;                                                                      \
+    size_t taps = p->table->taps, inner = p->inner;                                           \
+    for (size_t row = begin; row < end; row++) {                                              \
+      const real *from = (const real *)p->from + row / p->out * p->in * inner;                \
+      real *to = (real *)p->to + row * inner;                                                 \
+      const int64_t *places = p->table->places + row % p->out * taps;                         \
+      const double *weights = p->table->weights + row % p->out * taps;                        \
+      for (size_t t = 0; t < taps; t++) {                                                     \
+        const real *line = from + (size_t)places[t] * inner;                                  \
+        real weight = (real)weights[t];                                                       \
+        for (size_t i = 0; i < inner; i++) {                                                  \
+          to[i] = t == 0 ? weight * line[i] : to[i] + weight * line[i];                       \
+        }                                                                                     \
+      }                                                                                       \
+    }                                                                                         \
+  }
+
+DEFINE_PASS(pass_float, float)
+DEFINE_PASS(pass_double, double)
+
+/* Types that a float holds exactly, or nearly, are passed as floats. */
+static bool works_in_double(weft_type type) {
+  return weft_type_size(type) >= 4 && type != WEFT_FLOAT;
+}
+
+static weft_status load_numbers(weft_op *op, const weft_tensor *in, weft_type work, const void **out) {
+  void *block;
+  if (in->type == work) {
+    *out = in->data;
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_op_scratch(op, in->count * weft_type_size(work), &block));
+  for (size_t i = 0; i < in->count; i++) {
+    weft_number_set(work, block, i, weft_number_at(in->type, in->data, i));
+  }
+  *out = block;
+  return WEFT_OK;
+}
+
+/* Passes the tensor through every axis that changes; the last pass writes into the output when types allow. */
+static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
+  const weft_tensor *in = weft_op_in(op, 0);
+  weft_tensor *out = weft_op_out(op, 0);
+  weft_type work = works_in_double(in->type) ? WEFT_DOUBLE : WEFT_FLOAT;
+  weft_shape shape = in->shape;
+  const void *from;
+  int left = 0;
+  WEFT_TRY(load_numbers(op, in, work, &from));
+  for (int d = 0; d < shape.rank; d++) {
+    left += tables[d].places != NULL;
+  }
+  for (int d = 0; d < shape.rank; d++) {
+    if (tables[d].places == NULL) {
+      continue;
+    }
+    pass p = {&tables[d], weft_shape_product(&shape, 0, d), (size_t)r->axes[d].in, (size_t)r->axes[d].out,
+              weft_shape_product(&shape, d + 1, shape.rank), from, out->data};
+    size_t rows = p.outer * p.out;
+    if (--left > 0 || out->type != work) {
+      WEFT_TRY(weft_op_scratch(op, rows * p.inner * weft_type_size(work), &p.to));
+    }
+    weft_parallel(op->cx, rows, GRAIN / (p.inner * p.table->taps) + 1, work == WEFT_FLOAT ? pass_float : pass_double, &p);
+    shape.dims[d] = r->axes[d].out;
+    from = p.to;
+  }
+  if (from != out->data && out->type == work) {
+    memcpy(out->data, from, out->count * weft_type_size(work));
+  } else if (from != out->data) {
+    for (size_t i = 0; i < out->count; i++) {
+      weft_number_set(out->type, out->data, i, weft_number_at(work, from, i));
+    }
+  }
+  return WEFT_OK;
+}
+
+/* Nearest: tables have one tap; where an axis stays as it is, its map counts up. */
+static weft_status pick_nearest(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
+  const weft_tensor *in = weft_op_in(op, 0);
+  weft_tensor *out = weft_op_out(op, 0);
+  int64_t strides[WEFT_MAX_RANK];
+  const int64_t *maps[WEFT_MAX_RANK];
+  weft_dense_strides(&in->shape, strides);
+  for (int d = 0; d < in->shape.rank; d++) {
+    void *block;
+    WEFT_TRY(weft_op_scratch(op, (size_t)r->axes[d].out * sizeof(int64_t), &block));
+    int64_t *map = block;
+    for (int64_t i = 0; i < r->axes[d].out; i++) {
+      map[i] = (tables[d].places == NULL ? i : tables[d].places[i]) * strides[d];
+    }
+    maps[d] = map;
+  }
+  weft_mapped_copy(op->cx, in->shape.rank, out->shape.dims, maps, weft_type_size(in->type), in->data, out->data);
+  return WEFT_OK;
+}
+
+/* tf_crop_and_resize: places that come from outside of the input get the extrapolation value. */
+static void extrapolate(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
+  weft_tensor *out = weft_op_out(op, 0);
+  float value = weft_op_attr_float(op, "extrapolation_value", 0);
+  for (size_t i = 0; i < out->count; i++) {
+    size_t rest = i;
+    bool outside = false;
+    for (int d = out->shape.rank - 1; d >= 0; d--) {
+      outside = outside || (tables[d].outside != NULL && tables[d].outside[rest % (size_t)r->axes[d].out]);
+      rest /= (size_t)r->axes[d].out;
+    }
+    if (outside) {
+      weft_number_set(out->type, out->data, i, value);
+    }
+  }
+}
+
+weft_status weft_resize_run(weft_op *op) {
+  weft_resize r;
+  weft_resize_table tables[WEFT_MAX_RANK];
+  WEFT_TRY(weft_resize_read(op, &r));
+  const weft_tensor *in = weft_op_in(op, 0);
+  if (weft_op_out(op, 0)->count == 0) {
+    return WEFT_OK;
+  }
+  for (int d = 0; d < in->shape.rank; d++) {
+    WEFT_TRY(weft_resize_make_table(op, &r, d, &tables[d]));
+  }
+  WEFT_TRY(r.mode == WEFT_RESIZE_NEAREST ? pick_nearest(op, &r, tables) : interpolate(op, &r, tables));
+  if (r.coordinates == WEFT_RESIZE_CROP) {
+    extrapolate(op, &r, tables);
+  }
+  return WEFT_OK;
+}

@@ -1,0 +1,241 @@
+/* ScatterElements, ScatterND, TensorScatter: a copy of the data with elements or blocks written over it. Updates run in
+ * order on one thread: where two of them meet the same place, the result must not depend on chance. */
+#include "index.h"
+#include "strided.h"
+
+#include <string.h>
+
+typedef enum reduction { REDUCE_NONE, REDUCE_ADD, REDUCE_MUL, REDUCE_MIN, REDUCE_MAX } reduction;
+
+static weft_status read_reduction(weft_op *op, reduction *out) {
+  static const char *const names[] = {"none", "add", "mul", "min", "max"};
+  const char *name = weft_op_attr_string(op, "reduction", "none");
+  const weft_tensor *in = weft_op_in(op, 0);
+  for (int i = 0; i < 5; i++) {
+    if (strcmp(name, names[i]) == 0) {
+      *out = (reduction)i;
+      if (i != REDUCE_NONE && (WEFT_TYPE_BIT(in->type) & (WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL))) == 0) {
+        return weft_op_unsupported(op, "reduction %s of %s elements", name, weft_type_name(in->type));
+      }
+      return WEFT_OK;
+    }
+  }
+  return weft_op_fail(op, "reduction: expected none, add, mul, min or max, found %s", name);
+}
+
+/* NaN wins, as in numpy. */
+#define REDUCE_AS(type, wide)                                                                       \
+  for (size_t i = 0; i < n; i++) {                                                                  \
+    wide a = ((const type *)to)[i], b = ((const type *)from)[i];                                    \
+    ((type *)to)[i] = (type)(how == REDUCE_ADD   ? a + b                                            \
+                             : how == REDUCE_MUL ? a * b                                            \
+                             : how == REDUCE_MIN ? (a < b || a != a ? a : b)                        \
+                                                 : (a > b || a != a ? a : b));                      \
+  }                                                                                                 \
+  break
+
+static float reduce_float(reduction how, float a, float b) {
+  switch (how) {
+    case REDUCE_ADD:
+      return a + b;
+    case REDUCE_MUL:
+      return a * b;
+    case REDUCE_MIN:
+      return a < b || a != a ? a : b;
+    default:
+      return a > b || a != a ? a : b;
+  }
+}
+
+static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, const uint16_t *from) {
+  for (size_t i = 0; i < n; i++) {
+    to[i] = brain ? weft_float_to_bfloat16(reduce_float(how, weft_bfloat16_to_float(to[i]), weft_bfloat16_to_float(from[i])))
+                  : weft_float_to_float16(reduce_float(how, weft_float16_to_float(to[i]), weft_float16_to_float(from[i])));
+  }
+}
+
+/* Integers wrap: they are computed unsigned, but compared as what they are. */
+static void reduce_block(reduction how, weft_type type, size_t n, void *to, const void *from) {
+  if (how == REDUCE_NONE) {
+    memcpy(to, from, n * weft_type_size(type));
+    return;
+  }
+  switch (type) {
+    case WEFT_FLOAT:
+      REDUCE_AS(float, float);
+    case WEFT_DOUBLE:
+      REDUCE_AS(double, double);
+    case WEFT_UINT64:
+      REDUCE_AS(uint64_t, uint64_t);
+    case WEFT_UINT32:
+      REDUCE_AS(uint32_t, uint64_t);
+    case WEFT_INT64:
+      if (how == REDUCE_ADD || how == REDUCE_MUL) {
+        REDUCE_AS(uint64_t, uint64_t);
+      }
+      REDUCE_AS(int64_t, int64_t);
+    case WEFT_INT32:
+      if (how == REDUCE_ADD || how == REDUCE_MUL) {
+        REDUCE_AS(uint32_t, uint64_t);
+      }
+      REDUCE_AS(int32_t, int32_t);
+    case WEFT_UINT16:
+      REDUCE_AS(uint16_t, uint32_t);
+    case WEFT_INT16:
+      REDUCE_AS(int16_t, int32_t);
+    case WEFT_INT8:
+      REDUCE_AS(int8_t, int32_t);
+    case WEFT_UINT8:
+      REDUCE_AS(uint8_t, uint32_t);
+    case WEFT_BOOL:
+      REDUCE_AS(bool, int);
+    default:
+      reduce_halves(how, type == WEFT_BFLOAT16, n, to, from);
+  }
+}
+
+static void copy_data(const weft_tensor *in, weft_tensor *out) {
+  if (out->data != in->data) {
+    memcpy(out->data, in->data, in->count * weft_type_size(in->type));
+  }
+}
+
+weft_status weft_scatter_elements_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
+  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_TYPES_INDEX));
+  WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
+  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
+  int axis, rank = in->shape.rank;
+  reduction how;
+  WEFT_TRY(read_reduction(op, &how));
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
+  bool fits = indices->shape.rank == rank && weft_shape_equal(&indices->shape, &updates->shape);
+  for (int d = 0; fits && d < rank; d++) {
+    fits = d == axis || indices->shape.dims[d] <= in->shape.dims[d];
+  }
+  if (!fits) {
+    char a[96], b[96], c[96];
+    return weft_op_fail(op, "indices of shape %s and updates of shape %s do not fit data of shape %s",
+                        weft_shape_print(&indices->shape, a, sizeof a), weft_shape_print(&updates->shape, b, sizeof b),
+                        weft_shape_print(&in->shape, c, sizeof c));
+  }
+  return weft_op_set_like(op, 0, in);
+}
+
+weft_status weft_scatter_elements_run(weft_op *op) {
+  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
+  weft_tensor *out = weft_op_out(op, 0);
+  int axis, rank = in->shape.rank;
+  int64_t strides[WEFT_MAX_RANK], index[WEFT_MAX_RANK] = {0};
+  reduction how;
+  WEFT_TRY(read_reduction(op, &how));
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
+  WEFT_TRY(weft_index_check(op, indices, in->shape.dims[axis], axis));
+  copy_data(in, out);
+  weft_dense_strides(&in->shape, strides);
+  int64_t dim = in->shape.dims[axis], size = (int64_t)weft_type_size(in->type);
+  for (size_t i = 0; i < indices->count; i++) {
+    int64_t at = weft_index_at(indices, i), to = (at < 0 ? at + dim : at) * strides[axis];
+    for (int d = 0; d < rank; d++) {
+      to += d == axis ? 0 : index[d] * strides[d];
+    }
+    reduce_block(how, in->type, 1, (char *)out->data + to * size, (const char *)updates->data + (int64_t)i * size);
+    for (int d = rank - 1; d >= 0 && ++index[d] == indices->shape.dims[d]; d--) {
+      index[d] = 0;
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_scatter_nd_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
+  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_TYPE_BIT(WEFT_INT64)));
+  WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
+  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
+  reduction how;
+  WEFT_TRY(read_reduction(op, &how));
+  int kept = indices->shape.rank - 1;
+  int64_t tuple = kept < 0 ? -1 : indices->shape.dims[kept];
+  bool fits = kept >= 0 && tuple <= in->shape.rank && updates->shape.rank == kept + in->shape.rank - (int)tuple;
+  for (int d = 0; fits && d < updates->shape.rank; d++) {
+    int64_t expected = d < kept ? indices->shape.dims[d] : in->shape.dims[d - kept + (int)tuple];
+    fits = updates->shape.dims[d] == expected;
+  }
+  if (!fits) {
+    char a[96], b[96], c[96];
+    return weft_op_fail(op, "indices of shape %s and updates of shape %s do not fit data of shape %s",
+                        weft_shape_print(&indices->shape, a, sizeof a), weft_shape_print(&updates->shape, b, sizeof b),
+                        weft_shape_print(&in->shape, c, sizeof c));
+  }
+  return weft_op_set_like(op, 0, in);
+}
+
+weft_status weft_scatter_nd_run(weft_op *op) {
+  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
+  weft_tensor *out = weft_op_out(op, 0);
+  reduction how;
+  WEFT_TRY(read_reduction(op, &how));
+  int kept = indices->shape.rank - 1, tuple = (int)indices->shape.dims[kept];
+  size_t tuples = weft_shape_product(&indices->shape, 0, kept), size = weft_type_size(in->type);
+  size_t block = weft_shape_product(&in->shape, tuple, in->shape.rank);
+  const int64_t *index = indices->data;
+  copy_data(in, out);
+  for (size_t i = 0; i < tuples; i++) {
+    int64_t offset;
+    WEFT_TRY(weft_index_tuple(op, &in->shape, index + i * (size_t)tuple, i, 0, tuple, &offset));
+    reduce_block(how, in->type, block, (char *)out->data + (size_t)offset * block * size,
+                 (const char *)updates->data + i * block * size);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_tensor_scatter_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
+  WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
+  WEFT_TRY(weft_op_expect_type(op, 2, "write_indices", WEFT_TYPE_BIT(WEFT_INT64)));
+  const weft_tensor *past = weft_op_in(op, 0), *update = weft_op_in(op, 1), *start = weft_op_in(op, 2);
+  const char *mode = weft_op_attr_string(op, "mode", "linear");
+  int axis, rank = past->shape.rank;
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -2), rank, &axis));
+  if (strcmp(mode, "linear") != 0 && strcmp(mode, "circular") != 0) {
+    return weft_op_fail(op, "mode: expected linear or circular, found %s", mode);
+  }
+  bool fits = axis > 0 && update->shape.rank == rank;
+  for (int d = 0; fits && d < rank; d++) {
+    fits = d == axis ? update->shape.dims[d] <= past->shape.dims[d] : update->shape.dims[d] == past->shape.dims[d];
+  }
+  fits = fits && (start == NULL || (start->shape.rank == 1 && start->shape.dims[0] == past->shape.dims[0]));
+  if (!fits) {
+    char a[96], b[96];
+    return weft_op_fail(op, "update of shape %s does not fit past_cache of shape %s along axis %d, one write index a batch",
+                        weft_shape_print(&update->shape, a, sizeof a), weft_shape_print(&past->shape, b, sizeof b), axis);
+  }
+  return weft_op_set_like(op, 0, past);
+}
+
+weft_status weft_tensor_scatter_run(weft_op *op) {
+  const weft_tensor *past = weft_op_in(op, 0), *update = weft_op_in(op, 1), *start = weft_op_in(op, 2);
+  weft_tensor *out = weft_op_out(op, 0);
+  bool circular = strcmp(weft_op_attr_string(op, "mode", "linear"), "circular") == 0;
+  int axis, rank = past->shape.rank;
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -2), rank, &axis));
+  int64_t room = past->shape.dims[axis], length = update->shape.dims[axis];
+  size_t block = weft_shape_product(&past->shape, axis + 1, rank) * weft_type_size(past->type);
+  size_t outer = weft_shape_product(&past->shape, 0, axis), per_batch = weft_shape_product(&past->shape, 1, axis);
+  for (size_t b = 0; start != NULL && b < start->count; b++) {
+    int64_t at = weft_index_at(start, b);
+    if (at < 0 || (!circular && at > room - length)) {
+      return weft_op_run_fail(op, "input write_indices: element %zu is %lld, but %lld entries must fit in %lld", b,
+                              (long long)at, (long long)length, (long long)room);
+    }
+  }
+  copy_data(past, out);
+  for (size_t o = 0; o < outer; o++) {
+    int64_t at = start == NULL ? 0 : weft_index_at(start, o / per_batch) % (room == 0 ? 1 : room);
+    for (int64_t i = 0; i < length; i++) {
+      memcpy((char *)out->data + (o * (size_t)room + (size_t)((at + i) % room)) * block,
+             (const char *)update->data + (o * (size_t)length + (size_t)i) * block, block);
+    }
+  }
+  return WEFT_OK;
+}
