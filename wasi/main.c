@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const weft_cli_command *const commands[] = {&weft_cli_run, &weft_cli_check, &weft_cli_bench};
+static const weft_cli_command *const commands[] = {&weft_cli_run, &weft_cli_inspect, &weft_cli_check, &weft_cli_bench};
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -38,9 +38,10 @@ static weft_status push_all(weft_loader *loader, int file, const char *path, uin
   }
 }
 
-static weft_status push_model(weft_loader *loader, const char *path, weft_error *error) {
+weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_error *error) {
   void *buffer;
   struct stat status;
+  loader->cx.error = error != NULL ? error : &loader->ignored;
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) {
     return fail_file(loader, "cannot open", path, errno);
@@ -206,8 +207,7 @@ static weft_status read_external(weft_loader *loader, const char *model, weft_er
 }
 
 weft_status weft_loader_read_file(weft_loader *loader, const char *path, weft_error *error) {
-  loader->cx.error = error != NULL ? error : &loader->ignored;
-  WEFT_TRY(push_model(loader, path, error));
+  WEFT_TRY(weft_loader_push_file(loader, path, error));
   return read_external(loader, path, error);
 }
 

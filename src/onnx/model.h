@@ -32,6 +32,9 @@ typedef struct weft_onnx_model {
  * second time (a function called twice) the same tensor gives a view of the first value. */
 weft_status weft_onnx_tensor(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_strings *strings, weft_value **out);
 
+/* The tensor's type, shape and elements, checked, and the bytes they take as raw_data (0 for strings). */
+weft_status weft_onnx_tensor_shape(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_tensor *out, size_t *raw_bytes);
+
 /* A sparse tensor, made dense. Its name is that of `sparse->values`. */
 weft_status weft_onnx_sparse(weft_onnx_model *model, const Weft__SparseTensorProto *sparse, weft_strings *strings,
                              weft_value **out);

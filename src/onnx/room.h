@@ -8,10 +8,6 @@
 /* The field that marks a payload as external. */
 enum { WEFT_ONNX_EXTERNAL_DATA = 13 };
 
-/* Checks the tensor's type, rank and dims, and gives its shape, elements and the bytes they take as raw_data (0 for
- * strings). */
-weft_status weft_onnx_tensor_shape(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_tensor *out, size_t *raw_bytes);
-
 /* Finds every tensor of the model whose elements lie in another file, checks where, and appends their payloads. */
 weft_status weft_onnx_find_external(weft_onnx_model *model);
 
