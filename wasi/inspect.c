@@ -29,6 +29,13 @@ static const char *domain_of(const char *domain) {
   return domain == NULL || domain[0] == 0 ? "ai.onnx" : domain;
 }
 
+/* A name from the file; a terminal must not take its characters for commands. */
+static void print_name(const char *name) {
+  for (; *name != 0; name++) {
+    putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
+  }
+}
+
 /* ---- collecting ------------------------------------------------------------------------------------------------------------ */
 static bool collect_graph(weft_cli *cli, inspection *in, const Weft__GraphProto *graph);
 
@@ -128,9 +135,9 @@ static void print_shape(const Weft__TensorShapeProto *shape) {
     if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
       printf("%" PRId64, dim->dim_value);
     } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM) {
-      printf("%s", dim->dim_param);
+      print_name(dim->dim_param);
     } else {
-      printf("?");
+      putchar('?');
     }
   }
   printf("]");
@@ -140,7 +147,7 @@ static const char *type_name(int32_t type) {
   return weft_type_is_valid(type) ? weft_type_name((weft_type)type) : "undefined";
 }
 
-/* As deep as the walker lets types nest. Only letters, digits and what a dim's name holds: printed in JSON as it is. */
+/* As deep as the walker lets types nest. */
 static void print_type(const Weft__TypeProto *type) {
   switch (type != NULL ? type->value_case : WEFT__TYPE_PROTO__VALUE__NOT_SET) {
     case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
@@ -176,7 +183,9 @@ static void print_type(const Weft__TypeProto *type) {
 static void print_values(const char *title, size_t count, Weft__ValueInfoProto **values) {
   printf("%s\n", title);
   for (size_t i = 0; i < count; i++) {
-    printf("  %s: ", text_of(values[i]->name));
+    printf("  ");
+    print_name(text_of(values[i]->name));
+    printf(": ");
     print_type(values[i]->type);
     printf("\n");
   }
@@ -184,9 +193,13 @@ static void print_values(const char *title, size_t count, Weft__ValueInfoProto *
 
 static void print_text(const inspection *in) {
   const Weft__ModelProto *m = in->proto;
-  printf("producer  %s %s\nopsets   ", text_of(m->producer_name), text_of(m->producer_version));
+  printf("producer  ");
+  print_name(text_of(m->producer_name));
+  printf("\nopsets   ");
   for (size_t i = 0; i < m->n_opset_import; i++) {
-    printf(" %s %" PRId64, domain_of(m->opset_import[i]->domain), m->opset_import[i]->version);
+    putchar(' ');
+    print_name(domain_of(m->opset_import[i]->domain));
+    printf(" %" PRId64, m->opset_import[i]->version);
   }
   printf(" (IR version %" PRId64 ")\n", m->ir_version);
   print_values("inputs", m->graph->n_input, m->graph->input);
@@ -197,9 +210,13 @@ static void print_text(const inspection *in) {
   for (size_t i = 0; i < in->node_count;) {
     size_t end = next_operator(in, i);
     const char *domain = domain_of(in->nodes[i]->domain);
-    bool shown = strcmp(domain, "ai.onnx") != 0;
-    printf("  %6zu  %s%s%s%s\n", end - i, shown ? domain : "", shown ? ":" : "", text_of(in->nodes[i]->op_type),
-           is_known(in, in->nodes[i]) ? "" : "  (not in this build)");
+    printf("  %6zu  ", end - i);
+    if (strcmp(domain, "ai.onnx") != 0) {
+      print_name(domain);
+      putchar(':');
+    }
+    print_name(text_of(in->nodes[i]->op_type));
+    printf("%s\n", is_known(in, in->nodes[i]) ? "" : "  (not in this build)");
     i = end;
   }
   printf("runs      %s%s\n", in->runs ? "yes" : "no: ", in->runs ? "" : in->why);
