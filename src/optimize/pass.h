@@ -11,10 +11,13 @@ typedef struct weft_pass {
   weft_model *model;
   weft_evaluator evaluate;
   void *arg;
+  size_t growth; /* bytes that folding has added to the model */
 } weft_pass;
 
 typedef weft_status (*weft_pass_function)(weft_pass *pass, weft_graph *graph);
 
+weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dead(weft_pass *pass, weft_graph *graph);
 
 /* Who reads the values of a graph: nodes, subgraphs that capture them, the graph's outputs. */

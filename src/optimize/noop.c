@@ -1,0 +1,118 @@
+/* Nodes that hand their input on: Identity, Dropout (only inference is run), casts to the type a value has, transpositions
+ * that cancel out, concatenations and sums of one. Readers get the input instead. */
+#include "pass.h"
+
+typedef struct noop_pass {
+  weft_graph *graph;
+  weft_uses uses;
+  weft_aliases aliases;
+} noop_pass;
+
+static bool is_false(const weft_graph *graph, int32_t v) {
+  const weft_value *value = v >= 0 ? weft_graph_constant(graph, v) : NULL;
+  return v < 0 || (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.type == WEFT_BOOL &&
+                   value->tensor.count == 1 && ((const bool *)value->tensor.data)[0] == false);
+}
+
+static bool is_dropout(const noop_pass *p, const weft_node *node) {
+  int32_t mask = weft_node_out(node, 1);
+  return weft_node_is(node, "Dropout") && is_false(p->graph, weft_node_in(node, 2)) && (mask < 0 || p->uses.count[mask] == 0);
+}
+
+static weft_type type_of(const weft_graph *graph, int32_t v) {
+  const weft_info *info = &graph->values[v].info;
+  return info->kind == WEFT_KIND_TENSOR ? info->type : WEFT_UNDEFINED;
+}
+
+static bool is_cast_to_same(const noop_pass *p, const weft_node *node) {
+  weft_type type = type_of(p->graph, node->inputs[0]);
+  if (type == WEFT_UNDEFINED) {
+    return false;
+  }
+  if (weft_node_is(node, "Cast")) {
+    const weft_attribute *to = weft_node_attribute(node, "to");
+    return to != NULL && to->kind == WEFT_ATTRIBUTE_INT && to->i == (int64_t)type;
+  }
+  return weft_node_is(node, "CastLike") && weft_node_in(node, 1) >= 0 && type_of(p->graph, node->inputs[1]) == type;
+}
+
+static bool is_of_one(const weft_node *node) {
+  return node->input_count == 1 && (weft_node_is(node, "Concat") || weft_node_is(node, "Sum") || weft_node_is(node, "Mean") ||
+                                    weft_node_is(node, "Max") || weft_node_is(node, "Min"));
+}
+
+/* ---- Transpose ------------------------------------------------------------------------------------------------------------- */
+static const weft_attribute *permutation(const weft_node *node) {
+  const weft_attribute *perm = weft_node_is(node, "Transpose") ? weft_node_attribute(node, "perm") : NULL;
+  if (perm == NULL || perm->kind != WEFT_ATTRIBUTE_INTS || perm->count > WEFT_MAX_RANK) {
+    return NULL;
+  }
+  for (size_t i = 0; i < perm->count; i++) {
+    if (perm->ints[i] < 0 || perm->ints[i] >= (int64_t)perm->count) {
+      return NULL;
+    }
+  }
+  return perm;
+}
+
+static bool is_identity(const weft_attribute *perm) {
+  for (size_t i = 0; i < perm->count; i++) {
+    if (perm->ints[i] != (int64_t)i) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* A transposition of a transposition reads the first one's input, permuted by both. */
+static weft_status join_transposes(weft_pass *pass, noop_pass *p, weft_node *node) {
+  const weft_attribute *outer = permutation(node);
+  int32_t in = weft_aliases_find(&p->aliases, node->inputs[0]);
+  int32_t producer = p->graph->values[in].producer;
+  const weft_node *first = producer >= 0 ? &p->graph->nodes[producer] : NULL;
+  if (outer == NULL || first == NULL || first->op_type == NULL || weft_node_in(first, 0) < 0) {
+    return WEFT_OK;
+  }
+  const weft_attribute *inner = permutation(first);
+  if (inner == NULL || inner->count != outer->count) {
+    return WEFT_OK;
+  }
+  int64_t both[WEFT_MAX_RANK];
+  for (size_t i = 0; i < outer->count; i++) {
+    both[i] = inner->ints[outer->ints[i]];
+  }
+  node->inputs[0] = first->inputs[0];
+  return weft_node_set_ints(pass->model, node, "perm", outer->count, both);
+}
+
+static weft_status visit(weft_pass *pass, noop_pass *p, weft_node *node) {
+  int32_t out = weft_node_out(node, 0);
+  if (weft_node_in(node, 0) < 0 || out < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(join_transposes(pass, p, node));
+  const weft_attribute *perm = permutation(node);
+  bool noop = weft_node_is(node, "Identity") || is_of_one(node) || is_dropout(p, node) || is_cast_to_same(p, node) ||
+              (perm != NULL && is_identity(perm));
+  if (noop && weft_aliases_bypass(&p->aliases, p->graph, &p->uses, node->inputs[0], out)) {
+    weft_pass_remove(node);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph) {
+  noop_pass p = {.graph = graph};
+  WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
+  weft_status status = weft_aliases_create(pass, graph, &p.aliases);
+  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
+    status = visit(pass, &p, &graph->nodes[n]);
+  }
+  if (status == WEFT_OK) {
+    weft_pass_compact(graph);
+    weft_aliases_apply(&p.aliases, graph);
+    weft_graph_number_producers(graph);
+  }
+  weft_aliases_free(&p.aliases);
+  weft_uses_free(&p.uses);
+  return status;
+}
