@@ -1,0 +1,382 @@
+/* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label is not
+ * there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are laid out as
+ * [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels; everything else, and every other type, is summed
+ * in loops over the table. */
+#include "../base/convert.h"
+#include "product.h"
+#include "strided.h"
+
+#include <string.h>
+
+enum { OPERANDS = 16, LETTERS = 52, LABELS = LETTERS + WEFT_MAX_RANK };
+
+typedef struct einsum {
+  int operands, out_rank, sum_rank;
+  uint8_t out[WEFT_MAX_RANK], sums[LABELS]; /* labels in order */
+  bool present[LABELS];
+  size_t size[LABELS];
+  size_t stride[OPERANDS][LABELS];
+} einsum;
+
+/* 'A'..'Z' are 0..25, 'a'..'z' 26..51: the order of implicit outputs; ellipsis dimensions follow. -1: not a letter. */
+static int label_of(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : -1; }
+
+/* The labels of one term, which ends at a comma, an arrow or the end. An ellipsis stands for `dots` dimensions. */
+static weft_status read_term(weft_op *op, const char **text, int dots, uint8_t *labels, int *count) {
+  const char *p = *text;
+  bool seen = false;
+  *count = 0;
+  for (; *p != 0 && *p != ',' && *p != '-'; p++) {
+    int label = label_of(*p), many = 1;
+    if (*p == ' ') {
+      continue;
+    }
+    if (strncmp(p, "...", 3) == 0 && !seen) {
+      seen = true;
+      many = dots < 0 ? 0 : dots;
+      label = LABELS - many;
+      p += 2;
+    }
+    if (label < 0 || *count + many > WEFT_MAX_RANK) {
+      return weft_op_fail(op, "attribute equation: unexpected '%s'", p);
+    }
+    for (int i = 0; i < many; i++) {
+      labels[(*count)++] = (uint8_t)(label + i);
+    }
+  }
+  *text = p;
+  return WEFT_OK;
+}
+
+/* Letters of a term, without its ellipsis. */
+static int count_letters(const char *p) {
+  int count = 0;
+  for (; *p != 0 && *p != ',' && *p != '-'; p++) {
+    count += label_of(*p) >= 0;
+  }
+  return count;
+}
+
+/* Enters operand k, whose dimensions have these labels. */
+static weft_status enter(weft_op *op, einsum *e, int k, const uint8_t *labels, int count) {
+  const weft_shape *shape = &weft_op_in(op, k)->shape;
+  char text[96];
+  if (count != shape->rank) {
+    return weft_op_fail(op, "attribute equation: term %d has %d dimensions, the input's shape is %s", k, count,
+                        weft_shape_print(shape, text, sizeof text));
+  }
+  for (int d = 0; d < count; d++) {
+    size_t dim = (size_t)shape->dims[d], *size = &e->size[labels[d]];
+    if (!e->present[labels[d]] || *size == 1) {
+      *size = dim;
+    } else if (dim != 1 && dim != *size) {
+      return weft_op_fail(op, "input %d: dimension %d is %zu where an earlier one of its label is %zu", k, d, dim, *size);
+    }
+    e->present[labels[d]] = true;
+    e->stride[k][labels[d]] += dim == 1 ? 0 : weft_shape_product(shape, d + 1, shape->rank);
+  }
+  return WEFT_OK;
+}
+
+static weft_status parse(weft_op *op, einsum *e) {
+  const char *text = weft_op_attr_string(op, "equation", "");
+  int times[LABELS] = {0}, dots = 0, count;
+  uint8_t labels[WEFT_MAX_RANK];
+  memset(e, 0, sizeof *e);
+  e->operands = op->input_count;
+  for (int k = 0;; k++) {
+    const char *term = text;
+    if (k == e->operands) {
+      return weft_op_fail(op, "attribute equation: more terms than the %d inputs", e->operands);
+    }
+    int beyond = weft_op_in(op, k)->shape.rank - count_letters(term);
+    WEFT_TRY(read_term(op, &text, beyond, labels, &count));
+    WEFT_TRY(enter(op, e, k, labels, count));
+    for (int d = 0; d < count; d++) {
+      times[labels[d]] += labels[d] < LETTERS;
+      dots = LABELS - labels[d] > dots && labels[d] >= LETTERS ? LABELS - labels[d] : dots;
+    }
+    if (*text != ',') {
+      if (k + 1 != e->operands) {
+        return weft_op_fail(op, "attribute equation: %d terms for %d inputs", k + 1, e->operands);
+      }
+      break;
+    }
+    text++;
+  }
+  if (*text == '-') {
+    if (text[1] != '>') {
+      return weft_op_fail(op, "attribute equation: unexpected '%s'", text);
+    }
+    text += 2;
+    WEFT_TRY(read_term(op, &text, dots, e->out, &e->out_rank));
+    if (*text != 0) {
+      return weft_op_fail(op, "attribute equation: unexpected '%s'", text);
+    }
+  } else {
+    for (int i = 0; i < LABELS; i++) {
+      int label = i < WEFT_MAX_RANK ? LETTERS + i : i - WEFT_MAX_RANK; /* the ellipsis first */
+      if (label >= LETTERS ? e->present[label] : times[label] == 1) {
+        if (e->out_rank == WEFT_MAX_RANK) {
+          return weft_op_unsupported(op, "the output has more than %d dimensions", WEFT_MAX_RANK);
+        }
+        e->out[e->out_rank++] = (uint8_t)label;
+      }
+    }
+  }
+  bool kept[LABELS] = {false};
+  for (int d = 0; d < e->out_rank; d++) {
+    if (!e->present[e->out[d]] || kept[e->out[d]]) {
+      return weft_op_fail(op, "attribute equation: label %d of the output is repeated or in no input", d);
+    }
+    kept[e->out[d]] = true;
+  }
+  for (int i = 0; i < LABELS; i++) {
+    if (e->present[i] && !kept[i]) {
+      e->sums[e->sum_rank++] = (uint8_t)i;
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_einsum_infer(weft_op *op) {
+  einsum e;
+  weft_shape shape = {0};
+  if (op->input_count > OPERANDS) {
+    return weft_op_unsupported(op, "more than %d inputs", OPERANDS);
+  }
+  WEFT_TRY(weft_op_expect_inputs(op, 1, OPERANDS));
+  WEFT_TRY(weft_op_expect_type(op, 0, "Inputs", WEFT_TYPES_NUMERIC));
+  for (int i = 1; i < op->input_count; i++) {
+    WEFT_TRY(weft_op_expect_inputs(op, i + 1, OPERANDS));
+    WEFT_TRY(weft_op_expect_same_type(op, 0, i));
+  }
+  WEFT_TRY(parse(op, &e));
+  shape.rank = e.out_rank;
+  for (int d = 0; d < e.out_rank; d++) {
+    shape.dims[d] = (int64_t)e.size[e.out[d]];
+  }
+  return weft_op_set(op, 0, weft_op_in(op, 0)->type, &shape);
+}
+
+/* ---- loops ------------------------------------------------------------------------------------------------------------------ */
+typedef struct loops {
+  const einsum *e;
+  const weft_tensor *in[OPERANDS];
+  weft_tensor *out;
+  size_t sums; /* elements of one sum */
+} loops;
+
+/* The product of all operands over a run of the innermost summed label, added up. */
+static void add_run(const loops *l, const size_t *offset, size_t n, double *total, uint64_t *whole_total) {
+  const einsum *e = l->e;
+  bool is_float = weft_type_is_float(l->out->type);
+  union {
+    double wide[WEFT_BLOCK];
+    int64_t whole[WEFT_BLOCK];
+  } product, factor;
+  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
+    size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    for (int k = 0; k < e->operands; k++) {
+      size_t step = e->sum_rank > 0 ? e->stride[k][e->sums[e->sum_rank - 1]] : 0, at = offset[k] + done * step;
+      if (is_float) {
+        weft_load_double(l->in[k]->type, l->in[k]->data, at, step, m, k == 0 ? product.wide : factor.wide);
+        for (size_t i = 0; k > 0 && i < m; i++) {
+          product.wide[i] *= factor.wide[i];
+        }
+      } else {
+        weft_load_int64(l->in[k]->type, l->in[k]->data, at, step, m, k == 0 ? product.whole : factor.whole);
+        for (size_t i = 0; k > 0 && i < m; i++) {
+          product.whole[i] = (int64_t)((uint64_t)product.whole[i] * (uint64_t)factor.whole[i]);
+        }
+      }
+    }
+    for (size_t i = 0; i < m; i++) {
+      if (is_float) {
+        *total += product.wide[i];
+      } else {
+        *whole_total += (uint64_t)product.whole[i];
+      }
+    }
+  }
+}
+
+/* Moves `offset` to position `index` of a space spanned by labels. */
+static void seek(const einsum *e, const uint8_t *labels, int rank, size_t index, size_t *offset) {
+  for (int d = rank - 1; d >= 0; d--) {
+    size_t at = index % e->size[labels[d]];
+    index /= e->size[labels[d]];
+    for (int k = 0; k < e->operands; k++) {
+      offset[k] += at * e->stride[k][labels[d]];
+    }
+  }
+}
+
+static void run_loops(void *arg, size_t begin, size_t end) {
+  const loops *l = arg;
+  const einsum *e = l->e;
+  size_t run = e->sum_rank > 0 ? e->size[e->sums[e->sum_rank - 1]] : 1;
+  for (size_t i = begin; i < end; i++) {
+    size_t base[OPERANDS] = {0};
+    double total = 0;
+    uint64_t whole_total = 0;
+    seek(e, e->out, e->out_rank, i, base);
+    for (size_t outer = 0; l->sums > 0 && outer < l->sums / run; outer++) {
+      size_t offset[OPERANDS];
+      memcpy(offset, base, sizeof offset);
+      seek(e, e->sums, e->sum_rank - 1, outer, offset);
+      add_run(l, offset, run, &total, &whole_total);
+    }
+    if (weft_type_is_float(l->out->type)) {
+      weft_store_double(l->out->type, &total, 1, l->out->data, i, 1);
+    } else {
+      int64_t whole = (int64_t)whole_total;
+      weft_store_int64(l->out->type, &whole, 1, l->out->data, i, 1);
+    }
+  }
+}
+
+/* ---- two float operands: a batch of matrix products ---------------------------------------------------------------------------- */
+typedef struct pair {
+  const float *a, *b;
+  float *c;
+  size_t m, n, k;
+} pair;
+
+static void pair_at(const void *arg, size_t index, weft_product *out) {
+  const pair *p = arg;
+  *out = (weft_product){.a = p->a + index * p->m * p->k, .lda = p->k, .b = p->b + index * p->k * p->n, .ldb = p->n,
+                        .c = p->c + index * p->m * p->n, .ldc = p->n};
+}
+
+/* The labels of a kind: in the first operand, in the second, in the output. */
+static int labels_of(const einsum *e, bool first, bool second, bool out, uint8_t *labels, size_t *size) {
+  int count = 0;
+  const uint8_t *from = out ? e->out : e->sums;
+  *size = 1;
+  for (int d = 0; d < (out ? e->out_rank : e->sum_rank); d++) {
+    if (e->size[from[d]] > 1 && (e->stride[0][from[d]] > 0) == first && (e->stride[1][from[d]] > 0) == second) {
+      labels[count++] = from[d];
+      *size *= e->size[from[d]];
+    }
+  }
+  return count;
+}
+
+/* A block over three lists of labels; `strides` is the distance of each label on one side, the other side is dense. */
+static void add_labels(const einsum *e, const uint8_t *labels, int count, const size_t *from, const size_t *to,
+                       weft_strided *block) {
+  for (int d = 0; d < count; d++) {
+    weft_strided_add(block, (int64_t)e->size[labels[d]], (int64_t)from[labels[d]], (int64_t)to[labels[d]]);
+  }
+}
+
+typedef struct label_list {
+  uint8_t labels[LABELS];
+  int count;
+  size_t size;
+} label_list;
+
+/* Distances of the labels of three lists laid out densely one after the other. */
+static void dense(const einsum *e, const label_list *const *lists, size_t *strides) {
+  size_t stride = 1;
+  for (int l = 2; l >= 0; l--) {
+    for (int d = lists[l]->count - 1; d >= 0; d--) {
+      strides[lists[l]->labels[d]] = stride;
+      stride *= e->size[lists[l]->labels[d]];
+    }
+  }
+}
+
+/* Operand k as floats, laid out as [batch, x, y]. */
+static weft_status lay_out(weft_op *op, const einsum *e, int k, const label_list *const *lists, const float **out) {
+  const float *from;
+  void *to;
+  size_t strides[LABELS] = {0};
+  weft_strided block = {0};
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, k), &from));
+  dense(e, lists, strides);
+  for (int l = 0; l < 3; l++) {
+    add_labels(e, lists[l]->labels, lists[l]->count, e->stride[k], strides, &block);
+  }
+  *out = from;
+  bool same = block.rank == 0 || (block.rank == 1 && block.from[0] == 1);
+  if (!same) {
+    WEFT_TRY(weft_op_scratch_array(op, lists[0]->size * lists[1]->size * lists[2]->size, sizeof(float), &to));
+    weft_strided_copy(op->cx, &block, sizeof(float), from, to);
+    *out = to;
+  }
+  return WEFT_OK;
+}
+
+static weft_status run_pair(weft_op *op, const einsum *e, bool *done) {
+  label_list batch, rows, columns, sums, lone;
+  weft_tensor *y = weft_op_out(op, 0);
+  size_t dense_out[LABELS] = {0}, strides[LABELS] = {0}, stride = 1;
+  weft_strided block = {0};
+  float *out;
+  void *room;
+  pair p;
+  batch.count = labels_of(e, true, true, true, batch.labels, &batch.size);
+  rows.count = labels_of(e, true, false, true, rows.labels, &rows.size);
+  columns.count = labels_of(e, false, true, true, columns.labels, &columns.size);
+  sums.count = labels_of(e, true, true, false, sums.labels, &sums.size);
+  lone.count = labels_of(e, true, false, false, lone.labels, &lone.size) +
+               labels_of(e, false, true, false, lone.labels, &lone.size);
+  *done = lone.count == 0; /* a label that is summed in one operand only is left to the loops */
+  if (!*done) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(lay_out(op, e, 0, (const label_list *const[]){&batch, &rows, &sums}, &p.a));
+  WEFT_TRY(lay_out(op, e, 1, (const label_list *const[]){&batch, &sums, &columns}, &p.b));
+  WEFT_TRY(weft_op_floats_out(op, y, &out));
+  dense(e, (const label_list *const[]){&batch, &rows, &columns}, strides);
+  for (int d = e->out_rank - 1; d >= 0; d--) {
+    dense_out[e->out[d]] = stride;
+    stride *= e->size[e->out[d]];
+  }
+  const label_list *const lists[] = {&batch, &rows, &columns};
+  for (int l = 0; l < 3; l++) {
+    add_labels(e, lists[l]->labels, lists[l]->count, strides, dense_out, &block);
+  }
+  bool same = block.rank == 0 || (block.rank == 1 && block.to[0] == 1);
+  p.c = out;
+  if (!same) {
+    WEFT_TRY(weft_op_scratch_array(op, y->count, sizeof(float), &room));
+    p.c = room;
+  }
+  p.m = rows.size;
+  p.n = columns.size;
+  p.k = sums.size;
+  weft_products products = {.count = batch.size, .m = p.m, .n = p.n, .k = p.k, .arg = &p, .at = pair_at};
+  WEFT_TRY(weft_products_run(op, &products));
+  if (!same) {
+    weft_strided_copy(op->cx, &block, sizeof(float), p.c, out);
+  }
+  weft_op_floats_done(op, y, out);
+  return WEFT_OK;
+}
+
+weft_status weft_einsum_run(weft_op *op) {
+  einsum e;
+  weft_tensor *y = weft_op_out(op, 0);
+  loops l = {.e = &e, .out = y, .sums = 1};
+  bool done = false, empty = y->count == 0;
+  WEFT_TRY(parse(op, &e));
+  for (int k = 0; k < e.operands; k++) {
+    l.in[k] = weft_op_in(op, k);
+    empty |= l.in[k]->count == 0;
+  }
+  if (e.operands == 2 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE) {
+    WEFT_TRY(run_pair(op, &e, &done));
+  }
+  for (int d = 0; d < e.sum_rank; d++) {
+    if (!weft_mul(l.sums, e.size[e.sums[d]], &l.sums)) {
+      return weft_op_unsupported(op, "a sum has more terms than can be counted");
+    }
+  }
+  if (!done && y->count > 0) {
+    weft_parallel(op->cx, y->count, l.sums >= WEFT_BLOCK ? 16 : 1024, run_loops, &l);
+  }
+  return WEFT_OK;
+}
