@@ -68,6 +68,9 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   if (!weft_add(size, sizeof(header), &total) || total > SIZE_MAX / 2) {
     return fail_memory(cx, size);
   }
+  if (memory->fail_at != 0 && --memory->fail_at == 0) {
+    return fail_memory(cx, size);
+  }
   if (memory->limit != 0 && (total > memory->limit || memory->used > memory->limit - total)) {
     return fail_memory(cx, size);
   }

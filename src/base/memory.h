@@ -13,6 +13,7 @@ typedef struct weft_memory {
   size_t limit; /* 0: none */
   size_t used;
   size_t peak;
+  size_t fail_at; /* for tests: counts allocations down and fails the one that reaches 0; 0: off */
 } weft_memory;
 
 /* `out` gets NULL on failure. A size of 0 gives a block that may be freed. */
