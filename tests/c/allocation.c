@@ -77,30 +77,29 @@ static size_t fail_loading(bytes model, weft_error *error) {
   }
 }
 
+/* A session each time: only its first run makes the plan. */
 static size_t fail_running(bytes model, weft_value *image, weft_error *error) {
-  weft_session *session;
-  weft_memory *memory = NULL;
-  if (load(model, 0, &session, &memory, error) != WEFT_OK) {
-    return 0;
-  }
-  size_t n = 1;
-  for (;; n++) {
+  for (size_t n = 1;; n++) {
+    weft_session *session;
+    weft_memory *memory = NULL;
+    if (load(model, 0, &session, &memory, error) != WEFT_OK) {
+      return 0;
+    }
     memory->fail_at = n;
     weft_status status = run_once(session, image, error);
     bool unreached = memory->fail_at != 0;
     memory->fail_at = 0;
-    if (status == WEFT_OK && unreached) {
-      break;
-    }
-    if ((status != WEFT_OK && status != WEFT_OUT_OF_MEMORY) || run_once(session, image, error) != WEFT_OK) {
+    bool usable = run_once(session, image, error) == WEFT_OK;
+    weft_session_destroy(session);
+    if (!usable || (status != WEFT_OK && status != WEFT_OUT_OF_MEMORY)) {
       fprintf(stderr, "allocation %zu refused while running: ", n);
       fail("the session is not usable afterwards", error);
-      n = 0;
-      break;
+      return 0;
+    }
+    if (status == WEFT_OK && unreached) {
+      return n;
     }
   }
-  weft_session_destroy(session);
-  return n;
 }
 
 int main(void) {
