@@ -1,0 +1,177 @@
+/* Attention by blocks of query rows. The query heads that share keys are multiplied together, so that keys are packed once
+ * for all of them; a block's scores stay in the cache from the first product through the softmax to the second. */
+#include "../base/convert.h"
+#include "attention.h"
+#include "product.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK_ROWS = 64, LEAST_ROWS = 8, BLOCK_SCORES = 65536 };
+
+typedef struct job {
+  const weft_attention *a;
+  const weft_kernels *kernels;
+  size_t shared;         /* query heads of a key head */
+  size_t rows, blocks;   /* of a task; tasks of a key head */
+  char *scratch;
+  size_t slot_size;
+} job;
+
+/* A slot's scratch: scaled queries and results share a part. */
+typedef struct parts {
+  float *queries, *scores, *mask, *packed;
+} parts;
+
+static size_t wider(const weft_attention *a) { return a->head > a->v_head ? a->head : a->v_head; }
+
+static size_t packed_floats(const weft_attention *a) {
+  size_t keys = weft_product_scratch(a->kv_len, a->head), values = weft_product_scratch(a->v_head, a->kv_len);
+  return keys > values ? keys : values;
+}
+
+static parts parts_of(const job *job, uint32_t slot) {
+  const weft_attention *a = job->a;
+  float *at = (float *)(job->scratch + slot * job->slot_size);
+  parts p = {.queries = at};
+  p.scores = p.queries + job->rows * wider(a);
+  p.mask = p.scores + job->rows * a->kv_len;
+  p.packed = p.mask + a->kv_len;
+  return p;
+}
+
+static size_t begin_of(const weft_heads *at, size_t batch, size_t head, size_t row) {
+  return batch * at->batch + head * at->head + row * at->row;
+}
+
+weft_heads weft_heads_of(bool rows_first, size_t heads, size_t rows, size_t size) {
+  return rows_first ? (weft_heads){heads * rows * size, size, heads * size}
+                    : (weft_heads){heads * rows * size, rows * size, size};
+}
+
+/* The keys that query `row` of `batch` may see, before any mask: [*begin, *end). */
+static void visible(const weft_attention *a, size_t batch, size_t row, size_t *begin, size_t *end) {
+  int64_t place = (a->offsets != NULL ? a->offsets[batch] : a->offset) + (int64_t)row;
+  int64_t low = a->left >= 0 ? place - a->left : 0, high = (int64_t)a->kv_len;
+  if (a->right >= 0 && place + a->right + 1 < high) {
+    high = place + a->right + 1;
+  }
+  if (a->valid != NULL && a->valid[batch] < high) {
+    high = a->valid[batch];
+  }
+  if (a->mask != NULL && (int64_t)a->mask_len < high) {
+    high = (int64_t)a->mask_len;
+  }
+  low = low > 0 ? low : 0;
+  *begin = low < high ? (size_t)low : 0;
+  *end = low < high ? (size_t)high : 0;
+}
+
+/* Adds the mask to scores[begin..end); narrows the range to nothing when every key is masked out. */
+static void add_mask(const weft_attention *a, size_t at, float *mask, float *scores, size_t begin, size_t *end) {
+  bool any = false;
+  weft_load_float(a->mask->type, a->mask->data, at + begin, 1, *end - begin, mask);
+  for (size_t j = begin; j < *end; j++) {
+    float m = mask[j - begin];
+    m = a->mask->type != WEFT_BOOL ? m : m != 0 ? 0 : -INFINITY;
+    any = any || !(m < 0 && isinf(m));
+    scores[j] += m;
+  }
+  if (!any) {
+    *end = begin;
+  }
+}
+
+static void keep(const weft_attention *a, int stage, size_t at, const float *scores) {
+  if (a->scores != NULL && a->scores_stage == stage) {
+    memcpy(a->scores + at, scores, a->kv_len * sizeof *scores);
+  }
+}
+
+/* From raw scores of one query to its weights. */
+static void weigh(const job *job, size_t batch, size_t head, size_t row, float *scores, float *mask) {
+  const weft_attention *a = job->a;
+  size_t n = a->kv_len, at = ((batch * a->q_heads + head) * a->q_len + row) * n;
+  keep(a, 0, at, scores);
+  if (a->softcap > 0) {
+    for (size_t j = 0; j < n; j++) {
+      scores[j] /= a->softcap;
+    }
+    job->kernels->unary_f32[WEFT_UNARY_TANH](n, scores, scores);
+    for (size_t j = 0; j < n; j++) {
+      scores[j] *= a->softcap;
+    }
+  }
+  keep(a, 1, at, scores);
+  size_t begin = 0, end = 0;
+  visible(a, batch, row, &begin, &end);
+  if (a->mask != NULL && begin < end) {
+    add_mask(a, begin_of(&a->mask_at, batch, head, row), mask, scores, begin, &end);
+  }
+  if (a->scores != NULL && a->scores_stage == 2) {
+    for (size_t j = 0; j < n; j++) {
+      a->scores[at + j] = j >= begin && j < end ? scores[j] : -INFINITY;
+    }
+  }
+  if (begin < end) {
+    job->kernels->softmax_f32(end - begin, scores + begin, false, scores + begin);
+  }
+  memset(scores, 0, begin * sizeof *scores);
+  memset(scores + end, 0, (n - end) * sizeof *scores);
+  keep(a, 3, at, scores);
+}
+
+static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const job *job = arg;
+  const weft_attention *a = job->a;
+  parts p = parts_of(job, slot);
+  for (size_t task = begin; task < end; task++) {
+    size_t index = task / job->blocks, batch = index / a->kv_heads, kv_head = index % a->kv_heads;
+    size_t first = task % job->blocks * job->rows, all = job->shared * a->q_len;
+    size_t rows = all - first < job->rows ? all - first : job->rows;
+    for (size_t i = 0; i < rows; i++) { /* rows of the heads that share these keys, one head after the other */
+      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
+      const float *query = a->q + begin_of(&a->q_at, batch, head, row);
+      for (size_t j = 0; j < a->head; j++) {
+        p.queries[i * a->head + j] = query[j] * a->scale;
+      }
+    }
+    weft_product keys = {.a = p.queries, .lda = a->head, .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
+                         .ldb = a->k_at.row, .transposed = true, .c = p.scores, .ldc = a->kv_len};
+    weft_product_run(job->kernels, rows, a->kv_len, a->head, &keys, false, p.packed);
+    for (size_t i = 0; i < rows; i++) {
+      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
+      weigh(job, batch, head, row, p.scores + i * a->kv_len, p.mask);
+    }
+    weft_product values = {.a = p.scores, .lda = a->kv_len, .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
+                           .ldb = a->v_at.row, .c = p.queries, .ldc = a->v_head};
+    weft_product_run(job->kernels, rows, a->v_head, a->kv_len, &values, false, p.packed);
+    for (size_t i = 0; i < rows; i++) {
+      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
+      memcpy(a->y + begin_of(&a->y_at, batch, head, row), p.queries + i * a->v_head, a->v_head * sizeof(float));
+    }
+  }
+}
+
+weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
+  job job = {.a = a, .kernels = op->cx->kernels, .shared = a->kv_heads > 0 ? a->q_heads / a->kv_heads : 0};
+  size_t all = job.shared * a->q_len;
+  if (a->batch == 0 || all == 0) {
+    return WEFT_OK;
+  }
+  job.rows = BLOCK_SCORES / (a->kv_len + 1);
+  job.rows = job.rows < LEAST_ROWS ? LEAST_ROWS : job.rows > BLOCK_ROWS ? BLOCK_ROWS : job.rows;
+  job.rows = job.rows < all ? job.rows : all;
+  job.blocks = (all + job.rows - 1) / job.rows;
+  size_t floats = 0;
+  if (!weft_mul(job.rows + 1, wider(a) + a->kv_len, &floats) || !weft_add(floats, packed_floats(a), &floats) ||
+      !weft_mul(floats, sizeof(float), &job.slot_size)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the scores are larger than the address space");
+  }
+  void *room = NULL;
+  job.slot_size = (job.slot_size + 63) / 64 * 64;
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx), job.slot_size, &room));
+  job.scratch = room;
+  weft_parallel_slots(op->cx, a->batch * a->kv_heads * job.blocks, 1, run_blocks, &job);
+  return WEFT_OK;
+}

@@ -1,0 +1,104 @@
+/* CausalConvWithState: a depthwise convolution in one dimension that looks back only, and carries the last elements over to
+ * the next call. Past and input are laid end to end, which makes it a plain depthwise convolution without padding. */
+#include "product.h"
+
+#include <string.h>
+
+enum { X, W, B, PAST };
+
+typedef struct causal {
+  const weft_kernels *kernels;
+  size_t rows, channels, length, carried; /* rows: batch * channels; carried: kernel - 1 */
+  weft_activation activation;
+  const float *x, *w, *bias, *past;
+  float *joined, *y, *present; /* joined: [rows][carried + length] */
+} causal;
+
+static weft_status make(weft_op *op, causal *c) {
+  const weft_tensor *x = weft_op_in(op, X), *w = weft_op_in(op, W), *b = weft_op_in(op, B), *past = weft_op_in(op, PAST);
+  const char *activation = weft_op_attr_string(op, "activation", "none");
+  bool silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
+  if (!silu && strcmp(activation, "none") != 0) {
+    return weft_op_fail(op, "attribute 'activation' is '%s'", activation);
+  }
+  int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2];
+  if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1) {
+    char text[96];
+    return weft_op_fail(op, "input 'weight' has shape %s, expected [%lld,1,k]",
+                        weft_shape_print(&w->shape, text, sizeof text), (long long)channels);
+  }
+  if ((b != NULL && (b->shape.rank != 1 || b->shape.dims[0] != channels)) ||
+      (past != NULL && (past->shape.rank != 3 || past->shape.dims[0] != x->shape.dims[0] ||
+                        past->shape.dims[1] != channels || past->shape.dims[2] != kernel - 1))) {
+    return weft_op_fail(op, "the bias or the past state does not fit %lld channels and a kernel of %lld",
+                        (long long)channels, (long long)kernel);
+  }
+  *c = (causal){.kernels = op->cx->kernels, .rows = (size_t)(x->shape.dims[0] * channels), .channels = (size_t)channels,
+                .length = (size_t)x->shape.dims[2], .carried = (size_t)(kernel - 1),
+                .activation = silu ? WEFT_ACT_SILU : WEFT_ACT_NONE};
+  return WEFT_OK;
+}
+
+weft_status weft_causal_conv_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 4));
+  WEFT_TRY(weft_op_expect_type(op, X, "input", WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));
+  for (int i = W; i < op->input_count; i++) {
+    if (weft_op_has(op, i)) {
+      WEFT_TRY(weft_op_expect_same_type(op, X, i));
+    }
+  }
+  WEFT_TRY(weft_op_expect_rank(op, X, "input", 3, 3));
+  WEFT_TRY(weft_op_expect_rank(op, W, "weight", 3, 3));
+  causal c;
+  WEFT_TRY(make(op, &c));
+  const weft_tensor *x = weft_op_in(op, X);
+  weft_shape state = {.rank = 3, .dims = {x->shape.dims[0], x->shape.dims[1], (int64_t)c.carried}};
+  WEFT_TRY(weft_op_set_like(op, 0, x));
+  return weft_op_set(op, 1, x->type, &state);
+}
+
+static void run_rows(void *arg, size_t begin, size_t end) {
+  const causal *c = arg;
+  size_t all = c->carried + c->length;
+  for (size_t row = begin; row < end; row++) {
+    float *line = c->joined + row * all;
+    if (c->past != NULL) {
+      memcpy(line, c->past + row * c->carried, c->carried * sizeof *line);
+    } else {
+      memset(line, 0, c->carried * sizeof *line);
+    }
+    memcpy(line + c->carried, c->x + row * c->length, c->length * sizeof *line);
+    size_t channel = row % c->channels;
+    if (c->y != NULL && c->length > 0) {
+      c->kernels->depthwise_f32(line, 1, all, c->w + channel * (c->carried + 1), 1, c->carried + 1, 1, 1, 1, 1, 0, 0,
+                                c->bias != NULL ? c->bias[channel] : 0, c->activation, 0, 0, c->y + row * c->length, 1,
+                                c->length);
+    }
+    if (c->present != NULL) {
+      memcpy(c->present + row * c->carried, line + c->length, c->carried * sizeof *line);
+    }
+  }
+}
+
+weft_status weft_causal_conv_run(weft_op *op) {
+  causal c;
+  void *room = NULL;
+  size_t count = 0;
+  weft_tensor *y = weft_op_out(op, 0), *present = weft_op_out(op, 1);
+  WEFT_TRY(make(op, &c));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &c.x));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, W), &c.w));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, B), &c.bias));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, PAST), &c.past));
+  WEFT_TRY(weft_op_floats_out(op, y, &c.y));
+  WEFT_TRY(weft_op_floats_out(op, present, &c.present));
+  if (!weft_mul(c.rows, c.carried + c.length, &count)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the joined sequence is larger than the address space");
+  }
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+  c.joined = room;
+  weft_parallel(op->cx, c.rows, 1 + 16384 / ((c.carried + 1) * (c.length + 1)), run_rows, &c);
+  weft_op_floats_done(op, y, c.y);
+  weft_op_floats_done(op, present, c.present);
+  return WEFT_OK;
+}
