@@ -23,6 +23,10 @@ weft_status weft_optimize_model(weft_model *model, const weft_options *options, 
   static const weft_pass_function passes[] = {
       weft_pass_noop,
       weft_pass_fold,
+      weft_pass_pattern,
+      weft_pass_dead,
+      weft_pass_scale,
+      weft_pass_fuse,
       weft_pass_dead,
   };
   weft_pass pass = {.model = model, .evaluate = evaluate, .arg = arg};

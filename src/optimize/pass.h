@@ -18,6 +18,9 @@ typedef weft_status (*weft_pass_function)(weft_pass *pass, weft_graph *graph);
 
 weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_scale(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_fuse(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dead(weft_pass *pass, weft_graph *graph);
 
 /* Who reads the values of a graph: nodes, subgraphs that capture them, the graph's outputs. */

@@ -1,0 +1,229 @@
+/* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish and LayerNormalization have
+ * kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and checked
+ * down to its constants; the last node becomes the operator, the others die if nothing else reads them. */
+#include <math.h>
+#include <string.h>
+
+#include "match.h"
+
+typedef struct pattern_pass {
+  weft_pass *pass;
+  weft_graph *graph;
+  weft_uses uses;
+} pattern_pass;
+
+/* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order ------------------------------------------------------------ */
+static bool is_erf_input(const weft_graph *graph, int32_t v, int32_t *x) {
+  const weft_node *div = weft_match_producer(graph, v, "Div"), *mul = weft_match_producer(graph, v, "Mul");
+  if (div != NULL && weft_match_near(graph, weft_node_in(div, 1), 1.4142135623730951)) {
+    *x = div->inputs[0];
+    return true;
+  }
+  for (int i = 0; mul != NULL && mul->input_count == 2 && i < 2; i++) {
+    if (weft_match_near(graph, mul->inputs[i], 0.7071067811865476)) {
+      *x = mul->inputs[1 - i];
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_half_of(const weft_graph *graph, int32_t v, int32_t x) {
+  const weft_node *mul = weft_match_producer(graph, v, "Mul");
+  int32_t half = mul != NULL ? weft_match_other(mul, x) : -1;
+  return half >= 0 && weft_match_near(graph, half, 0.5);
+}
+
+/* The node that ends the pattern begun by erf, or NULL. */
+static weft_node *find_gelu(pattern_pass *p, const weft_node *erf, int32_t *x) {
+  weft_graph *graph = p->graph;
+  if (!is_erf_input(graph, erf->inputs[0], x)) {
+    return NULL;
+  }
+  int32_t v = erf->outputs[0];
+  weft_node *add = weft_match_reader(graph, &p->uses, v, "Add");
+  if (add == NULL || !weft_match_near(graph, weft_match_other(add, v), 1)) {
+    return NULL;
+  }
+  v = add->outputs[0];
+  bool halved = false, multiplied = false;
+  weft_node *last = NULL;
+  for (int step = 0; step < 2 && !(halved && multiplied); step++) {
+    weft_node *mul = weft_match_reader(graph, &p->uses, v, "Mul");
+    int32_t other = mul != NULL ? weft_match_other(mul, v) : -1;
+    if (other < 0) {
+      return NULL;
+    }
+    if (!multiplied && (other == *x || is_half_of(graph, other, *x))) {
+      multiplied = true;
+      halved = halved || other != *x;
+    } else if (!halved && weft_match_near(graph, other, 0.5)) {
+      halved = true;
+    } else {
+      return NULL;
+    }
+    last = mul;
+    v = mul->outputs[0];
+  }
+  return halved && multiplied ? last : NULL;
+}
+
+static weft_status join_gelu(pattern_pass *p, weft_node *node) {
+  int32_t x;
+  weft_node *last = find_gelu(p, node, &x);
+  return last != NULL ? weft_match_become(p->pass, last, "", "Gelu", 1, &x) : WEFT_OK;
+}
+
+/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2 ------------------------------- */
+static weft_status join_swish(pattern_pass *p, weft_node *node) {
+  weft_node *mul = weft_match_reader(p->graph, &p->uses, node->outputs[0], "Mul");
+  int32_t x = node->inputs[0];
+  return mul != NULL && weft_match_other(mul, node->outputs[0]) == x ? weft_match_become(p->pass, mul, "", "Swish", 1, &x)
+                                                                     : WEFT_OK;
+}
+
+static bool is_near(const weft_node *node, const char *name, float fallback, double expected) {
+  const weft_attribute *attribute = weft_node_attribute(node, name);
+  double value = attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? (double)attribute->f : (double)fallback;
+  return fabs(value - expected) <= 1e-5;
+}
+
+static weft_status join_hard_swish(pattern_pass *p, weft_node *node) {
+  weft_node *mul = weft_match_reader(p->graph, &p->uses, node->outputs[0], "Mul");
+  int32_t x = node->inputs[0];
+  if (mul == NULL || weft_match_other(mul, node->outputs[0]) != x || !is_near(node, "alpha", 0.2f, 1.0 / 6) ||
+      !is_near(node, "beta", 0.5f, 0.5)) {
+    return WEFT_OK;
+  }
+  return weft_match_become(p->pass, mul, "", "HardSwish", 1, &x);
+}
+
+static weft_status join_clipped(pattern_pass *p, weft_node *node) {
+  weft_graph *graph = p->graph;
+  float lo, hi;
+  const weft_node *add = weft_match_producer(graph, node->inputs[0], "Add");
+  if (add == NULL || add->input_count != 2 || !weft_match_scalar(graph, weft_node_in(node, 1), &lo) || lo != 0 ||
+      !weft_match_scalar(graph, weft_node_in(node, 2), &hi) || hi != 6) {
+    return WEFT_OK;
+  }
+  int32_t x = weft_match_near(graph, add->inputs[1], 3)   ? add->inputs[0]
+              : weft_match_near(graph, add->inputs[0], 3) ? add->inputs[1]
+                                                          : -1;
+  weft_node *mul = weft_match_reader(graph, &p->uses, node->outputs[0], "Mul");
+  if (x < 0 || mul == NULL || weft_match_other(mul, node->outputs[0]) != x) {
+    return WEFT_OK;
+  }
+  weft_node *div = weft_match_reader(graph, &p->uses, mul->outputs[0], "Div");
+  weft_node *scale = weft_match_reader(graph, &p->uses, mul->outputs[0], "Mul");
+  if (div != NULL && div->inputs[0] == mul->outputs[0] && weft_match_near(graph, weft_node_in(div, 1), 6)) {
+    return weft_match_become(p->pass, div, "", "HardSwish", 1, &x);
+  }
+  if (scale != NULL && weft_match_near(graph, weft_match_other(scale, mul->outputs[0]), 1.0 / 6)) {
+    return weft_match_become(p->pass, scale, "", "HardSwish", 1, &x);
+  }
+  return WEFT_OK;
+}
+
+/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias ------------------------ */
+static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
+  const weft_attribute *keep = weft_node_attribute(mean, "keepdims");
+  const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
+  int rank = graph->values[mean->inputs[0]].info.rank;
+  if (axes == NULL || axes->count != 1 || (keep != NULL && keep->i == 0)) {
+    return false;
+  }
+  int64_t axis = ((const int64_t *)axes->data)[0];
+  return axis == -1 || (rank > 0 && axis == rank - 1);
+}
+
+/* The value whose square v is, or -1. */
+static int32_t square_root_of(const weft_graph *graph, int32_t v) {
+  const weft_node *pow = weft_match_producer(graph, v, "Pow"), *mul = weft_match_producer(graph, v, "Mul");
+  if (pow != NULL && weft_match_near(graph, weft_node_in(pow, 1), 2)) {
+    return pow->inputs[0];
+  }
+  return mul != NULL && mul->input_count == 2 && mul->inputs[0] == mul->inputs[1] ? mul->inputs[0] : -1;
+}
+
+/* x for a value that is x - mean(x), or -1. */
+static int32_t centred_from(const weft_graph *graph, int32_t v) {
+  const weft_node *sub = weft_match_producer(graph, v, "Sub");
+  const weft_node *mean = sub != NULL ? weft_match_producer(graph, weft_node_in(sub, 1), "ReduceMean") : NULL;
+  return mean != NULL && mean->inputs[0] == sub->inputs[0] && is_last_axis_mean(graph, mean) ? sub->inputs[0] : -1;
+}
+
+/* A vector as long as the last axis, whose length is known. */
+static bool is_vector_for(const weft_graph *graph, int32_t v, int32_t x) {
+  const weft_tensor *t = weft_match_constant(graph, v, WEFT_FLOAT);
+  const weft_info *info = &graph->values[x].info;
+  return t != NULL && t->shape.rank == 1 && info->kind == WEFT_KIND_TENSOR && info->type == WEFT_FLOAT && info->rank > 0 &&
+         info->dims[info->rank - 1] == t->shape.dims[0];
+}
+
+static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
+  weft_graph *graph = p->graph;
+  const weft_node *add = weft_match_producer(graph, node->inputs[0], "Add");
+  const weft_node *variance = NULL;
+  float epsilon = 0;
+  for (int i = 0; add != NULL && add->input_count == 2 && variance == NULL && i < 2; i++) {
+    variance = weft_match_scalar(graph, add->inputs[1 - i], &epsilon) ? weft_match_producer(graph, add->inputs[i], "ReduceMean") : NULL;
+  }
+  if (variance == NULL || !is_last_axis_mean(graph, variance)) {
+    return WEFT_OK;
+  }
+  int32_t centred = square_root_of(graph, variance->inputs[0]);
+  weft_node *div = weft_match_reader(graph, &p->uses, node->outputs[0], "Div");
+  if (centred < 0 || div == NULL || div->inputs[1] != node->outputs[0]) {
+    return WEFT_OK;
+  }
+  int32_t x = centred_from(graph, centred);
+  /* Older exporters compute x - mean(x) twice. */
+  if (x < 0 || centred_from(graph, div->inputs[0]) != x) {
+    return WEFT_OK;
+  }
+  weft_node *mul = weft_match_reader(graph, &p->uses, div->outputs[0], "Mul");
+  int32_t scale = mul != NULL ? weft_match_other(mul, div->outputs[0]) : -1;
+  if (!is_vector_for(graph, scale, x)) {
+    return WEFT_OK;
+  }
+  weft_node *shift = weft_match_reader(graph, &p->uses, mul->outputs[0], "Add");
+  int32_t bias = shift != NULL ? weft_match_other(shift, mul->outputs[0]) : -1;
+  bool has_bias = is_vector_for(graph, bias, x);
+  weft_node *last = has_bias ? shift : mul;
+  WEFT_TRY(weft_match_become(p->pass, last, "", "LayerNormalization", has_bias ? 3 : 2, (int32_t[]){x, scale, bias}));
+  WEFT_TRY(weft_node_set_int(p->pass->model, last, "axis", -1));
+  return weft_node_set_float(p->pass->model, last, "epsilon", epsilon);
+}
+
+/* ---- the pass ---------------------------------------------------------------------------------------------------------------------- */
+static const struct {
+  const char *begin, *result; /* the node a pattern is found from; the operator it becomes, which must exist */
+  weft_status (*join)(pattern_pass *p, weft_node *node);
+} patterns[] = {
+    {"Erf", "Gelu", join_gelu},
+    {"Sigmoid", "Swish", join_swish},
+    {"HardSigmoid", "HardSwish", join_hard_swish},
+    {"Clip", "HardSwish", join_clipped},
+    {"Sqrt", "LayerNormalization", join_layer_normalization},
+};
+
+static weft_status visit(pattern_pass *p, weft_node *node) {
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+    bool begins = weft_node_is(node, patterns[i].begin) && weft_node_in(node, 0) >= 0 && weft_node_out(node, 0) >= 0;
+    if (begins && weft_match_type(p->graph, node->inputs[0]) == WEFT_FLOAT && weft_op_find("", patterns[i].result) != NULL) {
+      return patterns[i].join(p, node);
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph) {
+  pattern_pass p = {.pass = pass, .graph = graph};
+  WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
+  weft_status status = WEFT_OK;
+  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
+    status = visit(&p, &graph->nodes[n]);
+  }
+  weft_uses_free(&p.uses);
+  return status;
+}
