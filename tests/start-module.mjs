@@ -12,8 +12,7 @@ const compiled = await WebAssembly.compile(readFileSync(join(root, 'dist', `${mo
 const instance = await create({
   threads: 2,
   instantiateWasm(imports, done) {
-    done(new WebAssembly.Instance(compiled, imports), compiled);
-    return {};
+    return done(new WebAssembly.Instance(compiled, imports), compiled);
   },
 });
 const bytes = new Uint8Array(instance.wasmMemory.buffer);

@@ -51,10 +51,8 @@ async function readGlue(name, modules) {
   if (other >= 0) throw new Error(`The glue of ${modules[other + 1]} differs from that of ${modules[0]}`);
   // The loader gives the module; a URL left in the glue would make bundlers ship one variant twice.
   let glue = replaceOnce(text, `new URL("${name}.wasm",import.meta.url).href`, '""', name);
-  if (glue.includes('import("node:module")')) {
-    // Bundlers for the browser cannot resolve node: modules even where they are never reached.
-    glue = replaceOnce(glue, 'import("node:module")', 'process.getBuiltinModule("node:module")', name);
-  }
+  // Bundlers for the browser cannot resolve Node.js' own modules even where they are never reached.
+  glue = glue.replace(/import\("(node:)?module"\)/, 'process.getBuiltinModule("node:module")');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
 }

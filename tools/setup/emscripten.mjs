@@ -27,14 +27,13 @@ async function ownEmcc() {
 export async function setUpEmscripten() {
   const own = await ownEmcc();
   if (own) return own;
-  await installNpm('compiler', 'binaryen and acorn, which Emscripten calls');
+  const stamp = (pin) => JSON.stringify([pin, process.execPath, toolchain]);
+  if (emscripten.some((pin) => isDone('emscripten', stamp(pin)))) return packageFolder;
   const problems = [];
   for (const pin of emscripten) {
-    const stamp = JSON.stringify([pin, process.execPath, toolchain]);
-    if (isDone('emscripten', stamp)) return packageFolder;
     try {
       await step(`Emscripten ${pin.version} (${pin.suite}): compiles the modules for browsers and Node.js`, () => fetchPackage(pin));
-      setDone('emscripten', stamp);
+      setDone('emscripten', stamp(pin));
       return packageFolder;
     } catch (error) {
       problems.push(`${pin.suite} ${pin.version}: ${error.message}`);
@@ -48,7 +47,8 @@ export async function setUpEmscripten() {
 
 const packageFolder = inToolchain('emscripten/usr/share/emscripten');
 
-async function fetchPackage({ suite, version, sha256 }) {
+async function fetchPackage({ suite, version, sha256, npm }) {
+  await installNpm(npm, 'binaryen and acorn, which Emscripten calls');
   const options = await privateRoot('deb', suite);
   const folder = scratch('emscripten');
   await run('apt-get', [...options, 'download', `emscripten=${version}`], { cwd: folder, label: 'download' });
@@ -60,17 +60,17 @@ async function fetchPackage({ suite, version, sha256 }) {
   rmSync(inToolchain('emscripten-cache'), { recursive: true, force: true });
   // Some of its scripts are CommonJS; without this the project's own package.json would make them modules.
   writeFileSync(inToolchain('emscripten/package.json'), '{"type": "commonjs"}\n');
-  symlinkSync(inToolchain('compiler/node_modules'), join(packageFolder, 'node_modules'));
-  writeBinaryen();
+  symlinkSync(inToolchain(npm, 'node_modules'), join(packageFolder, 'node_modules'));
+  writeBinaryen(npm);
   writeConfig();
   await run(join(packageFolder, 'emcc'), ['--check', '-Wno-version-check'], { label: 'check' });
 }
 
-function writeBinaryen() {
+function writeBinaryen(npm) {
   mkdirSync(inToolchain('binaryen/bin'), { recursive: true });
   for (const program of binaryenPrograms) {
     const wrapper = inToolchain('binaryen/bin', program);
-    const script = inToolchain('compiler/node_modules/binaryen/bin', program);
+    const script = inToolchain(npm, 'node_modules/binaryen/bin', program);
     writeFileSync(wrapper, `#!/bin/sh\nexec "${process.execPath}" --stack-size=8192 "${script}" "$@"\n`);
     chmodSync(wrapper, 0o755);
   }

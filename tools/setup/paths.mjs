@@ -35,13 +35,14 @@ export function scratch(name) {
   return folder;
 }
 
+const stampOf = (name) => inToolchain('stamps', name);
+
 /** Puts a finished folder in its place, replacing what was there: a half-made part is never seen under its name. */
 export function place(from, name) {
+  rmSync(stampOf(name), { force: true });
   rmSync(inToolchain(name), { recursive: true, force: true });
   renameSync(from, inToolchain(name));
 }
-
-const stampOf = (name) => inToolchain('stamps', name);
 
 /** Was the part `name` made from exactly this pin? */
 export function isDone(name, pin) {

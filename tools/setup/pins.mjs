@@ -1,27 +1,31 @@
 /*
  * What the project is built with, and exactly which version of it. npm and Python packages have their pins in the lock
- * files beside this one and in tests/requirements.txt. The Debian archive keeps only newest versions of a moving suite,
- * so a pin may vanish one day: WEFT_EMSCRIPTEN_SUITE, WEFT_EMSCRIPTEN_VERSION and WEFT_EMSCRIPTEN_SHA256 name another,
- * and an `emcc` of version 4 or newer on PATH is used as it is.
+ * files beside this one and in tests/requirements.txt. The Debian archive keeps only the newest version of a moving suite,
+ * so a pin may vanish one day: a pin of a suite that no longer moves comes second, WEFT_EMSCRIPTEN_SUITE,
+ * WEFT_EMSCRIPTEN_VERSION and WEFT_EMSCRIPTEN_SHA256 name another, and an `emcc` of version 4 or newer on PATH is used as
+ * it is.
  */
-const env = process.env;
+const { WEFT_EMSCRIPTEN_SUITE: suite, WEFT_EMSCRIPTEN_VERSION: version, WEFT_EMSCRIPTEN_SHA256: sha256 } = process.env;
 
 /** Emscripten's packages, best first. `npm` is the folder of the lock file with the binaryen that fits. */
-export const emscripten = env.WEFT_EMSCRIPTEN_VERSION
-  ? [
-      {
-        suite: env.WEFT_EMSCRIPTEN_SUITE ?? 'sid',
-        version: env.WEFT_EMSCRIPTEN_VERSION,
-        sha256: env.WEFT_EMSCRIPTEN_SHA256 ?? '',
-      },
-    ]
-  : [
-      {
-        suite: 'forky',
-        version: '6.0.5+dfsg+~1.41.5-2',
-        sha256: '24e9eecd0a6e0c25896acf7dd42ae4261ae70c0669d4a42bde595afb7e4675c2',
-      },
-    ];
+const emscriptenPins = [
+  {
+    suite: 'forky',
+    version: '6.0.5+dfsg+~1.41.5-2',
+    sha256: '24e9eecd0a6e0c25896acf7dd42ae4261ae70c0669d4a42bde595afb7e4675c2',
+    npm: 'compiler',
+  },
+  {
+    suite: 'trixie',
+    version: '3.1.69+dfsg-3',
+    sha256: 'd2ac788b952c56ab6736b4db2ac0825aa63cfb4c08b8abaefe19e324779d1b2d',
+    npm: 'compiler-trixie',
+  },
+];
+
+export const emscripten = version
+  ? [{ suite: suite ?? 'sid', version, sha256, npm: 'compiler' }]
+  : emscriptenPins.filter((pin) => !suite || pin.suite === suite);
 
 export const protobufC = {
   suite: 'bookworm',
