@@ -80,11 +80,11 @@ endfunction()
 # All rooms that are neither hot nor a face of the library.
 set(weft_core_rooms base onnx graph optimize session ops)
 
-# The C functions that the modules for JavaScript and for embedding hosts export: one name a line in bindings/exports.txt,
-# lines that begin with # are comments.
+# The C functions that the modules for JavaScript export: one name a line, lines that begin with # are comments. The reactor
+# for embedding hosts has a list of its own, wasi/exports.txt.
 set(weft_exports_file ${PROJECT_SOURCE_DIR}/bindings/exports.txt)
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${weft_exports_file})
-function(weft_exports out)
-  file(STRINGS ${weft_exports_file} names REGEX "^[a-z]")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${weft_exports_file} ${PROJECT_SOURCE_DIR}/wasi/exports.txt)
+function(weft_exports list out)
+  file(STRINGS ${list} names REGEX "^[a-z]")
   set(${out} ${names} PARENT_SCOPE)
 endfunction()

@@ -16,7 +16,7 @@ weft_objects(relaxed_mt ROOMS simd HOT SIMD RELAXED THREADS)
 weft_protobuf_c(schema_st)
 weft_protobuf_c(schema_mt -pthread)
 
-weft_exports(exports)
+weft_exports(${weft_exports_file} exports)
 list(TRANSFORM exports PREPEND _)
 list(JOIN exports , exports)
 
