@@ -28,3 +28,11 @@ add_subdirectory(tests/c)
 if(WEFT_FUZZ)
   add_subdirectory(tests/fuzz)
 endif()
+
+# The example of a C program, which a test runs.
+add_executable(example_digit examples/c/digit.c)
+target_link_libraries(example_digit PRIVATE weft_core weft_options)
+set_target_properties(example_digit PROPERTIES LINKER_LANGUAGE C)
+add_test(NAME example_digit COMMAND example_digit models/digits/digits.onnx models/digits/sample_7.npy
+  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+set_tests_properties(example_digit PROPERTIES PASS_REGULAR_EXPRESSION "This is a 7")

@@ -1,0 +1,159 @@
+/*
+ * The command, in every host that runs it: node:wasi, wasmtime, and the native build under sanitizers if it is there.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { inToolchain, root } from '../../tools/setup/paths.mjs';
+import { additionModel, externalTensor, tensor } from './models.mjs';
+
+const module = join(root, 'dist/weft.wasm');
+const native = join(root, 'build/native-asan/weft');
+const here = join(root, 'tests/wasi');
+
+/** How a host is started; the arguments of `weft` follow. */
+const hosts = {
+  'node:wasi': (folder) => [process.execPath, '--no-warnings', join(here, 'node-host.mjs'), module, folder],
+  wasmtime: (folder) => [inToolchain('venv/bin/python'), join(here, 'wasmtime_host.py'), module, folder],
+  native: () => [native],
+};
+
+const skips = { native: existsSync(native) ? false : 'build/native-asan/weft is not built' };
+
+const W = [10, 20, 30, 40];
+
+/** The elements of a float32 .npy file. */
+function readFloats(path) {
+  const bytes = readFileSync(path);
+  const begin = 10 + bytes.readUInt16LE(8);
+  return [...new Float32Array(bytes.buffer.slice(bytes.byteOffset + begin, bytes.byteOffset + bytes.length))];
+}
+
+/** A folder as `weft check` wants it. */
+function writeCase(folder, model, x, y) {
+  mkdirSync(join(folder, 'test_data_set_0'), { recursive: true });
+  writeFileSync(join(folder, 'model.onnx'), model);
+  writeFileSync(join(folder, 'test_data_set_0/input_0.pb'), tensor('x', [4], x));
+  writeFileSync(join(folder, 'test_data_set_0/output_0.pb'), tensor('y', [4], y));
+}
+
+function writeFiles(folder) {
+  const digits = join(root, 'models/digits');
+  copyFileSync(join(digits, 'digits.onnx'), join(folder, 'digits.onnx'));
+  copyFileSync(join(digits, 'sample_7.npy'), join(folder, 'seven.npy'));
+  writeFileSync(join(folder, 'page.onnx'), '<!DOCTYPE html><html></html>');
+  const inside = additionModel(tensor('W', [4], W), [4]);
+  writeCase(join(folder, 'good'), inside, [1, 2, 3, 4], [11, 22, 33, 44]);
+  writeCase(join(folder, 'wrong'), inside, [1, 2, 3, 4], [11, 22, 33, 45]);
+  writeFileSync(join(folder, 'list.txt'), 'good\nwrong\trtol=0.1\n');
+  const external = (location, length = '16') =>
+    additionModel(externalTensor('W', [4], { location, offset: '4', length }), [4]);
+  writeCase(join(folder, 'external'), external('data/weights.bin'), [1, 2, 3, 4], [11, 22, 33, 44]);
+  mkdirSync(join(folder, 'external/data'));
+  writeFileSync(join(folder, 'external/data/weights.bin'), Buffer.from(new Float32Array([0, ...W]).buffer));
+  writeFileSync(join(folder, 'short.bin'), Buffer.alloc(16));
+  writeFileSync(join(folder, 'short.onnx'), external('short.bin'));
+  writeFileSync(join(folder, 'parent.onnx'), external('../short.bin'));
+  symlinkSync('/etc/passwd', join(folder, 'link.bin'));
+  writeFileSync(join(folder, 'link.onnx'), external('link.bin'));
+}
+
+for (const [name, start] of Object.entries(hosts)) {
+  describe(`weft in ${name}`, { skip: skips[name] }, () => {
+    let folder;
+    before(() => {
+      folder = mkdtempSync(join(tmpdir(), 'weft-'));
+      writeFiles(folder);
+    });
+    after(() => rmSync(folder, { recursive: true }));
+
+    const weft = (...args) => {
+      const [program, ...rest] = start(folder);
+      const result = spawnSync(program, [...rest, ...args], { cwd: folder, encoding: 'utf8', timeout: 120_000 });
+      if (result.error !== undefined) throw result.error;
+      return result;
+    };
+
+    const expectFailure = (pattern, ...args) => {
+      const { status, stderr } = weft(...args);
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, pattern);
+    };
+
+    test('tells its version and its commands', () => {
+      const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+      assert.equal(weft('--version').stdout.trim(), version);
+      assert.match(weft('--help').stdout, /weft run MODEL/);
+      assert.match(weft('run', '--help').stdout, /--input NAME=FILE/);
+    });
+
+    test('wrong use is exit code 2', () => {
+      assert.equal(weft('fly').status, 2);
+      assert.equal(weft('run').status, 2);
+      assert.equal(weft('run', '--nothing', 'digits.onnx').status, 2);
+      assert.equal(weft('bench', '--runs', 'x', 'digits.onnx').status, 2);
+    });
+
+    test('runs a model on a file and writes its output', () => {
+      const { status, stdout, stderr } = weft('run', 'digits.onnx', '--input', 'image=seven.npy', '--output', 'out');
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^probabilities: float32 \[1,10\]:/m);
+      const found = readFloats(join(folder, 'out/probabilities.npy'));
+      const { probabilities } = JSON.parse(readFileSync(join(root, 'models/digits/expected.json'), 'utf8'));
+      assert.equal(found.length, 10);
+      found.forEach((value, i) => assert.ok(Math.abs(value - probabilities[7][i]) < 1e-5, `${i}: ${value}`));
+    });
+
+    test('makes up inputs that are not given, the same every time', () => {
+      const first = weft('run', 'digits.onnx', '--dim', 'N=2');
+      assert.match(first.stderr, /made up the input 'image': float32 \[2,1,28,28\]/);
+      assert.equal(weft('run', 'digits.onnx', '--dim', 'N=2').stdout, first.stdout);
+    });
+
+    test('inspects a model', () => {
+      const report = JSON.parse(weft('inspect', '--json', 'digits.onnx').stdout);
+      assert.deepEqual(report.opsets, { 'ai.onnx': 21 });
+      assert.deepEqual(report.inputs[0].shape, ['N', 1, 28, 28]);
+      assert.equal(report.operators.find((operator) => operator.name === 'Conv').count, 5);
+      assert.equal(report.runs, true);
+      assert.match(weft('inspect', 'digits.onnx').stdout, /image: float32 \[N,1,28,28\]/);
+    });
+
+    test('checks folders, and a failing one does not end the run', () => {
+      const { status, stdout } = weft('check', 'wrong', 'missing', 'good', 'external');
+      assert.equal(status, 1);
+      assert.match(stdout, /^FAIL wrong: 1 of 4 elements of 'y' differ, .* at \[3\] is 44, expected 45$/m);
+      assert.match(stdout, /^FAIL missing: cannot open 'missing\/model.onnx'/m);
+      assert.match(stdout, /^ok good$/m);
+      assert.match(stdout, /^ok external$/m);
+      assert.match(stdout, /^2 passed, 2 failed$/m);
+    });
+
+    test('checks a list of folders with tolerances of their own', () => {
+      const { status, stdout } = weft('check', '--list', 'list.txt');
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^2 passed, 0 failed$/m);
+    });
+
+    test('measures a model', () => {
+      const report = JSON.parse(weft('bench', '--json', '--runs', '5', 'digits.onnx').stdout);
+      assert.equal(report.runs, 5);
+      assert.ok(report.min > 0 && report.min <= report.median && report.peak >= report.memory);
+    });
+
+    test('says what a file is that is no model', () => {
+      expectFailure(/the file is a web page/, 'run', 'page.onnx');
+      expectFailure(/cannot open 'nothing.onnx'/, 'run', 'nothing.onnx');
+      expectFailure(/names no input of the model/, 'run', 'digits.onnx', '--input', 'x=seven.npy');
+    });
+
+    test('external data never leaves the folder and must be as long as it says', () => {
+      expectFailure(/external data 'short.bin' has 16 bytes, too few for 16 bytes at offset 4/, 'run', 'short.onnx');
+      expectFailure(/lies outside the model's folder, at '\.\.\/short.bin'/, 'run', 'parent.onnx');
+      expectFailure(/'link.bin' is a link out of the model's folder/, 'run', 'link.onnx');
+    });
+  });
+}
