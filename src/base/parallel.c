@@ -1,8 +1,8 @@
-/* The thread pool behind weft_parallel. Workers are made with the pool, so that they are ready before the first run, and
- * sleep on a condition between loops; a loop never waits for a worker that has not come to it, so a host that starts
- * threads late (a page, whose workers load) loses speed and nothing else. Pieces are handed out by a shared counter:
- * who runs what is left to chance, which bodies may not notice. Builds without threads keep the plain loop alone. It must
- * not know what a loop computes. */
+/* The thread pool behind weft_parallel. Workers are made with the pool, so that they are ready before the first run,
+ * and sleep on a condition between loops; a loop never waits for a worker that has not come to it, so a host that
+ * starts threads late (a page, whose workers load) loses speed and nothing else. Pieces are handed out by a shared
+ * counter: who runs what is left to chance, which bodies may not notice. Builds without threads keep the plain loop
+ * alone. It must not know what a loop computes. */
 #include "parallel.h"
 
 #include "memory.h"
@@ -13,8 +13,8 @@
 #include <stdatomic.h>
 
 enum {
-  SPINS = 2000,       /* looks at a flag before sleeping: some microseconds, what a chain of small operators needs */
-  SHARES = 4,         /* ranges a thread takes on average: evens out threads of unequal speed */
+  SPINS = 2000, /* looks at a flag before sleeping: some microseconds, what a chain of small operators needs */
+  SHARES = 4,   /* ranges a thread takes on average: evens out threads of unequal speed */
   MAX_THREADS = 256
 };
 

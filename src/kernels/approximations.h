@@ -1,11 +1,11 @@
-/* Elementary functions in single precision, written once over a few words (`r_add`, `b_and`, ...) that mean one float in
- * scalar.h and four in simd/vector.h: include one of them first. So portable and SIMD kernels give the same bits, except
- * where relaxed multiply-adds round once instead of twice.
+/* Elementary functions in single precision, written once over a few words (`r_add`, `b_and`, ...) that mean one float
+ * in scalar.h and four in simd/vector.h: include one of them first. So portable and SIMD kernels give the same bits,
+ * except where relaxed multiply-adds round once instead of twice.
  *
  * Reductions are the classic ones (Cody and Waite; Muller, "Elementary Functions"); polynomials were fitted for this
- * project by Lawson's iteration for the smallest relative error of the result. exp, log and erf stay within 1.5 units in
- * the last place, tanh, sigmoid and softplus within 2.5; tests/c/kernels.c holds them to it. Infinities, NaN, signed zeros
- * and subnormals come out as IEEE 754 arithmetic has them. */
+ * project by Lawson's iteration for the smallest relative error of the result. exp, log and erf stay within 1.5 units
+ * in the last place, tanh, sigmoid and softplus within 2.5; tests/c/kernels.c holds them to it. Infinities, NaN, signed
+ * zeros and subnormals come out as IEEE 754 arithmetic has them. */
 #ifndef WEFT_KERNELS_APPROXIMATIONS_H
 #define WEFT_KERNELS_APPROXIMATIONS_H
 
@@ -61,9 +61,10 @@ static inline real approx_sigmoid(real x) {
   return r_div(r_select(r_less(x, r_set(0.0f)), e, r_set(1.0f)), r_add(e, r_set(1.0f)));
 }
 
-/* ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3 P(f), f = m - 1. */
+/* ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3 P(f), f = m - 1.
+ */
 static inline real log_of_normal(real x, real exponent) {
-  static const float c[] = {0x1.555554p-2f,  -0x1.000228p-2f, 0x1.99a008p-3f,  -0x1.547244p-3f,
+  static const float c[] = {0x1.555554p-2f, -0x1.000228p-2f, 0x1.99a008p-3f, -0x1.547244p-3f,
                             0x1.22da22p-3f, -0x1.0d8552p-3f, 0x1.055b46p-3f, -0x1.38b4ccp-4f};
   const bits root_half = b_set(0x3f3504f3u);
   bits b = b_sub(b_of(x), root_half);
@@ -95,9 +96,9 @@ static inline real approx_softplus(real x) {
 
 /* Below 1: x + x P(x^2). Above: 1 - e^Q(|x|), where an error of Q hardly matters. */
 static inline real approx_erf(real x) {
-  static const float small[] = {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2cf8p-4f, -0x1.b7f90cp-6f,
+  static const float small[] = {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2cf8p-4f, -0x1.b7f90cp-6f,
                                 0x1.5405bp-8f,  -0x1.a3f6f8p-11f, 0x1.496a1ep-14f};
-  static const float large[] = {-0x1.661a3p-12f, -0x1.2088ecp0f, -0x1.46bae8p-1f, -0x1.a653560p-4f,
+  static const float large[] = {-0x1.661a3p-12f, -0x1.2088ecp0f,  -0x1.46bae8p-1f, -0x1.a653560p-4f,
                                 0x1.65cb9cp-6f,  -0x1.825b46p-9f, 0x1.86de08p-13f};
   real a = r_abs(x);
   real near_zero = r_madd(x, polynomial(r_mul(x, x), small, 7), x);
@@ -106,12 +107,16 @@ static inline real approx_erf(real x) {
   return r_select(r_less(a, r_set(1.0f)), near_zero, far_out);
 }
 
-/* x/2 (1 + erf(x / sqrt 2)) with erf z = z P(z^2) / Q(z^2): half the work of approx_erf, and an error of erf of up to 6 units
- * in the last place of 1, which is what a sum with 1 leaves of it anyway. */
+/* x/2 (1 + erf(x / sqrt 2)) with erf z = z P(z^2) / Q(z^2): half the work of approx_erf, and an error of erf of up to 6
+ * units in the last place of 1, which is what a sum with 1 leaves of it anyway. */
 static inline real approx_gelu(real x) {
-  static const float p[] = {1.1283791065216064f,    0.19040296971797943f,   0.05274825170636177f,
+  static const float p[] = {1.1283791065216064f,   0.19040296971797943f,    0.05274825170636177f,
                             0.003765467554330826f, 0.00028487949748523533f, 2.0501138351392e-06f};
-  static const float q[] = {1.0f, 0.5020729899406433f, 0.1141076609492302f, 0.014968913048505783f, 0.0011624997714534402f,
+  static const float q[] = {1.0f,
+                            0.5020729899406433f,
+                            0.1141076609492302f,
+                            0.014968913048505783f,
+                            0.0011624997714534402f,
                             3.80918245355133e-05f};
   const real limit = r_set(3.92f);
   real z = r_mul(x, r_set(0.70710678118654752f));
@@ -178,32 +183,32 @@ static inline real activate(real y, weft_activation activation, float lo, float 
 }
 
 /* The members of weft_unary and weft_binary, each with the word that computes it. */
-#define UNARY_WORDS(X)                                                                                                      \
-  X(EXP, approx_exp)                                                                                                        \
-  X(LOG, approx_log)                                                                                                        \
-  X(TANH, approx_tanh)                                                                                                      \
-  X(SIGMOID, approx_sigmoid)                                                                                                \
-  X(ERF, approx_erf)                                                                                                        \
-  X(GELU, approx_gelu)                                                                                                      \
-  X(GELU_TANH, approx_gelu_tanh)                                                                                            \
-  X(SILU, approx_silu)                                                                                                      \
-  X(HARDSWISH, approx_hardswish)                                                                                            \
-  X(RELU, approx_relu)                                                                                                      \
-  X(NEG, r_neg)                                                                                                             \
-  X(ABS, r_abs)                                                                                                             \
-  X(SQRT, r_sqrt)                                                                                                           \
-  X(RECIPROCAL, approx_reciprocal)                                                                                          \
-  X(FLOOR, r_floor)                                                                                                         \
-  X(CEIL, r_ceil)                                                                                                           \
-  X(ROUND, r_round)                                                                                                         \
+#define UNARY_WORDS(X)                                                                                                 \
+  X(EXP, approx_exp)                                                                                                   \
+  X(LOG, approx_log)                                                                                                   \
+  X(TANH, approx_tanh)                                                                                                 \
+  X(SIGMOID, approx_sigmoid)                                                                                           \
+  X(ERF, approx_erf)                                                                                                   \
+  X(GELU, approx_gelu)                                                                                                 \
+  X(GELU_TANH, approx_gelu_tanh)                                                                                       \
+  X(SILU, approx_silu)                                                                                                 \
+  X(HARDSWISH, approx_hardswish)                                                                                       \
+  X(RELU, approx_relu)                                                                                                 \
+  X(NEG, r_neg)                                                                                                        \
+  X(ABS, r_abs)                                                                                                        \
+  X(SQRT, r_sqrt)                                                                                                      \
+  X(RECIPROCAL, approx_reciprocal)                                                                                     \
+  X(FLOOR, r_floor)                                                                                                    \
+  X(CEIL, r_ceil)                                                                                                      \
+  X(ROUND, r_round)                                                                                                    \
   X(SOFTPLUS, approx_softplus)
 
-#define BINARY_WORDS(X)                                                                                                     \
-  X(ADD, r_add)                                                                                                             \
-  X(SUB, r_sub)                                                                                                             \
-  X(MUL, r_mul)                                                                                                             \
-  X(DIV, r_div)                                                                                                             \
-  X(MIN, r_min)                                                                                                             \
+#define BINARY_WORDS(X)                                                                                                \
+  X(ADD, r_add)                                                                                                        \
+  X(SUB, r_sub)                                                                                                        \
+  X(MUL, r_mul)                                                                                                        \
+  X(DIV, r_div)                                                                                                        \
+  X(MIN, r_min)                                                                                                        \
   X(MAX, r_max)
 
 #endif

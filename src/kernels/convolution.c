@@ -7,18 +7,18 @@ static bool inside(int64_t at, size_t size) {
 }
 
 void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
-                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top,
-                                 int64_t pad_left, float bias, weft_activation activation, float lo, float hi, float *out,
-                                 size_t oh, size_t ow) {
+                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w,
+                                 int64_t pad_top, int64_t pad_left, float bias, weft_activation activation, float lo,
+                                 float hi, float *out, size_t oh, size_t ow) {
   for (size_t y = 0; y < oh; y++) {
     for (size_t x = 0; x < ow; x++) {
       float sum = bias;
       for (size_t i = 0; i < kh; i++) {
         int64_t row = (int64_t)(y * stride_h + i * dilation_h) - pad_top;
-        if (!inside(row, ih)) continue;
         for (size_t j = 0; j < kw; j++) {
           int64_t column = (int64_t)(x * stride_w + j * dilation_w) - pad_left;
-          if (inside(column, iw)) sum += w[i * kw + j] * in[(size_t)row * iw + (size_t)column];
+          bool is_inside = inside(row, ih) && inside(column, iw);
+          sum += w[i * kw + j] * (is_inside ? in[(size_t)row * iw + (size_t)column] : 0.0f);
         }
       }
       out[y * ow + x] = weft_activate_one(sum, activation, lo, hi);

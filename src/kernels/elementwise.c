@@ -5,20 +5,20 @@
 
 #include "approximations.h"
 
-#define DEFINE_UNARY(NAME, word)                                                                                            \
-  static void unary_##NAME(size_t n, const float *x, float *y) {                                                            \
-    for (size_t i = 0; i < n; i++) {                                                                                        \
-      y[i] = word(x[i]);                                                                                                    \
-    }                                                                                                                       \
+#define DEFINE_UNARY(NAME, word)                                                                                       \
+  static void unary_##NAME(size_t n, const float *x, float *y) {                                                       \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      y[i] = word(x[i]);                                                                                               \
+    }                                                                                                                  \
   }
 UNARY_WORDS(DEFINE_UNARY)
 
-#define DEFINE_BINARY(NAME, word)                                                                                           \
-  static void binary_##NAME(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z) {             \
-    const float x0 = n != 0 ? x[0] : 0.0f, y0 = n != 0 ? y[0] : 0.0f;                                                       \
-    for (size_t i = 0; i < n; i++) {                                                                                        \
-      z[i] = word(x_step != 0 ? x[i] : x0, y_step != 0 ? y[i] : y0);                                                        \
-    }                                                                                                                       \
+#define DEFINE_BINARY(NAME, word)                                                                                      \
+  static void binary_##NAME(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z) {        \
+    const float x0 = n != 0 ? x[0] : 0.0f, y0 = n != 0 ? y[0] : 0.0f;                                                  \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      z[i] = word(x_step != 0 ? x[i] : x0, y_step != 0 ? y[i] : y0);                                                   \
+    }                                                                                                                  \
   }
 BINARY_WORDS(DEFINE_BINARY)
 
@@ -80,7 +80,8 @@ const weft_kernels weft_kernels_portable = {
     .dequantize_i8 = weft_portable_dequantize_i8,
 };
 
-void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo, float hi) {
+void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo,
+                       float hi) {
   if (activation != WEFT_ACT_NONE) kernels->activate_f32(n, y, activation, lo, hi);
 }
 

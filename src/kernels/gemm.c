@@ -1,5 +1,5 @@
-/* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of a
- * and a panel of b are walked once. */
+/* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of
+ * a and a panel of b are walked once. */
 #include "portable.h"
 
 #include <string.h>

@@ -11,8 +11,8 @@
 /* What is done to a result before it is stored, so that it is touched once: y = act(acc + bias [+ residual]). */
 typedef enum weft_activation {
   WEFT_ACT_NONE = 0,
-  WEFT_ACT_CLIP,       /* min(max(y, lo), hi); Relu is lo = 0, hi = inf. NaN stays NaN */
-  WEFT_ACT_LEAKY,      /* y < 0 ? lo * y : y */
+  WEFT_ACT_CLIP,  /* min(max(y, lo), hi); Relu is lo = 0, hi = inf. NaN stays NaN */
+  WEFT_ACT_LEAKY, /* y < 0 ? lo * y : y */
   WEFT_ACT_SIGMOID,
   WEFT_ACT_TANH,
   WEFT_ACT_HARDSIGMOID, /* max(0, min(1, lo * y + hi)) */
@@ -30,7 +30,8 @@ typedef struct weft_epilogue {
   float lo, hi;
 } weft_epilogue;
 
-/* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded. */
+/* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded.
+ */
 #define WEFT_GEMM_NR 8
 
 /* Unary functions with a vector form; y may be x. */
@@ -66,8 +67,8 @@ typedef enum weft_binary {
   WEFT_BINARY_COUNT
 } weft_binary;
 
-/* A convolution's input as the kernels see it: the channels of one group of an NCHW image, each ih x iw floats, and where
- * the window goes. Padding reads as zero. Output positions are numbered row by row: y * ow + x. */
+/* A convolution's input as the kernels see it: the channels of one group of an NCHW image, each ih x iw floats, and
+ * where the window goes. Padding reads as zero. Output positions are numbered row by row: y * ow + x. */
 typedef struct weft_patches {
   const float *in;
   size_t channels, ih, iw;
@@ -82,10 +83,10 @@ typedef struct weft_kernels {
 
   /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns.
    * With `accumulate` the product is added to what c holds before the epilogue. */
-  void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c, size_t ldc,
-                   bool accumulate, const weft_epilogue *epilogue);
-  /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels. `out`
-   * holds weft_gemm_packed_size(n, k) floats. */
+  void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
+                   size_t ldc, bool accumulate, const weft_epilogue *epilogue);
+  /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels.
+   * `out` holds weft_gemm_packed_size(n, k) floats. */
   void (*gemm_f32_pack)(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
   /* y[n] = epilogue(x[k] * b[k x n]) for one row and an unpacked b: not worth packing. */
   void (*gemv_f32)(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
@@ -93,26 +94,27 @@ typedef struct weft_kernels {
 
   /* One channel of a depthwise convolution: out[oh x ow] of in[ih x iw]; w is kh x kw. Padding reads as zero. */
   void (*depthwise_f32)(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw, size_t stride_h,
-                        size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top, int64_t pad_left, float bias,
-                        weft_activation activation, float lo, float hi, float *out, size_t oh, size_t ow);
+                        size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top, int64_t pad_left,
+                        float bias, weft_activation activation, float lo, float hi, float *out, size_t oh, size_t ow);
 
   void (*unary_f32[WEFT_UNARY_COUNT])(size_t n, const float *x, float *y);
   /* z = x op y; a step of 0 repeats the first element, 1 walks. z may be x or y. */
-  void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z);
+  void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step,
+                                        float *z);
   void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
   /* In place; any activation, WEFT_ACT_NONE included. */
   void (*activate_f32)(size_t n, float *y, weft_activation activation, float lo, float hi);
 
-  float (*sum_f32)(size_t n, const float *x);         /* in blocks, error O(log n) */
+  float (*sum_f32)(size_t n, const float *x); /* in blocks, error O(log n) */
   float (*sum_square_f32)(size_t n, const float *x);
-  float (*max_f32)(size_t n, const float *x);         /* NaN wins; n > 0 */
+  float (*max_f32)(size_t n, const float *x); /* NaN wins; n > 0 */
   float (*min_f32)(size_t n, const float *x);
   float (*dot_f32)(size_t n, const float *x, const float *y);
 
   /* One row: y = exp(x - max) / sum. With `logarithm`: x - max - log(sum). y may be x. */
   void (*softmax_f32)(size_t n, const float *x, bool logarithm, float *y);
-  /* One row: y = (x - mean) / sqrt(variance + epsilon) * scale + bias; `mean`, `inverse` receive mean and 1/deviation (may
-   * be NULL); with `root_mean_square` no mean is taken off. scale, bias may be NULL. y may be x. */
+  /* One row: y = (x - mean) / sqrt(variance + epsilon) * scale + bias; `mean`, `inverse` receive mean and 1/deviation
+   * (may be NULL); with `root_mean_square` no mean is taken off. scale, bias may be NULL. y may be x. */
   void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                          bool root_mean_square, float *y, float *mean, float *inverse);
   /* y[i] += a * x[i] */
@@ -123,8 +125,8 @@ typedef struct weft_kernels {
    * weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores them. */
   void (*conv_f32_pack)(const weft_patches *patches, size_t begin, size_t end, float *out);
 
-  /* out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns, elements of 1, 2, 4, 8 or 16 bytes; strides
-   * in elements. */
+  /* out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns, elements of 1, 2, 4, 8 or 16 bytes;
+   * strides in elements. */
   void (*transpose)(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
                     size_t out_stride);
 
@@ -134,8 +136,8 @@ typedef struct weft_kernels {
   void (*bfloat16_to_f32)(size_t n, const uint16_t *x, float *y);
   void (*f32_to_bfloat16)(size_t n, const float *x, uint16_t *y);
 
-  /* 8-bit integers: c[m x n] = (a - a_zero) * (b - b_zero), exact in 32 bits (wrapping). Both sides are packed, in a form
-   * that belongs to the table: a per call, b once. */
+  /* 8-bit integers: c[m x n] = (a - a_zero) * (b - b_zero), exact in 32 bits (wrapping). Both sides are packed, in a
+   * form that belongs to the table: a per call, b once. */
   size_t (*gemm_i8_a_size)(size_t m, size_t k); /* bytes */
   size_t (*gemm_i8_b_size)(size_t n, size_t k);
   /* a_zero[i * zero_step] is the zero point of row i: a step of 0 for one that serves all. */

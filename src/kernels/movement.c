@@ -6,17 +6,17 @@
 #include <string.h>
 
 /* Blocks keep both sides in the cache; a copy of constant size is one load and one store. */
-#define DEFINE_TRANSPOSE(SIZE)                                                                                              \
-  static void transpose_##SIZE(size_t rows, size_t columns, const char *in, size_t in_stride, char *out,                    \
-                               size_t out_stride) {                                                                         \
-    for (size_t i0 = 0; i0 < rows; i0 += BLOCK) {                                                                           \
-      size_t i1 = rows - i0 < BLOCK ? rows : i0 + BLOCK;                                                                    \
-      for (size_t j = 0; j < columns; j++) {                                                                                \
-        for (size_t i = i0; i < i1; i++) {                                                                                  \
-          memcpy(out + (j * out_stride + i) * SIZE, in + (i * in_stride + j) * SIZE, SIZE);                                 \
-        }                                                                                                                   \
-      }                                                                                                                     \
-    }                                                                                                                       \
+#define DEFINE_TRANSPOSE(SIZE)                                                                                         \
+  static void transpose_##SIZE(size_t rows, size_t columns, const char *in, size_t in_stride, char *out,               \
+                               size_t out_stride) {                                                                    \
+    for (size_t i0 = 0; i0 < rows; i0 += BLOCK) {                                                                      \
+      size_t i1 = rows - i0 < BLOCK ? rows : i0 + BLOCK;                                                               \
+      for (size_t j = 0; j < columns; j++) {                                                                           \
+        for (size_t i = i0; i < i1; i++) {                                                                             \
+          memcpy(out + (j * out_stride + i) * SIZE, in + (i * in_stride + j) * SIZE, SIZE);                            \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 
 enum { BLOCK = 32 };
@@ -27,8 +27,8 @@ DEFINE_TRANSPOSE(4)
 DEFINE_TRANSPOSE(8)
 DEFINE_TRANSPOSE(16)
 
-void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
-                             size_t out_stride) {
+void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride,
+                             void *out, size_t out_stride) {
   switch (element_size) {
   case 1:
     transpose_1(rows, columns, in, in_stride, out, out_stride);

@@ -14,9 +14,9 @@ void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, 
 
 /* convolution.c */
 void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
-                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top,
-                                 int64_t pad_left, float bias, weft_activation activation, float lo, float hi, float *out,
-                                 size_t oh, size_t ow);
+                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w,
+                                 int64_t pad_top, int64_t pad_left, float bias, weft_activation activation, float lo,
+                                 float hi, float *out, size_t oh, size_t ow);
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out);
 
 /* elementwise.c */
@@ -37,8 +37,8 @@ void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, 
                                   bool root_mean_square, float *y, float *mean, float *inverse);
 
 /* movement.c */
-void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
-                             size_t out_stride);
+void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride,
+                             void *out, size_t out_stride);
 void weft_portable_float16_to_f32(size_t n, const uint16_t *x, float *y);
 void weft_portable_f32_to_float16(size_t n, const float *x, uint16_t *y);
 void weft_portable_bfloat16_to_f32(size_t n, const uint16_t *x, float *y);

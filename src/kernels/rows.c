@@ -1,12 +1,11 @@
-/* One row to a number or to a row: sums, extremes, softmax, normalisation. Sums run in blocks of floats whose results are
- * added in double: short chains, so errors stay near that of one block however long the row. */
+/* One row to a number or to a row: sums, extremes, softmax, normalisation. Sums run in blocks of floats whose results
+ * are added in double: short chains, so errors stay near that of one block however long the row. */
 #include "portable.h"
 #include "scalar.h"
 
 #include "approximations.h"
 
 enum { BLOCK = 256 };
-
 
 float weft_portable_sum_f32(size_t n, const float *x) {
   double total = 0.0;

@@ -1,7 +1,7 @@
-/* Loops over the pool: every piece is done once, ranges keep to the grain, slots are never shared, and pools of all sizes
- * come and go. Meant to be run under ThreadSanitizer too. */
-#include "base/memory.h"
+/* Loops over the pool: every piece is done once, ranges keep to the grain, slots are never shared, and pools of all
+ * sizes come and go. Meant to be run under ThreadSanitizer too. */
 #include "base/parallel.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>

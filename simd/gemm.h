@@ -1,0 +1,300 @@
+/* Matrix products. The tile is 4 rows by one panel of 8 columns, eight sums in registers: with elements of a splatted
+ * as they are loaded, it is what engines with 16 vector registers keep without spilling; for the same reason the loop
+ * over k is not unrolled. Few rows take more panels at once instead, to have as many sums under way. K is cut so that a
+ * panel stays in the first-level cache and rows so that their part of a stays in the second. Every element is the same
+ * chain of multiply-adds whatever tile it fell in, so results do not depend on how callers cut the work. */
+
+enum { NR = WEFT_GEMM_NR, BLOCK_K = 256, BLOCK_ROWS = 64 };
+
+/* A piece of the product, k cut already. */
+typedef struct gemm_part {
+  size_t k;
+  const float *a;
+  size_t lda;
+  const float *panel;
+  size_t panel_stride; /* to the next panel of 8 columns */
+  float *c;
+  size_t ldc;
+  bool accumulate;
+  const weft_epilogue *epilogue; /* NULL before the last block of k */
+  size_t row, column;            /* of c[0] in the whole: for biases and residual */
+} gemm_part;
+
+/* Bias, residual and clip; other activations are done when the rows are finished. `whole`: a vector from `column` on,
+ * else that column alone, in every lane. (No scalar min and max here: clang 22 makes relaxed ones of them, which lose
+ * NaN.) */
+INLINE real finish_vector(const weft_epilogue *e, real y, size_t row, size_t column, const bool whole) {
+  if (e->row_bias != NULL) y = r_add(y, load_splat(e->row_bias + row));
+  if (e->column_bias != NULL) {
+    const float *bias = e->column_bias + column;
+    y = r_add(y, whole ? load(bias) : load_splat(bias));
+  }
+  if (e->residual != NULL) {
+    const float *residual = e->residual + row * e->residual_stride + column;
+    y = r_add(y, whole ? load(residual) : load_splat(residual));
+  }
+  if (e->activation == WEFT_ACT_CLIP) y = r_at_most(r_at_least(y, r_set(e->lo)), r_set(e->hi));
+  return y;
+}
+
+static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t count, float *c) {
+  size_t j = 0;
+  for (; j + LANES <= count; j += LANES) {
+    store(c + j, finish_vector(e, load(c + j), row, column + j, true));
+  }
+  for (; j < count; j++) {
+    store_part(c + j, finish_vector(e, load_splat(c + j), row, column + j, false), 1);
+  }
+}
+
+/* rows x (8 * panels) of c; both are constants where this is called. */
+INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels) {
+  real sums[4][8];
+  const size_t vectors = panels * 2;
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < vectors; j++) {
+      sums[i][j] = p->accumulate ? load(p->c + i * p->ldc + j * LANES) : r_set(0.0f);
+    }
+  }
+  const float *a[4], *b[4];
+  for (size_t i = 0; i < rows; i++) {
+    a[i] = p->a + i * p->lda;
+  }
+  for (size_t j = 0; j < panels; j++) {
+    b[j] = p->panel + j * p->panel_stride;
+  }
+  NOT_UNROLLED
+  for (size_t l = p->k; l > 0; l--) {
+    real right[8];
+    for (size_t j = 0; j < vectors; j++) {
+      right[j] = load(b[j / 2] + j % 2 * LANES);
+    }
+    for (size_t i = 0; i < rows; i++) {
+      real left = load_splat(a[i]++);
+      for (size_t j = 0; j < vectors; j++) {
+        sums[i][j] = r_madd(left, right[j], sums[i][j]);
+      }
+    }
+    for (size_t j = 0; j < panels; j++) {
+      b[j] += NR;
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < vectors; j++) {
+      real y = sums[i][j];
+      if (p->epilogue != NULL) y = finish_vector(p->epilogue, y, p->row + i, p->column + j * LANES, true);
+      store(p->c + i * p->ldc + j * LANES, y);
+    }
+  }
+}
+
+static void gemm_rows(const gemm_part *p, size_t rows) {
+  switch (rows) {
+  case 1:
+    gemm_tile(p, 1, 1);
+    break;
+  case 2:
+    gemm_tile(p, 2, 1);
+    break;
+  case 3:
+    gemm_tile(p, 3, 1);
+    break;
+  default:
+    gemm_tile(p, 4, 1);
+  }
+}
+
+/* Up to 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
+static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
+  float whole[4 * NR];
+  gemm_part beside = *p;
+  beside.c = whole;
+  beside.ldc = NR;
+  beside.epilogue = NULL;
+  if (p->accumulate) memset(whole, 0, sizeof whole);
+  for (size_t i = 0; i < rows && p->accumulate; i++) {
+    memcpy(whole + i * NR, p->c + i * p->ldc, columns * sizeof(float));
+  }
+  gemm_rows(&beside, rows);
+  for (size_t i = 0; i < rows; i++) {
+    if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
+    memcpy(p->c + i * p->ldc, whole + i * NR, columns * sizeof(float));
+  }
+}
+
+static void skip_columns(gemm_part *p, size_t panels) {
+  p->panel += panels * p->panel_stride;
+  p->c += panels * NR;
+  p->column += panels * NR;
+}
+
+/* One block of k and of rows. */
+static void gemm_block(gemm_part p, size_t m, size_t n) {
+  if (m == 1) {
+    for (; n >= 4 * NR; n -= 4 * NR, skip_columns(&p, 4)) {
+      gemm_tile(&p, 1, 4);
+    }
+  } else if (m == 2) {
+    for (; n >= 2 * NR; n -= 2 * NR, skip_columns(&p, 2)) {
+      gemm_tile(&p, 2, 2);
+    }
+  }
+  for (; n > 0; n -= n < NR ? n : NR, skip_columns(&p, 1)) {
+    gemm_part tile = p;
+    for (size_t i = 0; i < m; i += 4) {
+      size_t rows = m - i < 4 ? m - i : 4;
+      if (n < NR) {
+        gemm_narrow(&tile, rows, n);
+      } else {
+        gemm_rows(&tile, rows);
+      }
+      tile.a += 4 * tile.lda;
+      tile.c += 4 * tile.ldc;
+      tile.row += 4;
+    }
+  }
+}
+
+static bool is_light(const weft_epilogue *e) {
+  return e->activation == WEFT_ACT_NONE || e->activation == WEFT_ACT_CLIP;
+}
+
+static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
+                     size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+  for (size_t row = 0; row < m; row += BLOCK_ROWS) {
+    size_t rows = m - row < BLOCK_ROWS ? m - row : BLOCK_ROWS;
+    size_t l = 0;
+    do {
+      size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;
+      gemm_part part = {.k = depth,
+                        .a = a + row * lda + l,
+                        .lda = lda,
+                        .panel = b_packed + l * NR,
+                        .panel_stride = k * NR,
+                        .c = c + row * ldc,
+                        .ldc = ldc,
+                        .accumulate = accumulate || l > 0,
+                        .epilogue = l + depth == k ? epilogue : NULL,
+                        .row = row};
+      gemm_block(part, rows, n);
+      l += depth;
+    } while (l < k);
+    for (size_t i = 0; epilogue != NULL && !is_light(epilogue) && i < rows; i++) {
+      activate_f32(n, c + (row + i) * ldc, epilogue->activation, epilogue->lo, epilogue->hi);
+    }
+  }
+}
+
+/* ---- packing --------------------------------------------------------------------------------------------------------
+ */
+/* A whole panel from 8 rows of a transposed b. */
+static void pack_transposed_panel(size_t k, const float *b, size_t ldb, float *out) {
+  for (size_t half = 0; half < NR; half += LANES) {
+    const float *from = b + half * ldb;
+    float *to = out + half;
+    size_t l = 0;
+    for (; l + LANES <= k; l += LANES, to += LANES * NR) {
+      real r[LANES];
+      for (size_t i = 0; i < LANES; i++) {
+        r[i] = load(from + i * ldb + l);
+      }
+      transpose_4x4(r);
+      for (size_t i = 0; i < LANES; i++) {
+        store(to + i * NR, r[i]);
+      }
+    }
+    for (; l < k; l++, to += NR) {
+      for (size_t i = 0; i < LANES; i++) {
+        to[i] = from[i * ldb + l];
+      }
+    }
+  }
+}
+
+static void gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out) {
+  size_t whole = n / NR * NR;
+  for (size_t column = 0; column < whole; column += NR, out += k * NR) {
+    if (transposed) {
+      pack_transposed_panel(k, b + column * ldb, ldb, out);
+      continue;
+    }
+    for (size_t l = 0; l < k; l++) {
+      real low = load(b + l * ldb + column), high = load(b + l * ldb + column + LANES);
+      store(out + l * NR, low);
+      store(out + l * NR + LANES, high);
+    }
+  }
+  if (whole < n)
+    weft_portable_gemm_f32_pack(n - whole, k, b + (transposed ? whole * ldb : whole), ldb, transposed, out);
+}
+
+/* ---- one row --------------------------------------------------------------------------------------------------------
+ */
+/* `rows` dot products with x at once. */
+INLINE void dot_rows(const size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y) {
+  real sums[4][2];
+  for (size_t i = 0; i < rows; i++) {
+    sums[i][0] = sums[i][1] = r_set(0.0f);
+  }
+  size_t l = 0;
+  for (; l + 2 * LANES <= k; l += 2 * LANES) {
+    real x0 = load(x + l), x1 = load(x + l + LANES);
+    for (size_t i = 0; i < rows; i++) {
+      sums[i][0] = r_madd(x0, load(b + i * ldb + l), sums[i][0]);
+      sums[i][1] = r_madd(x1, load(b + i * ldb + l + LANES), sums[i][1]);
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    float sum = add_lanes(r_add(sums[i][0], sums[i][1]));
+    for (size_t t = l; t < k; t++) {
+      sum += x[t] * b[i * ldb + t];
+    }
+    y[i] = sum;
+  }
+}
+
+/* y[n] += x[0] * b row 0 + ... + x[rows - 1] * b row (rows - 1): y is read and written once for all of them. */
+INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b, size_t ldb, float *y) {
+  real factors[4];
+  for (size_t i = 0; i < rows; i++) {
+    factors[i] = load_splat(x + i);
+  }
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES) {
+    real sum = load(y + j);
+    for (size_t i = 0; i < rows; i++) {
+      sum = r_madd(factors[i], load(b + i * ldb + j), sum);
+    }
+    store(y + j, sum);
+  }
+  for (; j < n; j++) {
+    for (size_t i = 0; i < rows; i++) {
+      y[j] += x[i] * b[i * ldb + j];
+    }
+  }
+}
+
+static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
+                     const weft_epilogue *epilogue) {
+  size_t i = 0;
+  if (transposed) {
+    for (; i + 4 <= n; i += 4) {
+      dot_rows(4, k, x, b + i * ldb, ldb, y + i);
+    }
+    for (; i < n; i++) {
+      dot_rows(1, k, x, b + i * ldb, ldb, y + i);
+    }
+  } else {
+    memset(y, 0, n * sizeof(float));
+    for (; i + 4 <= k; i += 4) {
+      add_rows(4, n, x + i, b + i * ldb, ldb, y);
+    }
+    for (; i < k; i++) {
+      add_rows(1, n, x + i, b + i * ldb, ldb, y);
+    }
+  }
+  if (epilogue != NULL) {
+    finish_row(epilogue, 0, 0, n, y);
+    if (!is_light(epilogue)) activate_f32(n, y, epilogue->activation, epilogue->lo, epilogue->hi);
+  }
+}

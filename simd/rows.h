@@ -1,0 +1,159 @@
+/* One row to a number or to a row. Sums run in four vectors over blocks, whose results are added in double. */
+
+enum { SUM_BLOCK = 2048 };
+
+/* What is summed of x and y at one place. */
+typedef real (*sum_term)(real x, real y, real z);
+
+INLINE real term_value(real x, real y, real z) {
+  (void)y;
+  return r_add(x, z);
+}
+INLINE real term_product(real x, real y, real z) {
+  return r_madd(x, y, z);
+}
+/* y is the mean. */
+INLINE real term_square(real x, real y, real z) {
+  real d = r_sub(x, y);
+  return r_madd(d, d, z);
+}
+
+/* The sum of term(x[i], y[i]), or of term(x[i], constant) when y is NULL. */
+INLINE double sum_terms(size_t n, const float *x, const float *y, real constant, sum_term term) {
+  double total = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    real sums[4];
+    for (size_t v = 0; v < 4; v++) {
+      sums[v] = r_set(0.0f);
+    }
+    size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
+    for (; end - i >= 4 * LANES; i += 4 * LANES) {
+      for (size_t v = 0; v < 4; v++) {
+        size_t at = i + v * LANES;
+        sums[v] = term(load(x + at), y != NULL ? load(y + at) : constant, sums[v]);
+      }
+    }
+    for (; end - i >= LANES; i += LANES) {
+      sums[0] = term(load(x + i), y != NULL ? load(y + i) : constant, sums[0]);
+    }
+    total += (double)add_lanes(r_add(r_add(sums[0], sums[1]), r_add(sums[2], sums[3])));
+  }
+  for (; i < n; i++) {
+    real one = term(r_set(x[i]), y != NULL ? r_set(y[i]) : constant, r_set(0.0f));
+    total += (double)wasm_f32x4_extract_lane(one, 0);
+  }
+  return total;
+}
+
+static float sum_f32(size_t n, const float *x) {
+  return (float)sum_terms(n, x, NULL, r_set(0.0f), term_value);
+}
+
+static float dot_f32(size_t n, const float *x, const float *y) {
+  return (float)sum_terms(n, x, y, r_set(0.0f), term_product);
+}
+
+static float sum_square_f32(size_t n, const float *x) {
+  return (float)sum_terms(n, x, NULL, r_set(0.0f), term_square);
+}
+
+/* NaN is looked for aside: comparing selections are one instruction where f32x4.max is many. */
+INLINE float extreme(size_t n, const float *x, two_numbers better) {
+  real best[2] = {load_splat(x), load_splat(x)};
+  mask is_nan = r_set(0.0f);
+  size_t i = 0;
+  for (; i + 2 * LANES <= n; i += 2 * LANES) {
+    real a = load(x + i), b = load(x + i + LANES);
+    best[0] = better(best[0], a);
+    best[1] = better(best[1], b);
+    is_nan = wasm_v128_or(is_nan, wasm_f32x4_ne(a, a));
+    is_nan = wasm_v128_or(is_nan, wasm_f32x4_ne(b, b));
+  }
+  for (; i < n; i++) {
+    real a = load_splat(x + i);
+    best[0] = better(best[0], a);
+    is_nan = wasm_v128_or(is_nan, wasm_f32x4_ne(a, a));
+  }
+  if (wasm_v128_any_true(is_nan)) return NAN;
+  real both = better(best[0], best[1]);
+  both = better(both, wasm_i32x4_shuffle(both, both, 2, 3, 0, 1));
+  both = better(both, wasm_i32x4_shuffle(both, both, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(both, 0);
+}
+
+static float max_f32(size_t n, const float *x) {
+  return extreme(n, x, r_at_least);
+}
+
+static float min_f32(size_t n, const float *x) {
+  return extreme(n, x, r_at_most);
+}
+
+/* The sum of e^(x - max); with `keep` the terms go to y. */
+INLINE double sum_exponentials(size_t n, const float *x, float max, bool keep, float *y) {
+  const real shift = r_set(max);
+  double total = 0.0;
+  size_t i = 0;
+  while (n - i >= LANES) {
+    real sum = r_set(0.0f);
+    size_t end = n - i < SUM_BLOCK / 4 ? n : i + SUM_BLOCK / 4;
+    for (; end - i >= LANES; i += LANES) {
+      real e = approx_exp(r_sub(load(x + i), shift));
+      if (keep) store(y + i, e);
+      sum = r_add(sum, e);
+    }
+    total += (double)add_lanes(sum);
+  }
+  if (i < n) {
+    real e = approx_exp(r_sub(load_part(x + i, n - i), shift));
+    if (keep) store_part(y + i, e, n - i);
+    float part[LANES];
+    store(part, e);
+    for (size_t j = 0; i + j < n; j++) {
+      total += (double)part[j];
+    }
+  }
+  return total;
+}
+
+static void softmax_f32(size_t n, const float *x, bool logarithm, float *y) {
+  if (n == 0) return;
+  const float max = max_f32(n, x);
+  size_t i = 0;
+  if (logarithm) {
+    const real log_sum = approx_log(r_set((float)sum_exponentials(n, x, max, false, y)));
+    for (; i + LANES <= n; i += LANES) {
+      store(y + i, r_sub(r_sub(load(x + i), r_set(max)), log_sum));
+    }
+    if (i < n) store_part(y + i, r_sub(r_sub(load_part(x + i, n - i), r_set(max)), log_sum), n - i);
+    return;
+  }
+  const real scale = r_set((float)(1.0 / sum_exponentials(n, x, max, true, y)));
+  for (; i + LANES <= n; i += LANES) {
+    store(y + i, r_mul(load(y + i), scale));
+  }
+  if (i < n) store_part(y + i, r_mul(load_part(y + i, n - i), scale), n - i);
+}
+
+static void layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
+                           bool root_mean_square, float *y, float *mean, float *inverse) {
+  const float center = root_mean_square ? 0.0f : sum_f32(n, x) / (float)n;
+  const double squares = sum_terms(n, x, NULL, r_set(center), term_square);
+  const float factor = 1.0f / sqrtf((float)(squares / (double)n) + epsilon);
+  const real one = r_set(1.0f), zero = r_set(0.0f);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    real v = r_mul(r_sub(load(x + i), r_set(center)), r_set(factor));
+    if (scale != NULL) v = r_mul(v, load(scale + i));
+    if (bias != NULL) v = r_add(v, load(bias + i));
+    store(y + i, v);
+  }
+  if (i < n) {
+    real v = r_mul(r_sub(load_part(x + i, n - i), r_set(center)), r_set(factor));
+    v = r_mul(v, scale != NULL ? load_part(scale + i, n - i) : one);
+    store_part(y + i, r_add(v, bias != NULL ? load_part(bias + i, n - i) : zero), n - i);
+  }
+  if (mean != NULL) *mean = center;
+  if (inverse != NULL) *inverse = factor;
+}

@@ -1,0 +1,162 @@
+/* The words of src/kernels/approximations.h for four floats at a time, and loads and stores. In wasm they are
+ * intrinsics; natively SIMDe translates the same intrinsics, so that sanitizers see the code that ships. FUSED says
+ * whether the file is compiled for the relaxed table: then a multiply-add may round once, whichever the host does
+ * faster. */
+#ifndef WEFT_SIMD_VECTOR_H
+#define WEFT_SIMD_VECTOR_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__wasm__)
+#include <wasm_simd128.h>
+#else
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/wasm/simd128.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* In front of a loop whose unrolling would cost registers. */
+#if defined(__clang__)
+#define NOT_UNROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define NOT_UNROLLED
+#endif
+
+enum { LANES = 4 };
+
+typedef v128_t real;
+typedef v128_t bits;
+typedef v128_t mask;
+
+INLINE real r_set(float x) {
+  return wasm_f32x4_splat(x);
+}
+INLINE real r_add(real a, real b) {
+  return wasm_f32x4_add(a, b);
+}
+INLINE real r_sub(real a, real b) {
+  return wasm_f32x4_sub(a, b);
+}
+INLINE real r_mul(real a, real b) {
+  return wasm_f32x4_mul(a, b);
+}
+INLINE real r_div(real a, real b) {
+  return wasm_f32x4_div(a, b);
+}
+/* a * b + c. Natively the relaxed form is two roundings as well, which is one of the meanings it may have. */
+INLINE real r_madd(real a, real b, real c) {
+#if FUSED && defined(__wasm__)
+  return wasm_f32x4_relaxed_madd(a, b, c);
+#else
+  return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+#endif
+}
+/* NaN in the first argument stays; one instruction on x86, unlike f32x4.min and max. */
+INLINE real r_at_least(real x, real low) {
+  return wasm_f32x4_pmax(x, low);
+}
+INLINE real r_at_most(real x, real high) {
+  return wasm_f32x4_pmin(x, high);
+}
+INLINE real r_abs(real x) {
+  return wasm_f32x4_abs(x);
+}
+INLINE real r_sqrt(real x) {
+  return wasm_f32x4_sqrt(x);
+}
+INLINE real r_floor(real x) {
+  return wasm_f32x4_floor(x);
+}
+INLINE real r_ceil(real x) {
+  return wasm_f32x4_ceil(x);
+}
+INLINE real r_round(real x) {
+  return wasm_f32x4_nearest(x);
+}
+INLINE real r_min(real a, real b) {
+  return wasm_f32x4_min(a, b);
+}
+INLINE real r_max(real a, real b) {
+  return wasm_f32x4_max(a, b);
+}
+INLINE real r_neg(real x) {
+  return wasm_f32x4_neg(x);
+}
+INLINE real r_copysign(real magnitude, real sign) {
+  return wasm_v128_bitselect(sign, magnitude, wasm_i32x4_splat(INT32_MIN));
+}
+INLINE mask r_less(real a, real b) {
+  return wasm_f32x4_lt(a, b);
+}
+INLINE mask r_equal(real a, real b) {
+  return wasm_f32x4_eq(a, b);
+}
+INLINE real r_select(mask m, real a, real b) {
+  return wasm_v128_bitselect(a, b, m);
+}
+INLINE bits b_set(uint32_t x) {
+  return wasm_i32x4_splat((int32_t)x);
+}
+INLINE bits b_of(real x) {
+  return x;
+}
+INLINE real b_as_real(bits b) {
+  return b;
+}
+INLINE bits b_add(bits a, bits b) {
+  return wasm_i32x4_add(a, b);
+}
+INLINE bits b_sub(bits a, bits b) {
+  return wasm_i32x4_sub(a, b);
+}
+INLINE bits b_and(bits a, bits b) {
+  return wasm_v128_and(a, b);
+}
+INLINE bits b_shift_left(bits a, unsigned n) {
+  return wasm_i32x4_shl(a, n);
+}
+INLINE bits b_shift_right(bits a, unsigned n) {
+  return wasm_i32x4_shr(a, n);
+}
+INLINE real b_to_real(bits a) {
+  return wasm_f32x4_convert_i32x4(a);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------
+ */
+INLINE real load(const float *p) {
+  return wasm_v128_load(p);
+}
+INLINE void store(float *p, real x) {
+  wasm_v128_store(p, x);
+}
+INLINE real load_splat(const float *p) {
+  return wasm_v128_load32_splat(p);
+}
+/* The first n < LANES elements, the others zero. */
+INLINE real load_part(const float *p, size_t n) {
+  float part[LANES] = {0};
+  for (size_t i = 0; i < n; i++) {
+    part[i] = p[i];
+  }
+  return load(part);
+}
+INLINE void store_part(float *p, real x, size_t n) {
+  float part[LANES];
+  store(part, x);
+  for (size_t i = 0; i < n; i++) {
+    p[i] = part[i];
+  }
+}
+/* (a0 + a2) + (a1 + a3) */
+INLINE float add_lanes(real a) {
+  real halves = r_add(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+  return wasm_f32x4_extract_lane(halves, 0) + wasm_f32x4_extract_lane(halves, 1);
+}
+
+#endif

@@ -1,0 +1,564 @@
+/* Every SIMD kernel against the portable one: all tails, odd sizes, strides, unaligned pointers, NaN, infinities,
+ * subnormals and signed zeros; and the portable elementary functions against double precision. Buffers have exactly the
+ * size a kernel may touch, so that AddressSanitizer sees every step beside them.
+ *
+ * Most SIMD kernels do the same operations in the same order as the portable ones and must give the same bits; only
+ * sums that run in several lanes, and fused multiply-adds, are held to a tolerance. */
+#include "kernels/kernels.h"
+#include "simd/tables.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const weft_kernels *portable = &weft_kernels_portable;
+static const weft_kernels *tested; /* the table at work */
+static bool fused;                 /* whether it may round less often */
+static int failures;
+static uint32_t seed = 1;
+
+static uint32_t draw(void) {
+  seed = seed * 1664525u + 1013904223u;
+  return seed >> 8;
+}
+
+static float draw_float(void) {
+  return (float)(draw() % 4001) / 1000.0f - 2.0f;
+}
+
+static float from_bits(uint32_t b) {
+  float x;
+  memcpy(&x, &b, sizeof x);
+  return x;
+}
+
+static uint32_t to_bits(float x) {
+  uint32_t b;
+  memcpy(&b, &x, sizeof b);
+  return b;
+}
+
+/* Any float: mostly tame, now and then something special. */
+static float draw_special(void) {
+  static const float special[] = {0.0f,    -0.0f,     INFINITY, -INFINITY, NAN,  1e-40f,
+                                  -1e-40f, 0x1p-149f, 3e38f,    -3e38f,    1e10f};
+  uint32_t r = draw() % 8;
+  if (r == 0) return special[draw() % (sizeof special / sizeof *special)];
+  if (r == 1) return from_bits(draw() << 8 ^ draw());
+  return 5.0f * draw_float();
+}
+
+/* A block of exactly n elements that does not begin at 16 bytes, zero without `value`; to be freed by way of drop. */
+static float *make(size_t n, float (*value)(void)) {
+  float *block = calloc(n + 1, sizeof(float));
+  if (block == NULL) exit(2);
+  for (size_t i = 0; value != NULL && i < n; i++) {
+    block[i + 1] = value();
+  }
+  return block + 1;
+}
+
+static float *copy_of(size_t n, const float *x) {
+  float *y = make(n, NULL);
+  memcpy(y, x, n * sizeof(float));
+  return y;
+}
+
+static void drop(float *x) {
+  free(x - 1);
+}
+
+static void fail(const char *what, size_t at, double got, double wanted) {
+  if (failures++ < 20) {
+    fprintf(stderr, "%s of %s: element %zu is %.9g, wanted %.9g\n", what, tested != NULL ? tested->name : "portable",
+            at, got, wanted);
+  }
+}
+
+static bool close_to(float got, float wanted, float tolerance) {
+  if (isnan(got) || isnan(wanted)) return isnan(got) && isnan(wanted);
+  if (got == wanted) return true;
+  return fabsf(got - wanted) <= tolerance * (1.0f + fabsf(wanted));
+}
+
+static void expect_close(const char *what, size_t n, const float *got, const float *wanted, float tolerance) {
+  for (size_t i = 0; i < n; i++) {
+    if (!close_to(got[i], wanted[i], tolerance)) fail(what, i, (double)got[i], (double)wanted[i]);
+  }
+}
+
+/* The same bits but for NaN; zeros keep their sign. */
+static void expect_same(const char *what, size_t n, const float *got, const float *wanted) {
+  if (fused) {
+    expect_close(what, n, got, wanted, 1e-4f);
+    return;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (to_bits(got[i]) != to_bits(wanted[i]) && !(isnan(got[i]) && isnan(wanted[i]))) {
+      fail(what, i, (double)got[i], (double)wanted[i]);
+    }
+  }
+}
+
+static void expect_bytes(const char *what, size_t n, const void *got, const void *wanted) {
+  for (size_t i = 0; i < n; i++) {
+    if (((const uint8_t *)got)[i] != ((const uint8_t *)wanted)[i]) {
+      fail(what, i, ((const uint8_t *)got)[i], ((const uint8_t *)wanted)[i]);
+    }
+  }
+}
+
+/* ---- accuracy of the elementary functions
+ * ---------------------------------------------------------------------------- */
+static double sigmoid(double x) {
+  return 1.0 / (1.0 + exp(-x));
+}
+static double softplus(double x) {
+  return fmax(x, 0.0) + log1p(exp(-fabs(x)));
+}
+static double reciprocal(double x) {
+  return 1.0 / x;
+}
+
+/* Floats of all magnitudes. `limit` is in units in the last place of the exact result. */
+static void check_accuracy(const char *name, weft_unary which, double (*exact)(double), double limit) {
+  for (uint64_t b = 0; b < (1ull << 32); b += 20011) {
+    float x = from_bits((uint32_t)b), got;
+    portable->unary_f32[which](1, &x, &got);
+    double wanted = exact((double)x);
+    float rounded = (float)wanted;
+    if (isnan(rounded) || isinf(rounded)) {
+      if (!close_to(got, rounded, 0.0f) && got < 3.4e38f) fail(name, (size_t)b, (double)got, wanted);
+      continue;
+    }
+    double unit = (double)nextafterf(fabsf(rounded), INFINITY) - (double)fabsf(rounded);
+    if (!(fabs((double)got - wanted) <= limit * unit)) fail(name, (size_t)b, (double)got, wanted);
+  }
+}
+
+static void check_elementary(void) {
+  tested = portable;
+  check_accuracy("exp", WEFT_UNARY_EXP, exp, 1.5);
+  check_accuracy("log", WEFT_UNARY_LOG, log, 1.5);
+  check_accuracy("erf", WEFT_UNARY_ERF, erf, 1.5);
+  check_accuracy("tanh", WEFT_UNARY_TANH, tanh, 2.5);
+  check_accuracy("sigmoid", WEFT_UNARY_SIGMOID, sigmoid, 2.5);
+  check_accuracy("softplus", WEFT_UNARY_SOFTPLUS, softplus, 2.5);
+  check_accuracy("sqrt", WEFT_UNARY_SQRT, sqrt, 0.5);
+  check_accuracy("reciprocal", WEFT_UNARY_RECIPROCAL, reciprocal, 0.5);
+  check_accuracy("round", WEFT_UNARY_ROUND, rint, 0.0);
+  for (float x = -8.0f; x < 8.0f; x += 0.001f) {
+    float gelu, gelu_tanh, silu;
+    double d = (double)x;
+    portable->unary_f32[WEFT_UNARY_GELU](1, &x, &gelu);
+    portable->unary_f32[WEFT_UNARY_GELU_TANH](1, &x, &gelu_tanh);
+    portable->unary_f32[WEFT_UNARY_SILU](1, &x, &silu);
+    double inner = sqrt(2.0 / 3.14159265358979323846) * (d + 0.044715 * d * d * d);
+    if (!(fabs((double)gelu - 0.5 * d * erfc(-d / sqrt(2.0))) < 2e-7 * fabs(d) + 1e-30))
+      fail("gelu", 0, (double)gelu, d);
+    if (!(fabs((double)gelu_tanh - 0.5 * d * (1.0 + tanh(inner))) < 3e-7 * fabs(d) + 1e-30)) {
+      fail("gelu_tanh", 0, (double)gelu_tanh, d);
+    }
+    if (!(fabs((double)silu - d * sigmoid(d)) < 3e-7 * fabs(d) + 1e-30)) fail("silu", 0, (double)silu, d);
+  }
+}
+
+/* ---- elementwise
+ * ------------------------------------------------------------------------------------------------------ */
+static void check_elementwise(size_t n) {
+  float *x = make(n, draw_special), *y = make(n, draw_special), *got = make(n, NULL), *wanted = make(n, NULL);
+  for (int f = 0; f < WEFT_UNARY_COUNT; f++) {
+    char name[32];
+    snprintf(name, sizeof name, "unary %d, n %zu", f, n);
+    portable->unary_f32[f](n, x, wanted);
+    tested->unary_f32[f](n, x, got);
+    expect_same(name, n, got, wanted);
+    memcpy(got, x, n * sizeof(float));
+    tested->unary_f32[f](n, got, got);
+    expect_same(name, n, got, wanted);
+  }
+  for (int f = 0; f < WEFT_BINARY_COUNT; f++) {
+    for (size_t steps = 0; steps < 4 && n > 0; steps++) {
+      size_t xs = steps & 1, ys = steps >> 1;
+      portable->binary_f32[f](n, x, xs, y, ys, wanted);
+      tested->binary_f32[f](n, x, xs, y, ys, got);
+      expect_close("binary", n, got, wanted, 0.0f);
+      memcpy(got, x, n * sizeof(float));
+      tested->binary_f32[f](n, got, xs, y, ys, got);
+      expect_close("binary in place", n, got, wanted, 0.0f);
+    }
+  }
+  portable->clip_f32(n, x, -1.0f, 2.0f, wanted);
+  tested->clip_f32(n, x, -1.0f, 2.0f, got);
+  expect_same("clip", n, got, wanted);
+  for (int a = WEFT_ACT_NONE; a <= WEFT_ACT_GELU; a++) {
+    memcpy(wanted, x, n * sizeof(float));
+    memcpy(got, x, n * sizeof(float));
+    portable->activate_f32(n, wanted, (weft_activation)a, 0.2f, 0.5f);
+    tested->activate_f32(n, got, (weft_activation)a, 0.2f, 0.5f);
+    expect_same("activate", n, got, wanted);
+  }
+  memcpy(wanted, y, n * sizeof(float));
+  memcpy(got, y, n * sizeof(float));
+  portable->axpy_f32(n, 1.7f, x, wanted);
+  tested->axpy_f32(n, 1.7f, x, got);
+  expect_same("axpy", n, got, wanted);
+  drop(x);
+  drop(y);
+  drop(got);
+  drop(wanted);
+}
+
+/* ---- rows
+ * ------------------------------------------------------------------------------------------------------------- */
+static void check_rows_of(size_t n, const float *x, const float *y, float tolerance) {
+  float *got = make(n, NULL), *wanted = make(n, NULL);
+  float g[2], w[2];
+  g[0] = tested->sum_f32(n, x);
+  w[0] = portable->sum_f32(n, x);
+  expect_close("sum", 1, g, w, tolerance);
+  g[0] = tested->sum_square_f32(n, x);
+  w[0] = portable->sum_square_f32(n, x);
+  expect_close("sum of squares", 1, g, w, tolerance);
+  g[0] = tested->dot_f32(n, x, y);
+  w[0] = portable->dot_f32(n, x, y);
+  expect_close("dot", 1, g, w, tolerance);
+  if (n > 0) {
+    g[0] = tested->max_f32(n, x);
+    w[0] = portable->max_f32(n, x);
+    g[1] = tested->min_f32(n, x);
+    w[1] = portable->min_f32(n, x);
+    expect_close("max, min", 2, g, w, 0.0f);
+  }
+  for (int logarithm = 0; logarithm < 2; logarithm++) {
+    portable->softmax_f32(n, x, logarithm, wanted);
+    tested->softmax_f32(n, x, logarithm, got);
+    expect_close("softmax", n, got, wanted, tolerance);
+    memcpy(got, x, n * sizeof(float));
+    tested->softmax_f32(n, got, logarithm, got);
+    expect_close("softmax in place", n, got, wanted, tolerance);
+  }
+  for (int form = 0; form < 8 && n > 0; form++) {
+    const float *scale = form & 1 ? y : NULL, *bias = form & 2 ? y : NULL;
+    portable->layer_norm_f32(n, x, scale, bias, 1e-5f, form >= 4, wanted, w, w + 1);
+    tested->layer_norm_f32(n, x, scale, bias, 1e-5f, form >= 4, got, g, g + 1);
+    expect_close("layer norm", n, got, wanted, tolerance);
+    expect_close("layer norm's numbers", 2, g, w, tolerance);
+    memcpy(got, x, n * sizeof(float));
+    tested->layer_norm_f32(n, got, scale, bias, 1e-5f, form >= 4, got, NULL, NULL);
+    expect_close("layer norm in place", n, got, wanted, tolerance);
+  }
+  drop(got);
+  drop(wanted);
+}
+
+static void check_rows(size_t n) {
+  float *x = make(n, draw_float), *y = make(n, draw_float);
+  check_rows_of(n, x, y, 1e-4f);
+  for (size_t i = 0; i < n; i++) {
+    static const float special[] = {NAN, INFINITY, -INFINITY, 200.0f, 1e-40f};
+    for (size_t s = 0; s < sizeof special / sizeof *special && n < 20; s++) {
+      float kept = x[i];
+      x[i] = special[s];
+      check_rows_of(n, x, y, 1e-4f);
+      x[i] = kept;
+    }
+  }
+  for (size_t i = 0; i < n; i++) {
+    x[i] = -INFINITY;
+  }
+  float *got = make(n, NULL);
+  tested->softmax_f32(n, x, false, got);
+  for (size_t i = 0; i < n; i++) {
+    if (!isnan(got[i])) fail("softmax of nothing but -inf", i, (double)got[i], (double)NAN);
+  }
+  drop(got);
+  drop(x);
+  drop(y);
+}
+
+/* ---- products
+ * --------------------------------------------------------------------------------------------------------- */
+static weft_epilogue draw_epilogue(float *numbers, size_t m, size_t n) {
+  weft_epilogue e = {.lo = -0.5f, .hi = 3.0f, .activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1))};
+  if (draw() % 2 == 0) e.activation = WEFT_ACT_CLIP;
+  if (draw() % 2 == 0) e.row_bias = numbers;
+  if (draw() % 2 == 0) e.column_bias = numbers + m;
+  if (draw() % 2 == 0) {
+    e.residual = numbers + m + n;
+    e.residual_stride = n + 1;
+  }
+  return e;
+}
+
+static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
+  size_t lda = k + 3, ldc = n + 5, packed_size = weft_gemm_packed_size(n, k);
+  float *a = make(m == 0 ? 0 : (m - 1) * lda + k, value), *numbers = make(m + n + m * (n + 1), value);
+  float *wanted_packed = make(packed_size, NULL), *packed = make(packed_size, NULL);
+  float *wanted = make(m == 0 ? 0 : (m - 1) * ldc + n, value);
+  float *got = copy_of(m == 0 ? 0 : (m - 1) * ldc + n, wanted);
+  for (int transposed = 0; transposed < 2; transposed++) {
+    size_t ldb = (transposed ? k : n) + 1, outer = transposed ? n : k;
+    float *b = make(outer == 0 ? 0 : (outer - 1) * ldb + ldb - 1, value);
+    portable->gemm_f32_pack(n, k, b, ldb, transposed, wanted_packed);
+    tested->gemm_f32_pack(n, k, b, ldb, transposed, packed);
+    expect_same("gemm pack", packed_size, packed, wanted_packed);
+    if (m > 0) {
+      weft_epilogue e = draw_epilogue(numbers, m, n);
+      portable->gemv_f32(n, k, a, b, ldb, transposed, wanted, &e);
+      tested->gemv_f32(n, k, a, b, ldb, transposed, got, &e);
+      if (transposed && value == draw_float) expect_close("gemv transposed", n, got, wanted, 1e-4f);
+      if (!transposed) expect_same("gemv", n, got, wanted);
+      memcpy(got, wanted, n * sizeof(float));
+    }
+    drop(b);
+  }
+  for (int accumulate = 0; accumulate < 2; accumulate++) {
+    char name[64];
+    snprintf(name, sizeof name, "gemm %zu x %zu x %zu", m, n, k);
+    weft_epilogue e = draw_epilogue(numbers, m, n);
+    const weft_epilogue *epilogue = draw() % 4 == 0 ? NULL : &e;
+    portable->gemm_f32(m, n, k, a, lda, packed, wanted, ldc, accumulate, epilogue);
+    tested->gemm_f32(m, n, k, a, lda, packed, got, ldc, accumulate, epilogue);
+    expect_same(name, m == 0 ? 0 : (m - 1) * ldc + n, got, wanted);
+    memcpy(got, wanted, (m == 0 ? 0 : (m - 1) * ldc + n) * sizeof(float));
+  }
+  drop(a);
+  drop(numbers);
+  drop(packed);
+  drop(wanted_packed);
+  drop(got);
+  drop(wanted);
+}
+
+static void fill_bytes(size_t n, uint8_t *x) {
+  for (size_t i = 0; i < n; i++) {
+    x[i] = (uint8_t)(draw() % 3 == 0 ? (draw() % 2 == 0 ? 255 : 128) : draw());
+  }
+}
+
+static void *allocate(size_t size) {
+  void *block = malloc(size);
+  if (block == NULL && size > 0) exit(2);
+  return block;
+}
+
+static void check_gemm_i8(size_t m, size_t n, size_t k) {
+  size_t lda = k + 1, ldc = n + 2;
+  bool a_signed = draw() % 2, b_signed = draw() % 2, transposed = draw() % 2;
+  size_t ldb = (transposed ? k : n) + 1, b_size = transposed ? n * ldb : k * ldb;
+  uint8_t *a = allocate(m * lda), *b = allocate(b_size);
+  int32_t *a_zero = allocate((m + 1) * sizeof *a_zero), *b_zero = allocate((n + 1) * sizeof *b_zero);
+  int32_t *wanted = allocate(m * ldc * sizeof *wanted), *got = allocate(m * ldc * sizeof *got);
+  fill_bytes(m * lda, a);
+  fill_bytes(b_size, b);
+  for (size_t i = 0; i <= m; i++) {
+    a_zero[i] = (int32_t)(draw() % 256) - (a_signed ? 128 : 0);
+  }
+  for (size_t i = 0; i <= n; i++) {
+    b_zero[i] = (int32_t)(draw() % 256) - (b_signed ? 128 : 0);
+  }
+  memset(wanted, 0, m * ldc * sizeof *wanted);
+  memset(got, 0, m * ldc * sizeof *got);
+  size_t first = n > WEFT_GEMM_NR && draw() % 2 == 0 ? WEFT_GEMM_NR : 0;
+  const weft_kernels *tables[] = {portable, tested};
+  int32_t *results[] = {wanted, got};
+  for (int t = 0; t < 2; t++) {
+    void *pa = allocate(tables[t]->gemm_i8_a_size(m, k)), *pb = allocate(tables[t]->gemm_i8_b_size(n, k));
+    tables[t]->gemm_i8_pack_a(m, k, a, lda, a_signed, a_zero, 1, pa);
+    tables[t]->gemm_i8_pack_b(n, k, b, ldb, transposed, b_signed, b_zero, 1, pb);
+    tables[t]->gemm_i8(m, n - first, k, pa, pb, first, results[t], ldc);
+    free(pa);
+    free(pb);
+  }
+  expect_bytes("int8 gemm", m * ldc * sizeof *got, got, wanted);
+  free(a);
+  free(b);
+  free(a_zero);
+  free(b_zero);
+  free(wanted);
+  free(got);
+}
+
+static void check_quantize(size_t n) {
+  float *x = make(n, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
+  uint8_t *q = allocate(n), *r = allocate(n);
+  for (int is_signed = 0; is_signed < 2; is_signed++) {
+    int32_t zero = is_signed ? -3 : 130;
+    portable->quantize_i8(n, x, 0.05f, zero, is_signed, q);
+    tested->quantize_i8(n, x, 0.05f, zero, is_signed, r);
+    expect_bytes("quantize", n, r, q);
+    portable->dequantize_i8(n, q, 0.05f, zero, is_signed, wanted);
+    tested->dequantize_i8(n, q, 0.05f, zero, is_signed, got);
+    expect_same("dequantize", n, got, wanted);
+  }
+  free(q);
+  free(r);
+  drop(x);
+  drop(wanted);
+  drop(got);
+}
+
+/* ---- convolution
+ * ------------------------------------------------------------------------------------------------------ */
+static size_t below(size_t n) {
+  return draw() % n;
+}
+
+static void check_convolution(void) {
+  size_t kh = 1 + below(5), kw = draw() % 3 == 0 ? 3 : 1 + below(6), sh = 1 + below(3), sw = 1 + below(3);
+  size_t dh = draw() % 3 == 0 ? 2 : 1, dw = draw() % 3 == 0 ? 1 + below(3) : 1;
+  size_t ih = 1 + below(20), iw = 1 + below(40), top = below(4), left = below(4), bottom = below(4), right = below(4);
+  size_t eh = (kh - 1) * dh + 1, ew = (kw - 1) * dw + 1;
+  if (ih + top + bottom < eh || iw + left + right < ew) return;
+  size_t oh = (ih + top + bottom - eh) / sh + 1, ow = (iw + left + right - ew) / sw + 1, channels = 1 + below(3);
+  float *in = make(channels * ih * iw, draw_float), *w = make(kh * kw, draw_float);
+  float *wanted = make(oh * ow, NULL), *got = make(oh * ow, NULL);
+  weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
+  portable->depthwise_f32(in, ih, iw, w, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, 0.3f, activation, -0.1f,
+                          0.9f, wanted, oh, ow);
+  tested->depthwise_f32(in, ih, iw, w, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, 0.3f, activation, -0.1f,
+                        0.9f, got, oh, ow);
+  expect_same("depthwise", oh * ow, got, wanted);
+  weft_patches p = {in, channels, ih, iw, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, ow};
+  size_t begin = below(oh * ow), end = begin + 1 + below(oh * ow - begin);
+  size_t size = weft_gemm_packed_size(end - begin, channels * kh * kw);
+  float *wanted_panels = make(size, NULL), *panels = make(size, NULL);
+  portable->conv_f32_pack(&p, begin, end, wanted_panels);
+  tested->conv_f32_pack(&p, begin, end, panels);
+  expect_same("conv pack", size, panels, wanted_panels);
+  drop(in);
+  drop(w);
+  drop(wanted);
+  drop(got);
+  drop(wanted_panels);
+  drop(panels);
+}
+
+/* Sizes beyond what the buffers of the SIMD kernels hold. */
+static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, size_t stride) {
+  size_t oh = (ih - kh) / stride + 1, ow = (iw - kw) / stride + 1;
+  float *in = make(ih * iw, draw_float), *w = make(kh * kw, draw_float);
+  float *wanted = make(oh * ow, NULL), *got = make(oh * ow, NULL);
+  portable->depthwise_f32(in, ih, iw, w, kh, kw, stride, stride, 1, 1, 0, 0, 0.3f, WEFT_ACT_NONE, 0, 0, wanted, oh, ow);
+  tested->depthwise_f32(in, ih, iw, w, kh, kw, stride, stride, 1, 1, 0, 0, 0.3f, WEFT_ACT_NONE, 0, 0, got, oh, ow);
+  expect_same("large depthwise", oh * ow, got, wanted);
+  drop(in);
+  drop(w);
+  drop(wanted);
+  drop(got);
+}
+
+/* ---- movement
+ * --------------------------------------------------------------------------------------------------------- */
+static void check_transpose(size_t rows, size_t columns, size_t size) {
+  size_t in_stride = columns + 1, out_stride = rows + 2;
+  size_t in_size = (rows * in_stride) * size, out_size = (columns * out_stride) * size;
+  uint8_t *in = allocate(in_size), *wanted = allocate(out_size), *got = allocate(out_size);
+  fill_bytes(in_size, in);
+  memset(wanted, 0, out_size);
+  memset(got, 0, out_size);
+  portable->transpose(rows, columns, size, in, in_stride, wanted, out_stride);
+  tested->transpose(rows, columns, size, in, in_stride, got, out_stride);
+  expect_bytes("transpose", out_size, got, wanted);
+  free(in);
+  free(wanted);
+  free(got);
+}
+
+static void check_narrow(size_t n) {
+  float *x = make(n, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
+  uint16_t *q = allocate(n * sizeof *q), *r = allocate(n * sizeof *r);
+  for (int kind = 0; kind < 2; kind++) {
+    for (size_t i = 0; i < n; i++) {
+      if (draw() % 2 == 0) x[i] *= 1e-5f; /* subnormal halves */
+    }
+    (kind ? portable->f32_to_bfloat16 : portable->f32_to_float16)(n, x, q);
+    (kind ? tested->f32_to_bfloat16 : tested->f32_to_float16)(n, x, r);
+    (kind ? portable->bfloat16_to_f32 : portable->float16_to_f32)(n, q, wanted);
+    (kind ? portable->bfloat16_to_f32 : portable->float16_to_f32)(n, r, got);
+    expect_same(kind ? "float to bfloat16" : "float to float16", n, got, wanted);
+    (kind ? tested->bfloat16_to_f32 : tested->float16_to_f32)(n, q, got);
+    expect_same(kind ? "bfloat16 to float" : "float16 to float", n, got, wanted);
+  }
+  free(q);
+  free(r);
+  drop(x);
+  drop(wanted);
+  drop(got);
+}
+
+/* All halves there are. */
+static void check_all_halves(void) {
+  enum { COUNT = 1 << 16 };
+  static uint16_t half[COUNT], back[COUNT];
+  static float wanted[COUNT], got[COUNT];
+  for (uint32_t i = 0; i < COUNT; i++) {
+    half[i] = (uint16_t)i;
+  }
+  portable->float16_to_f32(COUNT, half, wanted);
+  tested->float16_to_f32(COUNT, half, got);
+  expect_same("float16 to float", COUNT, got, wanted);
+  tested->f32_to_float16(COUNT, got, back);
+  for (size_t i = 0; i < COUNT; i++) {
+    if (!isnan(got[i]) && back[i] != half[i]) fail("float to float16", i, back[i], half[i]);
+  }
+}
+
+static void check_table(const weft_kernels *table, bool may_fuse) {
+  static const size_t depths[] = {0, 1, 2, 3, 7, 8, 31, 255, 256, 257, 600};
+  tested = table;
+  fused = may_fuse;
+  for (size_t n = 0; n <= 70; n++) {
+    check_elementwise(n);
+    check_rows(n);
+    check_quantize(n);
+    check_narrow(n);
+  }
+  check_rows(2047);
+  check_rows(5003);
+  for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+    for (size_t m = 0; m <= 9; m++) {
+      for (size_t n = 0; n <= 20; n += depths[i] > 100 ? 4 : 1) {
+        check_gemm(m, n, depths[i], draw_float);
+        if (depths[i] < 10 && !fused) check_gemm(m, n, depths[i], draw_special);
+        if (depths[i] < 300) check_gemm_i8(m, n, depths[i]);
+      }
+    }
+  }
+  check_gemm(1, 71, 300, draw_float);
+  check_gemm(2, 70, 300, draw_float);
+  check_gemm(130, 37, 70, draw_float);
+  check_gemm_i8(1, 71, 300);
+  check_gemm_i8(33, 50, 1031);
+  for (int i = 0; i < 3000; i++) {
+    check_convolution();
+  }
+  check_large_convolution(3, 3, 9, 7000, 1);
+  check_large_convolution(3, 3, 150, 150, 1);
+  check_large_convolution(12, 12, 40, 40, 2);
+  for (size_t size = 1; size <= 16; size *= 2) {
+    for (size_t n = 0; n <= 20; n++) {
+      check_transpose(n, 19, size);
+      check_transpose(37, n, size);
+    }
+    check_transpose(70, 70, size);
+  }
+  check_all_halves();
+}
+
+int main(void) {
+  check_elementary();
+  check_table(portable, false);
+  check_table(&weft_kernels_simd, false);
+#if defined(WEFT_RELAXED) || !defined(__wasm__)
+#if defined(__wasm__)
+  check_table(&weft_kernels_relaxed, true);
+#else
+  check_table(&weft_kernels_relaxed, false);
+#endif
+#endif
+  if (failures > 0) fprintf(stderr, "%d failures\n", failures);
+  return failures > 0;
+}
