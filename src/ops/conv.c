@@ -58,10 +58,13 @@ weft_status weft_conv_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : 3));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 3, WEFT_MAX_RANK));
+  /* Exporters that fold a normalisation into a 16-bit convolution leave its weights in float: any mixture of what is
+   * widened anyway is taken. */
+  static const char *const names[] = {"X", "W", "B", "residual"};
+  bool wide = weft_op_in(op, 0)->type == WEFT_DOUBLE;
   for (int i = 1; i < op->input_count; i++) {
-    if (weft_op_has(op, i)) {
-      WEFT_TRY(weft_op_expect_same_type(op, 0, i));
-    }
+    WEFT_TRY(weft_op_expect_type(op, i, names[i],
+                                 wide ? WEFT_TYPE_BIT(WEFT_DOUBLE) : WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));
   }
   conv c;
   weft_shape out;
