@@ -75,25 +75,15 @@ static void run_double(void *arg, const weft_run *run) {
 }
 
 /* ---- float ---------------------------------------------------------------------------------------------------------------- */
-static void prelu_float(const binary *b, size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z) {
-  const weft_kernels *kernels = b->cx->kernels;
-  const float zero = 0;
-  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
-    float below[WEFT_BLOCK];
-    size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
-    kernels->binary_f32[WEFT_BINARY_MIN](m, x + done * x_step, x_step, &zero, 0, below);
-    kernels->binary_f32[WEFT_BINARY_MUL](m, below, 1, y + done * y_step, y_step, below);
-    kernels->binary_f32[WEFT_BINARY_MAX](m, x + done * x_step, x_step, &zero, 0, z + done);
-    kernels->binary_f32[WEFT_BINARY_ADD](m, z + done, 1, below, 1, z + done);
-  }
-}
-
 static void run_float(void *arg, const weft_run *run) {
   const binary *b = arg;
   const float *x = (const float *)b->x + run->in[0], *y = (const float *)b->y + run->in[1];
   float *z = (float *)b->z + run->out;
   if (b->variant == WEFT_BINARY_PRELU) {
-    prelu_float(b, run->n, x, run->step[0], y, run->step[1], z);
+    for (size_t i = 0; i < run->n; i++) {
+      float v = x[i * run->step[0]];
+      z[i] = v < 0 ? v * y[i * run->step[1]] : v;
+    }
   } else if (b->variant != WEFT_BINARY_POW) {
     b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
   } else { /* squares and cubes; others do not come here */
