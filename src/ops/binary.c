@@ -80,8 +80,9 @@ static void run_float(void *arg, const weft_run *run) {
   const float *x = (const float *)b->x + run->in[0], *y = (const float *)b->y + run->in[1];
   float *z = (float *)b->z + run->out;
   if (b->variant == WEFT_BINARY_PRELU && run->step[0] == 1 && run->step[1] == 0) {
+    const float slope = *y; /* z may be y */
     memmove(z, x, run->n * sizeof *z);
-    weft_activate_f32(b->cx->kernels, run->n, z, WEFT_ACT_LEAKY, *y, 0);
+    weft_activate_f32(b->cx->kernels, run->n, z, WEFT_ACT_LEAKY, slope, 0);
   } else if (b->variant == WEFT_BINARY_PRELU) {
     for (size_t i = 0; i < run->n; i++) {
       float v = x[i * run->step[0]];
