@@ -83,19 +83,22 @@ static bool clamp_coordinate(double x, size_t size, size_t *low, double *part) {
   return true;
 }
 
-static double bilinear(const roi_job *job, size_t plane, double y, double x) {
+/* The four pixels around a place, each times its weight; all 0 beyond the image. */
+static void weighted_corners(const roi_job *job, size_t plane, double y, double x, double *corners) {
   size_t row, column;
   double down, right;
   if (!clamp_coordinate(y, job->height, &row, &down) || !clamp_coordinate(x, job->width, &column, &right)) {
-    return 0;
+    memset(corners, 0, 4 * sizeof *corners);
+    return;
   }
   size_t at = (plane * job->height + row) * job->width + column;
   size_t below = row + 1 < job->height ? job->width : 0, beside = column + 1 < job->width;
   weft_type type = job->in->type;
   const void *data = job->in->data;
-  return (1 - down) * ((1 - right) * weft_number_at(type, data, at) + right * weft_number_at(type, data, at + beside)) +
-         down * ((1 - right) * weft_number_at(type, data, at + below) +
-                 right * weft_number_at(type, data, at + below + beside));
+  corners[0] = (1 - down) * (1 - right) * weft_number_at(type, data, at);
+  corners[1] = (1 - down) * right * weft_number_at(type, data, at + beside);
+  corners[2] = down * (1 - right) * weft_number_at(type, data, at + below);
+  corners[3] = down * right * weft_number_at(type, data, at + below + beside);
 }
 
 typedef struct roi_box {
@@ -120,14 +123,19 @@ static roi_box align_box(const roi_job *job, size_t roi) {
   return box;
 }
 
+/* The mean of all samples; in mode max the largest weighted pixel, not the largest interpolated value: so the operator is
+ * specified by its tests. */
 static double align_bin(const roi_job *job, const roi_box *box, size_t plane, size_t row, size_t column) {
+  double corners[4];
   double result = job->max ? -INFINITY : 0, count = fmax((double)(box->rows * box->columns), 1);
   for (int64_t i = 0; i < box->rows; i++) {
     for (int64_t j = 0; j < box->columns; j++) {
       double y = box->y + ((double)row + ((double)i + 0.5) / (double)box->rows) * box->bin_height;
       double x = box->x + ((double)column + ((double)j + 0.5) / (double)box->columns) * box->bin_width;
-      double value = bilinear(job, plane, y, x);
-      result = job->max ? fmax(result, value) : result + value;
+      weighted_corners(job, plane, y, x, corners);
+      for (int c = 0; c < 4; c++) {
+        result = job->max ? fmax(result, corners[c]) : result + corners[c];
+      }
     }
   }
   return job->max ? (box->rows * box->columns > 0 ? result : 0) : result / count;
