@@ -344,12 +344,12 @@ static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
 static bool inspect_file(weft_cli *cli, const char *path, bool json) {
   weft_loader *loader;
   inspection in = {0};
+  try_to_load(cli, path, &in); /* before the loader, so that the weights are in memory once */
   if (weft_loader_create(NULL, &loader, &cli->error) != WEFT_OK) {
     return false;
   }
   bool good = weft_loader_push_file(loader, path, &cli->error) == WEFT_OK;
   if (good) {
-    try_to_load(cli, path, &in);
     in.model = &loader->model;
     in.proto = loader->model.proto;
     loader->cx.error = &cli->error;
