@@ -227,7 +227,10 @@ static weft_status probe(prober *p, const weft_graph *graph, size_t number, weft
   size_t nameless = 0;
   for (size_t i = 0; graph->parent == NULL && i < graph->input_count; i++) {
     int32_t v = graph->inputs[i];
-    WEFT_TRY(give_input(p, &graph->values[v].info, number, &nameless, &values[v]));
+    const weft_slot *slot = &graph->values[v];
+    if (!slot->info.optional || slot->constant != NULL) { /* the value of an optional type may be absent */
+      WEFT_TRY(give_input(p, &slot->info, number, &nameless, &values[v]));
+    }
   }
   for (size_t v = 0; outer != NULL && v < graph->value_count; v++) {
     int32_t from = graph->values[v].outer;

@@ -197,8 +197,9 @@ static const char *print_declared(const weft_info *info, char *text, size_t size
 static weft_status check_feed(weft_session *session, const weft_slot *slot, const weft_value *feed) {
   weft_context *cx = &session->cx;
   const weft_info *info = &slot->info;
-  if (info->kind == WEFT_KIND_NONE) {
-    return WEFT_OK; /* an optional, or nothing declared */
+  bool may_be_absent = info->optional && slot->constant == NULL;
+  if (info->kind == WEFT_KIND_NONE || (feed->kind == WEFT_KIND_NONE && may_be_absent)) {
+    return WEFT_OK; /* nothing declared, or an absent optional */
   }
   if (feed->kind != info->kind) {
     return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected a %s, found a %s", slot->name,
