@@ -1,4 +1,7 @@
 /*
- * The JavaScript package.
+ * The JavaScript package: the API of onnxruntime-common, and what Weft adds to it.
  */
-export const version = '0.1.0';
+export { env, version } from './env.js';
+export { WeftError } from './error.js';
+export { InferenceSession } from './session.js';
+export { Tensor } from './tensor.js';

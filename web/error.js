@@ -1,0 +1,57 @@
+/*
+ * The one error class of the package. It must not know where errors come from: the core's statuses, loading and wrong
+ * calls all end here, with the code of src/weft.h that fits.
+ */
+
+/** The names of weft_status, in its order. */
+export const codes = /** @type {const} */ ([
+  'OK',
+  'INVALID_ARGUMENT',
+  'INVALID_MODEL',
+  'UNSUPPORTED',
+  'OUT_OF_MEMORY',
+  'LIMIT_EXCEEDED',
+  'IO',
+  'CANCELLED',
+  'RUN_FAILED',
+  'INTERNAL',
+]);
+
+/** @typedef {(typeof codes)[number]} Code */
+
+/** What went wrong, as one sentence; `node` and `op` are empty when it belongs to no node of a model. */
+export class WeftError extends Error {
+  /**
+   * @param {Code} code
+   * @param {string} message
+   * @param {{node?: string, op?: string, cause?: unknown}} [details]
+   */
+  constructor(code, message, { node = '', op = '', cause } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'WeftError';
+    this.code = code;
+    this.node = node;
+    this.op = op;
+  }
+}
+
+/** @param {string} message */
+export const argumentError = (message) => new WeftError('INVALID_ARGUMENT', message);
+
+/**
+ * What a cancelled call rejects with. The signal's own reason is kept as the cause.
+ * @param {AbortSignal} signal
+ */
+export const cancelledError = (signal) => new WeftError('CANCELLED', 'cancelled by its AbortSignal', { cause: signal.reason });
+
+/** @param {AbortSignal | undefined} signal */
+export function throwIfAborted(signal) {
+  if (signal?.aborted) throw cancelledError(signal);
+}
+
+/** How a value that is not what was asked for is named in a message. @param {unknown} value */
+export function describe(value) {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return `${typeof value} ${String(value).slice(0, 60)}`;
+  return value.constructor?.name ?? 'an object';
+}

@@ -1,0 +1,138 @@
+/*
+ * From a model's source to a session of the core: the module compiles while the model begins to arrive, the model is pushed
+ * in piece by piece, and the parts of it that lie in other files are fetched and written straight to their places. So there
+ * is one copy of the weights, inside the module. This file must not know how a session is run.
+ */
+import { argumentError, throwIfAborted, WeftError } from './error.js';
+import { isUrl, resolveLocation } from './host.js';
+import { chooseModule } from './module.js';
+import { openSource } from './source.js';
+import { Wasm } from './wasm.js';
+
+/** @typedef {import('./source.js').Source} Source */
+/** @typedef {import('./wasm.js').External} External */
+/** @typedef {import('./options.js').LoadOptions} LoadOptions */
+
+/** Tells the caller how far a file is. @param {LoadOptions} options @param {string} phase @param {Source} source */
+function progressOf(options, phase, source) {
+  let loaded = 0;
+  return (/** @type {number} */ size) => {
+    loaded += size;
+    throwIfAborted(options.signal);
+    options.onProgress?.({ phase, file: source.name, loaded, total: source.total });
+  };
+}
+
+/** Reads a source through a block of the module's memory. @param {Wasm} wasm @param {number} loader @param {Source} source @param {LoadOptions} options */
+async function pushModel(wasm, loader, source, options) {
+  const progress = progressOf(options, 'model', source);
+  const block = wasm.allocate(1 << 20);
+  if (source.total !== undefined) wasm.call('weft_loader_expect', loader, BigInt(source.total));
+  for await (const piece of source.pieces) {
+    wasm.bytes.set(piece, block);
+    wasm.run('weft_loader_push', loader, block, piece.length);
+    progress(piece.length);
+  }
+  wasm.free(block);
+}
+
+/* ---- external data ------------------------------------------------------------------------------------------------------ */
+/** @param {string} path */
+const plainPath = (path) => path.replace(/^(\.?\/)+/, '');
+
+/** Where the bytes of `path` are: as the caller says, else beside the model. @param {string} path @param {Source} model @param {LoadOptions} options */
+function placeOf(path, model, options) {
+  const wanted = plainPath(path);
+  for (const entry of options.externalData) {
+    const text = typeof entry === 'string' || entry instanceof URL;
+    const name = text ? decodeURIComponent(resolveLocation(entry).pathname) : plainPath(String(entry.path));
+    if (text ? name.endsWith(`/${wanted}`) : name === wanted) return text ? besideModel(String(entry), model) : entry.data;
+  }
+  if (model.location) return new URL(wanted.split('/').map(encodeURIComponent).join('/'), model.location);
+  const what = `the model keeps weights in '${path}', which was not given`;
+  throw new WeftError('IO', `${what}: pass externalData: [{path: '${path}', data}] or load the model by URL or path`);
+}
+
+/** A name alone is looked for where the model is. @param {string} name @param {Source} model */
+const besideModel = (name, model) => (isUrl(name) || name.includes('/') || !model.location ? name : new URL(name, model.location));
+
+/** @param {Wasm} wasm @param {number} loader @returns {Map<string, External[]>} by path, in the order of the file */
+function listExternal(wasm, loader) {
+  const files = new Map();
+  const count = wasm.get('weft_loader_external_count', loader);
+  for (let i = 0; i < count; i++) {
+    const part = wasm.readExternal(loader, i);
+    files.set(part.path, [...(files.get(part.path) ?? []), part]);
+  }
+  for (const parts of files.values()) parts.sort((/** @type {External} */ a, /** @type {External} */ b) => a.offset - b.offset);
+  return files;
+}
+
+/** Copies what a piece has of each part; parts may overlap. @param {Wasm} wasm @param {External[]} parts @param {number} at @param {Uint8Array} piece */
+function scatter(wasm, parts, at, piece) {
+  const end = at + piece.length;
+  for (const part of parts) {
+    if (part.offset >= end) break;
+    const from = Math.max(part.offset, at);
+    const to = Math.min(part.offset + part.size, end);
+    if (from < to) wasm.bytes.set(piece.subarray(from - at, to - at), part.data + (from - part.offset));
+  }
+}
+
+/** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {LoadOptions} options */
+async function fillParts(wasm, source, parts, options) {
+  const progress = progressOf(options, 'external', source);
+  const last = parts.reduce((end, part) => Math.max(end, part.offset + part.size), 0);
+  let at = 0;
+  let open = parts;
+  for await (const piece of source.pieces) {
+    scatter(wasm, open, at, piece);
+    at += piece.length;
+    progress(piece.length);
+    open = open.filter((part) => part.offset + part.size > at);
+    if (open.length === 0) return;
+  }
+  if (last > at) throw new WeftError('IO', `${source.name} ends after ${at} bytes: the model needs ${last} of it`);
+}
+
+/** @param {Wasm} wasm @param {number} loader @param {Source} model @param {LoadOptions} options */
+async function loadExternal(wasm, loader, model, options) {
+  for (const [path, parts] of listExternal(wasm, loader)) {
+    await fillParts(wasm, await openSource(placeOf(path, model, options), options.signal), parts, options);
+  }
+}
+
+/* ---- the whole way ------------------------------------------------------------------------------------------------------ */
+/** @param {Wasm} wasm @param {Source} source @param {LoadOptions} options @param {number} threads */
+async function loadInto(wasm, source, options, threads) {
+  const block = wasm.writeOptions({ ...options.core, threads });
+  const loader = wasm.make('weft_loader_create', block);
+  await pushModel(wasm, loader, source, options);
+  wasm.run('weft_loader_finish', loader);
+  await loadExternal(wasm, loader, source, options);
+  throwIfAborted(options.signal);
+  options.onProgress?.({ phase: 'prepare', file: source.name, loaded: 0, total: 1 });
+  const session = wasm.make('weft_session_create', loader);
+  options.onProgress?.({ phase: 'prepare', file: source.name, loaded: 1, total: 1 });
+  return session;
+}
+
+/**
+ * @param {unknown} input what openSource takes
+ * @param {LoadOptions} options
+ * @returns {Promise<{wasm: Wasm, session: number, choice: import('./env.js').Choice}>}
+ */
+export async function load(input, options) {
+  throwIfAborted(options.signal);
+  const [chosen, source] = await Promise.all([chooseModule(options), openSource(input, options.signal)]);
+  const wasm = await Wasm.start(chosen);
+  try {
+    const session = await loadInto(wasm, source, options, chosen.choice.threads);
+    return { wasm, session, choice: chosen.choice };
+  } catch (error) {
+    // What the failed load holds goes with the module.
+    wasm.stop();
+    throwIfAborted(options.signal);
+    throw error instanceof RangeError ? argumentError(`the model does not fit: ${error.message}`) : error;
+  }
+}

@@ -1,0 +1,166 @@
+/*
+ * Which .wasm file a session runs on, and compiling it while it downloads. The choice is made by asking the host to
+ * validate a few bytes; what was chosen and why is told in sentences. Compiled modules are kept, so a second session starts
+ * at once. This file must not know what is inside a module.
+ */
+import { env, version } from './env.js';
+import { argumentError, WeftError } from './error.js';
+import { processors, readFile, resolveLocation, threadsRefused } from './host.js';
+
+/** The literal form is what bundlers know: each file is found, renamed and shipped by them. */
+const files = /** @type {Record<string, () => URL>} */ ({
+  'weft.scalar.wasm': () => new URL('weft.scalar.wasm', import.meta.url),
+  'weft.simd.wasm': () => new URL('weft.simd.wasm', import.meta.url),
+  'weft.relaxed.wasm': () => new URL('weft.relaxed.wasm', import.meta.url),
+  'weft.simd.threads.wasm': () => new URL('weft.simd.threads.wasm', import.meta.url),
+  'weft.relaxed.threads.wasm': () => new URL('weft.relaxed.threads.wasm', import.meta.url),
+});
+
+/** A module of one function whose body is `code`, which makes one v128. @param {number[]} code */
+const probe = (...code) =>
+  WebAssembly.validate(
+    new Uint8Array([
+      ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version 1
+      ...[1, 5, 1, 0x60, 0, 1, 0x7b], // types: () -> v128
+      ...[3, 2, 1, 0], // functions: one, of type 0
+      ...[10, code.length + 4, 1, code.length + 2, 0, ...code, 0x0b], // code: one body, no locals, end
+    ]),
+  );
+
+const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0, i8x16.splat
+const hasSimd = () => probe(...splat);
+const hasRelaxed = () => probe(...splat, ...splat, 0xfd, 0x80, 0x02); // i8x16.relaxed_swizzle
+
+/** @param {boolean} deterministic @param {string[]} why @returns {'scalar' | 'simd' | 'relaxed'} */
+function chooseSimd(deterministic, why) {
+  const wanted = env.wasm.simd;
+  if (wanted === false || !hasSimd()) {
+    why.push(wanted === false ? 'No SIMD: env.wasm.simd is false.' : 'No SIMD: the host does not have it.');
+    return 'scalar';
+  }
+  if (deterministic) {
+    why.push('SIMD without relaxed instructions: the session is to be deterministic.');
+  } else if (wanted === true || wanted === 'fixed') {
+    why.push(`SIMD without relaxed instructions: env.wasm.simd is ${wanted}.`);
+  } else if (!hasRelaxed()) {
+    why.push('SIMD without relaxed instructions: the host does not have them.');
+  } else {
+    why.push('Relaxed SIMD: the host has it.');
+    return 'relaxed';
+  }
+  return 'simd';
+}
+
+/** @param {number | undefined} asked @param {string} simd @param {string[]} why */
+function chooseThreads(asked, simd, why) {
+  const wanted = asked ?? env.wasm.numThreads ?? 1;
+  if (!Number.isInteger(wanted) || wanted < 0) throw argumentError(`threads: expected a whole number, found ${String(wanted)}`);
+  const threads = Math.min(wanted === 0 ? Math.min(4, Math.ceil(processors() / 2)) : wanted, 64);
+  if (threads === 1) {
+    why.push(wanted === 1 && asked === undefined ? 'One thread: env.wasm.numThreads does not ask for more.' : 'One thread.');
+    return 1;
+  }
+  const refused = simd === 'scalar' ? 'the module without SIMD has none' : threadsRefused();
+  if (refused) {
+    why.push(`One thread instead of ${threads}: ${refused}.`);
+    return 1;
+  }
+  why.push(`${threads} threads.`);
+  return threads;
+}
+
+/** Whether `wasmPaths` names a file of another engine: it was set for a package that this one replaces. @param {string} url */
+const isForeign = (url) => /\bort-wasm|onnxruntime/.test(url);
+
+/** Where the file lies by `env.wasm.wasmPaths`; undefined: beside this package. @param {string} name @param {string[]} why */
+function placeOf(name, why) {
+  const paths = env.wasm.wasmPaths;
+  if (paths === undefined || paths === null) return undefined;
+  const whole = typeof paths === 'string' || paths instanceof URL;
+  const place = whole ? `${paths}${name}` : (paths[name] ?? paths.wasm);
+  if (place === undefined) return undefined;
+  if (!isForeign(String(place))) return resolveLocation(place);
+  why.push('env.wasm.wasmPaths is ignored: it leads to another engine.');
+  return undefined;
+}
+
+/** @param {URL} url */
+async function compileFrom(url) {
+  if (url.protocol === 'file:') return WebAssembly.compile(await readFile(url));
+  const response = await fetch(url, { credentials: 'same-origin' });
+  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
+  const streamed = response.headers.get('content-type')?.startsWith('application/wasm') && WebAssembly.compileStreaming;
+  return streamed ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** @type {Map<string, Promise<WebAssembly.Module>>} */
+const compiled = new Map();
+
+/** @param {URL} url @returns {Promise<WebAssembly.Module>} */
+function compileOnce(url) {
+  const known = compiled.get(url.href);
+  if (known) return known;
+  const module = compileFrom(url).catch((cause) => {
+    compiled.delete(url.href);
+    throw new WeftError('IO', `${url.href}: the WebAssembly module could not be loaded: ${cause.message}`, { cause });
+  });
+  compiled.set(url.href, module);
+  return module;
+}
+
+/** @param {unknown} wasm @returns {Promise<WebAssembly.Module>} */
+async function compileGiven(wasm) {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  if (typeof wasm === 'string' || wasm instanceof URL) return compileOnce(resolveLocation(wasm));
+  if (wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm)) {
+    return WebAssembly.compile(/** @type {BufferSource} */ (wasm)).catch((cause) => {
+      throw argumentError(`the given WebAssembly module is not valid: ${cause.message}`);
+    });
+  }
+  throw argumentError('wasm: expected a WebAssembly.Module, its bytes or its URL');
+}
+
+/** A module with threads imports its memory. @param {WebAssembly.Module} module */
+const hasThreads = (module) => WebAssembly.Module.imports(module).some(({ kind }) => kind === 'memory');
+
+/** @param {WebAssembly.Module} module */
+function checkIsWeft(module) {
+  if (WebAssembly.Module.exports(module).some(({ name }) => name === 'weft_version')) return;
+  throw argumentError(`the given WebAssembly module is not one of Weft ${version}`);
+}
+
+/**
+ * @typedef {{module: WebAssembly.Module, choice: import('./env.js').Choice, threaded: boolean}} Chosen
+ * @param {{wasm?: unknown, threads?: number, deterministic?: boolean}} options
+ * @returns {Promise<Chosen>}
+ */
+export async function chooseModule(options) {
+  const given = options.wasm ?? env.wasm.wasmBinary;
+  return given === undefined ? chooseFile(options) : chooseGiven(given, options);
+}
+
+/** @param {unknown} given @param {{threads?: number}} options @returns {Promise<Chosen>} */
+async function chooseGiven(given, options) {
+  const module = await compileGiven(given);
+  checkIsWeft(module);
+  const threaded = hasThreads(module);
+  const refused = threaded && threadsRefused();
+  if (refused) throw new WeftError('UNSUPPORTED', `the given WebAssembly module has threads, but ${refused}`);
+  const why = ['The module was given.'];
+  const threads = chooseThreads(options.threads, 'given', why);
+  if (!threaded && threads > 1) why.push('The given module has no threads.');
+  return { module, threaded, choice: { module: 'given', threads: threaded ? threads : 1, why } };
+}
+
+/** @param {{threads?: number, deterministic?: boolean}} options @returns {Promise<Chosen>} */
+async function chooseFile(options) {
+  /** @type {string[]} */
+  const why = [];
+  const simd = chooseSimd(options.deterministic ?? false, why);
+  const threads = chooseThreads(options.threads, simd, why);
+  const name = `weft.${simd}${threads > 1 ? '.threads' : ''}.wasm`;
+  const place = placeOf(name, why);
+  const module = await compileOnce(place ?? files[name]());
+  checkIsWeft(module);
+  return { module, threaded: threads > 1, choice: { module: name, threads, why } };
+}

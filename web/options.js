@@ -1,0 +1,53 @@
+/*
+ * The options of InferenceSession.create, checked and with their defaults. Those of onnxruntime that have no meaning here
+ * (execution providers, log levels, arenas, profiling) are accepted and left alone.
+ */
+import { argumentError, describe } from './error.js';
+
+/**
+ * @typedef {{path: string, data: any}} ExternalFile
+ * @typedef {{phase: string, file: string, loaded: number, total: number | undefined}} Progress
+ * @typedef {object} LoadOptions
+ * @property {unknown} wasm
+ * @property {number | undefined} threads
+ * @property {boolean} deterministic
+ * @property {readonly (ExternalFile | string | URL)[]} externalData
+ * @property {AbortSignal | undefined} signal
+ * @property {((progress: Progress) => void) | undefined} onProgress
+ * @property {Omit<import('./wasm.js').CoreOptions, 'threads'>} core
+ */
+
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** A limit in [1, most]; 0, left out or beyond `most` means the default. @param {any} limits @param {string} name @param {number} most */
+function limit(limits, name, most) {
+  const value = limits[name] ?? 0;
+  if (typeof value === 'number' && value >= 0 && (Number.isInteger(value) || value === Infinity)) return value > most ? 0 : value;
+  throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
+}
+
+/** @param {any} options @returns {LoadOptions} */
+export function readOptions(options) {
+  const { externalData = [], limits = {}, signal, onProgress, deterministic = false } = options;
+  if (!Array.isArray(externalData)) throw argumentError(`externalData: expected an array, found ${describe(externalData)}`);
+  for (const entry of externalData) {
+    const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);
+    if (!known) throw argumentError(`externalData: expected names or objects of path and data, found ${describe(entry)}`);
+  }
+  return {
+    wasm: options.wasm,
+    threads: options.threads ?? (options.intraOpNumThreads || undefined),
+    deterministic: Boolean(deterministic),
+    externalData,
+    signal,
+    onProgress,
+    core: {
+      maxMemory: limit(limits, 'maxMemory', MAX_UINT32),
+      maxElements: limit(limits, 'maxElements', Number.MAX_SAFE_INTEGER),
+      maxNodes: limit(limits, 'maxNodes', MAX_UINT32),
+      maxDepth: limit(limits, 'maxDepth', MAX_UINT32),
+      optimize: options.graphOptimizationLevel !== 'disabled',
+      deterministic: Boolean(deterministic),
+    },
+  };
+}

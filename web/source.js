@@ -1,0 +1,99 @@
+/*
+ * Where a model's bytes come from: a URL, a path, bytes, a Blob, a Response or a stream. All of them are read in pieces,
+ * one after another, so that a model is never in JavaScript's memory as a whole unless the caller put it there. This file
+ * must not know what the bytes mean.
+ */
+import { argumentError, describe, throwIfAborted, WeftError } from './error.js';
+import { hasFiles, openFile, resolveLocation } from './host.js';
+
+/**
+ * @typedef {object} Source
+ * @property {string} name for messages
+ * @property {number | undefined} total its size in bytes, where that is known beforehand
+ * @property {AsyncIterable<Uint8Array>} pieces each is valid until the next is asked for
+ * @property {URL | undefined} location what relative names of further files refer to
+ */
+
+const PIECE = 1 << 20;
+
+/** @param {Uint8Array} bytes */
+async function* piecesOfBytes(bytes) {
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+}
+
+/** @param {ReadableStream<Uint8Array>} stream */
+async function* piecesOfStream(stream) {
+  const reader = stream.getReader();
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      if (!ArrayBuffer.isView(next.value)) throw argumentError(`the stream: expected pieces of bytes, found ${describe(next.value)}`);
+      yield* piecesOfBytes(next.value);
+    }
+  } finally {
+    // Cancelling ends a download that is not read to its end; after the end it does nothing.
+    reader.cancel().catch(() => {});
+  }
+}
+
+/** @param {Awaited<ReturnType<typeof openFile>>} file */
+async function* piecesOfFile(file) {
+  const piece = new Uint8Array(PIECE);
+  try {
+    for (let size = await file.read(piece); size > 0; size = await file.read(piece)) yield piece.subarray(0, size);
+  } finally {
+    await file.close();
+  }
+}
+
+/** @param {URL} url @returns {Promise<Source>} */
+async function fileSource(url) {
+  const file = await openFile(url).catch((cause) => {
+    throw new WeftError('IO', `${decodeURI(url.pathname)} could not be read: ${cause.message}`, { cause });
+  });
+  return { name: decodeURI(url.pathname), total: file.size, pieces: piecesOfFile(file), location: url };
+}
+
+/** @param {Response} response @param {URL} [location] @returns {Source} */
+function responseSource(response, location) {
+  const name = location?.href || response.url || 'the response';
+  if (!response.ok) throw new WeftError('IO', `${name}: the server answered ${response.status} ${response.statusText}`);
+  const length = response.headers.get('content-encoding') ? null : response.headers.get('content-length');
+  const base = location ?? (response.url ? new URL(response.url) : undefined);
+  const pieces = response.body ? piecesOfStream(response.body) : piecesOfBytes(new Uint8Array());
+  return { name, total: length === null ? undefined : Number(length), pieces, location: base };
+}
+
+/** @param {URL} url @param {AbortSignal} [signal] @returns {Promise<Source>} */
+async function urlSource(url, signal) {
+  if (url.protocol === 'file:' && hasFiles()) return fileSource(url);
+  const response = await fetch(url, { signal }).catch((cause) => {
+    throwIfAborted(signal);
+    throw new WeftError('IO', `${url.href} could not be fetched: ${cause.message}`, { cause });
+  });
+  return responseSource(response, url);
+}
+
+/** @param {string} name @param {Uint8Array} bytes @returns {Source} */
+const bytesSource = (name, bytes) => ({ name, total: bytes.length, pieces: piecesOfBytes(bytes), location: undefined });
+
+/** @param {unknown} buffer @returns {buffer is ArrayBufferLike} */
+const isBuffer = (buffer) =>
+  buffer instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer);
+
+/** @param {unknown} input @param {AbortSignal} [signal] @returns {Promise<Source>} */
+export async function openSource(input, signal) {
+  if (typeof input === 'string' || input instanceof URL) return urlSource(resolveLocation(input), signal);
+  if (isBuffer(input)) return bytesSource('the model', new Uint8Array(input));
+  if (ArrayBuffer.isView(input)) {
+    return bytesSource('the model', new Uint8Array(input.buffer, input.byteOffset, input.byteLength));
+  }
+  if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input);
+  if (typeof Blob !== 'undefined' && input instanceof Blob) {
+    const name = /** @type {{name?: string}} */ (input).name ?? 'the blob';
+    return { name, total: input.size, pieces: piecesOfStream(input.stream()), location: undefined };
+  }
+  if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) {
+    return { name: 'the stream', total: undefined, pieces: piecesOfStream(input), location: undefined };
+  }
+  throw argumentError(`expected a URL, path, bytes, Blob, Response or ReadableStream, found ${describe(input)}`);
+}

@@ -1,0 +1,171 @@
+/*
+ * Tensor: the class of onnxruntime-common, with every ONNX element type. Its data always lies in JavaScript's memory; what
+ * a session needs of it is copied when it runs. This file must not know wasm.
+ */
+import { argumentError, describe } from './error.js';
+import { tensorFromImage, tensorToDataUrl, tensorToImageData } from './image.js';
+import { arrayFrom, isPacked, lengthOf, typeNamed, typeOfArray } from './types.js';
+
+/** @typedef {import('./types.js').TypedArray} TypedArray */
+/** @typedef {{type: string, data: TypedArray | string[]}} TypedData */
+
+/** Elements of a shape. @param {readonly number[]} dims */
+export function sizeOf(dims) {
+  if (!Array.isArray(dims)) throw argumentError(`dims: expected an array of integers, found ${describe(dims)}`);
+  let size = 1;
+  for (const dim of dims) {
+    if (!Number.isSafeInteger(dim) || dim < 0) throw argumentError(`dims [${dims}]: expected integers of at least 0`);
+    size *= dim;
+  }
+  if (!Number.isSafeInteger(size)) throw argumentError(`dims [${dims}]: more elements than can be counted`);
+  return size;
+}
+
+/** @param {string} name @param {unknown} data @returns {TypedData} */
+function dataOfType(name, data) {
+  if (name === 'string') {
+    if (Array.isArray(data)) return { type: name, data };
+    throw argumentError(`a string tensor: expected an array of strings, found ${describe(data)}`);
+  }
+  const type = typeNamed(name);
+  if (Array.isArray(data)) return { type: name, data: arrayFrom(type, data) };
+  if (data instanceof type.array) return { type: name, data };
+  if (data instanceof Uint8ClampedArray && name === 'uint8') return { type: name, data: new Uint8Array(data) };
+  const bits16 = name === 'float16' && data instanceof Uint16Array;
+  const bits4 = isPacked(type) && (data instanceof Uint8Array || data instanceof Int8Array);
+  if (bits16 || bits4) return { type: name, data: new type.array(data.buffer, data.byteOffset, data.length) };
+  throw argumentError(`a ${name} tensor: expected a ${type.array.name} or an array, found ${describe(data)}`);
+}
+
+/** The type is what the data says. @param {unknown} data @returns {TypedData} */
+function dataAlone(data) {
+  if (Array.isArray(data)) {
+    const kind = typeof data[0];
+    if (kind === 'string') return { type: 'string', data };
+    if (kind === 'boolean') return dataOfType('bool', data);
+    const found = data.length === 0 ? 'an empty array' : `an array of ${kind}s`;
+    throw argumentError(`the type of ${found} is not clear: give it, as in new Tensor('float32', data, dims)`);
+  }
+  if (data instanceof Uint8ClampedArray) return dataOfType('uint8', data);
+  const type = ArrayBuffer.isView(data) && typeOfArray(data);
+  if (!type) throw argumentError(`a tensor's data: expected a typed array, strings or booleans, found ${describe(data)}`);
+  return { type: type.name, data: /** @type {any} */ (data) };
+}
+
+/** @param {string} type @param {TypedArray | string[]} data @param {readonly number[]} dims */
+function checkLength(type, data, dims) {
+  const size = sizeOf(dims);
+  const expected = type === 'string' ? size : lengthOf(typeNamed(type), size);
+  const onePerByte = type !== 'string' && isPacked(typeNamed(type)) && data.length === size;
+  if (data.length === expected || onePerByte) return;
+  const items = expected === 1 ? '1 item' : `${expected} items`;
+  throw argumentError(`a ${type} tensor of dims [${dims}]: expected data of ${items}, found ${data.length}`);
+}
+
+export class Tensor {
+  /** @type {TypedArray | string[] | null} */
+  #data;
+  /** @type {'cpu' | 'cpu-pinned' | 'none'} */
+  #location = 'cpu';
+
+  /**
+   * new Tensor(type, data, dims?), new Tensor(data, dims?) or new Tensor({location: 'cpu-pinned', type, data, dims}).
+   * @param {any} first @param {any} [second] @param {readonly number[]} [third]
+   */
+  constructor(first, second, third) {
+    let made, dims;
+    if (typeof first === 'string') {
+      made = dataOfType(first, second);
+      dims = third;
+    } else if (first !== null && typeof first === 'object' && 'location' in first) {
+      if (first.location !== 'cpu-pinned' && first.location !== 'cpu') {
+        throw argumentError(`location '${first.location}' is not supported: Weft computes where JavaScript's memory is, 'cpu'`);
+      }
+      made = dataOfType(first.type, first.data);
+      dims = first.dims;
+      this.#location = first.location;
+    } else {
+      made = dataAlone(first);
+      dims = second;
+    }
+    dims ??= [made.data.length];
+    checkLength(made.type, made.data, dims);
+    this.#data = made.data;
+    /** @type {string} */
+    this.type = made.type;
+    /** @type {readonly number[]} */
+    this.dims = dims;
+    /** The number of elements. */
+    this.size = sizeOf(dims);
+  }
+
+  /** @returns {TypedArray | string[]} */
+  get data() {
+    if (this.#data === null) throw argumentError('the tensor was disposed of: its data is gone');
+    return this.#data;
+  }
+
+  get location() {
+    return this.#location;
+  }
+
+  get texture() {
+    return this.#refuse('WebGL texture');
+  }
+
+  get gpuBuffer() {
+    return this.#refuse('WebGPU buffer');
+  }
+
+  get mlTensor() {
+    return this.#refuse('WebNN tensor');
+  }
+
+  async getData() {
+    return this.data;
+  }
+
+  /** The same data under other dims. @param {readonly number[]} dims */
+  reshape(dims) {
+    return new Tensor(this.type, this.data, dims);
+  }
+
+  dispose() {
+    this.#data = null;
+    this.#location = 'none';
+  }
+
+  /** @param {import('./image.js').ImageOptions} [options] @returns {ImageData} */
+  toImageData(options) {
+    return tensorToImageData(this, options);
+  }
+
+  /** @param {import('./image.js').ImageOptions} [options] @returns {string} */
+  toDataURL(options) {
+    return tensorToDataUrl(this, options);
+  }
+
+  /** @param {any} image an ImageData, ImageBitmap, HTML image element or URL @param {any} [options] */
+  static async fromImage(image, options) {
+    const { type, data, dims } = await tensorFromImage(image, options);
+    return new Tensor(type, data, dims);
+  }
+
+  /** @param {string} type @param {TypedArray} data @param {readonly number[]} [dims] */
+  static fromPinnedBuffer(type, data, dims = [data.length]) {
+    return new Tensor({ location: 'cpu-pinned', type, data, dims });
+  }
+
+  /** @param {string} what @returns {never} */
+  #refuse(what) {
+    throw argumentError(`the data is in JavaScript's memory ('cpu'), not in a ${what}`);
+  }
+}
+
+/**
+ * Whether a value can be fed as a tensor: ours, or that of another copy of this package or of onnxruntime-common.
+ * @param {any} value @returns {value is Tensor}
+ */
+export const isTensor = (value) =>
+  value instanceof Tensor ||
+  (value !== null && typeof value === 'object' && typeof value.type === 'string' && Array.isArray(value.dims) && 'data' in value);

@@ -1,0 +1,226 @@
+/*
+ * Values between JavaScript and a wasm module: tensors, sequences (arrays), maps (Map) and absent optionals (null). Feeds
+ * are copied into the module, results out of it into arrays of their own, so nothing outside ever points into the module's
+ * memory. This file must not know sessions.
+ */
+import { argumentError, describe } from './error.js';
+import { isTensor, Tensor } from './tensor.js';
+import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
+
+/** @typedef {import('./wasm.js').Wasm} Wasm */
+/** What is known of the input that a value is for. @typedef {Pick<import('./wasm.js').Info, 'name' | 'type' | 'keyType'>} Info */
+/** @typedef {Tensor | null | Map<any, any> | readonly any[]} Value */
+
+/** Blocks and values of a module that are given back together. */
+export class Scope {
+  #wasm;
+  /** @type {[string, number][]} */
+  #held = [];
+
+  /** @param {Wasm} wasm */
+  constructor(wasm) {
+    this.#wasm = wasm;
+  }
+
+  /** @param {number} block @returns {number} */
+  block(block) {
+    this.#held.push(['free', block]);
+    return block;
+  }
+
+  /** @param {number} value a new reference @returns {number} */
+  value(value) {
+    this.#held.push(['weft_value_release', value]);
+    return value;
+  }
+
+  end() {
+    for (const [how, what] of this.#held) if (this.#wasm.isUsable) this.#wasm.call(how, what);
+    this.#held = [];
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** @param {Wasm} wasm @param {number} value @param {readonly string[]} texts */
+function writeStrings(wasm, value, texts) {
+  texts.forEach((text, i) => {
+    if (typeof text !== 'string') throw argumentError(`item ${i} of a string tensor: expected a string, found ${describe(text)}`);
+    const bytes = encoder.encode(text);
+    const block = wasm.allocate(bytes.length);
+    try {
+      wasm.bytes.set(bytes, block);
+      wasm.run('weft_value_set_string', value, i, block, bytes.length);
+    } finally {
+      wasm.free(block);
+    }
+  });
+}
+
+/** Writes a tensor's elements into a value of its type and size. @param {Wasm} wasm @param {number} value @param {Tensor} tensor */
+function writeElements(wasm, value, tensor) {
+  if (tensor.type === 'string') return writeStrings(wasm, value, /** @type {string[]} */ (tensor.data));
+  const type = typeNamed(tensor.type);
+  const data = /** @type {Uint8Array} */ (tensor.data);
+  const count = wasm.get('weft_value_count', value);
+  const size = wasm.get('weft_value_bytes', value);
+  const at = wasm.get('weft_value_data', value);
+  const into = wasm.bytes.subarray(at, at + size);
+  if (isPacked(type)) {
+    unpack(type, data.length === count ? packed(type, data) : data, type.signed ? new Int8Array(into.buffer, at, size) : into);
+  } else if (data.byteLength !== size) {
+    throw argumentError(`a ${tensor.type} tensor of dims [${tensor.dims}]: expected ${size} bytes, found ${data.byteLength}`);
+  } else {
+    into.set(new Uint8Array(data.buffer, data.byteOffset, size));
+    if (tensor.type === 'bool') for (let i = 0; i < size; i++) if (into[i] > 1) into[i] = 1;
+  }
+}
+
+/** Elements that a caller gave one a byte. @param {import('./types.js').ElementType} type @param {Uint8Array} elements */
+function packed(type, elements) {
+  const out = new Uint8Array(lengthOf(type, elements.length));
+  pack(type, elements, out);
+  return out;
+}
+
+/** A new value of the tensor's type and dims, its elements not written. @param {Wasm} wasm @param {Tensor} tensor */
+function createTensor(wasm, tensor) {
+  const { dims } = tensor;
+  const block = wasm.allocate(8 * dims.length);
+  try {
+    dims.forEach((dim, i) => wasm.view.setBigInt64(block + 8 * i, BigInt(dim), true));
+    return wasm.make('weft_value_create_tensor', typeNamed(tensor.type).id, dims.length, block);
+  } finally {
+    wasm.free(block);
+  }
+}
+
+/** @param {Wasm} wasm @param {Scope} scope @param {Tensor} tensor */
+function makeTensor(wasm, scope, tensor) {
+  const value = scope.value(createTensor(wasm, tensor));
+  writeElements(wasm, value, tensor);
+  return value;
+}
+
+/** The tensor of a map's keys or values: plain items of a type that the model names. @param {number} id @param {unknown[]} items */
+function tensorOf(id, items) {
+  const type = typeNumbered(id);
+  if (!type) throw argumentError('a map of a type that the model does not name: its values must be tensors');
+  return new Tensor(type.name, type.name === 'string' ? items : arrayFrom(type, items), [items.length]);
+}
+
+/** @param {Wasm} wasm @param {Scope} scope @param {Info} info @param {Map<any, any>} map */
+function makeMap(wasm, scope, info, map) {
+  const items = [...map.values()];
+  const keys = makeTensor(wasm, scope, tensorOf(info.keyType, [...map.keys()]));
+  const plain = !items.some(isTensor);
+  const values = plain ? makeTensor(wasm, scope, tensorOf(info.type, items)) : makeValue(wasm, scope, info, items);
+  return scope.value(wasm.make('weft_value_create_map', keys, values));
+}
+
+/**
+ * A new value, owned by `scope`.
+ * @param {Wasm} wasm @param {Scope} scope @param {Info} info of the input it is for @param {unknown} value
+ * @returns {number}
+ */
+export function makeValue(wasm, scope, info, value) {
+  if (isTensor(value)) return makeTensor(wasm, scope, value);
+  if (value === null) return scope.value(wasm.make('weft_value_create_none'));
+  if (value instanceof Map) return makeMap(wasm, scope, info, value);
+  if (!Array.isArray(value)) {
+    throw argumentError(`input '${info.name}': expected a Tensor, an array, a Map or null, found ${describe(value)}`);
+  }
+  const items = value.map((item) => makeValue(wasm, scope, info, item));
+  const block = scope.block(wasm.writePointers(items));
+  return scope.value(wasm.make('weft_value_create_sequence', info.type, items.length, block));
+}
+
+/** Values that are kept for the next run with tensors of the same type and dims. */
+export class FeedCache {
+  /** @type {Map<string, {key: string, value: number}>} */
+  #kept = new Map();
+
+  /**
+   * @param {Wasm} wasm @param {string} name of the input @param {Tensor} tensor not of strings
+   * @returns {number} borrowed
+   */
+  write(wasm, name, tensor) {
+    const key = `${tensor.type}[${tensor.dims}]`;
+    let kept = this.#kept.get(name);
+    if (kept?.key !== key) {
+      if (kept) wasm.call('weft_value_release', kept.value);
+      this.#kept.delete(name);
+      kept = { key, value: createTensor(wasm, tensor) };
+      this.#kept.set(name, kept);
+    }
+    writeElements(wasm, kept.value, tensor);
+    return kept.value;
+  }
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------------ */
+/** @param {Wasm} wasm @param {number} at @param {number} count */
+function readStrings(wasm, at, count) {
+  return Array.from({ length: count }, (_, i) => {
+    const item = at + 8 * i;
+    return wasm.readText(wasm.readPointer(item), wasm.readPointer(item + 4));
+  });
+}
+
+/** @param {Wasm} wasm @param {number} value */
+function readDims(wasm, value) {
+  const rank = wasm.call('weft_value_rank', value);
+  const at = wasm.get('weft_value_dims', value);
+  return Array.from({ length: rank }, (_, i) => wasm.readInt64(at + 8 * i));
+}
+
+/** @param {Wasm} wasm @param {number} value @param {import('./types.js').ElementType} type */
+function readElements(wasm, value, type) {
+  const count = wasm.get('weft_value_count', value);
+  const at = wasm.get('weft_value_data', value);
+  if (type.name === 'string') return readStrings(wasm, at, count);
+  const bytes = wasm.copyOut(at, wasm.get('weft_value_bytes', value));
+  if (!isPacked(type)) return new type.array(bytes.buffer);
+  const out = /** @type {Uint8Array} */ (new type.array(lengthOf(type, count)));
+  pack(type, bytes, out);
+  return out;
+}
+
+/** @param {Wasm} wasm @param {number} value */
+function readTensor(wasm, value) {
+  const type = /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value)));
+  return new Tensor(type.name, readElements(wasm, value, type), readDims(wasm, value));
+}
+
+/** @param {Wasm} wasm @param {number} value @returns {Value} */
+export function readValue(wasm, value) {
+  const item = (/** @type {number} */ i) => readValue(wasm, wasm.get('weft_value_item', value, i));
+  switch (wasm.kindOf(value)) {
+    case 'tensor':
+      return readTensor(wasm, value);
+    case 'sequence':
+      return Array.from({ length: wasm.get('weft_value_count', value) }, (_, i) => item(i));
+    case 'map': {
+      const keys = /** @type {any} */ (item(0)).data;
+      const values = /** @type {any} */ (item(1));
+      const items = isTensor(values) ? values.data : values;
+      return new Map(Array.from(keys, (key, i) => [key, items[i]]));
+    }
+    default:
+      return null;
+  }
+}
+
+/**
+ * Puts a result into a tensor that the caller has made for it.
+ * @param {Wasm} wasm @param {string} name @param {number} value @param {Tensor} tensor
+ */
+export function readInto(wasm, name, value, tensor) {
+  const made = readValue(wasm, value);
+  if (!isTensor(made) || made.type !== tensor.type || String(made.dims) !== String(tensor.dims)) {
+    const found = isTensor(made) ? `${made.type} [${made.dims}]` : 'no tensor';
+    throw argumentError(`output '${name}' is ${found}: the tensor given for it is ${tensor.type} [${tensor.dims}]`);
+  }
+  if (Array.isArray(made.data)) made.data.forEach((text, i) => (/** @type {string[]} */ (tensor.data)[i] = text));
+  else /** @type {any} */ (tensor.data).set(made.data);
+}

@@ -1,0 +1,275 @@
+/*
+ * One running wasm module: its memory, calls into it, and what goes wrong there. Every session has a module of its own, so
+ * that letting go of it gives all memory back and no session can harm another. This is the only file that knows the names
+ * of Emscripten's glue; the places of struct members are checked by bindings/layout.c when the module is compiled.
+ */
+import createModule from './weft.glue.mjs';
+import { codes, WeftError } from './error.js';
+
+/** Offsets in the structs of weft.h, in a 32-bit module. */
+const layout = {
+  error: { message: 4, node: 1028, op: 1284, size: 1412 },
+  options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, size: 40 },
+  external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
+  info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, rank: 20, dims: 24, symbols: 152, size: 216 },
+};
+
+/** The names of weft_kind, in its order. */
+const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
+
+/**
+ * @typedef {{name: string, kind: 'none' | 'tensor' | 'sequence' | 'map', type: number, keyType: number, optional: boolean,
+ *   shape: (number | string)[] | null}} Info
+ * @typedef {{maxMemory: number, maxElements: number, maxNodes: number, maxDepth: number, threads: number,
+ *   optimize: boolean, deterministic: boolean}} CoreOptions
+ * @typedef {{path: string, offset: number, size: number, data: number}} External
+ */
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** @param {unknown} cause */
+const startError = (cause) =>
+  new WeftError(cause instanceof RangeError ? 'OUT_OF_MEMORY' : 'INTERNAL', `the WebAssembly module could not be started: ${cause}`, {
+    cause,
+  });
+
+/**
+ * Starts the module. The glue never settles when its `instantiateWasm` fails, hence the promise around it.
+ * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module @param {number} threads
+ */
+const startGlue = (create, module, threads) =>
+  new Promise((resolve, reject) => {
+    const instantiateWasm = (/** @type {WebAssembly.Imports} */ imports, /** @type {Function} */ done) => {
+      WebAssembly.instantiate(module, imports).then((instance) => done(instance, module), reject);
+      return {};
+    };
+    create({ instantiateWasm, threads: threads - 1 }).then(resolve, reject);
+  });
+
+export class Wasm {
+  #glue;
+  /** @type {WeftError | null} */
+  #broken = null;
+  /** Out parameters of up to 8 bytes are written here. */
+  #cell;
+  #error;
+
+  /** @param {import('./module.js').Chosen} chosen @returns {Promise<Wasm>} */
+  static async start({ module, threaded, choice }) {
+    const create = threaded ? (await import('./weft.threads.mjs')).default : createModule;
+    const glue = await startGlue(create, module, choice.threads).catch((cause) => {
+      throw startError(cause);
+    });
+    return new Wasm(glue);
+  }
+
+  /** @param {any} glue */
+  constructor(glue) {
+    this.#glue = glue;
+    this.#view = new DataView(glue.wasmMemory.buffer);
+    this.#bytes = new Uint8Array(glue.wasmMemory.buffer);
+    this.#cell = this.allocate(8);
+    this.#error = this.allocate(layout.error.size);
+  }
+
+  /** Ends its threads. The memory goes when nothing refers to this object any more. */
+  stop() {
+    this.#glue?.PThread?.terminateAllThreads();
+    this.#broken ??= new WeftError('INVALID_ARGUMENT', 'the session was released');
+    this.#glue = null;
+  }
+
+  get isUsable() {
+    return this.#broken === null;
+  }
+
+  /** Throws when the module can no longer be called: it was stopped, or trapped. */
+  checkUsable() {
+    if (this.#broken) throw this.#broken;
+  }
+
+  /* ---- calls ---------------------------------------------------------------------------------------------------------- */
+  /**
+   * Calls an exported function. A trap, which no input may cause, leaves the module in an unknown state: it is never
+   * called again.
+   * @param {string} name @param {...(number | bigint)} args @returns {number}
+   */
+  call(name, ...args) {
+    this.checkUsable();
+    try {
+      return this.#glue[`_${name}`](...args);
+    } catch (cause) {
+      const what = `the engine stopped in ${name} (${cause}); this session cannot be used any more, others can`;
+      this.#broken = new WeftError('INTERNAL', what, { cause });
+      throw this.#broken;
+    }
+  }
+
+  /** Calls a function that returns a pointer or a size. @param {string} name @param {...(number | bigint)} args */
+  get(name, ...args) {
+    return this.call(name, ...args) >>> 0;
+  }
+
+  /** Calls a function that returns a status and takes a weft_error last. @param {string} name @param {...(number | bigint)} args */
+  run(name, ...args) {
+    const status = this.call(name, ...args, this.#error);
+    if (status !== 0) throw this.#takeError(status);
+  }
+
+  /** The same for one whose last parameter before the error is an out pointer. @param {string} name @param {...(number | bigint)} args */
+  make(name, ...args) {
+    this.run(name, ...args, this.#cell);
+    return this.readPointer(this.#cell);
+  }
+
+  /** @param {number} status */
+  #takeError(status) {
+    const { message, node, op } = layout.error;
+    return new WeftError(codes[status] ?? 'INTERNAL', this.readText(this.#error + message), {
+      node: this.readText(this.#error + node),
+      op: this.readText(this.#error + op),
+    });
+  }
+
+  /* ---- memory --------------------------------------------------------------------------------------------------------- */
+  /** @type {DataView} */
+  #view;
+  /** @type {Uint8Array} */
+  #bytes;
+
+  /** The memory as it is now: growing replaces the buffer. */
+  get bytes() {
+    const { buffer } = this.#glue.wasmMemory;
+    if (this.#bytes.buffer !== buffer) {
+      this.#bytes = new Uint8Array(buffer);
+      this.#view = new DataView(buffer);
+    }
+    return this.#bytes;
+  }
+
+  get view() {
+    return this.bytes && this.#view;
+  }
+
+  /** @param {number} size @returns {number} */
+  allocate(size) {
+    const block = this.get('malloc', Math.max(size, 1));
+    if (block === 0) throw new WeftError('OUT_OF_MEMORY', `out of memory: ${size} bytes were asked for`);
+    return block;
+  }
+
+  /** @param {number} block */
+  free(block) {
+    this.call('free', block);
+  }
+
+  /** @param {number} at */
+  readPointer(at) {
+    return this.view.getUint32(at, true);
+  }
+
+  /** Sizes and dims stay below 2^53. @param {number} at */
+  readInt64(at) {
+    return Number(this.view.getBigInt64(at, true));
+  }
+
+  /** A copy of what is at an address, as it must leave the module. @param {number} at @param {number} size */
+  copyOut(at, size) {
+    return /** @type {Uint8Array<ArrayBuffer>} */ (this.bytes.slice(at, at + size));
+  }
+
+  /** The text of a zero-terminated string, or of `size` bytes. @param {number} at @param {number} [size] */
+  readText(at, size) {
+    const end = size === undefined ? this.bytes.indexOf(0, at) : at + size;
+    return decoder.decode(this.copyOut(at, end - at));
+  }
+
+  /** A new zero-terminated block. @param {string} text */
+  writeText(text) {
+    const bytes = encoder.encode(text);
+    const block = this.allocate(bytes.length + 1);
+    this.bytes.set(bytes, block);
+    this.bytes[block + bytes.length] = 0;
+    return block;
+  }
+
+  /** A new block of pointers. @param {readonly number[]} pointers */
+  writePointers(pointers) {
+    const block = this.allocate(4 * pointers.length);
+    pointers.forEach((pointer, i) => this.view.setUint32(block + 4 * i, pointer, true));
+    return block;
+  }
+
+  /** A block of options; 0 means the core's default. @param {CoreOptions} options */
+  writeOptions(options) {
+    const at = layout.options;
+    const block = this.allocate(at.size);
+    const view = this.view;
+    view.setUint32(block + at.maxMemory, options.maxMemory, true);
+    view.setBigUint64(block + at.maxElements, BigInt(options.maxElements), true);
+    view.setUint32(block + at.maxNodes, options.maxNodes, true);
+    view.setUint32(block + at.maxDepth, options.maxDepth, true);
+    view.setUint32(block + at.threads, options.threads, true);
+    view.setUint32(block + at.optimize, options.optimize ? 0 : 1, true);
+    view.setUint32(block + at.deterministic, options.deterministic ? 1 : 0, true);
+    return block;
+  }
+
+  /* ---- structs that the core fills -------------------------------------------------------------------------------------- */
+  /** @param {number} loader @param {number} index @returns {External} */
+  readExternal(loader, index) {
+    const at = layout.external;
+    const block = this.allocate(at.size);
+    try {
+      this.run('weft_loader_external', loader, index, block);
+      return {
+        path: this.readText(this.readPointer(block + at.path)),
+        offset: this.readInt64(block + at.offset),
+        size: this.readInt64(block + at.bytes),
+        data: this.readPointer(block + at.data),
+      };
+    } finally {
+      this.free(block);
+    }
+  }
+
+  /** @param {number} session @param {'input' | 'output'} side @param {number} index @returns {Info} */
+  readInfo(session, side, index) {
+    const at = layout.info;
+    const block = this.allocate(at.size);
+    try {
+      this.run(`weft_session_${side}_info`, session, index, block);
+      const rank = this.view.getInt32(block + at.rank, true);
+      return {
+        name: this.readText(this.readPointer(block + at.name)),
+        kind: kinds[this.readPointer(block + at.kind)],
+        type: this.readPointer(block + at.type),
+        keyType: this.readPointer(block + at.keyType),
+        optional: this.bytes[block + at.optional] !== 0,
+        shape: rank < 0 ? null : Array.from({ length: rank }, (_, i) => this.#readDim(block, i)),
+      };
+    } finally {
+      this.free(block);
+    }
+  }
+
+  /** A size, the name of a symbol, or '?' where nothing is known. @param {number} info @param {number} i */
+  #readDim(info, i) {
+    const size = this.readInt64(info + layout.info.dims + 8 * i);
+    if (size >= 0) return size;
+    const symbol = this.readPointer(info + layout.info.symbols + 4 * i);
+    return symbol === 0 ? '?' : this.readText(symbol);
+  }
+
+  /** Bytes that the session's core holds now and has held at most. @param {number} session */
+  readMemory(session) {
+    this.call('weft_session_memory', session, this.#cell, this.#cell + 4);
+    return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4) };
+  }
+
+  /** @param {number} value */
+  kindOf(value) {
+    return kinds[this.call('weft_value_kind', value)];
+  }
+}
