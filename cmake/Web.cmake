@@ -68,5 +68,6 @@ foreach(name weft.scalar weft.simd weft.relaxed)
 endforeach()
 foreach(name weft.simd.threads weft.relaxed.threads)
   target_link_options(${name} PRIVATE -pthread -sENVIRONMENT=web,worker,node
+    -sEXPORTED_RUNTIME_METHODS=wasmMemory,PThread
     "-sPTHREAD_POOL_SIZE=Module['threads']" -sPTHREAD_POOL_SIZE_STRICT=2 -sDEFAULT_PTHREAD_STACK_SIZE=256KB)
 endforeach()

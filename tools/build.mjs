@@ -4,7 +4,7 @@
  *     node tools/build.mjs
  *
  *     weft.mjs, weft.cjs, weft.d.ts, weft.d.cts   the JavaScript package, bundled from web/
- *     weft.glue.mjs, weft.threads.mjs             Emscripten's glue, shared by the modules without and with threads
+ *     weft.threads.mjs                            Emscripten's glue of the modules with threads; weft.mjs has the other's
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
  *
@@ -54,12 +54,15 @@ async function readGlue(name, modules) {
   // Bundlers for the browser cannot resolve Node.js' own modules even where they are never reached.
   glue = glue.replace(/import\("(node:)?module"\)/, 'process.getBuiltinModule("node:module")');
   const { transform } = await import('esbuild');
-  return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
+  return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }
+
+/** Where a finished glue is put: that of threads is a file of its own, because workers load it; the other one is bundled. */
+const glueFile = (name) => join(name === 'weft.threads' ? dist : join(root, 'build/web'), `${name}.mjs`);
 
 async function collectModules() {
   for (const [name, modules] of Object.entries(glues)) {
-    writeFileSync(join(dist, `${name}.mjs`), await readGlue(name, modules));
+    writeFileSync(glueFile(name), await readGlue(name, modules));
     for (const module of modules) {
       copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(dist, `${module}.wasm`));
     }
@@ -67,14 +70,24 @@ async function collectModules() {
   for (const name of ['weft', 'weft_reactor']) copyFileSync(join(root, 'build/wasi', `${name}.wasm`), join(dist, `${name}.wasm`));
 }
 
-/** Bundles web/ once for `import` and once for `require`; the glue stays a file of its own, loaded when it is needed. */
+/** Lets the bundler find the glue that web/ imports. */
+const bundledGlue = {
+  name: 'glue',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/weft\.glue\.mjs$/ }, () => ({ path: glueFile('weft.glue') }));
+  },
+};
+
+/** Bundles web/ once for `import` and once for `require`; the glue of threads is loaded when it is needed. */
 async function bundle() {
   const { build } = await import('esbuild');
   const common = {
     entryPoints: [join(root, 'web/index.js')],
     bundle: true,
     target: 'es2022',
-    external: ['./weft.glue.mjs', './weft.threads.mjs', 'node:*'],
+    external: ['./weft.threads.mjs', 'node:*'],
+    plugins: [bundledGlue],
+    lineLimit: 160,
     logLevel: 'warning',
   };
   await build({ ...common, format: 'esm', outfile: join(dist, 'weft.mjs') });

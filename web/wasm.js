@@ -34,17 +34,29 @@ const startError = (cause) =>
     cause,
   });
 
+/** Shared memory reserves its maximum of addresses at once: hosts that refuse 4 GB may grant less. */
+function makeSharedMemory() {
+  for (let maximum = 65536; ; maximum /= 2) {
+    try {
+      return new WebAssembly.Memory({ initial: 64, maximum, shared: true });
+    } catch (error) {
+      if (maximum < 8192) throw error;
+    }
+  }
+}
+
 /**
  * Starts the module. The glue never settles when its `instantiateWasm` fails, hence the promise around it.
- * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module @param {number} threads
+ * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module
+ * @param {{threads: number, wasmMemory?: WebAssembly.Memory}} options threads beside the caller's
  */
-const startGlue = (create, module, threads) =>
+const startGlue = (create, module, options) =>
   new Promise((resolve, reject) => {
     const instantiateWasm = (/** @type {WebAssembly.Imports} */ imports, /** @type {Function} */ done) => {
       WebAssembly.instantiate(module, imports).then((instance) => done(instance, module), reject);
       return {};
     };
-    create({ instantiateWasm, threads: threads - 1 }).then(resolve, reject);
+    create({ instantiateWasm, ...options }).then(resolve, reject);
   });
 
 export class Wasm {
@@ -57,11 +69,14 @@ export class Wasm {
 
   /** @param {import('./module.js').Chosen} chosen @returns {Promise<Wasm>} */
   static async start({ module, threaded, choice }) {
-    const create = threaded ? (await import('./weft.threads.mjs')).default : createModule;
-    const glue = await startGlue(create, module, choice.threads).catch((cause) => {
+    try {
+      if (!threaded) return new Wasm(await startGlue(createModule, module, { threads: 0 }));
+      const { default: createThreads } = await import('./weft.threads.mjs');
+      const options = { threads: choice.threads - 1, wasmMemory: makeSharedMemory() };
+      return new Wasm(await startGlue(createThreads, module, options));
+    } catch (cause) {
       throw startError(cause);
-    });
-    return new Wasm(glue);
+    }
   }
 
   /** @param {any} glue */

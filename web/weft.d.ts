@@ -1,1 +1,339 @@
-export const version: string;
+/// <reference lib="esnext.disposable" />
+/*
+ * The public face of onnx-weft: the API of onnxruntime-common, and what Weft adds to it. Written by hand; a test compiles
+ * programs against it.
+ */
+
+/** The package's version. */
+export declare const version: string;
+
+/* ---- errors ------------------------------------------------------------------------------------------------------------- */
+/** What every call that fails throws or rejects with. The message is one sentence for people. */
+export declare class WeftError extends Error {
+  readonly code: WeftError.Code;
+  /** The name of the model's node that failed, or ''. */
+  readonly node: string;
+  /** Its operator, or ''. */
+  readonly op: string;
+  constructor(code: WeftError.Code, message: string, details?: { node?: string; op?: string; cause?: unknown });
+}
+export declare namespace WeftError {
+  type Code =
+    | 'OK'
+    | 'INVALID_ARGUMENT'
+    | 'INVALID_MODEL'
+    | 'UNSUPPORTED'
+    | 'OUT_OF_MEMORY'
+    | 'LIMIT_EXCEEDED'
+    | 'IO'
+    | 'CANCELLED'
+    | 'RUN_FAILED'
+    | 'INTERNAL';
+}
+
+/* ---- tensors ------------------------------------------------------------------------------------------------------------ */
+type HalfArray = typeof globalThis extends { Float16Array: { prototype: infer T } } ? T : Uint16Array;
+
+export declare namespace Tensor {
+  /**
+   * What `data` is. float16 is a Float16Array where the host has it, else the bits in a Uint16Array. Types below 8 bits
+   * are packed, the first element in the lowest bits of a byte. Complex numbers take two items, real and imaginary.
+   */
+  interface DataTypeMap {
+    float32: Float32Array;
+    uint8: Uint8Array;
+    int8: Int8Array;
+    uint16: Uint16Array;
+    int16: Int16Array;
+    int32: Int32Array;
+    int64: BigInt64Array;
+    string: string[];
+    bool: Uint8Array;
+    float16: HalfArray | Uint16Array;
+    float64: Float64Array;
+    uint32: Uint32Array;
+    uint64: BigUint64Array;
+    complex64: Float32Array;
+    complex128: Float64Array;
+    bfloat16: Uint16Array;
+    float8e4m3fn: Uint8Array;
+    float8e4m3fnuz: Uint8Array;
+    float8e5m2: Uint8Array;
+    float8e5m2fnuz: Uint8Array;
+    float8e8m0: Uint8Array;
+    float4e2m1: Uint8Array;
+    uint4: Uint8Array;
+    int4: Int8Array;
+    uint2: Uint8Array;
+    int2: Int8Array;
+  }
+  interface ElementTypeMap {
+    float32: number;
+    uint8: number;
+    int8: number;
+    uint16: number;
+    int16: number;
+    int32: number;
+    int64: bigint;
+    string: string;
+    bool: boolean;
+    float16: number;
+    float64: number;
+    uint32: number;
+    uint64: bigint;
+    complex64: number;
+    complex128: number;
+    bfloat16: number;
+    float8e4m3fn: number;
+    float8e4m3fnuz: number;
+    float8e5m2: number;
+    float8e5m2fnuz: number;
+    float8e8m0: number;
+    float4e2m1: number;
+    uint4: number;
+    int4: number;
+    uint2: number;
+    int2: number;
+  }
+  type Type = keyof DataTypeMap;
+  type DataType = DataTypeMap[Type];
+  type ElementType = ElementTypeMap[Type];
+  type DataLocation = 'none' | 'cpu' | 'cpu-pinned';
+  /** Types that are made of their bits only, not of an array of numbers. */
+  type BitsOnly = 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2' | 'float8e5m2fnuz' | 'float8e8m0' | 'float4e2m1';
+
+  interface ImageOptions {
+    /** The tensor's channels; of toImageData and toDataURL. Default RGB. */
+    format?: 'RGB' | 'RGBA' | 'BGR' | 'RBG';
+    /** The tensor's channels; of fromImage. Default RGB. */
+    tensorFormat?: 'RGB' | 'RGBA' | 'BGR' | 'RBG';
+    tensorLayout?: 'NCHW' | 'NHWC';
+    dataType?: 'float32' | 'uint8';
+    resizedWidth?: number;
+    resizedHeight?: number;
+    /** An element is (pixel + bias) / mean. Default: mean 255 (uint8: 1), bias 0. */
+    norm?: { mean?: number | readonly number[]; bias?: number | readonly number[] };
+  }
+}
+
+export interface TypedTensor<T extends Tensor.Type> {
+  readonly type: T;
+  readonly dims: readonly number[];
+  readonly data: Tensor.DataTypeMap[T];
+  /** The number of elements. */
+  readonly size: number;
+  readonly location: Tensor.DataLocation;
+  /** Throw: data is always in JavaScript's memory. */
+  readonly texture: never;
+  readonly gpuBuffer: never;
+  readonly mlTensor: never;
+  getData(releaseData?: boolean): Promise<Tensor.DataTypeMap[T]>;
+  /** The same data under other dims. */
+  reshape(dims: readonly number[]): TypedTensor<T>;
+  dispose(): void;
+  toImageData(options?: Tensor.ImageOptions): ImageData;
+  toDataURL(options?: Tensor.ImageOptions): string;
+}
+
+export interface Tensor extends TypedTensor<Tensor.Type> {
+  reshape(dims: readonly number[]): Tensor;
+}
+
+export interface TensorConstructor {
+  /** Without dims a tensor has one dimension. Numbers that would lose something as 64-bit integers are refused. */
+  new (type: 'string', data: readonly string[], dims?: readonly number[]): TypedTensor<'string'>;
+  new (type: 'bool', data: Uint8Array | readonly boolean[], dims?: readonly number[]): TypedTensor<'bool'>;
+  new (type: 'uint8', data: Uint8ClampedArray, dims?: readonly number[]): TypedTensor<'uint8'>;
+  new <T extends 'int64' | 'uint64'>(
+    type: T,
+    data: Tensor.DataTypeMap[T] | readonly bigint[] | readonly number[],
+    dims?: readonly number[],
+  ): TypedTensor<T>;
+  new <T extends Tensor.BitsOnly>(type: T, data: Uint8Array, dims?: readonly number[]): TypedTensor<T>;
+  new <T extends Exclude<Tensor.Type, 'string' | 'bool' | 'int64' | 'uint64' | Tensor.BitsOnly>>(
+    type: T,
+    data: Tensor.DataTypeMap[T] | readonly number[],
+    dims?: readonly number[],
+  ): TypedTensor<T>;
+  new (data: Float32Array, dims?: readonly number[]): TypedTensor<'float32'>;
+  new (data: Float64Array, dims?: readonly number[]): TypedTensor<'float64'>;
+  new (data: Int8Array, dims?: readonly number[]): TypedTensor<'int8'>;
+  new (data: Uint8Array | Uint8ClampedArray, dims?: readonly number[]): TypedTensor<'uint8'>;
+  new (data: Int16Array, dims?: readonly number[]): TypedTensor<'int16'>;
+  new (data: Uint16Array, dims?: readonly number[]): TypedTensor<'uint16'>;
+  new (data: Int32Array, dims?: readonly number[]): TypedTensor<'int32'>;
+  new (data: Uint32Array, dims?: readonly number[]): TypedTensor<'uint32'>;
+  new (data: BigInt64Array, dims?: readonly number[]): TypedTensor<'int64'>;
+  new (data: BigUint64Array, dims?: readonly number[]): TypedTensor<'uint64'>;
+  new (data: readonly string[], dims?: readonly number[]): TypedTensor<'string'>;
+  new (data: readonly boolean[], dims?: readonly number[]): TypedTensor<'bool'>;
+  new (
+    type: Tensor.Type,
+    data: Tensor.DataType | readonly number[] | readonly string[] | readonly bigint[] | readonly boolean[],
+    dims?: readonly number[],
+  ): Tensor;
+  new (data: Tensor.DataType, dims?: readonly number[]): Tensor;
+  new <T extends Tensor.Type>(pinned: {
+    location: 'cpu-pinned';
+    type: T;
+    data: Tensor.DataTypeMap[T];
+    dims?: readonly number[];
+  }): TypedTensor<T>;
+
+  fromImage(
+    image: ImageData | ImageBitmap | HTMLImageElement | string | URL,
+    options?: Tensor.ImageOptions,
+  ): Promise<TypedTensor<'float32'> | TypedTensor<'uint8'>>;
+  fromPinnedBuffer<T extends Exclude<Tensor.Type, 'string'>>(
+    type: T,
+    data: Tensor.DataTypeMap[T],
+    dims?: readonly number[],
+  ): TypedTensor<T>;
+}
+
+export declare const Tensor: TensorConstructor;
+
+/* ---- sessions ----------------------------------------------------------------------------------------------------------- */
+/** A sequence is an array, a map a Map (keys of int64 are bigints), an absent optional null. */
+export type OnnxValue = Tensor | readonly OnnxValue[] | Map<string | bigint, string | number | bigint | Tensor> | null;
+
+export declare namespace InferenceSession {
+  type FeedsType = { readonly [name: string]: OnnxValue };
+  /** Names of outputs, or an object by output name: a tensor to be filled, or null. */
+  type FetchesType = readonly string[] | { readonly [name: string]: Tensor | null };
+  /** By output name. Models whose outputs are not all tensors need a look at what they are. */
+  type ReturnType = { readonly [name: string]: Tensor };
+
+  /** Where the model, or a file of it, is. */
+  type Source = string | URL | ArrayBufferLike | ArrayBufferView | Blob | Response | ReadableStream<Uint8Array>;
+
+  interface Progress {
+    /** 'model' and 'external' while files are read, 'prepare' before and after the model is made ready. */
+    readonly phase: 'model' | 'external' | 'prepare';
+    readonly file: string;
+    readonly loaded: number;
+    /** Undefined where the size is not known beforehand. */
+    readonly total: number | undefined;
+  }
+
+  interface SessionOptions {
+    /** Files that hold weights of the model, by the path that it names. Others are looked for beside the model. */
+    externalData?: readonly ({ path: string; data: Source } | string | URL)[];
+    /** 'disabled': the graph is run as it is. All other levels mean the same. */
+    graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
+    /** Threads of this session; default: env.wasm.numThreads. 0 lets the package choose. */
+    threads?: number;
+    intraOpNumThreads?: number;
+    /** No relaxed instructions: the same bits on every host and with any number of threads. */
+    deterministic?: boolean;
+    /** A load or run beyond one of these ends with an error. */
+    limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };
+    /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
+    wasm?: WebAssembly.Module | BufferSource | string | URL;
+    signal?: AbortSignal;
+    onProgress?: (progress: Progress) => void;
+    /** Accepted, without effect. */
+    executionProviders?: readonly (string | { readonly name: string })[];
+    freeDimensionOverrides?: { readonly [name: string]: number };
+    [option: string]: unknown;
+  }
+
+  interface RunOptions {
+    /** Ends the wait for the session's turn. A run that has begun goes on to its end: it keeps this thread busy. */
+    signal?: AbortSignal;
+    [option: string]: unknown;
+  }
+
+  interface TensorValueMetadata {
+    readonly name: string;
+    readonly isTensor: true;
+    readonly type: Tensor.Type;
+    /** Sizes, or names of sizes that a run decides; '?' where nothing is known. Empty: a scalar, or of unknown rank. */
+    readonly shape: readonly (number | string)[];
+    /** The model has a default: a run may leave it out. */
+    readonly optional: boolean;
+  }
+  interface NonTensorValueMetadata {
+    readonly name: string;
+    readonly isTensor: false;
+    readonly kind: 'none' | 'tensor' | 'sequence' | 'map';
+    /** Of the tensors inside. */
+    readonly type: Tensor.Type | undefined;
+    readonly optional: boolean;
+  }
+  type ValueMetadata = TensorValueMetadata | NonTensorValueMetadata;
+}
+
+export interface InferenceSession {
+  /** Runs the model. Feeds may be used again when the promise is settled. Runs of one session take turns by themselves. */
+  run(feeds: InferenceSession.FeedsType, options?: InferenceSession.RunOptions): Promise<InferenceSession.ReturnType>;
+  run(
+    feeds: InferenceSession.FeedsType,
+    fetches: InferenceSession.FetchesType,
+    options?: InferenceSession.RunOptions,
+  ): Promise<InferenceSession.ReturnType>;
+  /** Gives all memory back, once the runs before it are done. */
+  release(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+  [Symbol.dispose](): void;
+  /** Accepted, without effect. */
+  startProfiling(): void;
+  endProfiling(): void;
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  readonly inputMetadata: readonly InferenceSession.ValueMetadata[];
+  readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
+  /** The module this session runs on, why that one, and the bytes its core holds now and has held at most. */
+  readonly weft: Env.Choice & { readonly memory: { readonly used: number; readonly peak: number } };
+}
+
+export interface InferenceSessionFactory {
+  create(model: InferenceSession.Source, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  create(
+    buffer: ArrayBufferLike,
+    byteOffset: number,
+    byteLength?: number,
+    options?: InferenceSession.SessionOptions,
+  ): Promise<InferenceSession>;
+}
+
+export declare const InferenceSession: InferenceSessionFactory;
+
+/* ---- settings ----------------------------------------------------------------------------------------------------------- */
+export declare namespace Env {
+  interface WebAssemblyFlags {
+    /** Threads of a session: 1 if left out; 0 lets the package choose. Pages need to be cross-origin isolated. */
+    numThreads?: number;
+    /** false: the module without SIMD; true or 'fixed': SIMD without relaxed instructions; default: the best there is. */
+    simd?: boolean | 'fixed' | 'relaxed';
+    /** The folder of the .wasm files (ending in a slash), or the URL of each by its name, or of the one to use as `wasm`. */
+    wasmPaths?: string | URL | { readonly [file: string]: string | URL };
+    /** The module itself. */
+    wasmBinary?: ArrayBufferLike | Uint8Array | WebAssembly.Module;
+    /** Accepted, without effect. */
+    proxy?: boolean;
+    [flag: string]: unknown;
+  }
+  interface Choice {
+    /** The file's name; '' before the first session. */
+    readonly module: string;
+    readonly threads: number;
+    /** Sentences for people. */
+    readonly why: readonly string[];
+  }
+}
+
+export interface Env {
+  logLevel?: 'verbose' | 'info' | 'warning' | 'error' | 'fatal';
+  debug?: boolean;
+  trace?: boolean;
+  readonly versions: { readonly common: string; readonly weft: string; readonly web?: string; readonly node?: string };
+  readonly wasm: Env.WebAssemblyFlags;
+  readonly webgl: { [flag: string]: unknown };
+  readonly webgpu: { [flag: string]: unknown };
+  /** What the last session runs on. */
+  readonly weft: Env.Choice;
+  [name: string]: unknown;
+}
+
+export declare const env: Env;
