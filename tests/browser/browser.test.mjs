@@ -1,0 +1,170 @@
+/*
+ * The package in Chromium: in a page that is cross-origin isolated and in one that is not, in workers, from every source of
+ * a model that a page has. The page's policy forbids all evaluation of text.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { serve } from '../../tools/serve.mjs';
+import { programs, root } from '../../tools/setup/paths.mjs';
+import { doubling, external, model, node, tensorType } from '../js/onnx.mjs';
+
+const flags = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync',
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-'));
+writeFileSync(join(folder, 'doubling.onnx'), doubling());
+writeFileSync(join(folder, 'external.onnx'), external());
+writeFileSync(join(folder, 'weights.bin'), Buffer.from(new Float32Array(8).fill(3).buffer));
+const matmul = model({
+  nodes: [node('MatMul', ['x', 'x'], ['y'])],
+  inputs: { x: tensorType('float32', [256, 256]) },
+  outputs: { y: tensorType('float32', [256, 256]) },
+});
+writeFileSync(join(folder, 'matmul.onnx'), matmul);
+
+const folders = { '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/models/': folder };
+
+describe('Chromium', { skip: !existsSync(programs.chromium) && 'Chromium is not installed' }, () => {
+  let browser, isolated, plain;
+  const problems = [];
+
+  async function open(url) {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => problems.push(`${error}`));
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+    await page.goto(url);
+    await page.waitForFunction('window.double');
+    return page;
+  }
+
+  before(async () => {
+    const { chromium } = await import('playwright-core');
+    browser = await chromium.launch({ executablePath: programs.chromium, args: flags });
+    isolated = await serve(folders);
+    plain = await serve(folders, { isolated: false });
+  });
+  after(async () => {
+    await browser?.close();
+    isolated?.close();
+    plain?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a model by URL', async () => {
+    const page = await open(plain.url);
+    const { answer, module, threads } = await page.evaluate(() => double('/models/doubling.onnx'));
+    assert.deepEqual([answer, module, threads], [[2, 4], 'weft.relaxed.wasm', 1]);
+    assert.deepEqual((await page.evaluate(() => double(new URL('/models/doubling.onnx', location.href)))).answer, [2, 4]);
+  });
+
+  test('a model as bytes, stream, response and blob', async () => {
+    const page = await open(plain.url);
+    const answers = await page.evaluate(async () => {
+      const get = () => fetch('/models/doubling.onnx');
+      const sources = [await get(), (await get()).body, await (await get()).blob(), await (await get()).arrayBuffer()];
+      const found = [];
+      for (const source of sources) found.push((await double(source)).answer);
+      return found;
+    });
+    assert.deepEqual(answers, Array(4).fill([2, 4]));
+  });
+
+  test('a model from a file input', async () => {
+    const page = await open(plain.url);
+    await page.setInputFiles('#file', join(folder, 'doubling.onnx'));
+    assert.deepEqual((await page.evaluate(() => double(document.querySelector('#file').files[0]))).answer, [2, 4]);
+  });
+
+  test('external data beside a URL', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(async () => {
+      const session = await weft.InferenceSession.create('models/external.onnx');
+      return [...(await session.run({ x: new weft.Tensor(new Float32Array(8)) })).y.data];
+    });
+    assert.deepEqual(found, Array(8).fill(3));
+  });
+
+  test('a file that is not there', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(() => double('/models/none.onnx').catch(({ code, message }) => [code, message]));
+    assert.equal(found[0], 'IO');
+    assert.match(found[1], /models\/none\.onnx: the server answered 404/);
+    assert.match(problems.pop(), /404/);
+  });
+
+  test('without isolation one thread, and the reason', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(() => double('/models/doubling.onnx', { threads: 4 }));
+    assert.deepEqual([found.answer, found.threads], [[2, 4], 1]);
+    assert.match(found.why.join(' '), /One thread instead of 4: the page is not cross-origin isolated/);
+  });
+
+  test('threads in an isolated page give the bits of one thread', async () => {
+    const page = await open(isolated.url);
+    const one = await page.evaluate(() => multiply('/models/matmul.onnx', { threads: 1 }));
+    const three = await page.evaluate(() => multiply('/models/matmul.onnx', { threads: 3 }));
+    assert.deepEqual([one.threads, three.threads], [1, 3]);
+    assert.deepEqual(three.sums, one.sums);
+    const { module } = await page.evaluate(() => double('/models/doubling.onnx', { threads: 2 }));
+    assert.equal(module, 'weft.relaxed.threads.wasm');
+  });
+
+  test('threads end with their sessions', async () => {
+    const page = await open(isolated.url);
+    for (let i = 0; i < 10; i++) await page.evaluate(() => double('/models/doubling.onnx', { threads: 4 }));
+    await page.waitForTimeout(200);
+    assert.equal(page.workers().length, 0);
+  });
+
+  test('a session in a worker, with threads of its own', async () => {
+    const page = await open(isolated.url);
+    for (const threads of [1, 2]) {
+      const found = await page.evaluate((threads) => new Promise((resolve) => {
+        const worker = new Worker('/worker.mjs', { type: 'module' });
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => resolve({ error: message });
+        worker.postMessage({ url: '/models/doubling.onnx', threads });
+      }), threads);
+      assert.deepEqual(found, { answer: [2, 4], threads });
+    }
+  });
+
+  test('runs that are called together are cancelled by a signal', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(async () => {
+      const session = await weft.InferenceSession.create('/models/doubling.onnx');
+      const controller = new AbortController();
+      const run = (value, signal) => session.run({ x: new weft.Tensor('float32', [value]) }, { signal });
+      const runs = [run(1), run(2, controller.signal), run(3)];
+      controller.abort();
+      return (await Promise.allSettled(runs)).map(({ value, reason }) => value?.y.data[0] ?? reason.code);
+    });
+    assert.deepEqual(found, [2, 'CANCELLED', 6]);
+  });
+
+  test('pictures become tensors and tensors pictures', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(async () => {
+      const canvas = document.createElement('canvas');
+      canvas.width = canvas.height = 4;
+      const context = canvas.getContext('2d');
+      context.fillStyle = 'rgb(255, 51, 102)';
+      context.fillRect(0, 0, 4, 4);
+      const fromUrl = await weft.Tensor.fromImage(canvas.toDataURL());
+      const scaled = await weft.Tensor.fromImage(await createImageBitmap(canvas), { resizedWidth: 2, resizedHeight: 2 });
+      const back = await weft.Tensor.fromImage(fromUrl.toDataURL(), { tensorLayout: 'NHWC', dataType: 'uint8' });
+      return [fromUrl.dims, scaled.dims, [...scaled.data].map((x) => Math.round(x * 255)), [...back.data.slice(0, 3)]];
+    });
+    assert.deepEqual(found, [[1, 3, 4, 4], [1, 3, 2, 2], [255, 255, 255, 255, 51, 51, 51, 51, 102, 102, 102, 102], [255, 51, 102]]);
+  });
+
+  test('nothing was complained about in the pages', () => {
+    assert.deepEqual(problems, []);
+  });
+});
+

@@ -1,0 +1,174 @@
+/*
+ * Which WebAssembly module a session runs on, and that each of them works. Settings are global and every program has its
+ * own, so most cases run in a Node.js of their own, one without and one with relaxed SIMD.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { programs } from '../../tools/setup/paths.mjs';
+import { doubling, model, node, tensorType } from './onnx.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-'));
+after(() => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, 'doubling.onnx'), doubling());
+const large = model({
+  nodes: [node('MatMul', ['x', 'x'], ['a']), node('Softmax', ['a'], ['y'], { axis: 1 })],
+  inputs: { x: tensorType('float32', [256, 256]) },
+  outputs: { y: tensorType('float32', [256, 256]) },
+});
+writeFileSync(join(folder, 'large.onnx'), large);
+
+const weft = new URL('../../dist/weft.mjs', import.meta.url);
+
+/** Runs a program that may use `weft`, `create()` and `double(session)`; gives what it prints as JSON. */
+function runProgram(body, program = process.execPath) {
+  const text = `
+    import * as weft from ${JSON.stringify(weft.href)};
+    const { env, InferenceSession, Tensor } = weft;
+    const create = (options) => InferenceSession.create(${JSON.stringify(join(folder, 'doubling.onnx'))}, options);
+    const double = async (session) => [...(await session.run({ x: new Tensor('float32', [1, 2]) })).y.data];
+    const large = ${JSON.stringify(join(folder, 'large.onnx'))};
+    ${body}`;
+  const file = join(folder, 'program.mjs');
+  writeFileSync(file, text);
+  return JSON.parse(execFileSync(program, [file], { encoding: 'utf8', timeout: 60_000, stdio: ['ignore', 'pipe', 'inherit'] }));
+}
+
+const choice = (settings, program) =>
+  runProgram(`Object.assign(env.wasm, ${JSON.stringify(settings)});
+    const session = await create();
+    const answer = await double(session);
+    await session.release();
+    console.log(JSON.stringify({ ...env.weft, answer }));`, program);
+
+const cases = [
+  [{ simd: false }, 'weft.scalar.wasm', 1, /No SIMD: env\.wasm\.simd is false/],
+  [{ simd: 'fixed' }, 'weft.simd.wasm', 1, /env\.wasm\.simd is fixed.*One thread: env\.wasm\.numThreads does not ask/],
+  [{ simd: true, numThreads: 2 }, 'weft.simd.threads.wasm', 2, /2 threads/],
+  [{ simd: false, numThreads: 2 }, 'weft.scalar.wasm', 1, /One thread instead of 2: the module without SIMD has none/],
+];
+for (const [settings, module, threads, why] of cases) {
+  test(`${JSON.stringify(settings)} chooses ${module}`, () => {
+    const found = choice(settings);
+    assert.deepEqual([found.module, found.threads, found.answer], [module, threads, [2, 4]]);
+    assert.match(found.why.join(' '), why);
+  });
+}
+
+test('relaxed SIMD where the host has it', { skip: !existsSync(programs.node24) && 'Node.js 24 is not set up' }, () => {
+  for (const [settings, module] of [[{}, 'weft.relaxed.wasm'], [{ numThreads: 2 }, 'weft.relaxed.threads.wasm']]) {
+    const found = choice(settings, programs.node24);
+    assert.deepEqual([found.module, found.answer], [module, [2, 4]]);
+    assert.match(found.why.join(' '), /Relaxed SIMD: the host has it/);
+  }
+  const deterministic = runProgram('await create({ deterministic: true }); console.log(JSON.stringify(env.weft))', programs.node24);
+  assert.equal(deterministic.module, 'weft.simd.wasm');
+});
+
+test('threads give the same bits as one thread', () => {
+  const found = runProgram(`
+    const x = new Tensor(Float32Array.from({ length: 65536 }, (_, i) => Math.sin(i)), [256, 256]);
+    const results = [];
+    for (const threads of [1, 2, 3, 4]) {
+      const session = await InferenceSession.create(large, { threads });
+      for (let i = 0; i < 5; i++) results.push(Buffer.from((await session.run({ x })).y.data.buffer).toString('base64'));
+      await session.release();
+    }
+    console.log(JSON.stringify(new Set(results).size));`);
+  assert.equal(found, 1);
+});
+
+test('sessions with threads live beside each other, and a program ends without releasing them', () => {
+  const found = runProgram(`
+    const sessions = await Promise.all([2, 3, 1].map((threads) => create({ threads })));
+    console.log(JSON.stringify(await Promise.all(sessions.map(double))));`);
+  assert.deepEqual(found, [[2, 4], [2, 4], [2, 4]]);
+});
+
+test('the module may be given as Module, bytes, URL, or by its folder', () => {
+  const wasm = JSON.stringify(fileURLToPath(new URL('weft.simd.wasm', weft)));
+  const found = runProgram(`
+    const { readFileSync } = await import('node:fs');
+    const { pathToFileURL } = await import('node:url');
+    const bytes = readFileSync(${wasm});
+    const results = [];
+    const check = async (options) => results.push([...(await double(await create(options))), env.weft.module]);
+    await check({ wasm: await WebAssembly.compile(bytes) });
+    await check({ wasm: bytes });
+    await check({ wasm: ${wasm} });
+    await check({ wasm: pathToFileURL(${wasm}) });
+    env.wasm.wasmBinary = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+    await check();
+    delete env.wasm.wasmBinary;
+    env.wasm.simd = true;
+    env.wasm.wasmPaths = new URL('.', pathToFileURL(${wasm})).href;
+    await check();
+    env.wasm.wasmPaths = { 'weft.simd.wasm': ${wasm} };
+    await check();
+    env.wasm.wasmPaths = { mjs: 'x.mjs', wasm: 'https://example.invalid/ort-wasm-simd-threaded.wasm' };
+    await check();
+    results.push(env.weft.why.at(-1));
+    console.log(JSON.stringify(results));`);
+  const names = [...Array(5).fill('given'), ...Array(3).fill('weft.simd.wasm')];
+  assert.deepEqual(found, [...names.map((name) => [2, 4, name]), 'env.wasm.wasmPaths is ignored: it leads to another engine.']);
+});
+
+test('a module that cannot be loaded is told, and the next try starts anew', () => {
+  const found = runProgram(`
+    const failures = [];
+    const fail = (options) => create(options).catch(({ code, message }) => failures.push([code, message]));
+    await fail({ wasm: 'none.wasm' });
+    await fail({ wasm: new Uint8Array([1, 2, 3]) });
+    await fail({ wasm: new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) });
+    await fail({ wasm: 5 });
+    env.wasm.wasmPaths = './nowhere/';
+    await fail();
+    delete env.wasm.wasmPaths;
+    failures.push(await double(await create()));
+    console.log(JSON.stringify(failures));`);
+  assert.match(found[0].join(' '), /^IO .*none\.wasm: the WebAssembly module could not be loaded/);
+  assert.match(found[1].join(' '), /^INVALID_ARGUMENT the given WebAssembly module is not valid/);
+  assert.match(found[2].join(' '), /^INVALID_ARGUMENT .*not one of Weft/);
+  assert.match(found[3].join(' '), /^INVALID_ARGUMENT wasm: expected a WebAssembly\.Module/);
+  assert.match(found[4].join(' '), /^IO .*nowhere/);
+  assert.deepEqual(found[5], [2, 4]);
+});
+
+test('a small model answers soon after the program starts', () => {
+  const times = Array.from({ length: 3 }, () =>
+    runProgram(`
+      const begin = performance.now();
+      const session = await create();
+      await double(session);
+      console.log(JSON.stringify(performance.now() - begin));`));
+  const best = Math.min(...times);
+  assert.ok(best < 100, `the first result took ${best.toFixed(0)} ms; 30 ms on a quiet machine are the aim`);
+});
+
+test('the modules do not grow their memory for a small model', () => {
+  const found = runProgram('const s = await create(); await double(s); console.log(JSON.stringify(s.weft.memory))');
+  assert.ok(found.peak < 1e6, `${found.peak} bytes`);
+});
+
+test('a trap ends one session and no other', () => {
+  const found = runProgram(`
+    const good = await create();
+    const { instantiate } = WebAssembly;
+    WebAssembly.instantiate = async (...args) => {
+      const { exports } = await instantiate(...args);
+      const weft_session_run = () => { throw new WebAssembly.RuntimeError('unreachable'); };
+      return { exports: { ...exports, weft_session_run } };
+    };
+    const broken = await create();
+    WebAssembly.instantiate = instantiate;
+    const failures = [];
+    for (let i = 0; i < 2; i++) await double(broken).catch(({ code, message }) => failures.push(code, message));
+    await broken.release();
+    console.log(JSON.stringify([failures, await double(good), await double(await create())]));`);
+  const message = 'the engine stopped in weft_session_run (RuntimeError: unreachable); this session cannot be used any more, others can';
+  assert.deepEqual(found, [['INTERNAL', message, 'INTERNAL', message], [2, 4], [2, 4]]);
+});

@@ -1,0 +1,243 @@
+/* InferenceSession: every source of a model, what it tells about it, runs, their order, and errors. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { env, InferenceSession, Tensor, version, WeftError } from '../../dist/weft.mjs';
+import { doubling, external, model, node, tensorType } from './onnx.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const floats = (...values) => new Tensor('float32', values);
+const rejects = (promise, code, pattern) =>
+  assert.rejects(promise, (error) => {
+    assert.ok(error instanceof WeftError, `${error}`);
+    assert.match(error.message, pattern);
+    assert.equal(error.code, code);
+    return true;
+  });
+
+async function answers(session) {
+  const { y } = await session.run({ x: floats(1, 2, 3) });
+  assert.deepEqual([y.type, y.dims, [...y.data]], ['float32', [3], [2, 4, 6]]);
+  await session.release();
+}
+
+test('a model comes as a path, a URL, bytes, a stream, a Blob or a Response', async () => {
+  const bytes = doubling();
+  const path = join(folder, 'a model.onnx');
+  writeFileSync(path, bytes);
+  const buffer = new Uint8Array([...new Uint8Array(10), ...bytes, 1, 2, 3]).buffer;
+  const shared = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(shared).set(bytes);
+  const sources = [
+    [path], [pathToFileURL(path)], [pathToFileURL(path).href], [bytes], [Buffer.from(bytes)], [bytes.slice().buffer], [shared],
+    [buffer, 10, bytes.length], [buffer.slice(10, 10 + bytes.length), 0], [new Blob([bytes])], [new Blob([bytes]).stream()],
+    [new Response(bytes)], [`data:application/octet-stream;base64,${Buffer.from(bytes).toString('base64')}`],
+  ];
+  for (const source of sources) await answers(await InferenceSession.create(...source));
+});
+
+test('a model comes over HTTP, and so do its weights', async (t) => {
+  const weights = Buffer.from(new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]).buffer);
+  const files = { '/m/model.onnx': external('data/weights.bin'), '/m/data/weights.bin': weights };
+  const server = createServer((request, response) => {
+    const file = files[request.url];
+    response.writeHead(file ? 200 : 404, { 'Content-Length': file?.length ?? 0 }).end(file);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const url = `http://127.0.0.1:${server.address().port}/m/model.onnx`;
+  const phases = [];
+  const session = await InferenceSession.create(url, { onProgress: ({ phase, loaded, total }) => phases.push([phase, loaded, total]) });
+  const { y } = await session.run({ x: new Tensor(new Float32Array(8)) });
+  assert.deepEqual([...y.data], [1, 2, 3, 4, 5, 6, 7, 8]);
+  const size = files['/m/model.onnx'].length;
+  assert.deepEqual(phases, [['model', size, size], ['external', 32, 32], ['prepare', 0, 1], ['prepare', 1, 1]]);
+  await rejects(InferenceSession.create(url.replace('model', 'none')), 'IO', /none\.onnx: the server answered 404/);
+});
+
+test('external data is found beside the model, or given', async () => {
+  const weights = new Uint8Array(48);
+  new Float32Array(weights.buffer, 16).fill(5);
+  const path = join(folder, 'external.onnx');
+  writeFileSync(path, external('weights.bin', 16));
+  const check = async (...args) => {
+    const session = await InferenceSession.create(...args);
+    const { y } = await session.run({ x: new Tensor(new Float32Array(8).fill(1)) });
+    assert.deepEqual([...y.data], Array(8).fill(6));
+  };
+  const data = { path: './weights.bin', data: weights };
+  await rejects(InferenceSession.create(path), 'IO', /weights\.bin could not be read/);
+  writeFileSync(join(folder, 'weights.bin'), weights);
+  await check(path);
+  const bytes = external('weights.bin', 16);
+  await check(bytes, { externalData: [data] });
+  await check(bytes, { externalData: [{ path: 'weights.bin', data: new Blob([weights]) }] });
+  await check(bytes, { externalData: [join(folder, 'weights.bin')] });
+  await check(path, { externalData: ['weights.bin'] });
+  await rejects(InferenceSession.create(bytes), 'IO', /keeps weights in 'weights\.bin'.*externalData/);
+  const short = { path: 'weights.bin', data: weights.subarray(0, 20) };
+  await rejects(InferenceSession.create(bytes, { externalData: [short] }), 'IO', /ends after 20 bytes: the model needs 48/);
+});
+
+test('a session tells its inputs and outputs', async () => {
+  const session = await InferenceSession.create(doubling('float32', ['batch', 3, 'width']));
+  assert.deepEqual(session.inputNames, ['x']);
+  assert.deepEqual(session.outputNames, ['y']);
+  const shape = ['batch', 3, 'width'];
+  assert.deepEqual(session.inputMetadata, [{ name: 'x', isTensor: true, type: 'float32', shape, optional: false }]);
+  assert.deepEqual(session.outputMetadata[0].type, 'float32');
+  assert.match(session.weft.module, /^weft\..*\.wasm$/);
+  assert.equal(session.weft.memory.peak >= session.weft.memory.used, true);
+  session.startProfiling();
+  session.endProfiling();
+  await session.release();
+});
+
+test('fetches choose the outputs, and may bring tensors for them', async () => {
+  const bytes = model({
+    nodes: [node('Neg', ['x'], ['a']), node('Abs', ['a'], ['b'])],
+    inputs: { x: tensorType('float32', ['N']) },
+    outputs: { a: tensorType('float32', ['N']), b: tensorType('float32', ['N']) },
+  });
+  const session = await InferenceSession.create(bytes);
+  const feeds = { x: floats(1, -2) };
+  assert.deepEqual(Object.keys(await session.run(feeds)), ['a', 'b']);
+  assert.deepEqual(Object.keys(await session.run(feeds, {})), ['a', 'b']);
+  assert.deepEqual(Object.keys(await session.run(feeds, ['b'])), ['b']);
+  assert.deepEqual(Object.keys(await session.run(feeds, { b: null }, { tag: 'x' })), ['b']);
+  const b = floats(0, 0);
+  const data = b.data;
+  const results = await session.run(feeds, { a: null, b });
+  assert.equal(results.b, b);
+  assert.deepEqual([...data], [1, 2]);
+  assert.deepEqual([...results.a.data], [-1, 2]);
+  await rejects(session.run(feeds, { b: floats(0) }), 'INVALID_ARGUMENT', /output 'b' is float32 \[2\]: the tensor given for it is float32 \[1\]/);
+  await rejects(session.run(feeds, ['c']), 'INVALID_ARGUMENT', /no output 'c'/);
+  await rejects(session.run(feeds, [1]), 'INVALID_ARGUMENT', /expected output names/);
+  await rejects(session.run(feeds, null), 'INVALID_ARGUMENT', /fetches/);
+});
+
+test('an error says what is wrong, and the session goes on', async () => {
+  const session = await InferenceSession.create(doubling('float32', [2]));
+  await rejects(session.run({}), 'INVALID_ARGUMENT', /input 'x' is missing/);
+  await rejects(session.run({ x: undefined }), 'INVALID_ARGUMENT', /input 'x' is missing/);
+  await rejects(session.run({ z: floats(1, 2) }), 'INVALID_ARGUMENT', /no input 'z'/);
+  await rejects(session.run({ x: floats(1, 2, 3) }), 'INVALID_ARGUMENT', /expected shape \[2\], found \[3\]/);
+  await rejects(session.run({ x: new Tensor('int32', [1, 2]) }), 'INVALID_ARGUMENT', /expected float32, found int32|expected float, found int32/);
+  await rejects(session.run({ x: [floats(1, 2)] }), 'INVALID_ARGUMENT', /expected a tensor, found a sequence/);
+  await rejects(session.run({ x: 5 }), 'INVALID_ARGUMENT', /expected a Tensor.*found number 5/);
+  await rejects(session.run(floats(1, 2)), 'INVALID_ARGUMENT', /feeds: expected an object/);
+  await rejects(session.run(), 'INVALID_ARGUMENT', /feeds: expected an object/);
+  assert.deepEqual([...(await session.run({ x: floats(1, 2) })).y.data], [2, 4]);
+});
+
+test('bad models are refused', async () => {
+  await rejects(InferenceSession.create(new Uint8Array([1, 2, 3])), 'INVALID_MODEL', /./);
+  await rejects(InferenceSession.create(new Uint8Array()), 'INVALID_MODEL', /./);
+  await rejects(InferenceSession.create(doubling().subarray(0, 40)), 'INVALID_MODEL', /./);
+  await rejects(InferenceSession.create(join(folder, 'none.onnx')), 'IO', /none\.onnx could not be read/);
+  await rejects(InferenceSession.create(), 'INVALID_ARGUMENT', /expected a URL, path, bytes/);
+  await rejects(InferenceSession.create({}), 'INVALID_ARGUMENT', /expected a URL, path, bytes.*found Object/);
+  const unknown = model({ nodes: [node('Nothing', [], ['y'], { name: 'n1' })], outputs: { y: tensorType('float32', []) } });
+  await assert.rejects(InferenceSession.create(unknown), ({ op, node, message }) => op === 'Nothing' && node === 'n1' && /n1/.test(message));
+});
+
+test('wrong options are refused', async () => {
+  const create = (options) => InferenceSession.create(doubling(), options);
+  await rejects(create(null), 'INVALID_ARGUMENT', /options: expected an object/);
+  await rejects(create({ threads: 1.5 }), 'INVALID_ARGUMENT', /threads: expected a whole number/);
+  await rejects(create({ limits: { maxMemory: -1 } }), 'INVALID_ARGUMENT', /limits\.maxMemory/);
+  await rejects(create({ externalData: 'x' }), 'INVALID_ARGUMENT', /externalData: expected an array/);
+  await rejects(InferenceSession.create(doubling().buffer, 5, 1e6), 'INVALID_ARGUMENT', /not inside the buffer/);
+});
+
+test("onnxruntime's options are accepted", async () => {
+  const options = {
+    executionProviders: ['webgpu', { name: 'wasm' }], graphOptimizationLevel: 'disabled', enableMemPattern: true,
+    executionMode: 'sequential', logSeverityLevel: 2, extra: { session: {} }, freeDimensionOverrides: { N: 3 }, deterministic: true,
+  };
+  await answers(await InferenceSession.create(doubling(), options));
+});
+
+test('limits end a load or a run with an error', async () => {
+  const limits = { maxMemory: 1000 };
+  await rejects(InferenceSession.create(doubling(), { limits }), 'OUT_OF_MEMORY', /./);
+  const session = await InferenceSession.create(doubling(), { limits: { maxElements: 10, maxMemory: 1e6 } });
+  await rejects(session.run({ x: new Tensor(new Float32Array(1e6)) }), 'OUT_OF_MEMORY', /./);
+  assert.deepEqual([...(await session.run({ x: floats(1) })).y.data], [2]);
+});
+
+test('runs take turns in the order of their calls', async () => {
+  const session = await InferenceSession.create(doubling());
+  const order = [];
+  const runs = Array.from({ length: 20 }, async (_, i) => {
+    const { y } = await session.run({ x: floats(i) });
+    order.push(i);
+    return y.data[0];
+  });
+  assert.deepEqual(await Promise.all(runs), Array.from({ length: 20 }, (_, i) => 2 * i));
+  assert.deepEqual(order, Array.from({ length: 20 }, (_, i) => i));
+});
+
+test('a signal cancels runs that wait, and loads', async () => {
+  const session = await InferenceSession.create(doubling());
+  const controller = new AbortController();
+  const first = session.run({ x: floats(1) });
+  const second = session.run({ x: floats(2) }, { signal: controller.signal });
+  const third = session.run({ x: floats(3) });
+  controller.abort('enough');
+  await assert.rejects(second, ({ code, cause }) => code === 'CANCELLED' && cause === 'enough');
+  assert.deepEqual((await Promise.all([first, third])).map(({ y }) => y.data[0]), [2, 6]);
+  await rejects(session.run({ x: floats(2) }, { signal: controller.signal }), 'CANCELLED', /cancelled/);
+  await rejects(InferenceSession.create(doubling(), { signal: controller.signal }), 'CANCELLED', /cancelled/);
+  const late = new AbortController();
+  await rejects(InferenceSession.create(doubling(), { signal: late.signal, onProgress: () => late.abort() }), 'CANCELLED', /cancelled/);
+});
+
+test('a released session waits for its runs, then refuses more', async () => {
+  const session = await InferenceSession.create(doubling());
+  const run = session.run({ x: floats(1) });
+  await Promise.all([session.release(), session.release()]);
+  assert.deepEqual([...(await run).y.data], [2]);
+  await rejects(session.run({ x: floats(1) }), 'INVALID_ARGUMENT', /released/);
+});
+
+test('feeds are kept apart: new values, new shapes, two inputs', async () => {
+  const bytes = model({
+    nodes: [node('Sub', ['a', 'b'], ['y'])],
+    inputs: { a: tensorType('float32', ['N']), b: tensorType('float32', ['M']) },
+    outputs: { y: tensorType('float32', ['N']) },
+  });
+  const session = await InferenceSession.create(bytes);
+  for (const [a, b, y] of [[[5], [3], [2]], [[7], [1], [6]], [[1, 2, 3], [1], [0, 1, 2]], [[1, 2], [2, 1], [-1, 1]], [[5], [3], [2]]]) {
+    assert.deepEqual([...(await session.run({ a: floats(...a), b: floats(...b) })).y.data], y);
+  }
+});
+
+test("tensors of another copy of the package, or of onnxruntime-common, can be fed", async () => {
+  const session = await InferenceSession.create(doubling());
+  const foreign = { type: 'float32', dims: [2], data: new Float32Array([1, 2]), location: 'cpu', size: 2 };
+  assert.deepEqual([...(await session.run({ x: foreign })).y.data], [2, 4]);
+  await rejects(session.run({ x: { ...foreign, dims: [3] } }), 'INVALID_ARGUMENT', /expected 12 bytes, found 8/);
+});
+
+test('many sessions live and go', async () => {
+  for (let i = 0; i < 50; i++) await answers(await InferenceSession.create(doubling()));
+});
+
+test('the version is that of the package', () => {
+  assert.equal(JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version, version);
+  assert.equal(env.versions.common, version);
+});
+
+test('log levels are checked', () => {
+  env.logLevel = 'error';
+  assert.equal(env.logLevel, 'error');
+  assert.throws(() => (env.logLevel = 'loud'), /log level 'loud'/);
+});
