@@ -12,11 +12,11 @@ import { programs, root } from '../tools/setup/paths.mjs';
 
 const dist = join(root, 'dist');
 const glues = {
-  'weft.scalar': 'weft.glue',
-  'weft.simd': 'weft.glue',
-  'weft.relaxed': 'weft.glue',
-  'weft.simd.threads': 'weft.threads',
-  'weft.relaxed.threads': 'weft.threads',
+  'weft.scalar': 'build/web/weft.glue.mjs',
+  'weft.simd': 'build/web/weft.glue.mjs',
+  'weft.relaxed': 'build/web/weft.glue.mjs',
+  'weft.simd.threads': 'dist/weft.threads.mjs',
+  'weft.relaxed.threads': 'dist/weft.threads.mjs',
 };
 
 const startModule = join(root, 'tests/start-module.mjs');

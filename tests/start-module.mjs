@@ -1,5 +1,5 @@
 /*
- * Starts one module with its glue and prints the version it tells: `node start-module.mjs <glue> <module>`. A program of
+ * Starts one module with its glue and prints the version it tells: `node start-module.mjs <glue file> <module>`. A program of
  * its own, because modules with relaxed SIMD need a newer Node.js than the tests do.
  */
 import { readFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { root } from '../tools/setup/paths.mjs';
 
 const [glue, module] = process.argv.slice(2);
-const { default: create } = await import(join(root, 'dist', `${glue}.mjs`));
+const { default: create } = await import(join(root, glue));
 const compiled = await WebAssembly.compile(readFileSync(join(root, 'dist', `${module}.wasm`)));
 const instance = await create({
   threads: 2,
