@@ -13,9 +13,10 @@ typedef struct transposed {
   weft_window window; /* `in` and `out` as the operator sees them */
   size_t images, groups;
   size_t in_channels, out_channels; /* of one group */
-  const float *x, *bias;
+  const float *x, *bias, *residual;
   const float *w; /* [group][out channel][tap][in channel] */
   float *y;
+  weft_epilogue epilogue; /* the activation alone */
 } transposed;
 
 static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
@@ -43,20 +44,25 @@ static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
   c->out_channels = (size_t)w->shape.dims[1];
   *out = (weft_shape){.rank = rank + 2, .dims = {x->shape.dims[0], filters}};
   memcpy(out->dims + 2, c->window.out, (size_t)rank * sizeof *out->dims);
-  return WEFT_OK;
+  return op->def->variant == WEFT_CONV_FUSED ? weft_op_activation(op, &c->epilogue) : WEFT_OK;
 }
 
 weft_status weft_conv_transpose_infer(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
-  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
-  WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
-  if (weft_op_has(op, 2)) {
-    WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
+  bool fused = op->def->variant == WEFT_CONV_FUSED;
+  WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : 3));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", fused ? WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE) : WEFT_TYPES_FLOAT));
+  for (int i = 1; i < op->input_count; i++) {
+    if (weft_op_has(op, i)) {
+      WEFT_TRY(weft_op_expect_same_type(op, 0, i));
+    }
   }
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 3, WEFT_MAX_RANK));
   transposed c;
   weft_shape out;
   WEFT_TRY(make(op, &c, &out));
+  if (weft_op_has(op, 3) && !weft_shape_equal(&weft_op_in(op, 3)->shape, &out)) {
+    return weft_op_fail(op, "the residual's shape is not the result's");
+  }
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
 }
 
@@ -167,6 +173,11 @@ static void run_chunks(void *arg, uint32_t slot, size_t begin, size_t end) {
         out[at] = bias;
       }
       scatter_plane(window, contributions + i * window->taps * window->in_count, out);
+      if (c->residual != NULL) {
+        const float *residual = c->residual + (out - c->y);
+        c->kernels->binary_f32[WEFT_BINARY_ADD](window->out_count, out, 1, residual, 1, out);
+      }
+      c->kernels->activate_f32(window->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
     }
   }
 }
@@ -176,6 +187,7 @@ static weft_status run_floats(weft_op *op, transposed *c) {
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 2), &c->bias));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
   c->w = op->node->state;
   void *room = NULL;

@@ -1,0 +1,265 @@
+/* com.microsoft's operators on 8-bit tensors with a scale and a zero point: QLinearAdd and QLinearMul, QLinearSigmoid and
+ * QLinearLeakyRelu, QLinearAveragePool and QLinearGlobalAveragePool, QLinearConcat. Each is the floating operator between
+ * dequantising and quantising; a function of one element is a table of its 256 values. */
+#include "../kernels/pool.h"
+#include "broadcast.h"
+#include "integer.h"
+#include "product.h"
+#include "spatial.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 1024 };
+
+/* A tensor's numbers: real = (element - zero) * scale. */
+typedef struct quantised {
+  const weft_tensor *tensor; /* NULL for the result's */
+  float scale;
+  int32_t zero;
+} quantised;
+
+/* Reads scale and zero point from inputs i and i + 1 (the latter may be absent). */
+static weft_status read_numbers(weft_op *op, int i, quantised *out) {
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, i), "scale", 1, &out->scale));
+  return weft_op_zero_points(op, weft_op_in(op, i + 1), "zero_point", 1, &out->zero);
+}
+
+static weft_status expect_quantised(weft_op *op, int i, const char *name) {
+  WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
+  if (weft_op_in(op, i) == NULL) {
+    return weft_op_fail(op, "input '%s' is missing", name);
+  }
+  WEFT_TRY(weft_op_expect_type(op, i + 1, "scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  return weft_op_expect_type(op, i + 2, "zero_point", WEFT_TYPE_BIT(weft_op_in(op, i)->type));
+}
+
+static weft_status expect_result(weft_op *op, int i, weft_type type) {
+  WEFT_TRY(weft_op_expect_type(op, i, "Y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  return weft_op_expect_type(op, i + 1, "Y_zero_point", WEFT_TYPE_BIT(type));
+}
+
+static void to_floats(const weft_kernels *kernels, const quantised *q, size_t first, size_t n, float *out) {
+  kernels->dequantize_i8(n, (const uint8_t *)q->tensor->data + first, q->scale, q->zero, q->tensor->type == WEFT_INT8, out);
+}
+
+static void from_floats(const weft_kernels *kernels, const quantised *q, const float *in, size_t n, weft_tensor *y, size_t at) {
+  kernels->quantize_i8(n, in, q->scale, q->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
+}
+
+/* ---- two operands -------------------------------------------------------------------------------------------------------- */
+enum { A = 0, B = 3, C_SCALE = 6 };
+
+weft_status weft_qlinear_binary_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 7, 8));
+  WEFT_TRY(expect_quantised(op, A, "A"));
+  WEFT_TRY(expect_quantised(op, B, "B"));
+  WEFT_TRY(weft_op_expect_same_type(op, A, B));
+  WEFT_TRY(expect_result(op, C_SCALE, weft_op_in(op, A)->type));
+  const weft_tensor *a = weft_op_in(op, A), *b = weft_op_in(op, B);
+  weft_shape out;
+  if (!weft_shape_broadcast(&a->shape, &b->shape, &out)) {
+    char left[96], right[96];
+    return weft_op_fail(op, "shapes %s and %s do not broadcast", weft_shape_print(&a->shape, left, sizeof left),
+                        weft_shape_print(&b->shape, right, sizeof right));
+  }
+  return weft_op_set(op, 0, a->type, &out);
+}
+
+typedef struct binary {
+  const weft_kernels *kernels;
+  weft_binary function;
+  quantised in[2], out;
+  weft_tensor *y;
+} binary;
+
+static void run_binary(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  float x[BLOCK], y[BLOCK];
+  to_floats(b->kernels, &b->in[0], run->in[0], run->step[0] != 0 ? run->n : 1, x);
+  to_floats(b->kernels, &b->in[1], run->in[1], run->step[1] != 0 ? run->n : 1, y);
+  float z[BLOCK];
+  b->kernels->binary_f32[b->function](run->n, x, run->step[0], y, run->step[1], z);
+  from_floats(b->kernels, &b->out, z, run->n, b->y, run->out);
+}
+
+weft_status weft_qlinear_binary_run(weft_op *op) {
+  binary b = {.kernels = op->cx->kernels, .function = (weft_binary)op->def->variant, .y = weft_op_out(op, 0),
+              .in = {{.tensor = weft_op_in(op, A)}, {.tensor = weft_op_in(op, B)}}};
+  if (b.y == NULL) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(read_numbers(op, A + 1, &b.in[0]));
+  WEFT_TRY(read_numbers(op, B + 1, &b.in[1]));
+  WEFT_TRY(read_numbers(op, C_SCALE, &b.out));
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, &b.y->shape, 2,
+                      (const weft_shape *const[]){&b.in[0].tensor->shape, &b.in[1].tensor->shape});
+  weft_broadcast_run(op->cx, &broadcast, BLOCK, run_binary, &b);
+  return WEFT_OK;
+}
+
+/* ---- functions of one element ---------------------------------------------------------------------------------------------- */
+enum { X = 0, Y_SCALE = 3 };
+
+weft_status weft_qlinear_unary_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
+  WEFT_TRY(expect_quantised(op, X, "X"));
+  WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
+  return weft_op_set_like(op, 0, weft_op_in(op, X));
+}
+
+weft_status weft_qlinear_unary_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, X);
+  weft_tensor *y = weft_op_out(op, 0);
+  uint8_t every[256], table[256];
+  float values[256];
+  weft_tensor all = {.type = x->type, .count = 256, .data = every}, results = {.type = x->type, .count = 256, .data = table};
+  quantised in = {.tensor = &all}, out = {0};
+  WEFT_TRY(read_numbers(op, X + 1, &in));
+  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
+  float alpha = weft_op_attr_float(op, "alpha", 0.01F);
+  for (int i = 0; i < 256; i++) {
+    every[i] = (uint8_t)i;
+  }
+  to_floats(op->cx->kernels, &in, 0, 256, values);
+  for (int i = 0; i < 256; i++) {
+    values[i] = op->def->variant == WEFT_UNARY_SIGMOID ? 1 / (1 + expf(-values[i]))
+                : values[i] < 0                        ? alpha * values[i]
+                                                       : values[i];
+  }
+  from_floats(op->cx->kernels, &out, values, 256, &results, 0);
+  for (size_t i = 0; y != NULL && i < x->count; i++) {
+    ((uint8_t *)y->data)[i] = table[((const uint8_t *)x->data)[i]];
+  }
+  return WEFT_OK;
+}
+
+/* ---- averages ------------------------------------------------------------------------------------------------------------------ */
+static weft_status pool_window(weft_op *op, weft_window *window, weft_shape *out) {
+  const weft_tensor *x = weft_op_in(op, X);
+  *out = x->shape;
+  if (op->def->variant == WEFT_POOL_GLOBAL) {
+    for (int d = 2; d < out->rank; d++) {
+      out->dims[d] = 1;
+    }
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_window_read(op, x->shape.rank - 2, x->shape.dims + 2, NULL, window));
+  WEFT_TRY(weft_window_forward(op, true, window));
+  memcpy(out->dims + 2, window->out, (size_t)window->rank * sizeof *out->dims);
+  return WEFT_OK;
+}
+
+weft_status weft_qlinear_pool_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
+  WEFT_TRY(expect_quantised(op, X, "X"));
+  WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
+  bool global = op->def->variant == WEFT_POOL_GLOBAL;
+  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, global ? WEFT_MAX_RANK : 4));
+  if (weft_op_attr_int(op, "channels_last", 0) != 0) {
+    return weft_op_unsupported(op, "channels_last");
+  }
+  weft_window window = {0};
+  weft_shape out;
+  WEFT_TRY(pool_window(op, &window, &out));
+  return weft_op_set(op, 0, weft_op_in(op, X)->type, &out);
+}
+
+static weft_pool_axis axis_of(const weft_window *w, int d) {
+  return d < 0 ? (weft_pool_axis){.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1}
+               : (weft_pool_axis){.in = (size_t)w->in[d], .out = (size_t)w->out[d], .kernel = (size_t)w->kernel[d],
+                                  .stride = (size_t)w->stride[d], .dilation = (size_t)w->dilation[d],
+                                  .pad = w->pad_begin[d], .pad_end = w->pad_end[d]};
+}
+
+weft_status weft_qlinear_pool_run(weft_op *op) {
+  const weft_kernels *kernels = op->cx->kernels;
+  quantised in = {.tensor = weft_op_in(op, X)}, out = {0};
+  weft_tensor *y = weft_op_out(op, 0);
+  weft_window window = {0};
+  weft_shape shape;
+  WEFT_TRY(pool_window(op, &window, &shape));
+  WEFT_TRY(read_numbers(op, X + 1, &in));
+  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
+  size_t planes = weft_shape_product(&shape, 0, 2), plane = weft_shape_product(&in.tensor->shape, 2, shape.rank);
+  size_t result = weft_shape_product(&shape, 2, shape.rank);
+  if (y == NULL || y->count == 0) {
+    return WEFT_OK;
+  }
+  void *wide = NULL, *small = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, plane, sizeof(float), &wide));
+  WEFT_TRY(weft_op_scratch_array(op, result, sizeof(float), &small));
+  weft_pool_axis rows = axis_of(&window, window.rank - 2), columns = axis_of(&window, window.rank - 1);
+  for (size_t i = 0; i < planes; i++) {
+    to_floats(kernels, &in, i * plane, plane, wide);
+    if (op->def->variant == WEFT_POOL_GLOBAL) {
+      *(float *)small = plane > 0 ? kernels->sum_f32(plane, wide) / (float)plane : 0;
+    } else {
+      weft_pool_plane_f32(wide, &rows, &columns, true, weft_op_attr_int(op, "count_include_pad", 0) != 0, small);
+    }
+    from_floats(kernels, &out, small, result, y, i * result);
+  }
+  return WEFT_OK;
+}
+
+/* ---- QLinearConcat ------------------------------------------------------------------------------------------------------------- */
+enum { FIRST = 2 }; /* after the result's scale and zero point: tensor, scale, zero point, and so on */
+
+static weft_status concat_shape(weft_op *op, int *axis, weft_shape *out) {
+  const weft_tensor *first = weft_op_in(op, FIRST);
+  if (first == NULL || (op->input_count - FIRST) % 3 != 0) {
+    return weft_op_fail(op, "expected a scale, a zero point and three inputs for each tensor, found %d inputs",
+                        op->input_count);
+  }
+  *out = first->shape;
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), out->rank, axis));
+  for (int i = FIRST; i < op->input_count; i += 3) {
+    WEFT_TRY(expect_quantised(op, i, "tensor"));
+    WEFT_TRY(weft_op_expect_same_type(op, FIRST, i));
+    weft_shape shape = weft_op_in(op, i)->shape;
+    if (i > FIRST && shape.rank == out->rank) {
+      int64_t along = shape.dims[*axis];
+      shape.dims[*axis] = out->dims[*axis];
+      out->dims[*axis] += weft_shape_equal(&shape, out) ? along : 0;
+      shape.dims[*axis] = out->dims[*axis];
+    }
+    if (!weft_shape_equal(&shape, out)) {
+      return weft_op_fail(op, "input %d does not fit the others", i);
+    }
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_qlinear_concat_infer(weft_op *op) {
+  int axis = 0;
+  weft_shape out;
+  WEFT_TRY(concat_shape(op, &axis, &out));
+  WEFT_TRY(expect_result(op, 0, weft_op_in(op, FIRST)->type));
+  return weft_op_set(op, 0, weft_op_in(op, FIRST)->type, &out);
+}
+
+weft_status weft_qlinear_concat_run(weft_op *op) {
+  int axis = 0;
+  weft_shape shape;
+  weft_tensor *y = weft_op_out(op, 0);
+  quantised out = {0};
+  WEFT_TRY(concat_shape(op, &axis, &shape));
+  WEFT_TRY(read_numbers(op, 0, &out));
+  size_t line = weft_shape_product(&shape, axis, shape.rank), lines = weft_shape_product(&shape, 0, axis), before = 0;
+  for (int i = FIRST; y != NULL && i < op->input_count; i += 3) {
+    quantised in = {.tensor = weft_op_in(op, i)};
+    WEFT_TRY(read_numbers(op, i + 1, &in));
+    size_t own = weft_shape_product(&in.tensor->shape, axis, shape.rank);
+    for (size_t l = 0; l < lines; l++) {
+      for (size_t done = 0; done < own; done += BLOCK) {
+        float values[BLOCK];
+        size_t n = own - done < BLOCK ? own - done : BLOCK;
+        to_floats(op->cx->kernels, &in, l * own + done, n, values);
+        from_floats(op->cx->kernels, &out, values, n, y, l * line + before + done);
+      }
+    }
+    before += own;
+  }
+  return WEFT_OK;
+}
