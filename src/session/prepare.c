@@ -97,14 +97,17 @@ weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
   return status;
 }
 
-static weft_status destroy_plans(void *arg, weft_graph *graph, weft_node *node) {
-  (void)arg;
-  (void)node;
-  weft_plans_destroy(graph);
-  return WEFT_OK;
-}
-
 void weft_graph_destroy_plans(weft_graph *graph) {
   weft_plans_destroy(graph);
-  each_node(graph, destroy_plans, NULL);
+  for (size_t n = 0; n < graph->node_count; n++) {
+    for (size_t a = 0; a < graph->nodes[n].attribute_count; a++) {
+      const weft_attribute *attribute = &graph->nodes[n].attributes[a];
+      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
+        weft_graph_destroy_plans(attribute->graph);
+      }
+      for (size_t g = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && g < attribute->count; g++) {
+        weft_graph_destroy_plans(attribute->graphs[g]);
+      }
+    }
+  }
 }
