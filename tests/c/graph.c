@@ -1,0 +1,248 @@
+/* Graphs from files: order, captures, functions, the upgrade, what is refused. Models are run through the public header, so
+ * that what is tested is what they mean. */
+#include "model_bytes.h"
+#include "weft.h"
+
+static const int64_t two[] = {2};
+
+static weft_session *try_load(bytes *m, const weft_options *options, weft_error *error) {
+  weft_session *session = NULL;
+  weft_status status = weft_session_create_from_bytes(m->data, m->size, options, &session, error);
+  CHECK((status == WEFT_OK) == (session != NULL));
+  clear(m);
+  return session;
+}
+
+/* Loads and runs with x = {1, -2} (float, [2]) and compares output "y". */
+static void expect(bytes m, size_t count, const float *expected) {
+  weft_error error = {0};
+  weft_session *session = try_load(&m, NULL, &error);
+  if (session == NULL) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  weft_value *x, *y;
+  CHECK(weft_value_create_tensor(WEFT_FLOAT, 1, two, &x, &error) == WEFT_OK);
+  memcpy(weft_value_data(x), (float[]){1, -2}, 2 * sizeof(float));
+  weft_status status = weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error);
+  if (status != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  CHECK(weft_value_count(y) == count);
+  for (size_t i = 0; i < count; i++) {
+    float found = ((float *)weft_value_data(y))[i];
+    if (found != expected[i]) {
+      fprintf(stderr, "element %zu is %g, expected %g\n", i, (double)found, (double)expected[i]);
+      exit(1);
+    }
+  }
+  weft_value_release(x);
+  weft_value_release(y);
+  weft_session_destroy(session);
+}
+
+static void refuse(bytes m, const weft_options *options, weft_status code, const char *part) {
+  weft_error error = {0};
+  CHECK(try_load(&m, options, &error) == NULL);
+  if (error.code != code || strstr(error.message, part) == NULL) {
+    fprintf(stderr, "expected '%s', found %s: %s\n", part, weft_status_name(error.code), error.message);
+    exit(1);
+  }
+}
+
+static bytes begin(void) {
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 1, two);
+  graph_output(&g, "y");
+  return g;
+}
+
+static void test_order(void) {
+  bytes g = begin();
+  graph_node(&g, node("Add", "a b", "y"));
+  graph_node(&g, node("Neg", "a", "b0"));
+  graph_node(&g, node("Add", "b0 x", "b"));
+  graph_node(&g, node("Relu", "x", "a"));
+  expect(model(18, &g), 2, (float[]){1, -2});
+
+  g = begin();
+  graph_node(&g, node("Add", "x c", "a"));
+  graph_node(&g, node("Relu", "a", "b"));
+  graph_node(&g, node("Relu", "b", "c"));
+  graph_node(&g, node("Relu", "x", "y"));
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "cycle");
+}
+
+static void test_names(void) {
+  bytes g = begin();
+  graph_node(&g, node("Add", "x missing", "y"));
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "'missing'");
+
+  g = begin();
+  graph_node(&g, node("Relu", "x", "y"));
+  graph_node(&g, node("Abs", "x", "y"));
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "'y' is defined twice");
+
+  g = begin();
+  graph_node(&g, node("Relu", "x", "z"));
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "output 'y'");
+
+  g = begin();
+  graph_node(&g, node("Foo", "x", "z"));
+  graph_node(&g, node("some.where:Bar", "z", "y"));
+  refuse(model(18, &g), NULL, WEFT_UNSUPPORTED, "some.where:Bar");
+}
+
+/* An initializer that is an input too is its default. */
+static void test_default(void) {
+  bytes g = begin();
+  graph_value(&g, GRAPH_INPUT, "w", 1, two);
+  graph_tensor(&g, "w", 1, 4, 1, two, (float[]){10, 20});
+  graph_node(&g, node("Add", "x w", "y"));
+  expect(model(18, &g), 2, (float[]){11, 18});
+}
+
+/* A branch whose one output is `inner`, found outside under that name, plus what `inner` names. */
+static bytes branch(const char *in, bytes *nested) {
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "branch");
+  if (nested != NULL) {
+    graph_node(&g, *nested);
+    *nested = (bytes){0};
+  } else {
+    graph_node(&g, node("Neg", in, "r"));
+  }
+  graph_output(&g, "r");
+  return g;
+}
+
+static bytes choice(const char *in, bytes *nested, const char *out) {
+  bytes n = node("If", "condition", out), yes = branch(in, nested), no = branch("x", NULL);
+  with_graph(&n, "then_branch", &yes);
+  with_graph(&n, "else_branch", &no);
+  return n;
+}
+
+/* `a` is captured through two levels, and made after the node that captures it. */
+static void test_captures(void) {
+  bytes g = begin(), inner = choice("a", NULL, "r"), outer = choice("a", &inner, "y");
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, outer);
+  graph_node(&g, node("Abs", "x", "a"));
+  expect(model(18, &g), 2, (float[]){-1, -2});
+}
+
+static void test_depth(void) {
+  bytes g = begin(), n = choice("x", NULL, "r");
+  for (int i = 0; i < 40; i++) {
+    n = choice("x", &n, i == 39 ? "y" : "r");
+  }
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, n);
+  refuse(model(18, &g), NULL, WEFT_LIMIT_EXCEEDED, "32");
+}
+
+static bytes with_function(bytes m, bytes f) {
+  add_message(&m, 25, &f);
+  return m;
+}
+
+static void test_functions(void) {
+  /* y = leaky(x) + third, where third may be absent; alpha has a default */
+  bytes f = function("Leaky", "in third", "out same"), n = node("LeakyRelu", "in", "out"), fallback = attribute("alpha", 1);
+  with_reference(&n, "alpha", ATTRIBUTE_FLOAT, "alpha");
+  add_float(&fallback, 2, 0.5f);
+  add_message(&f, 11, &fallback);
+  function_node(&f, n);
+  function_node(&f, node("Identity", "out", "same"));
+  bytes g = begin(), call = node("f:Leaky", "x", "a"), with_alpha = node("f:Leaky", "x", "_ b");
+  with_float(&with_alpha, "alpha", 2);
+  graph_node(&g, call);
+  graph_node(&g, with_alpha);
+  graph_node(&g, node("Add", "a b", "y"));
+  expect(with_function(model(18, &g), f), 2, (float[]){2, -5});
+
+  /* Inputs handed through, a function in a function, a name of the caller's that is also one inside. */
+  bytes swap = function("Swap", "p q", "q p"), twice = function("Twice", "x z", "u v");
+  function_node(&twice, node("f:Swap", "x z", "t s"));
+  function_node(&twice, node("Sub", "t s", "u"));
+  function_node(&twice, node("Identity", "s", "v"));
+  g = begin();
+  graph_node(&g, node("Abs", "x", "t"));
+  graph_node(&g, node("f:Twice", "t x", "y"));
+  expect(with_function(with_function(model(18, &g), swap), twice), 2, (float[]){0, -4});
+
+  /* The function is read at its own opset, in which axes are an input. */
+  bytes sum = function("Sum2", "in", "out");
+  function_node(&sum, node("ReduceSum", "in", "out"));
+  g = begin();
+  graph_node(&g, node("f:Sum2", "x", "y"));
+  expect(with_function(model(1, &g), sum), 1, (float[]){-1});
+}
+
+static void test_hostile_functions(void) {
+  bytes a = function("A", "in", "out"), b = function("B", "in", "out"), g = begin();
+  function_node(&a, node("f:B", "in", "out"));
+  function_node(&b, node("f:A", "in", "out"));
+  graph_node(&g, node("f:A", "x", "y"));
+  refuse(with_function(with_function(model(18, &g), a), b), NULL, WEFT_INVALID_MODEL, "calls itself");
+
+  /* Through a subgraph. */
+  bytes body = {0}, c = function("C", "in condition", "out"), n = node("If", "condition", "out"), other = {0};
+  graph_node(&body, node("f:C", "in condition", "r"));
+  graph_output(&body, "r");
+  graph_node(&other, node("Neg", "in", "r"));
+  graph_output(&other, "r");
+  with_graph(&n, "then_branch", &body);
+  with_graph(&n, "else_branch", &other);
+  function_node(&c, n);
+  g = begin();
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, node("f:C", "x condition", "y"));
+  refuse(with_function(model(18, &g), c), NULL, WEFT_INVALID_MODEL, "calls itself");
+
+  /* 2^20 calls, none of which has a node in the end. */
+  g = begin();
+  graph_node(&g, node("f:F0", "x", "y"));
+  bytes m = model(18, &g);
+  for (int i = 0; i < 20; i++) {
+    char own[8], next[16];
+    snprintf(own, sizeof own, "F%d", i);
+    snprintf(next, sizeof next, "f:F%d", i + 1);
+    bytes f = function(own, "in", "out");
+    function_node(&f, node(next, "in", "t"));
+    function_node(&f, node(next, "t", "out"));
+    add_message(&m, 25, &f);
+  }
+  bytes last = function("F20", "in", "in");
+  add_message(&m, 25, &last);
+  const weft_options few = {.max_nodes = 10000};
+  refuse(m, &few, WEFT_LIMIT_EXCEEDED, "more than 10000 nodes");
+}
+
+/* Forms that tests/onnx does not reach: the ones without an opset of their own. */
+static void test_upgrade(void) {
+  bytes g = begin(), n = node("Softmax", "x2", "z");
+  with_int(&n, "axis", 0);
+  int64_t column[] = {2, 1};
+  bytes shape = node("Reshape", "x column", "x2");
+  graph_tensor(&g, "column", 7, 8, 1, two, column);
+  graph_node(&g, shape);
+  graph_node(&g, n);
+  graph_node(&g, node("ReduceSum", "z", "y"));
+  expect(model(11, &g), 1, (float[]){1}); /* the whole matrix is one row */
+}
+
+int main(void) {
+  test_order();
+  test_names();
+  test_default();
+  test_captures();
+  test_depth();
+  test_functions();
+  test_hostile_functions();
+  test_upgrade();
+  return 0;
+}

@@ -1,0 +1,247 @@
+/* Passes: what becomes of known patterns, that patterns which only look alike are left, and that results stay the same. */
+#include <math.h>
+
+#include "graph/load.h"
+#include "graph/shapes.h"
+#include "model_bytes.h"
+#include "onnx/loader.h"
+#include "optimize/optimize.h"
+#include "session/plan.h"
+
+enum { MAX_ELEMENTS = 512 };
+
+static const int64_t image[] = {0, 2, 5, 5}, filter[] = {2, 2, 3, 3}, vector[] = {2}, scalar[1];
+static uint32_t state = 1;
+
+static float number(void) {
+  state = state * 1664525u + 1013904223u;
+  return (float)(state >> 8) / (float)(1u << 23) - 1;
+}
+
+static void constant(bytes *g, const char *name, int rank, const int64_t *dims) {
+  float data[MAX_ELEMENTS];
+  size_t count = 1;
+  for (int i = 0; i < rank; i++) {
+    count *= (size_t)dims[i];
+  }
+  for (size_t i = 0; i < count; i++) {
+    data[i] = number() + (strcmp(name, "variance") == 0 ? 2 : 0);
+  }
+  graph_tensor(g, name, 1, 4, rank, dims, data);
+}
+
+static void one(bytes *g, const char *name, float value) { graph_tensor(g, name, 1, 4, 0, scalar, &value); }
+
+static bytes begin(void) {
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, image);
+  graph_output(&g, "y");
+  constant(&g, "w", 4, filter);
+  constant(&g, "b", 1, vector);
+  return g;
+}
+
+static bytes convolution(const char *inputs, const char *output) {
+  bytes n = node("Conv", inputs, output), pads = attribute("pads", ATTRIBUTE_INTS);
+  for (int i = 0; i < 4; i++) {
+    add_int(&pads, 8, 1);
+  }
+  add_message(&n, NODE_ATTRIBUTE, &pads);
+  return n;
+}
+
+/* ---- what the graph becomes ------------------------------------------------------------------------------------------------ */
+static weft_status evaluate(void *arg, weft_node *n, weft_value *const *inputs, weft_value **outputs) {
+  return weft_evaluate(arg, n, inputs, outputs);
+}
+
+static weft_status interpret(void *arg, const weft_graph *graph, weft_value **values) {
+  return weft_interpret(arg, graph, values);
+}
+
+/* The operators of the optimised graph in order, as "weft:Conv Add". */
+static void expect_nodes(const bytes *m, const char *expected) {
+  weft_error error;
+  weft_loader *loader;
+  weft_model *model = NULL;
+  char found[512] = "";
+  CHECK(weft_loader_create(NULL, &loader, &error) == WEFT_OK);
+  CHECK(weft_loader_push(loader, m->data, m->size, &error) == WEFT_OK);
+  CHECK(weft_loader_finish(loader, &error) == WEFT_OK);
+  weft_context *cx = &loader->cx;
+  cx->error = &error;
+  cx->kernels = weft_kernels_choose(true);
+  weft_strings *strings = NULL;
+  uint64_t random = 1;
+  weft_run_state run = {.cx = cx, .strings = &strings, .random = &random};
+  CHECK(weft_model_load(cx, &loader->model, &loader->options, &model) == WEFT_OK);
+  CHECK(weft_graph_infer(model, interpret, &run) == WEFT_OK);
+  CHECK(weft_optimize_model(model, &loader->options, evaluate, &run) == WEFT_OK);
+  for (size_t i = 0; i < model->graph->node_count; i++) {
+    const weft_node *n = &model->graph->nodes[i];
+    size_t used = strlen(found);
+    snprintf(found + used, sizeof found - used, "%s%s%s%s", used == 0 ? "" : " ", n->domain, n->domain[0] != 0 ? ":" : "",
+             n->op_type);
+  }
+  if (strcmp(found, expected) != 0) {
+    fprintf(stderr, "expected '%s', found '%s'\n", expected, found);
+    exit(1);
+  }
+  weft_run_state_free(&run);
+  weft_model_destroy(model);
+  weft_loader_destroy(loader);
+}
+
+/* ---- what it means ----------------------------------------------------------------------------------------------------------- */
+static weft_value *run(const bytes *m, weft_optimize optimize) {
+  weft_error error;
+  weft_session *session;
+  weft_value *x, *y;
+  const weft_options options = {.optimize = optimize};
+  int64_t dims[] = {3, 2, 5, 5};
+  CHECK(weft_session_create_from_bytes(m->data, m->size, &options, &session, &error) == WEFT_OK);
+  CHECK(weft_value_create_tensor(WEFT_FLOAT, 4, dims, &x, &error) == WEFT_OK);
+  state = 99;
+  for (size_t i = 0; i < weft_value_count(x); i++) {
+    ((float *)weft_value_data(x))[i] = number() * 4;
+  }
+  weft_status status = weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error);
+  if (status != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  weft_value_release(x);
+  weft_session_destroy(session);
+  return y;
+}
+
+static void expect(bytes *g, const char *nodes) {
+  bytes m = model(18, g);
+  expect_nodes(&m, nodes);
+  weft_value *a = run(&m, WEFT_OPTIMIZE_ALL), *b = run(&m, WEFT_OPTIMIZE_NONE);
+  CHECK(weft_value_count(a) == weft_value_count(b));
+  for (size_t i = 0; i < weft_value_count(a); i++) {
+    float p = ((float *)weft_value_data(a))[i], q = ((float *)weft_value_data(b))[i];
+    CHECK(fabsf(p - q) <= 1e-4f * (1 + fabsf(q)));
+  }
+  weft_value_release(a);
+  weft_value_release(b);
+  clear(&m);
+}
+
+static void test_convolutions(void) {
+  static const char *const statistics[] = {"scale", "shift", "mean", "variance"};
+  bytes g = begin();
+  for (int i = 0; i < 4; i++) {
+    constant(&g, statistics[i], 1, vector);
+  }
+  graph_node(&g, convolution("x w b", "a"));
+  graph_node(&g, node("BatchNormalization", "a scale shift mean variance", "n"));
+  graph_node(&g, node("Relu", "n", "r"));
+  graph_node(&g, convolution("r w", "c"));
+  graph_node(&g, node("Add", "x c", "s"));
+  graph_node(&g, node("LeakyRelu", "s", "y"));
+  expect(&g, "weft:Conv weft:Conv");
+
+  /* The weights are shared by a convolution whose result is not scaled. */
+  g = begin();
+  int64_t per_channel[] = {2, 1, 1};
+  constant(&g, "k", 3, per_channel);
+  graph_node(&g, convolution("x w", "a"));
+  graph_node(&g, node("Mul", "a k", "m"));
+  graph_node(&g, node("Add", "m k", "n"));
+  graph_node(&g, convolution("x w b", "c"));
+  graph_node(&g, node("Sub", "n c", "y"));
+  expect(&g, "Conv Conv Sub");
+
+  /* A result that is read twice stays; a residual made later than the product; x * sigmoid(x). */
+  g = begin();
+  graph_node(&g, convolution("x w b", "a"));
+  graph_node(&g, node("Sigmoid", "a", "s"));
+  graph_node(&g, node("Mul", "a s", "h"));
+  graph_node(&g, convolution("h w b", "c"));
+  graph_node(&g, node("Abs", "x", "late"));
+  graph_node(&g, node("Add", "late c", "t"));
+  graph_node(&g, node("Add", "t c", "y"));
+  expect(&g, "weft:Conv Conv Abs Add Add");
+}
+
+static void test_products(void) {
+  int64_t square[] = {5, 5}, row[] = {5};
+  bytes g = begin();
+  constant(&g, "m", 2, square);
+  constant(&g, "r", 1, row);
+  one(&g, "lo", -1);
+  graph_node(&g, node("MatMul", "x m", "a"));
+  graph_node(&g, node("Add", "r a", "c"));
+  graph_node(&g, node("Clip", "c lo", "d"));
+  graph_node(&g, node("MatMul", "d m", "e"));
+  graph_node(&g, node("Add", "e x", "y"));
+  expect(&g, "weft:MatMul weft:MatMul");
+
+  /* A column is no bias of a product's columns, and broadcasts the result: no residual either. */
+  int64_t column[] = {5, 1};
+  g = begin();
+  constant(&g, "m", 2, square);
+  constant(&g, "k", 2, column);
+  graph_node(&g, node("MatMul", "x m", "a"));
+  graph_node(&g, node("Add", "a k", "y"));
+  expect(&g, "MatMul Add");
+}
+
+static void test_nothing_done(void) {
+  bytes g = begin(), cast = node("Cast", "b", "c");
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, node("Identity", "x", "a"));
+  graph_node(&g, cast);
+  graph_node(&g, node("Dropout", "a", "d mask"));
+  graph_node(&g, node("Abs", "d", "e"));
+  graph_node(&g, node("Neg", "c", "unused"));
+  graph_node(&g, node("Identity", "e", "y"));
+  expect(&g, "Abs");
+
+  /* An output that is an input needs its node. */
+  g = begin();
+  graph_node(&g, node("Identity", "x", "y"));
+  expect(&g, "Identity");
+}
+
+static void test_patterns(void) {
+  bytes g = begin();
+  one(&g, "root", 1.41421354f);
+  one(&g, "one", 1);
+  one(&g, "half", 0.5f);
+  graph_node(&g, node("Div", "x root", "a"));
+  graph_node(&g, node("Erf", "a", "e"));
+  graph_node(&g, node("Add", "e one", "s"));
+  graph_node(&g, node("Mul", "x s", "m"));
+  graph_node(&g, node("Mul", "m half", "y"));
+  expect(&g, "Gelu");
+
+  g = begin();
+  int64_t axis = -1, length[] = {5}, single[] = {1};
+  graph_tensor(&g, "axis", 7, 8, 1, single, &axis);
+  constant(&g, "scale", 1, length);
+  constant(&g, "shift", 1, length);
+  one(&g, "two", 2);
+  one(&g, "epsilon", 1e-5f);
+  graph_node(&g, node("ReduceMean", "x axis", "m"));
+  graph_node(&g, node("Sub", "x m", "c"));
+  graph_node(&g, node("Pow", "c two", "q"));
+  graph_node(&g, node("ReduceMean", "q axis", "v"));
+  graph_node(&g, node("Add", "v epsilon", "u"));
+  graph_node(&g, node("Sqrt", "u", "d"));
+  graph_node(&g, node("Div", "c d", "n"));
+  graph_node(&g, node("Mul", "n scale", "k"));
+  graph_node(&g, node("Add", "k shift", "y"));
+  expect(&g, "LayerNormalization");
+}
+
+int main(void) {
+  test_convolutions();
+  test_products();
+  test_nothing_done();
+  test_patterns();
+  return 0;
+}
