@@ -39,7 +39,8 @@ int weft_cli_report(const weft_cli *cli) {
   return WEFT_CLI_FAILED;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------------------------- */
+/* ---- help
+ * ---------------------------------------------------------------------------------------------------------------- */
 static void print_help(const weft_cli_command *command, const weft_cli_option *options, size_t count) {
   printf("weft %s %s\n\n%s\n\n", command->name, command->operands, command->summary);
   for (size_t i = 0; i < count; i++) {
@@ -56,7 +57,8 @@ static int usage(const weft_cli_command *command, const char *what, const char *
   return WEFT_CLI_USAGE;
 }
 
-/* ---- parsing ------------------------------------------------------------------------------------------------------------- */
+/* ---- parsing
+ * ------------------------------------------------------------------------------------------------------------- */
 static bool parse_number(const char *text, uint64_t *out) {
   char *end;
   unsigned long long value = strtoull(text, &end, 10);
@@ -75,22 +77,23 @@ static bool parse_real(const char *text, double *out) {
 /* Stores the value; false when it cannot be read. */
 static bool store(weft_cli *cli, const weft_cli_option *option, const char *value) {
   switch (option->kind) {
-    case WEFT_CLI_TEXT:
-      *(const char **)option->target = value;
-      return true;
-    case WEFT_CLI_MANY:
-      return weft_cli_add(cli, option->target, value);
-    case WEFT_CLI_NUMBER:
-      return parse_number(value, option->target);
-    case WEFT_CLI_REAL:
-      return parse_real(value, option->target);
-    default:
-      return false;
+  case WEFT_CLI_TEXT:
+    *(const char **)option->target = value;
+    return true;
+  case WEFT_CLI_MANY:
+    return weft_cli_add(cli, option->target, value);
+  case WEFT_CLI_NUMBER:
+    return parse_number(value, option->target);
+  case WEFT_CLI_REAL:
+    return parse_real(value, option->target);
+  default:
+    return false;
   }
 }
 
 /* The option that `arg` names, and its value if it is written behind an equals sign. */
-static const weft_cli_option *find_option(const weft_cli_option *options, size_t count, const char *arg, const char **value) {
+static const weft_cli_option *find_option(const weft_cli_option *options, size_t count, const char *arg,
+                                          const char **value) {
   size_t n = strcspn(arg, "=");
   *value = arg[n] == '=' ? arg + n + 1 : NULL;
   for (size_t i = 0; i < count; i++) {
@@ -101,8 +104,8 @@ static const weft_cli_option *find_option(const weft_cli_option *options, size_t
   return NULL;
 }
 
-int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count, int argc,
-                   char **argv, weft_cli_list *operands) {
+int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count,
+                   int argc, char **argv, weft_cli_list *operands) {
   for (int i = 0; i < argc; i++) {
     const char *arg = argv[i], *value;
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {

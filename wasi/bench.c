@@ -24,7 +24,8 @@ static double now(void) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static bool run_once(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs, double *time) {
+static bool run_once(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs,
+                     double *time) {
   double begin = now();
   bool good = weft_session_run(session, feeds->count, feeds->names, feeds->values, outputs->count, outputs->names,
                                outputs->values, &cli->error) == WEFT_OK;
@@ -36,7 +37,8 @@ static bool run_once(weft_cli *cli, weft_session *session, const weft_cli_named 
   return good;
 }
 
-static bool run_all(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs, bench *b) {
+static bool run_all(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs,
+                    bench *b) {
   double spent = 0;
   if (!run_once(cli, session, feeds, outputs, &b->first)) {
     return false;

@@ -1,5 +1,6 @@
-/* weft check: runs models against the answers that lie beside them, in the layout of ONNX's own tests: DIR/model.onnx and
- * DIR/test_data_set_K/{input,output}_N.pb. A failing model is one line and the next model is tried; nothing ends the run. */
+/* weft check: runs models against the answers that lie beside them, in the layout of ONNX's own tests: DIR/model.onnx
+ * and DIR/test_data_set_K/{input,output}_N.pb. A failing model is one line and the next model is tried; nothing ends
+ * the run. */
 #include "../src/onnx/model.h"
 #include "cli.h"
 
@@ -15,7 +16,8 @@ typedef struct settings {
   weft_options session;
 } settings;
 
-/* ---- one file -------------------------------------------------------------------------------------------------------------- */
+/* ---- one file
+ * -------------------------------------------------------------------------------------------------------------- */
 static bool read_value(weft_cli *cli, const char *path, weft_kind kind, char name[NAME_SIZE], weft_value **out) {
   weft_cli_bytes bytes;
   *out = NULL;
@@ -28,7 +30,8 @@ static bool read_value(weft_cli *cli, const char *path, weft_kind kind, char nam
 }
 
 /* The path of PREFIX_N.EXTENSION if there is such a file, otherwise NULL. */
-static bool find_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, const char *extension, char **out) {
+static bool find_file(weft_cli *cli, const char *folder, const char *prefix, size_t n, const char *extension,
+                      char **out) {
   if (!weft_cli_print(cli, out, "%s/%s_%zu.%s", folder, prefix, n, extension)) {
     return false;
   }
@@ -49,7 +52,8 @@ static size_t count_files(weft_cli *cli, const char *folder, const char *prefix)
   return n;
 }
 
-/* ---- inputs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs
+ * ---------------------------------------------------------------------------------------------------------------- */
 /* The input that file `n` is for: the one the file names, or by position (skipping inputs with a default when there are
  * fewer files than inputs). */
 static bool choose_input(weft_cli *cli, weft_session *session, const char *name, size_t n, bool skip_optional,
@@ -69,7 +73,8 @@ static bool choose_input(weft_cli *cli, weft_session *session, const char *name,
       *out = info.name;
     }
   }
-  return *out != NULL || weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "input_%zu.pb has no input: the model has %zu", n, count);
+  return *out != NULL ||
+         weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "input_%zu.pb has no input: the model has %zu", n, count);
 }
 
 static bool kind_of_input(weft_cli *cli, weft_session *session, size_t n, weft_kind *out) {
@@ -107,7 +112,8 @@ static bool read_inputs(weft_cli *cli, weft_session *session, const char *folder
   return true;
 }
 
-/* ---- outputs --------------------------------------------------------------------------------------------------------------- */
+/* ---- outputs
+ * --------------------------------------------------------------------------------------------------------------- */
 static const weft_value *find_output(const weft_cli_named *outputs, const char *name, size_t n, const char **found) {
   for (size_t i = 0; i < outputs->count; i++) {
     if (name[0] != 0 && strcmp(outputs->names[i], name) == 0) {
@@ -153,8 +159,8 @@ static bool compare_file(weft_cli *cli, const char *folder, const char *prefix, 
 }
 
 /* Output n is right when one of the prefixes' files agrees; where a prefix has no file, output_N stands for it. */
-static bool compare_output(weft_cli *cli, const char *folder, size_t n, const weft_cli_named *outputs, const settings *s,
-                           size_t *compared) {
+static bool compare_output(weft_cli *cli, const char *folder, size_t n, const weft_cli_named *outputs,
+                           const settings *s, size_t *compared) {
   bool any = false, found;
   for (size_t p = 0; p < s->expected.count; p++) {
     bool good = compare_file(cli, folder, s->expected.items[p], n, outputs, s, &found);
@@ -181,13 +187,14 @@ static bool compare_outputs(weft_cli *cli, const char *folder, const weft_cli_na
          weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "there are no answers to compare with in '%s'", folder);
 }
 
-/* ---- one folder ------------------------------------------------------------------------------------------------------------- */
+/* ---- one folder
+ * ------------------------------------------------------------------------------------------------------------- */
 static bool check_data(weft_cli *cli, weft_session *session, const char *folder, const settings *s) {
   weft_cli_named inputs = {0}, outputs = {0};
   bool good = read_inputs(cli, session, folder, &inputs) && weft_cli_outputs(cli, session, &outputs);
   if (good) {
-    good = weft_session_run(session, inputs.count, inputs.names, inputs.values, outputs.count, outputs.names, outputs.values,
-                            &cli->error) == WEFT_OK &&
+    good = weft_session_run(session, inputs.count, inputs.names, inputs.values, outputs.count, outputs.names,
+                            outputs.values, &cli->error) == WEFT_OK &&
            compare_outputs(cli, folder, &outputs, s);
   }
   weft_cli_free_named(&inputs);
@@ -236,7 +243,9 @@ static bool check_and_print(weft_cli *cli, const char *dir, const settings *s) {
   return good;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------------------- */
+/* ---- lists
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 /* A line of a list: the folder, then settings of its own between tabs: rtol=, atol=, expected=. */
 static bool parse_line(weft_cli *cli, char *line, settings *own) {
   for (char *word = strchr(line, '\t'); word != NULL;) {
@@ -298,7 +307,8 @@ static bool check_list(weft_cli *cli, const char *path, const settings *s, size_
   return true;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------------- */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------------------- */
 static int check(weft_cli *cli, int argc, char **argv) {
   settings s = {.rtol = 1e-3, .atol = 1e-7};
   weft_cli_session session = {0};
@@ -306,7 +316,8 @@ static int check(weft_cli *cli, int argc, char **argv) {
   const weft_cli_option options[] = {
       {"--rtol", WEFT_CLI_REAL, &s.rtol, "X", "how far a number may be off, relative to the answer (1e-3)"},
       {"--atol", WEFT_CLI_REAL, &s.atol, "X", "and absolute (1e-7)"},
-      {"--expected", WEFT_CLI_MANY, &s.expected, "PREFIX", "files of the answers (output); given twice, either may agree"},
+      {"--expected", WEFT_CLI_MANY, &s.expected, "PREFIX",
+       "files of the answers (output); given twice, either may agree"},
       {"--list", WEFT_CLI_MANY, &lists, "FILE", "folders, one a line; tab, rtol=X, atol=X, expected=PREFIX may follow"},
       WEFT_CLI_SESSION_OPTIONS(session),
   };

@@ -1,6 +1,6 @@
 /* What the files of the command share: arguments, files, values read from and written to files, and comparing them. The
- * command is a user of weft.h like any other, but for reading ONNX's files of values and looking into a model that cannot
- * run. Functions that fail leave a sentence in cli->error and return false. */
+ * command is a user of weft.h like any other, but for reading ONNX's files of values and looking into a model that
+ * cannot run. Functions that fail leave a sentence in cli->error and return false. */
 #ifndef WEFT_WASI_CLI_H
 #define WEFT_WASI_CLI_H
 
@@ -16,7 +16,8 @@ bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) WEF
 
 enum { WEFT_CLI_OK = 0, WEFT_CLI_FAILED = 1, WEFT_CLI_USAGE = 2 }; /* exit codes */
 
-/* ---- arguments -------------------------------------------------------------------------------------------------------- */
+/* ---- arguments
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct weft_cli_list {
   const char **items;
   size_t count, room;
@@ -59,17 +60,18 @@ typedef struct weft_cli_command {
 
 extern const weft_cli_command weft_cli_run, weft_cli_inspect, weft_cli_check, weft_cli_bench;
 
-/* Reads argv into the options' targets and the rest into `operands`. Returns -1 to go on, or the exit code (after --help or
- * a mistake, which is printed). */
-int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count, int argc,
-                   char **argv, weft_cli_list *operands);
+/* Reads argv into the options' targets and the rest into `operands`. Returns -1 to go on, or the exit code (after
+ * --help or a mistake, which is printed). */
+int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count,
+                   int argc, char **argv, weft_cli_list *operands);
 bool weft_cli_add(weft_cli *cli, weft_cli_list *list, const char *item);
 void weft_cli_free_list(weft_cli_list *list);
 weft_options weft_cli_options(const weft_cli_session *session);
 /* Prints "weft: " and the sentence to standard error; returns WEFT_CLI_FAILED. */
 int weft_cli_report(const weft_cli *cli);
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------------------------------------- */
 typedef struct weft_cli_bytes {
   char *data; /* size + 1 bytes, the last is zero */
   size_t size;
@@ -83,7 +85,8 @@ bool weft_cli_make_folder(weft_cli *cli, const char *path);
 /* printf into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
 
-/* ---- values of a session ------------------------------------------------------------------------------------------------- */
+/* ---- values of a session
+ * ------------------------------------------------------------------------------------------------- */
 /* Values, some perhaps NULL, with the names they go by in a session. */
 typedef struct weft_cli_named {
   size_t count;
@@ -97,7 +100,8 @@ void weft_cli_free_named(weft_cli_named *named);
 /* The names of all outputs. */
 bool weft_cli_outputs(weft_cli *cli, weft_session *session, weft_cli_named *out);
 
-/* How inputs are given: NAME=FILE (again for each item of a sequence), SYMBOL=N for dimensions that a model leaves open. */
+/* How inputs are given: NAME=FILE (again for each item of a sequence), SYMBOL=N for dimensions that a model leaves
+ * open. */
 typedef struct weft_cli_given {
   weft_cli_list inputs, dims;
 } weft_cli_given;
@@ -106,19 +110,20 @@ typedef struct weft_cli_given {
   {"--input", WEFT_CLI_MANY, &(g).inputs, "NAME=FILE", "a value: .npy, .pb, or .txt with one string a line"},          \
       {"--dim", WEFT_CLI_MANY, &(g).dims, "SYMBOL=N", "a dimension of inputs that are made up (1)"}
 
-/* A value for every input: read from its file, or made up, the same on every run, which is said on standard error. Inputs
- * with a default are left out unless given. */
+/* A value for every input: read from its file, or made up, the same on every run, which is said on standard error.
+ * Inputs with a default are left out unless given. */
 bool weft_cli_feeds(weft_cli *cli, weft_session *session, const weft_cli_given *given, weft_cli_named *out);
 void weft_cli_free_given(weft_cli_given *given);
 
-/* A numpy file. Types that numpy lacks are read from and written as plain bytes or their nearest integers; `wanted` says
- * which type such bytes are. Strings are Unicode arrays. */
+/* A numpy file. Types that numpy lacks are read from and written as plain bytes or their nearest integers; `wanted`
+ * says which type such bytes are. Strings are Unicode arrays. */
 bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_value **out);
 bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tensor);
 
-/* ---- comparing ------------------------------------------------------------------------------------------------------------ */
-/* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes the
- * same. Strings and bools must be equal. On false the sentence tells where and how far. */
+/* ---- comparing
+ * ------------------------------------------------------------------------------------------------------------ */
+/* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes
+ * the same. Strings and bools must be equal. On false the sentence tells where and how far. */
 bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found, double rtol,
                       double atol);
 /* The same for a JSON file with a sequence of maps. */

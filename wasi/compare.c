@@ -12,7 +12,8 @@ double weft_cli_number(const weft_tensor *tensor, size_t i) {
   return value;
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------------------- */
+/* ---- tensors
+ * --------------------------------------------------------------------------------------------------------------- */
 static bool is_close(double expected, double found, double rtol, double atol) {
   if (expected == found || (isnan(expected) && isnan(found))) {
     return true;
@@ -59,8 +60,8 @@ static bool compare_numbers(weft_cli *cli, const char *name, const weft_tensor *
   }
   char place[96];
   return weft_cli_fail(cli, WEFT_RUN_FAILED,
-                       "%zu of %zu elements of '%s' differ, by up to %.3g; the first at %s is %.9g, expected %.9g", wrong,
-                       count, name, largest, print_place(&expected->shape, first / parts, place),
+                       "%zu of %zu elements of '%s' differ, by up to %.3g; the first at %s is %.9g, expected %.9g",
+                       wrong, count, name, largest, print_place(&expected->shape, first / parts, place),
                        weft_cli_number(found, first), weft_cli_number(expected, first));
 }
 
@@ -89,7 +90,8 @@ static bool compare_tensors(weft_cli *cli, const char *name, const weft_tensor *
   return compare_numbers(cli, name, expected, found, 1, rtol, atol);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------------------------------------------- */
 static const char *kind_name(weft_kind kind) {
   static const char *const names[] = {"absent", "a tensor", "a sequence", "a map"};
   return names[kind];
@@ -110,7 +112,8 @@ bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expecte
   }
   for (size_t i = 0; i < expected->item_count; i++) {
     char item[300];
-    snprintf(item, sizeof item, expected->kind == WEFT_KIND_MAP ? (i == 0 ? "%s.keys" : "%s.values") : "%s[%zu]", name, i);
+    snprintf(item, sizeof item, expected->kind == WEFT_KIND_MAP ? (i == 0 ? "%s.keys" : "%s.values") : "%s[%zu]", name,
+             i);
     if (!weft_cli_compare(cli, item, expected->items[i], found->items[i], rtol, atol)) {
       return false;
     }

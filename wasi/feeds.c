@@ -1,5 +1,5 @@
-/* Values for a session's inputs: from files, or made up when none is given, so that any model can be tried at once. What is
- * made up depends on the input's name only: two runs on two hosts see the same numbers. */
+/* Values for a session's inputs: from files, or made up when none is given, so that any model can be tried at once.
+ * What is made up depends on the input's name only: two runs on two hosts see the same numbers. */
 #include "../src/base/convert.h"
 #include "../src/onnx/model.h"
 #include "cli.h"
@@ -13,7 +13,8 @@ void weft_cli_free_given(weft_cli_given *given) {
   weft_cli_free_list(&given->dims);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------------------------------------- */
 static bool ends_with(const char *path, const char *end) {
   size_t n = strlen(path), m = strlen(end);
   return n >= m && strcmp(path + n - m, end) == 0;
@@ -39,7 +40,8 @@ static bool split_lines(weft_cli *cli, const weft_cli_bytes *file, const weft_in
     declared = info->dims[d] > 0 && declared <= lines ? declared * info->dims[d] : 0;
   }
   bool fits = info->rank >= 0 && declared == lines;
-  if (weft_value_create_tensor(WEFT_STRING, fits ? info->rank : 1, fits ? info->dims : &lines, out, &cli->error) != WEFT_OK) {
+  if (weft_value_create_tensor(WEFT_STRING, fits ? info->rank : 1, fits ? info->dims : &lines, out, &cli->error) !=
+      WEFT_OK) {
     return false;
   }
   const char *at = file->data;
@@ -95,7 +97,8 @@ static const char *next_file(const weft_cli_list *given, const char *name, size_
   return NULL;
 }
 
-static bool read_sequence(weft_cli *cli, const weft_cli_list *given, const weft_info *info, size_t files, weft_value **out) {
+static bool read_sequence(weft_cli *cli, const weft_cli_list *given, const weft_info *info, size_t files,
+                          weft_value **out) {
   weft_value **items = calloc(files, sizeof *items);
   size_t at = 0, done = 0;
   bool good = items != NULL || weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for a sequence");
@@ -110,7 +113,8 @@ static bool read_sequence(weft_cli *cli, const weft_cli_list *given, const weft_
   return good;
 }
 
-/* ---- made up -------------------------------------------------------------------------------------------------------------- */
+/* ---- made up
+ * -------------------------------------------------------------------------------------------------------------- */
 /* SplitMix64 (Steele, Lea and Flood, 2014). */
 static uint64_t next_random(uint64_t *state) {
   uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -119,7 +123,8 @@ static uint64_t next_random(uint64_t *state) {
   return z ^ z >> 31;
 }
 
-/* Floating-point numbers lie in [0, 1), bytes anywhere, other integers are 0 or 1: safe as indices, lengths and masks. */
+/* Floating-point numbers lie in [0, 1), bytes anywhere, other integers are 0 or 1: safe as indices, lengths and masks.
+ */
 static void fill(weft_tensor *t, uint64_t seed) {
   size_t parts = t->type == WEFT_COMPLEX64 || t->type == WEFT_COMPLEX128 ? 2 : 1;
   weft_type type = t->type == WEFT_COMPLEX64 ? WEFT_FLOAT : t->type == WEFT_COMPLEX128 ? WEFT_DOUBLE : t->type;
@@ -165,7 +170,8 @@ static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *d
   return true;
 }
 
-/* ---- all inputs ------------------------------------------------------------------------------------------------------------ */
+/* ---- all inputs
+ * ------------------------------------------------------------------------------------------------------------ */
 static bool make_feed(weft_cli *cli, const weft_cli_given *given, const weft_info *info, weft_value **out) {
   size_t at = 0, files = 0;
   while (next_file(&given->inputs, info->name, &at) != NULL) {
@@ -212,7 +218,8 @@ bool weft_cli_feeds(weft_cli *cli, weft_session *session, const weft_cli_given *
   for (size_t i = 0; i < count; i++) {
     weft_info info;
     weft_value *value = NULL;
-    bool good = weft_session_input_info(session, i, &info, &cli->error) == WEFT_OK && make_feed(cli, given, &info, &value);
+    bool good =
+        weft_session_input_info(session, i, &info, &cli->error) == WEFT_OK && make_feed(cli, given, &info, &value);
     if (value != NULL) {
       out->names[out->count] = info.name;
       out->values[out->count++] = value;

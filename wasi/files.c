@@ -78,7 +78,8 @@ bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
   return good;
 }
 
-bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data, size_t size) {
+bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data,
+                    size_t size) {
   char *part;
   if (!weft_cli_print(cli, &part, "%s.part", path)) {
     return false;

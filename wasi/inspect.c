@@ -1,5 +1,5 @@
-/* weft inspect: what is in a model and whether it runs. It reads the file's own messages, so that a model can be looked into
- * that cannot run; whether it does is found out by loading it. */
+/* weft inspect: what is in a model and whether it runs. It reads the file's own messages, so that a model can be looked
+ * into that cannot run; whether it does is found out by loading it. */
 #include "../src/onnx/loader.h"
 #include "../src/ops/op.h"
 #include "cli.h"
@@ -36,7 +36,8 @@ static void print_name(const char *name) {
   }
 }
 
-/* ---- collecting ------------------------------------------------------------------------------------------------------------ */
+/* ---- collecting
+ * ------------------------------------------------------------------------------------------------------------ */
 static bool collect_graph(weft_cli *cli, inspection *in, const Weft__GraphProto *graph);
 
 static bool collect_nodes(weft_cli *cli, inspection *in, size_t count, Weft__NodeProto **nodes) {
@@ -102,7 +103,8 @@ static bool collect(weft_cli *cli, inspection *in) {
 static bool is_function(const inspection *in, const Weft__NodeProto *node) {
   for (size_t i = 0; i < in->proto->n_functions; i++) {
     const Weft__FunctionProto *f = in->proto->functions[i];
-    if (strcmp(text_of(f->name), text_of(node->op_type)) == 0 && strcmp(domain_of(f->domain), domain_of(node->domain)) == 0) {
+    if (strcmp(text_of(f->name), text_of(node->op_type)) == 0 &&
+        strcmp(domain_of(f->domain), domain_of(node->domain)) == 0) {
       return true;
     }
   }
@@ -123,7 +125,9 @@ static size_t next_operator(const inspection *in, size_t i) {
   return end;
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------------------- */
+/* ---- types
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 static void print_shape(const Weft__TensorShapeProto *shape) {
   if (shape == NULL) {
     return;
@@ -150,36 +154,37 @@ static const char *type_name(int32_t type) {
 /* As deep as the walker lets types nest. */
 static void print_type(const Weft__TypeProto *type) {
   switch (type != NULL ? type->value_case : WEFT__TYPE_PROTO__VALUE__NOT_SET) {
-    case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
-      printf("%s", type_name(type->tensor_type->elem_type));
-      print_shape(type->tensor_type->shape);
-      return;
-    case WEFT__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
-      printf("sparse %s", type_name(type->sparse_tensor_type->elem_type));
-      print_shape(type->sparse_tensor_type->shape);
-      return;
-    case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-      printf("sequence(");
-      print_type(type->sequence_type->elem_type);
-      break;
-    case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-      printf("optional(");
-      print_type(type->optional_type->elem_type);
-      break;
-    case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
-      printf("map(%s, ", type_name(type->map_type->key_type));
-      print_type(type->map_type->value_type);
-      break;
-    case WEFT__TYPE_PROTO__VALUE_OPAQUE_TYPE:
-      printf("opaque(");
-      break;
-    default:
-      printf("(unknown");
+  case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
+    printf("%s", type_name(type->tensor_type->elem_type));
+    print_shape(type->tensor_type->shape);
+    return;
+  case WEFT__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
+    printf("sparse %s", type_name(type->sparse_tensor_type->elem_type));
+    print_shape(type->sparse_tensor_type->shape);
+    return;
+  case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+    printf("sequence(");
+    print_type(type->sequence_type->elem_type);
+    break;
+  case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+    printf("optional(");
+    print_type(type->optional_type->elem_type);
+    break;
+  case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
+    printf("map(%s, ", type_name(type->map_type->key_type));
+    print_type(type->map_type->value_type);
+    break;
+  case WEFT__TYPE_PROTO__VALUE_OPAQUE_TYPE:
+    printf("opaque(");
+    break;
+  default:
+    printf("(unknown");
   }
   printf(")");
 }
 
-/* ---- as text ----------------------------------------------------------------------------------------------------------------- */
+/* ---- as text
+ * ----------------------------------------------------------------------------------------------------------------- */
 static void print_values(const char *title, size_t count, Weft__ValueInfoProto **values) {
   printf("%s\n", title);
   for (size_t i = 0; i < count; i++) {
@@ -204,8 +209,8 @@ static void print_text(const inspection *in) {
   printf(" (IR version %" PRId64 ")\n", m->ir_version);
   print_values("inputs", m->graph->n_input, m->graph->input);
   print_values("outputs", m->graph->n_output, m->graph->output);
-  printf("weights   %zu tensors, %" PRIu64 " elements, %" PRIu64 " bytes, %zu in other files\n", in->tensors, in->elements,
-         in->bytes, in->external);
+  printf("weights   %zu tensors, %" PRIu64 " elements, %" PRIu64 " bytes, %zu in other files\n", in->tensors,
+         in->elements, in->bytes, in->external);
   printf("nodes     %zu\n", in->node_count);
   for (size_t i = 0; i < in->node_count;) {
     size_t end = next_operator(in, i);
@@ -222,7 +227,8 @@ static void print_text(const inspection *in) {
   printf("runs      %s%s\n", in->runs ? "yes" : "no: ", in->runs ? "" : in->why);
 }
 
-/* ---- as JSON ----------------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON
+ * ----------------------------------------------------------------------------------------------------------------- */
 static void json_text(const char *text) {
   putchar('"');
   for (; *text != 0; text++) {
@@ -256,27 +262,27 @@ static void json_dims(const Weft__TensorShapeProto *shape) {
 
 static void json_type(const Weft__TypeProto *type) {
   switch (type != NULL ? type->value_case : WEFT__TYPE_PROTO__VALUE__NOT_SET) {
-    case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
-      printf("\"kind\": \"tensor\", \"type\": \"%s\"", type_name(type->tensor_type->elem_type));
-      if (type->tensor_type->shape != NULL) {
-        json_dims(type->tensor_type->shape);
-      }
-      return;
-    case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-      printf("\"kind\": \"sequence\", \"of\": {");
-      json_type(type->sequence_type->elem_type);
-      break;
-    case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-      printf("\"kind\": \"optional\", \"of\": {");
-      json_type(type->optional_type->elem_type);
-      break;
-    case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
-      printf("\"kind\": \"map\", \"key\": \"%s\", \"of\": {", type_name(type->map_type->key_type));
-      json_type(type->map_type->value_type);
-      break;
-    default:
-      printf("\"kind\": \"unknown\"");
-      return;
+  case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
+    printf("\"kind\": \"tensor\", \"type\": \"%s\"", type_name(type->tensor_type->elem_type));
+    if (type->tensor_type->shape != NULL) {
+      json_dims(type->tensor_type->shape);
+    }
+    return;
+  case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+    printf("\"kind\": \"sequence\", \"of\": {");
+    json_type(type->sequence_type->elem_type);
+    break;
+  case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+    printf("\"kind\": \"optional\", \"of\": {");
+    json_type(type->optional_type->elem_type);
+    break;
+  case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
+    printf("\"kind\": \"map\", \"key\": \"%s\", \"of\": {", type_name(type->map_type->key_type));
+    json_type(type->map_type->value_type);
+    break;
+  default:
+    printf("\"kind\": \"unknown\"");
+    return;
   }
   printf("}");
 }
@@ -330,7 +336,8 @@ static void print_json(const inspection *in) {
   printf("\n}\n");
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------------- */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------------------- */
 static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
   weft_session *session;
   in->runs = weft_session_create_from_file(path, NULL, &session, &cli->error) == WEFT_OK;

@@ -1,6 +1,6 @@
-/* Answers that are sequences of maps. ONNX has a message for them that no exporter's test writes; what lies beside models is
- * a JSON file, {"value": [{"key": number, ...}, ...]}. It is compared while it is read, key by key in any order; integer keys
- * are texts in JSON. */
+/* Answers that are sequences of maps. ONNX has a message for them that no exporter's test writes; what lies beside
+ * models is a JSON file, {"value": [{"key": number, ...}, ...]}. It is compared while it is read, key by key in any
+ * order; integer keys are texts in JSON. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -15,7 +15,8 @@ typedef struct reader {
 } reader;
 
 static bool fail_json(reader *r, const char *expected) {
-  return weft_cli_fail(r->cli, WEFT_INVALID_ARGUMENT, "'%s' is not the JSON it should be: expected %s", r->path, expected);
+  return weft_cli_fail(r->cli, WEFT_INVALID_ARGUMENT, "'%s' is not the JSON it should be: expected %s", r->path,
+                       expected);
 }
 
 /* Takes `c` if it comes next, after white space. */
@@ -89,7 +90,8 @@ static bool compare_entry(reader *r, const weft_value *map, const char *name, do
   if (found == expected || fabs(found - expected) <= atol + rtol * fabs(expected)) {
     return true;
   }
-  return weft_cli_fail(r->cli, WEFT_RUN_FAILED, "'%s' has %.9g for the key '%s', expected %.9g", name, found, key, expected);
+  return weft_cli_fail(r->cli, WEFT_RUN_FAILED, "'%s' has %.9g for the key '%s', expected %.9g", name, found, key,
+                       expected);
 }
 
 static bool compare_map(reader *r, const weft_value *map, const char *name, double rtol, double atol) {

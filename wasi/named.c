@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 bool weft_cli_new_named(weft_cli *cli, size_t count, weft_cli_named *out) {
-  *out = (weft_cli_named){.names = calloc(count + 1, sizeof(char *)), .values = calloc(count + 1, sizeof(weft_value *))};
+  *out =
+      (weft_cli_named){.names = calloc(count + 1, sizeof(char *)), .values = calloc(count + 1, sizeof(weft_value *))};
   if (out->names == NULL || out->values == NULL) {
     weft_cli_free_named(out);
     return weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for %zu names", count);

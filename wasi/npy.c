@@ -12,12 +12,12 @@ typedef struct row {
 
 /* The first row of a type is what it is written as. */
 static const row rows[] = {
-    {WEFT_FLOAT, "f4"},         {WEFT_DOUBLE, "f8"},        {WEFT_FLOAT16, "f2"},       {WEFT_INT8, "i1"},
-    {WEFT_INT16, "i2"},         {WEFT_INT32, "i4"},         {WEFT_INT64, "i8"},         {WEFT_UINT8, "u1"},
-    {WEFT_UINT16, "u2"},        {WEFT_UINT32, "u4"},        {WEFT_UINT64, "u8"},        {WEFT_BOOL, "b1"},
-    {WEFT_COMPLEX64, "c8"},     {WEFT_COMPLEX128, "c16"},   {WEFT_BFLOAT16, "V2"},      {WEFT_FLOAT8E4M3FN, "V1"},
-    {WEFT_FLOAT8E4M3FNUZ, "V1"}, {WEFT_FLOAT8E5M2, "V1"},   {WEFT_FLOAT8E5M2FNUZ, "V1"}, {WEFT_FLOAT8E8M0, "V1"},
-    {WEFT_FLOAT4E2M1, "V1"},    {WEFT_INT4, "i1"},          {WEFT_UINT4, "u1"},         {WEFT_INT2, "i1"},
+    {WEFT_FLOAT, "f4"},          {WEFT_DOUBLE, "f8"},      {WEFT_FLOAT16, "f2"},        {WEFT_INT8, "i1"},
+    {WEFT_INT16, "i2"},          {WEFT_INT32, "i4"},       {WEFT_INT64, "i8"},          {WEFT_UINT8, "u1"},
+    {WEFT_UINT16, "u2"},         {WEFT_UINT32, "u4"},      {WEFT_UINT64, "u8"},         {WEFT_BOOL, "b1"},
+    {WEFT_COMPLEX64, "c8"},      {WEFT_COMPLEX128, "c16"}, {WEFT_BFLOAT16, "V2"},       {WEFT_FLOAT8E4M3FN, "V1"},
+    {WEFT_FLOAT8E4M3FNUZ, "V1"}, {WEFT_FLOAT8E5M2, "V1"},  {WEFT_FLOAT8E5M2FNUZ, "V1"}, {WEFT_FLOAT8E8M0, "V1"},
+    {WEFT_FLOAT4E2M1, "V1"},     {WEFT_INT4, "i1"},        {WEFT_UINT4, "u1"},          {WEFT_INT2, "i1"},
     {WEFT_UINT2, "u1"},
 };
 
@@ -27,11 +27,12 @@ static bool fail_npy(weft_cli *cli, const char *path, const char *what) {
   return weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "the numpy file '%s' %s", path, what);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------------- */
 typedef struct header {
-  weft_type type;      /* WEFT_STRING for U and S */
-  char text;           /* 'U', 'S', or 0 */
-  size_t text_size;    /* characters of each string */
+  weft_type type;   /* WEFT_STRING for U and S */
+  char text;        /* 'U', 'S', or 0 */
+  size_t text_size; /* characters of each string */
   weft_shape shape;
   const char *data;
   size_t size;
@@ -93,7 +94,8 @@ static bool parse_header(weft_cli *cli, const char *path, weft_cli_bytes *file, 
   }
   char *text = file->data + at;
   text[length - 1] = 0; /* a line feed */
-  const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"), *shape = strstr(text, "'shape':");
+  const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"),
+             *shape = strstr(text, "'shape':");
   if (descr == NULL || order == NULL || shape == NULL) {
     return fail_npy(cli, path, "has a damaged header");
   }
@@ -120,7 +122,8 @@ static size_t put_utf8(uint32_t c, char *out) {
 }
 
 /* One string of `size` characters, zeros at its end not counted. */
-static weft_status read_text(weft_cli *cli, weft_value *value, size_t i, const char *from, const header *h, char *buffer) {
+static weft_status read_text(weft_cli *cli, weft_value *value, size_t i, const char *from, const header *h,
+                             char *buffer) {
   size_t n = 0;
   for (size_t k = 0; k < h->text_size; k++) {
     uint32_t c = (uint8_t)from[k];
@@ -182,7 +185,8 @@ bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_v
   return good;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------------------------------------------- */
 /* The character at `*at`, which moves behind it; bytes that are no UTF-8 count as Latin-1. */
 static uint32_t next_character(const char **at, const char *end) {
   const uint8_t *p = (const uint8_t *)*at;
@@ -224,7 +228,8 @@ static bool write_file(weft_cli *cli, const char *path, const weft_tensor *tenso
                        size_t size) {
   char shape[WEFT_MAX_RANK * 24 + 8], head[WEFT_MAX_RANK * 24 + 256];
   print_shape(&tensor->shape, shape, sizeof shape);
-  int n = snprintf(head + 10, sizeof head - 128, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
+  int n =
+      snprintf(head + 10, sizeof head - 128, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
   size_t used = 10 + (size_t)n, total = (used + 1 + 63) / 64 * 64;
   memcpy(head, "\x93NUMPY\x01\x00", 8);
   head[8] = (char)((total - 10) & 0xff);

@@ -8,28 +8,29 @@
 
 enum { SHOWN = 8, STEM_SIZE = 200 };
 
-/* ---- on the screen ---------------------------------------------------------------------------------------------------------- */
+/* ---- on the screen
+ * ---------------------------------------------------------------------------------------------------------- */
 static void print_element(const weft_tensor *t, size_t i) {
   switch (t->type) {
-    case WEFT_STRING: {
-      weft_string s = ((const weft_string *)t->data)[i];
-      printf("\"%.*s\"", (int)(s.size < 40 ? s.size : 40), s.size > 0 ? s.data : "");
-      return;
-    }
-    case WEFT_INT64:
-      printf("%" PRId64, ((const int64_t *)t->data)[i]);
-      return;
-    case WEFT_UINT64:
-      printf("%" PRIu64, ((const uint64_t *)t->data)[i]);
-      return;
-    case WEFT_COMPLEX64:
-      printf("%g%+gi", (double)((const float *)t->data)[2 * i], (double)((const float *)t->data)[2 * i + 1]);
-      return;
-    case WEFT_COMPLEX128:
-      printf("%g%+gi", ((const double *)t->data)[2 * i], ((const double *)t->data)[2 * i + 1]);
-      return;
-    default:
-      printf("%g", weft_cli_number(t, i));
+  case WEFT_STRING: {
+    weft_string s = ((const weft_string *)t->data)[i];
+    printf("\"%.*s\"", (int)(s.size < 40 ? s.size : 40), s.size > 0 ? s.data : "");
+    return;
+  }
+  case WEFT_INT64:
+    printf("%" PRId64, ((const int64_t *)t->data)[i]);
+    return;
+  case WEFT_UINT64:
+    printf("%" PRIu64, ((const uint64_t *)t->data)[i]);
+    return;
+  case WEFT_COMPLEX64:
+    printf("%g%+gi", (double)((const float *)t->data)[2 * i], (double)((const float *)t->data)[2 * i + 1]);
+    return;
+  case WEFT_COMPLEX128:
+    printf("%g%+gi", ((const double *)t->data)[2 * i], ((const double *)t->data)[2 * i + 1]);
+    return;
+  default:
+    printf("%g", weft_cli_number(t, i));
   }
 }
 
@@ -46,30 +47,32 @@ static void print_tensor(const weft_tensor *t) {
 
 static void print_value(const char *name, const weft_value *value) {
   switch (value->kind) {
-    case WEFT_KIND_TENSOR:
-      printf("%s: ", name);
-      print_tensor(&value->tensor);
-      return;
-    case WEFT_KIND_SEQUENCE:
-      printf("%s: a sequence of %zu\n", name, value->item_count);
-      return;
-    case WEFT_KIND_MAP:
-      printf("%s: a map of %zu\n", name, weft_value_count(value));
-      return;
-    default:
-      printf("%s: absent\n", name);
+  case WEFT_KIND_TENSOR:
+    printf("%s: ", name);
+    print_tensor(&value->tensor);
+    return;
+  case WEFT_KIND_SEQUENCE:
+    printf("%s: a sequence of %zu\n", name, value->item_count);
+    return;
+  case WEFT_KIND_MAP:
+    printf("%s: a map of %zu\n", name, weft_value_count(value));
+    return;
+  default:
+    printf("%s: absent\n", name);
   }
 }
 
-/* ---- to files --------------------------------------------------------------------------------------------------------------- */
-/* A file name from an output's name: what is no letter, digit, dot, dash or underscore becomes an underscore, and then the
- * output's number is added so that names stay apart. */
+/* ---- to files
+ * --------------------------------------------------------------------------------------------------------------- */
+/* A file name from an output's name: what is no letter, digit, dot, dash or underscore becomes an underscore, and then
+ * the output's number is added so that names stay apart. */
 static void make_stem(const char *name, size_t index, char out[STEM_SIZE]) {
   size_t n = 0;
   bool changed = name[0] == 0 || name[0] == '.';
   for (; name[n] != 0 && n < STEM_SIZE - 24; n++) {
     char c = name[n];
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
     out[n] = plain && !(n == 0 && c == '.') ? c : '_';
     changed |= out[n] != c;
   }
@@ -115,12 +118,13 @@ static bool write_outputs(weft_cli *cli, const char *folder, const weft_cli_name
   return true;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------------ */
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------------------ */
 static bool run_session(weft_cli *cli, weft_session *session, const weft_cli_given *given, const char *folder) {
   weft_cli_named feeds = {0}, outputs = {0};
   bool good = weft_cli_feeds(cli, session, given, &feeds) && weft_cli_outputs(cli, session, &outputs) &&
-              weft_session_run(session, feeds.count, feeds.names, feeds.values, outputs.count, outputs.names, outputs.values,
-                               &cli->error) == WEFT_OK;
+              weft_session_run(session, feeds.count, feeds.names, feeds.values, outputs.count, outputs.names,
+                               outputs.values, &cli->error) == WEFT_OK;
   for (size_t i = 0; good && i < outputs.count; i++) {
     print_value(outputs.names[i], outputs.values[i]);
   }
@@ -130,8 +134,8 @@ static bool run_session(weft_cli *cli, weft_session *session, const weft_cli_giv
   return good;
 }
 
-static int run_model(weft_cli *cli, const weft_cli_list *operands, const weft_cli_session *options, const weft_cli_given *given,
-                     const char *folder) {
+static int run_model(weft_cli *cli, const weft_cli_list *operands, const weft_cli_session *options,
+                     const weft_cli_given *given, const char *folder) {
   weft_session *session;
   weft_options o = weft_cli_options(options);
   if (operands->count != 1) {

@@ -2,8 +2,8 @@
 
     python digit.py dist/weft_reactor.wasm models/digits/digits.onnx models/digits/sample_7.npy
 
-Needs wasmtime and numpy. The reactor exports the C functions of weft.h as they are: pointers are 32-bit offsets into the
-module's memory, statuses are numbers (0: good), and a weft_error is a status followed by its message."""
+Needs wasmtime and numpy. The reactor exports the C functions of weft.h as they are: pointers are 32-bit offsets into
+the module's memory, statuses are numbers (0: good), and a weft_error is a status followed by its message."""
 import sys
 
 import numpy as np

@@ -1,6 +1,6 @@
 /* Values from files of their own, as ONNX's tests keep them: input_0.pb holds a TensorProto, SequenceProto, MapProto or
- * OptionalProto, and nothing in it says which. The caller knows the kind; what does not read as that kind is tried as an
- * optional around it. The bytes go through the same walker as a model, so the same limits hold. */
+ * OptionalProto, and nothing in it says which. The caller knows the kind; what does not read as that kind is tried as
+ * an optional around it. The bytes go through the same walker as a model, so the same limits hold. */
 #include "room.h"
 
 #include <stdio.h>
@@ -28,7 +28,8 @@ static weft_status decode(reader *r, const ProtobufCMessageDescriptor *root, con
   return status;
 }
 
-/* ---- one message, one value ---------------------------------------------------------------------------------------------- */
+/* ---- one message, one value
+ * ---------------------------------------------------------------------------------------------- */
 static weft_status read_sequence(reader *r, const Weft__SequenceProto *message, weft_value **out);
 
 /* A map's keys as a rank-1 tensor. */
@@ -102,12 +103,12 @@ static weft_status read_map(reader *r, const Weft__MapProto *message, weft_value
 
 static weft_status read_item(reader *r, const Weft__SequenceProto *message, size_t i, weft_value **out) {
   switch (message->elem_type) {
-    case WEFT__SEQUENCE_PROTO__DATA_TYPE__TENSOR:
-      return weft_onnx_tensor(&r->model, message->tensor_values[i], r->strings, out);
-    case WEFT__SEQUENCE_PROTO__DATA_TYPE__SPARSE_TENSOR:
-      return weft_onnx_sparse(&r->model, message->sparse_tensor_values[i], r->strings, out);
-    default:
-      return read_map(r, message->map_values[i], out);
+  case WEFT__SEQUENCE_PROTO__DATA_TYPE__TENSOR:
+    return weft_onnx_tensor(&r->model, message->tensor_values[i], r->strings, out);
+  case WEFT__SEQUENCE_PROTO__DATA_TYPE__SPARSE_TENSOR:
+    return weft_onnx_sparse(&r->model, message->sparse_tensor_values[i], r->strings, out);
+  default:
+    return read_map(r, message->map_values[i], out);
   }
 }
 
@@ -115,8 +116,8 @@ static weft_status read_sequence(reader *r, const Weft__SequenceProto *message, 
   weft_context *cx = r->model.cx;
   size_t counts[] = {0, message->n_tensor_values, message->n_sparse_tensor_values, 0, message->n_map_values, 0};
   int32_t type = message->elem_type;
-  if (type < 0 || type > WEFT__SEQUENCE_PROTO__DATA_TYPE__OPTIONAL || type == WEFT__SEQUENCE_PROTO__DATA_TYPE__SEQUENCE ||
-      type == WEFT__SEQUENCE_PROTO__DATA_TYPE__OPTIONAL) {
+  if (type < 0 || type > WEFT__SEQUENCE_PROTO__DATA_TYPE__OPTIONAL ||
+      type == WEFT__SEQUENCE_PROTO__DATA_TYPE__SEQUENCE || type == WEFT__SEQUENCE_PROTO__DATA_TYPE__OPTIONAL) {
     return weft_fail(cx, WEFT_UNSUPPORTED, "the sequence '%s' has elements of kind %d: Weft reads tensors and maps",
                      message->name != NULL ? message->name : "", type);
   }
@@ -146,39 +147,41 @@ static weft_status read_optional(reader *r, const Weft__OptionalProto *message, 
   return weft_value_new(r->model.cx, WEFT_KIND_NONE, out);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * ------------------------------------------------------------------------------------------------------------- */
 static const ProtobufCMessageDescriptor *message_of(weft_kind kind) {
   switch (kind) {
-    case WEFT_KIND_TENSOR:
-      return &weft__tensor_proto__descriptor;
-    case WEFT_KIND_SEQUENCE:
-      return &weft__sequence_proto__descriptor;
-    case WEFT_KIND_MAP:
-      return &weft__map_proto__descriptor;
-    default:
-      return &weft__optional_proto__descriptor;
+  case WEFT_KIND_TENSOR:
+    return &weft__tensor_proto__descriptor;
+  case WEFT_KIND_SEQUENCE:
+    return &weft__sequence_proto__descriptor;
+  case WEFT_KIND_MAP:
+    return &weft__map_proto__descriptor;
+  default:
+    return &weft__optional_proto__descriptor;
   }
 }
 
-static weft_status read_value(reader *r, weft_kind kind, const ProtobufCMessage *message, const char **name, weft_value **out) {
+static weft_status read_value(reader *r, weft_kind kind, const ProtobufCMessage *message, const char **name,
+                              weft_value **out) {
   switch (kind) {
-    case WEFT_KIND_TENSOR:
-      *name = ((const Weft__TensorProto *)message)->name;
-      return weft_onnx_tensor(&r->model, (const Weft__TensorProto *)message, r->strings, out);
-    case WEFT_KIND_SEQUENCE:
-      *name = ((const Weft__SequenceProto *)message)->name;
-      return read_sequence(r, (const Weft__SequenceProto *)message, out);
-    case WEFT_KIND_MAP:
-      *name = ((const Weft__MapProto *)message)->name;
-      return read_map(r, (const Weft__MapProto *)message, out);
-    default:
-      *name = ((const Weft__OptionalProto *)message)->name;
-      return read_optional(r, (const Weft__OptionalProto *)message, out);
+  case WEFT_KIND_TENSOR:
+    *name = ((const Weft__TensorProto *)message)->name;
+    return weft_onnx_tensor(&r->model, (const Weft__TensorProto *)message, r->strings, out);
+  case WEFT_KIND_SEQUENCE:
+    *name = ((const Weft__SequenceProto *)message)->name;
+    return read_sequence(r, (const Weft__SequenceProto *)message, out);
+  case WEFT_KIND_MAP:
+    *name = ((const Weft__MapProto *)message)->name;
+    return read_map(r, (const Weft__MapProto *)message, out);
+  default:
+    *name = ((const Weft__OptionalProto *)message)->name;
+    return read_optional(r, (const Weft__OptionalProto *)message, out);
   }
 }
 
-static weft_status read_file(weft_context *cx, weft_kind kind, const void *bytes, size_t size, char *name, size_t name_size,
-                             weft_value **out) {
+static weft_status read_file(weft_context *cx, weft_kind kind, const void *bytes, size_t size, char *name,
+                             size_t name_size, weft_value **out) {
   reader r = {.model = {.cx = cx, .max_elements = (uint64_t)1 << 40}};
   ProtobufCMessage *message;
   const char *found = NULL;

@@ -1,6 +1,6 @@
-/* Elements that lie in other files. A model is not trusted: the place it names must be a relative path that stays below the
- * model's folder on any host, and the range must be exactly what the tensor's shape needs. Nothing is opened here: the host
- * is told what to read where (weft_loader_external), so the same rules hold in a page and on a disk. */
+/* Elements that lie in other files. A model is not trusted: the place it names must be a relative path that stays below
+ * the model's folder on any host, and the range must be exactly what the tensor's shape needs. Nothing is opened here:
+ * the host is told what to read where (weft_loader_external), so the same rules hold in a page and on a disk. */
 #include "room.h"
 
 #include <string.h>
@@ -15,11 +15,15 @@ static const char *name_of(const Weft__TensorProto *tensor) {
   return tensor->name != NULL ? tensor->name : "";
 }
 
-static weft_status fail_external(weft_onnx_model *model, const Weft__TensorProto *tensor, const char *what, const char *text) {
-  return weft_fail(model->cx, WEFT_INVALID_MODEL, "the external data of tensor '%s' %s '%s'", name_of(tensor), what, text);
+static weft_status fail_external(weft_onnx_model *model, const Weft__TensorProto *tensor, const char *what,
+                                 const char *text) {
+  return weft_fail(model->cx, WEFT_INVALID_MODEL, "the external data of tensor '%s' %s '%s'", name_of(tensor), what,
+                   text);
 }
 
-/* ---- paths -------------------------------------------------------------------------------------------------------------------- */
+/* ---- paths
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -57,7 +61,9 @@ static weft_status normalise(weft_onnx_model *model, const char *location, const
   return WEFT_OK;
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 /* Decimal digits only. */
 static bool read_number(const char *text, uint64_t *out) {
   *out = 0;
@@ -101,7 +107,8 @@ static weft_status read_keys(weft_onnx_model *model, const Weft__TensorProto *te
 
 static weft_status add_payload(weft_onnx_model *model, Weft__TensorProto *tensor, const weft_onnx_payload *payload) {
   void *items = model->payloads;
-  weft_status status = weft_grow(model->cx, &items, &model->payload_capacity, model->payload_count + 1, sizeof *payload);
+  weft_status status =
+      weft_grow(model->cx, &items, &model->payload_capacity, model->payload_count + 1, sizeof *payload);
   model->payloads = items;
   WEFT_TRY(status);
   tensor->has_payload = true;
@@ -121,7 +128,8 @@ static weft_status find_in_tensor(weft_onnx_model *model, Weft__TensorProto *ten
   WEFT_TRY(weft_onnx_tensor_shape(model, tensor, &shape, &payload.size));
   WEFT_TRY(read_keys(model, tensor, &at));
   if (tensor->has_payload) {
-    return fail_external(model, tensor, "is not its only data; it also names the file", at.location != NULL ? at.location : "");
+    return fail_external(model, tensor, "is not its only data; it also names the file",
+                         at.location != NULL ? at.location : "");
   }
   if (at.location == NULL) {
     return fail_external(model, tensor, "names no", "location");
@@ -135,16 +143,18 @@ static weft_status find_in_tensor(weft_onnx_model *model, Weft__TensorProto *ten
   }
   if ((at.has_length && at.length != payload.size) || at.offset > UINT64_MAX - payload.size) {
     char text[96];
-    return weft_fail(model->cx, WEFT_INVALID_MODEL,
-                     "the external data of tensor '%s' has offset %llu and length %llu, but %s of shape %s needs %zu bytes",
-                     name_of(tensor), (unsigned long long)at.offset, (unsigned long long)at.length,
-                     weft_type_name(shape.type), weft_shape_print(&shape.shape, text, sizeof text), payload.size);
+    return weft_fail(
+        model->cx, WEFT_INVALID_MODEL,
+        "the external data of tensor '%s' has offset %llu and length %llu, but %s of shape %s needs %zu bytes",
+        name_of(tensor), (unsigned long long)at.offset, (unsigned long long)at.length, weft_type_name(shape.type),
+        weft_shape_print(&shape.shape, text, sizeof text), payload.size);
   }
   payload.offset = at.offset;
   return payload.size == 0 ? WEFT_OK : add_payload(model, tensor, &payload);
 }
 
-/* ---- every tensor of the model ---------------------------------------------------------------------------------------------- */
+/* ---- every tensor of the model
+ * ---------------------------------------------------------------------------------------------- */
 static weft_status find_in_sparse(weft_onnx_model *model, Weft__SparseTensorProto *sparse) {
   if (sparse == NULL) {
     return WEFT_OK;

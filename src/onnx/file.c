@@ -1,8 +1,9 @@
-/* Reading a model and its external data from files. The model's path is the user's word and opened as it is; the paths of
- * external data come from the model and are not trusted: each part is opened without following symbolic links, below a
- * folder that is already open, so that nothing can be swapped in between. One exception, natively: caches keep a model's
- * files as links into one folder beside it, so a link may lead to the folder where the model's own file really lies. WASI has
- * no such thing as a real path, and its preopened folders bound everything anyway. Not in builds for JavaScript. */
+/* Reading a model and its external data from files. The model's path is the user's word and opened as it is; the paths
+ * of external data come from the model and are not trusted: each part is opened without following symbolic links, below
+ * a folder that is already open, so that nothing can be swapped in between. One exception, natively: caches keep a
+ * model's files as links into one folder beside it, so a link may lead to the folder where the model's own file really
+ * lies. WASI has no such thing as a real path, and its preopened folders bound everything anyway. Not in builds for
+ * JavaScript. */
 #define _XOPEN_SOURCE 700
 
 #include "room.h"
@@ -23,7 +24,8 @@ static weft_status fail_file(weft_loader *loader, const char *what, const char *
   return weft_fail(&loader->cx, WEFT_IO, "%s '%s': %s", what, path, strerror(code));
 }
 
-/* ---- the model ------------------------------------------------------------------------------------------------------------ */
+/* ---- the model
+ * ------------------------------------------------------------------------------------------------------------ */
 static weft_status push_all(weft_loader *loader, int file, const char *path, uint8_t *buffer, weft_error *error) {
   for (;;) {
     ssize_t n = read(file, buffer, PIECE);
@@ -58,7 +60,8 @@ weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_er
   return result;
 }
 
-/* ---- external data -------------------------------------------------------------------------------------------------------- */
+/* ---- external data
+ * -------------------------------------------------------------------------------------------------------- */
 /* The folder part of `path` ("." if it has none); false when it does not fit. */
 static bool folder_of(const char *path, char out[PATH_BYTES]) {
   const char *slash = strrchr(path, '/');
@@ -71,7 +74,8 @@ static bool folder_of(const char *path, char out[PATH_BYTES]) {
   return true;
 }
 
-/* Opens one part of a path that is no link. Node.js' WASI follows links although asked not to, so links are looked for first. */
+/* Opens one part of a path that is no link. Node.js' WASI follows links although asked not to, so links are looked for
+ * first. */
 static int open_part(int folder, const char *part, int flags) {
   struct stat status;
   if (fstatat(folder, part, &status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -153,8 +157,9 @@ static weft_status open_external(weft_loader *loader, const char *model, const c
     *out = open_linked(model, folder, path);
   }
   if (*out < 0) {
-    return errno == ELOOP ? weft_fail(&loader->cx, WEFT_IO, "the external data '%s' is a link out of the model's folder", path)
-                          : fail_file(loader, "cannot open the model's external data", path, errno);
+    return errno == ELOOP
+               ? weft_fail(&loader->cx, WEFT_IO, "the external data '%s' is a link out of the model's folder", path)
+               : fail_file(loader, "cannot open the model's external data", path, errno);
   }
   if (fstat(*out, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(*out);
@@ -173,8 +178,8 @@ static weft_status check_size(weft_loader *loader, int file, const weft_onnx_pay
   uint64_t size = (uint64_t)status.st_size;
   if (payload->offset > size || payload->size > size - payload->offset) {
     return weft_fail(&loader->cx, WEFT_INVALID_MODEL,
-                     "the model's external data '%s' has %llu bytes, too few for %zu bytes at offset %llu", payload->path,
-                     (unsigned long long)size, payload->size, (unsigned long long)payload->offset);
+                     "the model's external data '%s' has %llu bytes, too few for %zu bytes at offset %llu",
+                     payload->path, (unsigned long long)size, payload->size, (unsigned long long)payload->offset);
   }
   return WEFT_OK;
 }

@@ -80,7 +80,8 @@ void weft_onnx_model_free(weft_onnx_model *model) {
   model->proto = NULL;
 }
 
-/* ---- files that are something else ---------------------------------------------------------------------------------------- */
+/* ---- files that are something else
+ * ---------------------------------------------------------------------------------------- */
 typedef struct signature {
   size_t at;
   const char *bytes;
@@ -123,7 +124,8 @@ static void keep_head(weft_loader *loader, const void *bytes, size_t size) {
   }
 }
 
-/* ---- taking the file -------------------------------------------------------------------------------------------------------- */
+/* ---- taking the file
+ * -------------------------------------------------------------------------------------------------------- */
 void weft_loader_expect(weft_loader *loader, uint64_t total) {
   if (loader->walker != NULL) {
     weft_walker_expect(loader->walker, total);
@@ -172,12 +174,14 @@ weft_status weft_loader_finish(weft_loader *loader, weft_error *error) {
 
 weft_status weft_loader_check_ready(weft_loader *loader) {
   if (loader->failed || !loader->finished) {
-    return weft_fail(&loader->cx, WEFT_INVALID_ARGUMENT, "the loader has %s", loader->failed ? "failed" : "not finished");
+    return weft_fail(&loader->cx, WEFT_INVALID_ARGUMENT, "the loader has %s",
+                     loader->failed ? "failed" : "not finished");
   }
   return WEFT_OK;
 }
 
-/* ---- external data ---------------------------------------------------------------------------------------------------------- */
+/* ---- external data
+ * ---------------------------------------------------------------------------------------------------------- */
 size_t weft_loader_external_count(const weft_loader *loader) {
   return loader->finished ? loader->model.payload_count - loader->external_first : 0;
 }
@@ -193,6 +197,7 @@ weft_status weft_loader_external(weft_loader *loader, size_t index, weft_externa
   if (payload->data == NULL) {
     WEFT_TRY(weft_alloc(&loader->cx, payload->size, &payload->data));
   }
-  *out = (weft_external){.path = payload->path, .offset = payload->offset, .size = payload->size, .data = payload->data};
+  *out =
+      (weft_external){.path = payload->path, .offset = payload->offset, .size = payload->size, .data = payload->data};
   return WEFT_OK;
 }

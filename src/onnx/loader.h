@@ -1,5 +1,5 @@
-/* What a loader is inside, so that weft_session_create can take it over: the context with its budget, the options with their
- * defaults filled in, and the decoded model. */
+/* What a loader is inside, so that weft_session_create can take it over: the context with its budget, the options with
+ * their defaults filled in, and the decoded model. */
 #ifndef WEFT_ONNX_LOADER_H
 #define WEFT_ONNX_LOADER_H
 
@@ -8,9 +8,10 @@
 struct weft_walker;
 
 struct weft_loader {
-  weft_context cx; /* may be copied: blocks find their budget by themselves. The loader holds one reference to cx.memory */
-  weft_error ignored; /* where errors go between calls, and when a caller wants none */
-  weft_options options; /* no zero limits but max_memory */
+  weft_context
+      cx; /* may be copied: blocks find their budget by themselves. The loader holds one reference to cx.memory */
+  weft_error ignored;         /* where errors go between calls, and when a caller wants none */
+  weft_options options;       /* no zero limits but max_memory */
   struct weft_walker *walker; /* until finish */
   weft_onnx_model model;
   size_t external_first; /* payloads from here on are external */
@@ -23,7 +24,8 @@ struct weft_loader {
 weft_status weft_loader_check_ready(weft_loader *loader);
 
 #ifndef __EMSCRIPTEN__
-/* Pushes the file `path` and finishes; external data is not read. Not in builds for JavaScript, whose hosts bring the bytes. */
+/* Pushes the file `path` and finishes; external data is not read. Not in builds for JavaScript, whose hosts bring the
+ * bytes. */
 weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_error *error);
 /* The same, and reads external data from beside it. Symbolic links never lead out of the model's folder. */
 weft_status weft_loader_read_file(weft_loader *loader, const char *path, weft_error *error);

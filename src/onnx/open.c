@@ -1,5 +1,5 @@
-/* The whole way to a session, for a model in memory or in a file: a loader, its bytes, a session. Builds for JavaScript have
- * no files: their hosts bring the bytes. */
+/* The whole way to a session, for a model in memory or in a file: a loader, its bytes, a session. Builds for JavaScript
+ * have no files: their hosts bring the bytes. */
 #include "room.h"
 
 static weft_status load_bytes(weft_loader *loader, const void *bytes, size_t size, weft_error *error) {
@@ -14,8 +14,8 @@ static weft_status load_bytes(weft_loader *loader, const void *bytes, size_t siz
   return WEFT_OK;
 }
 
-weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options, weft_session **out,
-                                           weft_error *error) {
+weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options,
+                                           weft_session **out, weft_error *error) {
   weft_loader *loader;
   *out = NULL;
   WEFT_TRY(weft_loader_create(options, &loader, error));

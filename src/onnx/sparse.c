@@ -15,14 +15,15 @@ static weft_status check_parts(weft_context *cx, const parts *p) {
   char text[96];
   const weft_shape *shape = &p->indices->shape;
   if (p->values->shape.rank != 1) {
-    return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s' has values of shape %s, expected one dimension", p->name,
-                     weft_shape_print(&p->values->shape, text, sizeof text));
+    return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s' has values of shape %s, expected one dimension",
+                     p->name, weft_shape_print(&p->values->shape, text, sizeof text));
   }
   bool flat = shape->rank == 1, rows = shape->rank == 2 && shape->dims[1] == p->dense->shape.rank;
   if (p->indices->type != WEFT_INT64 || (!flat && !rows) || shape->dims[0] != p->values->shape.dims[0]) {
     return weft_fail(cx, WEFT_INVALID_MODEL,
-                     "sparse tensor '%s' has %s indices of shape %s, expected int64 of [%" PRId64 "] or [%" PRId64 ",%d]", p->name,
-                     weft_type_name(p->indices->type), weft_shape_print(shape, text, sizeof text),
+                     "sparse tensor '%s' has %s indices of shape %s, expected int64 of [%" PRId64 "] or [%" PRId64
+                     ",%d]",
+                     p->name, weft_type_name(p->indices->type), weft_shape_print(shape, text, sizeof text),
                      p->values->shape.dims[0], p->values->shape.dims[0], p->dense->shape.rank);
   }
   return WEFT_OK;
@@ -54,7 +55,8 @@ static weft_status fill(weft_context *cx, const parts *p) {
   for (size_t i = 0; i < p->values->count; i++) {
     size_t place;
     if (!place_of(p, i, &place)) {
-      return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s' has an index outside its shape at element %zu", p->name, i);
+      return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s' has an index outside its shape at element %zu",
+                       p->name, i);
     }
     memcpy((uint8_t *)p->dense->data + place * size, (const uint8_t *)p->values->data + i * size, size);
   }

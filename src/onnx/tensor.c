@@ -1,15 +1,24 @@
-/* TensorProto to weft_value: one place where element counts become byte counts, for every type and each of the seven fields
- * a file may keep elements in. Where the file's layout is memory's layout, a payload's block becomes the value's. It must not
- * know what the tensor is for. */
+/* TensorProto to weft_value: one place where element counts become byte counts, for every type and each of the seven
+ * fields a file may keep elements in. Where the file's layout is memory's layout, a payload's block becomes the
+ * value's. It must not know what the tensor is for. */
 #include "room.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 /* The numbers of TensorProto's fields that hold elements. */
-enum { FLOAT_DATA = 4, INT32_DATA = 5, STRING_DATA = 6, INT64_DATA = 7, RAW_DATA = 9, DOUBLE_DATA = 10, UINT64_DATA = 11 };
+enum {
+  FLOAT_DATA = 4,
+  INT32_DATA = 5,
+  STRING_DATA = 6,
+  INT64_DATA = 7,
+  RAW_DATA = 9,
+  DOUBLE_DATA = 10,
+  UINT64_DATA = 11
+};
 
-/* Where a tensor's elements are. For raw_data and payloads `count` is in bytes, and a payload's numbers are still encoded. */
+/* Where a tensor's elements are. For raw_data and payloads `count` is in bytes, and a payload's numbers are still
+ * encoded. */
 typedef struct source {
   uint32_t field; /* 0: nowhere */
   const void *data;
@@ -27,11 +36,13 @@ static const char *field_name(uint32_t field) {
   return d->name;
 }
 
-/* ---- type and shape ------------------------------------------------------------------------------------------------------- */
+/* ---- type and shape
+ * ------------------------------------------------------------------------------------------------------- */
 static weft_status check_type(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_type *out) {
   if (tensor->data_type == 27 || tensor->data_type == 28) {
-    return weft_fail(model->cx, WEFT_UNSUPPORTED, "tensor '%s' has a 6-bit floating-point type (%d), which Weft does not read",
-                     name_of(tensor), tensor->data_type);
+    return weft_fail(model->cx, WEFT_UNSUPPORTED,
+                     "tensor '%s' has a 6-bit floating-point type (%d), which Weft does not read", name_of(tensor),
+                     tensor->data_type);
   }
   if (!weft_type_is_valid(tensor->data_type)) {
     return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' has the element type %d, which ONNX does not define",
@@ -41,23 +52,25 @@ static weft_status check_type(weft_onnx_model *model, const Weft__TensorProto *t
   return WEFT_OK;
 }
 
-static weft_status check_dims(weft_onnx_model *model, const char *name, weft_type type, size_t rank, const int64_t *dims,
-                              weft_tensor *out) {
+static weft_status check_dims(weft_onnx_model *model, const char *name, weft_type type, size_t rank,
+                              const int64_t *dims, weft_tensor *out) {
   char text[96];
   if (rank > WEFT_MAX_RANK) {
-    return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "tensor '%s' has %zu dimensions; Weft allows %d", name, rank, WEFT_MAX_RANK);
+    return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "tensor '%s' has %zu dimensions; Weft allows %d", name, rank,
+                     WEFT_MAX_RANK);
   }
   *out = (weft_tensor){.type = type, .shape.rank = (int)rank};
   for (size_t i = 0; i < rank; i++) {
     out->shape.dims[i] = dims[i];
   }
   if (!weft_shape_count(&out->shape, type, &out->count)) {
-    return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' has the shape %s, which is negative or too large to address",
-                     name, weft_shape_print(&out->shape, text, sizeof text));
+    return weft_fail(model->cx, WEFT_INVALID_MODEL,
+                     "tensor '%s' has the shape %s, which is negative or too large to address", name,
+                     weft_shape_print(&out->shape, text, sizeof text));
   }
   if (out->count > model->max_elements) {
-    return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "tensor '%s' has %zu elements, more than max_elements allows", name,
-                     out->count);
+    return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "tensor '%s' has %zu elements, more than max_elements allows",
+                     name, out->count);
   }
   return WEFT_OK;
 }
@@ -76,7 +89,8 @@ weft_status weft_onnx_tensor_shape(weft_onnx_model *model, const Weft__TensorPro
   return WEFT_OK;
 }
 
-/* ---- finding the elements --------------------------------------------------------------------------------------------------- */
+/* ---- finding the elements
+ * --------------------------------------------------------------------------------------------------- */
 static weft_status find_payload(weft_onnx_model *model, const Weft__TensorProto *tensor, source *out) {
   if (tensor->payload >= model->payload_count) {
     return weft_fail(model->cx, WEFT_INTERNAL, "tensor '%s' refers to a payload that is not there", name_of(tensor));
@@ -109,8 +123,8 @@ static weft_status find_elements(weft_onnx_model *model, const Weft__TensorProto
       continue;
     }
     if (out->field != 0) {
-      return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' keeps elements in two places, %s and %s", name_of(tensor),
-                       field_name(out->field), field_name(places[i].field));
+      return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' keeps elements in two places, %s and %s",
+                       name_of(tensor), field_name(out->field), field_name(places[i].field));
     }
     *out = places[i];
   }
@@ -121,28 +135,28 @@ static weft_status find_elements(weft_onnx_model *model, const Weft__TensorProto
 static uint32_t typed_field(weft_type type, size_t count, size_t *entries) {
   *entries = count;
   switch (type) {
-    case WEFT_FLOAT:
-      return FLOAT_DATA;
-    case WEFT_COMPLEX64:
-      *entries = 2 * count;
-      return FLOAT_DATA;
-    case WEFT_DOUBLE:
-      return DOUBLE_DATA;
-    case WEFT_COMPLEX128:
-      *entries = 2 * count;
-      return DOUBLE_DATA;
-    case WEFT_INT64:
-      return INT64_DATA;
-    case WEFT_UINT32:
-    case WEFT_UINT64:
-      return UINT64_DATA;
-    case WEFT_STRING:
-      return STRING_DATA;
-    default:
-      if (weft_type_bits(type) < 8) {
-        *entries = packed_bytes(type, count);
-      }
-      return INT32_DATA;
+  case WEFT_FLOAT:
+    return FLOAT_DATA;
+  case WEFT_COMPLEX64:
+    *entries = 2 * count;
+    return FLOAT_DATA;
+  case WEFT_DOUBLE:
+    return DOUBLE_DATA;
+  case WEFT_COMPLEX128:
+    *entries = 2 * count;
+    return DOUBLE_DATA;
+  case WEFT_INT64:
+    return INT64_DATA;
+  case WEFT_UINT32:
+  case WEFT_UINT64:
+    return UINT64_DATA;
+  case WEFT_STRING:
+    return STRING_DATA;
+  default:
+    if (weft_type_bits(type) < 8) {
+      *entries = packed_bytes(type, count);
+    }
+    return INT32_DATA;
   }
 }
 
@@ -181,18 +195,20 @@ static weft_status check_count(weft_onnx_model *model, const Weft__TensorProto *
     return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' has a damaged %s", name_of(tensor), field_name(field));
   }
   if (found != expected) {
-    return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' (%s, %s) needs %zu %s in %s, found %zu", name_of(tensor),
-                     weft_type_name(shape->type), weft_shape_print(&shape->shape, text, sizeof text), expected,
-                     field == RAW_DATA ? "bytes" : "entries", field_name(field), found);
+    return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' (%s, %s) needs %zu %s in %s, found %zu",
+                     name_of(tensor), weft_type_name(shape->type), weft_shape_print(&shape->shape, text, sizeof text),
+                     expected, field == RAW_DATA ? "bytes" : "entries", field_name(field), found);
   }
   return WEFT_OK;
 }
 
-/* ---- converting ------------------------------------------------------------------------------------------------------------- */
+/* ---- converting
+ * ------------------------------------------------------------------------------------------------------------- */
 /* Numbers below 8 bits lie low bits first; signed ones are extended. */
 static void spread(weft_type type, const uint8_t *from, size_t count, uint8_t *to) {
   unsigned bits = weft_type_bits(type), per_byte = 8 / bits;
-  unsigned mask = (1u << bits) - 1, sign = weft_type_is_integer(type) && weft_type_is_signed(type) ? 1u << (bits - 1) : 0;
+  unsigned mask = (1u << bits) - 1,
+           sign = weft_type_is_integer(type) && weft_type_is_signed(type) ? 1u << (bits - 1) : 0;
   for (size_t i = 0; i < count; i++) {
     unsigned value = (unsigned)(from[i / per_byte] >> (i % per_byte * bits)) & mask;
     to[i] = (uint8_t)((value ^ sign) - sign);
@@ -213,12 +229,12 @@ static bool next_varint(const uint8_t **at, uint64_t *out) {
 
 static uint64_t integer_at(const source *from, size_t i) {
   switch (from->field) {
-    case INT32_DATA:
-      return (uint64_t)((const int32_t *)from->data)[i];
-    case INT64_DATA:
-      return (uint64_t)((const int64_t *)from->data)[i];
-    default:
-      return ((const uint64_t *)from->data)[i];
+  case INT32_DATA:
+    return (uint64_t)((const int32_t *)from->data)[i];
+  case INT64_DATA:
+    return (uint64_t)((const int64_t *)from->data)[i];
+  default:
+    return ((const uint64_t *)from->data)[i];
   }
 }
 
@@ -293,7 +309,8 @@ static void normalise_bools(weft_tensor *tensor) {
   }
 }
 
-/* ---- making the value ------------------------------------------------------------------------------------------------------- */
+/* ---- making the value
+ * ------------------------------------------------------------------------------------------------------- */
 static bool may_adopt(const source *from, weft_type type) {
   return from->payload != NULL && !from->encoded && weft_type_bits(type) >= 8;
 }
@@ -320,7 +337,8 @@ static weft_status make_value(weft_context *cx, const weft_tensor *shape, const 
   return WEFT_OK;
 }
 
-weft_status weft_onnx_tensor(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_strings *strings, weft_value **out) {
+weft_status weft_onnx_tensor(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_strings *strings,
+                             weft_value **out) {
   weft_context *cx = model->cx;
   weft_tensor shape;
   source from;

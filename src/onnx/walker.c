@@ -1,46 +1,50 @@
 /* The wire walker. protobuf-c copies every field, recurses without a limit and needs the whole file at once. So a push
- * parser goes first: a state machine with an explicit stack, fed pieces of any size. It copies the file into a skeleton for
- * protobuf-c, except
+ * parser goes first: a state machine with an explicit stack, fed pieces of any size. It copies the file into a skeleton
+ * for protobuf-c, except
  *
  *   fields that onnx.proto does not name (documentation, metadata, unknown ones), which are dropped, and
  *   large elements of tensors, which go straight into a block of their own: the skeleton keeps the block's number
  *   (TensorProto.payload). So weights are written once, aligned, and can be freed one by one.
  *
- * It is driven by protobuf-c's descriptors, so it needs no table of its own. Because lengths inside the skeleton differ from
- * the file's, each is written as a varint padded to five bytes and patched when the message ends. Runs of numbers that the
- * file writes one field each are joined into a packed field, since protobuf-c spends forty bytes on each field it meets.
+ * It is driven by protobuf-c's descriptors, so it needs no table of its own. Because lengths inside the skeleton differ
+ * from the file's, each is written as a varint padded to five bytes and patched when the message ends. Runs of numbers
+ * that the file writes one field each are joined into a packed field, since protobuf-c spends forty bytes on each field
+ * it meets.
  *
  * Whatever the bytes are, work is linear in them, memory is bounded by what has arrived, and protobuf-c sees at most
- * MAX_MESSAGES levels and no message field that it would have to merge (merging is quadratic). It must not know what any
- * field means. */
+ * MAX_MESSAGES levels and no message field that it would have to merge (merging is quadratic). It must not know what
+ * any field means. */
 #include "walker.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum {
-  MAX_MESSAGES = 512,          /* levels; protobuf-c recurses once a level, with some 500 bytes of stack */
-  PAYLOAD_MIN = 256,           /* smaller elements stay in the message */
-  FIRST_BLOCK = 1 << 20,       /* of a payload whose length cannot be trusted yet */
-  LENGTH_BYTES = 5,            /* of a padded length */
-  WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2, WIRE_FIXED32 = 5
+  MAX_MESSAGES = 512,    /* levels; protobuf-c recurses once a level, with some 500 bytes of stack */
+  PAYLOAD_MIN = 256,     /* smaller elements stay in the message */
+  FIRST_BLOCK = 1 << 20, /* of a payload whose length cannot be trusted yet */
+  LENGTH_BYTES = 5,      /* of a padded length */
+  WIRE_VARINT = 0,
+  WIRE_FIXED64 = 1,
+  WIRE_LENGTH = 2,
+  WIRE_FIXED32 = 5
 };
 
 typedef enum state {
-  STATE_TAG,     /* in a field's number and wire type */
-  STATE_VARINT,  /* in a number */
-  STATE_LENGTH,  /* in a length */
-  STATE_COPY,    /* `left` bytes go to the skeleton */
-  STATE_SKIP,    /* `left` bytes are dropped */
-  STATE_PAYLOAD  /* `left` bytes go to the payload */
+  STATE_TAG,    /* in a field's number and wire type */
+  STATE_VARINT, /* in a number */
+  STATE_LENGTH, /* in a length */
+  STATE_COPY,   /* `left` bytes go to the skeleton */
+  STATE_SKIP,   /* `left` bytes are dropped */
+  STATE_PAYLOAD /* `left` bytes go to the payload */
 } state;
 
 /* A message that has begun and not ended. */
 typedef struct frame {
   const ProtobufCMessageDescriptor *message;
-  uint64_t end;      /* file offset behind it; UINT64_MAX for the file itself */
-  size_t length_at;  /* its length in the skeleton */
-  uint64_t seen;     /* message fields met that may occur once, by their index in the descriptor */
+  uint64_t end;                        /* file offset behind it; UINT64_MAX for the file itself */
+  size_t length_at;                    /* its length in the skeleton */
+  uint64_t seen;                       /* message fields met that may occur once, by their index in the descriptor */
   const ProtobufCFieldDescriptor *run; /* numbers being joined into a packed field, or NULL */
   size_t run_at;                       /* that field's length in the skeleton */
   bool has_payload;
@@ -66,7 +70,8 @@ struct weft_walker {
   size_t size, capacity;
 };
 
-/* ---- what fields are ------------------------------------------------------------------------------------------------- */
+/* ---- what fields are
+ * ------------------------------------------------------------------------------------------------- */
 static bool is_number(const ProtobufCFieldDescriptor *field) {
   return field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_BYTES &&
          field->type != PROTOBUF_C_TYPE_MESSAGE;
@@ -74,20 +79,20 @@ static bool is_number(const ProtobufCFieldDescriptor *field) {
 
 static unsigned wire_type_of(const ProtobufCFieldDescriptor *field) {
   switch (field->type) {
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-      return WIRE_FIXED32;
-    case PROTOBUF_C_TYPE_DOUBLE:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-      return WIRE_FIXED64;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-      return WIRE_LENGTH;
-    default:
-      return WIRE_VARINT;
+  case PROTOBUF_C_TYPE_FLOAT:
+  case PROTOBUF_C_TYPE_FIXED32:
+  case PROTOBUF_C_TYPE_SFIXED32:
+    return WIRE_FIXED32;
+  case PROTOBUF_C_TYPE_DOUBLE:
+  case PROTOBUF_C_TYPE_FIXED64:
+  case PROTOBUF_C_TYPE_SFIXED64:
+    return WIRE_FIXED64;
+  case PROTOBUF_C_TYPE_STRING:
+  case PROTOBUF_C_TYPE_BYTES:
+  case PROTOBUF_C_TYPE_MESSAGE:
+    return WIRE_LENGTH;
+  default:
+    return WIRE_VARINT;
   }
 }
 
@@ -104,9 +109,12 @@ static const ProtobufCFieldDescriptor *payload_field(void) {
   return &tensor->fields[tensor->n_fields - 1];
 }
 
-static frame *top_of(weft_walker *w) { return &w->frames[w->depth - 1]; }
+static frame *top_of(weft_walker *w) {
+  return &w->frames[w->depth - 1];
+}
 
-/* ---- failures name the field and where it begins ----------------------------------------------------------------------- */
+/* ---- failures name the field and where it begins
+ * ----------------------------------------------------------------------- */
 static weft_status fail(weft_context *cx, weft_walker *w, weft_status code, const char *what) {
   const char *message = top_of(w)->message->short_name;
   if (w->field != NULL) {
@@ -119,7 +127,8 @@ static weft_status fail_invalid(weft_context *cx, weft_walker *w, const char *wh
   return fail(cx, w, WEFT_INVALID_MODEL, what);
 }
 
-/* ---- writing the skeleton --------------------------------------------------------------------------------------------- */
+/* ---- writing the skeleton
+ * --------------------------------------------------------------------------------------------- */
 static weft_status put(weft_context *cx, weft_walker *w, const void *bytes, size_t size) {
   if (size > (size_t)INT32_MAX - w->size) {
     return fail(cx, w, WEFT_LIMIT_EXCEEDED, "brings what the model holds besides large tensors to more than 2 GB");
@@ -184,16 +193,19 @@ static weft_status begin_number(weft_context *cx, weft_walker *w) {
   return WEFT_OK;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------------ */
+/* ---- messages
+ * ------------------------------------------------------------------------------------------------------------ */
 static weft_status count_message(weft_context *cx, weft_walker *w, const ProtobufCMessageDescriptor *message) {
   if (w->depth == MAX_MESSAGES) {
     return fail(cx, w, WEFT_LIMIT_EXCEEDED, "nests messages more than 512 deep");
   }
   if (message == &weft__node_proto__descriptor && w->node_count++ == w->limits.max_nodes) {
-    return weft_fail(cx, WEFT_LIMIT_EXCEEDED, "the model has more than %" PRIu32 " nodes (max_nodes)", w->limits.max_nodes);
+    return weft_fail(cx, WEFT_LIMIT_EXCEEDED, "the model has more than %" PRIu32 " nodes (max_nodes)",
+                     w->limits.max_nodes);
   }
   if (message == &weft__graph_proto__descriptor && w->graph_depth++ > w->limits.max_depth) {
-    return weft_fail(cx, WEFT_LIMIT_EXCEEDED, "subgraphs are nested more than %" PRIu32 " deep (max_depth) at byte %" PRIu64,
+    return weft_fail(cx, WEFT_LIMIT_EXCEEDED,
+                     "subgraphs are nested more than %" PRIu32 " deep (max_depth) at byte %" PRIu64,
                      w->limits.max_depth, w->field_at);
   }
   return WEFT_OK;
@@ -232,7 +244,8 @@ static void end_field(weft_walker *w) {
   }
 }
 
-/* ---- payloads ------------------------------------------------------------------------------------------------------------ */
+/* ---- payloads
+ * ------------------------------------------------------------------------------------------------------------ */
 static weft_status begin_payload(weft_context *cx, weft_walker *w, uint64_t size) {
   frame *top = top_of(w);
   weft_onnx_model *model = w->model;
@@ -247,7 +260,8 @@ static weft_status begin_payload(weft_context *cx, weft_walker *w, uint64_t size
   WEFT_TRY(put_tag(cx, w, payload_field()->id, WIRE_VARINT));
   WEFT_TRY(put_varint(cx, w, model->payload_count));
   void *items = model->payloads;
-  weft_status status = weft_grow(cx, &items, &model->payload_capacity, model->payload_count + 1, sizeof *model->payloads);
+  weft_status status =
+      weft_grow(cx, &items, &model->payload_capacity, model->payload_count + 1, sizeof *model->payloads);
   model->payloads = items;
   WEFT_TRY(status);
   w->payload = &model->payloads[model->payload_count++];
@@ -275,7 +289,8 @@ static weft_status put_payload(weft_context *cx, weft_walker *w, const uint8_t *
   return WEFT_OK;
 }
 
-/* ---- the states ---------------------------------------------------------------------------------------------------------- */
+/* ---- the states
+ * ---------------------------------------------------------------------------------------------------------- */
 /* Takes one byte of a varint; `done` when it was the last. */
 static weft_status take_varint(weft_context *cx, weft_walker *w, uint8_t byte, bool *done) {
   if (w->offset == top_of(w)->end) {
@@ -308,28 +323,29 @@ static weft_status end_tag(weft_context *cx, weft_walker *w) {
   }
   const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(top->message, (unsigned)id);
   w->field = field == payload_field() ? NULL : field; /* not for files to set */
-  bool packed = w->field != NULL && field->label == PROTOBUF_C_LABEL_REPEATED && is_number(field) && wire == WIRE_LENGTH;
+  bool packed =
+      w->field != NULL && field->label == PROTOBUF_C_LABEL_REPEATED && is_number(field) && wire == WIRE_LENGTH;
   if (w->field != NULL && !packed && wire != wire_type_of(field)) {
     return fail_invalid(cx, w, "has the wrong wire type");
   }
   switch (wire) {
-    case WIRE_VARINT:
-      w->state = STATE_VARINT;
-      return WEFT_OK;
-    case WIRE_LENGTH:
-      w->state = STATE_LENGTH;
-      return WEFT_OK;
-    case WIRE_FIXED32:
-    case WIRE_FIXED64: {
-      unsigned size = wire == WIRE_FIXED32 ? 4 : 8;
-      if (size > top->end - w->offset) {
-        return fail_invalid(cx, w, "is cut off by the end of its message");
-      }
-      expect_bytes(w, w->field == NULL ? STATE_SKIP : STATE_COPY, size);
-      return w->field == NULL ? WEFT_OK : begin_number(cx, w);
+  case WIRE_VARINT:
+    w->state = STATE_VARINT;
+    return WEFT_OK;
+  case WIRE_LENGTH:
+    w->state = STATE_LENGTH;
+    return WEFT_OK;
+  case WIRE_FIXED32:
+  case WIRE_FIXED64: {
+    unsigned size = wire == WIRE_FIXED32 ? 4 : 8;
+    if (size > top->end - w->offset) {
+      return fail_invalid(cx, w, "is cut off by the end of its message");
     }
-    default:
-      return fail_invalid(cx, w, "has a wire type that ONNX does not use");
+    expect_bytes(w, w->field == NULL ? STATE_SKIP : STATE_COPY, size);
+    return w->field == NULL ? WEFT_OK : begin_number(cx, w);
+  }
+  default:
+    return fail_invalid(cx, w, "has a wire type that ONNX does not use");
   }
 }
 
@@ -401,7 +417,8 @@ static weft_status take_bytes(weft_context *cx, weft_walker *w, const uint8_t *b
   return WEFT_OK;
 }
 
-/* ---- the walker ---------------------------------------------------------------------------------------------------------- */
+/* ---- the walker
+ * ---------------------------------------------------------------------------------------------------------- */
 weft_status weft_walker_create(weft_context *cx, const ProtobufCMessageDescriptor *root, weft_walker_limits limits,
                                weft_onnx_model *model, weft_walker **out) {
   void *block;
@@ -416,7 +433,9 @@ weft_status weft_walker_create(weft_context *cx, const ProtobufCMessageDescripto
   return WEFT_OK;
 }
 
-void weft_walker_expect(weft_walker *w, uint64_t total) { w->total = total; }
+void weft_walker_expect(weft_walker *w, uint64_t total) {
+  w->total = total;
+}
 
 weft_status weft_walker_push(weft_context *cx, weft_walker *w, const void *bytes, size_t size) {
   const uint8_t *at = bytes;
@@ -459,8 +478,9 @@ weft_status weft_walker_finish(weft_context *cx, weft_walker *w, ProtobufCMessag
   *out = NULL;
   if (w->depth > 1 || w->state != STATE_TAG || w->shift > 0) {
     frame *top = top_of(w);
-    return weft_fail(cx, WEFT_INVALID_MODEL, "the file ends after %" PRIu64 " bytes inside %s%s%s: the rest of it is missing",
-                     w->offset, top->message->short_name, w->field != NULL ? "." : "", w->field != NULL ? w->field->name : "");
+    return weft_fail(cx, WEFT_INVALID_MODEL,
+                     "the file ends after %" PRIu64 " bytes inside %s%s%s: the rest of it is missing", w->offset,
+                     top->message->short_name, w->field != NULL ? "." : "", w->field != NULL ? w->field->name : "");
   }
   close_run(w, top_of(w));
   decoder d = {.cx = cx, .arena = &w->model->arena};
@@ -470,7 +490,8 @@ weft_status weft_walker_finish(weft_context *cx, weft_walker *w, ProtobufCMessag
   w->skeleton = NULL;
   w->size = w->capacity = 0;
   if (*out == NULL) {
-    return d.status != WEFT_OK ? d.status : weft_fail(cx, WEFT_INVALID_MODEL, "a packed list of numbers in the file is damaged");
+    return d.status != WEFT_OK ? d.status
+                               : weft_fail(cx, WEFT_INVALID_MODEL, "a packed list of numbers in the file is damaged");
   }
   return WEFT_OK;
 }

@@ -12,7 +12,8 @@ typedef struct weft_walker_limits {
   uint32_t max_depth; /* of subgraphs inside each other */
 } weft_walker_limits;
 
-/* `root` is the message the file holds. Large elements of tensors become payloads of `model`, which the walker borrows. */
+/* `root` is the message the file holds. Large elements of tensors become payloads of `model`, which the walker borrows.
+ */
 weft_status weft_walker_create(weft_context *cx, const ProtobufCMessageDescriptor *root, weft_walker_limits limits,
                                weft_onnx_model *model, weft_walker **out);
 /* How many bytes the file has in all. */

@@ -1,11 +1,12 @@
-/* TensorProto to values: every element type from every field that may hold it, small (in the message) and large (a payload),
- * wrong counts and types, sparse tensors, external data and its paths, files of values. */
+/* TensorProto to values: every element type from every field that may hold it, small (in the message) and large (a
+ * payload), wrong counts and types, sparse tensors, external data and its paths, files of values. */
 #include "onnx/room.h"
 #include "onnx_bytes.h"
 
 #include <stdbool.h>
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------------ */
+/* ---- helpers
+ * ------------------------------------------------------------------------------------------------------------ */
 /* A model whose graph has `tensor` (emptied) as its initializer, or as field `id` of the graph. */
 static weft_loader *load(bytes *tensor, uint32_t id, weft_status *status, weft_error *error) {
   bytes model = {0}, graph = {0};
@@ -57,7 +58,8 @@ static bytes begin_tensor(weft_type type, size_t count) {
   return t;
 }
 
-/* ---- every type --------------------------------------------------------------------------------------------------------- */
+/* ---- every type
+ * --------------------------------------------------------------------------------------------------------- */
 /* Element i is the number i % 50 in the lowest bits of its type; enough to see that each element comes to its place. */
 static uint64_t element(size_t i, unsigned bits) {
   return bits < 8 ? i % (1u << bits) : i % 50;
@@ -186,7 +188,8 @@ static void test_strings(void) {
   weft_value_release(value);
 }
 
-/* ---- what is refused -------------------------------------------------------------------------------------------------------- */
+/* ---- what is refused
+ * -------------------------------------------------------------------------------------------------------- */
 static void test_refused(void) {
   static const uint8_t raw[8] = {0};
   bytes t = begin_tensor(WEFT_FLOAT, 2);
@@ -215,7 +218,8 @@ static void test_refused(void) {
   expect_failure(&t, "in two places");
 }
 
-/* ---- sparse tensors ------------------------------------------------------------------------------------------------------- */
+/* ---- sparse tensors
+ * ------------------------------------------------------------------------------------------------------- */
 static bytes make_sparse(const int64_t *indices, size_t count, bool rows) {
   bytes s = {0}, values = begin_tensor(WEFT_FLOAT, count), places = {0};
   for (size_t i = 0; i < count; i++) {
@@ -252,7 +256,8 @@ static void test_sparse(void) {
   CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "lacks its values") != NULL);
 }
 
-/* ---- external data ------------------------------------------------------------------------------------------------------------ */
+/* ---- external data
+ * ------------------------------------------------------------------------------------------------------------ */
 static void add_entry(bytes *tensor, const char *key, const char *value) {
   bytes entry = {0};
   add_text(&entry, 1, key);
@@ -317,7 +322,8 @@ static void test_external_refused(void) {
   expect_failure(&t, "a key that ONNX does not define: '__class__'");
 }
 
-/* ---- files of values ------------------------------------------------------------------------------------------------------------ */
+/* ---- files of values
+ * ------------------------------------------------------------------------------------------------------------ */
 static weft_value *read_value(weft_kind kind, bytes *b) {
   weft_error error;
   weft_memory *memory;

@@ -1,11 +1,13 @@
-/* The wire walker and the loader: the same model in pieces of every size, cut short, corrupted, nested too deep, and with
- * every trick of field numbers and lengths. Whatever arrives, there is a value or a sentence, and no memory is left. */
+/* The wire walker and the loader: the same model in pieces of every size, cut short, corrupted, nested too deep, and
+ * with every trick of field numbers and lengths. Whatever arrives, there is a value or a sentence, and no memory is
+ * left. */
 #include "onnx/room.h"
 #include "onnx_bytes.h"
 
 enum { LARGE = 300 };
 
-/* ---- a model with tensors in every place ----------------------------------------------------------------------------- */
+/* ---- a model with tensors in every place
+ * ----------------------------------------------------------------------------- */
 static void add_tensor(bytes *to, uint32_t id, const char *name, float first, bool packed) {
   bytes t = {0};
   float values[LARGE];
@@ -91,7 +93,8 @@ static void check_model(weft_loader *loader) {
   CHECK(numbers->n_ints == 3 && numbers->ints[2] == -2);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------------------ */
+/* ---- loading
+ * ------------------------------------------------------------------------------------------------------------ */
 static weft_status load(const weft_options *options, const uint8_t *data, size_t size, size_t piece, bool expect,
                         bool check, weft_error *error) {
   weft_loader *loader;
@@ -182,7 +185,8 @@ static void test_budget(const bytes *model) {
   CHECK(loaded);
 }
 
-/* ---- hostile files -------------------------------------------------------------------------------------------------------- */
+/* ---- hostile files
+ * -------------------------------------------------------------------------------------------------------- */
 /* `levels` messages inside each other, field `ids[i % cycle]` at level i, written from the inside out. */
 static bytes nest(size_t levels, const uint32_t *ids, size_t cycle) {
   bytes reversed = {0};
@@ -207,8 +211,8 @@ static void expect_message(bytes *b, weft_status status, const char *part) {
   weft_error error;
   weft_status found = load_all(b, &error);
   if (found != status || strstr(error.message, part) == NULL) {
-    fprintf(stderr, "expected %s and '%s', found %s and '%s'\n", weft_status_name(status), part, weft_status_name(found),
-            error.message);
+    fprintf(stderr, "expected %s and '%s', found %s and '%s'\n", weft_status_name(status), part,
+            weft_status_name(found), error.message);
     exit(1);
   }
   clear(b);
@@ -245,7 +249,8 @@ static void test_fields(void) {
   bytes b = {0}, graph = {0};
   static const uint8_t overlong[] = {0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02};
   add(&b, overlong, sizeof overlong);
-  expect_message(&b, WEFT_INVALID_MODEL, "ModelProto.ir_version at byte 0 of the file holds a number of more than 64 bits");
+  expect_message(&b, WEFT_INVALID_MODEL,
+                 "ModelProto.ir_version at byte 0 of the file holds a number of more than 64 bits");
   add(&b, "\x0b", 1);
   expect_message(&b, WEFT_INVALID_MODEL, "wire type");
   add(&b, "\x00", 1);

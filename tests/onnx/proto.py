@@ -1,6 +1,6 @@
-"""proto.py SET: compares a descriptor set of src/onnx/onnx.proto with the descriptors of the PyPI package onnx. Every message,
-field and enum value of ours must be there with the same number, type and label; Weft's own field is the one exception. Prints
-the differences; also data types and attribute types that ONNX has and Weft does not know."""
+"""proto.py SET: compares a descriptor set of src/onnx/onnx.proto with the descriptors of the PyPI package onnx. Every
+message, field and enum value of ours must be there with the same number, type and label; Weft's own field is the one
+exception. Prints the differences; also data types and attribute types that ONNX has and Weft does not know."""
 import pathlib
 import sys
 

@@ -16,7 +16,8 @@ test('the schema agrees with the onnx package', () => {
     const proto = join(root, 'src/onnx');
     execFileSync('protoc-c', [`--descriptor_set_out=${set}`, `--proto_path=${proto}`, join(proto, 'onnx.proto')]);
     const python = inToolchain('venv/bin/python');
-    const { status, stdout, stderr } = spawnSync(python, [join(root, 'tests/onnx/proto.py'), set], { encoding: 'utf8' });
+    const script = join(root, 'tests/onnx/proto.py');
+    const { status, stdout, stderr } = spawnSync(python, [script, set], { encoding: 'utf8' });
     assert.equal(status, 0, stdout + stderr);
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,5 +1,5 @@
-"""wasmtime_host.py MODULE FOLDER [ARGUMENT...]: runs a WASI command in wasmtime. The command sees FOLDER as its current folder,
-and the exit code is its own."""
+"""wasmtime_host.py MODULE FOLDER [ARGUMENT...]: runs a WASI command in wasmtime. The command sees FOLDER as its current
+folder, and the exit code is its own."""
 import sys
 
 import wasmtime
