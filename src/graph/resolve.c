@@ -54,6 +54,19 @@ static void trim(int32_t *list, int *count) {
   }
 }
 
+/* Operators may rely on their first output: a node without one is refused here, unless its operator can do without. */
+static weft_status expect_output(weft_context *cx, const weft_node *node) {
+  bool optional = (node->def->flags & (WEFT_OP_FIRST_OPTIONAL | WEFT_OP_SUBGRAPH)) != 0;
+  if (optional || (node->output_count > 0 && node->outputs[0] >= 0)) {
+    return WEFT_OK;
+  }
+  cx->node = node->name;
+  cx->op = node->op_type;
+  weft_status status = weft_fail(cx, WEFT_INVALID_MODEL, "the first output is required and has no name");
+  cx->node = NULL;
+  return status;
+}
+
 static weft_status resolve_graph(resolver *r, weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
     weft_node *node = &graph->nodes[n];
@@ -64,6 +77,7 @@ static weft_status resolve_graph(resolver *r, weft_graph *graph) {
     if (row != NO_OPERATOR) {
       node->def = weft_op_at((size_t)row);
       node->version = node->def->version;
+      WEFT_TRY(expect_output(r->model->cx, node));
     }
     for (size_t a = 0; a < node->attribute_count; a++) {
       const weft_attribute *attribute = &node->attributes[a];

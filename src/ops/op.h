@@ -22,7 +22,8 @@ enum {
   WEFT_OP_VIEW = 2,       /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
   WEFT_OP_SHAPE_ONLY = 4, /* never reads its inputs' elements (Shape, Size): may be computed while planning */
   WEFT_OP_NOT_PURE = 8,   /* random, or has a state: never folded, never merged */
-  WEFT_OP_SUBGRAPH = 16   /* runs subgraphs */
+  WEFT_OP_SUBGRAPH = 16,  /* runs subgraphs */
+  WEFT_OP_FIRST_OPTIONAL = 32 /* output 0 may be absent; of all others it is required, which is checked at load */
 };
 
 typedef struct weft_op_def {
