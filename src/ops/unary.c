@@ -196,7 +196,7 @@ static int64_t of_integer(const unary *u, int64_t x, bool negative) {
     case WEFT_UNARY_SHRINK: {
       double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
       double y = of_shrink(wide, u->a, u->b);
-      return y == wide ? x : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
+      return y == wide ? x : isnan(y) ? 0 : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
     }
     default:
       return u->in == WEFT_BOOL ? x == 0 : ~x;
