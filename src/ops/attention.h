@@ -37,4 +37,8 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *attention)
 /* heads of [batch][row][head][size] or of [batch][head][row][size]. */
 weft_heads weft_heads_of(bool rows_first, size_t heads, size_t rows, size_t size);
 
+/* Turns the first `rotated` of a head's `size` numbers, in pairs, by angles whose cosines and sines are given. */
+void weft_rotate_head(size_t size, size_t rotated, bool interleaved, const float *x, const float *cosine,
+                      const float *sine, float *y);
+
 #endif

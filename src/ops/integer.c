@@ -4,6 +4,7 @@
 #include "../base/convert.h"
 #include "../kernels/requantize.h"
 
+#include <math.h>
 #include <string.h>
 
 static weft_status check_count(weft_op *op, const weft_tensor *tensor, const char *name, size_t count) {
@@ -34,6 +35,16 @@ weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *n
     }
   }
   return WEFT_OK;
+}
+
+void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, float *scale, uint8_t *zero) {
+  float least = n > 0 ? kernels->min_f32(n, x) : 0, greatest = n > 0 ? kernels->max_f32(n, x) : 0;
+  least = least < 0 ? least : 0;
+  greatest = greatest > 0 ? greatest : 0;
+  float step = (greatest - least) / 255;
+  *scale = step > 0 ? step : 1; /* all zero: any scale does */
+  float middle = rintf(-least / *scale);
+  *zero = (uint8_t)(middle > 255 ? 255 : middle > 0 ? middle : 0);
 }
 
 void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step,

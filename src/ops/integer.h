@@ -13,6 +13,9 @@ weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const ch
 /* The same for scales; absent: ones. */
 weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, float *out);
 
+/* The scale and zero point that DynamicQuantizeLinear gives x. */
+void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, float *scale, uint8_t *zero);
+
 /* Where rows of sums go. `y` is INT32 (the sums as they are), 8 bits (quantised) or floating. */
 typedef struct weft_sums {
   const weft_kernels *kernels;

@@ -2,6 +2,7 @@
  * one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop. 8-bit segments
  * of floats with one scale go to kernels, everything else is computed block by block. */
 #include "../base/convert.h"
+#include "integer.h"
 #include "product.h"
 
 #include <math.h>
@@ -288,14 +289,9 @@ weft_status weft_dynamic_quantize_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, X);
   weft_tensor *y = weft_op_out(op, 0), *y_scale = weft_op_out(op, 1), *y_zero = weft_op_out(op, 2);
   const weft_kernels *kernels = op->cx->kernels;
-  float least = x->count > 0 ? kernels->min_f32(x->count, x->data) : 0;
-  float greatest = x->count > 0 ? kernels->max_f32(x->count, x->data) : 0;
-  least = least < 0 ? least : 0;
-  greatest = greatest > 0 ? greatest : 0;
-  float scale = (greatest - least) / 255;
-  scale = scale > 0 ? scale : 1; /* all zero: any scale does */
-  float zero = rintf(-least / scale);
-  uint8_t zero_point = (uint8_t)(zero > 255 ? 255 : zero > 0 ? zero : 0);
+  float scale = 1;
+  uint8_t zero_point = 0;
+  weft_dynamic_scale(kernels, x->count, x->data, &scale, &zero_point);
   if (y != NULL && y->count > 0) {
     kernels->quantize_i8(x->count, x->data, scale, zero_point, false, y->data);
   }

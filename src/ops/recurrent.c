@@ -1,12 +1,15 @@
-/* RNN, GRU and LSTM. The inputs' part of the gates is one matrix product for all steps; a step then adds the product of the
+/* RNN, GRU, LSTM and com.microsoft's DynamicQuantizeLSTM. The inputs' part of the gates is one matrix product for all steps; a step then adds the product of the
  * hidden state and the recurrent weights, packed once, and applies the cell's formulas. The three kinds differ in the
- * number of gates and in those formulas only. Arithmetic is in float; halves are widened. */
+ * number of gates and in those formulas only. Arithmetic is in float; halves are widened. The quantised form has 8-bit
+ * weights, laid out the other way round, and rounds what is multiplied with them to 8 bits first. */
+#include "../base/convert.h"
+#include "integer.h"
 #include "product.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P };
+enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P, W_SCALE, W_ZERO, R_SCALE, R_ZERO };
 
 typedef enum function {
   F_SIGMOID,
@@ -33,6 +36,7 @@ typedef struct layer {
   int kind; /* WEFT_RECURRENT_... */
   size_t gates, directions, steps, batch, input, hidden;
   bool reverse_first, by_batch, input_forget, linear_before_reset;
+  bool quantised; /* weights are [direction][input][gates * hidden] */
   float clip;
   cell_function functions[2][3];
 } layer;
@@ -133,8 +137,11 @@ static weft_status expect_dims(weft_op *op, int i, const char *name, int rank, c
                       weft_shape_print(&expected, wanted, sizeof wanted));
 }
 
+static bool is_quantised(const weft_op *op) { return op->def->variant == WEFT_RECURRENT_QUANTISED; }
+static int kind_of(const weft_op *op) { return is_quantised(op) ? WEFT_RECURRENT_LSTM : op->def->variant; }
+
 static weft_status read_layer(weft_op *op, layer *l) {
-  *l = (layer){.kernels = op->cx->kernels, .kind = op->def->variant};
+  *l = (layer){.kernels = op->cx->kernels, .kind = kind_of(op), .quantised = is_quantised(op)};
   l->gates = l->kind == WEFT_RECURRENT_LSTM ? 4 : l->kind == WEFT_RECURRENT_GRU ? 3 : 1;
   const char *direction = weft_op_attr_string(op, "direction", "forward");
   bool both = strcmp(direction, "bidirectional") == 0;
@@ -151,21 +158,37 @@ static weft_status read_layer(weft_op *op, layer *l) {
   l->steps = (size_t)x->shape.dims[l->by_batch ? 1 : 0];
   l->batch = (size_t)x->shape.dims[l->by_batch ? 0 : 1];
   l->input = (size_t)x->shape.dims[2];
-  l->hidden = (size_t)r->shape.dims[2];
-  int64_t hidden = weft_op_attr_int(op, "hidden_size", r->shape.dims[2]);
-  if (hidden != r->shape.dims[2] || hidden < 1) {
-    return weft_op_fail(op, "attribute 'hidden_size' is %lld where input 'R' has %lld columns", (long long)hidden,
-                        (long long)r->shape.dims[2]);
+  int64_t found = r->shape.dims[l->quantised ? 1 : 2], hidden = weft_op_attr_int(op, "hidden_size", found);
+  l->hidden = (size_t)found;
+  if (hidden != found || hidden < 1) {
+    return weft_op_fail(op, "attribute 'hidden_size' is %lld where input 'R' is made for %lld", (long long)hidden,
+                        (long long)found);
   }
   return read_functions(op, l);
 }
 
+/* 8-bit weights with a scale and a zero point for each direction, or for each of its columns. */
+static weft_status check_quantised(weft_op *op, int i, const char *name, size_t directions, size_t rows, size_t columns) {
+  int scale = i == W ? W_SCALE : R_SCALE;
+  WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
+  WEFT_TRY(expect_dims(op, i, name, 3, (size_t[]){directions, rows, columns}));
+  WEFT_TRY(weft_op_expect_type(op, scale, "scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  WEFT_TRY(weft_op_expect_type(op, scale + 1, "zero_point", WEFT_TYPE_BIT(weft_op_in(op, i)->type)));
+  for (int k = scale; k <= scale + 1; k++) {
+    const weft_tensor *t = weft_op_in(op, k);
+    if (t == NULL || (t->count != directions && t->count != directions * columns)) {
+      return weft_op_fail(op, "scale and zero point of '%s' are needed, for each direction or column", name);
+    }
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_recurrent_infer(weft_op *op) {
-  bool lstm = op->def->variant == WEFT_RECURRENT_LSTM;
-  WEFT_TRY(weft_op_expect_inputs(op, 3, lstm ? 8 : 6));
+  bool lstm = kind_of(op) == WEFT_RECURRENT_LSTM, quantised = is_quantised(op);
+  WEFT_TRY(weft_op_expect_inputs(op, 3, quantised ? 12 : lstm ? 8 : 6));
   uint32_t types = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
   WEFT_TRY(weft_op_expect_type(op, X, "X", types));
-  for (int i = W; i < op->input_count; i++) {
+  for (int i = quantised ? B : W; i <= P; i++) {
     if (i != SEQUENCE_LENS && weft_op_has(op, i)) {
       WEFT_TRY(weft_op_expect_same_type(op, X, i));
     }
@@ -176,8 +199,13 @@ weft_status weft_recurrent_infer(weft_op *op) {
   layer l;
   WEFT_TRY(read_layer(op, &l));
   size_t d = l.directions, h = l.hidden, n = l.batch;
-  WEFT_TRY(expect_dims(op, W, "W", 3, (size_t[]){d, l.gates * h, l.input}));
-  WEFT_TRY(expect_dims(op, R, "R", 3, (size_t[]){d, l.gates * h, h}));
+  if (quantised) {
+    WEFT_TRY(check_quantised(op, W, "W", d, l.input, 4 * h));
+    WEFT_TRY(check_quantised(op, R, "R", d, h, 4 * h));
+  } else {
+    WEFT_TRY(expect_dims(op, W, "W", 3, (size_t[]){d, l.gates * h, l.input}));
+    WEFT_TRY(expect_dims(op, R, "R", 3, (size_t[]){d, l.gates * h, h}));
+  }
   WEFT_TRY(expect_dims(op, B, "B", 2, (size_t[]){d, 2 * l.gates * h}));
   WEFT_TRY(expect_dims(op, SEQUENCE_LENS, "sequence_lens", 1, (size_t[]){n}));
   size_t state[3] = {l.by_batch ? n : d, l.by_batch ? d : n, h};
@@ -204,43 +232,80 @@ typedef struct packed_weights {
 static void pack_input(const layer *l, const float *w, float *out) {
   size_t n = l->gates * l->hidden, size = weft_gemm_packed_size(n, l->input);
   for (size_t d = 0; d < l->directions; d++) {
-    l->kernels->gemm_f32_pack(n, l->input, w + d * n * l->input, l->input, true, out + d * size);
+    l->kernels->gemm_f32_pack(n, l->input, w + d * n * l->input, l->quantised ? n : l->input, !l->quantised,
+                              out + d * size);
   }
 }
 
 static void pack_recurrent(const layer *l, const float *r, float *out) {
   for (size_t part = 0; part < part_count(l); part++) {
     size_t n = part_columns(l, part);
-    l->kernels->gemm_f32_pack(n, l->hidden, r, l->hidden, true, out);
+    l->kernels->gemm_f32_pack(n, l->hidden, r, l->quantised ? n : l->hidden, !l->quantised, out);
     r += n * l->hidden;
     out += weft_gemm_packed_size(n, l->hidden);
   }
 }
 
+/* Weights as floats: widened, or (q - zero) * scale. */
+static weft_status float_weights(weft_op *op, int i, const float **out) {
+  const weft_tensor *t = weft_op_in(op, i);
+  if (!is_quantised(op)) {
+    return weft_op_floats(op, t, out);
+  }
+  const weft_tensor *scale = weft_op_in(op, i == W ? W_SCALE : R_SCALE), *zero = weft_op_in(op, i == W ? W_ZERO : R_ZERO);
+  size_t columns = (size_t)t->shape.dims[2], plane = (size_t)t->shape.dims[1] * columns;
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, t->count, sizeof(float), &room));
+  float *values = room;
+  weft_load_float(t->type, t->data, 0, 1, t->count, values);
+  for (size_t at = 0; at < t->count; at++) {
+    size_t number = at / plane * columns + at % columns; /* of a scale for each column */
+    float z = 0;
+    weft_load_float(zero->type, zero->data, zero->count == (size_t)t->shape.dims[0] ? at / plane : number, 1, 1, &z);
+    values[at] = (values[at] - z) * ((const float *)scale->data)[scale->count == (size_t)t->shape.dims[0] ? at / plane : number];
+  }
+  *out = values;
+  return WEFT_OK;
+}
+
+/* Whether everything the weights are made of is constant. */
+static bool can_pack(const weft_op *op) {
+  bool constant = weft_op_is_constant(op, W) && weft_op_is_constant(op, R);
+  for (int i = W_SCALE; is_quantised(op) && i <= R_ZERO; i++) {
+    constant = constant && weft_op_is_constant(op, i);
+  }
+  return constant && (is_quantised(op) || (weft_op_in(op, W)->type == WEFT_FLOAT && weft_op_in(op, R)->type == WEFT_FLOAT));
+}
+
 weft_status weft_recurrent_prepare(weft_op *op) {
   const weft_tensor *w = weft_op_in(op, W), *r = weft_op_in(op, R);
-  if (!weft_op_is_constant(op, W) || !weft_op_is_constant(op, R) || w->type != WEFT_FLOAT || r->type != WEFT_FLOAT ||
-      w->shape.rank != 3 || r->shape.rank != 3 || w->count == 0 || r->count == 0 ||
-      w->shape.dims[0] != r->shape.dims[0] || w->shape.dims[1] != r->shape.dims[1]) {
+  bool quantised = is_quantised(op);
+  if (!can_pack(op) || w->shape.rank != 3 || r->shape.rank != 3 || w->count == 0 || r->count == 0) {
     return WEFT_OK;
   }
-  int kind = op->def->variant;
-  layer l = {.kernels = op->cx->kernels, .kind = kind, .directions = (size_t)w->shape.dims[0],
+  int kind = kind_of(op), deep = quantised ? 1 : 2, wide = quantised ? 2 : 1;
+  layer l = {.kernels = op->cx->kernels, .kind = kind, .directions = (size_t)w->shape.dims[0], .quantised = quantised,
              .gates = kind == WEFT_RECURRENT_LSTM ? 4 : kind == WEFT_RECURRENT_GRU ? 3 : 1,
-             .input = (size_t)w->shape.dims[2], .hidden = (size_t)r->shape.dims[2]};
-  if ((size_t)r->shape.dims[1] != l.gates * l.hidden) {
+             .input = (size_t)w->shape.dims[deep], .hidden = (size_t)r->shape.dims[deep]};
+  size_t columns = l.gates * l.hidden;
+  if ((size_t)w->shape.dims[wide] != columns || (size_t)r->shape.dims[wide] != columns ||
+      w->shape.dims[0] != r->shape.dims[0] ||
+      (quantised && (check_quantised(op, W, "W", l.directions, l.input, columns) != WEFT_OK ||
+                     check_quantised(op, R, "R", l.directions, l.hidden, columns) != WEFT_OK))) {
     return WEFT_OK; /* infer will say what is wrong */
   }
-  size_t input = weft_gemm_packed_size(l.gates * l.hidden, l.input) * l.directions * sizeof(float);
+  const float *w_floats = NULL, *r_floats = NULL;
+  WEFT_TRY(float_weights(op, W, &w_floats));
+  WEFT_TRY(float_weights(op, R, &r_floats));
+  size_t input = weft_gemm_packed_size(columns, l.input) * l.directions * sizeof(float);
   size_t recurrent = packed_recurrent_size(&l);
   void *state = NULL;
   WEFT_TRY(weft_op_state(op, sizeof(packed_weights) + input + recurrent * l.directions * sizeof(float), &state));
   packed_weights *packed = state;
   *packed = (packed_weights){.w = sizeof *packed, .r = sizeof *packed + input};
-  pack_input(&l, w->data, (float *)((char *)state + packed->w));
+  pack_input(&l, w_floats, (float *)((char *)state + packed->w));
   for (size_t d = 0; d < l.directions; d++) {
-    pack_recurrent(&l, (const float *)r->data + d * l.gates * l.hidden * l.hidden,
-                   (float *)((char *)state + packed->r) + d * recurrent);
+    pack_recurrent(&l, r_floats + d * columns * l.hidden, (float *)((char *)state + packed->r) + d * recurrent);
   }
   weft_op_drop_constant(op, W);
   weft_op_drop_constant(op, R);
@@ -322,7 +387,7 @@ typedef struct pass {
   const float *x;
   float *before;     /* the inputs' part of all gates: rows as in x */
   float *gates;      /* [batch][gates][hidden] of a step */
-  float *extra;      /* [batch][hidden]: GRU */
+  float *extra;      /* [batch][hidden]: for GRU, and h rounded to 8 bits */
   float *h, *c;      /* [batch][hidden] */
   const float *bias; /* [gates][hidden]; GRU with linear_before_reset leaves out the hidden gate's recurrent bias */
   const float *reset_bias;
@@ -332,16 +397,17 @@ typedef struct pass {
 static void input_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->x, .lda = p->l->input, .packed = p->packed_w, .b = p->w, .ldb = p->l->input,
-                        .transposed = true, .c = p->before, .ldc = p->l->gates * p->l->hidden,
-                        .epilogue = {.column_bias = p->bias}};
+  size_t columns = p->l->gates * p->l->hidden;
+  *out = (weft_product){.a = p->x, .lda = p->l->input, .packed = p->packed_w, .b = p->w,
+                        .ldb = p->l->quantised ? columns : p->l->input, .transposed = !p->l->quantised, .c = p->before,
+                        .ldc = columns, .epilogue = {.column_bias = p->bias}};
 }
 
 /* gates += h * R of all but GRU's hidden gate */
 static void recurrent_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->h, .lda = p->l->hidden, .packed = p->packed_r, .c = p->gates,
+  *out = (weft_product){.a = p->l->quantised ? p->extra : p->h, .lda = p->l->hidden, .packed = p->packed_r, .c = p->gates,
                         .ldc = p->l->gates * p->l->hidden};
 }
 
@@ -422,7 +488,17 @@ typedef struct run {
   const float *x, *w, *r, *b, *initial_h, *initial_c, *peephole;
   float *y, *y_h, *y_c;
   const int32_t *lengths;
+  uint8_t *bytes; /* of the largest thing that is rounded to 8 bits */
 } run;
+
+/* y = x with the scale and zero point of DynamicQuantizeLinear. */
+static void round_to_bytes(const weft_kernels *kernels, size_t n, const float *x, uint8_t *bytes, float *y) {
+  float scale = 1;
+  uint8_t zero = 0;
+  weft_dynamic_scale(kernels, n, x, &scale, &zero);
+  kernels->quantize_i8(n, x, scale, zero, false, bytes);
+  kernels->dequantize_i8(n, bytes, scale, zero, false, y);
+}
 
 static size_t state_row(const layer *l, size_t direction, size_t b) {
   return (l->by_batch ? b * l->directions + direction : direction * l->batch + b) * l->hidden;
@@ -437,6 +513,9 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
   for (size_t b = 0; b < l->batch; b++) {
     size_t length = length_of(r, b), t = step < length && reverse ? length - 1 - step : step;
     memcpy(p->gates + b * row, p->before + (l->by_batch ? b * l->steps + t : t * l->batch + b) * row, row * sizeof(float));
+  }
+  if (l->quantised) {
+    round_to_bytes(l->kernels, l->batch * n, p->h, r->bytes, p->extra);
   }
   WEFT_TRY(multiply(op, p, part_columns(l, 0), true, recurrent_at));
   if (l->kind == WEFT_RECURRENT_GRU) {
@@ -540,8 +619,8 @@ static weft_status run_direction(weft_op *op, const run *r, size_t direction, pa
 static weft_status place_operands(weft_op *op, run *r) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &r->x));
   if (op->node->state == NULL) {
-    WEFT_TRY(weft_op_floats(op, weft_op_in(op, W), &r->w));
-    WEFT_TRY(weft_op_floats(op, weft_op_in(op, R), &r->r));
+    WEFT_TRY(float_weights(op, W, &r->w));
+    WEFT_TRY(float_weights(op, R, &r->r));
   }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, B), &r->b));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, INITIAL_H), &r->initial_h));
@@ -561,6 +640,19 @@ static weft_status place_operands(weft_op *op, run *r) {
   return WEFT_OK;
 }
 
+/* The quantised form's input, rounded once for all steps. */
+static weft_status round_input(weft_op *op, run *r, pass *p) {
+  size_t inputs = r->l.steps * r->l.batch * r->l.input, states = r->l.batch * r->l.hidden;
+  float *rounded = NULL;
+  void *room = NULL;
+  WEFT_TRY(floats(op, inputs, 1, &rounded));
+  WEFT_TRY(weft_op_scratch(op, inputs > states ? inputs : states, &room));
+  r->bytes = room;
+  round_to_bytes(r->l.kernels, inputs, r->x, r->bytes, rounded);
+  p->x = rounded;
+  return WEFT_OK;
+}
+
 weft_status weft_recurrent_run(weft_op *op) {
   run r = {0};
   WEFT_TRY(read_layer(op, &r.l));
@@ -576,6 +668,9 @@ weft_status weft_recurrent_run(weft_op *op) {
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.h));
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.c));
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.extra));
+  if (l->quantised) {
+    WEFT_TRY(round_input(op, &r, &p));
+  }
   for (size_t direction = 0; direction < l->directions; direction++) {
     WEFT_TRY(run_direction(op, &r, direction, &p));
   }

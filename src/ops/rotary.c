@@ -62,15 +62,16 @@ weft_status weft_rotary_infer(weft_op *op) {
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 
-static void rotate(const rotary *r, const float *x, const float *cosine, const float *sine, float *y) {
-  size_t half = r->rotated / 2;
+void weft_rotate_head(size_t size, size_t rotated, bool interleaved, const float *x, const float *cosine,
+                      const float *sine, float *y) {
+  size_t half = rotated / 2;
   for (size_t i = 0; i < half; i++) {
-    size_t first = r->interleaved ? 2 * i : i, second = r->interleaved ? 2 * i + 1 : i + half;
+    size_t first = interleaved ? 2 * i : i, second = interleaved ? 2 * i + 1 : i + half;
     float a = x[first], b = x[second];
     y[first] = cosine[i] * a - sine[i] * b;
     y[second] = sine[i] * a + cosine[i] * b;
   }
-  memcpy(y + r->rotated, x + r->rotated, (r->size - r->rotated) * sizeof *y);
+  memcpy(y + rotated, x + rotated, (size - rotated) * sizeof *y);
 }
 
 weft_status weft_rotary_run(weft_op *op) {
@@ -100,7 +101,7 @@ weft_status weft_rotary_run(weft_op *op) {
     }
     for (size_t head = 0; head < r.heads; head++) {
       size_t at = batch * r.at.batch + head * r.at.head + row * r.at.row;
-      rotate(&r, r.x + at, r.cosine + place * half, r.sine + place * half, r.y + at);
+      weft_rotate_head(r.size, r.rotated, r.interleaved, r.x + at, r.cosine + place * half, r.sine + place * half, r.y + at);
     }
   }
   weft_op_floats_done(op, y, r.y);
