@@ -3,7 +3,7 @@
  * in piece by piece, and the parts of it that lie in other files are fetched and written straight to their places. So there
  * is one copy of the weights, inside the module. This file must not know how a session is run.
  */
-import { argumentError, throwIfAborted, WeftError } from './error.js';
+import { throwIfAborted, WeftError } from './error.js';
 import { isUrl, resolveLocation } from './host.js';
 import { chooseModule } from './module.js';
 import { openSource } from './source.js';
@@ -133,6 +133,6 @@ export async function load(input, options) {
     // What the failed load holds goes with the module.
     wasm.stop();
     throwIfAborted(options.signal);
-    throw error instanceof RangeError ? argumentError(`the model does not fit: ${error.message}`) : error;
+    throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the model does not fit: ${error.message}`) : error;
   }
 }

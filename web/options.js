@@ -28,7 +28,9 @@ function limit(limits, name, most) {
 
 /** @param {any} options @returns {LoadOptions} */
 export function readOptions(options) {
-  const { externalData = [], limits = {}, signal, onProgress, deterministic = false } = options;
+  const { signal, onProgress, deterministic = false } = options;
+  const externalData = options.externalData ?? [];
+  const limits = options.limits ?? {};
   if (!Array.isArray(externalData)) throw argumentError(`externalData: expected an array, found ${describe(externalData)}`);
   for (const entry of externalData) {
     const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);

@@ -45,6 +45,19 @@ async function* piecesOfFile(file) {
   }
 }
 
+/** Whatever ends a reading early is told as one kind of error. @param {Source} source @returns {Source} */
+function guarded(source) {
+  async function* pieces() {
+    try {
+      yield* source.pieces;
+    } catch (cause) {
+      if (cause instanceof WeftError) throw cause;
+      throw new WeftError('IO', `${source.name} could not be read to its end: ${/** @type {Error} */ (cause)?.message}`, { cause });
+    }
+  }
+  return { ...source, pieces: pieces() };
+}
+
 /** @param {URL} url @returns {Promise<Source>} */
 async function fileSource(url) {
   const file = await openFile(url).catch((cause) => {
@@ -81,7 +94,10 @@ const isBuffer = (buffer) =>
   buffer instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer);
 
 /** @param {unknown} input @param {AbortSignal} [signal] @returns {Promise<Source>} */
-export async function openSource(input, signal) {
+export const openSource = async (input, signal) => guarded(await findSource(input, signal));
+
+/** @param {unknown} input @param {AbortSignal} [signal] @returns {Promise<Source>} */
+async function findSource(input, signal) {
   if (typeof input === 'string' || input instanceof URL) return urlSource(resolveLocation(input), signal);
   if (isBuffer(input)) return bytesSource('the model', new Uint8Array(input));
   if (ArrayBuffer.isView(input)) {

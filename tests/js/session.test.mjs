@@ -148,6 +148,17 @@ test('bad models are refused', async () => {
   await assert.rejects(InferenceSession.create(unknown), ({ op, node, message }) => op === 'Nothing' && node === 'n1' && /n1/.test(message));
 });
 
+test('a stream that breaks off is told', async () => {
+  const broken = new ReadableStream({
+    pull(controller) {
+      controller.error(new Error('the line went dead'));
+    },
+  });
+  await rejects(InferenceSession.create(broken), 'IO', /the stream could not be read to its end: the line went dead/);
+  const texts = new ReadableStream({ start: (controller) => (controller.enqueue('text'), controller.close()) });
+  await rejects(InferenceSession.create(texts), 'INVALID_ARGUMENT', /expected pieces of bytes, found string text/);
+});
+
 test('wrong options are refused', async () => {
   const create = (options) => InferenceSession.create(doubling(), options);
   await rejects(create(null), 'INVALID_ARGUMENT', /options: expected an object/);
