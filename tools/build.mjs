@@ -87,6 +87,7 @@ async function bundle() {
     target: 'es2022',
     external: ['./weft.threads.mjs', 'node:*'],
     plugins: [bundledGlue],
+    keepNames: true,
     lineLimit: 160,
     logLevel: 'warning',
   };

@@ -62,17 +62,18 @@ function checkLength(type, data, dims) {
   throw argumentError(`a ${type} tensor of dims [${dims}]: expected data of ${items}, found ${data.length}`);
 }
 
+/**
+ * Its members are plain properties: a tensor can be looked at in a console, and sent to a worker, where what arrives can be
+ * fed as it is.
+ */
 export class Tensor {
-  /** @type {TypedArray | string[] | null} */
-  #data;
-  /** @type {'cpu' | 'cpu-pinned' | 'none'} */
-  #location = 'cpu';
-
   /**
    * new Tensor(type, data, dims?), new Tensor(data, dims?) or new Tensor({location: 'cpu-pinned', type, data, dims}).
    * @param {any} first @param {any} [second] @param {readonly number[]} [third]
    */
   constructor(first, second, third) {
+    /** @type {'cpu' | 'cpu-pinned' | 'none'} */
+    let location = 'cpu';
     let made, dims;
     if (typeof first === 'string') {
       made = dataOfType(first, second);
@@ -83,30 +84,22 @@ export class Tensor {
       }
       made = dataOfType(first.type, first.data);
       dims = first.dims;
-      this.#location = first.location;
+      location = first.location;
     } else {
       made = dataAlone(first);
       dims = second;
     }
     dims ??= [made.data.length];
     checkLength(made.type, made.data, dims);
-    this.#data = made.data;
     /** @type {string} */
     this.type = made.type;
     /** @type {readonly number[]} */
     this.dims = dims;
     /** The number of elements. */
     this.size = sizeOf(dims);
-  }
-
-  /** @returns {TypedArray | string[]} */
-  get data() {
-    if (this.#data === null) throw argumentError('the tensor was disposed of: its data is gone');
-    return this.#data;
-  }
-
-  get location() {
-    return this.#location;
+    this.location = location;
+    /** @type {TypedArray | string[]} */
+    this.data = made.data;
   }
 
   get texture() {
@@ -131,8 +124,11 @@ export class Tensor {
   }
 
   dispose() {
-    this.#data = null;
-    this.#location = 'none';
+    this.location = 'none';
+    const get = () => {
+      throw argumentError('the tensor was disposed of: its data is gone');
+    };
+    Object.defineProperty(this, 'data', { get, configurable: true });
   }
 
   /** @param {import('./image.js').ImageOptions} [options] @returns {ImageData} */
