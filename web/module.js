@@ -70,7 +70,7 @@ function chooseThreads(asked, simd, why) {
 }
 
 /** Whether `wasmPaths` names a file of another engine: it was set for a package that this one replaces. @param {string} url */
-const isForeign = (url) => /\bort-wasm|onnxruntime/.test(url);
+const isForeign = (url) => /ort-wasm|onnxruntime|@huggingface\/transformers/.test(url);
 
 /** Where the file lies by `env.wasm.wasmPaths`; undefined: beside this package. @param {string} name @param {string[]} why */
 function placeOf(name, why) {
