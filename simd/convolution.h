@@ -22,7 +22,7 @@ typedef struct depthwise {
   float lo, hi;
   float *out;
   size_t oh, ow;
-  size_t vectors; /* of an output row */
+  size_t vectors; /* of an output row, even */
   size_t length;  /* of one phase of a buffered row */
   size_t offsets[MAX_TAPS];
   bool adjacent; /* taps of a kernel row are neighbours in the buffer */
@@ -38,7 +38,7 @@ static void copy_phase(const float *row, size_t iw, int64_t first, size_t stride
   size_t at = (size_t)column;
   if (stride == 1 && q < length && at < iw) {
     size_t count = iw - at < length - q ? iw - at : length - q;
-    memcpy(to + q, row + at, count * sizeof(float));
+    copy_floats(to + q, row + at, count);
     q += count;
     at += count;
   }
@@ -48,7 +48,7 @@ static void copy_phase(const float *row, size_t iw, int64_t first, size_t stride
   for (; q < length && at < iw; q++, at += stride) {
     to[q] = row[at];
   }
-  if (q < length) memset(to + q, 0, (length - q) * sizeof(float));
+  clear_floats(to + q, length - q);
 }
 
 static void fill_band(const depthwise *d, size_t first_row, size_t rows, float *band) {
@@ -56,7 +56,7 @@ static void fill_band(const depthwise *d, size_t first_row, size_t rows, float *
     int64_t row = (int64_t)(first_row * d->stride_h + t) - d->pad_top;
     float *to = band + t * d->stride_w * d->length;
     if (row < 0 || (size_t)row >= d->ih) {
-      memset(to, 0, d->stride_w * d->length * sizeof(float));
+      clear_floats(to, d->stride_w * d->length);
       continue;
     }
     for (size_t phase = 0; phase < d->stride_w; phase++) {
@@ -66,85 +66,69 @@ static void fill_band(const depthwise *d, size_t first_row, size_t rows, float *
   }
 }
 
-/* Four vectors of outputs, wherever they are. kw = 0: the general case, by the table of offsets. */
-INLINE void depthwise_vectors(const depthwise *d, const size_t kw, const float *const from[4], real sums[4]) {
-  for (size_t v = 0; v < 4; v++) {
+/* `vectors` of an output row, a constant. kw = 0: the general case, by the table of offsets. Vectors may run over the
+ * end of their row: the next row is written later. Only the channel's end is kept. */
+INLINE void depthwise_vectors(const depthwise *d, const size_t kw, const size_t vectors, const float *from, size_t at) {
+  real sums[4];
+  for (size_t v = 0; v < vectors; v++) {
     sums[v] = r_set(d->bias);
   }
-  if (kw == 0) {
-    const size_t taps = d->kh * d->kw;
-    NOT_UNROLLED
-    for (size_t t = 0; t < taps; t++) {
-      real weight = load_splat(d->w + t);
-      for (size_t v = 0; v < 4; v++) {
-        sums[v] = r_madd(weight, load(from[v] + d->offsets[t]), sums[v]);
-      }
-    }
-    return;
-  }
+  const size_t steps = kw == 0 ? d->kh * d->kw : d->kh, taps = kw == 0 ? 1 : kw;
   const float *w = d->w;
+  const size_t *offset = d->offsets;
   NOT_UNROLLED
-  for (size_t i = 0; i < d->kh; i++, w += kw) {
-    const size_t offset = d->offsets[i * kw];
-    for (size_t j = 0; j < kw; j++) {
+  for (size_t i = steps; i > 0; i--) {
+    const float *row = from + *offset;
+    for (size_t j = 0; j < taps; j++) {
       real weight = load_splat(w + j);
-      for (size_t v = 0; v < 4; v++) {
-        sums[v] = r_madd(weight, load(from[v] + offset + j), sums[v]);
+      for (size_t v = 0; v < vectors; v++) {
+        sums[v] = r_madd(weight, load(row + j + v * LANES), sums[v]);
       }
     }
+    w += taps;
+    offset += taps;
   }
-}
-
-/* A whole vector may run over the end of its row: the next row is written later. Only the channel's end is kept. */
-INLINE void depthwise_store(const depthwise *d, real y, size_t at) {
-  if (d->clip) y = r_at_most(r_at_least(y, r_set(d->lo)), r_set(d->hi));
-  size_t left = d->oh * d->ow - at;
-  if (left >= LANES) {
-    store(d->out + at, y);
-  } else {
-    store_part(d->out + at, y, left);
+  const size_t left = d->oh * d->ow - at;
+  for (size_t v = 0; v < vectors; v++) {
+    real y = sums[v];
+    if (d->clip) y = r_at_most(r_at_least(y, r_set(d->lo)), r_set(d->hi));
+    if (left >= vectors * LANES) {
+      store(d->out + at + v * LANES, y);
+    } else if (left > v * LANES) {
+      store_some(d->out + at + v * LANES, y, left - v * LANES);
+    }
   }
 }
 
 INLINE void depthwise_band(const depthwise *d, const size_t kw, size_t first_row, size_t rows, const float *band) {
   const size_t row_floats = d->stride_h * d->stride_w * d->length;
-  size_t row = 0, column = 0, left = rows * d->vectors;
-  while (left > 0) {
-    const float *from[4];
-    size_t at[4];
-    size_t count = left < 4 ? left : 4;
-    for (size_t v = 0; v < 4; v++) {
-      if (v < count) {
-        from[v] = band + row * row_floats + column * LANES;
-        at[v] = (first_row + row) * d->ow + column * LANES;
-        if (++column == d->vectors) {
-          column = 0;
-          row++;
-        }
-      } else {
-        from[v] = from[0];
-      }
+  for (size_t row = 0; row < rows; row++, band += row_floats) {
+    const size_t at = (first_row + row) * d->ow;
+    size_t v = 0;
+    for (; v + 4 <= d->vectors; v += 4) {
+      depthwise_vectors(d, kw, 4, band + v * LANES, at + v * LANES);
     }
-    real sums[4];
-    depthwise_vectors(d, kw, from, sums);
-    for (size_t v = 0; v < count; v++) {
-      depthwise_store(d, sums[v], at[v]);
-    }
-    left -= count;
+    if (v < d->vectors) depthwise_vectors(d, kw, 2, band + v * LANES, at + v * LANES);
   }
 }
 
 /* Fills in the geometry of the buffer; false when a single output row does not fit. */
 static bool depthwise_plan(depthwise *d, size_t *rows) {
-  d->vectors = (d->ow + LANES - 1) / LANES;
+  d->vectors = (d->ow + 2 * LANES - 1) / (2 * LANES) * 2;
   d->length = d->vectors * LANES + (d->kw - 1) * d->dilation_w / d->stride_w;
   size_t extent = (d->kh - 1) * d->dilation_h + 1;
   size_t row_floats = d->stride_w * d->length;
-  if (d->kh * d->kw > MAX_TAPS || row_floats > BAND_FLOATS || extent > BAND_FLOATS / row_floats) return false;
-  *rows = (BAND_FLOATS / row_floats - extent) / d->stride_h + 1;
-  for (size_t t = 0; t < d->kh * d->kw; t++) {
-    size_t column = t % d->kw * d->dilation_w;
-    d->offsets[t] = t / d->kw * d->dilation_h * row_floats + column % d->stride_w * d->length + column / d->stride_w;
+  size_t room = row_floats <= BAND_FLOATS ? BAND_FLOATS / row_floats : 0;
+  if (d->kh * d->kw > MAX_TAPS || extent > room) return false;
+  *rows = (room - extent) / d->stride_h + 1;
+  size_t phase = 0, step = 0;
+  for (size_t j = 0; j < d->kw; j++) { /* without divisions: small channels are planned in less time than they take */
+    for (size_t i = 0; i < d->kh; i++) {
+      d->offsets[i * d->kw + j] = i * d->dilation_h * row_floats + phase * d->length + step;
+    }
+    for (phase += d->dilation_w; phase >= d->stride_w; phase -= d->stride_w) {
+      step++;
+    }
   }
   d->adjacent = d->stride_w == 1 && d->dilation_w == 1;
   return true;
@@ -273,6 +257,11 @@ INLINE void emit_tap(const tap *t, const float *channel, float *out) {
 
 static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {
   const size_t taps = patches->kh * patches->kw, plane = patches->ih * patches->iw;
+  if (taps == 1 && patches->stride_h == 1 && patches->stride_w == 1 && patches->ow == patches->iw &&
+      patches->pad_top == 0 && patches->pad_left == 0) {
+    gemm_f32_pack(end - begin, patches->channels, patches->in + begin, plane, false, out);
+    return;
+  }
   if (taps > MAX_TAPS || plane > INT32_MAX) {
     weft_portable_conv_f32_pack(patches, begin, end, out);
     return;

@@ -111,14 +111,14 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   beside.c = whole;
   beside.ldc = NR;
   beside.epilogue = NULL;
-  if (p->accumulate) memset(whole, 0, sizeof whole);
+  clear_floats(whole, 4 * NR);
   for (size_t i = 0; i < rows && p->accumulate; i++) {
-    memcpy(whole + i * NR, p->c + i * p->ldc, columns * sizeof(float));
+    copy_floats(whole + i * NR, p->c + i * p->ldc, columns);
   }
   gemm_rows(&beside, rows);
   for (size_t i = 0; i < rows; i++) {
     if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
-    memcpy(p->c + i * p->ldc, whole + i * NR, columns * sizeof(float));
+    copy_floats(p->c + i * p->ldc, whole + i * NR, columns);
   }
 }
 

@@ -47,32 +47,32 @@ static void transpose(size_t rows, size_t columns, size_t element_size, const vo
 /* Exponent and fraction of a half, moved to a float's places, are 2^112 too small; infinities and NaN get their
  * exponent. */
 INLINE real half_to_real(bits h) {
-  bits magnitude = b_shift_left(b_and(h, b_set(0x7fff)), 13);
-  real y = r_mul(b_as_real(magnitude), r_set(0x1p112f));
-  mask special = wasm_i32x4_ge(magnitude, b_set(0x0f800000u));
-  y = wasm_v128_or(y, wasm_v128_and(special, b_set(0x7f800000u)));
-  return wasm_v128_or(y, b_shift_left(b_and(h, b_set(0x8000)), 16));
+  bits magnitude = b_shift_left(b_and(h, B_CONST(0x7fff)), 13);
+  real y = r_mul(b_as_real(magnitude), R_CONST(0x1p112f));
+  mask special = wasm_i32x4_ge(magnitude, B_CONST(0x0f800000u));
+  y = wasm_v128_or(y, wasm_v128_and(special, B_CONST(0x7f800000u)));
+  return wasm_v128_or(y, b_shift_left(b_and(h, B_CONST(0x8000)), 16));
 }
 
 /* To nearest, ties to even: by adding what makes the dropped bits carry, or for subnormals by an addition whose unit in
  * the last place is the smallest half. */
 INLINE bits half_of_real(real x) {
-  bits magnitude = b_and(b_of(x), b_set(0x7fffffffu));
-  bits odd = b_and(wasm_u32x4_shr(magnitude, 13), b_set(1));
-  bits normal = b_add(b_add(magnitude, b_set(0xc8000fffu)), odd);
+  bits magnitude = b_and(b_of(x), B_CONST(0x7fffffffu));
+  bits odd = b_and(wasm_u32x4_shr(magnitude, 13), B_CONST(1));
+  bits normal = b_add(b_add(magnitude, B_CONST(0xc8000fffu)), odd);
   normal = wasm_u32x4_shr(normal, 13);
-  bits tiny = b_sub(b_of(r_add(b_as_real(magnitude), r_set(0.5f))), b_set(0x3f000000u));
-  bits y = r_select(wasm_i32x4_lt(magnitude, b_set(0x38800000u)), tiny, normal);
-  y = r_select(wasm_i32x4_ge(magnitude, b_set(0x477ff000u)), b_set(0x7c00), y);
-  y = r_select(wasm_i32x4_gt(magnitude, b_set(0x7f800000u)), b_set(0x7e00), y);
-  return wasm_v128_or(y, b_and(wasm_u32x4_shr(b_of(x), 16), b_set(0x8000)));
+  bits tiny = b_sub(b_of(r_add(b_as_real(magnitude), R_CONST(0.5f))), B_CONST(0x3f000000u));
+  bits y = r_select(wasm_i32x4_lt(magnitude, B_CONST(0x38800000u)), tiny, normal);
+  y = r_select(wasm_i32x4_ge(magnitude, B_CONST(0x477ff000u)), B_CONST(0x7c00), y);
+  y = r_select(wasm_i32x4_gt(magnitude, B_CONST(0x7f800000u)), B_CONST(0x7e00), y);
+  return wasm_v128_or(y, b_and(wasm_u32x4_shr(b_of(x), 16), B_CONST(0x8000)));
 }
 
 INLINE bits bfloat_of_real(real x) {
   bits b = b_of(x);
-  bits odd = b_and(wasm_u32x4_shr(b, 16), b_set(1));
-  bits rounded = b_add(b_add(b, b_set(0x7fff)), odd);
-  bits quiet = wasm_v128_or(b, b_set(0x400000));
+  bits odd = b_and(wasm_u32x4_shr(b, 16), B_CONST(1));
+  bits rounded = b_add(b_add(b, B_CONST(0x7fff)), odd);
+  bits quiet = wasm_v128_or(b, B_CONST(0x400000));
   return wasm_u32x4_shr(r_select(wasm_f32x4_ne(x, x), quiet, rounded), 16);
 }
 

@@ -13,9 +13,9 @@
 
 /* c[0] + c[1] x + ... by Horner's rule. `count` is a constant: compilers unroll it. */
 static inline real polynomial(real x, const float *c, int count) {
-  real y = r_set(c[count - 1]);
+  real y = r_load(c + count - 1);
   for (int i = count - 2; i >= 0; i--) {
-    y = r_madd(y, x, r_set(c[i]));
+    y = r_madd(y, x, r_load(c + i));
   }
   return y;
 }
@@ -24,41 +24,41 @@ static inline real polynomial(real x, const float *c, int count) {
  * 1.5 * 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts keeps the reduction exact. */
 static inline bits exp_parts(real x, real *rest) {
   static const float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555676p-5f, 0x1.122886p-7f, 0x1.6bebd4p-10f};
-  const real magic = r_set(0x1.8p23f);
-  real shifted = r_add(r_mul(x, r_set(0x1.715476p0f)), magic);
+  const real magic = R_CONST(0x1.8p23f);
+  real shifted = r_add(r_mul(x, R_CONST(0x1.715476p0f)), magic);
   real n = r_sub(shifted, magic);
-  real r = r_sub(x, r_mul(n, r_set(0.693359375f)));
-  r = r_sub(r, r_mul(n, r_set(-2.12194440e-4f)));
+  real r = r_sub(x, r_mul(n, R_CONST(0.693359375f)));
+  r = r_sub(r, r_mul(n, R_CONST(-2.12194440e-4f)));
   *rest = r_madd(r_mul(r, r), polynomial(r, c, 5), r);
-  return b_sub(b_of(shifted), b_set(0x4b400000u));
+  return b_sub(b_of(shifted), B_CONST(0x4b400000u));
 }
 
 /* 2^n for -127 < n < 128. */
 static inline real power_of_two(bits n) {
-  return b_as_real(b_shift_left(b_add(n, b_set(127)), 23));
+  return b_as_real(b_shift_left(b_add(n, B_CONST(127)), 23));
 }
 
 /* The power of two is applied in two steps, so that subnormal results are rounded once and overflow is infinite. */
 static inline real approx_exp(real x) {
   real rest;
-  bits n = exp_parts(r_at_most(r_at_least(x, r_set(-104.0f)), r_set(89.0f)), &rest);
+  bits n = exp_parts(r_at_most(r_at_least(x, R_CONST(-104.0f)), R_CONST(89.0f)), &rest);
   bits half = b_shift_right(n, 1);
-  real y = r_mul(r_add(rest, r_set(1.0f)), power_of_two(half));
+  real y = r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half));
   return r_mul(y, power_of_two(b_sub(n, half)));
 }
 
 /* tanh |x| = -t / (t + 2) with t = e^(-2|x|) - 1, which keeps its relative accuracy near zero. */
 static inline real approx_tanh(real x) {
   real rest;
-  bits n = exp_parts(r_at_least(r_mul(r_abs(x), r_set(-2.0f)), r_set(-20.0f)), &rest);
+  bits n = exp_parts(r_at_least(r_mul(r_abs(x), R_CONST(-2.0f)), R_CONST(-20.0f)), &rest);
   real scale = power_of_two(n);
-  real t = r_madd(scale, rest, r_sub(scale, r_set(1.0f)));
-  return r_copysign(r_div(t, r_add(t, r_set(2.0f))), x);
+  real t = r_madd(scale, rest, r_sub(scale, R_CONST(1.0f)));
+  return r_copysign(r_div(t, r_add(t, R_CONST(2.0f))), x);
 }
 
 static inline real approx_sigmoid(real x) {
   real e = approx_exp(r_neg(r_abs(x)));
-  return r_div(r_select(r_less(x, r_set(0.0f)), e, r_set(1.0f)), r_add(e, r_set(1.0f)));
+  return r_div(r_select(r_less(x, R_CONST(0.0f)), e, R_CONST(1.0f)), r_add(e, R_CONST(1.0f)));
 }
 
 /* ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3 P(f), f = m - 1.
@@ -66,32 +66,32 @@ static inline real approx_sigmoid(real x) {
 static inline real log_of_normal(real x, real exponent) {
   static const float c[] = {0x1.555554p-2f, -0x1.000228p-2f, 0x1.99a008p-3f, -0x1.547244p-3f,
                             0x1.22da22p-3f, -0x1.0d8552p-3f, 0x1.055b46p-3f, -0x1.38b4ccp-4f};
-  const bits root_half = b_set(0x3f3504f3u);
+  const bits root_half = B_CONST(0x3f3504f3u);
   bits b = b_sub(b_of(x), root_half);
   real e = r_add(exponent, b_to_real(b_shift_right(b, 23)));
-  real f = r_sub(b_as_real(b_add(b_and(b, b_set(0x7fffffu)), root_half)), r_set(1.0f));
+  real f = r_sub(b_as_real(b_add(b_and(b, B_CONST(0x7fffffu)), root_half)), R_CONST(1.0f));
   real square = r_mul(f, f);
   real y = r_mul(r_mul(f, square), polynomial(f, c, 8));
-  y = r_madd(e, r_set(-2.12194440e-4f), y);
-  y = r_sub(y, r_mul(square, r_set(0.5f)));
-  return r_madd(e, r_set(0.693359375f), r_add(f, y));
+  y = r_madd(e, R_CONST(-2.12194440e-4f), y);
+  y = r_sub(y, r_mul(square, R_CONST(0.5f)));
+  return r_madd(e, R_CONST(0.693359375f), r_add(f, y));
 }
 
 static inline real approx_log(real x) {
-  mask tiny = r_less(x, r_set(0x1p-126f));
-  real y = log_of_normal(r_select(tiny, r_mul(x, r_set(0x1p23f)), x), r_select(tiny, r_set(-23.0f), r_set(0.0f)));
-  y = r_select(r_less(x, r_set(INFINITY)), y, x);
-  y = r_select(r_equal(x, r_set(0.0f)), r_set(-INFINITY), y);
-  return r_select(r_less(x, r_set(0.0f)), r_set(NAN), y);
+  mask tiny = r_less(x, R_CONST(0x1p-126f));
+  real y = log_of_normal(r_select(tiny, r_mul(x, R_CONST(0x1p23f)), x), r_select(tiny, R_CONST(-23.0f), R_CONST(0.0f)));
+  y = r_select(r_less(x, R_CONST(INFINITY)), y, x);
+  y = r_select(r_equal(x, R_CONST(0.0f)), R_CONST(-INFINITY), y);
+  return r_select(r_less(x, R_CONST(0.0f)), R_CONST(NAN), y);
 }
 
 /* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|); what rounding 1 + e^-|x| loses is given back to first order. */
 static inline real approx_softplus(real x) {
   real e = approx_exp(r_neg(r_abs(x)));
-  real u = r_add(e, r_set(1.0f));
-  real lost = r_sub(e, r_sub(u, r_set(1.0f)));
-  real y = r_add(log_of_normal(u, r_set(0.0f)), r_div(lost, u));
-  return r_add(r_at_least(x, r_set(0.0f)), y);
+  real u = r_add(e, R_CONST(1.0f));
+  real lost = r_sub(e, r_sub(u, R_CONST(1.0f)));
+  real y = r_add(log_of_normal(u, R_CONST(0.0f)), r_div(lost, u));
+  return r_add(r_at_least(x, R_CONST(0.0f)), y);
 }
 
 /* Below 1: x + x P(x^2). Above: 1 - e^Q(|x|), where an error of Q hardly matters. */
@@ -102,9 +102,9 @@ static inline real approx_erf(real x) {
                                 0x1.65cb9cp-6f,  -0x1.825b46p-9f, 0x1.86de08p-13f};
   real a = r_abs(x);
   real near_zero = r_madd(x, polynomial(r_mul(x, x), small, 7), x);
-  real q = polynomial(r_at_most(a, r_set(3.95f)), large, 7);
-  real far_out = r_copysign(r_sub(r_set(1.0f), approx_exp(q)), x);
-  return r_select(r_less(a, r_set(1.0f)), near_zero, far_out);
+  real q = polynomial(r_at_most(a, R_CONST(3.95f)), large, 7);
+  real far_out = r_copysign(r_sub(R_CONST(1.0f), approx_exp(q)), x);
+  return r_select(r_less(a, R_CONST(1.0f)), near_zero, far_out);
 }
 
 /* x/2 (1 + erf(x / sqrt 2)) with erf z = z P(z^2) / Q(z^2): half the work of approx_erf, and an error of erf of up to 6
@@ -118,12 +118,12 @@ static inline real approx_gelu(real x) {
                             0.014968913048505783f,
                             0.0011624997714534402f,
                             3.80918245355133e-05f};
-  const real limit = r_set(3.92f);
-  real z = r_mul(x, r_set(0.70710678118654752f));
+  const real limit = R_CONST(3.92f);
+  real z = r_mul(x, R_CONST(0.70710678118654752f));
   real t = r_mul(z, z);
   real erf = r_div(r_mul(z, polynomial(t, p, 6)), polynomial(t, q, 6));
-  erf = r_select(r_less(limit, r_abs(z)), r_copysign(r_set(1.0f), z), erf);
-  return r_mul(r_mul(x, r_set(0.5f)), r_add(erf, r_set(1.0f)));
+  erf = r_select(r_less(limit, r_abs(z)), r_copysign(R_CONST(1.0f), z), erf);
+  return r_mul(r_mul(x, R_CONST(0.5f)), r_add(erf, R_CONST(1.0f)));
 }
 
 static inline real approx_silu(real x) {
@@ -132,13 +132,13 @@ static inline real approx_silu(real x) {
 
 /* x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): no cancellation for negative x. */
 static inline real approx_gelu_tanh(real x) {
-  real inner = r_madd(r_mul(x, x), r_set(0.044715f), r_set(1.0f));
-  return r_mul(x, approx_sigmoid(r_mul(r_mul(x, r_set(1.5957691216057308f)), inner)));
+  real inner = r_madd(r_mul(x, x), R_CONST(0.044715f), R_CONST(1.0f));
+  return r_mul(x, approx_sigmoid(r_mul(r_mul(x, R_CONST(1.5957691216057308f)), inner)));
 }
 
 static inline real approx_hardsigmoid(real x, float alpha, float beta) {
   real y = r_madd(x, r_set(alpha), r_set(beta));
-  return r_at_most(r_at_least(y, r_set(0.0f)), r_set(1.0f));
+  return r_at_most(r_at_least(y, R_CONST(0.0f)), R_CONST(1.0f));
 }
 
 static inline real approx_hardswish(real x) {
@@ -146,15 +146,15 @@ static inline real approx_hardswish(real x) {
 }
 
 static inline real approx_leaky(real x, float slope) {
-  return r_select(r_less(x, r_set(0.0f)), r_mul(x, r_set(slope)), x);
+  return r_select(r_less(x, R_CONST(0.0f)), r_mul(x, r_set(slope)), x);
 }
 
 static inline real approx_relu(real x) {
-  return r_at_least(x, r_set(0.0f));
+  return r_at_least(x, R_CONST(0.0f));
 }
 
 static inline real approx_reciprocal(real x) {
-  return r_div(r_set(1.0f), x);
+  return r_div(R_CONST(1.0f), x);
 }
 
 /* What an epilogue does, but for WEFT_ACT_NONE. */

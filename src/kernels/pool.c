@@ -1,5 +1,6 @@
-/* Pooling of one plane of floats. Rows of the result are made tap by tap over all columns whose window lies inside, a form
- * that compilers turn into vector code; the few columns at the edges are made one by one. Knows neither graphs nor tensors. */
+/* Pooling of one plane of floats. Rows of the result are made tap by tap over all columns whose window lies inside, a
+ * form that compilers turn into vector code; the few columns at the edges are made one by one. Knows neither graphs nor
+ * tensors. */
 #include "pool.h"
 
 #include <math.h>
@@ -33,7 +34,9 @@ static span columns_inside(const weft_pool_axis *x) {
   return s;
 }
 
-static inline float greater(float a, float b) { return b > a || b != b ? b : a; }
+static inline float greater(float a, float b) {
+  return b > a || b != b ? b : a;
+}
 
 static float reduce_edge(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, span rows, int64_t top,
                          int64_t left, bool average) {

@@ -11,8 +11,14 @@ typedef float real;
 typedef uint32_t bits;
 typedef bool mask;
 
+#define R_CONST(x) (x)
+#define B_CONST(x) ((bits)(x))
+
 static inline real r_set(float x) {
   return x;
+}
+static inline real r_load(const float *x) {
+  return *x;
 }
 static inline real r_add(real a, real b) {
   return a + b;
@@ -73,9 +79,6 @@ static inline mask r_equal(real a, real b) {
 }
 static inline real r_select(mask m, real a, real b) {
   return m ? a : b;
-}
-static inline bits b_set(uint32_t x) {
-  return x;
 }
 static inline bits b_of(real x) {
   bits b;

@@ -38,13 +38,13 @@ static void measure(bench *b, const char *name, bench_body body, double work, co
   if (b->filter != NULL && strstr(name, b->filter) == NULL) return;
   double start = now();
   size_t runs = 0;
-  while (now() - start < 0.15) { /* engines compile hot code while it runs */
+  while (now() - start < 0.1) { /* engines compile hot code while it runs */
     body(b);
     runs++;
   }
-  size_t batch = runs / 8 + 1;
+  size_t batch = runs / 200 + 1; /* half a millisecond: short enough to fall between interruptions */
   double best = 1e30;
-  for (int round = 0; round < 12; round++) {
+  for (int round = 0; round < 400; round++) {
     double begin = now();
     for (size_t i = 0; i < batch; i++) {
       body(b);
