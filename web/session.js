@@ -118,7 +118,7 @@ export class InferenceSession {
     this.outputNames = this.#outputs.map(({ name }) => name);
     this.inputMetadata = this.#inputs.map(metadataOf);
     this.outputMetadata = this.#outputs.map(metadataOf);
-    forgotten.register(this, wasm);
+    forgotten.register(this, wasm, this);
   }
 
   /**
@@ -132,7 +132,7 @@ export class InferenceSession {
     return new InferenceSession(loaded);
   }
 
-  /** The module this session runs on, why that one, and the bytes its core holds now and has held at most. */
+  /** The module this session runs on, why that one, and the bytes its core and its module hold. */
   get weft() {
     return { ...this.#choice, memory: this.#wasm.readMemory(this.#session) };
   }
@@ -166,6 +166,7 @@ export class InferenceSession {
   async release() {
     const turn = this.#queue.enter();
     if (turn) await turn;
+    forgotten.unregister(this);
     this.#wasm.stop();
     await this.#queue.leave();
   }

@@ -88,11 +88,13 @@ export class Wasm {
     this.#error = this.allocate(layout.error.size);
   }
 
-  /** Ends its threads. The memory goes when nothing refers to this object any more. */
+  /** Ends its threads and lets go of its memory, also when something still refers to this object. */
   stop() {
     this.#glue?.PThread?.terminateAllThreads();
     this.#broken ??= new WeftError('INVALID_ARGUMENT', 'the session was released');
     this.#glue = null;
+    this.#bytes = new Uint8Array();
+    this.#view = new DataView(this.#bytes.buffer);
   }
 
   get isUsable() {
@@ -277,10 +279,11 @@ export class Wasm {
     return symbol === 0 ? '?' : this.readText(symbol);
   }
 
-  /** Bytes that the session's core holds now and has held at most. @param {number} session */
+  /** Bytes that the session's core holds now and has held at most, and that the module has of the host. @param {number} session */
   readMemory(session) {
     this.call('weft_session_memory', session, this.#cell, this.#cell + 4);
-    return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4) };
+    const reserved = this.bytes.length;
+    return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4), reserved };
   }
 
   /** @param {number} value */

@@ -283,8 +283,11 @@ export interface InferenceSession {
   readonly outputNames: readonly string[];
   readonly inputMetadata: readonly InferenceSession.ValueMetadata[];
   readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
-  /** The module this session runs on, why that one, and the bytes its core holds now and has held at most. */
-  readonly weft: Env.Choice & { readonly memory: { readonly used: number; readonly peak: number } };
+  /** The module this session runs on, and why that one. */
+  readonly weft: Env.Choice & {
+    /** Bytes that the core holds now and has held at most, and that the module has taken of the host. */
+    readonly memory: { readonly used: number; readonly peak: number; readonly reserved: number };
+  };
 }
 
 export interface InferenceSessionFactory {

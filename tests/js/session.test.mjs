@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { env, InferenceSession, Tensor, version, WeftError } from '../../dist/weft.mjs';
-import { doubling, external, model, node, tensorType } from './onnx.mjs';
+import { doubling, external, model, node, tensor, tensorType } from './onnx.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -182,6 +182,29 @@ test('limits end a load or a run with an error', async () => {
   const session = await InferenceSession.create(doubling(), { limits: { maxElements: 10, maxMemory: 1e6 } });
   await rejects(session.run({ x: new Tensor(new Float32Array(1e6)) }), 'OUT_OF_MEMORY', /./);
   assert.deepEqual([...(await session.run({ x: floats(1) })).y.data], [2]);
+});
+
+test('loading holds the weights once', async () => {
+  const size = 64 << 20;
+  const bytes = model({
+    nodes: [node('Add', ['x', 'w'], ['y'])],
+    inputs: { x: tensorType('float32', [1]) },
+    outputs: { y: tensorType('float32', [size / 4]) },
+    initializers: [tensor('w', 'float32', [size / 4], { raw: new Uint8Array(size) })],
+  });
+  const path = join(folder, 'large.onnx');
+  writeFileSync(path, bytes);
+  for (const source of [path, bytes, new Blob([bytes])]) {
+    const session = await InferenceSession.create(source);
+    const { peak, reserved } = session.weft.memory;
+    assert.ok(peak < 1.3 * size, `the core held ${peak} bytes at most`);
+    assert.ok(reserved < 1.5 * size, `the module has ${reserved} bytes`);
+    await session.release();
+  }
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 10; i++) await (await InferenceSession.create(path)).release();
+  const grown = process.memoryUsage().rss - before;
+  assert.ok(grown < 3 * size, `ten sessions that were released left ${grown} bytes behind`);
 });
 
 test('runs take turns in the order of their calls', async () => {
