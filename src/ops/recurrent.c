@@ -327,12 +327,8 @@ static float apply_one(const cell_function *f, float x) {
   }
 }
 
-/* y = f(clip(x)); y may be x. */
-static void apply(const layer *l, const cell_function *f, const float *x, float *y) {
-  if (l->clip > 0) {
-    l->kernels->clip_f32(l->hidden, x, -l->clip, l->clip, y);
-    x = y;
-  }
+/* y = f(x); y may be x. */
+static void activate(const layer *l, const cell_function *f, const float *x, float *y) {
   if (f->kind == F_SIGMOID || f->kind == F_TANH || f->kind == F_SOFTPLUS) {
     weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID : f->kind == F_TANH ? WEFT_UNARY_TANH : WEFT_UNARY_SOFTPLUS;
     l->kernels->unary_f32[unary](l->hidden, x, y);
@@ -341,6 +337,15 @@ static void apply(const layer *l, const cell_function *f, const float *x, float 
   for (size_t i = 0; i < l->hidden; i++) {
     y[i] = apply_one(f, x[i]);
   }
+}
+
+/* y = f(clip(x)) for a gate: y may be x. */
+static void apply(const layer *l, const cell_function *f, const float *x, float *y) {
+  if (l->clip > 0) {
+    l->kernels->clip_f32(l->hidden, x, -l->clip, l->clip, y);
+    x = y;
+  }
+  activate(l, f, x, y);
 }
 
 /* y += x * z */
@@ -373,7 +378,7 @@ static void lstm_cell(const layer *l, const cell_function *f, const float *peeph
     add_product(l, peephole + n, c, out);
   }
   apply(l, &f[0], out, out);
-  apply(l, &f[2], c, h);
+  activate(l, &f[2], c, h); /* the state is no gate: it is not clipped */
   for (size_t i = 0; i < n; i++) {
     h[i] *= out[i];
   }
