@@ -13,7 +13,7 @@ weft_status weft_bias_gelu_infer(weft_op *op) {
   char a[96], b[96];
   weft_shape shape;
   WEFT_TRY(weft_op_expect_inputs(op, op->def->variant == WEFT_UNARY_GELU ? 2 : 1, 2));
-  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));
   WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
   const weft_tensor *x = weft_op_in(op, 0), *bias = weft_op_in(op, 1);
   if (bias != NULL && (!weft_shape_broadcast(&x->shape, &bias->shape, &shape) || !weft_shape_equal(&shape, &x->shape))) {
