@@ -20,30 +20,48 @@ typedef struct gemm_part {
   size_t row, column;            /* of c[0] in the whole: for biases and residual */
 } gemm_part;
 
-/* Bias, residual and clip; other activations are done when the rows are finished. `whole`: a vector from `column` on,
- * else that column alone, in every lane. (No scalar min and max here: clang 22 makes relaxed ones of them, which lose
- * NaN.) */
-INLINE real finish_vector(const weft_epilogue *e, real y, size_t row, size_t column, const bool whole) {
-  if (e->row_bias != NULL) y = r_add(y, load_splat(e->row_bias + row));
-  if (e->column_bias != NULL) {
-    const float *bias = e->column_bias + column;
-    y = r_add(y, whole ? load(bias) : load_splat(bias));
+/* Bias, residual and clip of rows x vectors finished sums; other activations are done when the rows are finished. */
+INLINE void finish_tile(const weft_epilogue *e, size_t row, size_t column, const size_t rows, const size_t vectors,
+                        real sums[4][8]) {
+  for (size_t i = 0; e->row_bias != NULL && i < rows; i++) {
+    real bias = load_splat(e->row_bias + row + i);
+    for (size_t j = 0; j < vectors; j++) {
+      sums[i][j] = r_add(sums[i][j], bias);
+    }
   }
-  if (e->residual != NULL) {
-    const float *residual = e->residual + row * e->residual_stride + column;
-    y = r_add(y, whole ? load(residual) : load_splat(residual));
+  for (size_t j = 0; e->column_bias != NULL && j < vectors; j++) {
+    real bias = load(e->column_bias + column + j * LANES);
+    for (size_t i = 0; i < rows; i++) {
+      sums[i][j] = r_add(sums[i][j], bias);
+    }
   }
-  if (e->activation == WEFT_ACT_CLIP) y = r_at_most(r_at_least(y, r_set(e->lo)), r_set(e->hi));
-  return y;
+  for (size_t i = 0; e->residual != NULL && i < rows; i++) {
+    const float *residual = e->residual + (row + i) * e->residual_stride + column;
+    for (size_t j = 0; j < vectors; j++) {
+      sums[i][j] = r_add(sums[i][j], load(residual + j * LANES));
+    }
+  }
+  if (e->activation == WEFT_ACT_CLIP) {
+    const real low = r_set(e->lo), high = r_set(e->hi);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t j = 0; j < vectors; j++) {
+        sums[i][j] = r_at_most(r_at_least(sums[i][j], low), high);
+      }
+    }
+  }
 }
 
+/* The same for a row of any length. (Not with scalar min and max: clang 22 makes relaxed ones of them, which lose NaN.)
+ */
 static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t count, float *c) {
-  size_t j = 0;
-  for (; j + LANES <= count; j += LANES) {
-    store(c + j, finish_vector(e, load(c + j), row, column + j, true));
-  }
-  for (; j < count; j++) {
-    store_part(c + j, finish_vector(e, load_splat(c + j), row, column + j, false), 1);
+  for (size_t j = 0; j < count; j += LANES) {
+    size_t left = count - j < LANES ? count - j : LANES;
+    real y = load_some(c + j, left);
+    if (e->row_bias != NULL) y = r_add(y, load_splat(e->row_bias + row));
+    if (e->column_bias != NULL) y = r_add(y, load_some(e->column_bias + column + j, left));
+    if (e->residual != NULL) y = r_add(y, load_some(e->residual + row * e->residual_stride + column + j, left));
+    if (e->activation == WEFT_ACT_CLIP) y = r_at_most(r_at_least(y, r_set(e->lo)), r_set(e->hi));
+    store_some(c + j, y, left);
   }
 }
 
@@ -51,9 +69,13 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
 INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels) {
   real sums[4][8];
   const size_t vectors = panels * 2;
-  for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 0; j < vectors; j++) {
-      sums[i][j] = p->accumulate ? load(p->c + i * p->ldc + j * LANES) : r_set(0.0f);
+  if (p->accumulate) {
+    for (size_t i = 0; i < rows * vectors; i++) {
+      sums[i / vectors][i % vectors] = load(p->c + i / vectors * p->ldc + i % vectors * LANES);
+    }
+  } else {
+    for (size_t i = 0; i < rows * vectors; i++) {
+      sums[i / vectors][i % vectors] = r_set(0.0f);
     }
   }
   const float *a[4], *b[4];
@@ -79,29 +101,28 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
       b[j] += NR;
     }
   }
+  if (p->epilogue != NULL) finish_tile(p->epilogue, p->row, p->column, rows, vectors, sums);
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < vectors; j++) {
-      real y = sums[i][j];
-      if (p->epilogue != NULL) y = finish_vector(p->epilogue, y, p->row + i, p->column + j * LANES, true);
-      store(p->c + i * p->ldc + j * LANES, y);
+      store(p->c + i * p->ldc + j * LANES, sums[i][j]);
     }
   }
 }
 
-static void gemm_rows(const gemm_part *p, size_t rows) {
-  switch (rows) {
-  case 1:
-    gemm_tile(p, 1, 1);
-    break;
-  case 2:
-    gemm_tile(p, 2, 1);
-    break;
-  case 3:
-    gemm_tile(p, 3, 1);
-    break;
-  default:
-    gemm_tile(p, 4, 1);
+static void skip_rows(gemm_part *p) {
+  p->a += 4 * p->lda;
+  p->c += 4 * p->ldc;
+  p->row += 4;
+}
+
+/* All rows of one panel. */
+static void gemm_panel(gemm_part p, size_t m) {
+  for (; m >= 4; m -= 4, skip_rows(&p)) {
+    gemm_tile(&p, 4, 1);
   }
+  if (m == 3) gemm_tile(&p, 3, 1);
+  if (m == 2) gemm_tile(&p, 2, 1);
+  if (m == 1) gemm_tile(&p, 1, 1);
 }
 
 /* Up to 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
@@ -115,7 +136,7 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   for (size_t i = 0; i < rows && p->accumulate; i++) {
     copy_floats(whole + i * NR, p->c + i * p->ldc, columns);
   }
-  gemm_rows(&beside, rows);
+  gemm_panel(beside, rows);
   for (size_t i = 0; i < rows; i++) {
     if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
     copy_floats(p->c + i * p->ldc, whole + i * NR, columns);
@@ -140,17 +161,13 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
     }
   }
   for (; n > 0; n -= n < NR ? n : NR, skip_columns(&p, 1)) {
-    gemm_part tile = p;
-    for (size_t i = 0; i < m; i += 4) {
-      size_t rows = m - i < 4 ? m - i : 4;
-      if (n < NR) {
-        gemm_narrow(&tile, rows, n);
-      } else {
-        gemm_rows(&tile, rows);
-      }
-      tile.a += 4 * tile.lda;
-      tile.c += 4 * tile.ldc;
-      tile.row += 4;
+    if (n >= NR) {
+      gemm_panel(p, m);
+      continue;
+    }
+    gemm_part rest = p;
+    for (size_t i = 0; i < m; i += 4, skip_rows(&rest)) {
+      gemm_narrow(&rest, m - i < 4 ? m - i : 4, n);
     }
   }
 }

@@ -170,7 +170,10 @@ INLINE void store_part(float *p, real x, size_t n) {
   }
 }
 
-/* The first n elements, or all. */
+/* The first n elements, or all there are in a vector. */
+INLINE real load_some(const float *p, size_t n) {
+  return n >= LANES ? load(p) : load_part(p, n);
+}
 INLINE void store_some(float *p, real x, size_t n) {
   if (n >= LANES) {
     store(p, x);
