@@ -20,6 +20,7 @@ weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_scale(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fuse(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dead(weft_pass *pass, weft_graph *graph);
