@@ -101,7 +101,7 @@ static int axis_taps(const grid_job *job, double g, int64_t dim, int64_t *places
   double low = job->align ? 0 : -0.5, high = job->align ? last : last + 0.5;
   x = job->mode == GRID_NEAREST ? rint(x) : x;
   if (job->padding == GRID_BORDER) {
-    x = x < 0 ? 0 : x > last ? last : x;
+    x = x < low ? 0 : x > high ? last : x;
   } else if (job->padding == GRID_REFLECTION && isfinite(x)) {
     x = reflect(x, low, high);
   }

@@ -134,25 +134,25 @@ weft_status weft_resize_read(weft_op *op, weft_resize *r) {
   return read_roi(op, count, axes, r);
 }
 
-/* The input coordinate of output place x. */
-static double coordinate(const weft_resize *r, const weft_resize_axis *axis, double x) {
-  double in = (double)axis->in, out = (double)axis->out, exact = axis->scale * in;
+/* The input coordinate of output place x, in float on purpose: 1 / (1/3) is 3 there, and the floor of it as meant. */
+static float coordinate(const weft_resize *r, const weft_resize_axis *axis, float x) {
+  float in = (float)axis->in, out = (float)axis->out, scale = (float)axis->scale, exact = scale * in;
+  float begin = (float)axis->roi_begin, end = (float)axis->roi_end;
   switch (r->coordinates) {
   case WEFT_RESIZE_HALF_PIXEL:
-    return (x + 0.5) / axis->scale - 0.5;
+    return (x + 0.5f) / scale - 0.5f;
   case WEFT_RESIZE_HALF_PIXEL_SYMMETRIC:
-    return in / 2 * (1 - out / exact) + (x + 0.5) / axis->scale - 0.5;
+    return in / 2 * (1 - out / exact) + (x + 0.5f) / scale - 0.5f;
   case WEFT_RESIZE_PYTORCH_HALF_PIXEL:
-    return out > 1 ? (x + 0.5) / axis->scale - 0.5 : 0;
+    return out > 1 ? (x + 0.5f) / scale - 0.5f : 0;
   case WEFT_RESIZE_ALIGN_CORNERS:
     return exact == 1 || out == 1 ? 0 : x * (in - 1) / (exact - 1);
   case WEFT_RESIZE_ASYMMETRIC:
-    return x / axis->scale;
+    return x / scale;
   case WEFT_RESIZE_CROP:
-    return out > 1 ? axis->roi_begin * (in - 1) + x * (axis->roi_end - axis->roi_begin) * (in - 1) / (out - 1)
-                   : 0.5 * (axis->roi_begin + axis->roi_end) * (in - 1);
+    return out > 1 ? begin * (in - 1) + x * (end - begin) * (in - 1) / (out - 1) : 0.5f * (begin + end) * (in - 1);
   case WEFT_RESIZE_TF_HALF_PIXEL_FOR_NN:
-    return (x + 0.5) / axis->scale;
+    return (x + 0.5f) / scale;
   }
   return x;
 }
@@ -224,7 +224,7 @@ weft_status weft_resize_make_table(weft_op *op, const weft_resize *r, int d, wef
   table->weights = (double *)(table->places + out * table->taps);
   table->outside = (bool *)(table->weights + out * table->taps);
   for (size_t i = 0; i < out; i++) {
-    double x = coordinate(r, axis, (double)i);
+    double x = coordinate(r, axis, (float)i);
     table->outside[i] = r->coordinates == WEFT_RESIZE_CROP && !(x >= 0 && x <= (double)(axis->in - 1));
     if (nearest) {
       table->places[i] = clamp_place(rounded(r->round, x), axis->in);
