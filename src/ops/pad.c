@@ -26,8 +26,9 @@ static weft_status read_mode(weft_op *op, pad_mode *out) {
 }
 
 static weft_status set_axis(weft_op *op, pad_mode mode, int d, int64_t dim, int64_t before, int64_t after, pad_axis *axis) {
-  int64_t cut_before = before < 0 ? -(before + 1) + (int64_t)1 : 0, cut_after = after < 0 ? -(after + 1) + (int64_t)1 : 0;
-  if (before == INT64_MIN || after == INT64_MIN || cut_before > dim || cut_after > dim - cut_before) {
+  int64_t cut_before = before < 0 && before > -INT64_MAX ? -before : before < 0 ? INT64_MAX : 0;
+  int64_t cut_after = after < 0 && after > -INT64_MAX ? -after : after < 0 ? INT64_MAX : 0;
+  if (cut_before > dim || cut_after > dim - cut_before) {
     return weft_op_fail(op, "input pads: %lld and %lld take more than dim %d of %lld has", (long long)before,
                         (long long)after, d, (long long)dim);
   }
@@ -184,10 +185,10 @@ static weft_status center_axes(weft_op *op, pad_axis *out) {
   }
   for (size_t i = 0; i < count; i++) {
     int d = (int)(axes[i] < 0 ? axes[i] + shape->rank : axes[i]);
-    int64_t dim = shape->dims[d], more = sizes[i] - dim;
     if (sizes[i] < 0 || sizes[i] > INT64_MAX / 4) {
       return weft_op_fail(op, "input shape: element %zu is %lld", i, (long long)sizes[i]);
     }
+    int64_t dim = shape->dims[d], more = sizes[i] - dim;
     out[d] = more < 0 ? (pad_axis){-more / 2, sizes[i], 0, 0} : (pad_axis){0, dim, more / 2, more - more / 2};
   }
   return WEFT_OK;
