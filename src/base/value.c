@@ -135,7 +135,10 @@ static bool owns_memory(const weft_value *value) {
 
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out) {
   if (value->kind == WEFT_KIND_TENSOR && !owns_memory(value)) {
-    return weft_value_copy(cx, value, out);
+    const weft_tensor *tensor = &value->tensor;
+    WEFT_TRY(weft_value_new_tensor(cx, tensor->type, &tensor->shape, out));
+    memcpy((*out)->tensor.data, tensor->data, tensor->count * weft_type_size(tensor->type));
+    return WEFT_OK;
   }
   weft_value_retain(value);
   *out = value;

@@ -85,7 +85,8 @@ weft_status weft_value_allocate(weft_context *cx, weft_value *value);
 weft_status weft_value_view(weft_context *cx, weft_value *owner, const weft_shape *shape, weft_value **out);
 /* A deep copy that owns all it shows (strings included). */
 weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_value **out);
-/* A reference that stays valid when the run's memory is reused: the value itself if it owns its memory, else a copy. */
+/* A reference that stays valid when the run's memory is reused: the value itself if it owns its memory, else a copy. The
+ * bytes of strings are not copied: they live as long as the run, and elements are moved on to values that outlive this one. */
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out);
 /* A sequence with room for `count` items, all NULL; the caller fills `items` with references it owns. */
 weft_status weft_value_new_sequence(weft_context *cx, weft_type type, size_t count, weft_value **out);
