@@ -3,9 +3,9 @@
 find_package(Threads REQUIRED)
 find_library(WEFT_PROTOBUF_C NAMES libprotobuf-c.a protobuf-c REQUIRED)
 
-weft_objects(core_objects ROOMS ${weft_core_rooms} THREADS)
-weft_objects(kernels_objects ROOMS kernels HOT SIMD THREADS)
-weft_objects(simd_objects ROOMS simd HOT SIMD THREADS)
+weft_objects(core_objects ROOMS ${weft_core_rooms} parallel THREADS)
+weft_objects(kernels_objects ROOMS kernels HOT SIMD)
+weft_objects(simd_objects ROOMS simd HOT SIMD)
 weft_protobuf_c(schema_objects)
 
 add_library(weft_core STATIC)

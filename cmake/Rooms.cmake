@@ -6,8 +6,9 @@
 #                                 code for size; natively everything is compiled for speed. FACE says that all of it is
 #                                 linked, called or not; of other rooms a module takes the files it needs.
 #
-# WEFT_SIMD is defined in rooms compiled with SIMD, WEFT_RELAXED in those with relaxed SIMD, WEFT_THREADS wherever threads
-# may be started. Only `kernels` and `simd` are compiled with SIMD: no other room may depend on the first two.
+# WEFT_SIMD is defined in rooms compiled with SIMD, WEFT_RELAXED in those with relaxed SIMD; only `kernels` and `simd` may be.
+# WEFT_THREADS is defined in the room `parallel` alone: one file of `base` knows of threads, so in wasm all others are
+# compiled once and linked into modules with and without them.
 
 function(weft_room room)
   foreach(file IN LISTS ARGN)
@@ -47,6 +48,10 @@ else()
   endif()
 endif()
 set(weft_threads_flags -pthread)
+if(EMSCRIPTEN)
+  # What the linker asks of every object that meets shared memory; without shared memory it changes nothing.
+  target_compile_options(weft_options INTERFACE -matomics -mbulk-memory)
+endif()
 
 # A library of no files is refused by CMake, so an empty room's target is an interface library.
 function(weft_objects target)
@@ -77,7 +82,7 @@ function(weft_objects target)
   endif()
 endfunction()
 
-# All rooms that are neither hot nor a face of the library.
+# All rooms that are neither hot, nor a face of the library, nor know of threads.
 set(weft_core_rooms base onnx graph optimize session ops)
 
 # The C functions that the modules for JavaScript export: one name a line, lines that begin with # are comments. The reactor

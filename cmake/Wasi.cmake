@@ -1,12 +1,12 @@
 # The WASI modules: `weft` is a command, `weft_reactor` the C API for hosts that embed it.
-weft_objects(core_objects ROOMS ${weft_core_rooms} wasi)
+weft_objects(core_objects ROOMS ${weft_core_rooms} parallel wasi)
 weft_objects(kernels_objects ROOMS kernels HOT SIMD)
 weft_objects(simd_objects ROOMS simd HOT SIMD)
 weft_objects(command_objects ROOMS wasi_command FACE)
 weft_objects(reactor_objects ROOMS wasi_reactor FACE)
 weft_protobuf_c(schema_objects)
 
-set(weft_stack -Wl,--stack-first -Wl,-z,stack-size=1048576)
+set(weft_stack -Wl,-O2 -Wl,--stack-first -Wl,-z,stack-size=1048576)
 
 add_executable(weft)
 target_link_libraries(weft PRIVATE core_objects kernels_objects simd_objects schema_objects command_objects)

@@ -1,27 +1,24 @@
-# Emscripten's modules. Generic code is compiled once without threads and once with them, kernels once for each variant.
+# Emscripten's modules, made of a few sets of objects: what differs between them is compiled more than once, the rest is not.
 #
-# Import and export names are kept as they are (-lexports.js does that), so all modules without threads share one glue file
-# and all modules with threads another; tools/build.mjs checks that they are indeed the same.
-weft_objects(bindings_st ROOMS bindings FACE)
-weft_objects(bindings_mt ROOMS bindings FACE THREADS)
-weft_objects(core_st ROOMS ${weft_core_rooms})
-weft_objects(core_mt ROOMS ${weft_core_rooms} THREADS)
+# Import and export names are kept as they are, so all modules without threads share one glue file and all modules with
+# threads another; tools/build.mjs checks that they are indeed the same. That is why linking is done with -O2: from -O3 on
+# emcc shortens names. Kernels are compiled with -O3 all the same.
+weft_objects(bindings_objects ROOMS bindings FACE)
+weft_objects(core_objects ROOMS ${weft_core_rooms})
+weft_objects(parallel_st ROOMS parallel)
+weft_objects(parallel_mt ROOMS parallel THREADS)
 weft_objects(kernels_scalar ROOMS kernels HOT)
-weft_objects(kernels_st ROOMS kernels HOT SIMD)
-weft_objects(kernels_mt ROOMS kernels HOT SIMD THREADS)
-weft_objects(simd_st ROOMS simd HOT SIMD)
-weft_objects(simd_mt ROOMS simd HOT SIMD THREADS)
-weft_objects(relaxed_st ROOMS simd HOT SIMD RELAXED)
-weft_objects(relaxed_mt ROOMS simd HOT SIMD RELAXED THREADS)
-weft_protobuf_c(schema_st)
-weft_protobuf_c(schema_mt -pthread)
+weft_objects(kernels_simd ROOMS kernels HOT SIMD)
+weft_objects(simd_objects ROOMS simd HOT SIMD)
+weft_objects(relaxed_objects ROOMS simd HOT SIMD RELAXED)
+weft_protobuf_c(schema_objects -matomics -mbulk-memory)
 
 weft_exports(${weft_exports_file} exports)
 list(TRANSFORM exports PREPEND _)
 list(JOIN exports , exports)
 
 set(weft_link_options
-  -O3
+  -O2
   --no-entry
   -sMODULARIZE
   -sEXPORT_ES6
@@ -34,7 +31,6 @@ set(weft_link_options
   -sSTACK_SIZE=1MB
   -sWASM_BIGINT
   -sDEFAULT_TO_CXX=0
-  -lexports.js
   -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory,print,printErr
   -sEXPORTED_RUNTIME_METHODS=wasmMemory
   -sEXPORTED_FUNCTIONS=${exports}
@@ -54,11 +50,13 @@ function(weft_module name glue)
   set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${weft_exports_file})
 endfunction()
 
-weft_module(weft.scalar weft.glue bindings_st core_st schema_st kernels_scalar)
-weft_module(weft.simd weft.glue bindings_st core_st schema_st kernels_st simd_st)
-weft_module(weft.relaxed weft.glue bindings_st core_st schema_st kernels_st relaxed_st)
-weft_module(weft.simd.threads weft.threads bindings_mt core_mt schema_mt kernels_mt simd_mt)
-weft_module(weft.relaxed.threads weft.threads bindings_mt core_mt schema_mt kernels_mt relaxed_mt)
+set(st weft.glue bindings_objects core_objects schema_objects parallel_st)
+set(mt weft.threads bindings_objects core_objects schema_objects parallel_mt)
+weft_module(weft.scalar ${st} kernels_scalar)
+weft_module(weft.simd ${st} kernels_simd simd_objects)
+weft_module(weft.relaxed ${st} kernels_simd relaxed_objects)
+weft_module(weft.simd.threads ${mt} kernels_simd simd_objects)
+weft_module(weft.relaxed.threads ${mt} kernels_simd relaxed_objects)
 
 # The loader always hands the module in (instantiateWasm), so glue without threads needs nothing of Node.js and runs there
 # all the same. Threads are made before the module is ready, as many as the loader asks for, and never later: a page's

@@ -10,7 +10,7 @@
  *
  * The toolchain is set up first if it is not there. Only what changed is built again.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setUp } from './setup.mjs';
@@ -105,10 +105,11 @@ async function bundle() {
 
 export async function buildAll() {
   await setUp('build');
-  mkdirSync(dist, { recursive: true });
   await step('Modules for browsers and Node.js', () => buildPreset('web'));
   await step('WASI modules', () => buildPreset('wasi'));
   await step('JavaScript package', async () => {
+    rmSync(dist, { recursive: true, force: true });
+    mkdirSync(dist);
     await collectModules();
     await bundle();
   });

@@ -11,7 +11,10 @@ import { emscripten, llvm } from './pins.mjs';
 import { checkSha256, inToolchain, isDone, place, scratch, setDone, toolchain } from './paths.mjs';
 import { run, step, which } from './run.mjs';
 
-/** binaryen's programs that emcc calls; npm's are JavaScript and need a deeper stack than Node.js gives by default. */
+/**
+ * binaryen's programs that emcc calls. npm's are wasm run by Node.js: they need a deeper stack than it gives by default, and
+ * are done sooner when V8 does not spend its time on optimising them.
+ */
 const binaryenPrograms = ['wasm-opt', 'wasm-metadce', 'wasm2js', 'wasm-dis', 'wasm-as'];
 
 async function ownEmcc() {
@@ -71,7 +74,7 @@ function writeBinaryen(npm) {
   for (const program of binaryenPrograms) {
     const wrapper = inToolchain('binaryen/bin', program);
     const script = inToolchain(npm, 'node_modules/binaryen/bin', program);
-    writeFileSync(wrapper, `#!/bin/sh\nexec "${process.execPath}" --stack-size=8192 "${script}" "$@"\n`);
+    writeFileSync(wrapper, `#!/bin/sh\nexec "${process.execPath}" --stack-size=8192 --liftoff-only "${script}" "$@"\n`);
     chmodSync(wrapper, 0o755);
   }
 }
