@@ -19,6 +19,7 @@ typedef weft_status (*weft_pass_function)(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_dynamic(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_scale(weft_pass *pass, weft_graph *graph);

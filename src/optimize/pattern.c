@@ -34,13 +34,9 @@ static bool is_half_of(const weft_graph *graph, int32_t v, int32_t x) {
   return half >= 0 && weft_match_near(graph, half, 0.5);
 }
 
-/* The node that ends the pattern begun by erf, or NULL. */
-static weft_node *find_gelu(pattern_pass *p, const weft_node *erf, int32_t *x) {
+/* The node that ends x * 0.5 * (1 + f), or NULL; v is f. */
+static weft_node *find_gelu(pattern_pass *p, int32_t v, int32_t x) {
   weft_graph *graph = p->graph;
-  if (!is_erf_input(graph, erf->inputs[0], x)) {
-    return NULL;
-  }
-  int32_t v = erf->outputs[0];
   weft_node *add = weft_match_reader(graph, &p->uses, v, "Add");
   if (add == NULL || !weft_match_near(graph, weft_match_other(add, v), 1)) {
     return NULL;
@@ -54,9 +50,9 @@ static weft_node *find_gelu(pattern_pass *p, const weft_node *erf, int32_t *x) {
     if (other < 0) {
       return NULL;
     }
-    if (!multiplied && (other == *x || is_half_of(graph, other, *x))) {
+    if (!multiplied && (other == x || is_half_of(graph, other, x))) {
       multiplied = true;
-      halved = halved || other != *x;
+      halved = halved || other != x;
     } else if (!halved && weft_match_near(graph, other, 0.5)) {
       halved = true;
     } else {
@@ -70,8 +66,45 @@ static weft_node *find_gelu(pattern_pass *p, const weft_node *erf, int32_t *x) {
 
 static weft_status join_gelu(pattern_pass *p, weft_node *node) {
   int32_t x;
-  weft_node *last = find_gelu(p, node, &x);
+  weft_node *last = is_erf_input(p->graph, node->inputs[0], &x) ? find_gelu(p, node->outputs[0], x) : NULL;
   return last != NULL ? weft_match_become(p->pass, last, "", "Gelu", 1, &x) : WEFT_OK;
+}
+
+/* ---- its approximation: tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) instead of erf ---------------------------------------------------- */
+/* The other factor of a product with that number, or -1. */
+static int32_t without_factor(const weft_graph *graph, int32_t v, double factor) {
+  const weft_node *mul = weft_match_producer(graph, v, "Mul");
+  for (int i = 0; mul != NULL && mul->input_count == 2 && i < 2; i++) {
+    if (weft_match_near(graph, mul->inputs[i], factor)) {
+      return mul->inputs[1 - i];
+    }
+  }
+  return -1;
+}
+
+static bool is_cube_of(const weft_graph *graph, int32_t v, int32_t x) {
+  const weft_node *pow = weft_match_producer(graph, v, "Pow"), *mul = weft_match_producer(graph, v, "Mul");
+  if (pow != NULL) {
+    return pow->inputs[0] == x && weft_match_near(graph, weft_node_in(pow, 1), 3);
+  }
+  const weft_node *square = mul != NULL ? weft_match_producer(graph, weft_match_other(mul, x), "Mul") : NULL;
+  return square != NULL && square->input_count == 2 && square->inputs[0] == x && square->inputs[1] == x;
+}
+
+static weft_status join_tanh_gelu(pattern_pass *p, weft_node *node) {
+  weft_graph *graph = p->graph;
+  const weft_node *add = weft_match_producer(graph, without_factor(graph, node->inputs[0], 0.7978845608028654), "Add");
+  for (int i = 0; add != NULL && add->input_count == 2 && i < 2; i++) {
+    int32_t x = add->inputs[i];
+    weft_node *last = is_cube_of(graph, without_factor(graph, add->inputs[1 - i], 0.044715), x)
+                          ? find_gelu(p, node->outputs[0], x)
+                          : NULL;
+    if (last != NULL) {
+      WEFT_TRY(weft_match_become(p->pass, last, "", "Gelu", 1, &x));
+      return weft_node_set_string(p->pass->model, last, "approximate", "tanh");
+    }
+  }
+  return WEFT_OK;
 }
 
 /* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2 ------------------------------- */
@@ -201,6 +234,7 @@ static const struct {
   weft_status (*join)(pattern_pass *p, weft_node *node);
 } patterns[] = {
     {"Erf", "Gelu", join_gelu},
+    {"Tanh", "Gelu", join_tanh_gelu},
     {"Sigmoid", "Swish", join_swish},
     {"HardSigmoid", "HardSwish", join_hard_swish},
     {"Clip", "HardSwish", join_clipped},
