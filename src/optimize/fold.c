@@ -92,7 +92,7 @@ static bool all_tensors(const weft_node *node, weft_value *const *outputs) {
   return true;
 }
 
-static void replace(weft_graph *graph, weft_node *node, weft_value **outputs) {
+static void replace(weft_graph *graph, weft_uses *uses, weft_node *node, weft_value **outputs) {
   for (int i = 0; i < node->output_count; i++) {
     if (node->outputs[i] >= 0) {
       weft_slot_set_constant(&graph->values[node->outputs[i]], outputs[i]);
@@ -100,10 +100,15 @@ static void replace(weft_graph *graph, weft_node *node, weft_value **outputs) {
       weft_value_release(outputs[i]);
     }
   }
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] >= 0) {
+      weft_uses_drop(uses, graph, node->inputs[i]);
+    }
+  }
   weft_pass_remove(node);
 }
 
-static weft_status fold(weft_pass *pass, weft_graph *graph, weft_node *node, size_t growth) {
+static weft_status fold(weft_pass *pass, weft_graph *graph, weft_uses *uses, weft_node *node, size_t growth) {
   void *block;
   size_t count = (size_t)node->input_count + (size_t)node->output_count;
   WEFT_TRY(weft_alloc_zeroed(pass->model->cx, count, sizeof(weft_value *), &block));
@@ -111,7 +116,7 @@ static weft_status fold(weft_pass *pass, weft_graph *graph, weft_node *node, siz
   if (evaluate(pass, graph, node, inputs, outputs) == WEFT_OK) {
     if (all_tensors(node, outputs)) {
       pass->growth += growth;
-      replace(graph, node, outputs);
+      replace(graph, uses, node, outputs);
     } else {
       for (int i = 0; i < node->output_count; i++) {
         weft_value_release(outputs[i]);
@@ -123,14 +128,18 @@ static weft_status fold(weft_pass *pass, weft_graph *graph, weft_node *node, siz
 }
 
 weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph) {
-  for (size_t n = 0; n < graph->node_count; n++) {
+  weft_uses uses;
+  WEFT_TRY(weft_uses_find(pass, graph, &uses));
+  weft_status status = WEFT_OK;
+  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
     weft_node *node = &graph->nodes[n];
     size_t growth;
-    WEFT_TRY(settle_cast_like(pass, graph, node));
-    if (may_fold(node) && measure(pass, graph, node, &growth)) {
-      WEFT_TRY(fold(pass, graph, node, growth));
+    status = settle_cast_like(pass, graph, node);
+    if (status == WEFT_OK && may_fold(node) && measure(pass, graph, node, &growth)) {
+      status = fold(pass, graph, &uses, node, growth);
     }
   }
+  weft_uses_free(&uses);
   weft_pass_compact(graph);
-  return WEFT_OK;
+  return status;
 }

@@ -59,6 +59,7 @@ weft_status weft_uses_find(weft_pass *pass, const weft_graph *graph, weft_uses *
   *out = (weft_uses){0};
   WEFT_TRY(weft_alloc_zeroed(pass->model->cx, graph->value_count, size, &out->block));
   out->count = out->block;
+  out->value_count = graph->value_count;
   out->reader = (int32_t *)(out->count + graph->value_count);
   out->is_output = (bool *)(out->reader + graph->value_count);
   memset(out->reader, 0xff, graph->value_count * sizeof(int32_t));
@@ -75,6 +76,14 @@ weft_status weft_uses_find(weft_pass *pass, const weft_graph *graph, weft_uses *
 }
 
 void weft_uses_free(weft_uses *uses) { weft_free(uses->block); }
+
+void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v) {
+  weft_slot *slot = &graph->values[v];
+  if (--uses->count[v] == 0 && !slot->is_input && slot->outer < 0) {
+    weft_value_release(slot->constant);
+    slot->constant = NULL;
+  }
+}
 
 /* ---- removing nodes ---------------------------------------------------------------------------------------------------------- */
 void weft_pass_remove(weft_node *node) {

@@ -31,11 +31,15 @@ typedef struct weft_uses {
   uint32_t *count;  /* per value; an output of the graph counts as a use */
   int32_t *reader;  /* per value: the last node that reads it, or -1 */
   bool *is_output;  /* per value */
+  size_t value_count; /* of the values that were there */
   void *block;
 } weft_uses;
 
 weft_status weft_uses_find(weft_pass *pass, const weft_graph *graph, weft_uses *out);
 void weft_uses_free(weft_uses *uses);
+/* One reader of v less. A constant without any gives its memory back at once, so that a pass which replaces all weights of a
+ * model holds one of them twice, not all. */
+void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v);
 
 /* Removes the nodes whose operator type is NULL, which is how a pass marks them, and numbers producers anew. */
 void weft_pass_compact(weft_graph *graph);

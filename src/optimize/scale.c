@@ -68,7 +68,9 @@ static weft_status shift_bias(weft_pass *pass, const weft_tensor *bias, const sc
   return WEFT_OK;
 }
 
-static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_node *node, const layout *l, const scaling *s) {
+static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_uses *uses, weft_node *node, const layout *l,
+                           const scaling *s) {
+  int32_t old = node->inputs[1];
   const weft_tensor *w = weft_match_constant(graph, node->inputs[1], WEFT_FLOAT);
   const weft_tensor *bias = weft_match_constant(graph, weft_node_in(node, 2), WEFT_FLOAT);
   weft_value *weights, *shifted;
@@ -86,6 +88,12 @@ static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_node *node, 
   }
   WEFT_TRY(weft_graph_add_constant(pass->model, graph, "", shifted, &bias_slot));
   node->inputs[1] = weights_slot;
+  if ((size_t)old < uses->value_count) { /* else scaled before, and read here alone */
+    weft_uses_drop(uses, graph, old);
+  } else {
+    weft_value_release(graph->values[old].constant);
+    graph->values[old].constant = NULL;
+  }
   return weft_node_set_input(pass->model, node, 2, bias_slot);
 }
 
@@ -146,7 +154,7 @@ static bool can_scale(const weft_graph *graph, const weft_node *node, layout *l)
 }
 
 /* Whether something was absorbed, so that the next thing may be. */
-static weft_status absorb(weft_pass *pass, weft_graph *graph, const weft_uses *uses, weft_node *node, bool *again) {
+static weft_status absorb(weft_pass *pass, weft_graph *graph, weft_uses *uses, weft_node *node, bool *again) {
   layout l;
   *again = false;
   if (!can_scale(graph, node, &l)) {
@@ -164,7 +172,7 @@ static weft_status absorb(weft_pass *pass, weft_graph *graph, const weft_uses *u
   if (s.scale == NULL) {
     return WEFT_OK;
   }
-  weft_status status = rewrite(pass, graph, node, &l, &s);
+  weft_status status = rewrite(pass, graph, uses, node, &l, &s);
   weft_free(s.scale);
   WEFT_TRY(status);
   node->outputs[0] = next->outputs[0];
