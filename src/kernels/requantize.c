@@ -21,16 +21,3 @@ void weft_sums_to_f32(size_t n, const int32_t *sums, const int32_t *bias, size_t
     }
   }
 }
-
-void weft_add_scaled_i8(size_t n, int32_t w, const uint8_t *x, int32_t zero, bool is_signed, int32_t *sums) {
-  if (is_signed) {
-    const int8_t *values = (const int8_t *)x;
-    for (size_t i = 0; i < n; i++) {
-      sums[i] += w * (values[i] - zero);
-    }
-  } else {
-    for (size_t i = 0; i < n; i++) {
-      sums[i] += w * (x[i] - zero);
-    }
-  }
-}

@@ -2,14 +2,10 @@
 #ifndef WEFT_KERNELS_REQUANTIZE_H
 #define WEFT_KERNELS_REQUANTIZE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* y[i] = (sums[i] + bias[i * bias_step]) * scale[i * scale_step]; bias may be NULL. */
 void weft_sums_to_f32(size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step, const float *scale,
                       size_t scale_step, float *y);
-/* sums[i] += w * (x[i] - zero) for 8-bit x */
-void weft_add_scaled_i8(size_t n, int32_t w, const uint8_t *x, int32_t zero, bool is_signed, int32_t *sums);
-
 #endif

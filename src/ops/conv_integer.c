@@ -1,7 +1,7 @@
 /* ConvInteger and QLinearConv: the weights packed as the left matrix (once, when constant), the patches of a block of output
  * positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache. Where a
- * channel meets only its own filters, taps are added up directly. Padding holds the input's zero point. */
-#include "../kernels/requantize.h"
+ * channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
+#include "../kernels/conv_i8.h"
 #include "integer.h"
 #include "product.h"
 #include "spatial.h"
@@ -15,10 +15,12 @@ typedef struct conv {
   weft_window window;
   size_t images, groups, in_channels, out_channels; /* channels: of one group */
   size_t k;
-  const uint8_t *x, *w;
+  const uint8_t *x;
+  weft_pool_axis rows, columns; /* the window again, where it has at most two dimensions */
   bool x_signed, w_signed;
   int32_t x_zero;
   const int32_t *w_zeros, *bias; /* of all filters */
+  const int32_t *direct;         /* the weights less their zero points, for the direct kernel */
   const float *scales;
   const uint8_t *w_packed; /* group after group */
   size_t w_group;          /* bytes */
@@ -96,7 +98,9 @@ static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size
   }
 }
 
-static bool direct(size_t in_channels, size_t out_channels) { return in_channels == 1 && out_channels <= DEPTHWISE_FILTERS; }
+static bool is_direct(size_t in_channels, size_t out_channels, int rank) {
+  return in_channels == 1 && out_channels <= DEPTHWISE_FILTERS && rank <= 2;
+}
 
 weft_status weft_conv_integer_prepare(weft_op *op) {
   int number = is_qlinear(op) ? 3 : 1, zero_number = zero_input(op, true);
@@ -105,7 +109,7 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
   if (!weft_op_is_constant(op, number) || (zero != NULL && !weft_op_is_constant(op, zero_number)) || w == NULL ||
       w->count == 0 || w->shape.rank < 3 || (WEFT_TYPE_BIT(w->type) & WEFT_TYPES_BYTE) == 0 || group < 1 ||
       w->shape.dims[0] % group != 0 || (zero != NULL && (zero->count == 0 || (size_t)w->shape.dims[0] % zero->count != 0)) ||
-      direct((size_t)w->shape.dims[1], (size_t)(w->shape.dims[0] / group))) {
+      is_direct((size_t)w->shape.dims[1], (size_t)(w->shape.dims[0] / group), w->shape.rank - 2)) {
     return WEFT_OK;
   }
   size_t filters = (size_t)w->shape.dims[0];
@@ -120,8 +124,9 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
 }
 
 /* ---- patches -------------------------------------------------------------------------------------------------------------- */
-/* The bytes that `tap` meets at output positions [first, first + count), padding being `zero`. */
-static void gather(const weft_window *window, const uint8_t *plane, const int64_t *tap, size_t first, size_t count,
+/* The bytes that `tap` meets at output positions [first, first + count), padding being `zero`: for windows of more
+ * dimensions than the kernel knows. */
+static void gather_any(const weft_window *window, const uint8_t *plane, const int64_t *tap, size_t first, size_t count,
                    uint8_t zero, uint8_t *out) {
   int last = window->rank - 1;
   int64_t position[WEFT_MAX_RANK];
@@ -196,7 +201,13 @@ static void multiply_block(const conv *c, size_t index, size_t first, size_t cou
     for (size_t channel = 0; channel < c->in_channels; channel++) {
       int64_t tap[WEFT_MAX_RANK] = {0};
       for (size_t t = 0; t < window->taps; t++, out += count) {
-        gather(window, x + channel * window->in_count, tap, first, count, (uint8_t)c->x_zero, out);
+        const uint8_t *plane = x + channel * window->in_count;
+        if (window->rank <= 2) {
+          weft_gather_i8(plane, &c->rows, &c->columns, t / c->columns.kernel, t % c->columns.kernel, first, count,
+                         (uint8_t)c->x_zero, out);
+        } else {
+          gather_any(window, plane, tap, first, count, (uint8_t)c->x_zero, out);
+        }
         weft_window_next(window->rank, window->kernel, tap);
       }
     }
@@ -208,21 +219,12 @@ static void multiply_block(const conv *c, size_t index, size_t first, size_t cou
                       parts->sums, count);
 }
 
-/* The same where the group has one channel. */
+/* The same where the group has one channel; blocks are whole rows. */
 static void add_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
-  const weft_window *window = &c->window;
-  const uint8_t *x = c->x + index * window->in_count;
-  memset(parts->sums, 0, c->out_channels * count * sizeof(int32_t));
-  int64_t tap[WEFT_MAX_RANK] = {0};
-  for (size_t t = 0; t < window->taps; t++) {
-    gather(window, x, tap, first, count, (uint8_t)c->x_zero, parts->bytes);
-    for (size_t i = 0; i < c->out_channels; i++) {
-      size_t filter = index % c->groups * c->out_channels + i;
-      uint8_t w = c->w[filter * window->taps + t];
-      int32_t weight = (c->w_signed ? (int8_t)w : w) - c->w_zeros[filter];
-      weft_add_scaled_i8(count, weight, parts->bytes, c->x_zero, c->x_signed, parts->sums + i * count);
-    }
-    weft_window_next(window->rank, window->kernel, tap);
+  for (size_t i = 0; i < c->out_channels; i++) {
+    size_t filter = index % c->groups * c->out_channels + i;
+    weft_depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps, c->x_zero,
+                      c->x_signed, first / c->columns.out, (first + count) / c->columns.out, parts->sums + i * count);
   }
 }
 
@@ -233,7 +235,7 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   for (size_t task = begin; task < end; task++) {
     size_t index = task / c->blocks, first = task % c->blocks * c->block;
     size_t count = out_count - first < c->block ? out_count - first : c->block;
-    (direct(c->in_channels, c->out_channels) ? add_block : multiply_block)(c, index, first, count, &parts);
+    (c->direct != NULL ? add_block : multiply_block)(c, index, first, count, &parts);
     for (size_t i = 0; i < c->out_channels; i++) {
       size_t filter = index % c->groups * c->out_channels + i;
       weft_sums_store(&c->sums, count, parts.sums + i * count, c->bias != NULL ? c->bias + filter : NULL, 0,
@@ -271,6 +273,9 @@ static weft_status place_numbers(weft_op *op, conv *c) {
 static weft_status place_scratch(weft_op *op, conv *c) {
   size_t positions = BLOCK_BYTES / (c->k + c->out_channels * sizeof(int32_t)) / WEFT_GEMM_NR * WEFT_GEMM_NR;
   positions = positions < 4 * WEFT_GEMM_NR ? 4 * WEFT_GEMM_NR : positions > LARGEST_BLOCK ? LARGEST_BLOCK : positions;
+  if (c->direct != NULL) {
+    positions = (LARGEST_BLOCK / c->columns.out + 1) * c->columns.out;
+  }
   c->block = positions;
   c->blocks = (c->window.out_count + positions - 1) / positions;
   size_t bytes = 0, sums = 0;
@@ -286,6 +291,19 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   return WEFT_OK;
 }
 
+static weft_status place_direct(weft_op *op, conv *c) {
+  const weft_tensor *w = weights(op);
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, w->count, sizeof(int32_t), &room));
+  int32_t *out = room;
+  for (size_t i = 0; i < w->count; i++) {
+    uint8_t value = ((const uint8_t *)w->data)[i];
+    out[i] = (c->w_signed ? (int8_t)value : value) - c->w_zeros[i / c->window.taps];
+  }
+  c->direct = out;
+  return WEFT_OK;
+}
+
 weft_status weft_conv_integer_run(weft_op *op) {
   conv c;
   weft_shape out;
@@ -296,12 +314,17 @@ weft_status weft_conv_integer_run(weft_op *op) {
   }
   c.x = weft_op_in(op, 0)->data;
   WEFT_TRY(place_numbers(op, &c));
+  if (c.window.rank <= 2) {
+    c.rows = weft_window_axis(&c.window, c.window.rank - 2);
+    c.columns = weft_window_axis(&c.window, c.window.rank - 1);
+  }
+  if (is_direct(c.in_channels, c.out_channels, c.window.rank)) {
+    WEFT_TRY(place_direct(op, &c));
+  }
   WEFT_TRY(place_scratch(op, &c));
   c.w_group = c.kernels->gemm_i8_a_size(c.out_channels, c.k);
   c.w_packed = op->node->state;
-  if (direct(c.in_channels, c.out_channels)) {
-    c.w = weights(op)->data;
-  } else if (c.w_packed == NULL) {
+  if (c.direct == NULL && c.w_packed == NULL) {
     void *room = NULL;
     WEFT_TRY(weft_op_scratch_array(op, c.groups, c.w_group, &room));
     pack_weights(c.kernels, weights(op), c.groups, c.w_zeros, room);

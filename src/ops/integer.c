@@ -8,31 +8,35 @@
 #include <string.h>
 
 static weft_status check_count(weft_op *op, const weft_tensor *tensor, const char *name, size_t count) {
-  if (tensor != NULL && count > 0 && (tensor->count == 0 || count % tensor->count != 0)) {
+  if (tensor != NULL && (tensor->count == 0 || count % tensor->count != 0)) {
     return weft_op_fail(op, "input '%s' holds %zu elements, expected 1 or %zu", name, tensor->count, count);
-  }
-  return WEFT_OK;
-}
-
-weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out) {
-  WEFT_TRY(check_count(op, tensor, name, count));
-  for (size_t i = 0; i < count; i++) {
-    float value = 0;
-    if (tensor != NULL) {
-      weft_load_float(tensor->type, tensor->data, i % tensor->count, 1, 1, &value);
-    }
-    out[i] = (int32_t)value;
   }
   return WEFT_OK;
 }
 
 weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, float *out) {
   WEFT_TRY(check_count(op, tensor, name, count));
-  for (size_t i = 0; i < count; i++) {
-    out[i] = 1;
-    if (tensor != NULL) {
-      weft_load_float(tensor->type, tensor->data, i % tensor->count, 1, 1, &out[i]);
-    }
+  size_t own = tensor == NULL ? 1 : tensor->count < count ? tensor->count : count;
+  if (tensor == NULL) {
+    *out = 1;
+  } else {
+    weft_load_float(tensor->type, tensor->data, 0, 1, own, out);
+  }
+  for (size_t i = own; i < count; i++) {
+    out[i] = out[i - own];
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out) {
+  WEFT_TRY(check_count(op, tensor, name, count));
+  size_t own = tensor == NULL ? 1 : tensor->count < count ? tensor->count : count;
+  for (size_t i = 0; i < own; i++) {
+    uint8_t bits = tensor != NULL ? ((const uint8_t *)tensor->data)[i] : 0;
+    out[i] = tensor != NULL && tensor->type == WEFT_INT8 ? (int8_t)bits : bits;
+  }
+  for (size_t i = own; i < count; i++) {
+    out[i] = out[i - own];
   }
   return WEFT_OK;
 }

@@ -7,7 +7,7 @@
 
 #define WEFT_TYPES_BYTE (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8))
 
-/* `count` zero points: of a tensor with one element, with `count`, or with a number of elements that divides it and then
+/* `count` (at least 1) zero points: of an 8-bit tensor with one element, with `count`, or with a number of elements that divides it and then
  * repeats. An absent tensor gives zeros. */
 weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out);
 /* The same for scales; absent: ones. */

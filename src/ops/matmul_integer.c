@@ -259,7 +259,9 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   size_t rows = p.m * p.batches, columns = p.n * p.batches;
   WEFT_TRY(dense_a(op, &p, a, &a_data));
   WEFT_TRY(zero_points(op, r->a_zero, "a_zero_point", rows, &a_zero));
-  WEFT_TRY(zero_points(op, r->b_zero, "b_zero_point", columns, &b_zero));
+  if (op->node->state == NULL) {
+    WEFT_TRY(zero_points(op, r->b_zero, "b_zero_point", columns, &b_zero));
+  }
   WEFT_TRY(place_scales(op, &t, rows, columns));
   WEFT_TRY(place_bias(op, &t));
   WEFT_TRY(place_tiles(op, &t));

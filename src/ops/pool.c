@@ -1,7 +1,6 @@
 /* MaxPool, AveragePool and LpPool, and their global forms. Planes of floats with one or two spatial dimensions go to a
  * kernel; every other case (more dimensions, indices, other types, p-norms) is one loop in double, which is exact for all
  * types that may occur. */
-#include "../kernels/pool.h"
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -67,19 +66,6 @@ typedef struct plane_run {
   float *out;
 } plane_run;
 
-static weft_pool_axis axis_of(const weft_window *window, int d) {
-  if (d < 0) {
-    return (weft_pool_axis){.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1};
-  }
-  return (weft_pool_axis){.in = (size_t)window->in[d],
-                          .out = (size_t)window->out[d],
-                          .kernel = (size_t)window->kernel[d],
-                          .stride = (size_t)window->stride[d],
-                          .dilation = (size_t)window->dilation[d],
-                          .pad = window->pad_begin[d],
-                          .pad_end = window->pad_end[d]};
-}
-
 static void pool_planes(void *arg, size_t begin, size_t end) {
   const plane_run *run = arg;
   for (size_t i = begin; i < end; i++) {
@@ -90,8 +76,8 @@ static void pool_planes(void *arg, size_t begin, size_t end) {
 
 static weft_status run_planes(weft_op *op, const weft_window *window, size_t planes) {
   weft_tensor *y = weft_op_out(op, 0);
-  plane_run run = {.y = axis_of(window, window->rank - 2),
-                   .x = axis_of(window, window->rank - 1),
+  plane_run run = {.y = weft_window_axis(window, window->rank - 2),
+                   .x = weft_window_axis(window, window->rank - 1),
                    .average = op->def->variant == WEFT_POOL_AVERAGE,
                    .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0,
                    .in_count = window->in_count,

@@ -1,7 +1,6 @@
 /* com.microsoft's operators on 8-bit tensors with a scale and a zero point: QLinearAdd and QLinearMul, QLinearSigmoid and
  * QLinearLeakyRelu, QLinearAveragePool and QLinearGlobalAveragePool, QLinearConcat. Each is the floating operator between
  * dequantising and quantising; a function of one element is a table of its 256 values. */
-#include "../kernels/pool.h"
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -166,13 +165,6 @@ weft_status weft_qlinear_pool_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, X)->type, &out);
 }
 
-static weft_pool_axis axis_of(const weft_window *w, int d) {
-  return d < 0 ? (weft_pool_axis){.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1}
-               : (weft_pool_axis){.in = (size_t)w->in[d], .out = (size_t)w->out[d], .kernel = (size_t)w->kernel[d],
-                                  .stride = (size_t)w->stride[d], .dilation = (size_t)w->dilation[d],
-                                  .pad = w->pad_begin[d], .pad_end = w->pad_end[d]};
-}
-
 weft_status weft_qlinear_pool_run(weft_op *op) {
   const weft_kernels *kernels = op->cx->kernels;
   quantised in = {.tensor = weft_op_in(op, X)}, out = {0};
@@ -190,7 +182,7 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   void *wide = NULL, *small = NULL;
   WEFT_TRY(weft_op_scratch_array(op, plane, sizeof(float), &wide));
   WEFT_TRY(weft_op_scratch_array(op, result, sizeof(float), &small));
-  weft_pool_axis rows = axis_of(&window, window.rank - 2), columns = axis_of(&window, window.rank - 1);
+  weft_pool_axis rows = weft_window_axis(&window, window.rank - 2), columns = weft_window_axis(&window, window.rank - 1);
   for (size_t i = 0; i < planes; i++) {
     to_floats(kernels, &in, i * plane, plane, wide);
     if (op->def->variant == WEFT_POOL_GLOBAL) {

@@ -182,3 +182,16 @@ void weft_window_offsets(const weft_window *window, const int64_t *position, int
     weft_window_next(rank, window->kernel, tap);
   }
 }
+
+weft_pool_axis weft_window_axis(const weft_window *window, int d) {
+  if (d < 0) {
+    return (weft_pool_axis){.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1};
+  }
+  return (weft_pool_axis){.in = (size_t)window->in[d],
+                          .out = (size_t)window->out[d],
+                          .kernel = (size_t)window->kernel[d],
+                          .stride = (size_t)window->stride[d],
+                          .dilation = (size_t)window->dilation[d],
+                          .pad = window->pad_begin[d],
+                          .pad_end = window->pad_end[d]};
+}

@@ -3,6 +3,7 @@
 #ifndef WEFT_OPS_SPATIAL_H
 #define WEFT_OPS_SPATIAL_H
 
+#include "../kernels/pool.h"
 #include "op.h"
 
 typedef struct weft_window {
@@ -39,5 +40,8 @@ static inline bool weft_window_next(int rank, const int64_t *dims, int64_t *posi
 /* For every tap of the window at `position` of the output, the offset of its element in the input plane, or -1 where it
  * lies in the padding. */
 void weft_window_offsets(const weft_window *window, const int64_t *position, int64_t *offsets);
+
+/* Dimension d as the kernels for planes take it; below 0: a dimension of one element that is not there. */
+weft_pool_axis weft_window_axis(const weft_window *window, int d);
 
 #endif
