@@ -46,39 +46,82 @@ void weft_gather_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_po
   }
 }
 
-static inline int32_t wrapping(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+static inline int32_t plus(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 
-/* sums[i] += weight * (in[i * stride] - zero) */
-static void add_tap(size_t n, const uint8_t *in, size_t stride, int32_t weight, int32_t zero, bool is_signed, int32_t *sums) {
-  const int8_t *signed_in = (const int8_t *)in;
-  if (is_signed) {
-    for (size_t i = 0; i < n; i++) {
-      sums[i] = wrapping(sums[i], weight * (signed_in[i * stride] - zero));
+/* Adds the taps of one input row to n sums: 16-bit weights let compilers use widening multiplications. */
+#define ADD_TAPS(name, element)                                                                                  \
+  static void name(size_t n, const element *restrict in, size_t stride, size_t taps, size_t dilation,            \
+                   const int16_t *restrict w, int32_t *restrict sums) {                                          \
+    if (taps == 3 && dilation == 1 && stride == 1) {                                                             \
+      for (size_t i = 0; i < n; i++) {                                                                           \
+        sums[i] = plus(sums[i], (int16_t)in[i] * w[0] + (int16_t)in[i + 1] * w[1] + (int16_t)in[i + 2] * w[2]);  \
+      }                                                                                                          \
+    } else if (taps == 3 && dilation == 1 && stride == 2) {                                                      \
+      for (size_t i = 0; i < n; i++) {                                                                           \
+        sums[i] = plus(sums[i], (int16_t)in[2 * i] * w[0] + (int16_t)in[2 * i + 1] * w[1] +                      \
+                                  (int16_t)in[2 * i + 2] * w[2]);                                                \
+      }                                                                                                          \
+    } else {                                                                                                     \
+      for (size_t t = 0; t < taps; t++, in += dilation) {                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                         \
+          sums[i] = plus(sums[i], (int16_t)in[i * stride] * w[t]);                                               \
+        }                                                                                                        \
+      }                                                                                                          \
+    }                                                                                                            \
+  }
+
+ADD_TAPS(add_unsigned, uint8_t)
+ADD_TAPS(add_signed, int8_t)
+
+/* One result whose window reaches over the left or right edge. */
+static int32_t edge(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
+                    int32_t zero, bool is_signed, int64_t top, int64_t left) {
+  int32_t sum = 0;
+  for (size_t t = 0; t < y->kernel * x->kernel; t++) {
+    int64_t row = top + (int64_t)(t / x->kernel * y->dilation), column = left + (int64_t)(t % x->kernel * x->dilation);
+    if (row >= 0 && row < (int64_t)y->in && column >= 0 && column < (int64_t)x->in) {
+      uint8_t value = plane[(size_t)row * x->in + (size_t)column];
+      sum = plus(sum, weights[t] * ((is_signed ? (int8_t)value : value) - zero));
     }
-  } else if (stride == 1) {
-    for (size_t i = 0; i < n; i++) {
-      sums[i] = wrapping(sums[i], weight * (in[i] - zero));
+  }
+  return sum;
+}
+
+static void depthwise_row(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
+                          int32_t zero, bool is_signed, int64_t top, inside whole, int32_t *sums) {
+  for (size_t i = 0; i < x->out; i++) {
+    bool outside = i < whole.begin || i >= whole.end;
+    sums[i] = outside ? edge(plane, y, x, weights, zero, is_signed, top, (int64_t)(i * x->stride) - x->pad) : 0;
+  }
+  int32_t offset = 0; /* zero times the weights in use: taken off once instead of from every element */
+  for (size_t ty = 0; ty < y->kernel && whole.end > whole.begin; ty++) {
+    int64_t row = top + (int64_t)(ty * y->dilation);
+    if (row < 0 || row >= (int64_t)y->in) {
+      continue;
     }
-  } else {
-    for (size_t i = 0; i < n; i++) {
-      sums[i] = wrapping(sums[i], weight * (in[i * stride] - zero));
+    const uint8_t *in = plane + (size_t)row * x->in + whole.at;
+    const int16_t *w = weights + ty * x->kernel;
+    for (size_t tx = 0; tx < x->kernel; tx++) {
+      offset = plus(offset, zero * w[tx]);
     }
+    if (is_signed) {
+      add_signed(whole.end - whole.begin, (const int8_t *)in, x->stride, x->kernel, x->dilation, w, sums + whole.begin);
+    } else {
+      add_unsigned(whole.end - whole.begin, in, x->stride, x->kernel, x->dilation, w, sums + whole.begin);
+    }
+  }
+  for (size_t i = whole.begin; i < whole.end; i++) {
+    sums[i] = (int32_t)((uint32_t)sums[i] - (uint32_t)offset);
   }
 }
 
-void weft_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int32_t *weights,
+void weft_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                        int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums) {
-  memset(sums, 0, (end - begin) * x->out * sizeof *sums);
-  for (size_t tx = 0; tx < x->kernel; tx++) {
-    inside s = columns_inside(x, tx, 0, x->out);
-    for (size_t row = begin; row < end && s.end > s.begin; row++) {
-      for (size_t ty = 0; ty < y->kernel; ty++) {
-        int64_t in_row = (int64_t)(row * y->stride + ty * y->dilation) - y->pad;
-        if (in_row >= 0 && in_row < (int64_t)y->in) {
-          add_tap(s.end - s.begin, plane + (size_t)in_row * x->in + s.at, x->stride, weights[ty * x->kernel + tx], zero,
-                  is_signed, sums + (row - begin) * x->out + s.begin);
-        }
-      }
-    }
+  inside whole = columns_inside(x, 0, 0, x->out), last = columns_inside(x, x->kernel - 1, 0, x->out);
+  whole.end = last.end < whole.end ? last.end : whole.end;
+  whole.end = whole.end > whole.begin ? whole.end : whole.begin;
+  for (size_t row = begin; row < end; row++) {
+    depthwise_row(plane, y, x, weights, zero, is_signed, (int64_t)(row * y->stride) - y->pad, whole,
+                  sums + (row - begin) * x->out);
   }
 }

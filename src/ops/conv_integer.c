@@ -20,7 +20,7 @@ typedef struct conv {
   bool x_signed, w_signed;
   int32_t x_zero;
   const int32_t *w_zeros, *bias; /* of all filters */
-  const int32_t *direct;         /* the weights less their zero points, for the direct kernel */
+  const int16_t *direct;         /* the weights less their zero points, for the direct kernel */
   const float *scales;
   const uint8_t *w_packed; /* group after group */
   size_t w_group;          /* bytes */
@@ -294,11 +294,11 @@ static weft_status place_scratch(weft_op *op, conv *c) {
 static weft_status place_direct(weft_op *op, conv *c) {
   const weft_tensor *w = weights(op);
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, w->count, sizeof(int32_t), &room));
-  int32_t *out = room;
+  WEFT_TRY(weft_op_scratch_array(op, w->count, sizeof(int16_t), &room));
+  int16_t *out = room;
   for (size_t i = 0; i < w->count; i++) {
     uint8_t value = ((const uint8_t *)w->data)[i];
-    out[i] = (c->w_signed ? (int8_t)value : value) - c->w_zeros[i / c->window.taps];
+    out[i] = (int16_t)((c->w_signed ? (int8_t)value : value) - c->w_zeros[i / c->window.taps]);
   }
   c->direct = out;
   return WEFT_OK;
