@@ -27,7 +27,9 @@ const parts = {
     await installNpm('node24', 'Node.js 24, which runs relaxed SIMD without a flag');
     await setUpPython();
   },
-  async bench() {},
+  async bench() {
+    await installNpm('onnxruntime-web', 'onnxruntime-web, what the benchmark compares with');
+  },
 };
 
 /** Which other parts a part of set-up builds on. */
