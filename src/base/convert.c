@@ -7,7 +7,7 @@
 
 enum { CHUNK = 64 };
 
-/* ---- small floating types ------------------------------------------------------------------------------------------- */
+/* ---- small floating types ---------------------------------------------------------------------------------------- */
 typedef struct small_format {
   uint8_t mantissa_bits, bias, max, nan, infinity; /* infinity == nan: has none */
   uint8_t sign;                                    /* the sign's bit */
@@ -17,8 +17,9 @@ typedef struct small_format {
 /* From the published layouts of OCP OFP8 and OCP MX, and of the "fnuz" variants. */
 static const small_format *small_of(weft_type type) {
   static const small_format formats[] = {
-      {3, 7, 0x7e, 0x7f, 0x7f, 0x80, false},  {3, 8, 0x7f, 0x80, 0x80, 0x80, true},  {2, 15, 0x7b, 0x7e, 0x7c, 0x80, false},
-      {2, 16, 0x7f, 0x80, 0x80, 0x80, true}, {1, 1, 0x07, 0x08, 0x07, 0x08, false},
+      {3, 7, 0x7e, 0x7f, 0x7f, 0x80, false},  {3, 8, 0x7f, 0x80, 0x80, 0x80, true},
+      {2, 15, 0x7b, 0x7e, 0x7c, 0x80, false}, {2, 16, 0x7f, 0x80, 0x80, 0x80, true},
+      {1, 1, 0x07, 0x08, 0x07, 0x08, false},
   };
   switch (type) {
     case WEFT_FLOAT8E4M3FN:
@@ -77,7 +78,8 @@ float weft_small_to_float(weft_type type, uint8_t bits) {
   const small_format *f = small_of(type);
   uint32_t magnitude = bits & (f->sign - 1u), sign = (bits & f->sign) != 0 ? 0x80000000u : 0u;
   if (f->unsigned_zero ? bits == f->nan : magnitude > f->max) {
-    return magnitude == f->infinity && f->infinity != f->nan ? bits_float(sign | 0x7f800000u) : bits_float(sign | 0x7fc00000u);
+    bool infinite = magnitude == f->infinity && f->infinity != f->nan;
+    return bits_float(sign | (infinite ? 0x7f800000u : 0x7fc00000u));
   }
   uint32_t exponent = magnitude >> f->mantissa_bits, mantissa = magnitude & ((1u << f->mantissa_bits) - 1u);
   if (exponent == 0) {
@@ -116,7 +118,7 @@ float weft_double_to_float_odd(double value) {
   return bits_float(bits | 1u);
 }
 
-/* ---- loading -------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 #define LOAD(FROM, convert)                               \
   do {                                                    \
     const FROM *from = (const FROM *)data + offset;       \
@@ -224,7 +226,7 @@ void weft_load_double(weft_type type, const void *data, size_t offset, size_t st
   }
 }
 
-/* ---- storing -------------------------------------------------------------------------------------------------------- */
+/* ---- storing ----------------------------------------------------------------------------------------------------- */
 #define STORE(TO, convert)                    \
   do {                                        \
     TO *to = (TO *)data + offset;             \

@@ -1,6 +1,7 @@
-/* Conversion of elements between the types of tensors and the four types that operators compute in: float, double, int64
- * and uint64. An operator loads a block of any type, computes, and stores the block: thus one loop serves many types. The
- * small floating types (8, 6 and 4 bits) are described by a table and share one encoder. It must not know operators. */
+/* Conversion of elements between the types of tensors and the four types that operators compute in: float, double,
+ * int64 and uint64. An operator loads a block of any type, computes, and stores the block: thus one loop serves many
+ * types. The small floating types (8, 6 and 4 bits) are described by a table and share one encoder. It must not know
+ * operators. */
 #ifndef WEFT_BASE_CONVERT_H
 #define WEFT_BASE_CONVERT_H
 
@@ -9,17 +10,17 @@
 /* Elements that a block on the stack should hold. */
 enum { WEFT_BLOCK = 256 };
 
-/* n elements of `data`, the first at index `offset`, as numbers in `out`. A step of 0 repeats the first element, another
- * walks by as many elements. Every type but strings and complex numbers; a bool counts as 0 or 1. load_int64 takes integers and
- * bool only; uint64 keeps its bits. */
+/* n elements of `data`, the first at index `offset`, as numbers in `out`. A step of 0 repeats the first element,
+ * another walks by as many elements. Every type but strings and complex numbers; a bool counts as 0 or 1. load_int64
+ * takes integers and bool only; uint64 keeps its bits. */
 void weft_load_float(weft_type type, const void *data, size_t offset, size_t step, size_t n, float *out);
 void weft_load_double(weft_type type, const void *data, size_t offset, size_t step, size_t n, double *out);
 void weft_load_int64(weft_type type, const void *data, size_t offset, size_t step, size_t n, int64_t *out);
 
-/* The way back, to n elements `step` apart from index `offset`. Floating targets round to nearest, ties to even; small
- * floats saturate. Floating numbers lose their fraction in integers, out-of-range ones become the nearest 64-bit (for int32:
- * 32-bit) number, of which narrower types keep the low bits; NaN becomes 0. store_int64 keeps the low bits; in a bool all but
- * 0 is 1. */
+/* The way back, to n elements `step` apart from index `offset`. Floating targets round to nearest, ties to even;
+ * small floats saturate. Floating numbers lose their fraction in integers, out-of-range ones become the nearest
+ * 64-bit (for int32: 32-bit) number, of which narrower types keep the low bits; NaN becomes 0. store_int64 keeps the
+ * low bits; in a bool all but 0 is 1. */
 void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset, size_t step);
 void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset, size_t step);
 void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset, size_t step);
@@ -28,8 +29,8 @@ void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, s
  * format with fewer digits gives what rounding `value` at once would. */
 float weft_double_to_float_odd(double value);
 
-/* One number of FLOAT8E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ or FLOAT4E2M1. Without `saturate`, numbers beyond the largest become
- * infinity where the type has one, else NaN. FLOAT4E2M1 always saturates, its NaN is the largest number. */
+/* One number of FLOAT8E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ or FLOAT4E2M1. Without `saturate`, numbers beyond the largest
+ * become infinity where the type has one, else NaN. FLOAT4E2M1 always saturates, its NaN is the largest number. */
 uint8_t weft_float_to_small(weft_type type, float value, bool saturate);
 float weft_small_to_float(weft_type type, uint8_t bits);
 

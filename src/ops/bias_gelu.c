@@ -16,7 +16,8 @@ weft_status weft_bias_gelu_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));
   WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
   const weft_tensor *x = weft_op_in(op, 0), *bias = weft_op_in(op, 1);
-  if (bias != NULL && (!weft_shape_broadcast(&x->shape, &bias->shape, &shape) || !weft_shape_equal(&shape, &x->shape))) {
+  if (bias != NULL &&
+      (!weft_shape_broadcast(&x->shape, &bias->shape, &shape) || !weft_shape_equal(&shape, &x->shape))) {
     return weft_op_fail(op, "input bias: shape %s does not broadcast to X's %s",
                         weft_shape_print(&bias->shape, a, sizeof a), weft_shape_print(&x->shape, b, sizeof b));
   }

@@ -1,6 +1,6 @@
-/* Operators of two broadcast inputs (or of a list, taken two by two) that work element by element: arithmetic, comparison,
- * logic, bits. Floats of up to 32 bits use the float kernels where there is one; the rest is one line of a table, in double for
- * floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
+/* Operators of two broadcast inputs (or of a list, taken two by two) that work element by element: arithmetic,
+ * comparison, logic, bits. Floats of up to 32 bits use the float kernels where there is one; the rest is one line of
+ * a table, in double for floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
 #include "../base/convert.h"
 #include "broadcast.h"
 
@@ -19,7 +19,7 @@ typedef struct binary {
   unsigned bits; /* of the integers */
 } binary;
 
-/* ---- double ------------------------------------------------------------------------------------------------------------- */
+/* ---- double ------------------------------------------------------------------------------------------------------ */
 #define DOUBLE(name, expression) \
   static double name(double x, double y) { return expression; }
 
@@ -74,7 +74,7 @@ static void run_double(void *arg, const weft_run *run) {
   weft_store_double(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
-/* ---- float ---------------------------------------------------------------------------------------------------------------- */
+/* ---- float ------------------------------------------------------------------------------------------------------- */
 static void run_float(void *arg, const weft_run *run) {
   const binary *b = arg;
   const float *x = (const float *)b->x + run->in[0], *y = (const float *)b->y + run->in[1];
@@ -121,7 +121,7 @@ static bool is_small_power(const weft_tensor *y) {
   return exponent == 2 || exponent == 3;
 }
 
-/* ---- integers and bool ------------------------------------------------------------------------------------------------------ */
+/* ---- integers and bool ------------------------------------------------------------------------------------------- */
 static int64_t power(int64_t base, int64_t exponent, bool is_unsigned) {
   if (exponent < 0 && !is_unsigned) {
     return base == 1 ? 1 : base == -1 ? ((exponent & 1) != 0 ? -1 : 1) : 0;
@@ -238,7 +238,7 @@ static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
   return WEFT_OK;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *longest) {
   bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU;
   *longest = WEFT_BLOCK;
@@ -312,7 +312,7 @@ weft_status weft_variadic_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- inferring ---------------------------------------------------------------------------------------------------------------- */
+/* ---- inferring --------------------------------------------------------------------------------------------------- */
 static uint32_t allowed(const weft_op *op) {
   switch (op->def->variant) {
     case WEFT_BINARY_POW:

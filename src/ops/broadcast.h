@@ -1,7 +1,7 @@
-/* The one way operators walk broadcast operands: the output's elements in order, cut into runs in which every operand either
- * walks (step 1) or stands still (step 0). Neighbouring dimensions that all operands treat alike are merged first, so most
- * models' broadcasts are one long run, or rows. Also the splitting of long loops over threads. It must not know what is
- * computed. */
+/* The one way operators walk broadcast operands: the output's elements in order, cut into runs in which every
+ * operand either walks (step 1) or stands still (step 0). Neighbouring dimensions that all operands treat alike are
+ * merged first, so most models' broadcasts are one long run, or rows. Also the splitting of long loops over threads.
+ * It must not know what is computed. */
 #ifndef WEFT_OPS_BROADCAST_H
 #define WEFT_OPS_BROADCAST_H
 
@@ -25,8 +25,10 @@ typedef struct weft_run {
 typedef void (*weft_run_body)(void *arg, const weft_run *run);
 
 /* `shapes` broadcast to `out`, as weft_shape_broadcast has checked. */
-void weft_broadcast_init(weft_broadcast *broadcast, const weft_shape *out, int operands, const weft_shape *const *shapes);
+void weft_broadcast_init(weft_broadcast *broadcast, const weft_shape *out, int operands,
+                         const weft_shape *const *shapes);
 /* Calls body for runs of at most `longest` elements that cover the output; large outputs are spread over threads. */
-void weft_broadcast_run(weft_context *cx, const weft_broadcast *broadcast, size_t longest, weft_run_body body, void *arg);
+void weft_broadcast_run(weft_context *cx, const weft_broadcast *broadcast, size_t longest, weft_run_body body,
+                        void *arg);
 
 #endif

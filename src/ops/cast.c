@@ -1,5 +1,6 @@
-/* Cast, CastLike, BitCast. Numbers go through int64, float or double, whichever keeps all that the target can hold, so that
- * nothing is rounded twice. Strings are read and written here: texts of floats have as few digits as tell them apart. */
+/* Cast, CastLike, BitCast. Numbers go through int64, float or double, whichever keeps all that the target can hold,
+ * so that nothing is rounded twice. Strings are read and written here: texts of floats have as few digits as tell
+ * them apart. */
 #include "../base/convert.h"
 #include "broadcast.h"
 
@@ -42,7 +43,7 @@ weft_status weft_cast_infer(weft_op *op) {
   return weft_op_set(op, 0, to, &weft_op_in(op, 0)->shape);
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 static bool is_whole(weft_type type) { return weft_type_is_integer(type) || type == WEFT_BOOL; }
 
 /* Float 8 targets with rules that differ from those of weft_store_float. */
@@ -80,7 +81,7 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- strings ---------------------------------------------------------------------------------------------------------------- */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 static bool same_word(const char *text, const char *word) {
   for (; *word != 0; text++, word++) {
     if ((*text | 0x20) != *word) {
@@ -202,7 +203,7 @@ static weft_status to_strings(weft_op *op, const cast *c, size_t count) {
   return WEFT_OK;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 weft_status weft_cast_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);

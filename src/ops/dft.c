@@ -1,5 +1,5 @@
-/* DFT and STFT. A signal is a row along one axis; its last dimension holds one real or two complex parts. Rows are computed in
- * double, zero-padded or cut to the transform's length. */
+/* DFT and STFT. A signal is a row along one axis; its last dimension holds one real or two complex parts. Rows are
+ * computed in double, zero-padded or cut to the transform's length. */
 #include "../base/convert.h"
 #include "broadcast.h"
 #include "fft.h"
@@ -89,7 +89,7 @@ static weft_status run(weft_op *op, spectrum *s, size_t n, size_t rows) {
   return WEFT_OK;
 }
 
-/* ---- DFT ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- DFT --------------------------------------------------------------------------------------------------------- */
 static weft_status read_dft(weft_op *op, int *axis, int64_t *n) {
   const weft_shape *x = &weft_op_in(op, 0)->shape;
   int64_t value;
@@ -137,11 +137,12 @@ weft_status weft_dft_run(weft_op *op) {
   spectrum s = {.x = x, .y = y, .parts = (size_t)x->shape.dims[last], .y_parts = (size_t)y->shape.dims[last],
                 .length = (size_t)x->shape.dims[axis], .y_length = (size_t)y->shape.dims[axis],
                 .step = weft_shape_product(&x->shape, axis + 1, last),
-                .inverse = weft_op_attr_int(op, "inverse", 0) != 0, .onesided = weft_op_attr_int(op, "onesided", 0) != 0};
+                .inverse = weft_op_attr_int(op, "inverse", 0) != 0,
+                .onesided = weft_op_attr_int(op, "onesided", 0) != 0};
   return run(op, &s, (size_t)n, weft_shape_product(&x->shape, 0, axis) * s.step);
 }
 
-/* ---- STFT ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- STFT -------------------------------------------------------------------------------------------------------- */
 static weft_status read_stft(weft_op *op, int64_t *hop, int64_t *n) {
   const weft_tensor *x = weft_op_in(op, 0), *window = weft_op_in(op, 2);
   WEFT_TRY(weft_op_scalar_int(op, 1, "frame_step", 0, hop));
@@ -151,7 +152,8 @@ static weft_status read_stft(weft_op *op, int64_t *hop, int64_t *n) {
                             (long long)*n);
   }
   if (window != NULL && (uint64_t)*n != window->count) {
-    return weft_op_fail(op, "input window: expected %lld elements as in a frame, found %zu", (long long)*n, window->count);
+    return weft_op_fail(op, "input window: expected %lld elements as in a frame, found %zu", (long long)*n,
+                        window->count);
   }
   return WEFT_OK;
 }
@@ -166,7 +168,8 @@ weft_status weft_stft_infer(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   bool onesided = weft_op_attr_int(op, "onesided", 1) != 0;
   if (x->shape.dims[2] != 1 && x->shape.dims[2] != 2) {
-    return weft_op_fail(op, "input signal: expected a last dimension of 1 or 2, found %lld", (long long)x->shape.dims[2]);
+    return weft_op_fail(op, "input signal: expected a last dimension of 1 or 2, found %lld",
+                        (long long)x->shape.dims[2]);
   }
   if (onesided && x->shape.dims[2] == 2) {
     return weft_op_fail(op, "input signal: a onesided transform takes real numbers");

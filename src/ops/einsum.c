@@ -1,7 +1,7 @@
-/* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label is not
- * there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are laid out as
- * [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels; everything else, and every other type, is summed
- * in loops over the table. */
+/* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label
+ * is not there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are
+ * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels; everything else, and
+ * every other type, is summed in loops over the table. */
 #include "../base/convert.h"
 #include "product.h"
 #include "strided.h"
@@ -70,7 +70,8 @@ static weft_status enter(weft_op *op, einsum *e, int k, const uint8_t *labels, i
     if (!e->present[labels[d]] || *size == 1) {
       *size = dim;
     } else if (dim != 1 && dim != *size) {
-      return weft_op_fail(op, "input %d: dimension %d is %zu where an earlier one of its label is %zu", k, d, dim, *size);
+      return weft_op_fail(op, "input %d: dimension %d is %zu where an earlier one of its label is %zu", k, d, dim,
+                          *size);
     }
     e->present[labels[d]] = true;
     e->stride[k][labels[d]] += dim == 1 ? 0 : weft_shape_product(shape, d + 1, shape->rank);
@@ -78,53 +79,68 @@ static weft_status enter(weft_op *op, einsum *e, int k, const uint8_t *labels, i
   return WEFT_OK;
 }
 
-static weft_status parse(weft_op *op, einsum *e) {
-  const char *text = weft_op_attr_string(op, "equation", "");
-  int times[LABELS] = {0}, dots = 0, count;
+typedef struct reader {
+  const char *text;
+  int times[LABELS]; /* how often a letter occurs */
+  int dots;          /* dimensions of the ellipsis */
+} reader;
+
+static weft_status read_inputs(weft_op *op, einsum *e, reader *r) {
   uint8_t labels[WEFT_MAX_RANK];
-  memset(e, 0, sizeof *e);
-  e->operands = op->input_count;
+  int count;
   for (int k = 0;; k++) {
-    const char *term = text;
     if (k == e->operands) {
       return weft_op_fail(op, "attribute equation: more terms than the %d inputs", e->operands);
     }
-    int beyond = weft_op_in(op, k)->shape.rank - count_letters(term);
-    WEFT_TRY(read_term(op, &text, beyond, labels, &count));
+    int beyond = weft_op_in(op, k)->shape.rank - count_letters(r->text);
+    WEFT_TRY(read_term(op, &r->text, beyond, labels, &count));
     WEFT_TRY(enter(op, e, k, labels, count));
     for (int d = 0; d < count; d++) {
-      times[labels[d]] += labels[d] < LETTERS;
-      dots = LABELS - labels[d] > dots && labels[d] >= LETTERS ? LABELS - labels[d] : dots;
+      bool letter = labels[d] < LETTERS;
+      r->times[labels[d]] += letter;
+      r->dots = !letter && LABELS - labels[d] > r->dots ? LABELS - labels[d] : r->dots;
     }
-    if (*text != ',') {
-      if (k + 1 != e->operands) {
-        return weft_op_fail(op, "attribute equation: %d terms for %d inputs", k + 1, e->operands);
-      }
-      break;
+    if (*r->text != ',') {
+      return k + 1 == e->operands
+                 ? WEFT_OK
+                 : weft_op_fail(op, "attribute equation: %d terms for %d inputs", k + 1, e->operands);
     }
-    text++;
+    r->text++;
   }
-  if (*text == '-') {
-    if (text[1] != '>') {
-      return weft_op_fail(op, "attribute equation: unexpected '%s'", text);
-    }
-    text += 2;
-    WEFT_TRY(read_term(op, &text, dots, e->out, &e->out_rank));
-    if (*text != 0) {
-      return weft_op_fail(op, "attribute equation: unexpected '%s'", text);
-    }
-  } else {
-    for (int i = 0; i < LABELS; i++) {
-      int label = i < WEFT_MAX_RANK ? LETTERS + i : i - WEFT_MAX_RANK; /* the ellipsis first */
-      if (label >= LETTERS ? e->present[label] : times[label] == 1) {
-        if (e->out_rank == WEFT_MAX_RANK) {
-          return weft_op_unsupported(op, "the output has more than %d dimensions", WEFT_MAX_RANK);
-        }
-        e->out[e->out_rank++] = (uint8_t)label;
+}
+
+/* Without an arrow: the ellipsis, then the letters that occur once, in order. */
+static weft_status implicit_output(weft_op *op, einsum *e, const reader *r) {
+  for (int i = 0; i < LABELS; i++) {
+    int label = i < WEFT_MAX_RANK ? LETTERS + i : i - WEFT_MAX_RANK;
+    if (label >= LETTERS ? e->present[label] : r->times[label] == 1) {
+      if (e->out_rank == WEFT_MAX_RANK) {
+        return weft_op_unsupported(op, "the output has more than %d dimensions", WEFT_MAX_RANK);
       }
+      e->out[e->out_rank++] = (uint8_t)label;
     }
   }
+  return WEFT_OK;
+}
+
+static weft_status read_output(weft_op *op, einsum *e, reader *r) {
+  if (*r->text != '-') {
+    return implicit_output(op, e, r);
+  }
+  if (r->text[1] == '>') {
+    r->text += 2;
+    WEFT_TRY(read_term(op, &r->text, r->dots, e->out, &e->out_rank));
+  }
+  return *r->text == 0 ? WEFT_OK : weft_op_fail(op, "attribute equation: unexpected '%s'", r->text);
+}
+
+static weft_status parse(weft_op *op, einsum *e) {
+  reader r = {.text = weft_op_attr_string(op, "equation", "")};
   bool kept[LABELS] = {false};
+  memset(e, 0, sizeof *e);
+  e->operands = op->input_count;
+  WEFT_TRY(read_inputs(op, e, &r));
+  WEFT_TRY(read_output(op, e, &r));
   for (int d = 0; d < e->out_rank; d++) {
     if (!e->present[e->out[d]] || kept[e->out[d]]) {
       return weft_op_fail(op, "attribute equation: label %d of the output is repeated or in no input", d);
@@ -159,7 +175,7 @@ weft_status weft_einsum_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &shape);
 }
 
-/* ---- loops ------------------------------------------------------------------------------------------------------------------ */
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
 typedef struct loops {
   const einsum *e;
   const weft_tensor *in[OPERANDS];
@@ -236,7 +252,7 @@ static void run_loops(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- two float operands: a batch of matrix products ---------------------------------------------------------------------------- */
+/* ---- two float operands: a batch of matrix products -------------------------------------------------------------- */
 typedef struct pair {
   const float *a, *b;
   float *c;
@@ -309,42 +325,46 @@ static weft_status lay_out(weft_op *op, const einsum *e, int k, const label_list
   return WEFT_OK;
 }
 
-static weft_status run_pair(weft_op *op, const einsum *e, bool *done) {
-  label_list batch, rows, columns, sums, lone;
+/* The block that brings a dense [batch, rows, columns] into the order of the output. */
+static void unpack(const einsum *e, const label_list *const *lists, weft_strided *block) {
+  size_t from[LABELS] = {0}, to[LABELS] = {0}, stride = 1;
+  dense(e, lists, from);
+  for (int d = e->out_rank - 1; d >= 0; d--) {
+    to[e->out[d]] = stride;
+    stride *= e->size[e->out[d]];
+  }
+  for (int l = 0; l < 3; l++) {
+    add_labels(e, lists[l]->labels, lists[l]->count, from, to, block);
+  }
+}
+
+/* Whether some label is summed in one operand only: those equations are left to the loops. */
+static bool has_lone_sum(const einsum *e) {
+  label_list lone;
+  return labels_of(e, true, false, false, lone.labels, &lone.size) > 0 ||
+         labels_of(e, false, true, false, lone.labels, &lone.size) > 0;
+}
+
+static weft_status run_pair(weft_op *op, const einsum *e) {
+  label_list batch, rows, columns, sums;
   weft_tensor *y = weft_op_out(op, 0);
-  size_t dense_out[LABELS] = {0}, strides[LABELS] = {0}, stride = 1;
   weft_strided block = {0};
   float *out;
-  void *room;
   pair p;
   batch.count = labels_of(e, true, true, true, batch.labels, &batch.size);
   rows.count = labels_of(e, true, false, true, rows.labels, &rows.size);
   columns.count = labels_of(e, false, true, true, columns.labels, &columns.size);
   sums.count = labels_of(e, true, true, false, sums.labels, &sums.size);
-  lone.count = labels_of(e, true, false, false, lone.labels, &lone.size) +
-               labels_of(e, false, true, false, lone.labels, &lone.size);
-  *done = lone.count == 0; /* a label that is summed in one operand only is left to the loops */
-  if (!*done) {
-    return WEFT_OK;
-  }
   WEFT_TRY(lay_out(op, e, 0, (const label_list *const[]){&batch, &rows, &sums}, &p.a));
   WEFT_TRY(lay_out(op, e, 1, (const label_list *const[]){&batch, &sums, &columns}, &p.b));
   WEFT_TRY(weft_op_floats_out(op, y, &out));
-  dense(e, (const label_list *const[]){&batch, &rows, &columns}, strides);
-  for (int d = e->out_rank - 1; d >= 0; d--) {
-    dense_out[e->out[d]] = stride;
-    stride *= e->size[e->out[d]];
-  }
-  const label_list *const lists[] = {&batch, &rows, &columns};
-  for (int l = 0; l < 3; l++) {
-    add_labels(e, lists[l]->labels, lists[l]->count, strides, dense_out, &block);
-  }
+  unpack(e, (const label_list *const[]){&batch, &rows, &columns}, &block);
   bool same = block.rank == 0 || (block.rank == 1 && block.to[0] == 1);
-  p.c = out;
+  void *room = out;
   if (!same) {
     WEFT_TRY(weft_op_scratch_array(op, y->count, sizeof(float), &room));
-    p.c = room;
   }
+  p.c = room;
   p.m = rows.size;
   p.n = columns.size;
   p.k = sums.size;
@@ -361,21 +381,21 @@ weft_status weft_einsum_run(weft_op *op) {
   einsum e;
   weft_tensor *y = weft_op_out(op, 0);
   loops l = {.e = &e, .out = y, .sums = 1};
-  bool done = false, empty = y->count == 0;
+  bool empty = y->count == 0;
   WEFT_TRY(parse(op, &e));
   for (int k = 0; k < e.operands; k++) {
     l.in[k] = weft_op_in(op, k);
     empty |= l.in[k]->count == 0;
   }
-  if (e.operands == 2 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE) {
-    WEFT_TRY(run_pair(op, &e, &done));
+  if (e.operands == 2 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE && !has_lone_sum(&e)) {
+    return run_pair(op, &e);
   }
   for (int d = 0; d < e.sum_rank; d++) {
     if (!weft_mul(l.sums, e.size[e.sums[d]], &l.sums)) {
       return weft_op_unsupported(op, "a sum has more terms than can be counted");
     }
   }
-  if (!done && y->count > 0) {
+  if (y->count > 0) {
     weft_parallel(op->cx, y->count, l.sums >= WEFT_BLOCK ? 16 : 1024, run_loops, &l);
   }
   return WEFT_OK;

@@ -1,5 +1,6 @@
-/* The discrete Fourier transform of any length, in double: by halves for powers of two, and by Bluestein's chirp (1970), a
- * convolution of a power-of-two length, for all others, so that no length is slow. Tables and work space are the caller's. */
+/* The discrete Fourier transform of any length, in double: by halves for powers of two, and by Bluestein's chirp
+ * (1970), a convolution of a power-of-two length, for all others, so that no length is slow. Tables and work space
+ * are the caller's. */
 #ifndef WEFT_OPS_FFT_H
 #define WEFT_OPS_FFT_H
 

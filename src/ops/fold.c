@@ -86,7 +86,7 @@ bool weft_fold_next(weft_fold_walk *w) {
 
 size_t weft_fold_grain(const weft_fold *f) { return f->n >= WEFT_GRAIN || f->n == 0 ? 1 : WEFT_GRAIN / f->n; }
 
-/* ---- rows ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 typedef struct rows {
   const weft_tensor *x, *y;
   const weft_row_functions *functions;

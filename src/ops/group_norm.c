@@ -1,6 +1,7 @@
-/* BatchNormalization, InstanceNormalization, GroupNormalization and MeanVarianceNormalization are one thing: elements fall into
- * groups (fold.h), each group has a mean and a deviation, computed or given, and within a group each channel has a scale and a
- * bias. y = (x - mean) / deviation * scale + bias, in double but for contiguous floats, which go through the kernels. */
+/* BatchNormalization, InstanceNormalization, GroupNormalization and MeanVarianceNormalization are one thing:
+ * elements fall into groups (fold.h), each group has a mean and a deviation, computed or given, and within a group
+ * each channel has a scale and a bias. y = (x - mean) / deviation * scale + bias, in double but for contiguous
+ * floats, which go through the kernels. */
 #include "../base/convert.h"
 #include "fold.h"
 
@@ -125,7 +126,7 @@ static weft_status expect_channels(weft_op *op, int i, const char *name, int64_t
   return WEFT_OK;
 }
 
-/* ---- BatchNormalization ------------------------------------------------------------------------------------------------------ */
+/* ---- BatchNormalization ------------------------------------------------------------------------------------------ */
 static size_t batch_channels(const weft_tensor *x) { return x->shape.rank < 2 ? 1 : (size_t)x->shape.dims[1]; }
 
 weft_status weft_batch_norm_infer(weft_op *op) {
@@ -181,9 +182,10 @@ weft_status weft_batch_norm_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- InstanceNormalization, GroupNormalization ---------------------------------------------------------------------------------- */
+/* ---- InstanceNormalization, GroupNormalization ------------------------------------------------------------------- */
 static int64_t group_count(const weft_op *op) {
-  return op->def->variant == WEFT_INSTANCE_NORM ? weft_op_in(op, 0)->shape.dims[1] : weft_op_attr_int(op, "num_groups", 0);
+  bool instance = op->def->variant == WEFT_INSTANCE_NORM;
+  return instance ? weft_op_in(op, 0)->shape.dims[1] : weft_op_attr_int(op, "num_groups", 0);
 }
 
 weft_status weft_group_norm_infer(weft_op *op) {
@@ -195,8 +197,8 @@ weft_status weft_group_norm_infer(weft_op *op) {
   WEFT_TRY(expect_channels(op, 1, "scale", channels));
   WEFT_TRY(expect_channels(op, 2, "bias", channels));
   if (channels > 0 && (groups <= 0 || channels % groups != 0)) {
-    return weft_op_fail(op, "attribute num_groups: expected a divisor of %lld channels, found %lld", (long long)channels,
-                        (long long)groups);
+    return weft_op_fail(op, "attribute num_groups: expected a divisor of %lld channels, found %lld",
+                        (long long)channels, (long long)groups);
   }
   return weft_op_set_like(op, 0, x);
 }
@@ -208,7 +210,8 @@ weft_status weft_group_norm_run(weft_op *op) {
   if (x->count == 0) {
     return WEFT_OK;
   }
-  int64_t channels = x->shape.dims[1], groups = group_count(op), spatial = (int64_t)weft_shape_product(&x->shape, 2, x->shape.rank);
+  int64_t channels = x->shape.dims[1], groups = group_count(op);
+  int64_t spatial = (int64_t)weft_shape_product(&x->shape, 2, x->shape.rank);
   weft_shape shape = {3, {x->shape.dims[0], groups, channels / groups * spatial}};
   WEFT_TRY(load(op, 1, &scale));
   WEFT_TRY(load(op, 2, &bias));
@@ -219,7 +222,7 @@ weft_status weft_group_norm_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- MeanVarianceNormalization ---------------------------------------------------------------------------------------------------- */
+/* ---- MeanVarianceNormalization ----------------------------------------------------------------------------------- */
 static weft_status variance_axes(weft_op *op, bool *reduced) {
   static const int64_t usual[] = {0, 2, 3};
   size_t count;

@@ -1,6 +1,6 @@
-/* LayerNormalization, RMSNormalization and ONNX Runtime's Skip... and Simplified... forms of them: rows normalized by their own
- * mean and deviation, then scaled and shifted, all in float (double for double) and rounded once. In the Skip forms the row is
- * first the sum of input, skip and bias. */
+/* LayerNormalization, RMSNormalization and ONNX Runtime's Skip... and Simplified... forms of them: rows normalized
+ * by their own mean and deviation, then scaled and shifted, all in float (double for double) and rounded once. In
+ * the Skip forms the row is first the sum of input, skip and bias. */
 #include "../base/convert.h"
 #include "broadcast.h"
 
@@ -89,8 +89,8 @@ static void row_double(const layer_norm *l, size_t index, double *row, double *r
   if (l->sum != NULL) {
     weft_store_double(l->sum->type, row, l->n, l->sum->data, offset, 1);
   }
-  normalize_double(l, l->n, row, scale + index * l->scale_stride, bias == NULL ? NULL : bias + index * l->bias_stride, row,
-                   &mean, &inverse);
+  normalize_double(l, l->n, row, scale + index * l->scale_stride,
+                   bias == NULL ? NULL : bias + index * l->bias_stride, row, &mean, &inverse);
   weft_store_double(l->y->type, row, l->n, l->y->data, offset, 1);
   if (l->mean != NULL) {
     weft_store_double(l->mean->type, &mean, 1, l->mean->data, index, 1);
@@ -112,7 +112,7 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 typedef struct expand {
   const weft_tensor *from;
   void *to;
@@ -140,7 +140,8 @@ static weft_status parameter(weft_op *op, const layer_norm *l, const weft_tensor
   for (int d = axis; d < x->rank; d++) {
     row.dims[d - axis] = x->dims[d];
   }
-  bool each = p->shape.rank > row.rank && p->count > weft_shape_product(&p->shape, p->shape.rank - row.rank, p->shape.rank);
+  int extra = p->shape.rank > row.rank ? p->shape.rank - row.rank : 0;
+  bool each = p->count > weft_shape_product(&p->shape, extra, p->shape.rank);
   size_t count = each ? l->x->count : l->n;
   *stride = each ? l->n : 0;
   if (p->count == count && p->type == (l->wide ? WEFT_DOUBLE : WEFT_FLOAT)) {
@@ -151,7 +152,6 @@ static weft_status parameter(weft_op *op, const layer_norm *l, const weft_tensor
   weft_broadcast broadcast;
   weft_shape trimmed = p->shape;
   if (!each) { /* leading dimensions of 1 beyond the row's */
-    int extra = p->shape.rank > row.rank ? p->shape.rank - row.rank : 0;
     trimmed.rank -= extra;
     for (int d = 0; d < trimmed.rank; d++) {
       trimmed.dims[d] = p->shape.dims[d + extra];
@@ -187,7 +187,7 @@ static weft_status run(weft_op *op, layer_norm *l, const weft_tensor *scale, con
   return WEFT_OK;
 }
 
-/* ---- LayerNormalization, RMSNormalization, SimplifiedLayerNormalization ---------------------------------------------------- */
+/* ---- LayerNormalization, RMSNormalization, SimplifiedLayerNormalization ------------------------------------------ */
 static weft_status expect_parameter(weft_op *op, int i, const char *name, const weft_shape *x) {
   const weft_tensor *p = weft_op_in(op, i);
   weft_shape shape;
@@ -234,7 +234,7 @@ weft_status weft_layer_norm_run(weft_op *op) {
   return run(op, &l, weft_op_in(op, 1), weft_op_in(op, 2), axis);
 }
 
-/* ---- SkipLayerNormalization: input, skip, gamma, beta, bias; SkipSimplified...: input, skip, gamma, bias -------------------- */
+/* ---- SkipLayerNormalization: input, skip, gamma, beta, bias; SkipSimplified...: input, skip, gamma, bias --------- */
 weft_status weft_skip_layer_norm_infer(weft_op *op) {
   static const char *const names[] = {"input", "skip", "gamma", "beta", "bias"};
   bool rms = op->def->variant == WEFT_RMS_NORM;

@@ -1,4 +1,5 @@
-/* NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss. The second is the first of a LogSoftmax, which is its second output. */
+/* NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss. The second is the first of a LogSoftmax, which is its
+ * second output. */
 #include "../base/convert.h"
 #include "op.h"
 

@@ -1,5 +1,5 @@
-/* LRN: each element over a power of the mean square of its neighbours in the channel direction. Spatial positions are taken in
- * blocks, so that memory is read along rows. */
+/* LRN: each element over a power of the mean square of its neighbours in the channel direction. Spatial positions
+ * are taken in blocks, so that memory is read along rows. */
 #include "../base/convert.h"
 #include "broadcast.h"
 

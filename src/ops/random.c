@@ -1,5 +1,6 @@
-/* RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial and Dropout. One generator, splitmix64 (Steele, Lea and
- * Flood, 2014): a node with a seed gives the same numbers in every run, one without draws on from the session's state. */
+/* RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial and Dropout. One generator, splitmix64
+ * (Steele, Lea and Flood, 2014): a node with a seed gives the same numbers in every run, one without draws on from
+ * the session's state. */
 #include "../base/convert.h"
 #include "op.h"
 
@@ -50,7 +51,7 @@ static weft_status read_type(weft_op *op, weft_type fallback, uint32_t types, we
   return WEFT_OK;
 }
 
-/* ---- RandomNormal, RandomUniform and Like ------------------------------------------------------------------------------------ */
+/* ---- RandomNormal, RandomUniform and Like ------------------------------------------------------------------------ */
 weft_status weft_random_infer(weft_op *op) {
   weft_shape shape = {0};
   weft_type type;
@@ -89,7 +90,7 @@ weft_status weft_random_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Bernoulli ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Bernoulli --------------------------------------------------------------------------------------------------- */
 weft_status weft_bernoulli_infer(weft_op *op) {
   weft_type type;
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
@@ -112,7 +113,7 @@ weft_status weft_bernoulli_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Multinomial ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Multinomial ------------------------------------------------------------------------------------------------- */
 weft_status weft_multinomial_infer(weft_op *op) {
   weft_type type;
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
@@ -160,7 +161,7 @@ weft_status weft_multinomial_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Dropout -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Dropout ----------------------------------------------------------------------------------------------------- */
 weft_status weft_dropout_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 3));
   WEFT_TRY(weft_op_expect_type(op, 2, "training_mode", WEFT_TYPE_BIT(WEFT_BOOL)));

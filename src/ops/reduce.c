@@ -1,6 +1,6 @@
-/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): in double for floating
- * types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite reductions (L2, LogSum ...)
- * are a fold and a last step. */
+/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): in double for
+ * floating types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite
+ * reductions (L2, LogSum ...) are a fold and a last step. */
 #include "../base/convert.h"
 #include "fold.h"
 
@@ -17,7 +17,7 @@ typedef struct reduce {
   weft_fold fold;
 } reduce;
 
-/* ---- floating ------------------------------------------------------------------------------------------------------------- */
+/* ---- floating ---------------------------------------------------------------------------------------------------- */
 static double initial(int variant) {
   switch (variant) {
     case WEFT_REDUCE_PROD:
@@ -133,7 +133,7 @@ static void run_double(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- integers --------------------------------------------------------------------------------------------------------------- */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 static bool is_below(const reduce *r, int64_t x, int64_t y) { return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y; }
 
 /* What Max or Min of nothing is: the type's least or largest number. */
@@ -194,7 +194,7 @@ static void run_integer(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- Reduce* ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Reduce* ----------------------------------------------------------------------------------------------------- */
 static weft_status read_axes(weft_op *op, bool *reduced) {
   int64_t axes[WEFT_MAX_RANK];
   size_t count;
@@ -245,7 +245,7 @@ weft_status weft_reduce_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- ArgMax, ArgMin ------------------------------------------------------------------------------------------------------------ */
+/* ---- ArgMax, ArgMin ---------------------------------------------------------------------------------------------- */
 weft_status weft_arg_infer(weft_op *op) {
   bool reduced[WEFT_MAX_RANK] = {false};
   int axis;

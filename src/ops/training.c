@@ -1,6 +1,6 @@
-/* Adagrad, Adam and Momentum of ai.onnx.preview.training: one step of an optimizer. Inputs are the learning rate R, the count of
- * updates T, then for every optimized tensor its value, its gradient and its states, each kind together; outputs are the new
- * values and the new states. Formulas are those of the specification. */
+/* Adagrad, Adam and Momentum of ai.onnx.preview.training: one step of an optimizer. Inputs are the learning rate R,
+ * the count of updates T, then for every optimized tensor its value, its gradient and its states, each kind
+ * together; outputs are the new values and the new states. Formulas are those of the specification. */
 #include "../base/convert.h"
 #include "op.h"
 

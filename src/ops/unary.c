@@ -1,6 +1,6 @@
-/* Operators of one input that work element by element. Floating types up to 32 bits use the float kernel of kernels.h where
- * there is one; every other function is one line of a table in double, which costs little and is exact to the last float bit.
- * Integers have their own function, in int64. */
+/* Operators of one input that work element by element. Floating types up to 32 bits use the float kernel of
+ * kernels.h where there is one; every other function is one line of a table in double, which costs little and is
+ * exact to the last float bit. Integers have their own function, in int64. */
 #include "../base/convert.h"
 #include "broadcast.h"
 
@@ -15,7 +15,7 @@ typedef struct unary {
   double a, b; /* the operator's numbers */
 } unary;
 
-/* ---- the functions, in double --------------------------------------------------------------------------------------- */
+/* ---- the functions, in double ------------------------------------------------------------------------------------ */
 #define FUNCTION(name, expression)                        \
   static double name(double x, double a, double b) {      \
     (void)a;                                              \
@@ -135,7 +135,7 @@ static void run_double(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- float: kernels --------------------------------------------------------------------------------------------------- */
+/* ---- float: kernels ---------------------------------------------------------------------------------------------- */
 static bool has_float(int variant) {
   return variant < WEFT_UNARY_COUNT || variant == WEFT_UNARY_LEAKY || variant == WEFT_UNARY_HARDSIGMOID ||
          variant == WEFT_UNARY_SWISH;
@@ -181,7 +181,7 @@ static void run_float(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- integers ------------------------------------------------------------------------------------------------------------- */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 /* Unsigned 64-bit numbers arrive as the same bits: `negative` is then never true. */
 static int64_t of_integer(const unary *u, int64_t x, bool negative) {
   switch (u->variant) {
@@ -217,7 +217,7 @@ static void run_integer(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- the operators ---------------------------------------------------------------------------------------------------------- */
+/* ---- the operators ----------------------------------------------------------------------------------------------- */
 static uint32_t allowed(const weft_op *op) {
   uint32_t small = WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
                    WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ);

@@ -1,5 +1,5 @@
-/* Where: chooses between two tensors element by element. Only the size of an element matters, so strings and complex numbers
- * come for free. */
+/* Where: chooses between two tensors element by element. Only the size of an element matters, so strings and complex
+ * numbers come for free. */
 #include "broadcast.h"
 
 #include <string.h>

@@ -42,7 +42,7 @@ weft_status weft_window_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- MelWeightMatrix -------------------------------------------------------------------------------------------------------------- */
+/* ---- MelWeightMatrix --------------------------------------------------------------------------------------------- */
 typedef struct mel {
   int64_t bins, length, rate;
   double low, high;
