@@ -24,7 +24,7 @@ static weft_status read_attributes(weft_op *op, weft_resize *r) {
   static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",    "align_corners",
                                             "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn"};
   static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-  int mode, coordinate, round;
+  int mode = 0, coordinate = 0, round = 0;
   WEFT_TRY(read_choice(op, "mode", "nearest", modes, 3, &mode));
   WEFT_TRY(read_choice(op, "coordinate_transformation_mode", "half_pixel", coordinates, 7, &coordinate));
   WEFT_TRY(read_choice(op, "nearest_mode", "round_prefer_floor", rounds, 4, &round));
@@ -68,7 +68,7 @@ static weft_status read_scales(weft_op *op, size_t count, const int *axes, weft_
 
 static weft_status read_sizes(weft_op *op, size_t count, const int *axes, weft_resize *r) {
   static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-  int policy;
+  int policy = 0;
   double common = 0;
   WEFT_TRY(read_choice(op, "keep_aspect_ratio_policy", "stretch", policies, 3, &policy));
   WEFT_TRY(weft_op_expect_type(op, 3, "sizes", WEFT_TYPE_BIT(WEFT_INT64)));

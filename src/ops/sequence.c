@@ -61,7 +61,7 @@ weft_status weft_sequence_construct_run(weft_op *op) {
 }
 
 weft_status weft_sequence_insert_run(weft_op *op) {
-  const weft_value *from;
+  const weft_value *from = NULL;
   const weft_tensor *tensor = weft_op_in(op, 1);
   weft_value *sequence, *item;
   size_t at, count;
@@ -84,7 +84,7 @@ weft_status weft_sequence_insert_run(weft_op *op) {
 }
 
 weft_status weft_sequence_erase_run(weft_op *op) {
-  const weft_value *from;
+  const weft_value *from = NULL;
   weft_value *sequence;
   size_t at;
   WEFT_TRY(expect_sequence(op, 0, &from));
@@ -96,7 +96,7 @@ weft_status weft_sequence_erase_run(weft_op *op) {
 }
 
 weft_status weft_sequence_at_run(weft_op *op) {
-  const weft_value *from;
+  const weft_value *from = NULL;
   size_t at;
   WEFT_TRY(expect_sequence(op, 0, &from));
   WEFT_TRY(read_position(op, 1, from->item_count, (int64_t)from->item_count - 1, 0, &at));
@@ -105,7 +105,7 @@ weft_status weft_sequence_at_run(weft_op *op) {
 }
 
 weft_status weft_sequence_length_run(weft_op *op) {
-  const weft_value *from;
+  const weft_value *from = NULL;
   weft_shape scalar = {0, {0}};
   WEFT_TRY(expect_sequence(op, 0, &from));
   WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT64, &scalar));
@@ -216,7 +216,7 @@ static weft_status joined_shape(weft_op *op, const weft_value *from, int axis, b
 }
 
 weft_status weft_concat_from_sequence_run(weft_op *op) {
-  const weft_value *from;
+  const weft_value *from = NULL;
   weft_shape shape;
   int axis;
   bool new_axis = weft_op_attr_int(op, "new_axis", 0) != 0;
