@@ -162,6 +162,8 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
                              weft_value **outputs, weft_error *error);
 /* May be called from another thread: the run in progress ends soon with WEFT_CANCELLED. */
 void weft_session_cancel(weft_session *session);
+/* The same for a thread that shares the memory but cannot call: it writes 1 here. */
+volatile int32_t *weft_session_cancel_flag(weft_session *session);
 /* Bytes held now and at most since the session was begun. */
 void weft_session_memory(const weft_session *session, size_t *used, size_t *peak);
 

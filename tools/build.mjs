@@ -4,6 +4,7 @@
  *     node tools/build.mjs
  *
  *     weft.mjs, weft.cjs, weft.d.ts, weft.d.cts   the JavaScript package, bundled from web/
+ *     weft.worker.mjs                             what runs in the worker of a session that has one
  *     weft.threads.mjs                            Emscripten's glue of the modules with threads; weft.mjs has the other's
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
@@ -92,6 +93,7 @@ async function bundle() {
     logLevel: 'warning',
   };
   await build({ ...common, format: 'esm', outfile: join(dist, 'weft.mjs') });
+  await build({ ...common, entryPoints: [join(root, 'web/worker.js')], format: 'esm', outfile: join(dist, 'weft.worker.mjs') });
   await build({
     ...common,
     format: 'cjs',

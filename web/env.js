@@ -15,7 +15,7 @@ let logLevel = 'warning';
  * @property {boolean | 'fixed' | 'relaxed'} [simd] false: the module without SIMD; true or 'fixed': no relaxed SIMD
  * @property {string | URL | Record<string, string | URL>} [wasmPaths] the folder of the .wasm files, or the URL of each
  * @property {ArrayBufferLike | Uint8Array | WebAssembly.Module} [wasmBinary] the module itself
- * @property {boolean} [proxy] accepted
+ * @property {boolean} [proxy] sessions run in workers of their own
  */
 
 /**

@@ -28,14 +28,22 @@ export function resolveLocation(location) {
 /** @param {URL} url @returns {Promise<Uint8Array<ArrayBuffer>>} */
 export const readFile = (url) => builtin('fs').promises.readFile(url);
 
-/**
- * @param {URL} url of a file
- * @returns {Promise<{size: number, read: (into: Uint8Array) => Promise<number>, close: () => Promise<void>}>}
- */
-export async function openFile(url) {
-  const handle = await builtin('fs').promises.open(url);
-  const { size } = await handle.stat();
-  return { size, read: async (into) => (await handle.read(into)).bytesRead, close: () => handle.close() };
+/** Bytes of a file. @param {URL} url @returns {Promise<number>} */
+export const sizeOfFile = async (url) => (await builtin('fs').promises.stat(url)).size;
+
+/** @param {URL} url of a file @param {number} size of a piece; each is valid until the next */
+export async function* readPieces(url, size) {
+  const piece = new Uint8Array(size);
+  const file = await builtin('fs').promises.open(url);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(piece);
+      if (bytesRead === 0) return;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 export const processors = () => builtin('os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
@@ -61,4 +69,37 @@ export function nextTurn() {
     };
     port2.postMessage(null);
   });
+}
+
+/**
+ * A worker that runs a module of this package; what it sends comes to `onMessage`. In Node.js it keeps the program alive
+ * only while it is held.
+ * @param {(message: any) => void} onMessage @param {(error: Error) => void} onError
+ */
+export function startWorker(onMessage, onError) {
+  if (typeof Worker !== 'undefined') {
+    const worker = new Worker(new URL('./weft.worker.mjs', import.meta.url), { type: 'module' });
+    worker.onmessage = ({ data }) => onMessage(data);
+    worker.onerror = (event) => onError(new Error(event.message ?? 'its file could not be loaded'));
+    return { post: worker.postMessage.bind(worker), stop: () => worker.terminate(), hold: () => {} };
+  }
+  const threads = builtin('worker_threads');
+  if (!threads) throw new Error('the host has no workers');
+  const worker = new threads.Worker(new URL('./weft.worker.mjs', import.meta.url));
+  worker.on('message', onMessage);
+  worker.on('error', onError);
+  worker.unref();
+  const hold = (/** @type {boolean} */ held) => (held ? worker.ref() : worker.unref());
+  return { post: worker.postMessage.bind(worker), stop: () => void worker.terminate(), hold };
+}
+
+/** The other end, inside the worker. @param {(message: any) => void} onMessage @returns {(message: any, transfer: Transferable[]) => void} */
+export function answerParent(onMessage) {
+  const parent = builtin('worker_threads')?.parentPort;
+  if (parent) {
+    parent.on('message', onMessage);
+    return parent.postMessage.bind(parent);
+  }
+  globalThis.onmessage = ({ data }) => onMessage(data);
+  return /** @type {any} */ (globalThis.postMessage).bind(globalThis);
 }

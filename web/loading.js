@@ -5,10 +5,9 @@
  */
 import { throwIfAborted, WeftError } from './error.js';
 import { isUrl, resolveLocation } from './host.js';
-import { chooseModule } from './module.js';
 import { openSource } from './source.js';
-import { Wasm } from './wasm.js';
 
+/** @typedef {import('./wasm.js').Wasm} Wasm */
 /** @typedef {import('./source.js').Source} Source */
 /** @typedef {import('./wasm.js').External} External */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
@@ -118,17 +117,14 @@ async function loadInto(wasm, source, options, threads) {
 }
 
 /**
- * @param {unknown} input what openSource takes
- * @param {LoadOptions} options
- * @returns {Promise<{wasm: Wasm, session: number, choice: import('./env.js').Choice}>}
+ * @param {Wasm} wasm that runs nothing yet; it is stopped when loading fails
+ * @param {Promise<Source>} source
+ * @param {LoadOptions} options @param {number} threads
+ * @returns {Promise<number>} the core's session
  */
-export async function load(input, options) {
-  throwIfAborted(options.signal);
-  const [chosen, source] = await Promise.all([chooseModule(options), openSource(input, options.signal)]);
-  const wasm = await Wasm.start(chosen);
+export async function load(wasm, source, options, threads) {
   try {
-    const session = await loadInto(wasm, source, options, chosen.choice.threads);
-    return { wasm, session, choice: chosen.choice };
+    return await loadInto(wasm, await source, options, threads);
   } catch (error) {
     // What the failed load holds goes with the module.
     wasm.stop();

@@ -2,6 +2,7 @@
  * The options of InferenceSession.create, checked and with their defaults. Those of onnxruntime that have no meaning here
  * (execution providers, log levels, arenas, profiling) are accepted and left alone.
  */
+import { env } from './env.js';
 import { argumentError, describe } from './error.js';
 
 /**
@@ -9,6 +10,7 @@ import { argumentError, describe } from './error.js';
  * @typedef {{phase: string, file: string, loaded: number, total: number | undefined}} Progress
  * @typedef {object} LoadOptions
  * @property {unknown} wasm
+ * @property {boolean} worker
  * @property {number | undefined} threads
  * @property {boolean} deterministic
  * @property {readonly (ExternalFile | string | URL)[]} externalData
@@ -38,6 +40,7 @@ export function readOptions(options) {
   }
   return {
     wasm: options.wasm,
+    worker: Boolean(options.worker ?? env.wasm.proxy),
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
     externalData,

@@ -1,18 +1,18 @@
 /*
- * InferenceSession: the class of onnxruntime-common. A run is one call into the module on this thread; runs that come while
- * one is at work wait their turn, first come, first served, and between two of them the event loop gets its turn, so that
- * a signal can still cancel those that wait.
+ * InferenceSession: the class of onnxruntime-common, on an engine of this thread or of a worker. Runs that come while one
+ * is at work wait their turn, first come, first served, and between two of them the event loop gets its turn, so that a
+ * signal can still cancel those that wait.
  */
 import { env } from './env.js';
-import { argumentError, cancelledError, describe, throwIfAborted, WeftError } from './error.js';
+import { Engine } from './engine.js';
+import { argumentError, cancelledError, describe, throwIfAborted } from './error.js';
 import { nextTurn } from './host.js';
-import { load } from './loading.js';
+import { chooseModule } from './module.js';
 import { readOptions } from './options.js';
+import { ProxyEngine } from './proxy.js';
 import { isTensor } from './tensor.js';
 import { typeNumbered } from './types.js';
-import { FeedCache, makeValue, readInto, readValue, Scope } from './values.js';
 
-/** @typedef {import('./wasm.js').Wasm} Wasm */
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
 /** @typedef {import('./tensor.js').Tensor} Tensor */
@@ -67,12 +67,6 @@ function metadataOf({ name, kind, type, shape, optional }) {
   return { name, isTensor: true, type: element, shape: shape ?? [], optional };
 }
 
-/** @param {Wasm} wasm @param {number} session @param {'input' | 'output'} side */
-function listInfos(wasm, session, side) {
-  const count = wasm.get(`weft_session_${side}_count`, session);
-  return Array.from({ length: count }, (_, i) => wasm.readInfo(session, side, i));
-}
-
 /** The arguments of create: (model, options?) or (buffer, byteOffset, byteLength?, options?). @param {unknown[]} args */
 function readCreateArguments([input, second, third, fourth]) {
   if (typeof second !== 'number') return { input, options: readOptionsObject(second) };
@@ -95,30 +89,33 @@ function readOptionsObject(options) {
   return readOptions(options);
 }
 
+/**
+ * Puts a result into a tensor that the caller has made for it.
+ * @param {string} name @param {Value} made @param {Tensor} tensor
+ */
+function fill(name, made, tensor) {
+  if (!isTensor(made) || made.type !== tensor.type || String(made.dims) !== String(tensor.dims)) {
+    const found = isTensor(made) ? `${made.type} [${made.dims}]` : 'no tensor';
+    throw argumentError(`output '${name}' is ${found}: the tensor given for it is ${tensor.type} [${tensor.dims}]`);
+  }
+  if (Array.isArray(made.data)) made.data.forEach((text, i) => (/** @type {string[]} */ (tensor.data)[i] = text));
+  else /** @type {any} */ (tensor.data).set(made.data);
+}
+
 export class InferenceSession {
-  #wasm;
-  #session;
-  #inputs;
-  #outputs;
+  #engine;
   #choice;
   #queue = new Queue();
-  #feeds = new FeedCache();
-  /** Zero-terminated names inside the module. @type {Map<string, number>} */
-  #names = new Map();
 
-  /** Use InferenceSession.create. @param {{wasm: Wasm, session: number, choice: import('./env.js').Choice}} loaded */
-  constructor({ wasm, session, choice }) {
-    this.#wasm = wasm;
-    this.#session = session;
+  /** Use InferenceSession.create. @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice */
+  constructor(engine, choice) {
+    this.#engine = engine;
     this.#choice = choice;
-    this.#inputs = listInfos(wasm, session, 'input');
-    this.#outputs = listInfos(wasm, session, 'output');
-    for (const { name } of [...this.#inputs, ...this.#outputs]) this.#names.set(name, wasm.writeText(name));
-    this.inputNames = this.#inputs.map(({ name }) => name);
-    this.outputNames = this.#outputs.map(({ name }) => name);
-    this.inputMetadata = this.#inputs.map(metadataOf);
-    this.outputMetadata = this.#outputs.map(metadataOf);
-    forgotten.register(this, wasm, this);
+    this.inputNames = engine.inputs.map(({ name }) => name);
+    this.outputNames = engine.outputs.map(({ name }) => name);
+    this.inputMetadata = engine.inputs.map(metadataOf);
+    this.outputMetadata = engine.outputs.map(metadataOf);
+    forgotten.register(this, engine, this);
   }
 
   /**
@@ -127,14 +124,17 @@ export class InferenceSession {
    */
   static async create(...args) {
     const { input, options } = readCreateArguments(args);
-    const loaded = await load(input, options);
-    env.weft = loaded.choice;
-    return new InferenceSession(loaded);
+    throwIfAborted(options.signal);
+    const chosen = chooseModule(options);
+    const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, chosen);
+    const { choice } = await chosen;
+    env.weft = choice;
+    return new InferenceSession(engine, choice);
   }
 
   /** The module this session runs on, why that one, and the bytes its core and its module hold. */
   get weft() {
-    return { ...this.#choice, memory: this.#wasm.readMemory(this.#session) };
+    return { ...this.#choice, memory: this.#engine.memory };
   }
 
   /**
@@ -145,13 +145,16 @@ export class InferenceSession {
    */
   async run(feeds, second, third) {
     const { fetches, options } = this.#readRunArguments(feeds, second, third);
+    const given = Object.entries(feeds).filter(([, value]) => value !== undefined);
     throwIfAborted(options.signal);
     const turn = this.#queue.enter(options.signal);
     if (turn) await turn;
     try {
-      return this.#runNow(feeds, fetches);
-    } catch (error) {
-      throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;
+      const values = await this.#engine.run(given, [...fetches.keys()], options.signal);
+      return Object.fromEntries(Array.from(fetches, ([name, target], i) => {
+        if (target) fill(name, values[i], target);
+        return [name, target ?? values[i]];
+      }));
     } finally {
       await this.#queue.leave();
     }
@@ -167,11 +170,10 @@ export class InferenceSession {
     const turn = this.#queue.enter();
     if (turn) await turn;
     forgotten.unregister(this);
-    this.#wasm.stop();
+    this.#engine.stop();
     await this.#queue.leave();
   }
 
-  /* ---- a run ---------------------------------------------------------------------------------------------------------- */
   /** @param {unknown} feeds @param {any} second @param {any} third */
   #readRunArguments(feeds, second, third) {
     if (feeds === null || typeof feeds !== 'object' || isTensor(feeds) || Array.isArray(feeds)) {
@@ -196,53 +198,10 @@ export class InferenceSession {
     }
     return new Map(entries);
   }
-
-  /** @param {any} feeds @param {Map<string, Tensor | null>} fetches */
-  #runNow(feeds, fetches) {
-    const wasm = this.#wasm;
-    wasm.checkUsable();
-    const scope = new Scope(wasm);
-    try {
-      const given = Object.entries(feeds).filter(([, value]) => value !== undefined);
-      const names = scope.block(wasm.writePointers(given.map(([name]) => this.#nameOf(name, scope))));
-      const values = scope.block(wasm.writePointers(given.map(([name, value]) => this.#feed(name, value, scope))));
-      const wanted = scope.block(wasm.writePointers([...fetches.keys()].map((name) => this.#nameOf(name, scope))));
-      const results = scope.block(wasm.writePointers([...fetches.keys()].map(() => 0)));
-      wasm.run('weft_session_run', this.#session, given.length, names, values, fetches.size, wanted, results);
-      return this.#takeResults(fetches, results, scope);
-    } finally {
-      scope.end();
-    }
-  }
-
-  /** @param {Map<string, Tensor | null>} fetches @param {number} results @param {Scope} scope */
-  #takeResults(fetches, results, scope) {
-    const wasm = this.#wasm;
-    const values = Array.from(fetches, (_, i) => scope.value(wasm.readPointer(results + 4 * i)));
-    /** @type {Record<string, Value>} */
-    const outputs = {};
-    [...fetches].forEach(([name, target], i) => {
-      if (target) readInto(wasm, name, values[i], target);
-      outputs[name] = target ?? readValue(wasm, values[i]);
-    });
-    return outputs;
-  }
-
-  /** @param {string} name @param {Scope} scope */
-  #nameOf(name, scope) {
-    return this.#names.get(name) ?? scope.block(this.#wasm.writeText(name));
-  }
-
-  /** @param {string} name @param {unknown} value @param {Scope} scope */
-  #feed(name, value, scope) {
-    const info = this.#inputs.find((input) => input.name === name);
-    if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, name, value);
-    return makeValue(this.#wasm, scope, info ?? { name, type: 1, keyType: 7 }, value);
-  }
 }
 
-/** Threads of a session that was forgotten, not released, end when it is collected. @type {FinalizationRegistry<Wasm>} */
-const forgotten = new FinalizationRegistry((wasm) => wasm.stop());
+/** Threads and workers of a session that was forgotten, not released, end when it is collected. @type {FinalizationRegistry<Engine | ProxyEngine>} */
+const forgotten = new FinalizationRegistry((engine) => engine.stop());
 
 // Where the host has `using`, leaving its block releases the session.
 for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {

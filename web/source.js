@@ -4,7 +4,7 @@
  * must not know what the bytes mean.
  */
 import { argumentError, describe, throwIfAborted, WeftError } from './error.js';
-import { hasFiles, openFile, resolveLocation } from './host.js';
+import { hasFiles, readPieces, resolveLocation, sizeOfFile } from './host.js';
 
 /**
  * @typedef {object} Source
@@ -35,16 +35,6 @@ async function* piecesOfStream(stream) {
   }
 }
 
-/** @param {Awaited<ReturnType<typeof openFile>>} file */
-async function* piecesOfFile(file) {
-  const piece = new Uint8Array(PIECE);
-  try {
-    for (let size = await file.read(piece); size > 0; size = await file.read(piece)) yield piece.subarray(0, size);
-  } finally {
-    await file.close();
-  }
-}
-
 /** Whatever ends a reading early is told as one kind of error. @param {Source} source @returns {Source} */
 function guarded(source) {
   async function* pieces() {
@@ -60,10 +50,11 @@ function guarded(source) {
 
 /** @param {URL} url @returns {Promise<Source>} */
 async function fileSource(url) {
-  const file = await openFile(url).catch((cause) => {
-    throw new WeftError('IO', `${decodeURI(url.pathname)} could not be read: ${cause.message}`, { cause });
+  const name = decodeURI(url.pathname);
+  const total = await sizeOfFile(url).catch((cause) => {
+    throw new WeftError('IO', `${name} could not be read: ${cause.message}`, { cause });
   });
-  return { name: decodeURI(url.pathname), total: file.size, pieces: piecesOfFile(file), location: url };
+  return { name, total, pieces: readPieces(url, PIECE), location: url };
 }
 
 /** @param {Response} response @param {URL} [location] @returns {Source} */

@@ -210,17 +210,3 @@ export function readValue(wasm, value) {
       return null;
   }
 }
-
-/**
- * Puts a result into a tensor that the caller has made for it.
- * @param {Wasm} wasm @param {string} name @param {number} value @param {Tensor} tensor
- */
-export function readInto(wasm, name, value, tensor) {
-  const made = readValue(wasm, value);
-  if (!isTensor(made) || made.type !== tensor.type || String(made.dims) !== String(tensor.dims)) {
-    const found = isTensor(made) ? `${made.type} [${made.dims}]` : 'no tensor';
-    throw argumentError(`output '${name}' is ${found}: the tensor given for it is ${tensor.type} [${tensor.dims}]`);
-  }
-  if (Array.isArray(made.data)) made.data.forEach((text, i) => (/** @type {string[]} */ (tensor.data)[i] = text));
-  else /** @type {any} */ (tensor.data).set(made.data);
-}

@@ -286,6 +286,16 @@ export class Wasm {
     return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4), reserved };
   }
 
+  /**
+   * What another thread sets to 1 to end a run; undefined where no other thread sees the memory.
+   * @param {number} session @returns {Int32Array | undefined}
+   */
+  cancelFlag(session) {
+    const at = this.get('weft_session_cancel_flag', session);
+    const { buffer } = this.bytes;
+    return buffer instanceof ArrayBuffer ? undefined : new Int32Array(buffer, at, 1);
+  }
+
   /** @param {number} value */
   kindOf(value) {
     return kinds[this.call('weft_value_kind', value)];

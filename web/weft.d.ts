@@ -224,6 +224,8 @@ export declare namespace InferenceSession {
     /** Threads of this session; default: env.wasm.numThreads. 0 lets the package choose. */
     threads?: number;
     intraOpNumThreads?: number;
+    /** The session runs in a worker, so that this thread stays free; default: env.wasm.proxy. */
+    worker?: boolean;
     /** No relaxed instructions: the same bits on every host and with any number of threads. */
     deterministic?: boolean;
     /** A load or run beyond one of these ends with an error. */
@@ -239,7 +241,10 @@ export declare namespace InferenceSession {
   }
 
   interface RunOptions {
-    /** Ends the wait for the session's turn. A run that has begun goes on to its end: it keeps this thread busy. */
+    /**
+     * Ends the wait for the session's turn. Of a session in a worker it also ends the run: at once for the caller, and soon
+     * for the worker if it has threads. Without a worker a run that has begun keeps this thread busy to its end.
+     */
     signal?: AbortSignal;
     [option: string]: unknown;
   }
@@ -313,7 +318,7 @@ export declare namespace Env {
     wasmPaths?: string | URL | { readonly [file: string]: string | URL };
     /** The module itself. */
     wasmBinary?: ArrayBufferLike | Uint8Array | WebAssembly.Module;
-    /** Accepted, without effect. */
+    /** Sessions run in workers of their own, as with the option `worker`. */
     proxy?: boolean;
     [flag: string]: unknown;
   }

@@ -123,6 +123,7 @@ weft_status weft_session_output_info(const weft_session *session, size_t index, 
 }
 
 void weft_session_cancel(weft_session *session) { session->cx.cancelled = 1; }
+volatile int32_t *weft_session_cancel_flag(weft_session *session) { return &session->cx.cancelled; }
 
 void weft_session_memory(const weft_session *session, size_t *used, size_t *peak) {
   *used = session->cx.memory->used;

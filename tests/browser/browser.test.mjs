@@ -135,6 +135,16 @@ describe('Chromium', { skip: !existsSync(programs.chromium) && 'Chromium is not 
     }
   });
 
+  test('the package puts a session in a worker by itself', async () => {
+    const page = await open(isolated.url);
+    for (const threads of [1, 2]) {
+      const found = await page.evaluate((threads) => double('/models/doubling.onnx', { worker: true, threads }), threads);
+      assert.deepEqual([found.answer, found.threads], [[2, 4], threads]);
+    }
+    const streamed = await page.evaluate(async () => (await double((await fetch('/models/doubling.onnx')).body, { worker: true })).answer);
+    assert.deepEqual(streamed, [2, 4]);
+  });
+
   test('runs that are called together are cancelled by a signal', async () => {
     const page = await open(plain.url);
     const found = await page.evaluate(async () => {

@@ -1,0 +1,101 @@
+/*
+ * An engine: one model in one WebAssembly module, on this thread. Everything it does is one call into the module. Who may
+ * call when is not its matter, nor how its answers are shown.
+ */
+import { WeftError } from './error.js';
+import { load } from './loading.js';
+import { openSource } from './source.js';
+import { isTensor } from './tensor.js';
+import { FeedCache, makeValue, readValue, Scope } from './values.js';
+import { Wasm } from './wasm.js';
+
+/** @typedef {import('./wasm.js').Info} Info */
+/** @typedef {import('./values.js').Value} Value */
+/** @typedef {{used: number, peak: number, reserved: number}} Memory */
+/** @typedef {import('./module.js').Chosen} Chosen */
+/** @typedef {import('./options.js').LoadOptions} LoadOptions */
+
+export class Engine {
+  #wasm;
+  #session;
+  #feeds = new FeedCache();
+  /** Zero-terminated names inside the module. @type {Map<string, number>} */
+  #names = new Map();
+
+  /**
+   * The module starts while the model begins to arrive.
+   * @param {unknown} input what openSource takes @param {LoadOptions} options @param {Promise<Chosen>} chosen
+   */
+  static async load(input, options, chosen) {
+    const source = openSource(input, options.signal);
+    // Whichever of the two fails first is told; the other one's failure must not go unheard.
+    source.catch(() => {});
+    const module = await chosen;
+    const wasm = await Wasm.start(module);
+    const { threads } = module.choice;
+    return new Engine(wasm, await load(wasm, source, options, threads));
+  }
+
+  /** @param {Wasm} wasm @param {number} session */
+  constructor(wasm, session) {
+    this.#wasm = wasm;
+    this.#session = session;
+    this.inputs = this.#list('input');
+    this.outputs = this.#list('output');
+    for (const { name } of [...this.inputs, ...this.outputs]) this.#names.set(name, wasm.writeText(name));
+  }
+
+  /** @param {'input' | 'output'} side @returns {Info[]} */
+  #list(side) {
+    const count = this.#wasm.get(`weft_session_${side}_count`, this.#session);
+    return Array.from({ length: count }, (_, i) => this.#wasm.readInfo(this.#session, side, i));
+  }
+
+  /** @returns {Memory} */
+  get memory() {
+    return this.#wasm.readMemory(this.#session);
+  }
+
+  get cancelFlag() {
+    return this.#wasm.cancelFlag(this.#session);
+  }
+
+  stop() {
+    this.#wasm.stop();
+  }
+
+  /**
+   * The wanted outputs, in their order.
+   * @param {[string, unknown][]} feeds @param {string[]} wanted
+   * @returns {Value[]}
+   */
+  run(feeds, wanted) {
+    const wasm = this.#wasm;
+    wasm.checkUsable();
+    const scope = new Scope(wasm);
+    try {
+      const names = scope.block(wasm.writePointers(feeds.map(([name]) => this.#nameOf(name, scope))));
+      const values = scope.block(wasm.writePointers(feeds.map(([name, value]) => this.#feed(name, value, scope))));
+      const outputs = scope.block(wasm.writePointers(wanted.map((name) => this.#nameOf(name, scope))));
+      const results = scope.block(wasm.writePointers(wanted.map(() => 0)));
+      wasm.run('weft_session_run', this.#session, feeds.length, names, values, wanted.length, outputs, results);
+      return wanted.map((_, i) => scope.value(wasm.readPointer(results + 4 * i))).map((value) => readValue(wasm, value));
+    } catch (error) {
+      throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;
+    } finally {
+      scope.end();
+    }
+  }
+
+  /** @param {string} name @param {Scope} scope */
+  #nameOf(name, scope) {
+    return this.#names.get(name) ?? scope.block(this.#wasm.writeText(name));
+  }
+
+  /** @param {string} name @param {unknown} value @param {Scope} scope */
+  #feed(name, value, scope) {
+    const info = this.inputs.find((input) => input.name === name);
+    if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, name, value);
+    return makeValue(this.#wasm, scope, info ?? { name, type: 1, keyType: 7 }, value);
+  }
+}

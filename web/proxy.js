@@ -1,0 +1,181 @@
+/*
+ * An engine in a worker: the same face as engine.js, but every call is a message and its answer a promise, so the caller's
+ * thread stays free. Each has a worker of its own. A run that is cancelled is answered at once. If the module has threads,
+ * and so shares its memory, the worker stops soon too; otherwise it goes on to the run's end before it takes what comes next.
+ */
+import { argumentError, cancelledError, WeftError } from './error.js';
+import { resolveLocation, startWorker } from './host.js';
+import { isTensor, Tensor } from './tensor.js';
+
+/** @typedef {import('./wasm.js').Info} Info */
+/** @typedef {import('./values.js').Value} Value */
+/** @typedef {import('./module.js').Chosen} Chosen */
+/** @typedef {import('./options.js').LoadOptions} LoadOptions */
+/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
+
+/* ---- what may be sent --------------------------------------------------------------------------------------------------- */
+/** A view that is sent takes its whole buffer along: parts are copied first. @param {any} data */
+const compact = (data) => (ArrayBuffer.isView(data) && data.byteLength !== data.buffer.byteLength ? /** @type {any} */ (data).slice() : data);
+
+/** A value as plain objects. @param {any} value @returns {any} */
+export function toMessage(value) {
+  if (isTensor(value)) return { type: value.type, dims: value.dims, data: compact(value.data) };
+  if (Array.isArray(value)) return value.map(toMessage);
+  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, toMessage(item)]));
+  return value;
+}
+
+/** @param {any} value @returns {any} */
+function fromMessage(value) {
+  if (isTensor(value)) return new Tensor(value.type, value.data, value.dims);
+  if (Array.isArray(value)) return value.map(fromMessage);
+  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, fromMessage(item)]));
+  return value;
+}
+
+/** A model's source as it can be sent; `transfer` gets what changes hands. @param {any} input @param {Transferable[]} transfer */
+function sourceToMessage(input, transfer) {
+  if (typeof input === 'string' || input instanceof URL) return resolveLocation(input).href;
+  if (typeof Response !== 'undefined' && input instanceof Response) {
+    if (!input.ok) throw new WeftError('IO', `${input.url}: the server answered ${input.status} ${input.statusText}`);
+    return sourceToMessage(input.body, transfer);
+  }
+  if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) transfer.push(input);
+  return compact(input);
+}
+
+/* ---- the engine --------------------------------------------------------------------------------------------------------- */
+export class ProxyEngine {
+  #worker;
+  /** @type {Map<number, Pending>} */
+  #pending = new Map();
+  #calls = 0;
+  /** @type {Error | null} */
+  #broken = null;
+  #onProgress;
+  /** @type {Int32Array | undefined} */
+  #cancelFlag;
+  /** @type {Info[]} */
+  inputs = [];
+  /** @type {Info[]} */
+  outputs = [];
+  memory = { used: 0, peak: 0, reserved: 0 };
+
+  /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
+  static async load(input, options, chosen) {
+    const engine = new ProxyEngine(options.onProgress);
+    try {
+      await engine.#load(input, options, await chosen);
+      return engine;
+    } catch (error) {
+      engine.stop();
+      throw error;
+    }
+  }
+
+  /** @param {LoadOptions['onProgress']} onProgress */
+  constructor(onProgress) {
+    this.#onProgress = onProgress;
+    try {
+      this.#worker = startWorker(
+        (message) => this.#receive(message),
+        (error) => this.#break(new WeftError('INTERNAL', `the session's worker stopped: ${error.message}`, { cause: error })),
+      );
+    } catch (cause) {
+      throw new WeftError('UNSUPPORTED', `a session in a worker: ${/** @type {Error} */ (cause).message}`, { cause });
+    }
+  }
+
+  /** @param {unknown} input @param {LoadOptions} options @param {Chosen} chosen */
+  async #load(input, options, chosen) {
+    /** @type {Transferable[]} */
+    const transfer = [];
+    const { signal, onProgress, ...plain } = options;
+    const message = {
+      input: sourceToMessage(input, transfer),
+      options: {
+        ...plain,
+        wasm: undefined,
+        externalData: options.externalData.map((entry) =>
+          typeof entry === 'string' || entry instanceof URL ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, transfer) },
+        ),
+      },
+      chosen,
+    };
+    const { inputs, outputs, cancelFlag } = await this.#call('load', message, transfer, signal);
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.#cancelFlag = cancelFlag;
+  }
+
+  /**
+   * @param {[string, unknown][]} feeds @param {string[]} wanted @param {AbortSignal} [signal]
+   * @returns {Promise<Value[]>}
+   */
+  async run(feeds, wanted, signal) {
+    const plain = feeds.map(([name, value]) => [name, toMessage(value)]);
+    return (await this.#call('run', { feeds: plain, wanted }, [], signal)).map(fromMessage);
+  }
+
+  stop() {
+    this.#worker.stop();
+    this.#break(argumentError('the session was released'));
+  }
+
+  /** @param {string} method @param {object} args @param {Transferable[]} transfer @param {AbortSignal} [signal] @returns {Promise<any>} */
+  #call(method, args, transfer, signal) {
+    if (this.#broken) return Promise.reject(this.#broken);
+    const id = this.#calls++;
+    return new Promise((resolve, reject) => {
+      const cancel = () => {
+        if (this.#cancelFlag) Atomics.store(this.#cancelFlag, 0, 1);
+        reject(cancelledError(/** @type {AbortSignal} */ (signal)));
+      };
+      const settled = () => signal?.removeEventListener('abort', cancel);
+      signal?.addEventListener('abort', cancel);
+      this.#pending.set(id, {
+        resolve: (value) => (settled(), resolve(value)),
+        reject: (error) => (settled(), reject(error)),
+      });
+      this.#worker.hold(true);
+      this.#post({ id, method, args }, transfer);
+    });
+  }
+
+  /** @param {{id: number, method: string, args: object}} message @param {Transferable[]} transfer */
+  #post(message, transfer) {
+    try {
+      this.#worker.post(message, transfer);
+    } catch (cause) {
+      const error = argumentError(`this cannot be sent to the session's worker: ${/** @type {Error} */ (cause).message}`);
+      this.#receive({ id: message.id, error });
+    }
+  }
+
+  /** @param {any} progress */
+  #tell(progress) {
+    try {
+      this.#onProgress?.(progress);
+    } catch (error) {
+      this.#break(/** @type {Error} */ (error));
+    }
+  }
+
+  /** @param {{id?: any, value?: any, error?: any, progress?: any, memory?: any}} message */
+  #receive({ id, value, error, progress, memory }) {
+    if (progress) return this.#tell(progress);
+    this.memory = memory ?? this.memory;
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#worker.hold(false);
+    if (error) pending?.reject(new WeftError(error.code, error.message, error));
+    else pending?.resolve(value);
+  }
+
+  /** @param {Error} error */
+  #break(error) {
+    this.#broken ??= error;
+    for (const { reject } of this.#pending.values()) reject(this.#broken);
+    this.#pending.clear();
+  }
+}
