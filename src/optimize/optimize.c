@@ -33,6 +33,7 @@ weft_status weft_optimize_model(weft_model *model, const weft_options *options, 
       weft_pass_dead,
   };
   weft_pass pass = {.model = model, .evaluate = evaluate, .arg = arg};
+  WEFT_TRY(run_pass(&pass, weft_pass_strings, model->graph));
   if (options->optimize == WEFT_OPTIMIZE_NONE) {
     return WEFT_OK;
   }
