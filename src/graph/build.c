@@ -1,12 +1,13 @@
-/* One pass over a GraphProto: initializers and inputs first, then the names of all outputs, then the nodes. Because every
- * output has its slot before any node is built, nodes may come in any order; a graph found out of order is sorted afterwards.
- * Recursion (subgraphs, calls) is bounded by max_depth, work by max_nodes. */
+/* One pass over a GraphProto: initializers and inputs first, then the names of all outputs, then the nodes. Because
+ * every output has its slot before any node is built, nodes may come in any order; a graph found out of order is sorted
+ * afterwards. Recursion (subgraphs, calls) is bounded by max_depth, work by max_nodes. */
 #include "builder.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- names ----------------------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * ----------------------------------------------------------------------------------------------------------------- */
 /* Captures value v of `from`, an ancestor of `graph` or itself, in every graph on the way. */
 static weft_status capture(weft_builder *b, const weft_graph *from, weft_graph *graph, const char *name, int32_t v,
                            int32_t *out) {
@@ -54,7 +55,8 @@ weft_status weft_build_define(weft_builder *b, weft_scope *scope, const char *na
   return weft_names_put(b->cx, &scope->names, kept, *out);
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * ----------------------------------------------------------------------------------------------------------------- */
 weft_status weft_build_count_node(weft_builder *b) {
   if (b->nodes >= b->max_nodes) {
     return weft_fail(b->cx, WEFT_LIMIT_EXCEEDED, "the model has more than %u nodes once its functions are written out",
@@ -77,7 +79,8 @@ static weft_status name_node(weft_builder *b, const weft_scope *scope, const Wef
   return weft_arena_copy_string(b->cx, &b->model->arena, text, size, out);
 }
 
-/* A domain that is used but not imported: the newest for the default one, which files that import only ai.onnx.ml leave out. */
+/* A domain that is used but not imported: the newest for the default one, which files that import only ai.onnx.ml leave
+ * out. */
 static int version_of(const weft_origin *origin, const char *domain) {
   for (size_t i = 0; i < origin->opset_count; i++) {
     const Weft__OperatorSetIdProto *opset = origin->opsets[i];
@@ -134,15 +137,16 @@ static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__No
   weft_graph *graph = scope->graph;
   weft_node *node;
   if (proto->n_input > INT16_MAX * 2 || proto->n_output > INT16_MAX * 2) {
-    return weft_fail(b->cx, WEFT_LIMIT_EXCEEDED, "it has %zu inputs and %zu outputs, at most %d are supported", proto->n_input,
-                     proto->n_output, INT16_MAX * 2);
+    return weft_fail(b->cx, WEFT_LIMIT_EXCEEDED, "it has %zu inputs and %zu outputs, at most %d are supported",
+                     proto->n_input, proto->n_output, INT16_MAX * 2);
   }
   WEFT_TRY(weft_build_keep(b, domain, &domain));
   const char *op_type;
   WEFT_TRY(weft_build_keep(b, proto->op_type, &op_type));
   const char *overload;
   WEFT_TRY(weft_build_keep(b, proto->overload, &overload));
-  WEFT_TRY(weft_graph_add_node(b->model, graph, name, domain, op_type, (int)proto->n_input, (int)proto->n_output, &node));
+  WEFT_TRY(
+      weft_graph_add_node(b->model, graph, name, domain, op_type, (int)proto->n_input, (int)proto->n_output, &node));
   node->overload = overload;
   node->version = version_of(scope->origin, domain);
   WEFT_TRY(find_inputs(b, scope, proto, node));
@@ -151,7 +155,8 @@ static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__No
   return WEFT_OK;
 }
 
-static weft_status build_named_node(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto, const char *name) {
+static weft_status build_named_node(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto,
+                                    const char *name) {
   const Weft__FunctionProto *function = weft_build_find_function(b, proto);
   if (function != NULL) {
     return weft_build_call(b, scope, proto, function, name);
@@ -204,7 +209,8 @@ weft_status weft_build_nodes(weft_builder *b, weft_scope *scope, size_t count, W
   return WEFT_OK;
 }
 
-/* ---- inputs, initializers, outputs ------------------------------------------------------------------------------------------ */
+/* ---- inputs, initializers, outputs
+ * ------------------------------------------------------------------------------------------ */
 static weft_status add_initializer(weft_builder *b, weft_scope *scope, const char *name, weft_value *value) {
   int32_t v;
   weft_status status = weft_build_define(b, scope, name, &v);
@@ -282,8 +288,8 @@ static weft_status build_outputs(weft_builder *b, weft_scope *scope, const Weft_
       WEFT_TRY(weft_build_find(b, scope, name, &v, &found));
     }
     if (!found || v == WEFT_ABSENT) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL, "output '%s' of graph '%s' is made by no node", name != NULL ? name : "",
-                       graph->name);
+      return weft_fail(b->cx, WEFT_INVALID_MODEL, "output '%s' of graph '%s' is made by no node",
+                       name != NULL ? name : "", graph->name);
     }
     weft_slot *slot = &graph->values[v];
     if (slot->info.kind == WEFT_KIND_NONE && proto->output[i]->type != NULL) {
@@ -294,7 +300,8 @@ static weft_status build_outputs(weft_builder *b, weft_scope *scope, const Weft_
   return WEFT_OK;
 }
 
-/* ---- graphs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- graphs
+ * ---------------------------------------------------------------------------------------------------------------- */
 static weft_status reserve(weft_builder *b, weft_scope *scope, const Weft__GraphProto *proto) {
   size_t values = proto->n_input + proto->n_initializer + proto->n_sparse_initializer;
   for (size_t i = 0; i < proto->n_node; i++) {

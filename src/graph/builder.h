@@ -1,8 +1,8 @@
 /* What the files of the builder share; nobody else includes it.
  *
- * A scope maps the names that one GraphProto or one function call defines to slots of a graph. A subgraph's scope has the
- * enclosing scope as its parent, so that a name found further out is captured level by level. A function's body lives in the
- * graph of its caller but sees only its own names: its scope has no parent. */
+ * A scope maps the names that one GraphProto or one function call defines to slots of a graph. A subgraph's scope has
+ * the enclosing scope as its parent, so that a name found further out is captured level by level. A function's body
+ * lives in the graph of its caller but sees only its own names: its scope has no parent. */
 #ifndef WEFT_GRAPH_BUILDER_H
 #define WEFT_GRAPH_BUILDER_H
 
@@ -10,7 +10,10 @@
 #include "edit.h"
 #include "names.h"
 
-enum { WEFT_PENDING = -2, WEFT_ABSENT = -1 }; /* producer of an output whose node is not built yet; an absent function input */
+enum {
+  WEFT_PENDING = -2,
+  WEFT_ABSENT = -1
+}; /* producer of an output whose node is not built yet; an absent function input */
 
 typedef struct weft_builder {
   weft_context *cx;
@@ -33,7 +36,7 @@ typedef struct weft_origin {
   const Weft__NodeProto *call;
   struct weft_scope *caller;
   const weft_names *outputs; /* of the function: name -> slot of the caller's graph; NULL in the main model */
-  const char *prefix; /* of node names */
+  const char *prefix;        /* of node names */
 } weft_origin;
 
 typedef struct weft_scope {
@@ -48,8 +51,8 @@ typedef struct weft_scope {
 /* convert.c */
 weft_status weft_build_keep(weft_builder *b, const char *text, const char **out);
 weft_status weft_build_info(weft_builder *b, const char *name, const Weft__TypeProto *type, weft_info *out);
-/* Follows references to the caller's attributes; *out is NULL when the attribute is left out. `scope` becomes the one in which
- * the attribute was written. */
+/* Follows references to the caller's attributes; *out is NULL when the attribute is left out. `scope` becomes the one
+ * in which the attribute was written. */
 const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, const Weft__AttributeProto *attribute);
 weft_status weft_build_attributes(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto, weft_graph *graph,
                                   weft_node *node);
@@ -76,6 +79,8 @@ weft_status weft_build_call(weft_builder *b, weft_scope *scope, const Weft__Node
 
 /* "" for the default domain, however it is written. */
 const char *weft_build_domain(const char *domain);
-static inline bool weft_is_empty(const char *text) { return text == NULL || text[0] == 0; }
+static inline bool weft_is_empty(const char *text) {
+  return text == NULL || text[0] == 0;
+}
 
 #endif

@@ -1,5 +1,5 @@
-/* The leaves of the builder: strings, types and attributes of a file become their counterparts in a graph. Strings are kept
- * once each, however often a function that holds them is called. */
+/* The leaves of the builder: strings, types and attributes of a file become their counterparts in a graph. Strings are
+ * kept once each, however often a function that holds them is called. */
 #include "builder.h"
 
 #include <string.h>
@@ -21,10 +21,12 @@ const char *weft_build_domain(const char *domain) {
   return weft_is_empty(domain) || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
 
-/* ---- types ----------------------------------------------------------------------------------------------------------------- */
+/* ---- types
+ * ----------------------------------------------------------------------------------------------------------------- */
 static weft_status check_type(weft_builder *b, const char *name, int32_t type, weft_type *out) {
   if (type != WEFT_UNDEFINED && !weft_type_is_valid(type)) {
-    return weft_fail(b->cx, WEFT_INVALID_MODEL, "value '%s': its element type is %d, which is no type of ONNX", name, type);
+    return weft_fail(b->cx, WEFT_INVALID_MODEL, "value '%s': its element type is %d, which is no type of ONNX", name,
+                     type);
   }
   *out = (weft_type)type;
   return WEFT_OK;
@@ -35,8 +37,8 @@ static weft_status set_shape(weft_builder *b, const Weft__TensorShapeProto *shap
     return WEFT_OK;
   }
   if (shape->n_dim > WEFT_MAX_RANK) {
-    return weft_fail(b->cx, WEFT_UNSUPPORTED, "value '%s': it is declared with rank %zu, at most %d are supported", out->name,
-                     shape->n_dim, WEFT_MAX_RANK);
+    return weft_fail(b->cx, WEFT_UNSUPPORTED, "value '%s': it is declared with rank %zu, at most %d are supported",
+                     out->name, shape->n_dim, WEFT_MAX_RANK);
   }
   out->rank = (int)shape->n_dim;
   for (size_t d = 0; d < shape->n_dim; d++) {
@@ -44,7 +46,8 @@ static weft_status set_shape(weft_builder *b, const Weft__TensorShapeProto *shap
     out->dims[d] = -1;
     if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && dim->dim_value >= 0) {
       out->dims[d] = dim->dim_value;
-    } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && !weft_is_empty(dim->dim_param)) {
+    } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
+               !weft_is_empty(dim->dim_param)) {
       WEFT_TRY(weft_build_keep(b, dim->dim_param, &out->symbols[d]));
     }
   }
@@ -57,30 +60,31 @@ weft_status weft_build_info(weft_builder *b, const char *name, const Weft__TypeP
     const Weft__TypeProto *inner = NULL;
     weft_kind kind = WEFT_KIND_TENSOR;
     switch (type->value_case) {
-      case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
-        out->kind = out->kind == WEFT_KIND_NONE ? kind : out->kind;
-        WEFT_TRY(check_type(b, name, type->tensor_type->elem_type, &out->type));
-        WEFT_TRY(set_shape(b, type->tensor_type->shape, out));
-        break;
-      case WEFT__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE: /* made dense when it is fed */
-        out->kind = out->kind == WEFT_KIND_NONE ? kind : out->kind;
-        WEFT_TRY(check_type(b, name, type->sparse_tensor_type->elem_type, &out->type));
-        WEFT_TRY(set_shape(b, type->sparse_tensor_type->shape, out));
-        break;
-      case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-        kind = WEFT_KIND_SEQUENCE;
-        inner = type->sequence_type->elem_type;
-        break;
-      case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
-        kind = WEFT_KIND_MAP;
-        WEFT_TRY(check_type(b, name, type->map_type->key_type, &out->key_type));
-        inner = type->map_type->value_type;
-        break;
-      case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-        out->optional = true;
-        type = type->optional_type->elem_type;
-        continue;
-      default: break;
+    case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
+      out->kind = out->kind == WEFT_KIND_NONE ? kind : out->kind;
+      WEFT_TRY(check_type(b, name, type->tensor_type->elem_type, &out->type));
+      WEFT_TRY(set_shape(b, type->tensor_type->shape, out));
+      break;
+    case WEFT__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE: /* made dense when it is fed */
+      out->kind = out->kind == WEFT_KIND_NONE ? kind : out->kind;
+      WEFT_TRY(check_type(b, name, type->sparse_tensor_type->elem_type, &out->type));
+      WEFT_TRY(set_shape(b, type->sparse_tensor_type->shape, out));
+      break;
+    case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+      kind = WEFT_KIND_SEQUENCE;
+      inner = type->sequence_type->elem_type;
+      break;
+    case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
+      kind = WEFT_KIND_MAP;
+      WEFT_TRY(check_type(b, name, type->map_type->key_type, &out->key_type));
+      inner = type->map_type->value_type;
+      break;
+    case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+      out->optional = true;
+      type = type->optional_type->elem_type;
+      continue;
+    default:
+      break;
     }
     if (inner != NULL && out->kind == WEFT_KIND_NONE) {
       out->kind = kind; /* the outermost container tells the kind, the innermost tensor the type */
@@ -90,8 +94,10 @@ weft_status weft_build_info(weft_builder *b, const char *name, const Weft__TypeP
   return WEFT_OK;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------------------------ */
-static const Weft__AttributeProto *find_attribute(size_t count, Weft__AttributeProto *const *attributes, const char *name) {
+/* ---- attributes
+ * ------------------------------------------------------------------------------------------------------------ */
+static const Weft__AttributeProto *find_attribute(size_t count, Weft__AttributeProto *const *attributes,
+                                                  const char *name) {
   for (size_t i = 0; i < count; i++) {
     if (attributes[i]->name != NULL && strcmp(attributes[i]->name, name) == 0) {
       return attributes[i];
@@ -109,7 +115,8 @@ const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, con
     const Weft__AttributeProto *given =
         find_attribute(origin->call->n_attribute, origin->call->attribute, attribute->ref_attr_name);
     if (given == NULL) {
-      return find_attribute(origin->function->n_attribute_proto, origin->function->attribute_proto, attribute->ref_attr_name);
+      return find_attribute(origin->function->n_attribute_proto, origin->function->attribute_proto,
+                            attribute->ref_attr_name);
     }
     attribute = given;
     *scope = origin->caller;
@@ -122,18 +129,18 @@ static Weft__AttributeProto__AttributeType attribute_type(const Weft__AttributeP
   if (a->has_type && a->type != WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED) {
     return a->type;
   }
-  return a->has_f                 ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT
-         : a->has_i               ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT
-         : a->has_s               ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING
-         : a->t != NULL           ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR
-         : a->g != NULL           ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH
-         : a->n_floats != 0       ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS
-         : a->n_strings != 0      ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS
-         : a->n_tensors != 0      ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS
-         : a->n_graphs != 0       ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS
+  return a->has_f                   ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT
+         : a->has_i                 ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT
+         : a->has_s                 ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING
+         : a->t != NULL             ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR
+         : a->g != NULL             ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH
+         : a->n_floats != 0         ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS
+         : a->n_strings != 0        ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS
+         : a->n_tensors != 0        ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS
+         : a->n_graphs != 0         ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS
          : a->sparse_tensor != NULL ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR
-         : a->tp != NULL          ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO
-                                  : WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+         : a->tp != NULL            ? WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO
+                                    : WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
 }
 
 static weft_status copy_list(weft_builder *b, size_t count, size_t size, const void *items, void *out) {
@@ -198,55 +205,63 @@ static weft_status convert_type(weft_builder *b, const Weft__AttributeProto *a, 
   return WEFT_OK;
 }
 
-/* `scope` is where the attribute was written, `parent` the graph of the node that has it, `depth` that of a subgraph. */
+/* `scope` is where the attribute was written, `parent` the graph of the node that has it, `depth` that of a subgraph.
+ */
 static weft_status convert(weft_builder *b, weft_scope *scope, weft_graph *parent, uint32_t depth,
                            const Weft__AttributeProto *a, weft_attribute *out) {
   switch (attribute_type(a)) {
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
-      out->kind = WEFT_ATTRIBUTE_FLOAT;
-      out->f = a->f;
-      return WEFT_OK;
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT: out->i = a->i; return WEFT_OK;
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
-      out->kind = WEFT_ATTRIBUTE_STRING;
-      return copy_bytes(b, a->s, &out->s);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
-      if (a->t == NULL) {
-        return missing(b, a, "a tensor");
-      }
-      WEFT_TRY(weft_onnx_tensor(b->file, a->t, b->model->strings, &out->tensor));
-      out->kind = WEFT_ATTRIBUTE_TENSOR;
-      return WEFT_OK;
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR:
-      if (a->sparse_tensor == NULL) {
-        return missing(b, a, "a sparse tensor");
-      }
-      WEFT_TRY(weft_onnx_sparse(b->file, a->sparse_tensor, b->model->strings, &out->tensor));
-      out->kind = WEFT_ATTRIBUTE_TENSOR;
-      return WEFT_OK;
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
-      if (a->g == NULL) {
-        return missing(b, a, "a graph");
-      }
-      out->graph = NULL;
-      out->kind = WEFT_ATTRIBUTE_GRAPH;
-      return weft_build_graph(b, a->g, parent, scope, scope->origin, depth, &out->graph);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS:
-      out->kind = WEFT_ATTRIBUTE_FLOATS;
-      out->count = a->n_floats;
-      return copy_list(b, a->n_floats, sizeof *a->floats, a->floats, &out->floats);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS:
-      out->kind = WEFT_ATTRIBUTE_INTS;
-      out->count = a->n_ints;
-      return copy_list(b, a->n_ints, sizeof *a->ints, a->ints, &out->ints);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS: return convert_strings(b, a, out);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS: return convert_tensors(b, a, false, out);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS: return convert_tensors(b, a, true, out);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS: return convert_graphs(b, scope, parent, a, depth, out);
-    case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO: return convert_type(b, a, out);
-    default:
-      return weft_fail(b->cx, WEFT_UNSUPPORTED, "attribute '%s': attributes of type %d are not supported", a->name,
-                       (int)a->type);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
+    out->kind = WEFT_ATTRIBUTE_FLOAT;
+    out->f = a->f;
+    return WEFT_OK;
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT:
+    out->i = a->i;
+    return WEFT_OK;
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
+    out->kind = WEFT_ATTRIBUTE_STRING;
+    return copy_bytes(b, a->s, &out->s);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
+    if (a->t == NULL) {
+      return missing(b, a, "a tensor");
+    }
+    WEFT_TRY(weft_onnx_tensor(b->file, a->t, b->model->strings, &out->tensor));
+    out->kind = WEFT_ATTRIBUTE_TENSOR;
+    return WEFT_OK;
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR:
+    if (a->sparse_tensor == NULL) {
+      return missing(b, a, "a sparse tensor");
+    }
+    WEFT_TRY(weft_onnx_sparse(b->file, a->sparse_tensor, b->model->strings, &out->tensor));
+    out->kind = WEFT_ATTRIBUTE_TENSOR;
+    return WEFT_OK;
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
+    if (a->g == NULL) {
+      return missing(b, a, "a graph");
+    }
+    out->graph = NULL;
+    out->kind = WEFT_ATTRIBUTE_GRAPH;
+    return weft_build_graph(b, a->g, parent, scope, scope->origin, depth, &out->graph);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS:
+    out->kind = WEFT_ATTRIBUTE_FLOATS;
+    out->count = a->n_floats;
+    return copy_list(b, a->n_floats, sizeof *a->floats, a->floats, &out->floats);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS:
+    out->kind = WEFT_ATTRIBUTE_INTS;
+    out->count = a->n_ints;
+    return copy_list(b, a->n_ints, sizeof *a->ints, a->ints, &out->ints);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS:
+    return convert_strings(b, a, out);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS:
+    return convert_tensors(b, a, false, out);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS:
+    return convert_tensors(b, a, true, out);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS:
+    return convert_graphs(b, scope, parent, a, depth, out);
+  case WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO:
+    return convert_type(b, a, out);
+  default:
+    return weft_fail(b->cx, WEFT_UNSUPPORTED, "attribute '%s': attributes of type %d are not supported", a->name,
+                     (int)a->type);
   }
 }
 
@@ -272,8 +287,10 @@ weft_status weft_build_attributes(weft_builder *b, weft_scope *scope, const Weft
   return WEFT_OK;
 }
 
-/* ---- Constant -------------------------------------------------------------------------------------------------------------- */
-static weft_status list_tensor(weft_builder *b, weft_type type, int rank, size_t count, const void *items, weft_value **out) {
+/* ---- Constant
+ * -------------------------------------------------------------------------------------------------------------- */
+static weft_status list_tensor(weft_builder *b, weft_type type, int rank, size_t count, const void *items,
+                               weft_value **out) {
   weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
   WEFT_TRY(weft_value_new_tensor(b->cx, type, &shape, out));
   if (count != 0) {
@@ -282,7 +299,8 @@ static weft_status list_tensor(weft_builder *b, weft_type type, int rank, size_t
   return WEFT_OK;
 }
 
-static weft_status string_tensor(weft_builder *b, int rank, size_t count, const ProtobufCBinaryData *items, weft_value **out) {
+static weft_status string_tensor(weft_builder *b, int rank, size_t count, const ProtobufCBinaryData *items,
+                                 weft_value **out) {
   weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
   weft_value *value;
   WEFT_TRY(weft_value_new_tensor(b->cx, WEFT_STRING, &shape, &value));

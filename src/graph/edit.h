@@ -1,5 +1,5 @@
-/* Building and rewriting graphs: what graph/ and optimize/ share beyond graph.h. Values, nodes and attributes are only ever
- * added; pointers into graph->values, graph->nodes and node->attributes are valid until the next addition. */
+/* Building and rewriting graphs: what graph/ and optimize/ share beyond graph.h. Values, nodes and attributes are only
+ * ever added; pointers into graph->values, graph->nodes and node->attributes are valid until the next addition. */
 #ifndef WEFT_GRAPH_EDIT_H
 #define WEFT_GRAPH_EDIT_H
 

@@ -1,6 +1,7 @@
-/* Model-local functions, written out where they are called. A body's nodes go straight into the caller's graph under the
- * caller's slots, so nothing has to be renamed. A function that a file defines wins over an operator of the same name. Calls
- * are counted like nodes, because functions that call others twice grow exponentially without a node in them. */
+/* Model-local functions, written out where they are called. A body's nodes go straight into the caller's graph under
+ * the caller's slots, so nothing has to be renamed. A function that a file defines wins over an operator of the same
+ * name. Calls are counted like nodes, because functions that call others twice grow exponentially without a node in
+ * them. */
 #include "builder.h"
 
 #include <stdio.h>
@@ -49,7 +50,8 @@ static weft_status check_call(weft_builder *b, const weft_scope *scope, const We
                               const Weft__FunctionProto *function) {
   for (const weft_scope *s = scope; s != NULL; s = s->origin->caller) {
     if (s->origin->function == function) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' calls itself, directly or through others", function->name);
+      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' calls itself, directly or through others",
+                       function->name);
     }
   }
   if (scope->depth >= b->max_depth) {
@@ -66,8 +68,8 @@ static weft_status check_call(weft_builder *b, const weft_scope *scope, const We
       given = proto->attribute[j]->name != NULL && strcmp(proto->attribute[j]->name, function->attribute[i]) == 0;
     }
     if (!given) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' needs attribute '%s', the call gives none", function->name,
-                       function->attribute[i]);
+      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' needs attribute '%s', the call gives none",
+                       function->name, function->attribute[i]);
     }
   }
   return WEFT_OK;
@@ -88,7 +90,8 @@ static weft_status bind_inputs(weft_builder *b, weft_scope *caller, const Weft__
                        caller->graph->name);
     }
     if (weft_names_find(&scope->names, function->input[i], &old)) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' has two inputs '%s'", function->name, function->input[i]);
+      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' has two inputs '%s'", function->name,
+                       function->input[i]);
     }
     WEFT_TRY(weft_names_put(b->cx, &scope->names, function->input[i], v));
   }

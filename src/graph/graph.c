@@ -1,5 +1,5 @@
-/* The helpers that build and rewrite graphs. Arrays grow by doubling inside the model's arena, which is freed as a whole;
- * only tensors have memory of their own, so whoever drops a node releases what it holds (weft_node_discard). */
+/* The helpers that build and rewrite graphs. Arrays grow by doubling inside the model's arena, which is freed as a
+ * whole; only tensors have memory of their own, so whoever drops a node releases what it holds (weft_node_discard). */
 #include "edit.h"
 
 #include <string.h>
@@ -112,7 +112,8 @@ void weft_slot_set_constant(weft_slot *slot, weft_value *value) {
   describe_constant(slot);
 }
 
-weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const char *name, weft_value *value, int32_t *out) {
+weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const char *name, weft_value *value,
+                                    int32_t *out) {
   weft_status status = weft_graph_add_value(model, graph, name, out);
   if (status != WEFT_OK) {
     weft_value_release(value);
@@ -158,7 +159,8 @@ weft_status weft_node_set_input(weft_model *model, weft_node *node, int i, int32
   return WEFT_OK;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------------------------ */
+/* ---- attributes
+ * ------------------------------------------------------------------------------------------------------------ */
 weft_status weft_node_add_attribute(weft_model *model, weft_node *node, const char *name, weft_attribute **out) {
   weft_node_remove_attribute(node, name);
   void *block;
@@ -199,7 +201,8 @@ weft_status weft_node_set_string(weft_model *model, weft_node *node, const char 
   return WEFT_OK;
 }
 
-weft_status weft_node_set_ints(weft_model *model, weft_node *node, const char *name, size_t count, const int64_t *values) {
+weft_status weft_node_set_ints(weft_model *model, weft_node *node, const char *name, size_t count,
+                               const int64_t *values) {
   weft_attribute *attribute;
   void *block;
   WEFT_TRY(weft_arena_alloc(model->cx, &model->arena, count, sizeof *values, &block));
@@ -226,25 +229,28 @@ static void discard_graph(weft_graph *graph) {
 
 static void discard_attribute(weft_attribute *attribute) {
   switch (attribute->kind) {
-    case WEFT_ATTRIBUTE_TENSOR: weft_value_release(attribute->tensor); break;
-    case WEFT_ATTRIBUTE_TENSORS:
-      for (size_t i = 0; i < attribute->count; i++) {
-        weft_value_release(attribute->tensors[i]);
+  case WEFT_ATTRIBUTE_TENSOR:
+    weft_value_release(attribute->tensor);
+    break;
+  case WEFT_ATTRIBUTE_TENSORS:
+    for (size_t i = 0; i < attribute->count; i++) {
+      weft_value_release(attribute->tensors[i]);
+    }
+    break;
+  case WEFT_ATTRIBUTE_GRAPH:
+    if (attribute->graph != NULL) {
+      discard_graph(attribute->graph);
+    }
+    break;
+  case WEFT_ATTRIBUTE_GRAPHS:
+    for (size_t i = 0; i < attribute->count; i++) {
+      if (attribute->graphs[i] != NULL) {
+        discard_graph(attribute->graphs[i]);
       }
-      break;
-    case WEFT_ATTRIBUTE_GRAPH:
-      if (attribute->graph != NULL) {
-        discard_graph(attribute->graph);
-      }
-      break;
-    case WEFT_ATTRIBUTE_GRAPHS:
-      for (size_t i = 0; i < attribute->count; i++) {
-        if (attribute->graphs[i] != NULL) {
-          discard_graph(attribute->graphs[i]);
-        }
-      }
-      break;
-    default: break;
+    }
+    break;
+  default:
+    break;
   }
 }
 

@@ -1,6 +1,7 @@
 /* The graph: values, nodes and attributes of a model, in the newest opset's terms, with functions inlined and names
- * resolved to numbers. Built once by graph/, rewritten by optimize/, read by session/. Everything here lives in the model's
- * arena, except constants (values with their own memory) and what operators prepare. It must not know kernels or bytes of files. */
+ * resolved to numbers. Built once by graph/, rewritten by optimize/, read by session/. Everything here lives in the
+ * model's arena, except constants (values with their own memory) and what operators prepare. It must not know kernels
+ * or bytes of files. */
 #ifndef WEFT_GRAPH_GRAPH_H
 #define WEFT_GRAPH_GRAPH_H
 
@@ -9,8 +10,8 @@
 struct weft_op_def;
 typedef struct weft_graph weft_graph;
 
-/* AttributeProto.AttributeType's kinds that Weft keeps apart. Lists have `count` entries. Tensors (also sparse ones, made
- * dense) and tensor lists are values. */
+/* AttributeProto.AttributeType's kinds that Weft keeps apart. Lists have `count` entries. Tensors (also sparse ones,
+ * made dense) and tensor lists are values. */
 typedef enum weft_attribute_kind {
   WEFT_ATTRIBUTE_FLOAT,
   WEFT_ATTRIBUTE_INT,
@@ -51,7 +52,7 @@ typedef struct weft_node {
   const char *name; /* never NULL: made from operator and position where the file has none */
   const char *domain, *op_type;
   const char *overload;
-  int version; /* opset version its meaning follows: after the upgrade, the newest */
+  int version;                   /* opset version its meaning follows: after the upgrade, the newest */
   const struct weft_op_def *def; /* NULL until resolved */
   int input_count, output_count; /* without trailing absent ones */
   int32_t *inputs, *outputs;     /* numbers of graph->values; -1: absent */
@@ -60,14 +61,15 @@ typedef struct weft_node {
   void *state; /* what the operator's prepare left: packed weights, parsed attributes; freed by def->release */
 } weft_node;
 
-/* One named value of a graph. In a subgraph a value with outer >= 0 is captured: number `outer` of the parent's values. */
+/* One named value of a graph. In a subgraph a value with outer >= 0 is captured: number `outer` of the parent's values.
+ */
 typedef struct weft_slot {
-  const char *name;       /* never NULL; may be "" for values made here */
-  weft_info info;         /* declared or inferred; rank -1 where unknown; kind NONE where nothing is known */
-  weft_value *constant;   /* initializer or folded; NULL otherwise */
-  int32_t producer;       /* node number, or -1 */
-  int32_t outer;          /* -1: not captured */
-  bool is_input;          /* of the graph; with a constant: that is its default */
+  const char *name;     /* never NULL; may be "" for values made here */
+  weft_info info;       /* declared or inferred; rank -1 where unknown; kind NONE where nothing is known */
+  weft_value *constant; /* initializer or folded; NULL otherwise */
+  int32_t producer;     /* node number, or -1 */
+  int32_t outer;        /* -1: not captured */
+  bool is_input;        /* of the graph; with a constant: that is its default */
 } weft_slot;
 
 struct weft_graph {
@@ -98,15 +100,18 @@ void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_
 /* The constant that value v of `graph` is, also through captures, or NULL. Inputs with a default are not constant. */
 weft_value *weft_graph_constant(const weft_graph *graph, int32_t v);
 
-/* ---- building and rewriting (graph/ and optimize/) ------------------------------------------------------------------ */
+/* ---- building and rewriting (graph/ and optimize/) ------------------------------------------------------------------
+ */
 /* A new value; numbers of others stay. */
 weft_status weft_graph_add_value(weft_model *model, weft_graph *graph, const char *name, int32_t *out);
 /* A new constant value; takes over the reference. */
-weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const char *name, weft_value *value, int32_t *out);
+weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const char *name, weft_value *value,
+                                    int32_t *out);
 weft_status weft_node_set_int(weft_model *model, weft_node *node, const char *name, int64_t value);
 weft_status weft_node_set_float(weft_model *model, weft_node *node, const char *name, float value);
 weft_status weft_node_set_string(weft_model *model, weft_node *node, const char *name, const char *value);
-weft_status weft_node_set_ints(weft_model *model, weft_node *node, const char *name, size_t count, const int64_t *values);
+weft_status weft_node_set_ints(weft_model *model, weft_node *node, const char *name, size_t count,
+                               const int64_t *values);
 void weft_node_remove_attribute(weft_node *node, const char *name);
 /* Frees constants, node states and the arena. */
 void weft_model_destroy(weft_model *model);

@@ -1,5 +1,5 @@
-/* From the decoded file to a graph in the newest opset's terms: built, functions inlined, upgraded, every node's operator
- * found. */
+/* From the decoded file to a graph in the newest opset's terms: built, functions inlined, upgraded, every node's
+ * operator found. */
 #ifndef WEFT_GRAPH_LOAD_H
 #define WEFT_GRAPH_LOAD_H
 

@@ -1,13 +1,15 @@
-/* Open addressing with linear probing, at most half full. The hash is SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast
- * short-input PRF", 2012): names that collide under one key do not under the next, so a run of more than PROBE_LIMIT taken
- * places means bad luck or an attack, and a new key ends both. */
+/* Open addressing with linear probing, at most half full. The hash is SipHash-1-3 (Aumasson and Bernstein, "SipHash: a
+ * fast short-input PRF", 2012): names that collide under one key do not under the next, so a run of more than
+ * PROBE_LIMIT taken places means bad luck or an attack, and a new key ends both. */
 #include "names.h"
 
 #include <string.h>
 
 enum { PROBE_LIMIT = 64, FIRST_CAPACITY = 16, KEY_TRIES = 16 };
 
-static uint64_t rotate(uint64_t x, unsigned by) { return (x << by) | (x >> (64u - by)); }
+static uint64_t rotate(uint64_t x, unsigned by) {
+  return (x << by) | (x >> (64u - by));
+}
 
 static void sip_round(uint64_t v[4]) {
   v[0] += v[1];

@@ -1,6 +1,7 @@
-/* Names to numbers: the table that turns a file's value names, function names and operator names into indices. A file may
- * hold a million names, chosen by an adversary, so the hash is keyed and the table changes its key when names cluster:
- * looking up stays constant time whatever the file says. It keeps pointers to the names; it must not know what they name. */
+/* Names to numbers: the table that turns a file's value names, function names and operator names into indices. A file
+ * may hold a million names, chosen by an adversary, so the hash is keyed and the table changes its key when names
+ * cluster: looking up stays constant time whatever the file says. It keeps pointers to the names; it must not know what
+ * they name. */
 #ifndef WEFT_GRAPH_NAMES_H
 #define WEFT_GRAPH_NAMES_H
 

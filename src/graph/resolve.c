@@ -1,5 +1,5 @@
-/* Every node's operator is looked up once, after the upgrade. What is missing is told in one sentence for the whole model, so
- * that a person need not fix one operator to hear of the next. */
+/* Every node's operator is looked up once, after the upgrade. What is missing is told in one sentence for the whole
+ * model, so that a person need not fix one operator to hear of the next. */
 #include "resolve.h"
 
 #include <stdio.h>
@@ -22,8 +22,9 @@ typedef struct resolver {
 static void note_missing(resolver *r, const weft_node *node) {
   r->first_missing = r->missing == 0 ? node : r->first_missing;
   if (r->missing++ < LISTED && r->used < TEXT) {
-    int n = snprintf(r->text + r->used, TEXT - r->used, "%s%s%s%.60s version %d (node '%.60s')", r->used == 0 ? "" : ", ",
-                     node->domain, node->domain[0] != 0 ? ":" : "", node->op_type, node->version, node->name);
+    int n =
+        snprintf(r->text + r->used, TEXT - r->used, "%s%s%s%.60s version %d (node '%.60s')", r->used == 0 ? "" : ", ",
+                 node->domain, node->domain[0] != 0 ? ":" : "", node->op_type, node->version, node->name);
     r->used += n < 0 ? 0 : (size_t)n;
   }
 }
@@ -104,8 +105,8 @@ weft_status weft_graph_resolve(weft_model *model) {
   if (r.missing == 1) {
     status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %s", r.text);
   } else {
-    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s", r.missing, r.text,
-                       r.missing > LISTED ? " and others" : "");
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s", r.missing,
+                       r.text, r.missing > LISTED ? " and others" : "");
   }
   model->cx->node = NULL;
   return status;

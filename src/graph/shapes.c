@@ -1,8 +1,8 @@
-/* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with different
- * sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a constant, always
- * the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are primes, or primes times 32
- * for networks that halve their input several times; an interpretation that fails (a size the model does not allow) tells
- * nothing, and two that succeed are enough. */
+/* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with
+ * different sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a
+ * constant, always the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are
+ * primes, or primes times 32 for networks that halve their input several times; an interpretation that fails (a size
+ * the model does not allow) tells nothing, and two that succeed are enough. */
 #include "shapes.h"
 
 #include <stdio.h>
@@ -29,7 +29,9 @@ typedef struct prober {
   int32_t class_count;
 } prober;
 
-/* ---- sizes ------------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 static int64_t next_prime(int64_t after) {
   for (int64_t p = after + 1;; p++) {
     bool prime = true;
@@ -42,8 +44,8 @@ static int64_t next_prime(int64_t after) {
   }
 }
 
-/* Symbols beyond the room there is share the last one's sizes: then they look equal, so they must not be told apart either;
- * the caller gives up on symbols altogether. */
+/* Symbols beyond the room there is share the last one's sizes: then they look equal, so they must not be told apart
+ * either; the caller gives up on symbols altogether. */
 static bool add_symbol(prober *p, const char *name, int64_t *prime) {
   for (size_t i = 0; name != NULL && i < p->symbol_count; i++) {
     if (p->symbols[i].name == name) {
@@ -75,7 +77,8 @@ static bool collect_symbols(prober *p, const weft_graph *graph) {
   return true;
 }
 
-/* Names are kept once each by the builder, so pointers tell them apart; a nameless dimension takes the next symbol in turn. */
+/* Names are kept once each by the builder, so pointers tell them apart; a nameless dimension takes the next symbol in
+ * turn. */
 static int64_t size_of(const prober *p, const char *name, size_t probe, size_t *nameless) {
   for (size_t i = name != NULL ? 0 : *nameless; i < p->symbol_count; i++) {
     if (p->symbols[i].name == name) {
@@ -106,7 +109,8 @@ static weft_status give_input(prober *p, const weft_info *info, size_t probe, si
   return WEFT_OK;
 }
 
-/* ---- what the probes say ------------------------------------------------------------------------------------------------------ */
+/* ---- what the probes say
+ * ------------------------------------------------------------------------------------------------------ */
 static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
   char key[PROBES * 24], name[16];
   const char *kept;
@@ -202,7 +206,9 @@ static weft_status describe_all(prober *p, weft_graph *graph, weft_value **const
   return WEFT_OK;
 }
 
-/* ---- graphs -------------------------------------------------------------------------------------------------------------------- */
+/* ---- graphs
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const *outer);
 
 static weft_status infer_subgraphs(prober *p, const weft_graph *graph, weft_value **const *values) {
@@ -221,9 +227,10 @@ static weft_status infer_subgraphs(prober *p, const weft_graph *graph, weft_valu
   return WEFT_OK;
 }
 
-/* Inputs of the main graph have their declared shapes. Those of a body may change from turn to turn: nothing is known of
- * them, only of what it captures. */
-static weft_status probe(prober *p, const weft_graph *graph, size_t number, weft_value **const *outer, weft_value **values) {
+/* Inputs of the main graph have their declared shapes. Those of a body may change from turn to turn: nothing is known
+ * of them, only of what it captures. */
+static weft_status probe(prober *p, const weft_graph *graph, size_t number, weft_value **const *outer,
+                         weft_value **values) {
   size_t nameless = 0;
   for (size_t i = 0; graph->parent == NULL && i < graph->input_count; i++) {
     int32_t v = graph->inputs[i];

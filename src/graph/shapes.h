@@ -4,14 +4,17 @@
 
 #include "graph.h"
 
-/* Fills values[] of a graph (type and shape, data where computing it is cheap) from those the caller set: weft_interpret. */
+/* Fills values[] of a graph (type and shape, data where computing it is cheap) from those the caller set:
+ * weft_interpret. */
 typedef weft_status (*weft_interpreter)(void *arg, const weft_graph *graph, weft_value **values);
 
-/* Sets the infos of all values that interpretation reaches; declarations of outputs stay where it does not. A dimension that is
- * no constant and no symbol of an input gets an invented symbol ("?3"): equal ones are equal in every run. Outputs of the
- * main graph, which users see, get none of those. */
+/* Sets the infos of all values that interpretation reaches; declarations of outputs stay where it does not. A dimension
+ * that is no constant and no symbol of an input gets an invented symbol ("?3"): equal ones are equal in every run.
+ * Outputs of the main graph, which users see, get none of those. */
 weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg);
 
-static inline bool weft_symbol_is_invented(const char *symbol) { return symbol != NULL && symbol[0] == '?'; }
+static inline bool weft_symbol_is_invented(const char *symbol) {
+  return symbol != NULL && symbol[0] == '?';
+}
 
 #endif

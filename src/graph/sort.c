@@ -1,6 +1,6 @@
-/* Puts nodes in an order that may be run, keeping the file's order where it can: a depth-first walk from every node to those
- * it needs, with a stack of its own so that a chain of a million nodes does not overflow the host's. A node needs the producers
- * of its inputs and of what its subgraphs capture. */
+/* Puts nodes in an order that may be run, keeping the file's order where it can: a depth-first walk from every node to
+ * those it needs, with a stack of its own so that a chain of a million nodes does not overflow the host's. A node needs
+ * the producers of its inputs and of what its subgraphs capture. */
 #include "build.h"
 #include "edit.h"
 
@@ -52,8 +52,8 @@ static weft_status fail_cycle(weft_model *model, const weft_graph *graph, const 
 }
 
 /* `next` holds where in its needs each open node is. */
-static weft_status order_from(weft_model *model, const weft_graph *graph, const needs *all, int32_t root, uint8_t *marks,
-                              size_t *next, int32_t *stack, int32_t *order, size_t *count) {
+static weft_status order_from(weft_model *model, const weft_graph *graph, const needs *all, int32_t root,
+                              uint8_t *marks, size_t *next, int32_t *stack, int32_t *order, size_t *count) {
   size_t depth = 0;
   stack[depth++] = root;
   marks[root] = OPEN;

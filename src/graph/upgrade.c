@@ -1,6 +1,6 @@
 /* The driver of the upgrade and the tools of the rewriting functions. A graph whose nodes are all new is left as it is;
- * otherwise its nodes move to a new list one by one, so that a rewrite may put nodes before and after its own in constant
- * time. */
+ * otherwise its nodes move to a new list one by one, so that a rewrite may put nodes before and after its own in
+ * constant time. */
 #include "upgrade.h"
 
 #include <string.h>
@@ -21,8 +21,8 @@ typedef struct upgrader {
 } upgrader;
 
 static weft_status index_rows(upgrader *all) {
-  const weft_upgrade_row *const lists[] = {weft_upgrade_math, weft_upgrade_shape, weft_upgrade_neural, weft_upgrade_control,
-                                           weft_upgrade_legacy};
+  const weft_upgrade_row *const lists[] = {weft_upgrade_math, weft_upgrade_shape, weft_upgrade_neural,
+                                           weft_upgrade_control, weft_upgrade_legacy};
   size_t count = 0;
   for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
     for (const weft_upgrade_row *row = lists[l]; row->op_type != NULL; row++) {
@@ -155,10 +155,12 @@ weft_status weft_graph_upgrade(weft_model *model) {
   return status;
 }
 
-/* ---- tools of the rewriting functions ------------------------------------------------------------------------------------- */
-static weft_status make_node(weft_upgrade *u, weft_node_list *list, const char *op_type, int inputs, const int32_t *values,
-                             int32_t output, weft_node **made) {
-  weft_node node = {.name = u->node->name, .domain = "", .op_type = op_type, .overload = "", .version = WEFT_UPGRADE_ALWAYS};
+/* ---- tools of the rewriting functions
+ * ------------------------------------------------------------------------------------- */
+static weft_status make_node(weft_upgrade *u, weft_node_list *list, const char *op_type, int inputs,
+                             const int32_t *values, int32_t output, weft_node **made) {
+  weft_node node = {
+      .name = u->node->name, .domain = "", .op_type = op_type, .overload = "", .version = WEFT_UPGRADE_ALWAYS};
   weft_node *kept;
   WEFT_TRY(weft_node_resize(u->model, &node, inputs, 1));
   for (int i = 0; i < inputs; i++) {
@@ -172,8 +174,8 @@ static weft_status make_node(weft_upgrade *u, weft_node_list *list, const char *
   return WEFT_OK;
 }
 
-weft_status weft_upgrade_before(weft_upgrade *u, const char *op_type, int inputs, const int32_t *values, weft_node **made,
-                                int32_t *out) {
+weft_status weft_upgrade_before(weft_upgrade *u, const char *op_type, int inputs, const int32_t *values,
+                                weft_node **made, int32_t *out) {
   WEFT_TRY(weft_graph_add_value(u->model, u->graph, "", out));
   return make_node(u, u->done, op_type, inputs, values, *out, made);
 }
@@ -188,7 +190,8 @@ weft_status weft_upgrade_replace_output(weft_upgrade *u, int i, int32_t *old) {
   return weft_graph_add_value(u->model, u->graph, "", &u->node->outputs[i]);
 }
 
-static weft_status add_constant(weft_upgrade *u, weft_type type, int rank, size_t count, const void *items, int32_t *out) {
+static weft_status add_constant(weft_upgrade *u, weft_type type, int rank, size_t count, const void *items,
+                                int32_t *out) {
   weft_value *value;
   weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
   WEFT_TRY(weft_value_new_tensor(u->model->cx, type, &shape, &value));
@@ -239,17 +242,24 @@ float weft_upgrade_real(const weft_upgrade *u, const char *name, float fallback)
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
 }
 
-int32_t weft_upgrade_input(const weft_upgrade *u, int i) { return i < u->node->input_count ? u->node->inputs[i] : -1; }
+int32_t weft_upgrade_input(const weft_upgrade *u, int i) {
+  return i < u->node->input_count ? u->node->inputs[i] : -1;
+}
 
-int32_t weft_upgrade_output(const weft_upgrade *u, int i) { return i < u->node->output_count ? u->node->outputs[i] : -1; }
+int32_t weft_upgrade_output(const weft_upgrade *u, int i) {
+  return i < u->node->output_count ? u->node->outputs[i] : -1;
+}
 
 bool weft_upgrade_is_string(const weft_upgrade *u, const char *name, const char *value) {
   const weft_attribute *attribute = weft_node_attribute(u->node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_STRING && strcmp(attribute->s.data, value) == 0;
 }
 
-/* ---- which values are read -------------------------------------------------------------------------------------------------- */
-static void mark(void *used, int32_t value) { ((bool *)used)[value] = true; }
+/* ---- which values are read
+ * -------------------------------------------------------------------------------------------------- */
+static void mark(void *used, int32_t value) {
+  ((bool *)used)[value] = true;
+}
 
 weft_status weft_upgrade_is_used(weft_upgrade *u, int i, bool *out) {
   int32_t v = weft_upgrade_output(u, i);

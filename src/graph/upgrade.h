@@ -1,17 +1,19 @@
-/* Every node is rewritten to the newest meaning of its operator at load, so that operators know one meaning only. The rows
- * are a table (upgrade.c): operator, the first version that has the new form, and the function that rewrites a node of an
- * older version into it. A node runs through all rows above its version, in order. */
+/* Every node is rewritten to the newest meaning of its operator at load, so that operators know one meaning only. The
+ * rows are a table (upgrade.c): operator, the first version that has the new form, and the function that rewrites a
+ * node of an older version into it. A node runs through all rows above its version, in order. */
 #ifndef WEFT_GRAPH_UPGRADE_H
 #define WEFT_GRAPH_UPGRADE_H
 
 #include "edit.h"
 
-/* All nodes of all graphs, before operators are looked up: outputs that a file leaves out at the end are still counted. */
+/* All nodes of all graphs, before operators are looked up: outputs that a file leaves out at the end are still counted.
+ */
 weft_status weft_graph_upgrade(weft_model *model);
 
-/* ---- for the rewriting functions --------------------------------------------------------------------------------------- */
-/* The node at work, not yet part of the graph's new list of nodes. New nodes are put before it (weft_upgrade_before) or after
- * it (weft_upgrade_after), in the order of the calls. */
+/* ---- for the rewriting functions
+ * --------------------------------------------------------------------------------------- */
+/* The node at work, not yet part of the graph's new list of nodes. New nodes are put before it (weft_upgrade_before) or
+ * after it (weft_upgrade_after), in the order of the calls. */
 typedef struct weft_upgrade {
   weft_model *model;
   weft_graph *graph;
@@ -32,10 +34,10 @@ typedef struct weft_upgrade_row {
   weft_upgrade_function rewrite;
 } weft_upgrade_row;
 
-/* A new node of the default domain with these inputs (-1: absent) and one new value as output 0, which *out receives. The
- * node, valid until the next one is made, in *made unless that is NULL. */
-weft_status weft_upgrade_before(weft_upgrade *u, const char *op_type, int inputs, const int32_t *values, weft_node **made,
-                                int32_t *out);
+/* A new node of the default domain with these inputs (-1: absent) and one new value as output 0, which *out receives.
+ * The node, valid until the next one is made, in *made unless that is NULL. */
+weft_status weft_upgrade_before(weft_upgrade *u, const char *op_type, int inputs, const int32_t *values,
+                                weft_node **made, int32_t *out);
 /* As above, but after the node at work, and with `output` as its output. */
 weft_status weft_upgrade_after(weft_upgrade *u, const char *op_type, int inputs, const int32_t *values, int32_t output,
                                weft_node **made);
@@ -61,7 +63,8 @@ int32_t weft_upgrade_output(const weft_upgrade *u, int i); /* -1: absent */
 weft_status weft_upgrade_is_used(weft_upgrade *u, int i, bool *out);
 bool weft_upgrade_is_string(const weft_upgrade *u, const char *name, const char *value);
 
-/* The rows, one file a family, those of one operator next to each other and in order; each list ends with a NULL operator. */
+/* The rows, one file a family, those of one operator next to each other and in order; each list ends with a NULL
+ * operator. */
 extern const weft_upgrade_row weft_upgrade_math[];
 extern const weft_upgrade_row weft_upgrade_shape[];
 extern const weft_upgrade_row weft_upgrade_neural[];

@@ -2,9 +2,9 @@
  *
  *   MatMul(q, transposed k), scaled and with a mask added -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
  *
- * The scale may stand on either side of the first product. Queries, keys and values that were cut into heads by Reshape and
- * Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so is the result, if the queries are. A
- * row whose scores are all -inf becomes zeros, as the specification of Attention says and the Where asks for. */
+ * The scale may stand on either side of the first product. Queries, keys and values that were cut into heads by Reshape
+ * and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so is the result, if the queries
+ * are. A row whose scores are all -inf becomes zeros, as the specification of Attention says and the Where asks for. */
 #include <string.h>
 
 #include "match.h"
@@ -25,7 +25,9 @@ typedef struct attention {
   weft_node *last;   /* the result's node */
 } attention;
 
-static const weft_info *info_of(const attention_pass *p, int32_t v) { return &p->graph->values[v].info; }
+static const weft_info *info_of(const attention_pass *p, int32_t v) {
+  return &p->graph->values[v].info;
+}
 
 static int rank_of(const attention_pass *p, int32_t v) {
   const weft_info *info = info_of(p, v);
@@ -48,7 +50,8 @@ static bool has_permutation(const weft_node *node, int rank, const int64_t *expe
 static const int64_t swap_heads[] = {0, 2, 1, 3}, swap_last[] = {0, 1, 3, 2}, swap_last_of_3[] = {0, 2, 1},
                      heads_and_last[] = {0, 2, 3, 1};
 
-/* ---- the products' operands ---------------------------------------------------------------------------------------------------- */
+/* ---- the products' operands
+ * ---------------------------------------------------------------------------------------------------- */
 /* Looks through products with a number and quotients by one. */
 static int32_t skip_scales(const attention_pass *p, int32_t v, double *scale) {
   for (int i = 0; i < MOST_SCALES; i++) {
@@ -77,8 +80,8 @@ static int32_t uncut(const attention_pass *p, int32_t v) {
     return -1;
   }
   const weft_info *a = info_of(p, from), *b = info_of(p, v);
-  bool fits = same_dim(a, 0, b, 0) && same_dim(a, 1, b, 1) && b->dims[2] > 0 && b->dims[3] > 0 && b->dims[2] < INT32_MAX &&
-              b->dims[3] < INT32_MAX && a->dims[2] == b->dims[2] * b->dims[3];
+  bool fits = same_dim(a, 0, b, 0) && same_dim(a, 1, b, 1) && b->dims[2] > 0 && b->dims[3] > 0 &&
+              b->dims[2] < INT32_MAX && b->dims[3] < INT32_MAX && a->dims[2] == b->dims[2] * b->dims[3];
   return fits ? from : -1;
 }
 
@@ -94,7 +97,8 @@ static int32_t through_three(const attention_pass *p, int32_t v) {
   const weft_node *transpose = back != NULL ? weft_match_producer(p->graph, weft_node_in(back, 0), "Transpose") : NULL;
   const weft_node *there = transpose != NULL ? weft_match_producer(p->graph, transpose->inputs[0], "Reshape") : NULL;
   int32_t k = there != NULL ? weft_node_in(there, 0) : -1;
-  if (!has_permutation(transpose, 3, swap_last_of_3) || k < 0 || rank_of(p, k) != 4 || rank_of(p, there->outputs[0]) != 3) {
+  if (!has_permutation(transpose, 3, swap_last_of_3) || k < 0 || rank_of(p, k) != 4 ||
+      rank_of(p, there->outputs[0]) != 3) {
     return -1;
   }
   const weft_info *a = info_of(p, k), *b = info_of(p, there->outputs[0]), *c = info_of(p, v);
@@ -120,8 +124,11 @@ static bool find_keys(const attention_pass *p, int32_t v, attention *out) {
   return out->k >= 0;
 }
 
-/* ---- the chain ----------------------------------------------------------------------------------------------------------------- */
-static bool is_read_once(const attention_pass *p, int32_t v) { return p->uses.count[v] == 1 && !p->uses.is_output[v]; }
+/* ---- the chain
+ * ----------------------------------------------------------------------------------------------------------------- */
+static bool is_read_once(const attention_pass *p, int32_t v) {
+  return p->uses.count[v] == 1 && !p->uses.is_output[v];
+}
 
 /* Whether a mask's shape broadcasts to that of the scores, its last dimension in full. */
 static bool is_mask(const attention_pass *p, int32_t mask, int32_t scores) {
@@ -159,7 +166,8 @@ static weft_node *find_scores(const attention_pass *p, int32_t v, attention *out
 static weft_node *find_result(const attention_pass *p, int32_t weights) {
   int32_t reader = p->uses.reader[weights];
   const weft_node *where = reader >= 0 ? &p->graph->nodes[reader] : NULL;
-  if (p->uses.count[weights] == 2 && !p->uses.is_output[weights] && weft_node_is(where, "Where") && where->input_count == 3) {
+  if (p->uses.count[weights] == 2 && !p->uses.is_output[weights] && weft_node_is(where, "Where") &&
+      where->input_count == 3) {
     const weft_node *is_nan = weft_match_producer(p->graph, where->inputs[0], "IsNaN");
     float zero;
     if (is_nan == NULL || is_nan->inputs[0] != weights || where->inputs[2] != weights ||
@@ -179,8 +187,8 @@ static bool check_sizes(const attention_pass *p, const weft_node *scores, const 
     return false;
   }
   const weft_info *a = info_of(p, q), *b = info_of(p, k), *c = info_of(p, v);
-  return a->dims[1] > 0 && same_dim(a, 0, b, 0) && same_dim(a, 0, c, 0) && same_dim(a, 1, b, 1) && same_dim(a, 1, c, 1) &&
-         same_dim(a, 3, b, 2) && same_dim(b, 3, c, 2);
+  return a->dims[1] > 0 && same_dim(a, 0, b, 0) && same_dim(a, 0, c, 0) && same_dim(a, 1, b, 1) &&
+         same_dim(a, 1, c, 1) && same_dim(a, 3, b, 2) && same_dim(b, 3, c, 2);
 }
 
 /* The node that puts the heads of the result together again, or NULL. */
@@ -195,8 +203,8 @@ static weft_node *find_joined(const attention_pass *p, const weft_node *result) 
     return NULL;
   }
   const weft_info *a = info_of(p, cut), *b = info_of(p, reshape->outputs[0]);
-  bool fits = same_dim(a, 0, b, 0) && same_dim(a, 1, b, 1) && a->dims[2] > 0 && a->dims[3] > 0 && a->dims[2] < INT32_MAX &&
-              a->dims[3] < INT32_MAX && b->dims[2] == a->dims[2] * a->dims[3];
+  bool fits = same_dim(a, 0, b, 0) && same_dim(a, 1, b, 1) && a->dims[2] > 0 && a->dims[3] > 0 &&
+              a->dims[2] < INT32_MAX && a->dims[3] < INT32_MAX && b->dims[2] == a->dims[2] * a->dims[3];
   return fits ? reshape : NULL;
 }
 
@@ -225,7 +233,8 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
   return true;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the pass
+ * ------------------------------------------------------------------------------------------------------------------ */
 static weft_status turn(attention_pass *p, weft_node *transpose) {
   weft_info *info = &p->graph->values[transpose->outputs[0]].info;
   int64_t dim = info->dims[2];
@@ -246,7 +255,8 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
     WEFT_TRY(turn(p, a.turned));
   }
   weft_model *model = p->pass->model;
-  WEFT_TRY(weft_match_become(p->pass, a.last, "", "Attention", a.mask >= 0 ? 4 : 3, (int32_t[]){a.q, a.k, a.v, a.mask}));
+  WEFT_TRY(
+      weft_match_become(p->pass, a.last, "", "Attention", a.mask >= 0 ? 4 : 3, (int32_t[]){a.q, a.k, a.v, a.mask}));
   WEFT_TRY(weft_node_set_float(model, a.last, "scale", (float)a.scale));
   WEFT_TRY(weft_node_set_int(model, a.last, "q_num_heads", a.heads));
   return weft_node_set_int(model, a.last, "kv_num_heads", a.heads);

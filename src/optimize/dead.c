@@ -4,11 +4,14 @@
 
 #include "pass.h"
 
-static void mark(void *live, int32_t value) { ((bool *)live)[value] = true; }
+static void mark(void *live, int32_t value) {
+  ((bool *)live)[value] = true;
+}
 
 /* Operators that do less work when asked for less; all of their outputs after the first are optional. */
 static bool has_optional_outputs(const weft_node *node) {
-  static const char *const names[] = {"BatchNormalization", "Dropout", "GRU", "LSTM", "LayerNormalization", "MaxPool", "RNN"};
+  static const char *const names[] = {"BatchNormalization", "Dropout", "GRU", "LSTM",
+                                      "LayerNormalization", "MaxPool", "RNN"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (weft_node_is(node, names[i])) {
       return true;

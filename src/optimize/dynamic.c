@@ -50,8 +50,10 @@ static weft_status visit(dynamic_pass *p, const weft_node *node) {
   weft_node *shifted = weft_match_reader(graph, &p->uses, scaled->outputs[0], "Add");
   int32_t bias = shifted != NULL ? weft_match_other(shifted, scaled->outputs[0]) : -1;
   bool has_bias = is_vector(graph, bias, b->dims[1]);
-  const int32_t values[] = {node->inputs[0], node->inputs[1], a_scale, b_scale, weft_node_in(node, 2), weft_node_in(node, 3), bias};
-  return weft_match_become(p->pass, has_bias ? shifted : scaled, "com.microsoft", "MatMulIntegerToFloat", has_bias ? 7 : 6, values);
+  const int32_t values[] = {node->inputs[0],       node->inputs[1],       a_scale, b_scale,
+                            weft_node_in(node, 2), weft_node_in(node, 3), bias};
+  return weft_match_become(p->pass, has_bias ? shifted : scaled, "com.microsoft", "MatMulIntegerToFloat",
+                           has_bias ? 7 : 6, values);
 }
 
 weft_status weft_pass_dynamic(weft_pass *pass, weft_graph *graph) {

@@ -1,6 +1,6 @@
-/* Constant folding: a node whose inputs are all constants is evaluated once, here. Folding may make a model larger (a mask of
- * a few bytes expanded to megabytes, 8-bit weights made floats), so all growth of a model together is bounded; a node that
- * cannot be evaluated is left to fail when, and if, it is run. */
+/* Constant folding: a node whose inputs are all constants is evaluated once, here. Folding may make a model larger (a
+ * mask of a few bytes expanded to megabytes, 8-bit weights made floats), so all growth of a model together is bounded;
+ * a node that cannot be evaluated is left to fail when, and if, it is run. */
 #include "pass.h"
 
 enum { SMALL = 1 << 16 };                    /* bytes: folded without counting */
@@ -29,7 +29,8 @@ static bool measure(const weft_pass *pass, const weft_graph *graph, const weft_n
   size_t in = 0, out = 0;
   for (int i = 0; i < node->input_count; i++) {
     const weft_value *constant = node->inputs[i] >= 0 ? weft_graph_constant(graph, node->inputs[i]) : NULL;
-    if (node->inputs[i] >= 0 && (constant == NULL || constant->kind != WEFT_KIND_TENSOR || constant->tensor.data == NULL)) {
+    if (node->inputs[i] >= 0 &&
+        (constant == NULL || constant->kind != WEFT_KIND_TENSOR || constant->tensor.data == NULL)) {
       return false;
     }
     in += bytes_of(constant);
@@ -70,7 +71,8 @@ static weft_status settle_cast_like(weft_pass *pass, const weft_graph *graph, we
   return weft_node_set_int(pass->model, node, "to", (int64_t)like->type);
 }
 
-static weft_status evaluate(weft_pass *pass, weft_graph *graph, weft_node *node, weft_value **inputs, weft_value **outputs) {
+static weft_status evaluate(weft_pass *pass, weft_graph *graph, weft_node *node, weft_value **inputs,
+                            weft_value **outputs) {
   weft_context *cx = pass->model->cx;
   for (int i = 0; i < node->input_count; i++) {
     inputs[i] = node->inputs[i] >= 0 ? weft_graph_constant(graph, node->inputs[i]) : NULL;

@@ -1,12 +1,13 @@
-/* Convolutions and matrix products take over what is done to their results, so that a result is touched once while it is in a
- * register: y = activation(product + bias + residual).
+/* Convolutions and matrix products take over what is done to their results, so that a result is touched once while it
+ * is in a register: y = activation(product + bias + residual).
  *
- * The fused operators are Weft's own, in domain "weft": Conv, ConvTranspose, Gemm, MatMul as far as ops.def has them. Inputs:
- * those of the original operator, the bias always at position 2 (for MatMul: one number per column), the residual, of the
- * result's shape, at position 3. Attributes: the original's, and `activation` (a weft_activation), `lo`, `hi`. Only float32.
+ * The fused operators are Weft's own, in domain "weft": Conv, ConvTranspose, Gemm, MatMul as far as ops.def has them.
+ * Inputs: those of the original operator, the bias always at position 2 (for MatMul: one number per column), the
+ * residual, of the result's shape, at position 3. Attributes: the original's, and `activation` (a weft_activation),
+ * `lo`, `hi`. Only float32.
  *
- * What is absorbed is read by nothing else and is no output of the graph. The fused node stands where the last node of the
- * chain stood, because its residual may be made after the product. */
+ * What is absorbed is read by nothing else and is no output of the graph. The fused node stands where the last node of
+ * the chain stood, because its residual may be made after the product. */
 #include <math.h>
 #include <string.h>
 
@@ -32,11 +33,14 @@ static void take(chain *c, weft_node *node) {
   c->out = node->outputs[0];
 }
 
-/* ---- bias -------------------------------------------------------------------------------------------------------------------- */
+/* ---- bias
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 /* Columns of the result (MatMul, Gemm) or its channels; 0 when unknown. */
 static size_t count_channels(const chain *c) {
   const weft_info *w = &c->graph->values[c->product->inputs[1]].info;
-  const weft_attribute *group = weft_node_attribute(c->product, "group"), *trans = weft_node_attribute(c->product, "transB");
+  const weft_attribute *group = weft_node_attribute(c->product, "group"),
+                       *trans = weft_node_attribute(c->product, "transB");
   if (w->kind != WEFT_KIND_TENSOR || w->rank < 2) {
     return 0;
   }
@@ -68,7 +72,8 @@ static bool scales_bias(const weft_node *node) {
 
 static weft_status take_bias(weft_pass *pass, chain *c) {
   weft_node *add = weft_match_reader(c->graph, c->uses, c->out, "Add");
-  const weft_tensor *term = add != NULL ? weft_match_constant(c->graph, weft_match_other(add, c->out), WEFT_FLOAT) : NULL;
+  const weft_tensor *term =
+      add != NULL ? weft_match_constant(c->graph, weft_match_other(add, c->out), WEFT_FLOAT) : NULL;
   size_t channels = count_channels(c);
   int rank = c->graph->values[c->out].info.rank;
   if (term == NULL || channels == 0 || rank < 0 || scales_bias(c->product)) {
@@ -84,7 +89,8 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
   return WEFT_OK;
 }
 
-/* ---- residual ---------------------------------------------------------------------------------------------------------------- */
+/* ---- residual
+ * ---------------------------------------------------------------------------------------------------------------- */
 static void take_residual(chain *c) {
   weft_node *add = weft_match_reader(c->graph, c->uses, c->out, "Add");
   int32_t other = add != NULL ? weft_match_other(add, c->out) : -1;
@@ -94,7 +100,8 @@ static void take_residual(chain *c) {
   }
 }
 
-/* ---- activation -------------------------------------------------------------------------------------------------------------- */
+/* ---- activation
+ * -------------------------------------------------------------------------------------------------------------- */
 static float real(const weft_node *node, const char *name, float fallback) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
@@ -170,7 +177,8 @@ static bool take_activation(chain *c) {
   return take_silu(c);
 }
 
-/* ---- the fused node ------------------------------------------------------------------------------------------------------------ */
+/* ---- the fused node
+ * ------------------------------------------------------------------------------------------------------------ */
 /* A bias alone needs no fused operator where the original has one. */
 static bool needs_own_operator(const chain *c) {
   return c->activation != WEFT_ACT_NONE || c->residual >= 0 || weft_node_is(c->product, "MatMul");
@@ -227,7 +235,12 @@ static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *use
       (weft_match_type(graph, node->inputs[1]) != WEFT_FLOAT) || weft_op_find("weft", node->op_type) == NULL) {
     return WEFT_OK;
   }
-  chain c = {.graph = graph, .uses = uses, .product = node, .out = node->outputs[0], .bias = weft_node_in(node, BIAS), .residual = -1};
+  chain c = {.graph = graph,
+             .uses = uses,
+             .product = node,
+             .out = node->outputs[0],
+             .bias = weft_node_in(node, BIAS),
+             .residual = -1};
   WEFT_TRY(take_bias(pass, &c));
   take_residual(&c);
   take_activation(&c);

@@ -6,7 +6,8 @@
 
 const weft_tensor *weft_match_constant(const weft_graph *graph, int32_t v, weft_type type) {
   const weft_value *value = v >= 0 ? weft_graph_constant(graph, v) : NULL;
-  bool fits = value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL && value->tensor.type == type;
+  bool fits =
+      value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL && value->tensor.type == type;
   return fits ? &value->tensor : NULL;
 }
 
@@ -52,7 +53,8 @@ weft_type weft_match_type(const weft_graph *graph, int32_t v) {
 
 bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b) {
   const weft_info *x = &graph->values[a].info, *y = &graph->values[b].info;
-  if (x->kind != WEFT_KIND_TENSOR || y->kind != WEFT_KIND_TENSOR || x->type != y->type || x->rank < 0 || x->rank != y->rank) {
+  if (x->kind != WEFT_KIND_TENSOR || y->kind != WEFT_KIND_TENSOR || x->type != y->type || x->rank < 0 ||
+      x->rank != y->rank) {
     return false;
   }
   for (int d = 0; d < x->rank; d++) {

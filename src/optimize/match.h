@@ -1,5 +1,5 @@
-/* Small questions that patterns ask of a graph, and the one thing they do: turn the last node of a pattern into the operator
- * that stands for all of it. What else the pattern had is then dead, and the pass for that removes it. */
+/* Small questions that patterns ask of a graph, and the one thing they do: turn the last node of a pattern into the
+ * operator that stands for all of it. What else the pattern had is then dead, and the pass for that removes it. */
 #ifndef WEFT_OPTIMIZE_MATCH_H
 #define WEFT_OPTIMIZE_MATCH_H
 
@@ -21,8 +21,8 @@ weft_type weft_match_type(const weft_graph *graph, int32_t v);
 /* Whether the two have the same type and shape in every run, as far as infos tell. */
 bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b);
 
-/* Whether a constant that is added to (multiplied with) a tensor of that rank has one element for each of `channels` along
- * `axis`, or one for all. */
+/* Whether a constant that is added to (multiplied with) a tensor of that rank has one element for each of `channels`
+ * along `axis`, or one for all. */
 bool weft_match_per_channel(const weft_tensor *t, size_t channels, int rank, int axis);
 
 /* The node becomes another operator with these inputs, without attributes; its output 0 stays. */

@@ -1,5 +1,5 @@
-/* Nodes that hand their input on: Identity, Dropout (only inference is run), casts to the type a value has, transpositions
- * that cancel out, concatenations and sums of one. Readers get the input instead. */
+/* Nodes that hand their input on: Identity, Dropout (only inference is run), casts to the type a value has,
+ * transpositions that cancel out, concatenations and sums of one. Readers get the input instead. */
 #include "pass.h"
 
 typedef struct noop_pass {
@@ -16,7 +16,8 @@ static bool is_false(const weft_graph *graph, int32_t v) {
 
 static bool is_dropout(const noop_pass *p, const weft_node *node) {
   int32_t mask = weft_node_out(node, 1);
-  return weft_node_is(node, "Dropout") && is_false(p->graph, weft_node_in(node, 2)) && (mask < 0 || p->uses.count[mask] == 0);
+  return weft_node_is(node, "Dropout") && is_false(p->graph, weft_node_in(node, 2)) &&
+         (mask < 0 || p->uses.count[mask] == 0);
 }
 
 static weft_type type_of(const weft_graph *graph, int32_t v) {
@@ -37,11 +38,13 @@ static bool is_cast_to_same(const noop_pass *p, const weft_node *node) {
 }
 
 static bool is_of_one(const weft_node *node) {
-  return node->input_count == 1 && (weft_node_is(node, "Concat") || weft_node_is(node, "Sum") || weft_node_is(node, "Mean") ||
-                                    weft_node_is(node, "Max") || weft_node_is(node, "Min"));
+  return node->input_count == 1 &&
+         (weft_node_is(node, "Concat") || weft_node_is(node, "Sum") || weft_node_is(node, "Mean") ||
+          weft_node_is(node, "Max") || weft_node_is(node, "Min"));
 }
 
-/* ---- Transpose ------------------------------------------------------------------------------------------------------------- */
+/* ---- Transpose
+ * ------------------------------------------------------------------------------------------------------------- */
 static const weft_attribute *permutation(const weft_node *node) {
   const weft_attribute *perm = weft_node_is(node, "Transpose") ? weft_node_attribute(node, "perm") : NULL;
   if (perm == NULL || perm->kind != WEFT_ATTRIBUTE_INTS || perm->count > WEFT_MAX_RANK) {

@@ -21,16 +21,8 @@ static weft_status run_pass(weft_pass *pass, weft_pass_function function, weft_g
 
 weft_status weft_optimize_model(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg) {
   static const weft_pass_function passes[] = {
-      weft_pass_noop,
-      weft_pass_quantized,
-      weft_pass_fold,
-      weft_pass_dynamic,
-      weft_pass_pattern,
-      weft_pass_attention,
-      weft_pass_dead,
-      weft_pass_scale,
-      weft_pass_fuse,
-      weft_pass_dead,
+      weft_pass_noop,      weft_pass_quantized, weft_pass_fold,  weft_pass_dynamic, weft_pass_pattern,
+      weft_pass_attention, weft_pass_dead,      weft_pass_scale, weft_pass_fuse,    weft_pass_dead,
   };
   weft_pass pass = {.model = model, .evaluate = evaluate, .arg = arg};
   WEFT_TRY(run_pass(&pass, weft_pass_strings, model->graph));
@@ -43,7 +35,8 @@ weft_status weft_optimize_model(weft_model *model, const weft_options *options, 
   return WEFT_OK;
 }
 
-/* ---- uses ------------------------------------------------------------------------------------------------------------------ */
+/* ---- uses
+ * ------------------------------------------------------------------------------------------------------------------ */
 typedef struct use_counter {
   weft_uses *uses;
   int32_t node;
@@ -76,7 +69,9 @@ weft_status weft_uses_find(weft_pass *pass, const weft_graph *graph, weft_uses *
   return WEFT_OK;
 }
 
-void weft_uses_free(weft_uses *uses) { weft_free(uses->block); }
+void weft_uses_free(weft_uses *uses) {
+  weft_free(uses->block);
+}
 
 void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v) {
   weft_slot *slot = &graph->values[v];
@@ -86,7 +81,8 @@ void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v) {
   }
 }
 
-/* ---- removing nodes ---------------------------------------------------------------------------------------------------------- */
+/* ---- removing nodes
+ * ---------------------------------------------------------------------------------------------------------- */
 void weft_pass_remove(weft_node *node) {
   weft_node_discard(node);
   node->op_type = NULL;
@@ -103,7 +99,8 @@ void weft_pass_compact(weft_graph *graph) {
   weft_graph_number_producers(graph);
 }
 
-/* ---- aliases ----------------------------------------------------------------------------------------------------------------- */
+/* ---- aliases
+ * ----------------------------------------------------------------------------------------------------------------- */
 weft_status weft_aliases_create(weft_pass *pass, const weft_graph *graph, weft_aliases *out) {
   void *block;
   out->count = graph->value_count;
@@ -113,7 +110,9 @@ weft_status weft_aliases_create(weft_pass *pass, const weft_graph *graph, weft_a
   return WEFT_OK;
 }
 
-void weft_aliases_free(weft_aliases *aliases) { weft_free(aliases->to); }
+void weft_aliases_free(weft_aliases *aliases) {
+  weft_free(aliases->to);
+}
 
 int32_t weft_aliases_find(const weft_aliases *aliases, int32_t v) {
   while (v >= 0 && (size_t)v < aliases->count && aliases->to[v] >= 0) {
@@ -122,7 +121,8 @@ int32_t weft_aliases_find(const weft_aliases *aliases, int32_t v) {
   return v;
 }
 
-bool weft_aliases_bypass(weft_aliases *aliases, const weft_graph *graph, const weft_uses *uses, int32_t in, int32_t out) {
+bool weft_aliases_bypass(weft_aliases *aliases, const weft_graph *graph, const weft_uses *uses, int32_t in,
+                         int32_t out) {
   in = weft_aliases_find(aliases, in);
   if (!uses->is_output[out]) {
     aliases->to[out] = in;

@@ -1,5 +1,5 @@
-/* The passes that make a graph smaller and faster without changing what it means, one file each. They know the graph, not
- * the file's format nor how anything runs; one node is evaluated through a function that the session gives. */
+/* The passes that make a graph smaller and faster without changing what it means, one file each. They know the graph,
+ * not the file's format nor how anything runs; one node is evaluated through a function that the session gives. */
 #ifndef WEFT_OPTIMIZE_OPTIMIZE_H
 #define WEFT_OPTIMIZE_OPTIMIZE_H
 

@@ -1,6 +1,6 @@
-/* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish and LayerNormalization have
- * kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and checked
- * down to its constants; the last node becomes the operator, the others die if nothing else reads them. */
+/* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish and LayerNormalization
+ * have kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and
+ * checked down to its constants; the last node becomes the operator, the others die if nothing else reads them. */
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +12,8 @@ typedef struct pattern_pass {
   weft_uses uses;
 } pattern_pass;
 
-/* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order ------------------------------------------------------------ */
+/* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order
+ * ------------------------------------------------------------ */
 static bool is_erf_input(const weft_graph *graph, int32_t v, int32_t *x) {
   const weft_node *div = weft_match_producer(graph, v, "Div"), *mul = weft_match_producer(graph, v, "Mul");
   if (div != NULL && weft_match_near(graph, weft_node_in(div, 1), 1.4142135623730951)) {
@@ -70,7 +71,8 @@ static weft_status join_gelu(pattern_pass *p, weft_node *node) {
   return last != NULL ? weft_match_become(p->pass, last, "", "Gelu", 1, &x) : WEFT_OK;
 }
 
-/* ---- its approximation: tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) instead of erf ---------------------------------------------------- */
+/* ---- its approximation: tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) instead of erf
+ * ---------------------------------------------------- */
 /* The other factor of a product with that number, or -1. */
 static int32_t without_factor(const weft_graph *graph, int32_t v, double factor) {
   const weft_node *mul = weft_match_producer(graph, v, "Mul");
@@ -107,12 +109,14 @@ static weft_status join_tanh_gelu(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2 ------------------------------- */
+/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2
+ * ------------------------------- */
 static weft_status join_swish(pattern_pass *p, weft_node *node) {
   weft_node *mul = weft_match_reader(p->graph, &p->uses, node->outputs[0], "Mul");
   int32_t x = node->inputs[0];
-  return mul != NULL && weft_match_other(mul, node->outputs[0]) == x ? weft_match_become(p->pass, mul, "", "Swish", 1, &x)
-                                                                     : WEFT_OK;
+  return mul != NULL && weft_match_other(mul, node->outputs[0]) == x
+             ? weft_match_become(p->pass, mul, "", "Swish", 1, &x)
+             : WEFT_OK;
 }
 
 static bool is_near(const weft_node *node, const char *name, float fallback, double expected) {
@@ -157,7 +161,8 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias ------------------------ */
+/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias
+ * ------------------------ */
 static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
   const weft_attribute *keep = weft_node_attribute(mean, "keepdims");
   const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
@@ -189,8 +194,8 @@ static int32_t centred_from(const weft_graph *graph, int32_t v) {
 static bool is_vector_for(const weft_graph *graph, int32_t v, int32_t x) {
   const weft_tensor *t = weft_match_constant(graph, v, WEFT_FLOAT);
   const weft_info *info = &graph->values[x].info;
-  return t != NULL && t->shape.rank == 1 && info->kind == WEFT_KIND_TENSOR && info->type == WEFT_FLOAT && info->rank > 0 &&
-         info->dims[info->rank - 1] == t->shape.dims[0];
+  return t != NULL && t->shape.rank == 1 && info->kind == WEFT_KIND_TENSOR && info->type == WEFT_FLOAT &&
+         info->rank > 0 && info->dims[info->rank - 1] == t->shape.dims[0];
 }
 
 static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
@@ -199,7 +204,9 @@ static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
   const weft_node *variance = NULL;
   float epsilon = 0;
   for (int i = 0; add != NULL && add->input_count == 2 && variance == NULL && i < 2; i++) {
-    variance = weft_match_scalar(graph, add->inputs[1 - i], &epsilon) ? weft_match_producer(graph, add->inputs[i], "ReduceMean") : NULL;
+    variance = weft_match_scalar(graph, add->inputs[1 - i], &epsilon)
+                   ? weft_match_producer(graph, add->inputs[i], "ReduceMean")
+                   : NULL;
   }
   if (variance == NULL || !is_last_axis_mean(graph, variance)) {
     return WEFT_OK;
@@ -228,23 +235,23 @@ static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
   return weft_node_set_float(p->pass->model, last, "epsilon", epsilon);
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 static const struct {
   const char *begin, *result; /* the node a pattern is found from; the operator it becomes, which must exist */
   weft_status (*join)(pattern_pass *p, weft_node *node);
 } patterns[] = {
-    {"Erf", "Gelu", join_gelu},
-    {"Tanh", "Gelu", join_tanh_gelu},
-    {"Sigmoid", "Swish", join_swish},
-    {"HardSigmoid", "HardSwish", join_hard_swish},
-    {"Clip", "HardSwish", join_clipped},
-    {"Sqrt", "LayerNormalization", join_layer_normalization},
+    {"Erf", "Gelu", join_gelu},          {"Tanh", "Gelu", join_tanh_gelu},
+    {"Sigmoid", "Swish", join_swish},    {"HardSigmoid", "HardSwish", join_hard_swish},
+    {"Clip", "HardSwish", join_clipped}, {"Sqrt", "LayerNormalization", join_layer_normalization},
 };
 
 static weft_status visit(pattern_pass *p, weft_node *node) {
   for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
     bool begins = weft_node_is(node, patterns[i].begin) && weft_node_in(node, 0) >= 0 && weft_node_out(node, 0) >= 0;
-    if (begins && weft_match_type(p->graph, node->inputs[0]) == WEFT_FLOAT && weft_op_find("", patterns[i].result) != NULL) {
+    if (begins && weft_match_type(p->graph, node->inputs[0]) == WEFT_FLOAT &&
+        weft_op_find("", patterns[i].result) != NULL) {
       return patterns[i].join(p, node);
     }
   }

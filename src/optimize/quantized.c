@@ -1,7 +1,7 @@
-/* Models quantised for simulation (DequantizeLinear -> operator -> QuantizeLinear) become what they simulate: the operator on
- * integers. The last node of such a chain, QuantizeLinear, turns into the integer operator; a DequantizeLinear that nothing
- * else reads is dead then. Only 8 bits, and only scales and zero points that are constants: the results may differ from the
- * simulated ones by one step of the output's scale. */
+/* Models quantised for simulation (DequantizeLinear -> operator -> QuantizeLinear) become what they simulate: the
+ * operator on integers. The last node of such a chain, QuantizeLinear, turns into the integer operator; a
+ * DequantizeLinear that nothing else reads is dead then. Only 8 bits, and only scales and zero points that are
+ * constants: the results may differ from the simulated ones by one step of the output's scale. */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +20,9 @@ typedef struct quantity {
   int32_t x, scale, zero;
 } quantity;
 
-static bool is_8_bit(weft_type type) { return type == WEFT_INT8 || type == WEFT_UINT8; }
+static bool is_8_bit(weft_type type) {
+  return type == WEFT_INT8 || type == WEFT_UINT8;
+}
 
 static int64_t number(const weft_node *node, const char *name, int64_t fallback) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
@@ -50,7 +52,8 @@ static weft_status add_zeros(quantized_pass *p, weft_type type, const weft_tenso
   return weft_graph_add_constant(p->pass->model, p->graph, "", value, out);
 }
 
-/* The 8-bit value that v is made of; out->x is -1 when it is none. `axis`: of the channels that may have their own scale. */
+/* The 8-bit value that v is made of; out->x is -1 when it is none. `axis`: of the channels that may have their own
+ * scale. */
 static weft_status find_quantity(quantized_pass *p, int32_t v, int axis, quantity *out) {
   weft_graph *graph = p->graph;
   const weft_node *node = weft_match_producer(graph, v, "DequantizeLinear");
@@ -88,7 +91,8 @@ static weft_node *find_quantizer_after_relu(const quantized_pass *p, int32_t v) 
     return node;
   }
   const weft_tensor *zero = &weft_graph_constant(p->graph, node->inputs[2])->tensor;
-  bool smallest = zero->type == WEFT_UINT8 ? *(const uint8_t *)zero->data == 0 : *(const int8_t *)zero->data == INT8_MIN;
+  bool smallest =
+      zero->type == WEFT_UINT8 ? *(const uint8_t *)zero->data == 0 : *(const int8_t *)zero->data == INT8_MIN;
   return smallest ? node : NULL;
 }
 
@@ -109,10 +113,13 @@ static weft_status replace(quantized_pass *p, weft_node *node, weft_node *last, 
   return status;
 }
 
-/* ---- bias -------------------------------------------------------------------------------------------------------------------- */
-/* The int32 form of a bias whose scale is that of the sums, x.scale * w.scale. Quantisers write it so; a float constant is
- * rounded to it. *out is -1 when v is neither. */
-static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, const quantity *w, size_t channels, int32_t *out) {
+/* ---- bias
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+/* The int32 form of a bias whose scale is that of the sums, x.scale * w.scale. Quantisers write it so; a float constant
+ * is rounded to it. *out is -1 when v is neither. */
+static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, const quantity *w, size_t channels,
+                             int32_t *out) {
   const weft_node *node = weft_match_producer(p->graph, v, "DequantizeLinear");
   const weft_tensor *x_scale = weft_match_constant(p->graph, x->scale, WEFT_FLOAT);
   const weft_tensor *w_scale = weft_match_constant(p->graph, w->scale, WEFT_FLOAT);
@@ -128,7 +135,8 @@ static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, co
   weft_value *value;
   WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_INT32, &bias->shape, &value));
   for (size_t i = 0; i < channels; i++) {
-    double unit = (double)((const float *)x_scale->data)[0] * (double)((const float *)w_scale->data)[w_scale->count == 1 ? 0 : i];
+    double unit =
+        (double)((const float *)x_scale->data)[0] * (double)((const float *)w_scale->data)[w_scale->count == 1 ? 0 : i];
     double real = plain != NULL ? (double)((const float *)plain->data)[i]
                                 : (double)((const int32_t *)whole->data)[i] *
                                       (double)((const float *)scale->data)[scale->count == 1 ? 0 : i];
@@ -142,7 +150,8 @@ static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, co
   return weft_graph_add_constant(p->pass->model, p->graph, "", value, out);
 }
 
-/* ---- products ---------------------------------------------------------------------------------------------------------------- */
+/* ---- products
+ * ---------------------------------------------------------------------------------------------------------------- */
 static weft_status join_conv(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity x, w;
@@ -216,10 +225,15 @@ static weft_status join_gemm(quantized_pass *p, weft_node *node) {
     values[7] = last->inputs[1];
     values[8] = last->inputs[2];
   }
-  return replace(p, node, last != NULL ? last : node, "com.microsoft", "QGemm", last != NULL ? 9 : has_bias ? 7 : 6, values);
+  return replace(p, node, last != NULL ? last : node, "com.microsoft", "QGemm",
+                 last != NULL ? 9
+                 : has_bias   ? 7
+                              : 6,
+                 values);
 }
 
-/* ---- element by element, pools, concatenation ---------------------------------------------------------------------------------- */
+/* ---- element by element, pools, concatenation
+ * ---------------------------------------------------------------------------------- */
 static weft_status join_binary(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity a, b;
@@ -236,7 +250,8 @@ static weft_status join_binary(quantized_pass *p, weft_node *node) {
 /* Whether a mean is that of all pixels of each channel. */
 static bool is_global_mean(const quantized_pass *p, const weft_node *node) {
   const weft_tensor *axes = weft_match_constant(p->graph, weft_node_in(node, 1), WEFT_INT64);
-  if (axes == NULL || axes->count != 2 || number(node, "keepdims", 1) == 0 || p->graph->values[node->inputs[0]].info.rank != 4) {
+  if (axes == NULL || axes->count != 2 || number(node, "keepdims", 1) == 0 ||
+      p->graph->values[node->inputs[0]].info.rank != 4) {
     return false;
   }
   const int64_t *list = axes->data;
@@ -284,10 +299,12 @@ static weft_status join_concat(quantized_pass *p, weft_node *node) {
   return replace(p, node, last, "com.microsoft", "QLinearConcat", 2 + 3 * node->input_count, values);
 }
 
-/* ---- data that only moves -------------------------------------------------------------------------------------------------------- */
+/* ---- data that only moves
+ * -------------------------------------------------------------------------------------------------------- */
 static bool same_constant(const weft_graph *graph, int32_t a, int32_t b, weft_type type) {
   const weft_tensor *x = weft_match_constant(graph, a, type), *y = weft_match_constant(graph, b, type);
-  return x != NULL && y != NULL && x->count == 1 && y->count == 1 && memcmp(x->data, y->data, weft_type_size(type)) == 0;
+  return x != NULL && y != NULL && x->count == 1 && y->count == 1 &&
+         memcmp(x->data, y->data, weft_type_size(type)) == 0;
 }
 
 /* Values that are taken apart and put together with the same scale may stay as they are while they move. */
@@ -307,7 +324,9 @@ static weft_status join_movement(quantized_pass *p, weft_node *node) {
   return replace(p, node, last, node->domain, node->op_type, node->input_count, node->inputs);
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 static const struct {
   const char *op_type;
   weft_status (*join)(quantized_pass *p, weft_node *node);

@@ -1,5 +1,6 @@
-/* A convolution or Gemm followed by something that scales and shifts each channel by constants (BatchNormalization, a product
- * with one number per channel) does that in its weights and bias instead. The weights are copied: other nodes may read them. */
+/* A convolution or Gemm followed by something that scales and shifts each channel by constants (BatchNormalization, a
+ * product with one number per channel) does that in its weights and bias instead. The weights are copied: other nodes
+ * may read them. */
 #include <math.h>
 #include <string.h>
 
@@ -14,8 +15,8 @@ typedef struct scaling {
 /* Where an element of the weights finds its output channel. */
 typedef struct layout {
   size_t channels;
-  size_t outer, inner;   /* sizes around the channel axis, of which there are `own` */
-  size_t own, groups;    /* channel = group of the outer index x own + index on the axis */
+  size_t outer, inner; /* sizes around the channel axis, of which there are `own` */
+  size_t own, groups;  /* channel = group of the outer index x own + index on the axis */
 } layout;
 
 static weft_status new_scaling(weft_pass *pass, size_t channels, scaling *out) {
@@ -41,7 +42,8 @@ static bool find_layout(const weft_node *node, const weft_tensor *w, layout *out
   return out->outer % out->groups == 0;
 }
 
-static weft_status scale_weights(weft_pass *pass, const weft_tensor *w, const layout *l, const scaling *s, weft_value **out) {
+static weft_status scale_weights(weft_pass *pass, const weft_tensor *w, const layout *l, const scaling *s,
+                                 weft_value **out) {
   WEFT_TRY(weft_value_new_tensor(pass->model->cx, WEFT_FLOAT, &w->shape, out));
   const float *from = w->data;
   float *to = (*out)->tensor.data;
@@ -97,10 +99,12 @@ static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_uses *uses, 
   return weft_node_set_input(pass->model, node, 2, bias_slot);
 }
 
-/* ---- what follows ------------------------------------------------------------------------------------------------------------ */
-static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node, size_t channels,
-                                            scaling *out) {
-  const weft_attribute *training = weft_node_attribute(node, "training_mode"), *epsilon = weft_node_attribute(node, "epsilon");
+/* ---- what follows
+ * ------------------------------------------------------------------------------------------------------------ */
+static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node,
+                                            size_t channels, scaling *out) {
+  const weft_attribute *training = weft_node_attribute(node, "training_mode"),
+                       *epsilon = weft_node_attribute(node, "epsilon");
   const float *p[4];
   if (node->input_count != 5 || node->output_count != 1 || (training != NULL && training->i != 0)) {
     return WEFT_OK;
@@ -135,7 +139,8 @@ static weft_status from_product(weft_pass *pass, const weft_graph *graph, const 
   return WEFT_OK;
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * ---------------------------------------------------------------------------------------------------------------- */
 static bool is_one(const weft_node *node, const char *name) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
   return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_FLOAT && attribute->f == 1.0f);

@@ -1,5 +1,6 @@
-/* Strings compared by way of numbers: exporters cast both sides of Equal to integers, because Equal had no strings once. A
- * constant side that is no number makes the cast fail in every run, so what is meant is the comparison of the strings. */
+/* Strings compared by way of numbers: exporters cast both sides of Equal to integers, because Equal had no strings
+ * once. A constant side that is no number makes the cast fail in every run, so what is meant is the comparison of the
+ * strings. */
 #include <string.h>
 
 #include "match.h"
@@ -26,8 +27,8 @@ static bool has_word(const weft_graph *graph, int32_t v) {
 static int32_t uncast(const weft_graph *graph, int32_t v) {
   const weft_node *cast = weft_match_producer(graph, v, "Cast");
   const weft_attribute *to = cast != NULL ? weft_node_attribute(cast, "to") : NULL;
-  bool fits = to != NULL && weft_type_is_valid(to->i) && weft_type_is_integer((weft_type)to->i) && weft_node_in(cast, 0) >= 0 &&
-              weft_match_type(graph, cast->inputs[0]) == WEFT_STRING;
+  bool fits = to != NULL && weft_type_is_valid(to->i) && weft_type_is_integer((weft_type)to->i) &&
+              weft_node_in(cast, 0) >= 0 && weft_match_type(graph, cast->inputs[0]) == WEFT_STRING;
   return fits ? cast->inputs[0] : -1;
 }
 

@@ -1,5 +1,5 @@
-/* Graphs from files: order, captures, functions, the upgrade, what is refused. Models are run through the public header, so
- * that what is tested is what they mean. */
+/* Graphs from files: order, captures, functions, the upgrade, what is refused. Models are run through the public
+ * header, so that what is tested is what they mean. */
 #include "model_bytes.h"
 #include "weft.h"
 
@@ -151,7 +151,8 @@ static bytes with_function(bytes m, bytes f) {
 
 static void test_functions(void) {
   /* y = leaky(x) + third, where third may be absent; alpha has a default */
-  bytes f = function("Leaky", "in third", "out same"), n = node("LeakyRelu", "in", "out"), fallback = attribute("alpha", 1);
+  bytes f = function("Leaky", "in third", "out same"), n = node("LeakyRelu", "in", "out"),
+        fallback = attribute("alpha", 1);
   with_reference(&n, "alpha", ATTRIBUTE_FLOAT, "alpha");
   add_float(&fallback, 2, 0.5f);
   add_message(&f, 11, &fallback);

@@ -1,4 +1,5 @@
-/* Writes small models for the tests of graph/ and optimize/: a node from one line of text, and the messages around it. */
+/* Writes small models for the tests of graph/ and optimize/: a node from one line of text, and the messages around it.
+ */
 #ifndef TESTS_MODEL_BYTES_H
 #define TESTS_MODEL_BYTES_H
 
@@ -72,7 +73,9 @@ static inline void with_graph(bytes *to, const char *name, bytes *graph) {
   add_message(to, NODE_ATTRIBUTE, &b);
 }
 
-static inline void graph_node(bytes *graph, bytes n) { add_message(graph, GRAPH_NODE, &n); }
+static inline void graph_node(bytes *graph, bytes n) {
+  add_message(graph, GRAPH_NODE, &n);
+}
 
 /* A float tensor; a dimension of 0 has the symbol "N". */
 static inline void graph_value(bytes *graph, uint32_t id, const char *name, int rank, const int64_t *dims) {
@@ -135,7 +138,9 @@ static inline bytes function(const char *name, const char *inputs, const char *o
   return b;
 }
 
-static inline void function_node(bytes *f, bytes n) { add_message(f, 7, &n); }
+static inline void function_node(bytes *f, bytes n) {
+  add_message(f, 7, &n);
+}
 
 /* A model of that opset; empties `graph`. Functions may be added as field 25. */
 static inline bytes model(int64_t version, bytes *graph) {

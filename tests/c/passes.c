@@ -1,4 +1,5 @@
-/* Passes: what becomes of known patterns, that patterns which only look alike are left, and that results stay the same. */
+/* Passes: what becomes of known patterns, that patterns which only look alike are left, and that results stay the same.
+ */
 #include <math.h>
 
 #include "graph/load.h"
@@ -30,7 +31,9 @@ static void constant(bytes *g, const char *name, int rank, const int64_t *dims) 
   graph_tensor(g, name, 1, 4, rank, dims, data);
 }
 
-static void one(bytes *g, const char *name, float value) { graph_tensor(g, name, 1, 4, 0, scalar, &value); }
+static void one(bytes *g, const char *name, float value) {
+  graph_tensor(g, name, 1, 4, 0, scalar, &value);
+}
 
 static bytes begin(void) {
   bytes g = {0};
@@ -51,7 +54,8 @@ static bytes convolution(const char *inputs, const char *output) {
   return n;
 }
 
-/* ---- what the graph becomes ------------------------------------------------------------------------------------------------ */
+/* ---- what the graph becomes
+ * ------------------------------------------------------------------------------------------------ */
 static weft_status evaluate(void *arg, weft_node *n, weft_value *const *inputs, weft_value **outputs) {
   return weft_evaluate(arg, n, inputs, outputs);
 }
@@ -81,8 +85,8 @@ static void expect_nodes(const bytes *m, const char *expected) {
   for (size_t i = 0; i < model->graph->node_count; i++) {
     const weft_node *n = &model->graph->nodes[i];
     size_t used = strlen(found);
-    snprintf(found + used, sizeof found - used, "%s%s%s%s", used == 0 ? "" : " ", n->domain, n->domain[0] != 0 ? ":" : "",
-             n->op_type);
+    snprintf(found + used, sizeof found - used, "%s%s%s%s", used == 0 ? "" : " ", n->domain,
+             n->domain[0] != 0 ? ":" : "", n->op_type);
   }
   if (strcmp(found, expected) != 0) {
     fprintf(stderr, "expected '%s', found '%s'\n", expected, found);
@@ -93,7 +97,8 @@ static void expect_nodes(const bytes *m, const char *expected) {
   weft_loader_destroy(loader);
 }
 
-/* ---- what it means ----------------------------------------------------------------------------------------------------------- */
+/* ---- what it means
+ * ----------------------------------------------------------------------------------------------------------- */
 static weft_value *run(const bytes *m, weft_optimize optimize) {
   weft_error error;
   weft_session *session;

@@ -31,8 +31,8 @@ static weft_status new_list(weft_upgrade *u, weft_graph *graph, size_t count, in
   return WEFT_OK;
 }
 
-/* A graph whose one node is the old Scan of one element of the batch: its inputs and outputs are the node's. The body and the
- * directions move to that node. */
+/* A graph whose one node is the old Scan of one element of the batch: its inputs and outputs are the node's. The body
+ * and the directions move to that node. */
 static weft_status wrap_body(weft_upgrade *u, int inputs, int outputs, weft_graph **out) {
   weft_node *node = u->node, *scan;
   weft_graph *middle;
@@ -63,8 +63,8 @@ static weft_status wrap_body(weft_upgrade *u, int inputs, int outputs, weft_grap
   return WEFT_OK;
 }
 
-/* Version 8 had a batch axis in front of everything and an optional input with the lengths. Now a Scan over the batch runs
- * the old one: all of its inputs are scanned, all outputs stacked. */
+/* Version 8 had a batch axis in front of everything and an optional input with the lengths. Now a Scan over the batch
+ * runs the old one: all of its inputs are scanned, all outputs stacked. */
 static weft_status scan_9(weft_upgrade *u) {
   weft_node *node = u->node;
   weft_graph *middle;
@@ -96,7 +96,8 @@ static weft_status label_encoder_2(weft_upgrade *u) {
     return WEFT_OK;
   }
   size_t count = strings->count;
-  bool backwards = is_of_type(u, weft_upgrade_input(u, 0), WEFT_INT64) || is_of_type(u, weft_upgrade_output(u, 0), WEFT_STRING);
+  bool backwards =
+      is_of_type(u, weft_upgrade_input(u, 0), WEFT_INT64) || is_of_type(u, weft_upgrade_output(u, 0), WEFT_STRING);
   strings->name = backwards ? "values_strings" : "keys_strings";
   WEFT_TRY(weft_arena_alloc(u->model->cx, &u->model->arena, count, sizeof(int64_t), &block));
   int64_t *numbers = block;

@@ -19,7 +19,9 @@ static weft_status affine(weft_upgrade *u) {
   return scale_and_shift(u, weft_upgrade_real(u, "alpha", 1), weft_upgrade_real(u, "beta", 0));
 }
 
-static weft_status scale(weft_upgrade *u) { return scale_and_shift(u, weft_upgrade_real(u, "scale", 1), 0); }
+static weft_status scale(weft_upgrade *u) {
+  return scale_and_shift(u, weft_upgrade_real(u, "scale", 1), 0);
+}
 
 /* y = alpha * f(beta * x) */
 static weft_status scaled_function(weft_upgrade *u, const char *function) {
@@ -35,8 +37,12 @@ static weft_status scaled_function(weft_upgrade *u, const char *function) {
   return weft_upgrade_after(u, "Mul", 2, (int32_t[]){result, alpha}, u->node->outputs[0], NULL);
 }
 
-static weft_status scaled_tanh(weft_upgrade *u) { return scaled_function(u, "Tanh"); }
-static weft_status parametric_softplus(weft_upgrade *u) { return scaled_function(u, "Softplus"); }
+static weft_status scaled_tanh(weft_upgrade *u) {
+  return scaled_function(u, "Tanh");
+}
+static weft_status parametric_softplus(weft_upgrade *u) {
+  return scaled_function(u, "Softplus");
+}
 
 /* y = scale * x + bias[c] */
 static weft_status image_scaler(weft_upgrade *u) {

@@ -3,8 +3,8 @@
 
 #include "../upgrade.h"
 
-/* Before version 7, `broadcast` allowed the second operand to be smaller and `axis` told where its shape begins in the first
- * one's: ones are added behind it until numpy's rule, aligned at the end, says the same. */
+/* Before version 7, `broadcast` allowed the second operand to be smaller and `axis` told where its shape begins in the
+ * first one's: ones are added behind it until numpy's rule, aligned at the end, says the same. */
 static weft_status align(weft_upgrade *u, int64_t axis) {
   int32_t a = u->node->inputs[0], b = u->node->inputs[1];
   int32_t shape_a, shape_b, rank_a, rank_b, begin, room, zero, one, count, ones, shape, aligned;
@@ -85,12 +85,14 @@ static weft_status softmax_13(weft_upgrade *u) {
   return weft_node_set_int(u->model, reshape, "allowzero", 1);
 }
 
-static weft_status axes_to_input(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "axes", 1, true); }
+static weft_status axes_to_input(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "axes", 1, true);
+}
 
 static weft_status cast_6(weft_upgrade *u) {
-  static const char *const names[] = {"UNDEFINED", "FLOAT",   "UINT8",  "INT8",   "UINT16", "INT16",
-                                      "INT32",     "INT64",   "STRING", "BOOL",   "FLOAT16", "DOUBLE",
-                                      "UINT32",    "UINT64",  "COMPLEX64", "COMPLEX128"};
+  static const char *const names[] = {"UNDEFINED", "FLOAT",  "UINT8",     "INT8",      "UINT16",  "INT16",
+                                      "INT32",     "INT64",  "STRING",    "BOOL",      "FLOAT16", "DOUBLE",
+                                      "UINT32",    "UINT64", "COMPLEX64", "COMPLEX128"};
   for (size_t t = 1; t < sizeof names / sizeof *names; t++) {
     if (weft_upgrade_is_string(u, "to", names[t])) {
       return weft_node_set_int(u->model, u->node, "to", (int64_t)t);
@@ -109,7 +111,9 @@ static weft_status norm_2(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "p", whole);
 }
 
-static weft_status top_k_10(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "k", 1, false); }
+static weft_status top_k_10(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "k", 1, false);
+}
 
 static weft_status dft_20(weft_upgrade *u) {
   int64_t axis = weft_upgrade_int(u, "axis", 1);

@@ -5,7 +5,9 @@ static weft_status concat_4(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "axis", weft_upgrade_int(u, "axis", 1));
 }
 
-static weft_status reshape_5(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "shape", 1, false); }
+static weft_status reshape_5(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "shape", 1, false);
+}
 
 static weft_status slice_10(weft_upgrade *u) {
   WEFT_TRY(weft_upgrade_ints_to_input(u, "starts", 1, false));
@@ -13,7 +15,9 @@ static weft_status slice_10(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "axes", 3, true);
 }
 
-static weft_status split_13(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "split", 1, true); }
+static weft_status split_13(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "split", 1, true);
+}
 
 /* Without sizes the parts were as many as the node has outputs. */
 static weft_status split_18(weft_upgrade *u) {
@@ -23,7 +27,9 @@ static weft_status split_18(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "num_outputs", u->node->output_count);
 }
 
-static weft_status axes_13(weft_upgrade *u) { return weft_upgrade_ints_to_input(u, "axes", 1, true); }
+static weft_status axes_13(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "axes", 1, true);
+}
 
 static weft_status pad_2(weft_upgrade *u) {
   const weft_attribute *old = weft_node_attribute(u->node, "paddings");
@@ -81,7 +87,8 @@ static weft_status scatter_11(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-/* ---- resizing -------------------------------------------------------------------------------------------------------------- */
+/* ---- resizing
+ * -------------------------------------------------------------------------------------------------------------- */
 static weft_status upsample_7(weft_upgrade *u) {
   float scales[4] = {1, 1, weft_upgrade_real(u, "height_scale", 1), weft_upgrade_real(u, "width_scale", 1)};
   int32_t v;
@@ -124,8 +131,9 @@ static bool is_reduction(const weft_upgrade *u, int32_t scales) {
   return value->tensor.count != 0;
 }
 
-/* Version 10 had one way to find the old coordinate, x / scale; its nearest element was the one below, and the one above
- * where the tensor becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3). */
+/* Version 10 had one way to find the old coordinate, x / scale; its nearest element was the one below, and the one
+ * above where the tensor becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3).
+ */
 static weft_status resize_11(weft_upgrade *u) {
   int32_t scales = weft_upgrade_input(u, 1);
   WEFT_TRY(weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "asymmetric"));
