@@ -1,39 +1,55 @@
-/* Products of 8-bit integers, exact on every host: pairs along k as 16-bit numbers, multiplied and added by
- * i32x4.dot_i16x8. a is widened with its zero points taken off while it is packed; b stays in bytes and is widened as
- * it is loaded, so that it costs no more memory than the model's own weights. What b's zero points take from the
- * product is the zero times the sum of a's row, which is kept with the row:
+/* Products of 8-bit integers, exact on every host, in two forms. Steps along k take
+ *   2 numbers: a as 16-bit numbers with its zero points taken off, b's bytes widened as they are loaded,
+ * i32x4.dot_i16x8; 4 numbers: the relaxed dot product of bytes, where choose.c has found what the host's means. The
+ * specification leaves open whether its second operand is signed and whether sums of two products saturate; where it
+ * multiplies -128..127 by 0..255, or by -128..127, without saturating, a is moved into that range. b stays in bytes, so
+ * that it costs no more memory than the model's own weights; unsigned ones are stored 128 lower. Zero points come off
+ * the finished sums: (a - az)(b - bz) = a b - az sum(b) - bz sum(a - az).
  *
- *   row of a     int32 sum, then int16 pairs along k, the last one padded with zero
- *   panel of b   8 int32 zero points, then for every pair along k 8 columns of 2 int8; uint8 are stored 128 lower */
+ *   row of a     int32 az (0 where it is taken off already), int32 sum(a - az), then 4 bytes a step, padded with zero
+ *   panel of b   8 int32 bz, 8 int32 sum(b), then for every step 8 columns of 2 or 4 bytes, padded with zero
+ *
+ * The form is a constant in every caller below. */
 
-static size_t i8_pairs(size_t k) {
-  return (k + 1) / 2;
+typedef enum i8_form { PAIRS, SIGNED_QUADS, UNSIGNED_QUADS } i8_form; /* the quads by the kind of their bytes of a */
+
+enum { ROW_HEADER = 2 * sizeof(int32_t), PANEL_HEADER = 2 * NR * sizeof(int32_t) };
+
+INLINE size_t i8_depth(const i8_form form) {
+  return form == PAIRS ? 2 : 4;
 }
 
-static size_t gemm_i8_a_size(size_t m, size_t k) {
-  return m * (1 + i8_pairs(k)) * sizeof(int32_t);
+INLINE size_t i8_steps(size_t k, const i8_form form) {
+  return (k + i8_depth(form) - 1) / i8_depth(form);
 }
 
-static size_t i8_panel_size(size_t k) {
-  return NR * sizeof(int32_t) + i8_pairs(k) * 2 * NR;
+INLINE size_t i8_row_size(size_t k, const i8_form form) {
+  return ROW_HEADER + i8_steps(k, form) * sizeof(int32_t);
 }
 
-static size_t gemm_i8_b_size(size_t n, size_t k) {
-  return (n + NR - 1) / NR * i8_panel_size(k);
-}
-
-/* 16-bit numbers of 8 bytes, unsigned ones unless `is_signed`. */
-INLINE v128_t widen_bytes(const void *x, bool is_signed) {
-  return is_signed ? wasm_i16x8_load8x8(x) : wasm_u16x8_load8x8(x);
+INLINE size_t i8_panel_size(size_t k, const i8_form form) {
+  return PANEL_HEADER + i8_steps(k, form) * i8_depth(form) * NR;
 }
 
 INLINE int32_t byte_at(const void *x, size_t i, bool is_signed) {
   return is_signed ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
 }
 
-static void pack_row(size_t k, const uint8_t *a, bool is_signed, int32_t zero, char *to) {
+INLINE int32_t add_i32_lanes(v128_t x) {
+  return wasm_i32x4_extract_lane(x, 0) + wasm_i32x4_extract_lane(x, 1) + wasm_i32x4_extract_lane(x, 2) +
+         wasm_i32x4_extract_lane(x, 3);
+}
+
+/* 16-bit numbers of 8 bytes. */
+INLINE v128_t widen_bytes(const void *x, bool is_signed) {
+  return is_signed ? wasm_i16x8_load8x8(x) : wasm_u16x8_load8x8(x);
+}
+
+/* ---- packing a ------------------------------------------------------------------------------------------------------
+ */
+static void pack_row_of_pairs(size_t k, const uint8_t *a, bool is_signed, int32_t zero, char *to) {
   const v128_t zeros = wasm_i16x8_splat((int16_t)zero), ones = wasm_i16x8_splat(1);
-  char *pairs = to + sizeof(int32_t);
+  char *pairs = to + ROW_HEADER;
   v128_t sums = wasm_i32x4_splat(0);
   size_t i = 0;
   for (; i + 8 <= k; i += 8) {
@@ -41,127 +57,266 @@ static void pack_row(size_t k, const uint8_t *a, bool is_signed, int32_t zero, c
     sums = wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(x, ones));
     wasm_v128_store(pairs + i * sizeof(int16_t), x);
   }
-  int32_t sum = wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1) + wasm_i32x4_extract_lane(sums, 2) +
-                wasm_i32x4_extract_lane(sums, 3);
-  for (; i < 2 * i8_pairs(k); i++) {
+  int32_t header[2] = {0, add_i32_lanes(sums)};
+  for (; i < 2 * i8_steps(k, PAIRS); i++) {
     int16_t x = i < k ? (int16_t)(byte_at(a, i, is_signed) - zero) : 0;
-    sum += x;
+    header[1] += x;
     memcpy(pairs + i * sizeof x, &x, sizeof x);
   }
-  memcpy(to, &sum, sizeof sum);
+  memcpy(to, header, sizeof header);
 }
 
-static void gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
-                           size_t zero_step, void *out) {
+/* The bytes themselves, moved by 128 where the host's dot product takes the other kind. */
+INLINE void pack_row_of_quads(size_t k, const uint8_t *a, bool is_signed, int32_t zero, char *to, const i8_form form) {
+  const bool to_signed = form == SIGNED_QUADS;
+  const uint8_t flip = is_signed == to_signed ? 0 : 0x80;
+  const v128_t flips = wasm_i8x16_splat((int8_t)flip);
+  char *bytes = to + ROW_HEADER;
+  v128_t sums = wasm_i32x4_splat(0);
+  size_t i = 0;
+  for (; i + 16 <= k; i += 16) {
+    v128_t x = wasm_v128_xor(wasm_v128_load(a + i), flips);
+    v128_t pairs = to_signed ? wasm_i16x8_extadd_pairwise_i8x16(x) : wasm_u16x8_extadd_pairwise_u8x16(x);
+    sums = wasm_i32x4_add(sums, wasm_i32x4_extadd_pairwise_i16x8(pairs));
+    wasm_v128_store(bytes + i, x);
+  }
+  int32_t sum = add_i32_lanes(sums);
+  for (; i < 4 * i8_steps(k, SIGNED_QUADS); i++) {
+    uint8_t x = i < k ? a[i] ^ flip : 0;
+    sum += byte_at(&x, 0, to_signed);
+    bytes[i] = (char)x;
+  }
+  int32_t moved = zero + (flip == 0 ? 0 : to_signed ? -128 : 128);
+  int32_t header[2] = {moved, (int32_t)((uint32_t)sum - (uint32_t)k * (uint32_t)moved)};
+  memcpy(to, header, sizeof header);
+}
+
+INLINE void i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
+                      size_t zero_step, void *out, const i8_form form) {
   for (size_t i = 0; i < m; i++) {
-    pack_row(k, (const uint8_t *)a + i * lda, is_signed, a_zero[i * zero_step], (char *)out + gemm_i8_a_size(i, k));
+    const uint8_t *row = (const uint8_t *)a + i * lda;
+    char *to = (char *)out + i * i8_row_size(k, form);
+    if (form == PAIRS) {
+      pack_row_of_pairs(k, row, is_signed, a_zero[i * zero_step], to);
+    } else {
+      pack_row_of_quads(k, row, is_signed, a_zero[i * zero_step], to, form);
+    }
   }
 }
 
-static void gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                           const int32_t *b_zero, size_t zero_step, void *out) {
-  const int32_t shift = is_signed ? 0 : 128;
-  char *to = out;
-  for (size_t column = 0; column < n; column += NR) {
-    size_t columns = n - column < NR ? n - column : NR;
-    int32_t zeros[NR] = {0};
-    for (size_t j = 0; j < columns; j++) {
-      zeros[j] = b_zero[(column + j) * zero_step] - shift;
-    }
-    memcpy(to, zeros, sizeof zeros);
-    to += sizeof zeros;
-    for (size_t pair = 0; pair < i8_pairs(k); pair++) {
-      for (size_t j = 0; j < NR; j++) {
-        for (size_t i = 2 * pair; i < 2 * pair + 2; i++) {
-          size_t at = transposed ? (column + j) * ldb + i : i * ldb + column + j;
-          *to++ = j < columns && i < k ? (char)(byte_at(b, at, is_signed) - shift) : 0;
-        }
-      }
+/* ---- packing b ------------------------------------------------------------------------------------------------------
+ */
+/* Where a panel's bytes come from. */
+typedef struct i8_source {
+  const uint8_t *b;
+  size_t ldb, k, columns;
+  bool transposed;
+  v128_t flips;
+  uint8_t flip;
+} i8_source;
+
+/* Step `l` byte by byte. */
+INLINE void i8_pack_step(const i8_source *s, size_t l, uint8_t *to, const i8_form form) {
+  for (size_t j = 0; j < NR; j++) {
+    for (size_t i = l * i8_depth(form); i < (l + 1) * i8_depth(form); i++) {
+      bool is_inside = j < s->columns && i < s->k;
+      *to++ = is_inside ? s->b[s->transposed ? j * s->ldb + i : i * s->ldb + j] ^ s->flip : 0;
     }
   }
+}
+
+/* The same where all of it is inside. */
+INLINE void i8_pack_whole_step(const i8_source *s, size_t l, uint8_t *to, const i8_form form) {
+  const uint8_t *from = s->b + (s->transposed ? l * i8_depth(form) : l * i8_depth(form) * s->ldb);
+  if (s->transposed) {
+    for (size_t j = 0; j < NR; j++) {
+      memcpy(to + j * i8_depth(form), from + j * s->ldb, i8_depth(form));
+    }
+    for (size_t i = 0; i < NR * i8_depth(form); i += 16) {
+      wasm_v128_store(to + i, wasm_v128_xor(wasm_v128_load(to + i), s->flips));
+    }
+    return;
+  }
+  v128_t first = wasm_i8x16_shuffle(wasm_v128_load64_zero(from), wasm_v128_load64_zero(from + s->ldb), 0, 16, 1, 17, 2,
+                                    18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  if (form == PAIRS) {
+    wasm_v128_store(to, wasm_v128_xor(first, s->flips));
+    return;
+  }
+  from += 2 * s->ldb;
+  v128_t second = wasm_i8x16_shuffle(wasm_v128_load64_zero(from), wasm_v128_load64_zero(from + s->ldb), 0, 16, 1, 17, 2,
+                                     18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  wasm_v128_store(to, wasm_v128_xor(wasm_i16x8_shuffle(first, second, 0, 8, 1, 9, 2, 10, 3, 11), s->flips));
+  wasm_v128_store(to + 16, wasm_v128_xor(wasm_i16x8_shuffle(first, second, 4, 12, 5, 13, 6, 14, 7, 15), s->flips));
+}
+
+INLINE void i8_pack_panel(const i8_source *s, const int32_t *zeros, char *to, const i8_form form) {
+  v128_t sums[2] = {wasm_i32x4_splat(0), wasm_i32x4_splat(0)};
+  uint8_t *bytes = (uint8_t *)to + PANEL_HEADER;
+  for (size_t l = 0; l < i8_steps(s->k, form); l++, bytes += i8_depth(form) * NR) {
+    if (s->columns == NR && (l + 1) * i8_depth(form) <= s->k) {
+      i8_pack_whole_step(s, l, bytes, form);
+    } else {
+      i8_pack_step(s, l, bytes, form);
+    }
+    for (size_t half = 0; form != PAIRS && half < 2; half++) {
+      v128_t pairs = wasm_i16x8_extadd_pairwise_i8x16(wasm_v128_load(bytes + half * 16));
+      sums[half] = wasm_i32x4_add(sums[half], wasm_i32x4_extadd_pairwise_i16x8(pairs));
+    }
+  }
+  memcpy(to, zeros, NR * sizeof *zeros);
+  wasm_v128_store(to + NR * sizeof(int32_t), sums[0]);
+  wasm_v128_store(to + (NR + LANES) * sizeof(int32_t), sums[1]);
+}
+
+INLINE void i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
+                      const int32_t *b_zero, size_t zero_step, void *out, const i8_form form) {
+  char *to = out;
+  i8_source s = {.ldb = ldb, .k = k, .transposed = transposed, .flip = is_signed ? 0 : 0x80};
+  s.flips = wasm_i8x16_splat((int8_t)s.flip);
+  for (size_t column = 0; column < n; column += NR, to += i8_panel_size(k, form)) {
+    int32_t zeros[NR] = {0};
+    s.b = (const uint8_t *)b + (transposed ? column * ldb : column);
+    s.columns = n - column < NR ? n - column : NR;
+    for (size_t j = 0; j < s.columns; j++) {
+      zeros[j] = b_zero[(column + j) * zero_step] - (is_signed ? 0 : 128);
+    }
+    i8_pack_panel(&s, zeros, to, form);
+  }
+}
+
+/* ---- the product ----------------------------------------------------------------------------------------------------
+ */
+/* sums += products of one step: x holds a step of one row in every lane, y a step of four columns. */
+INLINE v128_t i8_step(v128_t x, v128_t y, v128_t sums, const i8_form form) {
+  if (form == PAIRS) return wasm_i32x4_add(wasm_i32x4_dot_i16x8(x, y), sums);
+#if defined(__wasm__) && FUSED
+  return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(y, x, sums);
+#else
+  /* Natively, what a host of either kind does. */
+  bool is_signed = form == SIGNED_QUADS;
+  v128_t x_low = is_signed ? wasm_i16x8_extend_low_i8x16(x) : wasm_u16x8_extend_low_u8x16(x);
+  v128_t x_high = is_signed ? wasm_i16x8_extend_high_i8x16(x) : wasm_u16x8_extend_high_u8x16(x);
+  v128_t low = wasm_i32x4_dot_i16x8(x_low, wasm_i16x8_extend_low_i8x16(y));
+  v128_t high = wasm_i32x4_dot_i16x8(x_high, wasm_i16x8_extend_high_i8x16(y));
+  v128_t even = wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), odd = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
+  return wasm_i32x4_add(wasm_i32x4_add(even, odd), sums);
+#endif
+}
+
+/* What is stored of a finished sum: `zeros` is bz of its columns, at the panel's front. */
+INLINE v128_t i8_finish(v128_t sum, const char *row, const char *zeros, const i8_form form) {
+  v128_t row_sum = wasm_v128_load32_splat(row + sizeof(int32_t));
+  sum = wasm_i32x4_sub(sum, wasm_i32x4_mul(wasm_v128_load(zeros), row_sum));
+  if (form == PAIRS) return sum;
+  v128_t column_sums = wasm_v128_load(zeros + NR * sizeof(int32_t));
+  return wasm_i32x4_sub(sum, wasm_i32x4_mul(wasm_v128_load32_splat(row), column_sums));
 }
 
 /* rows x (8 * panels) of c, both constant where this is called. */
-INLINE void i8_tile(size_t pairs, const char *a, const char *b, size_t panel_size, int32_t *c, size_t ldc,
-                    const size_t rows, const size_t panels) {
-  const size_t row_size = (1 + pairs) * sizeof(int32_t), vectors = 2 * panels;
+INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
+                    const size_t panels, const i8_form form) {
+  const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
   v128_t sums[4][8];
   const char *left[4], *right[4];
   for (size_t i = 0; i < rows; i++) {
-    left[i] = a + i * row_size + sizeof(int32_t);
+    left[i] = a + i * row_size + ROW_HEADER;
     for (size_t j = 0; j < vectors; j++) {
       sums[i][j] = wasm_i32x4_splat(0);
     }
   }
   for (size_t j = 0; j < panels; j++) {
-    right[j] = b + j * panel_size + NR * sizeof(int32_t);
+    right[j] = b + j * panel_size + PANEL_HEADER;
   }
   NOT_UNROLLED
-  for (size_t l = pairs; l > 0; l--) {
+  for (size_t l = i8_steps(k, form); l > 0; l--) {
     v128_t y[8];
     for (size_t j = 0; j < vectors; j++) {
-      y[j] = wasm_i16x8_load8x8(right[j / 2] + j % 2 * 8);
+      const char *bytes = right[j / 2] + j % 2 * i8_depth(form) * LANES;
+      y[j] = form == PAIRS ? wasm_i16x8_load8x8(bytes) : wasm_v128_load(bytes);
     }
     for (size_t i = 0; i < rows; i++) {
       v128_t x = wasm_v128_load32_splat(left[i]);
       left[i] += sizeof(int32_t);
       for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x, y[j]), sums[i][j]);
+        sums[i][j] = i8_step(x, y[j], sums[i][j], form);
       }
     }
     for (size_t j = 0; j < panels; j++) {
-      right[j] += 2 * NR;
+      right[j] += i8_depth(form) * NR;
     }
   }
   for (size_t i = 0; i < rows; i++) {
-    v128_t sum = wasm_v128_load32_splat(a + i * row_size);
     for (size_t j = 0; j < vectors; j++) {
-      v128_t zero = wasm_v128_load(b + j / 2 * panel_size + j % 2 * 16);
-      wasm_v128_store(c + i * ldc + j * LANES, wasm_i32x4_sub(sums[i][j], wasm_i32x4_mul(zero, sum)));
+      const char *zeros = b + j / 2 * panel_size + j % 2 * 16;
+      wasm_v128_store(c + i * ldc + j * LANES, i8_finish(sums[i][j], a + i * row_size, zeros, form));
     }
   }
 }
 
-static void i8_rows(size_t rows, size_t pairs, const char *a, const char *b, int32_t *c, size_t ldc) {
-  switch (rows) {
-  case 1:
-    i8_tile(pairs, a, b, 0, c, ldc, 1, 1);
-    break;
-  case 2:
-    i8_tile(pairs, a, b, 0, c, ldc, 2, 1);
-    break;
-  case 3:
-    i8_tile(pairs, a, b, 0, c, ldc, 3, 1);
-    break;
-  default:
-    i8_tile(pairs, a, b, 0, c, ldc, 4, 1);
+/* All rows of one panel. */
+INLINE void i8_panel(size_t m, size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const i8_form form) {
+  const size_t row_size = i8_row_size(k, form);
+  for (; m >= 4; m -= 4, a += 4 * row_size, c += 4 * ldc) {
+    i8_tile(k, a, b, c, ldc, 4, 1, form);
   }
+  if (m >= 2) {
+    i8_tile(k, a, b, c, ldc, 2, 1, form);
+    a += 2 * row_size;
+    c += 2 * ldc;
+  }
+  if ((m & 1) != 0) i8_tile(k, a, b, c, ldc, 1, 1, form);
 }
 
-static void gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first, int32_t *c,
-                    size_t ldc) {
-  const size_t pairs = i8_pairs(k), panel_size = i8_panel_size(k), row_size = gemm_i8_a_size(1, k);
-  const char *b = (const char *)b_packed + first / NR * panel_size;
+INLINE void i8_product(size_t m, size_t n, size_t k, const char *a, const char *b, int32_t *c, size_t ldc,
+                       const i8_form form) {
+  const size_t panel_size = i8_panel_size(k, form), row_size = i8_row_size(k, form);
   for (; m == 1 && n >= 4 * NR; n -= 4 * NR, b += 4 * panel_size, c += 4 * NR) {
-    i8_tile(pairs, a_packed, b, panel_size, c, ldc, 1, 4);
+    i8_tile(k, a, b, c, ldc, 1, 4, form);
   }
   for (; n > 0; n -= n < NR ? n : NR, b += panel_size, c += NR) {
-    const char *a = a_packed;
-    for (size_t i = 0; i < m; i += 4, a += 4 * row_size) {
-      size_t rows = m - i < 4 ? m - i : 4;
-      if (n >= NR) {
-        i8_rows(rows, pairs, a, b, c + i * ldc, ldc);
-        continue;
-      }
+    size_t rows = n < NR ? 4 : m; /* a narrow panel goes by way of whole tiles beside c */
+    for (size_t i = 0; i < m; i += rows) {
+      size_t count = m - i < rows ? m - i : rows;
       int32_t whole[4 * NR];
-      i8_rows(rows, pairs, a, b, whole, NR);
-      for (size_t r = 0; r < rows; r++) {
+      i8_panel(count, k, a + i * row_size, b, n < NR ? whole : c, n < NR ? NR : ldc, form);
+      for (size_t r = 0; n < NR && r < count; r++) {
         memcpy(c + (i + r) * ldc, whole + r * NR, n * sizeof(int32_t));
       }
     }
   }
 }
 
+/* ---- the forms as kernels ---- */
+#define DEFINE_GEMM_I8(NAME, FORM)                                                                                     \
+  static size_t NAME##_a_size(size_t m, size_t k) {                                                                    \
+    return m * i8_row_size(k, FORM);                                                                                   \
+  }                                                                                                                    \
+  static size_t NAME##_b_size(size_t n, size_t k) {                                                                    \
+    return (n + NR - 1) / NR * i8_panel_size(k, FORM);                                                                 \
+  }                                                                                                                    \
+  static void NAME##_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,      \
+                            size_t zero_step, void *out) {                                                             \
+    i8_pack_a(m, k, a, lda, is_signed, a_zero, zero_step, out, FORM);                                                  \
+  }                                                                                                                    \
+  static void NAME##_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,            \
+                            const int32_t *b_zero, size_t zero_step, void *out) {                                      \
+    i8_pack_b(n, k, b, ldb, transposed, is_signed, b_zero, zero_step, out, FORM);                                      \
+  }                                                                                                                    \
+  static void NAME##_product(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,   \
+                             int32_t *c, size_t ldc) {                                                                 \
+    const char *b = (const char *)b_packed + first / NR * i8_panel_size(k, FORM);                                      \
+    i8_product(m, n, k, a_packed, b, c, ldc, FORM);                                                                    \
+  }
+
+DEFINE_GEMM_I8(pairs, PAIRS)
+#if FUSED
+DEFINE_GEMM_I8(signed_quads, SIGNED_QUADS)
+DEFINE_GEMM_I8(unsigned_quads, UNSIGNED_QUADS)
+#endif
+
+/* ---- quantisation ---------------------------------------------------------------------------------------------------
+ */
 INLINE v128_t quantize_vector(real x, real scale, real zero, real low, real high) {
   real v = r_add(r_round(r_div(x, scale)), zero);
   v = wasm_f32x4_pmin(high, wasm_f32x4_pmax(low, v)); /* NaN becomes low, as in the portable kernel */

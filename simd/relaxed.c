@@ -1,12 +1,35 @@
-/* The table of kernels with relaxed SIMD, in builds for hosts that have it; natively too, for the tests. */
+/* The tables of kernels with relaxed SIMD, in builds for hosts that have it; natively too, for the tests. They differ
+ * in what they need of the relaxed dot product; the probe says which of them is right on this host. */
 #if defined(WEFT_RELAXED) || !defined(__wasm__)
 
-#define TABLE weft_kernels_relaxed
 #define TABLE_NAME "relaxed"
 #define FUSED 1
 #include "simd/tables.h"
 
 #include "simd/table.h"
+
+const weft_kernels weft_kernels_relaxed = {ENTRIES(pairs)};
+const weft_kernels weft_kernels_relaxed_signed = {ENTRIES(signed_quads)};
+const weft_kernels weft_kernels_relaxed_unsigned = {ENTRIES(unsigned_quads)};
+
+/* Whether the dot product of bytes is exact for 4 equal pairs of a signed byte and one of the form's kind. */
+static bool dot_is_exact(int32_t b, int32_t a, const i8_form form) {
+  volatile int8_t bytes[2] = {(int8_t)b, (int8_t)a}; /* not for the compiler to work out */
+  v128_t sums = i8_step(wasm_i8x16_splat(bytes[1]), wasm_i8x16_splat(bytes[0]), wasm_i32x4_splat(1000), form);
+  return wasm_i32x4_extract_lane(sums, 0) == 1000 + 4 * b * a;
+}
+
+const weft_kernels *weft_kernels_probe_relaxed(void) {
+  const i8_form u = UNSIGNED_QUADS, i = SIGNED_QUADS;
+  if (dot_is_exact(127, 255, u) && dot_is_exact(-128, 255, u) && dot_is_exact(-128, 128, u) &&
+      dot_is_exact(127, 127, u)) {
+    return &weft_kernels_relaxed_unsigned;
+  }
+  if (dot_is_exact(127, -128, i) && dot_is_exact(-128, -128, i) && dot_is_exact(-128, 127, i)) {
+    return &weft_kernels_relaxed_signed;
+  }
+  return &weft_kernels_relaxed;
+}
 
 #else
 typedef int nothing; /* ISO C wants a declaration in every file */

@@ -5,6 +5,14 @@
 #include "kernels/kernels.h"
 
 extern const weft_kernels weft_kernels_simd;
-extern const weft_kernels weft_kernels_relaxed; /* only where relaxed.c compiles it */
+
+/* Only where relaxed.c compiles them. The second and third give right integer products only where the host's relaxed
+ * dot product takes bytes of that kind; the first does without it. */
+extern const weft_kernels weft_kernels_relaxed;
+extern const weft_kernels weft_kernels_relaxed_signed;
+extern const weft_kernels weft_kernels_relaxed_unsigned;
+
+/* The one of them that is right and fastest here. */
+const weft_kernels *weft_kernels_probe_relaxed(void);
 
 #endif

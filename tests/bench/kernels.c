@@ -275,7 +275,7 @@ int main(int argc, char **argv) {
   b.kernels = &weft_kernels_simd;
   bench_table(&b);
 #if defined(WEFT_RELAXED) || !defined(__wasm__)
-  b.kernels = &weft_kernels_relaxed;
+  b.kernels = weft_kernels_probe_relaxed();
   bench_table(&b);
 #endif
 #else
