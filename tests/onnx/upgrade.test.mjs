@@ -1,0 +1,32 @@
+/*
+ * Operators in the forms of old opsets mean what their old specification says, in the graph as it is and optimised.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { inToolchain, root } from '../../tools/setup/paths.mjs';
+
+const command = ['native-asan', 'native'].map((name) => join(root, 'build', name, 'weft')).find(existsSync);
+
+describe('old opsets', { skip: command ? false : 'no native build of the command' }, () => {
+  let folder;
+  let cases;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'weft-'));
+    execFileSync(inToolchain('venv/bin/python'), [join(root, 'tests/onnx/upgrade.py'), folder]);
+    cases = readdirSync(join(folder, 'upgrade')).map((name) => join(folder, 'upgrade', name));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const options of [[], ['--no-optimize']]) {
+    test(`keep their meaning ${options.join(' ')}`, () => {
+      const args = ['check', '--rtol', '1e-4', '--atol', '1e-5', ...options, ...cases];
+      const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+      const failures = (stdout + stderr).split('\n').filter((line) => !line.startsWith('ok '));
+      assert.equal(status, 0, failures.join('\n'));
+    });
+  }
+});
