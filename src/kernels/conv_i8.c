@@ -1,5 +1,5 @@
-/* Gathering bytes for integer convolutions, and depthwise ones directly. A row of the output is cut into what lies left of
- * the input, inside and right of it, so that the inner loops have no conditions. */
+/* Gathering bytes for integer convolutions, and depthwise ones directly. A row of the output is cut into what lies left
+ * of the input, inside and right of it, so that the inner loops have no conditions. */
 #include "conv_i8.h"
 
 #include <string.h>
@@ -46,28 +46,30 @@ void weft_gather_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_po
   }
 }
 
-static inline int32_t plus(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+static inline int32_t plus(int32_t a, int32_t b) {
+  return (int32_t)((uint32_t)a + (uint32_t)b);
+}
 
 /* Adds the taps of one input row to n sums: 16-bit weights let compilers use widening multiplications. */
-#define ADD_TAPS(name, element)                                                                                  \
-  static void name(size_t n, const element *restrict in, size_t stride, size_t taps, size_t dilation,            \
-                   const int16_t *restrict w, int32_t *restrict sums) {                                          \
-    if (taps == 3 && dilation == 1 && stride == 1) {                                                             \
-      for (size_t i = 0; i < n; i++) {                                                                           \
-        sums[i] = plus(sums[i], (int16_t)in[i] * w[0] + (int16_t)in[i + 1] * w[1] + (int16_t)in[i + 2] * w[2]);  \
-      }                                                                                                          \
-    } else if (taps == 3 && dilation == 1 && stride == 2) {                                                      \
-      for (size_t i = 0; i < n; i++) {                                                                           \
-        sums[i] = plus(sums[i], (int16_t)in[2 * i] * w[0] + (int16_t)in[2 * i + 1] * w[1] +                      \
-                                  (int16_t)in[2 * i + 2] * w[2]);                                                \
-      }                                                                                                          \
-    } else {                                                                                                     \
-      for (size_t t = 0; t < taps; t++, in += dilation) {                                                        \
-        for (size_t i = 0; i < n; i++) {                                                                         \
-          sums[i] = plus(sums[i], (int16_t)in[i * stride] * w[t]);                                               \
-        }                                                                                                        \
-      }                                                                                                          \
-    }                                                                                                            \
+#define ADD_TAPS(name, element)                                                                                        \
+  static void name(size_t n, const element *restrict in, size_t stride, size_t taps, size_t dilation,                  \
+                   const int16_t *restrict w, int32_t *restrict sums) {                                                \
+    if (taps == 3 && dilation == 1 && stride == 1) {                                                                   \
+      for (size_t i = 0; i < n; i++) {                                                                                 \
+        sums[i] = plus(sums[i], (int16_t)in[i] * w[0] + (int16_t)in[i + 1] * w[1] + (int16_t)in[i + 2] * w[2]);        \
+      }                                                                                                                \
+    } else if (taps == 3 && dilation == 1 && stride == 2) {                                                            \
+      for (size_t i = 0; i < n; i++) {                                                                                 \
+        sums[i] =                                                                                                      \
+            plus(sums[i], (int16_t)in[2 * i] * w[0] + (int16_t)in[2 * i + 1] * w[1] + (int16_t)in[2 * i + 2] * w[2]);  \
+      }                                                                                                                \
+    } else {                                                                                                           \
+      for (size_t t = 0; t < taps; t++, in += dilation) {                                                              \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+          sums[i] = plus(sums[i], (int16_t)in[i * stride] * w[t]);                                                     \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 
 ADD_TAPS(add_unsigned, uint8_t)
@@ -87,8 +89,9 @@ static int32_t edge(const uint8_t *plane, const weft_pool_axis *y, const weft_po
   return sum;
 }
 
-static void depthwise_row(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
-                          int32_t zero, bool is_signed, int64_t top, inside whole, int32_t *sums) {
+static void depthwise_row(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,
+                          const int16_t *weights, int32_t zero, bool is_signed, int64_t top, inside whole,
+                          int32_t *sums) {
   for (size_t i = 0; i < x->out; i++) {
     bool outside = i < whole.begin || i >= whole.end;
     sums[i] = outside ? edge(plane, y, x, weights, zero, is_signed, top, (int64_t)(i * x->stride) - x->pad) : 0;

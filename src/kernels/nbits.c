@@ -1,5 +1,5 @@
-/* Weights of a few bits. The elements of a byte are spread over separate runs of x, so that the inner loops take whole bytes
- * apart without shuffling, a form that compilers turn into vector code. */
+/* Weights of a few bits. The elements of a byte are spread over separate runs of x, so that the inner loops take whole
+ * bytes apart without shuffling, a form that compilers turn into vector code. */
 #include "nbits.h"
 
 float weft_nbits_prepare(unsigned bits, size_t n, const float *x, float *out) {

@@ -23,12 +23,14 @@ typedef struct form {
 static weft_status read_sizes(weft_op *op, int i, const char *name, int64_t heads, sizes *out) {
   const weft_shape *shape = &weft_op_in(op, i)->shape;
   if (shape->rank == 4) {
-    *out = (sizes){(size_t)shape->dims[0], (size_t)shape->dims[1], (size_t)shape->dims[2], (size_t)shape->dims[3], false};
+    *out =
+        (sizes){(size_t)shape->dims[0], (size_t)shape->dims[1], (size_t)shape->dims[2], (size_t)shape->dims[3], false};
     return WEFT_OK;
   }
   if (shape->rank != 3 || heads < 1 || shape->dims[2] % heads != 0) {
     char text[96];
-    return weft_op_fail(op, "input '%s' of shape %s: expected 4 dimensions, or 3 of which the last divides into %lld heads",
+    return weft_op_fail(op,
+                        "input '%s' of shape %s: expected 4 dimensions, or 3 of which the last divides into %lld heads",
                         name, weft_shape_print(shape, text, sizeof text), (long long)heads);
   }
   *out = (sizes){(size_t)shape->dims[0], (size_t)heads, (size_t)shape->dims[1], (size_t)(shape->dims[2] / heads), true};
@@ -108,7 +110,8 @@ weft_status weft_attention_infer(weft_op *op) {
   WEFT_TRY(read_form(op, &f));
   WEFT_TRY(check_mask(op, &f));
   if (weft_op_has(op, VALID) && weft_op_in(op, VALID)->count != f.q.batch) {
-    return weft_op_fail(op, "nonpad_kv_seqlen holds %zu numbers, expected %zu", weft_op_in(op, VALID)->count, f.q.batch);
+    return weft_op_fail(op, "nonpad_kv_seqlen holds %zu numbers, expected %zu", weft_op_in(op, VALID)->count,
+                        f.q.batch);
   }
   if (weft_op_attr_int(op, "left_window_size", -1) < -1 || weft_op_attr_int(op, "right_window_size", -1) < -1) {
     return weft_op_fail(op, "a window size below -1");
@@ -129,7 +132,8 @@ weft_status weft_attention_infer(weft_op *op) {
   return weft_op_set(op, SCORES, type, &scores);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------------ */
 /* [batch][head][past + rows][size] of the past and the new, in any element type. */
 static void join(const weft_tensor *past, const weft_tensor *now, const sizes *s, size_t past_rows, char *out) {
   size_t row = s->size * weft_type_size(now->type), total = past_rows + s->rows;
@@ -183,8 +187,13 @@ static void place_mask(weft_op *op, weft_attention *a) {
 }
 
 static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
-  *a = (weft_attention){.batch = f->q.batch, .q_heads = f->q.heads, .kv_heads = f->k.heads, .q_len = f->q.rows,
-                        .kv_len = f->total, .head = f->q.size, .v_head = f->v.size,
+  *a = (weft_attention){.batch = f->q.batch,
+                        .q_heads = f->q.heads,
+                        .kv_heads = f->k.heads,
+                        .q_len = f->q.rows,
+                        .kv_len = f->total,
+                        .head = f->q.size,
+                        .v_head = f->v.size,
                         .q_at = weft_heads_of(f->q.rows_first, f->q.heads, f->q.rows, f->q.size),
                         .y_at = weft_heads_of(f->q.rows_first, f->q.heads, f->q.rows, f->v.size),
                         .scale = weft_op_attr_float(op, "scale", 1 / sqrtf((float)f->q.size)),

@@ -1,5 +1,5 @@
-/* Scaled dot product attention on operands given by strides: the core that every attention operator describes its inputs
- * to. It must not know operators' inputs or attributes. */
+/* Scaled dot product attention on operands given by strides: the core that every attention operator describes its
+ * inputs to. It must not know operators' inputs or attributes. */
 #ifndef WEFT_OPS_ATTENTION_H
 #define WEFT_OPS_ATTENTION_H
 

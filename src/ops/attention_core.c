@@ -1,5 +1,5 @@
-/* Attention by blocks of query rows. The query heads that share keys are multiplied together, so that keys are packed once
- * for all of them; a block's scores stay in the cache from the first product through the softmax to the second. */
+/* Attention by blocks of query rows. The query heads that share keys are multiplied together, so that keys are packed
+ * once for all of them; a block's scores stay in the cache from the first product through the softmax to the second. */
 #include "../base/convert.h"
 #include "attention.h"
 #include "product.h"
@@ -12,8 +12,8 @@ enum { BLOCK_ROWS = 64, LEAST_ROWS = 8, BLOCK_SCORES = 65536 };
 typedef struct job {
   const weft_attention *a;
   const weft_kernels *kernels;
-  size_t shared;         /* query heads of a key head */
-  size_t rows, blocks;   /* of a task; tasks of a key head */
+  size_t shared;       /* query heads of a key head */
+  size_t rows, blocks; /* of a task; tasks of a key head */
   char *scratch;
   size_t slot_size;
 } job;
@@ -23,7 +23,9 @@ typedef struct parts {
   float *queries, *scores, *mask, *packed;
 } parts;
 
-static size_t wider(const weft_attention *a) { return a->head > a->v_head ? a->head : a->v_head; }
+static size_t wider(const weft_attention *a) {
+  return a->head > a->v_head ? a->head : a->v_head;
+}
 
 static size_t packed_floats(const weft_attention *a) {
   size_t keys = weft_product_scratch(a->kv_len, a->head), values = weft_product_scratch(a->v_head, a->kv_len);
@@ -136,15 +138,24 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
         p.queries[i * a->head + j] = query[j] * a->scale;
       }
     }
-    weft_product keys = {.a = p.queries, .lda = a->head, .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
-                         .ldb = a->k_at.row, .transposed = true, .c = p.scores, .ldc = a->kv_len};
+    weft_product keys = {.a = p.queries,
+                         .lda = a->head,
+                         .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
+                         .ldb = a->k_at.row,
+                         .transposed = true,
+                         .c = p.scores,
+                         .ldc = a->kv_len};
     weft_product_run(job->kernels, rows, a->kv_len, a->head, &keys, false, p.packed);
     for (size_t i = 0; i < rows; i++) {
       size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
       weigh(job, batch, head, row, p.scores + i * a->kv_len, p.mask);
     }
-    weft_product values = {.a = p.scores, .lda = a->kv_len, .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
-                           .ldb = a->v_at.row, .c = p.queries, .ldc = a->v_head};
+    weft_product values = {.a = p.scores,
+                           .lda = a->kv_len,
+                           .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
+                           .ldb = a->v_at.row,
+                           .c = p.queries,
+                           .ldc = a->v_head};
     weft_product_run(job->kernels, rows, a->v_head, a->kv_len, &values, false, p.packed);
     for (size_t i = 0; i < rows; i++) {
       size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;

@@ -1,5 +1,6 @@
-/* CausalConvWithState: a depthwise convolution in one dimension that looks back only, and carries the last elements over to
- * the next call. Past and input are laid end to end, which makes it a plain depthwise convolution without padding. */
+/* CausalConvWithState: a depthwise convolution in one dimension that looks back only, and carries the last elements
+ * over to the next call. Past and input are laid end to end, which makes it a plain depthwise convolution without
+ * padding. */
 #include "product.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ typedef struct causal {
 } causal;
 
 static weft_status make(weft_op *op, causal *c) {
-  const weft_tensor *x = weft_op_in(op, X), *w = weft_op_in(op, W), *b = weft_op_in(op, B), *past = weft_op_in(op, PAST);
+  const weft_tensor *x = weft_op_in(op, X), *w = weft_op_in(op, W), *b = weft_op_in(op, B),
+                    *past = weft_op_in(op, PAST);
   const char *activation = weft_op_attr_string(op, "activation", "none");
   bool silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
   if (!silu && strcmp(activation, "none") != 0) {
@@ -33,8 +35,11 @@ static weft_status make(weft_op *op, causal *c) {
     return weft_op_fail(op, "the bias or the past state does not fit %lld channels and a kernel of %lld",
                         (long long)channels, (long long)kernel);
   }
-  *c = (causal){.kernels = op->cx->kernels, .rows = (size_t)(x->shape.dims[0] * channels), .channels = (size_t)channels,
-                .length = (size_t)x->shape.dims[2], .carried = (size_t)(kernel - 1),
+  *c = (causal){.kernels = op->cx->kernels,
+                .rows = (size_t)(x->shape.dims[0] * channels),
+                .channels = (size_t)channels,
+                .length = (size_t)x->shape.dims[2],
+                .carried = (size_t)(kernel - 1),
                 .activation = silu ? WEFT_ACT_SILU : WEFT_ACT_NONE};
   return WEFT_OK;
 }

@@ -1,7 +1,7 @@
-/* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file, and
- * the patches of a block of output positions are packed straight into the panels that the product reads. Where a channel
- * meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is a product
- * with a vector. Bias, residual and activation are applied as results are stored. */
+/* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
+ * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
+ * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
+ * a product with a vector. Bias, residual and activation are applied as results are stored. */
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -79,7 +79,8 @@ weft_status weft_conv_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
 }
 
-/* ---- patches -------------------------------------------------------------------------------------------------------- */
+/* ---- patches --------------------------------------------------------------------------------------------------------
+ */
 /* How the eight elements of a tap lie in a plane of the input. */
 typedef enum lanes { LANES_NEXT, LANES_APART, LANES_SOME, LANES_NONE } lanes;
 
@@ -122,18 +123,22 @@ static void pack_panel(const conv *c, const float *x, const int32_t *offsets, co
     for (size_t t = 0; t < c->window.taps; t++, out += WEFT_GEMM_NR) {
       const int32_t *at = offsets + t * WEFT_GEMM_NR;
       switch ((lanes)kinds[t]) {
-        case LANES_NEXT: memcpy(out, plane + at[0], WEFT_GEMM_NR * sizeof *out); break;
-        case LANES_APART:
-          for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
-            out[lane] = plane[at[lane]];
-          }
-          break;
-        case LANES_SOME:
-          for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
-            out[lane] = at[lane] >= 0 ? plane[at[lane]] : 0;
-          }
-          break;
-        case LANES_NONE: memset(out, 0, WEFT_GEMM_NR * sizeof *out); break;
+      case LANES_NEXT:
+        memcpy(out, plane + at[0], WEFT_GEMM_NR * sizeof *out);
+        break;
+      case LANES_APART:
+        for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+          out[lane] = plane[at[lane]];
+        }
+        break;
+      case LANES_SOME:
+        for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+          out[lane] = at[lane] >= 0 ? plane[at[lane]] : 0;
+        }
+        break;
+      case LANES_NONE:
+        memset(out, 0, WEFT_GEMM_NR * sizeof *out);
+        break;
       }
     }
   }
@@ -157,7 +162,8 @@ static void pack_patches(const void *arg, size_t index, size_t column, size_t co
 }
 
 /* The same with at most two spatial dimensions, where a kernel does it. */
-static void pack_plane_patches(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
+static void pack_plane_patches(const void *arg, size_t index, size_t column, size_t columns, float *out,
+                               void *scratch) {
   const conv *c = arg;
   const weft_window *v = &c->window;
   bool flat = v->rank == 1;
@@ -206,7 +212,8 @@ static void vector_at(const void *arg, size_t index, weft_product *out) {
   out->epilogue.row_bias = NULL;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------------ */
 /* Whether output elements are products of input elements in their own order: kernel 1, no stride, no padding. */
 static bool is_pointwise(const weft_window *window) {
   for (int d = 0; d < window->rank; d++) {
@@ -237,11 +244,11 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
     size_t filter = i % filters, image = i / filters;
     float *out = c->y + i * v->out_count;
     c->kernels->depthwise_f32(
-      c->x + (image * c->groups + filter / c->out_channels) * v->in_count, flat ? 1 : (size_t)v->in[h], (size_t)v->in[w],
-      c->w + filter * v->taps, flat ? 1 : (size_t)v->kernel[h], (size_t)v->kernel[w], flat ? 1 : (size_t)v->stride[h],
-      (size_t)v->stride[w], flat ? 1 : (size_t)v->dilation[h], (size_t)v->dilation[w], flat ? 0 : v->pad_begin[h],
-      v->pad_begin[w], c->bias != NULL ? c->bias[filter] : 0, activation, c->epilogue.lo, c->epilogue.hi, out,
-      flat ? 1 : (size_t)v->out[h], (size_t)v->out[w]);
+        c->x + (image * c->groups + filter / c->out_channels) * v->in_count, flat ? 1 : (size_t)v->in[h],
+        (size_t)v->in[w], c->w + filter * v->taps, flat ? 1 : (size_t)v->kernel[h], (size_t)v->kernel[w],
+        flat ? 1 : (size_t)v->stride[h], (size_t)v->stride[w], flat ? 1 : (size_t)v->dilation[h],
+        (size_t)v->dilation[w], flat ? 0 : v->pad_begin[h], v->pad_begin[w], c->bias != NULL ? c->bias[filter] : 0,
+        activation, c->epilogue.lo, c->epilogue.hi, out, flat ? 1 : (size_t)v->out[h], (size_t)v->out[w]);
     if (c->residual != NULL) {
       c->kernels->binary_f32[WEFT_BINARY_ADD](v->out_count, out, 1, c->residual + i * v->out_count, 1, out);
       c->kernels->activate_f32(v->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
@@ -257,8 +264,12 @@ static weft_status run_floats(weft_op *op, conv *c) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
   const weft_window *window = &c->window;
-  weft_products products = {.count = c->images * c->groups, .m = c->out_channels, .n = window->out_count, .k = c->k,
-                            .arg = c, .at = product_at};
+  weft_products products = {.count = c->images * c->groups,
+                            .m = c->out_channels,
+                            .n = window->out_count,
+                            .k = c->k,
+                            .arg = c,
+                            .at = product_at};
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }

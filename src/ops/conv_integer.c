@@ -1,6 +1,6 @@
-/* ConvInteger and QLinearConv: the weights packed as the left matrix (once, when constant), the patches of a block of output
- * positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache. Where a
- * channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
+/* ConvInteger and QLinearConv: the weights packed as the left matrix (once, when constant), the patches of a block of
+ * output positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache.
+ * Where a channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
 #include "../kernels/conv_i8.h"
 #include "integer.h"
 #include "product.h"
@@ -30,8 +30,12 @@ typedef struct conv {
   size_t slot_size;
 } conv;
 
-static bool is_qlinear(const weft_op *op) { return op->def->variant == WEFT_INTEGER_QLINEAR; }
-static const weft_tensor *weights(const weft_op *op) { return weft_op_in(op, is_qlinear(op) ? 3 : 1); }
+static bool is_qlinear(const weft_op *op) {
+  return op->def->variant == WEFT_INTEGER_QLINEAR;
+}
+static const weft_tensor *weights(const weft_op *op) {
+  return weft_op_in(op, is_qlinear(op) ? 3 : 1);
+}
 static int zero_input(const weft_op *op, bool of_weights) {
   return is_qlinear(op) ? (of_weights ? 5 : 2) : (of_weights ? 3 : 2);
 }
@@ -89,8 +93,10 @@ weft_status weft_conv_integer_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &out);
 }
 
-/* ---- packing the weights ------------------------------------------------------------------------------------------------- */
-static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const int32_t *zeros, uint8_t *out) {
+/* ---- packing the weights
+ * ------------------------------------------------------------------------------------------------- */
+static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const int32_t *zeros,
+                         uint8_t *out) {
   size_t filters = (size_t)w->shape.dims[0] / groups, k = w->count / (size_t)w->shape.dims[0];
   for (size_t g = 0; g < groups; g++) {
     kernels->gemm_i8_pack_a(filters, k, (const uint8_t *)w->data + g * filters * k, k, w->type == WEFT_INT8,
@@ -108,7 +114,8 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
   int64_t group = weft_op_attr_int(op, "group", 1);
   if (!weft_op_is_constant(op, number) || (zero != NULL && !weft_op_is_constant(op, zero_number)) || w == NULL ||
       w->count == 0 || w->shape.rank < 3 || (WEFT_TYPE_BIT(w->type) & WEFT_TYPES_BYTE) == 0 || group < 1 ||
-      w->shape.dims[0] % group != 0 || (zero != NULL && (zero->count == 0 || (size_t)w->shape.dims[0] % zero->count != 0)) ||
+      w->shape.dims[0] % group != 0 ||
+      (zero != NULL && (zero->count == 0 || (size_t)w->shape.dims[0] % zero->count != 0)) ||
       is_direct((size_t)w->shape.dims[1], (size_t)(w->shape.dims[0] / group), w->shape.rank - 2)) {
     return WEFT_OK;
   }
@@ -123,11 +130,12 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- patches -------------------------------------------------------------------------------------------------------------- */
+/* ---- patches
+ * -------------------------------------------------------------------------------------------------------------- */
 /* The bytes that `tap` meets at output positions [first, first + count), padding being `zero`: for windows of more
  * dimensions than the kernel knows. */
 static void gather_any(const weft_window *window, const uint8_t *plane, const int64_t *tap, size_t first, size_t count,
-                   uint8_t zero, uint8_t *out) {
+                       uint8_t zero, uint8_t *out) {
   int last = window->rank - 1;
   int64_t position[WEFT_MAX_RANK];
   size_t rest = first;
@@ -172,8 +180,8 @@ static bool is_pointwise(const weft_window *window) {
 
 /* The parts of a slot's scratch. */
 typedef struct slot_parts {
-  int32_t *sums; /* [filters of a group][block] */
-  float *row;    /* [block] */
+  int32_t *sums;  /* [filters of a group][block] */
+  float *row;     /* [block] */
   uint8_t *bytes; /* [k][block] */
   void *packed;
 } slot_parts;
@@ -223,8 +231,9 @@ static void multiply_block(const conv *c, size_t index, size_t first, size_t cou
 static void add_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
   for (size_t i = 0; i < c->out_channels; i++) {
     size_t filter = index % c->groups * c->out_channels + i;
-    weft_depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps, c->x_zero,
-                      c->x_signed, first / c->columns.out, (first + count) / c->columns.out, parts->sums + i * count);
+    weft_depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps,
+                      c->x_zero, c->x_signed, first / c->columns.out, (first + count) / c->columns.out,
+                      parts->sums + i * count);
   }
 }
 
@@ -245,7 +254,8 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------------------- */
 static weft_status place_numbers(weft_op *op, conv *c) {
   size_t filters = c->groups * c->out_channels;
   void *room = NULL;
@@ -281,7 +291,8 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   size_t bytes = 0, sums = 0;
   if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
       !weft_add(bytes, sums, &c->slot_size) ||
-      !weft_add(c->slot_size, c->kernels->gemm_i8_b_size(positions, c->k) + positions * sizeof(float) + 96, &c->slot_size)) {
+      !weft_add(c->slot_size, c->kernels->gemm_i8_b_size(positions, c->k) + positions * sizeof(float) + 96,
+                &c->slot_size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the patches are larger than the address space");
   }
   c->slot_size = c->slot_size / 64 * 64;

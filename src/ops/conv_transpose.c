@@ -1,6 +1,6 @@
 /* Transposed convolution without stuffing zeros: a product of the transposed weights with the input gives every tap's
- * contribution at every input position, which is then added where it belongs. Output channels are made in chunks, so that a
- * chunk's contributions stay in the cache and threads never meet in one plane. */
+ * contribution at every input position, which is then added where it belongs. Output channels are made in chunks, so
+ * that a chunk's contributions stay in the cache and threads never meet in one plane. */
 #include "product.h"
 #include "spatial.h"
 
@@ -29,8 +29,8 @@ static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
   }
   int64_t channels = x->shape.dims[1];
   if (group < 1 || w->shape.dims[0] != channels || channels % group != 0 || w->shape.dims[1] > INT64_MAX / group) {
-    return weft_op_fail(op, "%lld input channels, weights for %lld and group %lld do not go together", (long long)channels,
-                        (long long)w->shape.dims[0], (long long)group);
+    return weft_op_fail(op, "%lld input channels, weights for %lld and group %lld do not go together",
+                        (long long)channels, (long long)w->shape.dims[0], (long long)group);
   }
   int64_t filters = w->shape.dims[1] * group;
   if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != filters)) {
@@ -67,7 +67,8 @@ weft_status weft_conv_transpose_infer(weft_op *op) {
 }
 
 /* W[in channel][out channel][tap] of each group, turned. */
-static void turn_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const float *in, float *out) {
+static void turn_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const float *in,
+                         float *out) {
   size_t rows = (size_t)w->shape.dims[0] / groups, columns = rows > 0 ? w->count / groups / rows : 0;
   for (size_t g = 0; g < groups; g++) {
     kernels->transpose(rows, columns, sizeof(float), in + g * rows * columns, columns, out + g * rows * columns, rows);
@@ -88,7 +89,8 @@ weft_status weft_conv_transpose_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- adding contributions ------------------------------------------------------------------------------------------------ */
+/* ---- adding contributions
+ * ------------------------------------------------------------------------------------------------ */
 /* The input columns [begin, end) of the last dimension whose tap lands inside the output, and where the first lands. */
 typedef struct reach {
   int64_t begin, end, first;
@@ -142,13 +144,14 @@ static void scatter_plane(const weft_window *window, const float *contributions,
   } while (weft_window_next(rank, window->kernel, tap));
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------------------- */
 typedef struct chunks {
   const transposed *c;
-  size_t index;              /* image and group */
+  size_t index; /* image and group */
   size_t channels, scratch_floats;
-  const float *packed;       /* the input of this image and group */
-  float *scratch;            /* one part a slot */
+  const float *packed; /* the input of this image and group */
+  float *scratch;      /* one part a slot */
 } chunks;
 
 static void run_chunks(void *arg, uint32_t slot, size_t begin, size_t end) {

@@ -1,6 +1,6 @@
-/* DeformConv: as a convolution, but every tap is read where an offset tells, between elements, by linear interpolation in
- * as many dimensions as there are. The sampled patches of a block of output positions become the right matrix of a product.
- * Outside the input there are zeros. */
+/* DeformConv: as a convolution, but every tap is read where an offset tells, between elements, by linear interpolation
+ * in as many dimensions as there are. The sampled patches of a block of output positions become the right matrix of a
+ * product. Outside the input there are zeros. */
 #include "product.h"
 #include "spatial.h"
 
@@ -29,9 +29,11 @@ static weft_status make(weft_op *op, deform *c, weft_shape *out) {
   int64_t channels = x->shape.dims[1], filters = w->shape.dims[0];
   if (group < 1 || group > filters || filters % group != 0 || channels % group != 0 || offsets < 1 ||
       channels % offsets != 0 || w->shape.dims[1] != channels / group) {
-    return weft_op_fail(op, "%lld input channels, %lld filters of %lld channels, group %lld and offset group %lld do not go "
-                        "together", (long long)channels, (long long)filters, (long long)w->shape.dims[1],
-                        (long long)group, (long long)offsets);
+    return weft_op_fail(
+        op,
+        "%lld input channels, %lld filters of %lld channels, group %lld and offset group %lld do not go "
+        "together",
+        (long long)channels, (long long)filters, (long long)w->shape.dims[1], (long long)group, (long long)offsets);
   }
   WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, w->shape.dims + 2, &c->window));
   WEFT_TRY(weft_window_forward(op, false, &c->window));
@@ -159,8 +161,10 @@ static void pack_samples(const void *arg, size_t index, size_t column, size_t co
 static void product_at(const void *arg, size_t index, weft_product *out) {
   const deform *c = arg;
   size_t group = index % c->groups;
-  *out = (weft_product){.a = c->w + group * c->out_channels * c->k, .lda = c->k,
-                        .c = c->y + index * c->out_channels * c->window.out_count, .ldc = c->window.out_count};
+  *out = (weft_product){.a = c->w + group * c->out_channels * c->k,
+                        .lda = c->k,
+                        .c = c->y + index * c->out_channels * c->window.out_count,
+                        .ldc = c->window.out_count};
   out->epilogue.row_bias = c->bias != NULL ? c->bias + group * c->out_channels : NULL;
 }
 
@@ -178,8 +182,14 @@ weft_status weft_deform_conv_run(weft_op *op) {
   if (c.y == NULL || y->count == 0) {
     return WEFT_OK;
   }
-  weft_products products = {.count = c.images * c.groups, .m = c.out_channels, .n = c.window.out_count, .k = c.k, .arg = &c,
-                            .at = product_at, .pack = pack_samples, .scratch_column = c.k * sizeof(float)};
+  weft_products products = {.count = c.images * c.groups,
+                            .m = c.out_channels,
+                            .n = c.window.out_count,
+                            .k = c.k,
+                            .arg = &c,
+                            .at = product_at,
+                            .pack = pack_samples,
+                            .scratch_column = c.k * sizeof(float)};
   WEFT_TRY(weft_products_run(op, &products));
   weft_op_floats_done(op, y, c.y);
   return WEFT_OK;

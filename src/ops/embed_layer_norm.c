@@ -13,7 +13,8 @@ weft_status weft_embed_layer_norm_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, MASK, "mask", ints));
   WEFT_TRY(weft_op_expect_type(op, POSITION_IDS, "position_ids", ints));
   WEFT_TRY(weft_op_expect_rank(op, IDS, "input_ids", 2, 2));
-  const weft_tensor *ids = weft_op_in(op, IDS), *words = weft_op_in(op, WORDS), *positions = weft_op_in(op, POSITION_IDS);
+  const weft_tensor *ids = weft_op_in(op, IDS), *words = weft_op_in(op, WORDS),
+                    *positions = weft_op_in(op, POSITION_IDS);
   static const char *const names[] = {"word_embedding", "position_embedding", "segment_embedding", "gamma", "beta"};
   for (int i = WORDS; i <= BIAS; i++) {
     const weft_tensor *t = weft_op_in(op, i);
@@ -44,7 +45,8 @@ weft_status weft_embed_layer_norm_infer(weft_op *op) {
 static weft_status add_row(weft_op *op, int table, int32_t index, float *row, float *sum) {
   const weft_tensor *t = weft_op_in(op, table);
   if (index < 0 || index >= t->shape.dims[0]) {
-    return weft_op_run_fail(op, "index %ld is out of range: the table has %lld rows", (long)index, (long long)t->shape.dims[0]);
+    return weft_op_run_fail(op, "index %ld is out of range: the table has %lld rows", (long)index,
+                            (long long)t->shape.dims[0]);
   }
   size_t width = (size_t)t->shape.dims[1];
   const char *from = (const char *)t->data + (size_t)index * width * weft_type_size(t->type);

@@ -1,5 +1,5 @@
-/* What the operators on quantised integers share: zero points and scales as plain arrays, and the way from a row of sums to
- * an element type. It must not know products or windows. */
+/* What the operators on quantised integers share: zero points and scales as plain arrays, and the way from a row of
+ * sums to an element type. It must not know products or windows. */
 #ifndef WEFT_OPS_INTEGER_H
 #define WEFT_OPS_INTEGER_H
 
@@ -7,8 +7,8 @@
 
 #define WEFT_TYPES_BYTE (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8))
 
-/* `count` (at least 1) zero points: of an 8-bit tensor with one element, with `count`, or with a number of elements that divides it and then
- * repeats. An absent tensor gives zeros. */
+/* `count` (at least 1) zero points: of an 8-bit tensor with one element, with `count`, or with a number of elements
+ * that divides it and then repeats. An absent tensor gives zeros. */
 weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, int32_t *out);
 /* The same for scales; absent: ones. */
 weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *name, size_t count, float *out);

@@ -1,5 +1,5 @@
-/* LinearAttention: a state matrix for each key head, decayed and updated with every token, read by the queries. Token by
- * token, as the definition has it; the heads are independent and spread over the threads. */
+/* LinearAttention: a state matrix for each key head, decayed and updated with every token, read by the queries. Token
+ * by token, as the definition has it; the heads are independent and spread over the threads. */
 #include "product.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@ enum { OUTPUT, PRESENT };
 typedef struct linear {
   const weft_kernels *kernels;
   size_t batch, steps, q_heads, kv_heads, key, value;
-  bool decays, corrects;      /* gated..., ...delta */
+  bool decays, corrects;        /* gated..., ...delta */
   size_t decay_each, beta_each; /* decays of a head: 1 or key; betas of a token: kv_heads or 1 */
   float scale;
   const float *q, *k, *v, *decay, *beta;
@@ -46,7 +46,8 @@ static weft_status make(weft_op *op, linear *l) {
     return weft_op_fail(op, "attribute 'update_rule' is '%s'", rule);
   }
   if ((l->decays && decay == NULL) || (l->corrects && beta == NULL)) {
-    return weft_op_fail(op, "update rule '%s' needs the input '%s'", rule, l->decays && decay == NULL ? "decay" : "beta");
+    return weft_op_fail(op, "update rule '%s' needs the input '%s'", rule,
+                        l->decays && decay == NULL ? "decay" : "beta");
   }
   l->batch = (size_t)q->shape.dims[0];
   l->steps = (size_t)q->shape.dims[1];
@@ -68,9 +69,9 @@ static weft_status make(weft_op *op, linear *l) {
   if (l->corrects && !is_packed(beta, l, l->beta_each)) {
     return wrong(op, "beta", beta);
   }
-  if (past != NULL && (past->shape.rank != 4 || (size_t)past->shape.dims[0] != l->batch ||
-                       (size_t)past->shape.dims[1] != l->kv_heads || (size_t)past->shape.dims[2] != l->key ||
-                       (size_t)past->shape.dims[3] != l->value)) {
+  if (past != NULL &&
+      (past->shape.rank != 4 || (size_t)past->shape.dims[0] != l->batch || (size_t)past->shape.dims[1] != l->kv_heads ||
+       (size_t)past->shape.dims[2] != l->key || (size_t)past->shape.dims[3] != l->value)) {
     return wrong(op, "past_state", past);
   }
   l->scale = weft_op_attr_float(op, "scale", 0);

@@ -6,8 +6,8 @@
 
 enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
 
-#define MATMUL_TYPES                                                                                                  \
-  (WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) | \
+#define MATMUL_TYPES                                                                                                   \
+  (WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) |             \
    WEFT_TYPE_BIT(WEFT_UINT64))
 
 typedef struct plan {
@@ -78,7 +78,8 @@ weft_status weft_matmul_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &p.shape.out);
 }
 
-/* ---- packing constants ------------------------------------------------------------------------------------------------ */
+/* ---- packing constants
+ * ------------------------------------------------------------------------------------------------ */
 /* What prepare leaves: the panels follow the header. */
 typedef struct packed_b {
   size_t offset; /* bytes from here to the panels */
@@ -110,7 +111,8 @@ weft_status weft_matmul_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- running: floats, halves -------------------------------------------------------------------------------------------- */
+/* ---- running: floats, halves
+ * -------------------------------------------------------------------------------------------- */
 typedef struct float_run {
   const weft_kernels *kernels;
   const plan *p;
@@ -126,7 +128,8 @@ typedef struct float_run {
 static void product_at(const void *arg, size_t index, weft_product *out) {
   const float_run *run = arg;
   const plan *p = run->p;
-  out->a = run->a + (run->a_dense ? index * p->shape.m * p->shape.k : weft_matmul_offset(&p->shape, p->shape.a_batch, index));
+  out->a = run->a +
+           (run->a_dense ? index * p->shape.m * p->shape.k : weft_matmul_offset(&p->shape, p->shape.a_batch, index));
   out->lda = run->lda;
   out->packed = run->packed;
   out->transposed = p->shape.b.column != 1;
@@ -249,7 +252,7 @@ static weft_status add_residual(weft_op *op, const plan *p, weft_epilogue *epilo
 static weft_status run_floats(weft_op *op, const plan *p) {
   weft_tensor *y = weft_op_out(op, 0);
   float_run run = {
-    .kernels = op->cx->kernels, .p = p, .b = weft_op_in(op, 1), .lda = p->shape.a.row, .epilogue = p->epilogue};
+      .kernels = op->cx->kernels, .p = p, .b = weft_op_in(op, 1), .lda = p->shape.a.row, .epilogue = p->epilogue};
   WEFT_TRY(place_c(op, p, &run.epilogue));
   WEFT_TRY(add_residual(op, p, &run.epilogue));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.a));
@@ -258,7 +261,7 @@ static weft_status run_floats(weft_op *op, const plan *p) {
     WEFT_TRY(copy_a(op, run.a, &run));
   }
   weft_products products = {
-    .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
+      .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
   if (op->node->state != NULL) {
     const packed_b *state = op->node->state;
     run.packed = (const float *)((const char *)state + state->offset);
@@ -271,17 +274,18 @@ static weft_status run_floats(weft_op *op, const plan *p) {
   return WEFT_OK;
 }
 
-/* ---- running: double, integers ------------------------------------------------------------------------------------------- */
-#define COMBINE(name, element)                                                                                \
-  static void name(size_t n, element *y, const element *c, const size_t *offsets, float alpha, float beta) { \
-    for (size_t i = 0; i < n; i++) {                                                                          \
-      element sum = c != NULL ? c[offsets[i]] : 0;                                                            \
-      if (alpha == 1 && beta == 1) {                                                                          \
-        y[i] = (element)(y[i] + sum);                                                                         \
-      } else {                                                                                                \
-        y[i] = (element)((double)alpha * (double)y[i] + (double)beta * (double)sum);                          \
-      }                                                                                                       \
-    }                                                                                                         \
+/* ---- running: double, integers
+ * ------------------------------------------------------------------------------------------- */
+#define COMBINE(name, element)                                                                                         \
+  static void name(size_t n, element *y, const element *c, const size_t *offsets, float alpha, float beta) {           \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      element sum = c != NULL ? c[offsets[i]] : 0;                                                                     \
+      if (alpha == 1 && beta == 1) {                                                                                   \
+        y[i] = (element)(y[i] + sum);                                                                                  \
+      } else {                                                                                                         \
+        y[i] = (element)((double)alpha * (double)y[i] + (double)beta * (double)sum);                                   \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 
 COMBINE(combine_double, double)
@@ -305,11 +309,21 @@ static void combine_row(const plan *p, const weft_tensor *c, size_t row, weft_te
   void *at = (char *)y->data + row * p->shape.n * weft_type_size(y->type);
   const void *values = c != NULL ? c->data : NULL;
   switch (y->type) {
-    case WEFT_DOUBLE: combine_double(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_INT32: combine_int32(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_UINT32: combine_uint32(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
-    case WEFT_INT64: combine_int64(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
-    default: combine_uint64(p->shape.n, at, values, offsets, p->alpha, p->beta); break;
+  case WEFT_DOUBLE:
+    combine_double(p->shape.n, at, values, offsets, p->alpha, p->beta);
+    break;
+  case WEFT_INT32:
+    combine_int32(p->shape.n, at, values, offsets, p->alpha, p->beta);
+    break;
+  case WEFT_UINT32:
+    combine_uint32(p->shape.n, at, values, offsets, p->alpha, p->beta);
+    break;
+  case WEFT_INT64:
+    combine_int64(p->shape.n, at, values, offsets, p->alpha, p->beta);
+    break;
+  default:
+    combine_uint64(p->shape.n, at, values, offsets, p->alpha, p->beta);
+    break;
   }
 }
 
@@ -317,8 +331,14 @@ static weft_status run_plain(weft_op *op, const plan *p) {
   const weft_tensor *a = weft_op_in(op, 0), *b = weft_op_in(op, 1), *c = weft_op_in(op, 2);
   weft_tensor *y = weft_op_out(op, 0);
   size_t size = weft_type_size(a->type);
-  weft_plain_product product = {.type = a->type, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .a_row = p->shape.a.row,
-                                .a_column = p->shape.a.column, .b_row = p->shape.b.row, .b_column = p->shape.b.column};
+  weft_plain_product product = {.type = a->type,
+                                .m = p->shape.m,
+                                .n = p->shape.n,
+                                .k = p->shape.k,
+                                .a_row = p->shape.a.row,
+                                .a_column = p->shape.a.column,
+                                .b_row = p->shape.b.row,
+                                .b_column = p->shape.b.column};
   for (size_t index = 0; index < p->shape.batches; index++) {
     product.a = (const char *)a->data + weft_matmul_offset(&p->shape, p->shape.a_batch, index) * size;
     product.b = (const char *)b->data + weft_matmul_offset(&p->shape, p->shape.b_batch, index) * size;

@@ -1,5 +1,5 @@
-/* The shapes of matrix products as numpy.matmul has them: operands by strides, leading dimensions broadcast. Shared by the
- * floating and the integer products. It must not know elements. */
+/* The shapes of matrix products as numpy.matmul has them: operands by strides, leading dimensions broadcast. Shared by
+ * the floating and the integer products. It must not know elements. */
 #ifndef WEFT_OPS_MATMUL_H
 #define WEFT_OPS_MATMUL_H
 

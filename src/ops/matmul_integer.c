@@ -1,6 +1,6 @@
-/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm and MatMulIntegerToFloat, which differ
- * in where their operands stand among the inputs and in what becomes of the 32-bit sums. Zero points are taken off while
- * packing; a constant b is packed once. */
+/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm and MatMulIntegerToFloat, which
+ * differ in where their operands stand among the inputs and in what becomes of the 32-bit sums. Zero points are taken
+ * off while packing; a constant b is packed once. */
 #include "integer.h"
 #include "matmul.h"
 #include "product.h"
@@ -13,13 +13,15 @@ typedef struct roles {
 } roles;
 
 static const roles roles_of[] = {
-  [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 4},
-  [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8},
-  [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
-  [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 7},
+    [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 4},
+    [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8},
+    [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+    [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 7},
 };
 
-static const roles *roles_for(const weft_op *op) { return &roles_of[op->def->variant]; }
+static const roles *roles_for(const weft_op *op) {
+  return &roles_of[op->def->variant];
+}
 
 static weft_status make_plan(weft_op *op, weft_matmul_plan *p) {
   const roles *r = roles_for(op);
@@ -34,7 +36,8 @@ static weft_status make_plan(weft_op *op, weft_matmul_plan *p) {
 static weft_status expect_bytes(weft_op *op, int i, const char *name, int zero, const char *zero_name) {
   WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
   WEFT_TRY(weft_op_expect_rank(op, i, name, 1, WEFT_MAX_RANK));
-  return weft_op_has(op, zero) ? weft_op_expect_type(op, zero, zero_name, WEFT_TYPE_BIT(weft_op_in(op, i)->type)) : WEFT_OK;
+  return weft_op_has(op, zero) ? weft_op_expect_type(op, zero, zero_name, WEFT_TYPE_BIT(weft_op_in(op, i)->type))
+                               : WEFT_OK;
 }
 
 weft_status weft_matmul_integer_infer(weft_op *op) {
@@ -58,7 +61,10 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_type(op, r->y_scale, "y_scale", scales));
     WEFT_TRY(weft_op_expect_type(op, r->y_zero, "y_zero_point", WEFT_TYPES_BYTE));
     bool quantised = weft_op_has(op, r->y_scale);
-    type = y_zero != NULL ? y_zero->type : quantised ? weft_op_in(op, r->a)->type : a_scale != NULL ? a_scale->type : WEFT_FLOAT;
+    type = y_zero != NULL    ? y_zero->type
+           : quantised       ? weft_op_in(op, r->a)->type
+           : a_scale != NULL ? a_scale->type
+                             : WEFT_FLOAT;
   }
   uint32_t bias = WEFT_TYPE_BIT(op->def->variant == WEFT_INTEGER_GEMM ? WEFT_INT32 : WEFT_FLOAT);
   WEFT_TRY(weft_op_expect_type(op, r->bias, "C", bias));
@@ -69,13 +75,14 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &p.out);
 }
 
-/* ---- packing a constant b ------------------------------------------------------------------------------------------------ */
+/* ---- packing a constant b
+ * ------------------------------------------------------------------------------------------------ */
 /* b is plain rows (column == 1) or its transpose (row == 1). */
 static void pack_b(const weft_kernels *kernels, const weft_matmul_plan *p, const weft_tensor *b, size_t offset,
                    const int32_t *zeros, void *out) {
   bool transposed = p->b.column != 1;
-  kernels->gemm_i8_pack_b(p->n, p->k, (const uint8_t *)b->data + offset, transposed ? p->b.column : p->b.row, transposed,
-                          b->type == WEFT_INT8, zeros, 1, out);
+  kernels->gemm_i8_pack_b(p->n, p->k, (const uint8_t *)b->data + offset, transposed ? p->b.column : p->b.row,
+                          transposed, b->type == WEFT_INT8, zeros, 1, out);
 }
 
 weft_status weft_matmul_integer_prepare(weft_op *op) {
@@ -102,7 +109,8 @@ weft_status weft_matmul_integer_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------------------- */
 typedef struct tiles {
   const weft_kernels *kernels;
   const weft_matmul_plan *p;
@@ -113,7 +121,7 @@ typedef struct tiles {
   const int32_t *bias; /* of a column */
   const int32_t *whole_bias;
   const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
-  size_t first; /* y's element of this product */
+  size_t first;                   /* y's element of this product */
   char *scratch;
   size_t slot_size;
 } tiles;
@@ -129,7 +137,8 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
     int32_t *sums = direct ? (int32_t *)t->sums.y->data + t->first + row * p->n + column
                            : (int32_t *)(t->scratch + slot * t->slot_size);
     size_t stride = direct ? p->n : n;
-    t->kernels->gemm_i8(m, n, p->k, t->a_packed + t->kernels->gemm_i8_a_size(row, p->k), t->b_packed, column, sums, stride);
+    t->kernels->gemm_i8(m, n, p->k, t->a_packed + t->kernels->gemm_i8_a_size(row, p->k), t->b_packed, column, sums,
+                        stride);
     float *line = direct ? NULL : (float *)(sums + TILE_ROWS * t->columns), *scale = direct ? NULL : line + t->columns;
     for (size_t i = 0; i < m && !direct; i++) {
       const float *factors = t->scale + column;

@@ -1,6 +1,6 @@
-/* com.microsoft MatMulNBits: a float matrix times weights of 2, 4 or 8 bits in blocks with a scale and a zero point each.
- * The weights stay as they are: a single row is multiplied with them directly, more rows with panels that are expanded
- * block by block just before their product. */
+/* com.microsoft MatMulNBits: a float matrix times weights of 2, 4 or 8 bits in blocks with a scale and a zero point
+ * each. The weights stay as they are: a single row is multiplied with them directly, more rows with panels that are
+ * expanded block by block just before their product. */
 #include "../kernels/nbits.h"
 #include "product.h"
 
@@ -27,14 +27,18 @@ static weft_status make(weft_op *op, nbits *w) {
   int64_t block = weft_op_attr_int(op, "block_size", 0);
   if (k < 1 || n < 1 || k > INT32_MAX || n > INT32_MAX || (bits != 2 && bits != 4 && bits != 8) || block < 8 ||
       block > INT32_MAX || (block & (block - 1)) != 0) {
-    return weft_op_fail(op, "K %lld, N %lld, bits %lld and block size %lld are not all allowed", (long long)k, (long long)n,
-                        (long long)bits, (long long)block);
+    return weft_op_fail(op, "K %lld, N %lld, bits %lld and block size %lld are not all allowed", (long long)k,
+                        (long long)n, (long long)bits, (long long)block);
   }
   if (a->shape.dims[a->shape.rank - 1] != k) {
     return weft_op_fail(op, "input 'A' has %lld columns, attribute 'K' says %lld",
                         (long long)a->shape.dims[a->shape.rank - 1], (long long)k);
   }
-  *w = (nbits){.kernels = op->cx->kernels, .bits = (unsigned)bits, .n = (size_t)n, .k = (size_t)k, .block = (size_t)block,
+  *w = (nbits){.kernels = op->cx->kernels,
+               .bits = (unsigned)bits,
+               .n = (size_t)n,
+               .k = (size_t)k,
+               .block = (size_t)block,
                .m = weft_shape_product(&a->shape, 0, a->shape.rank - 1)};
   w->blocks = (w->k + w->block - 1) / w->block;
   w->blob = w->block * w->bits / 8;
@@ -45,8 +49,8 @@ static weft_status make(weft_op *op, nbits *w) {
 static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {
   const weft_tensor *t = weft_op_in(op, i);
   return t == NULL || t->count == count
-           ? WEFT_OK
-           : weft_op_fail(op, "input '%s' holds %zu elements, expected %zu", name, t->count, count);
+             ? WEFT_OK
+             : weft_op_fail(op, "input '%s' holds %zu elements, expected %zu", name, t->count, count);
 }
 
 weft_status weft_matmul_nbits_infer(weft_op *op) {
@@ -86,7 +90,8 @@ static float zero_of(const nbits *w, size_t column, size_t block) {
   return (float)(w->zeros[column * w->zero_row + bit / 8] >> (bit % 8) & ((1u << w->bits) - 1));
 }
 
-/* ---- few rows: straight from the bits -------------------------------------------------------------------------------------- */
+/* ---- few rows: straight from the bits
+ * -------------------------------------------------------------------------------------- */
 static void run_columns(void *arg, size_t begin, size_t end) {
   const nbits *w = arg;
   for (size_t column = begin; column < end; column++) {
@@ -122,14 +127,16 @@ static weft_status run_direct(weft_op *op, nbits *w) {
   return WEFT_OK;
 }
 
-/* ---- many rows: expanded into panels ------------------------------------------------------------------------------------------ */
+/* ---- many rows: expanded into panels
+ * ------------------------------------------------------------------------------------------ */
 static void expand_columns(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const nbits *w = arg;
   float *wide = scratch;
   (void)index;
   for (size_t j = 0; j < columns; j++) {
     for (size_t b = 0; b < w->blocks; b++) {
-      size_t first = b * w->block, n = w->k - first < w->block ? w->k - first : w->block, at = (column + j) * w->blocks + b;
+      size_t first = b * w->block, n = w->k - first < w->block ? w->k - first : w->block,
+             at = (column + j) * w->blocks + b;
       weft_nbits_expand(w->bits, n, w->weights + at * w->blob, w->scales[at], zero_of(w, column + j, b),
                         wide + j * w->k + first);
     }
@@ -164,8 +171,14 @@ weft_status weft_matmul_nbits_run(weft_op *op) {
   if (w.m <= DIRECT_ROWS) {
     WEFT_TRY(run_direct(op, &w));
   } else {
-    weft_products products = {.count = 1, .m = w.m, .n = w.n, .k = w.k, .arg = &w, .at = product_at,
-                              .pack = expand_columns, .scratch_column = w.k * sizeof(float)};
+    weft_products products = {.count = 1,
+                              .m = w.m,
+                              .n = w.n,
+                              .k = w.k,
+                              .arg = &w,
+                              .at = product_at,
+                              .pack = expand_columns,
+                              .scratch_column = w.k * sizeof(float)};
     WEFT_TRY(weft_products_run(op, &products));
   }
   weft_op_floats_done(op, y, w.y);

@@ -14,7 +14,8 @@ static weft_status natural_shape(weft_op *op, weft_shape *out) {
   WEFT_TRY(weft_window_read(op, x->shape.rank - 2, x->shape.dims + 2, NULL, &window));
   WEFT_TRY(weft_window_pads(op, &window));
   for (int d = 0; d < window.rank; d++) {
-    out->dims[d + 2] = (window.in[d] - 1) * window.stride[d] + window.kernel[d] - window.pad_begin[d] - window.pad_end[d];
+    out->dims[d + 2] =
+        (window.in[d] - 1) * window.stride[d] + window.kernel[d] - window.pad_begin[d] - window.pad_end[d];
     if (out->dims[d + 2] < 0) {
       return weft_op_fail(op, "spatial dimension %d would be %lld", d, (long long)out->dims[d + 2]);
     }
@@ -63,7 +64,8 @@ weft_status weft_max_unpool_run(weft_op *op) {
   memset(y->data, 0, y->count * size);
   for (size_t i = 0; i < x->count; i++) {
     if (indices[i] < 0 || (uint64_t)indices[i] >= count) {
-      return weft_op_run_fail(op, "index %lld is out of range: the result has %zu elements", (long long)indices[i], count);
+      return weft_op_run_fail(op, "index %lld is out of range: the result has %zu elements", (long long)indices[i],
+                              count);
     }
     size_t rest = (size_t)indices[i], at = 0, stride = 1;
     for (int d = natural.rank - 1; d >= 0; d--) {

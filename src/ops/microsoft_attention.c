@@ -1,6 +1,6 @@
-/* com.microsoft's Attention (with the projection of its inputs), MultiHeadAttention and GroupQueryAttention, as optimised
- * and quantised transformer files have them. Each brings queries, keys and values into one description for the core; the
- * keys and values of earlier calls are joined to the new ones first. Arithmetic is in float. */
+/* com.microsoft's Attention (with the projection of its inputs), MultiHeadAttention and GroupQueryAttention, as
+ * optimised and quantised transformer files have them. Each brings queries, keys and values into one description for
+ * the core; the keys and values of earlier calls are joined to the new ones first. Arithmetic is in float. */
 #include "attention.h"
 #include "product.h"
 
@@ -128,8 +128,10 @@ static weft_status place_key_mask(weft_op *op, int i, weft_attention *a, weft_te
   for (size_t at = 0; at < made->count; at++) {
     size_t j = at % a->kv_len, row = at / a->kv_len % rows, head = at / a->kv_len / rows % heads;
     size_t batch = at / a->kv_len / rows / heads;
-    bool seen = by_length ? (int64_t)j < values[batch] && (mask->count == a->batch || (int64_t)j >= values[a->batch + batch])
-                          : values[mask->shape.rank == 3 ? (batch * a->q_len + row) * a->kv_len + j : batch * a->kv_len + j] != 0;
+    bool seen =
+        by_length
+            ? (int64_t)j < values[batch] && (mask->count == a->batch || (int64_t)j >= values[a->batch + batch])
+            : values[mask->shape.rank == 3 ? (batch * a->q_len + row) * a->kv_len + j : batch * a->kv_len + j] != 0;
     out[at] = seen ? 0 : filter;
     if (bias != NULL) {
       out[at] += bias[batch * plain.mask_at.batch + head * plain.mask_at.head + row * plain.mask_at.row + j];
@@ -137,8 +139,8 @@ static weft_status place_key_mask(weft_op *op, int i, weft_attention *a, weft_te
   }
   a->mask = made;
   a->mask_len = a->kv_len;
-  a->mask_at = (weft_heads){.batch = heads * rows * a->kv_len, .head = heads > 1 ? rows * a->kv_len : 0,
-                            .row = rows > 1 ? a->kv_len : 0};
+  a->mask_at = (weft_heads){
+      .batch = heads * rows * a->kv_len, .head = heads > 1 ? rows * a->kv_len : 0, .row = rows > 1 ? a->kv_len : 0};
   return WEFT_OK;
 }
 
@@ -147,7 +149,8 @@ static float scale_of(weft_op *op, size_t head) {
   return scale != 0 ? scale : 1 / sqrtf((float)head);
 }
 
-/* ---- Attention ---------------------------------------------------------------------------------------------------------- */
+/* ---- Attention
+ * ---------------------------------------------------------------------------------------------------------- */
 enum { INPUT, WEIGHTS, BIAS, MASK_INDEX, PAST, ATTENTION_BIAS };
 
 typedef struct projection {
@@ -160,8 +163,10 @@ static weft_status read_projection(weft_op *op, projection *p) {
   size_t count = 0;
   const int64_t *sizes = weft_op_attr_ints(op, "qkv_hidden_sizes", &count);
   int64_t heads = weft_op_attr_int(op, "num_heads", 0);
-  *p = (projection){.batch = (size_t)x->shape.dims[0], .rows = (size_t)x->shape.dims[1],
-                    .input = (size_t)x->shape.dims[2], .heads = (size_t)heads};
+  *p = (projection){.batch = (size_t)x->shape.dims[0],
+                    .rows = (size_t)x->shape.dims[1],
+                    .input = (size_t)x->shape.dims[2],
+                    .heads = (size_t)heads};
   size_t columns = (size_t)w->shape.dims[1], sum = 0;
   for (int i = 0; i < 3; i++) {
     int64_t width = count == 3 ? sizes[i] : (int64_t)(columns / 3);
@@ -197,8 +202,9 @@ weft_status weft_projected_attention_infer(weft_op *op) {
   projection p;
   WEFT_TRY(read_projection(op, &p));
   weft_shape y = {.rank = 3, .dims = {(int64_t)p.batch, (int64_t)p.rows, (int64_t)p.width[2]}};
-  weft_shape present = {.rank = 5, .dims = {2, (int64_t)p.batch, (int64_t)p.heads, (int64_t)(p.past + p.rows),
-                                            (int64_t)(p.width[0] / p.heads)}};
+  weft_shape present = {
+      .rank = 5,
+      .dims = {2, (int64_t)p.batch, (int64_t)p.heads, (int64_t)(p.past + p.rows), (int64_t)(p.width[0] / p.heads)}};
   WEFT_TRY(weft_op_set(op, 0, weft_op_in(op, INPUT)->type, &y));
   return weft_op_set(op, 1, weft_op_in(op, INPUT)->type, &present);
 }
@@ -212,8 +218,14 @@ typedef struct projecting {
 static void projection_at(const void *arg, size_t index, weft_product *out) {
   const projecting *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->x, .lda = p->input, .packed = p->packed, .b = p->w, .ldb = p->columns, .c = p->out,
-                        .ldc = p->columns, .epilogue = {.column_bias = p->bias}};
+  *out = (weft_product){.a = p->x,
+                        .lda = p->input,
+                        .packed = p->packed,
+                        .b = p->w,
+                        .ldb = p->columns,
+                        .c = p->out,
+                        .ldc = p->columns,
+                        .epilogue = {.column_bias = p->bias}};
 }
 
 weft_status weft_projected_attention_prepare(weft_op *op) {
@@ -241,16 +253,27 @@ weft_status weft_projected_attention_run(weft_op *op) {
   }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, BIAS), &job.bias));
   WEFT_TRY(floats(op, p.batch * p.rows, columns, &job.out));
-  weft_products products = {.count = 1, .m = p.batch * p.rows, .n = columns, .k = p.input, .arg = &job, .at = projection_at};
+  weft_products products = {
+      .count = 1, .m = p.batch * p.rows, .n = columns, .k = p.input, .arg = &job, .at = projection_at};
   WEFT_TRY(weft_products_run(op, &products));
   frame f = {.past_room = p.past, .present_room = p.past + p.rows, .new_rows = p.rows};
-  f.a = (weft_attention){.batch = p.batch, .q_heads = p.heads, .kv_heads = p.heads, .q_len = p.rows,
-                         .kv_len = f.present_room, .head = size, .v_head = p.width[2] / p.heads, .q = job.out,
-                         .k = job.out + p.width[0], .v = job.out + p.width[0] + p.width[1],
-                         .q_at = {p.rows * columns, size, columns}, .k_at = {p.rows * columns, size, columns},
+  f.a = (weft_attention){.batch = p.batch,
+                         .q_heads = p.heads,
+                         .kv_heads = p.heads,
+                         .q_len = p.rows,
+                         .kv_len = f.present_room,
+                         .head = size,
+                         .v_head = p.width[2] / p.heads,
+                         .q = job.out,
+                         .k = job.out + p.width[0],
+                         .v = job.out + p.width[0] + p.width[1],
+                         .q_at = {p.rows * columns, size, columns},
+                         .k_at = {p.rows * columns, size, columns},
                          .v_at = {p.rows * columns, p.width[2] / p.heads, columns},
                          .y_at = weft_heads_of(true, p.heads, p.rows, p.width[2] / p.heads),
-                         .scale = scale_of(op, size), .left = -1, .offset = (int64_t)p.past,
+                         .scale = scale_of(op, size),
+                         .left = -1,
+                         .offset = (int64_t)p.past,
                          .right = weft_op_attr_int(op, "unidirectional", 0) != 0 ? 0 : -1};
   float *joined = NULL;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, PAST), &f.past_key));
@@ -258,8 +281,8 @@ weft_status weft_projected_attention_run(weft_op *op) {
   f.past_value = f.past_key != NULL ? f.past_key + half * p.past : NULL;
   WEFT_TRY(weft_op_floats_out(op, present, &joined));
   WEFT_TRY(place_joined(op, &f, f.past_key, joined, size, &f.a.k, &f.a.k_at));
-  WEFT_TRY(place_joined(op, &f, f.past_value, joined != NULL ? joined + half * f.present_room : NULL, f.a.v_head, &f.a.v,
-                        &f.a.v_at));
+  WEFT_TRY(place_joined(op, &f, f.past_value, joined != NULL ? joined + half * f.present_room : NULL, f.a.v_head,
+                        &f.a.v, &f.a.v_at));
   weft_tensor made;
   WEFT_TRY(place_bias(op, ATTENTION_BIAS, &f.a));
   WEFT_TRY(place_key_mask(op, MASK_INDEX, &f.a, &made));
@@ -272,7 +295,8 @@ weft_status weft_projected_attention_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- MultiHeadAttention ------------------------------------------------------------------------------------------------- */
+/* ---- MultiHeadAttention
+ * ------------------------------------------------------------------------------------------------- */
 enum { Q, K, V, M_BIAS, KEY_MASK, M_ATTENTION_BIAS, PAST_KEY, PAST_VALUE };
 
 typedef struct multi {
@@ -319,8 +343,8 @@ static weft_status read_multi(weft_op *op, multi *m) {
   }
   size_t bias = 2 * h * s + h * m->v_size;
   return weft_op_has(op, M_BIAS) && weft_op_in(op, M_BIAS)->count != bias
-           ? weft_op_fail(op, "the bias holds %zu elements, expected %zu", weft_op_in(op, M_BIAS)->count, bias)
-           : WEFT_OK;
+             ? weft_op_fail(op, "the bias holds %zu elements, expected %zu", weft_op_in(op, M_BIAS)->count, bias)
+             : WEFT_OK;
 }
 
 weft_status weft_multi_head_attention_infer(weft_op *op) {
@@ -393,10 +417,18 @@ weft_status weft_multi_head_attention_run(weft_op *op) {
   WEFT_TRY(read_multi(op, &m));
   weft_tensor *y = weft_op_out(op, 0), *keys = weft_op_out(op, 1), *values = weft_op_out(op, 2), made;
   frame f = {.past_room = m.past, .present_room = m.past + m.kv_rows, .new_rows = m.kv_rows};
-  f.a = (weft_attention){.batch = m.batch, .q_heads = m.heads, .kv_heads = m.heads, .q_len = m.rows,
-                         .kv_len = f.present_room, .head = m.size, .v_head = m.v_size,
-                         .y_at = weft_heads_of(true, m.heads, m.rows, m.v_size), .scale = scale_of(op, m.size), .left = -1,
-                         .right = weft_op_attr_int(op, "unidirectional", 0) != 0 ? 0 : -1, .offset = (int64_t)m.past};
+  f.a = (weft_attention){.batch = m.batch,
+                         .q_heads = m.heads,
+                         .kv_heads = m.heads,
+                         .q_len = m.rows,
+                         .kv_len = f.present_room,
+                         .head = m.size,
+                         .v_head = m.v_size,
+                         .y_at = weft_heads_of(true, m.heads, m.rows, m.v_size),
+                         .scale = scale_of(op, m.size),
+                         .left = -1,
+                         .right = weft_op_attr_int(op, "unidirectional", 0) != 0 ? 0 : -1,
+                         .offset = (int64_t)m.past};
   float *present_key = NULL, *present_value = NULL;
   WEFT_TRY(place_multi(op, &m, &f.a));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, PAST_KEY), &f.past_key));
@@ -419,7 +451,8 @@ weft_status weft_multi_head_attention_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- GroupQueryAttention ------------------------------------------------------------------------------------------------ */
+/* ---- GroupQueryAttention
+ * ------------------------------------------------------------------------------------------------ */
 enum { G_PAST_KEY = 3, G_PAST_VALUE, LENGTHS, TOTAL, COSINE, SINE, POSITIONS, G_ATTENTION_BIAS, SINK };
 
 typedef struct group_query {
@@ -430,12 +463,16 @@ typedef struct group_query {
 static weft_status read_group(weft_op *op, group_query *g) {
   const weft_tensor *q = weft_op_in(op, Q), *past = weft_op_in(op, G_PAST_KEY);
   int64_t heads = weft_op_attr_int(op, "num_heads", 0), kv_heads = weft_op_attr_int(op, "kv_num_heads", 0), total = 0;
-  *g = (group_query){.batch = (size_t)q->shape.dims[0], .rows = (size_t)q->shape.dims[1], .heads = (size_t)heads,
-                     .kv_heads = (size_t)kv_heads, .packed = !weft_op_has(op, K)};
+  *g = (group_query){.batch = (size_t)q->shape.dims[0],
+                     .rows = (size_t)q->shape.dims[1],
+                     .heads = (size_t)heads,
+                     .kv_heads = (size_t)kv_heads,
+                     .packed = !weft_op_has(op, K)};
   int64_t all = g->packed ? heads + 2 * kv_heads : heads;
   if (heads < 1 || kv_heads < 1 || heads > INT32_MAX || kv_heads > heads || heads % kv_heads != 0 ||
       q->shape.dims[2] % all != 0) {
-    return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the query", (long long)heads, (long long)kv_heads);
+    return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the query", (long long)heads,
+                        (long long)kv_heads);
   }
   g->size = (size_t)(q->shape.dims[2] / all);
   WEFT_TRY(expect_shape(op, K, "key", 3, (size_t[]){g->batch, g->rows, g->kv_heads * g->size}));
@@ -475,12 +512,14 @@ weft_status weft_group_query_attention_infer(weft_op *op) {
   const weft_tensor *cosine = weft_op_in(op, COSINE), *sine = weft_op_in(op, SINE);
   group_query g;
   WEFT_TRY(read_group(op, &g));
-  if (rotary && (cosine == NULL || sine == NULL || cosine->shape.rank != 2 || !weft_shape_equal(&cosine->shape, &sine->shape) ||
-                 cosine->shape.dims[1] < 1 || (size_t)cosine->shape.dims[1] > g.size / 2)) {
+  if (rotary &&
+      (cosine == NULL || sine == NULL || cosine->shape.rank != 2 || !weft_shape_equal(&cosine->shape, &sine->shape) ||
+       cosine->shape.dims[1] < 1 || (size_t)cosine->shape.dims[1] > g.size / 2)) {
     return weft_op_fail(op, "cos_cache and sin_cache do not fit heads of %zu", g.size);
   }
   if (weft_op_has(op, POSITIONS) && weft_op_in(op, POSITIONS)->count != g.batch * g.rows) {
-    return weft_op_fail(op, "position_ids holds %zu numbers, expected %zu", weft_op_in(op, POSITIONS)->count, g.batch * g.rows);
+    return weft_op_fail(op, "position_ids holds %zu numbers, expected %zu", weft_op_in(op, POSITIONS)->count,
+                        g.batch * g.rows);
   }
   weft_type type = weft_op_in(op, Q)->type;
   weft_shape y = {.rank = 3, .dims = {(int64_t)g.batch, (int64_t)g.rows, (int64_t)(g.heads * g.size)}};
@@ -533,8 +572,8 @@ static weft_status place_lengths(weft_op *op, const group_query *g, int64_t **pa
     (*past)[b] = first ? 0 : (*valid)[b] - (int64_t)g->rows;
     if ((*past)[b] < 0 || (size_t)(*past)[b] > g->past_room || (*valid)[b] < 0 || (size_t)(*valid)[b] > g->total ||
         (size_t)(*past)[b] + g->rows > g->total) {
-      return weft_op_run_fail(op, "seqlens_k holds %ld, which does not fit %zu new rows and room for %zu", (long)lengths[b],
-                              g->rows, g->total);
+      return weft_op_run_fail(op, "seqlens_k holds %ld, which does not fit %zu new rows and room for %zu",
+                              (long)lengths[b], g->rows, g->total);
     }
   }
   return WEFT_OK;
@@ -547,10 +586,20 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   int64_t *past = NULL, *valid = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
   WEFT_TRY(place_lengths(op, &g, &past, &valid));
   frame f = {.past_room = g.past_room, .present_room = g.total, .new_rows = g.rows, .past_rows = past};
-  f.a = (weft_attention){.batch = g.batch, .q_heads = g.heads, .kv_heads = g.kv_heads, .q_len = g.rows, .kv_len = g.total,
-                         .head = g.size, .v_head = g.size, .y_at = weft_heads_of(true, g.heads, g.rows, g.size),
-                         .scale = scale_of(op, g.size), .softcap = weft_op_attr_float(op, "softcap", 0),
-                         .left = window > 0 ? window - 1 : -1, .right = 0, .offsets = past, .valid = valid};
+  f.a = (weft_attention){.batch = g.batch,
+                         .q_heads = g.heads,
+                         .kv_heads = g.kv_heads,
+                         .q_len = g.rows,
+                         .kv_len = g.total,
+                         .head = g.size,
+                         .v_head = g.size,
+                         .y_at = weft_heads_of(true, g.heads, g.rows, g.size),
+                         .scale = scale_of(op, g.size),
+                         .softcap = weft_op_attr_float(op, "softcap", 0),
+                         .left = window > 0 ? window - 1 : -1,
+                         .right = 0,
+                         .offsets = past,
+                         .valid = valid};
   weft_attention *a = &f.a;
   float *present_key = NULL, *present_value = NULL;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a->q));

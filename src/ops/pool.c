@@ -1,6 +1,6 @@
 /* MaxPool, AveragePool and LpPool, and their global forms. Planes of floats with one or two spatial dimensions go to a
- * kernel; every other case (more dimensions, indices, other types, p-norms) is one loop in double, which is exact for all
- * types that may occur. */
+ * kernel; every other case (more dimensions, indices, other types, p-norms) is one loop in double, which is exact for
+ * all types that may occur. */
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -12,23 +12,41 @@
 
 static double load(const weft_tensor *tensor, size_t i) {
   switch (tensor->type) {
-    case WEFT_FLOAT: return (double)((const float *)tensor->data)[i];
-    case WEFT_DOUBLE: return ((const double *)tensor->data)[i];
-    case WEFT_FLOAT16: return (double)weft_float16_to_float(((const uint16_t *)tensor->data)[i]);
-    case WEFT_BFLOAT16: return (double)weft_bfloat16_to_float(((const uint16_t *)tensor->data)[i]);
-    case WEFT_INT8: return ((const int8_t *)tensor->data)[i];
-    default: return ((const uint8_t *)tensor->data)[i];
+  case WEFT_FLOAT:
+    return (double)((const float *)tensor->data)[i];
+  case WEFT_DOUBLE:
+    return ((const double *)tensor->data)[i];
+  case WEFT_FLOAT16:
+    return (double)weft_float16_to_float(((const uint16_t *)tensor->data)[i]);
+  case WEFT_BFLOAT16:
+    return (double)weft_bfloat16_to_float(((const uint16_t *)tensor->data)[i]);
+  case WEFT_INT8:
+    return ((const int8_t *)tensor->data)[i];
+  default:
+    return ((const uint8_t *)tensor->data)[i];
   }
 }
 
 static void store(weft_tensor *tensor, size_t i, double value) {
   switch (tensor->type) {
-    case WEFT_FLOAT: ((float *)tensor->data)[i] = (float)value; break;
-    case WEFT_DOUBLE: ((double *)tensor->data)[i] = value; break;
-    case WEFT_FLOAT16: ((uint16_t *)tensor->data)[i] = weft_float_to_float16((float)value); break;
-    case WEFT_BFLOAT16: ((uint16_t *)tensor->data)[i] = weft_float_to_bfloat16((float)value); break;
-    case WEFT_INT8: ((int8_t *)tensor->data)[i] = (int8_t)value; break;
-    default: ((uint8_t *)tensor->data)[i] = (uint8_t)value; break;
+  case WEFT_FLOAT:
+    ((float *)tensor->data)[i] = (float)value;
+    break;
+  case WEFT_DOUBLE:
+    ((double *)tensor->data)[i] = value;
+    break;
+  case WEFT_FLOAT16:
+    ((uint16_t *)tensor->data)[i] = weft_float_to_float16((float)value);
+    break;
+  case WEFT_BFLOAT16:
+    ((uint16_t *)tensor->data)[i] = weft_float_to_bfloat16((float)value);
+    break;
+  case WEFT_INT8:
+    ((int8_t *)tensor->data)[i] = (int8_t)value;
+    break;
+  default:
+    ((uint8_t *)tensor->data)[i] = (uint8_t)value;
+    break;
   }
 }
 
@@ -57,7 +75,8 @@ weft_status weft_pool_infer(weft_op *op) {
   return weft_op_set(op, 1, WEFT_INT64, &out);
 }
 
-/* ---- planes of floats ------------------------------------------------------------------------------------------------- */
+/* ---- planes of floats
+ * ------------------------------------------------------------------------------------------------- */
 typedef struct plane_run {
   weft_pool_axis y, x;
   bool average, count_padding;
@@ -89,7 +108,8 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
   return WEFT_OK;
 }
 
-/* ---- everything else ---------------------------------------------------------------------------------------------------- */
+/* ---- everything else
+ * ---------------------------------------------------------------------------------------------------- */
 /* Taps of the window at `position` that lie in the input or the padding around it. */
 static size_t count_taps(const weft_window *window, const int64_t *position) {
   size_t count = 1;
@@ -201,7 +221,8 @@ weft_status weft_pool_run(weft_op *op) {
   return run_any(op, &window, planes);
 }
 
-/* ---- global poolings ------------------------------------------------------------------------------------------------------ */
+/* ---- global poolings
+ * ------------------------------------------------------------------------------------------------------ */
 weft_status weft_global_pool_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));

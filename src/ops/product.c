@@ -1,32 +1,38 @@
-/* Cutting matrix products into tasks. A task is a block of columns (as many as keep the packed block of b in the second-level
- * cache) and, when there are fewer blocks than threads, a part of the rows. Each thread walks its own tasks with its own
- * scratch; a result never depends on the cut, because every element is one sum over k in order. */
+/* Cutting matrix products into tasks. A task is a block of columns (as many as keep the packed block of b in the
+ * second-level cache) and, when there are fewer blocks than threads, a part of the rows. Each thread walks its own
+ * tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order. */
 #include "product.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-  BLOCK_FLOATS = 49152,  /* of b in one task */
+  BLOCK_FLOATS = 49152,   /* of b in one task */
   SMALL_PRODUCT = 262144, /* multiplications that are not worth a thread */
-  GEMV_ROWS = 2          /* so few rows are read against plain b: packing would cost more than the product */
+  GEMV_ROWS = 2           /* so few rows are read against plain b: packing would cost more than the product */
 };
 
 typedef struct job {
   const weft_products *products;
   weft_context *cx;
-  size_t columns;            /* of a block */
-  size_t blocks, parts;      /* column blocks and row parts of one product */
-  size_t rows;               /* of a part */
-  size_t threads;            /* at work, each with its own scratch */
+  size_t columns;       /* of a block */
+  size_t blocks, parts; /* column blocks and row parts of one product */
+  size_t rows;          /* of a part */
+  size_t threads;       /* at work, each with its own scratch */
   char *scratch;
   size_t scratch_size, packed_size; /* bytes of a thread; bytes of its packed block, in front */
 } job;
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
+static size_t smaller(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+static size_t parts_of(size_t n, size_t part) {
+  return (n + part - 1) / part;
+}
 
-size_t weft_product_scratch(size_t n, size_t k) { return weft_gemm_packed_size(n, k); }
+size_t weft_product_scratch(size_t n, size_t k) {
+  return weft_gemm_packed_size(n, k);
+}
 
 static void gemv_rows(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *p) {
   for (size_t row = 0; row < m; row++) {
@@ -49,7 +55,8 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
     kernels->gemm_f32_pack(n, k, product->b, product->ldb, product->transposed, scratch);
     packed = scratch;
   }
-  kernels->gemm_f32(m, n, k, product->a, product->lda, packed, product->c, product->ldc, accumulate, &product->epilogue);
+  kernels->gemm_f32(m, n, k, product->a, product->lda, packed, product->c, product->ldc, accumulate,
+                    &product->epilogue);
 }
 
 /* The part of a product that one task makes. */
@@ -123,9 +130,8 @@ weft_status weft_products_run(weft_op *op, const weft_products *products) {
     size_t extra = 0;
     if (!weft_mul(columns, products->k, &job.packed_size) ||
         !weft_mul(job.packed_size, sizeof(float), &job.packed_size) ||
-        !weft_mul(columns, products->scratch_column, &extra) ||
-        !weft_add(extra, products->scratch_fixed, &extra) || !weft_add(extra, job.packed_size, &job.scratch_size) ||
-        !weft_add(job.scratch_size, 63, &job.scratch_size)) {
+        !weft_mul(columns, products->scratch_column, &extra) || !weft_add(extra, products->scratch_fixed, &extra) ||
+        !weft_add(extra, job.packed_size, &job.scratch_size) || !weft_add(job.scratch_size, 63, &job.scratch_size)) {
       return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the product's scratch is larger than the address space");
     }
     job.scratch_size = job.scratch_size / 64 * 64;
@@ -146,8 +152,8 @@ weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void *
   size_t bytes = 0;
   if (!weft_mul(count, size, &bytes)) {
     *out = NULL;
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "scratch of %zu times %zu bytes is larger than the address space", count,
-                     size);
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "scratch of %zu times %zu bytes is larger than the address space",
+                     count, size);
   }
   return weft_op_scratch(op, bytes, out);
 }
@@ -235,21 +241,21 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
   return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s'", name);
 }
 
-#define PLAIN_PRODUCT(name, element)                                      \
-  static void name(const weft_plain_product *p) {                         \
-    const element *a = p->a, *b = p->b;                                   \
-    element *c = p->c;                                                    \
-    for (size_t i = 0; i < p->m; i++) {                                   \
-      for (size_t j = 0; j < p->n; j++) {                                 \
-        c[i * p->n + j] = 0;                                              \
-      }                                                                   \
-      for (size_t l = 0; l < p->k; l++) {                                 \
-        element factor = a[i * p->a_row + l * p->a_column];               \
-        for (size_t j = 0; j < p->n; j++) {                               \
-          c[i * p->n + j] += factor * b[l * p->b_row + j * p->b_column];  \
-        }                                                                 \
-      }                                                                   \
-    }                                                                     \
+#define PLAIN_PRODUCT(name, element)                                                                                   \
+  static void name(const weft_plain_product *p) {                                                                      \
+    const element *a = p->a, *b = p->b;                                                                                \
+    element *c = p->c;                                                                                                 \
+    for (size_t i = 0; i < p->m; i++) {                                                                                \
+      for (size_t j = 0; j < p->n; j++) {                                                                              \
+        c[i * p->n + j] = 0;                                                                                           \
+      }                                                                                                                \
+      for (size_t l = 0; l < p->k; l++) {                                                                              \
+        element factor = a[i * p->a_row + l * p->a_column];                                                            \
+        for (size_t j = 0; j < p->n; j++) {                                                                            \
+          c[i * p->n + j] += factor * b[l * p->b_row + j * p->b_column];                                               \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 
 PLAIN_PRODUCT(product_double, double)

@@ -1,14 +1,14 @@
-/* Matrix products for operators: cuts c = epilogue(a * b) into blocks that stay in the cache, packs the block of b that is
- * needed where it is not packed yet, and spreads the blocks over the threads. MatMul, Gemm, convolutions, attention and
- * recurrent layers differ only in where their operands come from. Also here: 16-bit tensors as floats and back, and the
- * plain loops for element types that have no fast kernel. It must not know operators. */
+/* Matrix products for operators: cuts c = epilogue(a * b) into blocks that stay in the cache, packs the block of b that
+ * is needed where it is not packed yet, and spreads the blocks over the threads. MatMul, Gemm, convolutions, attention
+ * and recurrent layers differ only in where their operands come from. Also here: 16-bit tensors as floats and back, and
+ * the plain loops for element types that have no fast kernel. It must not know operators. */
 #ifndef WEFT_OPS_PRODUCT_H
 #define WEFT_OPS_PRODUCT_H
 
 #include "op.h"
 
-/* One of a batch of products of equal size. b is `packed` whole, or plain (row stride ldb; `transposed`: b[n x k] read as
- * its transpose), or made by weft_products.pack. */
+/* One of a batch of products of equal size. b is `packed` whole, or plain (row stride ldb; `transposed`: b[n x k] read
+ * as its transpose), or made by weft_products.pack. */
 typedef struct weft_product {
   const float *a;
   size_t lda;
@@ -26,7 +26,8 @@ typedef struct weft_products {
   bool accumulate; /* c += a * b before the epilogue */
   const void *arg;
   void (*at)(const void *arg, size_t index, weft_product *out);
-  /* Packs columns [column, column + columns) of product `index` as weft_kernels.gemm_f32_pack does. NULL: b is plain. */
+  /* Packs columns [column, column + columns) of product `index` as weft_kernels.gemm_f32_pack does. NULL: b is plain.
+   */
   void (*pack)(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch);
   size_t scratch_fixed, scratch_column; /* bytes of pack's scratch: fixed + column * columns */
 } weft_products;
@@ -38,16 +39,18 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
                       bool accumulate, float *scratch);
 size_t weft_product_scratch(size_t n, size_t k);
 
-/* A float, half or bfloat16 tensor as floats: its own data, or a widened copy in the node's scratch. NULL gives NULL. */
+/* A float, half or bfloat16 tensor as floats: its own data, or a widened copy in the node's scratch. NULL gives NULL.
+ */
 weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float **out);
-/* Where a result of `tensor` is to be written as floats: its own data, or scratch that weft_op_floats_done narrows into it. */
+/* Where a result of `tensor` is to be written as floats: its own data, or scratch that weft_op_floats_done narrows into
+ * it. */
 weft_status weft_op_floats_out(weft_op *op, const weft_tensor *tensor, float **out);
 void weft_op_floats_done(weft_op *op, const weft_tensor *tensor, const float *values);
 void weft_widen(const weft_kernels *kernels, weft_type type, size_t n, const void *in, float *out);
 void weft_narrow(const weft_kernels *kernels, weft_type type, size_t n, const float *in, void *out);
 
-/* The activation that a fused node asks for: `activation`, `lo`, `hi` of Weft's own operators, or the names and parameters
- * of com.microsoft's FusedConv and FusedGemm. */
+/* The activation that a fused node asks for: `activation`, `lo`, `hi` of Weft's own operators, or the names and
+ * parameters of com.microsoft's FusedConv and FusedGemm. */
 weft_status weft_op_activation(weft_op *op, weft_epilogue *out);
 
 /* c[m x n] = a * b with any strides (in elements) for double and for integers, whose arithmetic wraps. */

@@ -1,6 +1,6 @@
-/* com.microsoft's operators on 8-bit tensors with a scale and a zero point: QLinearAdd and QLinearMul, QLinearSigmoid and
- * QLinearLeakyRelu, QLinearAveragePool and QLinearGlobalAveragePool, QLinearConcat. Each is the floating operator between
- * dequantising and quantising; a function of one element is a table of its 256 values. */
+/* com.microsoft's operators on 8-bit tensors with a scale and a zero point: QLinearAdd and QLinearMul, QLinearSigmoid
+ * and QLinearLeakyRelu, QLinearAveragePool and QLinearGlobalAveragePool, QLinearConcat. Each is the floating operator
+ * between dequantising and quantising; a function of one element is a table of its 256 values. */
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -39,14 +39,17 @@ static weft_status expect_result(weft_op *op, int i, weft_type type) {
 }
 
 static void to_floats(const weft_kernels *kernels, const quantised *q, size_t first, size_t n, float *out) {
-  kernels->dequantize_i8(n, (const uint8_t *)q->tensor->data + first, q->scale, q->zero, q->tensor->type == WEFT_INT8, out);
+  kernels->dequantize_i8(n, (const uint8_t *)q->tensor->data + first, q->scale, q->zero, q->tensor->type == WEFT_INT8,
+                         out);
 }
 
-static void from_floats(const weft_kernels *kernels, const quantised *q, const float *in, size_t n, weft_tensor *y, size_t at) {
+static void from_floats(const weft_kernels *kernels, const quantised *q, const float *in, size_t n, weft_tensor *y,
+                        size_t at) {
   kernels->quantize_i8(n, in, q->scale, q->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
 }
 
-/* ---- two operands -------------------------------------------------------------------------------------------------------- */
+/* ---- two operands
+ * -------------------------------------------------------------------------------------------------------- */
 enum { A = 0, B = 3, C_SCALE = 6 };
 
 weft_status weft_qlinear_binary_infer(weft_op *op) {
@@ -83,7 +86,9 @@ static void run_binary(void *arg, const weft_run *run) {
 }
 
 weft_status weft_qlinear_binary_run(weft_op *op) {
-  binary b = {.kernels = op->cx->kernels, .function = (weft_binary)op->def->variant, .y = weft_op_out(op, 0),
+  binary b = {.kernels = op->cx->kernels,
+              .function = (weft_binary)op->def->variant,
+              .y = weft_op_out(op, 0),
               .in = {{.tensor = weft_op_in(op, A)}, {.tensor = weft_op_in(op, B)}}};
   if (b.y == NULL) {
     return WEFT_OK;
@@ -98,7 +103,8 @@ weft_status weft_qlinear_binary_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- functions of one element ---------------------------------------------------------------------------------------------- */
+/* ---- functions of one element
+ * ---------------------------------------------------------------------------------------------- */
 enum { X = 0, Y_SCALE = 3 };
 
 weft_status weft_qlinear_unary_infer(weft_op *op) {
@@ -113,7 +119,8 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0);
   uint8_t every[256], table[256];
   float values[256];
-  weft_tensor all = {.type = x->type, .count = 256, .data = every}, results = {.type = x->type, .count = 256, .data = table};
+  weft_tensor all = {.type = x->type, .count = 256, .data = every},
+              results = {.type = x->type, .count = 256, .data = table};
   quantised in = {.tensor = &all}, out = {0};
   WEFT_TRY(read_numbers(op, X + 1, &in));
   WEFT_TRY(read_numbers(op, Y_SCALE, &out));
@@ -134,7 +141,8 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- averages ------------------------------------------------------------------------------------------------------------------ */
+/* ---- averages
+ * ------------------------------------------------------------------------------------------------------------------ */
 static weft_status pool_window(weft_op *op, weft_window *window, weft_shape *out) {
   const weft_tensor *x = weft_op_in(op, X);
   *out = x->shape;
@@ -182,7 +190,8 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   void *wide = NULL, *small = NULL;
   WEFT_TRY(weft_op_scratch_array(op, plane, sizeof(float), &wide));
   WEFT_TRY(weft_op_scratch_array(op, result, sizeof(float), &small));
-  weft_pool_axis rows = weft_window_axis(&window, window.rank - 2), columns = weft_window_axis(&window, window.rank - 1);
+  weft_pool_axis rows = weft_window_axis(&window, window.rank - 2),
+                 columns = weft_window_axis(&window, window.rank - 1);
   for (size_t i = 0; i < planes; i++) {
     to_floats(kernels, &in, i * plane, plane, wide);
     if (op->def->variant == WEFT_POOL_GLOBAL) {
@@ -195,7 +204,8 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- QLinearConcat ------------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearConcat
+ * ------------------------------------------------------------------------------------------------------------- */
 enum { FIRST = 2 }; /* after the result's scale and zero point: tensor, scale, zero point, and so on */
 
 static weft_status concat_shape(weft_op *op, int *axis, weft_shape *out) {

@@ -1,6 +1,6 @@
-/* QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear. A tensor is cut into segments along which the scale is either
- * one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop. 8-bit segments
- * of floats with one scale go to kernels, everything else is computed block by block. */
+/* QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear. A tensor is cut into segments along which the scale is
+ * either one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop.
+ * 8-bit segments of floats with one scale go to kernels, everything else is computed block by block. */
 #include "../base/convert.h"
 #include "integer.h"
 #include "product.h"
@@ -9,12 +9,12 @@
 
 enum { X, SCALE, ZERO };
 
-#define SMALL_FLOATS                                                                                               \
-  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | \
+#define SMALL_FLOATS                                                                                                   \
+  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) |            \
    WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1))
-#define QUANTIZED_TYPES                                                                                             \
-  (SMALL_FLOATS | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) |         \
-   WEFT_TYPE_BIT(WEFT_UINT16) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) | WEFT_TYPE_BIT(WEFT_INT2) | \
+#define QUANTIZED_TYPES                                                                                                \
+  (SMALL_FLOATS | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) |                   \
+   WEFT_TYPE_BIT(WEFT_UINT16) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) | WEFT_TYPE_BIT(WEFT_INT2) |      \
    WEFT_TYPE_BIT(WEFT_UINT2))
 #define REAL_TYPES (WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE))
 
@@ -74,7 +74,9 @@ static weft_status make_layout(weft_op *op, layout *l) {
   return WEFT_OK;
 }
 
-static size_t segment_begin(const layout *l, size_t s) { return s / l->per_line * l->line + s % l->per_line * l->length; }
+static size_t segment_begin(const layout *l, size_t s) {
+  return s / l->per_line * l->line + s % l->per_line * l->length;
+}
 
 static size_t segment_length(const layout *l, size_t s) {
   size_t before = s % l->per_line * l->length;
@@ -94,7 +96,8 @@ static weft_status check_zero(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- QuantizeLinear --------------------------------------------------------------------------------------------------- */
+/* ---- QuantizeLinear
+ * --------------------------------------------------------------------------------------------------- */
 static weft_status quantized_type(weft_op *op, weft_type *out) {
   const weft_tensor *zero = weft_op_in(op, ZERO);
   int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
@@ -140,10 +143,14 @@ typedef struct quantizer {
 
 static double divide(const quantizer *q, double x, double scale) {
   switch (q->precision) {
-    case WEFT_FLOAT: return (double)((float)x / (float)scale);
-    case WEFT_FLOAT16: return (double)weft_float16_to_float(weft_float_to_float16((float)x / (float)scale));
-    case WEFT_BFLOAT16: return (double)weft_bfloat16_to_float(weft_float_to_bfloat16((float)x / (float)scale));
-    default: return x / scale;
+  case WEFT_FLOAT:
+    return (double)((float)x / (float)scale);
+  case WEFT_FLOAT16:
+    return (double)weft_float16_to_float(weft_float_to_float16((float)x / (float)scale));
+  case WEFT_BFLOAT16:
+    return (double)weft_bfloat16_to_float(weft_float_to_bfloat16((float)x / (float)scale));
+  default:
+    return x / scale;
   }
 }
 
@@ -190,8 +197,11 @@ static weft_type division_type(weft_op *op) {
 weft_status weft_quantize_run(weft_op *op) {
   layout l;
   WEFT_TRY(make_layout(op, &l));
-  quantizer q = {.x = weft_op_in(op, X), .scale = weft_op_in(op, SCALE), .zero = weft_op_in(op, ZERO),
-                 .y = weft_op_out(op, 0), .precision = division_type(op),
+  quantizer q = {.x = weft_op_in(op, X),
+                 .scale = weft_op_in(op, SCALE),
+                 .zero = weft_op_in(op, ZERO),
+                 .y = weft_op_out(op, 0),
+                 .precision = division_type(op),
                  .saturate = weft_op_attr_int(op, "saturate", 1) != 0};
   if (q.y == NULL || q.y->count == 0) {
     return WEFT_OK;
@@ -217,7 +227,8 @@ weft_status weft_quantize_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- DequantizeLinear --------------------------------------------------------------------------------------------------- */
+/* ---- DequantizeLinear
+ * --------------------------------------------------------------------------------------------------- */
 weft_status weft_dequantize_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
   WEFT_TRY(weft_op_expect_type(op, X, "x", QUANTIZED_TYPES | WEFT_TYPE_BIT(WEFT_INT32)));
@@ -237,7 +248,8 @@ weft_status weft_dequantize_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &weft_op_in(op, X)->shape);
 }
 
-static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_t at, size_t n, size_t scale_at, size_t step) {
+static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_t at, size_t n, size_t scale_at,
+                             size_t step) {
   float x[WEFT_BLOCK], scale[WEFT_BLOCK], zero[WEFT_BLOCK] = {0};
   weft_load_float(in[X]->type, in[X]->data, at, 1, n, x);
   weft_load_float(in[SCALE]->type, in[SCALE]->data, scale_at, step, n, scale);
@@ -263,8 +275,9 @@ weft_status weft_dequantize_run(weft_op *op) {
   for (size_t s = 0; s < l.segments; s++) {
     size_t begin = segment_begin(&l, s), length = segment_length(&l, s), scale = segment_scale(&l, s);
     if (plain) {
-      op->cx->kernels->dequantize_i8(length, (const uint8_t *)in[X]->data + begin, ((const float *)in[SCALE]->data)[scale],
-                                     zero_at(in[ZERO], scale), in[X]->type == WEFT_INT8, (float *)y->data + begin);
+      op->cx->kernels->dequantize_i8(length, (const uint8_t *)in[X]->data + begin,
+                                     ((const float *)in[SCALE]->data)[scale], zero_at(in[ZERO], scale),
+                                     in[X]->type == WEFT_INT8, (float *)y->data + begin);
       continue;
     }
     for (size_t i = 0; i < length; i += WEFT_BLOCK) {
@@ -275,7 +288,8 @@ weft_status weft_dequantize_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- DynamicQuantizeLinear ------------------------------------------------------------------------------------------------ */
+/* ---- DynamicQuantizeLinear
+ * ------------------------------------------------------------------------------------------------ */
 weft_status weft_dynamic_quantize_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, X, "x", WEFT_TYPE_BIT(WEFT_FLOAT)));

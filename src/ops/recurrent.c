@@ -1,7 +1,8 @@
-/* RNN, GRU, LSTM and com.microsoft's DynamicQuantizeLSTM. The inputs' part of the gates is one matrix product for all steps; a step then adds the product of the
- * hidden state and the recurrent weights, packed once, and applies the cell's formulas. The three kinds differ in the
- * number of gates and in those formulas only. Arithmetic is in float; halves are widened. The quantised form has 8-bit
- * weights, laid out the other way round, and rounds what is multiplied with them to 8 bits first. */
+/* RNN, GRU, LSTM and com.microsoft's DynamicQuantizeLSTM. The inputs' part of the gates is one matrix product for all
+ * steps; a step then adds the product of the hidden state and the recurrent weights, packed once, and applies the
+ * cell's formulas. The three kinds differ in the number of gates and in those formulas only. Arithmetic is in float;
+ * halves are widened. The quantised form has 8-bit weights, laid out the other way round, and rounds what is multiplied
+ * with them to 8 bits first. */
 #include "../base/convert.h"
 #include "integer.h"
 #include "product.h"
@@ -41,8 +42,11 @@ typedef struct layer {
   cell_function functions[2][3];
 } layer;
 
-/* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate waits for the reset. */
-static size_t part_count(const layer *l) { return l->kind == WEFT_RECURRENT_GRU ? 2 : 1; }
+/* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate waits for the reset.
+ */
+static size_t part_count(const layer *l) {
+  return l->kind == WEFT_RECURRENT_GRU ? 2 : 1;
+}
 static size_t part_columns(const layer *l, size_t part) {
   return l->kind != WEFT_RECURRENT_GRU ? l->gates * l->hidden : part == 0 ? 2 * l->hidden : l->hidden;
 }
@@ -54,23 +58,24 @@ static size_t packed_recurrent_size(const layer *l) {
   return size;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------------------- */
+/* ---- attributes
+ * ------------------------------------------------------------------------------------------------------- */
 static const struct {
   const char *name;
   bool has_alpha, has_beta;
   float alpha, beta;
 } function_names[F_COUNT] = {
-  [F_SIGMOID] = {"sigmoid", false, false, 0, 0},
-  [F_TANH] = {"tanh", false, false, 0, 0},
-  [F_RELU] = {"relu", false, false, 0, 0},
-  [F_AFFINE] = {"affine", true, true, 1, 0},
-  [F_LEAKY] = {"leakyrelu", true, false, 0.01F, 0},
-  [F_THRESHOLDED] = {"thresholdedrelu", true, false, 1, 0},
-  [F_SCALED_TANH] = {"scaledtanh", true, true, 1, 1},
-  [F_HARDSIGMOID] = {"hardsigmoid", true, true, 0.2F, 0.5F},
-  [F_ELU] = {"elu", true, false, 1, 0},
-  [F_SOFTSIGN] = {"softsign", false, false, 0, 0},
-  [F_SOFTPLUS] = {"softplus", false, false, 0, 0},
+    [F_SIGMOID] = {"sigmoid", false, false, 0, 0},
+    [F_TANH] = {"tanh", false, false, 0, 0},
+    [F_RELU] = {"relu", false, false, 0, 0},
+    [F_AFFINE] = {"affine", true, true, 1, 0},
+    [F_LEAKY] = {"leakyrelu", true, false, 0.01F, 0},
+    [F_THRESHOLDED] = {"thresholdedrelu", true, false, 1, 0},
+    [F_SCALED_TANH] = {"scaledtanh", true, true, 1, 1},
+    [F_HARDSIGMOID] = {"hardsigmoid", true, true, 0.2F, 0.5F},
+    [F_ELU] = {"elu", true, false, 1, 0},
+    [F_SOFTSIGN] = {"softsign", false, false, 0, 0},
+    [F_SOFTPLUS] = {"softplus", false, false, 0, 0},
 };
 
 static bool same_name(const weft_string *text, const char *lower) {
@@ -104,7 +109,8 @@ static weft_status read_functions(weft_op *op, layer *l) {
         f->kind++;
       }
       if (f->kind == F_COUNT) {
-        return weft_op_fail(op, "unknown activation '%.*s'", (int)(names[i].size < 64 ? names[i].size : 64), names[i].data);
+        return weft_op_fail(op, "unknown activation '%.*s'", (int)(names[i].size < 64 ? names[i].size : 64),
+                            names[i].data);
       }
     }
     f->alpha = function_names[f->kind].alpha;
@@ -133,12 +139,17 @@ static weft_status expect_dims(weft_op *op, int i, const char *name, int rank, c
     expected.dims[d] = (int64_t)dims[d];
   }
   char found[96], wanted[96];
-  return weft_op_fail(op, "input '%s' has shape %s, expected %s", name, weft_shape_print(&t->shape, found, sizeof found),
+  return weft_op_fail(op, "input '%s' has shape %s, expected %s", name,
+                      weft_shape_print(&t->shape, found, sizeof found),
                       weft_shape_print(&expected, wanted, sizeof wanted));
 }
 
-static bool is_quantised(const weft_op *op) { return op->def->variant == WEFT_RECURRENT_QUANTISED; }
-static int kind_of(const weft_op *op) { return is_quantised(op) ? WEFT_RECURRENT_LSTM : op->def->variant; }
+static bool is_quantised(const weft_op *op) {
+  return op->def->variant == WEFT_RECURRENT_QUANTISED;
+}
+static int kind_of(const weft_op *op) {
+  return is_quantised(op) ? WEFT_RECURRENT_LSTM : op->def->variant;
+}
 
 static weft_status read_layer(weft_op *op, layer *l) {
   *l = (layer){.kernels = op->cx->kernels, .kind = kind_of(op), .quantised = is_quantised(op)};
@@ -168,7 +179,8 @@ static weft_status read_layer(weft_op *op, layer *l) {
 }
 
 /* 8-bit weights with a scale and a zero point for each direction, or for each of its columns. */
-static weft_status check_quantised(weft_op *op, int i, const char *name, size_t directions, size_t rows, size_t columns) {
+static weft_status check_quantised(weft_op *op, int i, const char *name, size_t directions, size_t rows,
+                                   size_t columns) {
   int scale = i == W ? W_SCALE : R_SCALE;
   WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
   WEFT_TRY(expect_dims(op, i, name, 3, (size_t[]){directions, rows, columns}));
@@ -223,8 +235,10 @@ weft_status weft_recurrent_infer(weft_op *op) {
   return lstm ? weft_op_set(op, 2, type, &last) : WEFT_OK;
 }
 
-/* ---- packing ------------------------------------------------------------------------------------------------------------ */
-/* What prepare leaves: offsets in bytes from the header's begin; 0: not packed. Per direction one block after the other. */
+/* ---- packing
+ * ------------------------------------------------------------------------------------------------------------ */
+/* What prepare leaves: offsets in bytes from the header's begin; 0: not packed. Per direction one block after the
+ * other. */
 typedef struct packed_weights {
   size_t w, r;
 } packed_weights;
@@ -252,7 +266,8 @@ static weft_status float_weights(weft_op *op, int i, const float **out) {
   if (!is_quantised(op)) {
     return weft_op_floats(op, t, out);
   }
-  const weft_tensor *scale = weft_op_in(op, i == W ? W_SCALE : R_SCALE), *zero = weft_op_in(op, i == W ? W_ZERO : R_ZERO);
+  const weft_tensor *scale = weft_op_in(op, i == W ? W_SCALE : R_SCALE),
+                    *zero = weft_op_in(op, i == W ? W_ZERO : R_ZERO);
   size_t columns = (size_t)t->shape.dims[2], plane = (size_t)t->shape.dims[1] * columns;
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, t->count, sizeof(float), &room));
@@ -262,7 +277,8 @@ static weft_status float_weights(weft_op *op, int i, const float **out) {
     size_t number = at / plane * columns + at % columns; /* of a scale for each column */
     float z = 0;
     weft_load_float(zero->type, zero->data, zero->count == (size_t)t->shape.dims[0] ? at / plane : number, 1, 1, &z);
-    values[at] = (values[at] - z) * ((const float *)scale->data)[scale->count == (size_t)t->shape.dims[0] ? at / plane : number];
+    values[at] =
+        (values[at] - z) * ((const float *)scale->data)[scale->count == (size_t)t->shape.dims[0] ? at / plane : number];
   }
   *out = values;
   return WEFT_OK;
@@ -274,7 +290,8 @@ static bool can_pack(const weft_op *op) {
   for (int i = W_SCALE; is_quantised(op) && i <= R_ZERO; i++) {
     constant = constant && weft_op_is_constant(op, i);
   }
-  return constant && (is_quantised(op) || (weft_op_in(op, W)->type == WEFT_FLOAT && weft_op_in(op, R)->type == WEFT_FLOAT));
+  return constant &&
+         (is_quantised(op) || (weft_op_in(op, W)->type == WEFT_FLOAT && weft_op_in(op, R)->type == WEFT_FLOAT));
 }
 
 weft_status weft_recurrent_prepare(weft_op *op) {
@@ -284,9 +301,15 @@ weft_status weft_recurrent_prepare(weft_op *op) {
     return WEFT_OK;
   }
   int kind = kind_of(op), deep = quantised ? 1 : 2, wide = quantised ? 2 : 1;
-  layer l = {.kernels = op->cx->kernels, .kind = kind, .directions = (size_t)w->shape.dims[0], .quantised = quantised,
-             .gates = kind == WEFT_RECURRENT_LSTM ? 4 : kind == WEFT_RECURRENT_GRU ? 3 : 1,
-             .input = (size_t)w->shape.dims[deep], .hidden = (size_t)r->shape.dims[deep]};
+  layer l = {.kernels = op->cx->kernels,
+             .kind = kind,
+             .directions = (size_t)w->shape.dims[0],
+             .quantised = quantised,
+             .gates = kind == WEFT_RECURRENT_LSTM  ? 4
+                      : kind == WEFT_RECURRENT_GRU ? 3
+                                                   : 1,
+             .input = (size_t)w->shape.dims[deep],
+             .hidden = (size_t)r->shape.dims[deep]};
   size_t columns = l.gates * l.hidden;
   if ((size_t)w->shape.dims[wide] != columns || (size_t)r->shape.dims[wide] != columns ||
       w->shape.dims[0] != r->shape.dims[0] ||
@@ -312,25 +335,37 @@ weft_status weft_recurrent_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- cells ---------------------------------------------------------------------------------------------------------------- */
+/* ---- cells
+ * ---------------------------------------------------------------------------------------------------------------- */
 static float apply_one(const cell_function *f, float x) {
   switch (f->kind) {
-    case F_RELU: return x > 0 ? x : 0;
-    case F_AFFINE: return f->alpha * x + f->beta;
-    case F_LEAKY: return x >= 0 ? x : f->alpha * x;
-    case F_THRESHOLDED: return x >= f->alpha ? x : 0;
-    case F_SCALED_TANH: return f->alpha * tanhf(f->beta * x);
-    case F_HARDSIGMOID: return fminf(fmaxf(f->alpha * x + f->beta, 0), 1);
-    case F_ELU: return x >= 0 ? x : f->alpha * expm1f(x);
-    case F_SOFTSIGN: return x / (1 + fabsf(x));
-    default: return x;
+  case F_RELU:
+    return x > 0 ? x : 0;
+  case F_AFFINE:
+    return f->alpha * x + f->beta;
+  case F_LEAKY:
+    return x >= 0 ? x : f->alpha * x;
+  case F_THRESHOLDED:
+    return x >= f->alpha ? x : 0;
+  case F_SCALED_TANH:
+    return f->alpha * tanhf(f->beta * x);
+  case F_HARDSIGMOID:
+    return fminf(fmaxf(f->alpha * x + f->beta, 0), 1);
+  case F_ELU:
+    return x >= 0 ? x : f->alpha * expm1f(x);
+  case F_SOFTSIGN:
+    return x / (1 + fabsf(x));
+  default:
+    return x;
   }
 }
 
 /* y = f(x); y may be x. */
 static void activate(const layer *l, const cell_function *f, const float *x, float *y) {
   if (f->kind == F_SIGMOID || f->kind == F_TANH || f->kind == F_SOFTPLUS) {
-    weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID : f->kind == F_TANH ? WEFT_UNARY_TANH : WEFT_UNARY_SOFTPLUS;
+    weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID
+                       : f->kind == F_TANH  ? WEFT_UNARY_TANH
+                                            : WEFT_UNARY_SOFTPLUS;
     l->kernels->unary_f32[unary](l->hidden, x, y);
     return;
   }
@@ -403,16 +438,25 @@ static void input_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
   size_t columns = p->l->gates * p->l->hidden;
-  *out = (weft_product){.a = p->x, .lda = p->l->input, .packed = p->packed_w, .b = p->w,
-                        .ldb = p->l->quantised ? columns : p->l->input, .transposed = !p->l->quantised, .c = p->before,
-                        .ldc = columns, .epilogue = {.column_bias = p->bias}};
+  *out = (weft_product){.a = p->x,
+                        .lda = p->l->input,
+                        .packed = p->packed_w,
+                        .b = p->w,
+                        .ldb = p->l->quantised ? columns : p->l->input,
+                        .transposed = !p->l->quantised,
+                        .c = p->before,
+                        .ldc = columns,
+                        .epilogue = {.column_bias = p->bias}};
 }
 
 /* gates += h * R of all but GRU's hidden gate */
 static void recurrent_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->l->quantised ? p->extra : p->h, .lda = p->l->hidden, .packed = p->packed_r, .c = p->gates,
+  *out = (weft_product){.a = p->l->quantised ? p->extra : p->h,
+                        .lda = p->l->hidden,
+                        .packed = p->packed_r,
+                        .c = p->gates,
                         .ldc = p->l->gates * p->l->hidden};
 }
 
@@ -424,22 +468,29 @@ static const float *hidden_part(const pass *p) {
 static void after_reset_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->extra, .lda = p->l->hidden, .packed = hidden_part(p),
-                        .c = p->gates + 2 * p->l->hidden, .ldc = 3 * p->l->hidden};
+  *out = (weft_product){.a = p->extra,
+                        .lda = p->l->hidden,
+                        .packed = hidden_part(p),
+                        .c = p->gates + 2 * p->l->hidden,
+                        .ldc = 3 * p->l->hidden};
 }
 
 /* extra = h * Rh + Rbh */
 static void before_reset_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
-  *out = (weft_product){.a = p->h, .lda = p->l->hidden, .packed = hidden_part(p), .c = p->extra, .ldc = p->l->hidden,
+  *out = (weft_product){.a = p->h,
+                        .lda = p->l->hidden,
+                        .packed = hidden_part(p),
+                        .c = p->extra,
+                        .ldc = p->l->hidden,
                         .epilogue = {.column_bias = p->reset_bias}};
 }
 
 static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulate,
                             void (*at)(const void *arg, size_t index, weft_product *out)) {
-  weft_products products = {.count = 1, .m = p->l->batch, .n = n, .k = p->l->hidden, .accumulate = accumulate, .arg = p,
-                            .at = at};
+  weft_products products = {
+      .count = 1, .m = p->l->batch, .n = n, .k = p->l->hidden, .accumulate = accumulate, .arg = p, .at = at};
   return weft_products_run(op, &products);
 }
 
@@ -487,7 +538,8 @@ static void finish_entry(const pass *p, size_t b) {
   }
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------------------- */
 typedef struct run {
   layer l;
   const float *x, *w, *r, *b, *initial_h, *initial_c, *peephole;
@@ -509,7 +561,9 @@ static size_t state_row(const layer *l, size_t direction, size_t b) {
   return (l->by_batch ? b * l->directions + direction : direction * l->batch + b) * l->hidden;
 }
 
-static size_t length_of(const run *r, size_t b) { return r->lengths != NULL ? (size_t)r->lengths[b] : r->l.steps; }
+static size_t length_of(const run *r, size_t b) {
+  return r->lengths != NULL ? (size_t)r->lengths[b] : r->l.steps;
+}
 
 static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t step) {
   const layer *l = &r->l;
@@ -517,7 +571,8 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
   bool reverse = l->reverse_first || direction == 1;
   for (size_t b = 0; b < l->batch; b++) {
     size_t length = length_of(r, b), t = step < length && reverse ? length - 1 - step : step;
-    memcpy(p->gates + b * row, p->before + (l->by_batch ? b * l->steps + t : t * l->batch + b) * row, row * sizeof(float));
+    memcpy(p->gates + b * row, p->before + (l->by_batch ? b * l->steps + t : t * l->batch + b) * row,
+           row * sizeof(float));
   }
   if (l->quantised) {
     round_to_bytes(l->kernels, l->batch * n, p->h, r->bytes, p->extra);
@@ -533,7 +588,8 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
     }
     finish_entry(p, b);
     if (r->y != NULL) {
-      size_t at = l->by_batch ? (b * l->steps + t) * l->directions + direction : (t * l->directions + direction) * l->batch + b;
+      size_t at =
+          l->by_batch ? (b * l->steps + t) * l->directions + direction : (t * l->directions + direction) * l->batch + b;
       memcpy(r->y + at * n, p->h + b * n, n * sizeof(float));
     }
   }
@@ -608,8 +664,8 @@ static weft_status run_direction(weft_op *op, const run *r, size_t direction, pa
   p->peephole = r->peephole != NULL ? r->peephole + direction * 3 * l->hidden : NULL;
   WEFT_TRY(make_bias(op, r, direction, p));
   WEFT_TRY(place_weights(op, r, direction, p));
-  weft_products inputs = {.count = 1, .m = l->steps * l->batch, .n = l->gates * l->hidden, .k = l->input, .arg = p,
-                          .at = input_at};
+  weft_products inputs = {
+      .count = 1, .m = l->steps * l->batch, .n = l->gates * l->hidden, .k = l->input, .arg = p, .at = input_at};
   WEFT_TRY(weft_products_run(op, &inputs));
   begin_state(l, direction, r->initial_h, p->h);
   begin_state(l, direction, r->initial_c, p->c);

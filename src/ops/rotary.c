@@ -41,8 +41,9 @@ static weft_status make(weft_op *op, rotary *r) {
                         weft_shape_print(&cosine->shape, text, sizeof text), r->rotated, r->size);
   }
   size_t tokens = r->batch * r->rows;
-  if (r->positions == NULL ? cosine->shape.rank != 3 || cosine->count != tokens * (size_t)width
-                           : cosine->shape.rank != 2 || (r->positions->count != tokens && (own || r->positions->count != 1))) {
+  if (r->positions == NULL
+          ? cosine->shape.rank != 3 || cosine->count != tokens * (size_t)width
+          : cosine->shape.rank != 2 || (r->positions->count != tokens && (own || r->positions->count != 1))) {
     return weft_op_fail(op, "the caches and positions do not fit %zu tokens", tokens);
   }
   r->first_position = r->positions != NULL && !own && r->positions->count == 1;
@@ -101,7 +102,8 @@ weft_status weft_rotary_run(weft_op *op) {
     }
     for (size_t head = 0; head < r.heads; head++) {
       size_t at = batch * r.at.batch + head * r.at.head + row * r.at.row;
-      weft_rotate_head(r.size, r.rotated, r.interleaved, r.x + at, r.cosine + place * half, r.sine + place * half, r.y + at);
+      weft_rotate_head(r.size, r.rotated, r.interleaved, r.x + at, r.cosine + place * half, r.sine + place * half,
+                       r.y + at);
     }
   }
   weft_op_floats_done(op, y, r.y);

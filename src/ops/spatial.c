@@ -1,10 +1,11 @@
-/* Windows: attributes to sizes. All arithmetic is on int64 with attribute values bounded beforehand, so that nothing a file
- * can say overflows. */
+/* Windows: attributes to sizes. All arithmetic is on int64 with attribute values bounded beforehand, so that nothing a
+ * file can say overflows. */
 #include "spatial.h"
 
 #include <string.h>
 
-/* No stride, dilation, kernel or pad of a real model is near this; below it sums and products of three stay in int64. */
+/* No stride, dilation, kernel or pad of a real model is near this; below it sums and products of three stay in int64.
+ */
 #define LARGEST ((int64_t)1 << 31)
 
 static weft_status read_list(weft_op *op, const char *name, int count, int64_t least, int64_t fallback, int64_t *out) {

@@ -1,5 +1,5 @@
-/* The geometry that convolutions and poolings share: kernel, strides, dilations and padding of N-dimensional windows, read
- * from a node's attributes and checked. It must not know what is computed in a window. */
+/* The geometry that convolutions and poolings share: kernel, strides, dilations and padding of N-dimensional windows,
+ * read from a node's attributes and checked. It must not know what is computed in a window. */
 #ifndef WEFT_OPS_SPATIAL_H
 #define WEFT_OPS_SPATIAL_H
 
@@ -14,8 +14,8 @@ typedef struct weft_window {
   size_t in_count, out_count, taps; /* products of in, out, kernel */
 } weft_window;
 
-/* Reads strides, dilations and, unless `kernel` (rank entries) is given, kernel_shape; `in` has rank entries. With `kernel`,
- * a kernel_shape attribute must agree with it. Pads are left zero: see below. */
+/* Reads strides, dilations and, unless `kernel` (rank entries) is given, kernel_shape; `in` has rank entries. With
+ * `kernel`, a kernel_shape attribute must agree with it. Pads are left zero: see below. */
 weft_status weft_window_read(weft_op *op, int rank, const int64_t *in, const int64_t *kernel, weft_window *out);
 /* Reads pads, auto_pad and, for poolings, ceil_mode, and computes the output's size. */
 weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window);
