@@ -13,7 +13,8 @@ typedef struct col2im {
 } col2im;
 
 /* A list attribute with one entry an axis, `fallback` each when absent; entries must be within [least, 2^31). */
-static weft_status read_list(weft_op *op, const char *name, size_t count, int64_t fallback, int64_t least, int64_t *out) {
+static weft_status read_list(weft_op *op, const char *name, size_t count, int64_t fallback, int64_t least,
+                             int64_t *out) {
   size_t found;
   const int64_t *list = weft_op_attr_ints(op, name, &found);
   if (list != NULL && found != count) {

@@ -20,7 +20,8 @@ weft_status weft_concat_infer(weft_op *op) {
     if (!fits || in->shape.dims[axis] > INT64_MAX - shape.dims[axis]) {
       char a[96], b[96];
       return weft_op_fail(op, "input %d of shape %s does not continue input 0 of shape %s along axis %d", i,
-                          weft_shape_print(&in->shape, a, sizeof a), weft_shape_print(&first->shape, b, sizeof b), axis);
+                          weft_shape_print(&in->shape, a, sizeof a), weft_shape_print(&first->shape, b, sizeof b),
+                          axis);
     }
     shape.dims[axis] += in->shape.dims[axis];
   }
@@ -88,8 +89,8 @@ weft_status weft_split_infer(weft_op *op) {
     }
   }
   if (left != 0 && sizes != NULL) {
-    return weft_op_fail(op, "input split: the pieces leave %lld of dim %lld of axis %d", (long long)left, (long long)dim,
-                        axis);
+    return weft_op_fail(op, "input split: the pieces leave %lld of dim %lld of axis %d", (long long)left,
+                        (long long)dim, axis);
   }
   return WEFT_OK;
 }
@@ -145,8 +146,9 @@ static weft_status slice_ranges(weft_op *op, const weft_shape *shape, slice_rang
   WEFT_TRY(weft_op_ints(op, 4, "steps", WEFT_MAX_RANK, steps, &step_count));
   bool axes_fit = weft_op_has(op, 3) ? axis_count == count : count <= (size_t)shape->rank;
   if (end_count != count || !axes_fit || (weft_op_has(op, 4) && step_count != count)) {
-    return weft_op_fail(op, "inputs starts, ends, axes and steps: expected as many elements in each, found %zu, %zu, %zu, %zu",
-                        count, end_count, axis_count, step_count);
+    return weft_op_fail(
+        op, "inputs starts, ends, axes and steps: expected as many elements in each, found %zu, %zu, %zu, %zu", count,
+        end_count, axis_count, step_count);
   }
   for (size_t i = 0; i < count; i++) {
     axes[i] = weft_op_has(op, 3) ? axes[i] : (int64_t)i;

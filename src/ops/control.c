@@ -1,6 +1,6 @@
-/* If, Loop, Scan, SequenceMap: operators that run a subgraph of their node. The executor binds what a subgraph captures;
- * here its own inputs are fed, its outputs are carried from one turn to the next, and what each turn yields is kept until
- * the end, when it is stacked (Loop, Scan) or put in a sequence (SequenceMap). */
+/* If, Loop, Scan, SequenceMap: operators that run a subgraph of their node. The executor binds what a subgraph
+ * captures; here its own inputs are fed, its outputs are carried from one turn to the next, and what each turn yields
+ * is kept until the end, when it is stacked (Loop, Scan) or put in a sequence (SequenceMap). */
 #include "op.h"
 #include "strided.h"
 
@@ -40,8 +40,10 @@ static weft_status read_body(weft_op *op, const char *name, weft_graph **out) {
   return *out == NULL ? weft_op_fail(op, "attribute %s: expected a graph", name) : WEFT_OK;
 }
 
-/* `lead` is how many inputs and outputs of the body come before the carried ones in both lists (inputs: lead_inputs). */
-static weft_status begin_turns(weft_op *op, size_t lead_inputs, size_t lead_outputs, size_t carried, size_t fed, turns *t) {
+/* `lead` is how many inputs and outputs of the body come before the carried ones in both lists (inputs: lead_inputs).
+ */
+static weft_status begin_turns(weft_op *op, size_t lead_inputs, size_t lead_outputs, size_t carried, size_t fed,
+                               turns *t) {
   weft_graph *body = t->body;
   t->op = op;
   t->carried = carried;
@@ -109,7 +111,8 @@ static weft_status declared_yield(turns *t, size_t yield, weft_type *type, weft_
   *type = slot->info.type;
   *shape = (weft_shape){slot->info.rank < 0 ? 0 : slot->info.rank, {0}};
   if (slot->info.kind != WEFT_KIND_TENSOR || *type == WEFT_UNDEFINED) {
-    return weft_op_unsupported(t->op, "the body never ran and does not declare the type of its output '%s'", slot->name);
+    return weft_op_unsupported(t->op, "the body never ran and does not declare the type of its output '%s'",
+                               slot->name);
   }
   for (int d = 0; d < shape->rank; d++) {
     shape->dims[d] = slot->info.dims[d] < 0 ? 0 : slot->info.dims[d];
@@ -127,9 +130,8 @@ static weft_status check_yields(turns *t, size_t yield, const weft_tensor **firs
     if (value->tensor.type != (*first)->type || !weft_shape_equal(&value->tensor.shape, &(*first)->shape)) {
       char a[96], b[96];
       return weft_op_run_fail(t->op, "scan output %zu: turn %zu yielded %s %s after %s %s", yield, n,
-                              weft_type_name(value->tensor.type),
-                              weft_shape_print(&value->tensor.shape, a, sizeof a), weft_type_name((*first)->type),
-                              weft_shape_print(&(*first)->shape, b, sizeof b));
+                              weft_type_name(value->tensor.type), weft_shape_print(&value->tensor.shape, a, sizeof a),
+                              weft_type_name((*first)->type), weft_shape_print(&(*first)->shape, b, sizeof b));
     }
   }
   return WEFT_OK;
@@ -180,7 +182,8 @@ static weft_status put_state(turns *t) {
   return WEFT_OK;
 }
 
-/* ---- If ----------------------------------------------------------------------------------------------------------------- */
+/* ---- If
+ * ----------------------------------------------------------------------------------------------------------------- */
 weft_status weft_if_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "cond", WEFT_TYPE_BIT(WEFT_BOOL)));
@@ -206,7 +209,8 @@ weft_status weft_if_run(weft_op *op) {
   return status;
 }
 
-/* ---- Loop --------------------------------------------------------------------------------------------------------------- */
+/* ---- Loop
+ * --------------------------------------------------------------------------------------------------------------- */
 static weft_status scalar_value(weft_op *op, weft_type type, int64_t number, weft_value **out) {
   weft_shape scalar = {0, {0}};
   WEFT_TRY(weft_value_new_tensor(op->cx, type, &scalar, out));
@@ -272,7 +276,8 @@ weft_status weft_loop_run(weft_op *op) {
   return status;
 }
 
-/* ---- Scan --------------------------------------------------------------------------------------------------------------- */
+/* ---- Scan
+ * --------------------------------------------------------------------------------------------------------------- */
 /* Entry i of an optional list attribute of `expected` entries. */
 static weft_status list_entry(weft_op *op, const char *name, size_t expected, size_t i, int64_t *out) {
   size_t count;
@@ -376,7 +381,8 @@ weft_status weft_scan_run(weft_op *op) {
   return status;
 }
 
-/* ---- SequenceMap -------------------------------------------------------------------------------------------------------- */
+/* ---- SequenceMap
+ * -------------------------------------------------------------------------------------------------------- */
 /* The body's inputs for turn n: item n of every sequence, tensors as they are. */
 static weft_status map_inputs(turns *t, size_t n) {
   weft_op *op = t->op;

@@ -1,5 +1,5 @@
-/* Gather, GatherElements, GatherND: elements or blocks picked by index. All indices are checked before the first is used,
- * so that the copying itself can neither fail nor be left half done by threads. */
+/* Gather, GatherElements, GatherND: elements or blocks picked by index. All indices are checked before the first is
+ * used, so that the copying itself can neither fail nor be left half done by threads. */
 #include "index.h"
 #include "strided.h"
 
@@ -50,14 +50,14 @@ static void gather_blocks(void *arg, size_t begin, size_t end) {
     int64_t index = weft_index_at(job->indices, i % count), outer = (int64_t)(i / count);
     const char *from = job->from + (outer * job->dim + (index < 0 ? index + job->dim : index)) * (int64_t)size;
     switch (size) {
-      case 4:
-        memcpy(job->to + i * 4, from, 4);
-        break;
-      case 8:
-        memcpy(job->to + i * 8, from, 8);
-        break;
-      default:
-        memcpy(job->to + i * size, from, size);
+    case 4:
+      memcpy(job->to + i * 4, from, 4);
+      break;
+    case 8:
+      memcpy(job->to + i * 8, from, 8);
+      break;
+    default:
+      memcpy(job->to + i * size, from, size);
     }
   }
 }
@@ -170,14 +170,14 @@ weft_status weft_gather_nd_infer(weft_op *op) {
   return weft_op_set(op, 0, in->type, &shape);
 }
 
-weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first, int length,
-                             int64_t *offset) {
+weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first,
+                             int length, int64_t *offset) {
   *offset = 0;
   for (int k = 0; k < length; k++) {
     int64_t dim = shape->dims[first + k], at = tuple[k];
     if (at < -dim || at >= dim) {
-      return weft_op_run_fail(op, "input indices: tuple %zu names %lld for axis %d, expected a value in [%lld, %lld]", number,
-                              (long long)at, first + k, (long long)-dim, (long long)dim - 1);
+      return weft_op_run_fail(op, "input indices: tuple %zu names %lld for axis %d, expected a value in [%lld, %lld]",
+                              number, (long long)at, first + k, (long long)-dim, (long long)dim - 1);
     }
     *offset = *offset * dim + (at < 0 ? at + dim : at);
   }

@@ -1,5 +1,5 @@
-/* GridSample and AffineGrid: a tensor read at any places, and the places of an affine map. A place has up to 4 taps along
- * each axis; their products are worked out once and then used for all channels. */
+/* GridSample and AffineGrid: a tensor read at any places, and the places of an affine map. A place has up to 4 taps
+ * along each axis; their products are worked out once and then used for all channels. */
 #include "number.h"
 #include "op.h"
 #include "strided.h"
@@ -29,7 +29,9 @@ static weft_status read_grid(weft_op *op, grid_job *job) {
   job->align = weft_op_attr_int(op, "align_corners", 0) != 0;
   job->axes = job->in->shape.rank - 2;
   job->mode = strcmp(mode, "nearest") == 0 ? GRID_NEAREST : strcmp(mode, "cubic") == 0 ? GRID_CUBIC : GRID_LINEAR;
-  job->padding = strcmp(padding, "zeros") == 0 ? GRID_ZEROS : strcmp(padding, "border") == 0 ? GRID_BORDER : GRID_REFLECTION;
+  job->padding = strcmp(padding, "zeros") == 0    ? GRID_ZEROS
+                 : strcmp(padding, "border") == 0 ? GRID_BORDER
+                                                  : GRID_REFLECTION;
   if (job->mode == GRID_LINEAR && strcmp(mode, "linear") != 0 && strcmp(mode, "bilinear") != 0) {
     if (strcmp(mode, "bicubic") != 0) {
       return weft_op_fail(op, "mode: expected linear, nearest or cubic, found %s", mode);
@@ -52,8 +54,8 @@ weft_status weft_grid_sample_infer(weft_op *op) {
   const weft_shape *in = &job.in->shape, *grid = &job.grid->shape;
   if (grid->rank != in->rank || grid->dims[0] != in->dims[0] || grid->dims[grid->rank - 1] != job.axes) {
     char a[96], b[96];
-    return weft_op_fail(op, "grid of shape %s does not give places in X of shape %s", weft_shape_print(grid, a, sizeof a),
-                        weft_shape_print(in, b, sizeof b));
+    return weft_op_fail(op, "grid of shape %s does not give places in X of shape %s",
+                        weft_shape_print(grid, a, sizeof a), weft_shape_print(in, b, sizeof b));
   }
   weft_shape shape = {in->rank, {in->dims[0], in->dims[1]}};
   memcpy(shape.dims + 2, grid->dims + 1, (size_t)job.axes * sizeof *shape.dims);
@@ -137,7 +139,8 @@ static int point_taps(const grid_job *job, size_t point, int64_t *offsets, doubl
     double axis_weights[4];
     /* The grid's last coordinate belongs to the first axis. */
     size_t at = point * (size_t)job->axes + (size_t)(job->axes - 1 - d);
-    int taps = axis_taps(job, weft_number_at(job->grid->type, job->grid->data, at), dim, places, axis_weights), kept = 0;
+    int taps = axis_taps(job, weft_number_at(job->grid->type, job->grid->data, at), dim, places, axis_weights),
+        kept = 0;
     int64_t old_offsets[MAX_TAPS];
     double old_weights[MAX_TAPS];
     memcpy(old_offsets, offsets, (size_t)count * sizeof *offsets);
@@ -165,6 +168,14 @@ static void sample_points(void *arg, size_t begin, size_t end) {
     for (size_t c = 0; c < job->channels; c++) {
       size_t plane = batch * job->channels + c, from = plane * job->plane;
       double sum = 0;
+      if (job->in->type == WEFT_FLOAT) {
+        const float *pixels = (const float *)job->in->data + from;
+        for (int t = 0; t < taps; t++) {
+          sum += weights[t] * pixels[offsets[t]];
+        }
+        ((float *)job->out->data)[plane * job->points + place] = (float)sum;
+        continue;
+      }
       for (int t = 0; t < taps; t++) {
         sum += weights[t] * weft_number_at(job->in->type, job->in->data, from + (size_t)offsets[t]);
       }
@@ -188,7 +199,8 @@ weft_status weft_grid_sample_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- AffineGrid ----------------------------------------------------------------------------------------------------------- */
+/* ---- AffineGrid
+ * ----------------------------------------------------------------------------------------------------------- */
 weft_status weft_affine_grid_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "theta", WEFT_TYPES_FLOAT));
@@ -224,7 +236,9 @@ weft_status weft_affine_grid_run(weft_op *op) {
     for (int d = 0; d < axes; d++) {
       size_t dim = (size_t)out->shape.dims[axes - d], i = rest % dim;
       rest /= dim;
-      place[d] = !align ? (2.0 * (double)i + 1) / (double)dim - 1 : dim == 1 ? 0 : 2.0 * (double)i / (double)(dim - 1) - 1;
+      place[d] = !align     ? (2.0 * (double)i + 1) / (double)dim - 1
+                 : dim == 1 ? 0
+                            : 2.0 * (double)i / (double)(dim - 1) - 1;
     }
     for (size_t r = 0; r < rows; r++) {
       double sum = 0;

@@ -13,7 +13,7 @@ weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t di
 
 /* The block that an index tuple names, counted in blocks: dims [first, first + length) of `shape`. Fails with the first
  * index out of range; `number` is the tuple's own. */
-weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first, int length,
-                             int64_t *offset);
+weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first,
+                             int length, int64_t *offset);
 
 #endif

@@ -7,7 +7,13 @@
 #include "op.h"
 
 /* Numbered as the post_transform of TreeEnsemble version 5. */
-typedef enum weft_post { WEFT_POST_NONE, WEFT_POST_SOFTMAX, WEFT_POST_LOGISTIC, WEFT_POST_SOFTMAX_ZERO, WEFT_POST_PROBIT } weft_post;
+typedef enum weft_post {
+  WEFT_POST_NONE,
+  WEFT_POST_SOFTMAX,
+  WEFT_POST_LOGISTIC,
+  WEFT_POST_SOFTMAX_ZERO,
+  WEFT_POST_PROBIT
+} weft_post;
 
 /* The class labels of a classifier: strings, integers, or neither (then a class is its number). */
 typedef struct weft_labels {
@@ -17,7 +23,7 @@ typedef struct weft_labels {
 } weft_labels;
 
 /* The element types of features in most ml operators. */
-#define WEFT_TYPES_FEATURE                                                                             \
+#define WEFT_TYPES_FEATURE                                                                                             \
   (WEFT_TYPE_BIT(WEFT_FLOAT) | WEFT_TYPE_BIT(WEFT_DOUBLE) | WEFT_TYPE_BIT(WEFT_INT64) | WEFT_TYPE_BIT(WEFT_INT32))
 
 /* Input 0 as rows of features: [rows, columns], or one row of rank 1. Checks its type. */

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Scaler --------------------------------------------------------------------------------------------------------------- */
+/* ---- Scaler
+ * --------------------------------------------------------------------------------------------------------------- */
 static weft_status feature_floats(weft_op *op, const char *name, size_t columns, const float **out, size_t *count) {
   *out = weft_op_attr_floats(op, name, count);
   if (*count != 1 && *count != columns) {
@@ -48,7 +49,8 @@ weft_status weft_scaler_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Imputer -------------------------------------------------------------------------------------------------------------- */
+/* ---- Imputer
+ * -------------------------------------------------------------------------------------------------------------- */
 typedef struct imputer {
   size_t count;
   const float *floats; /* one of the two */
@@ -68,8 +70,8 @@ static weft_status read_imputer(weft_op *op, imputer *out) {
     out->replaced = (double)weft_op_attr_int(op, "replaced_value_int64", 0);
   }
   if (out->count != 1 && out->count != last_dim(in)) {
-    return weft_op_fail(op, "%s: expected 1 or %zu values, found %zu", is_float ? "imputed_value_floats" : "imputed_value_int64s",
-                        last_dim(in), out->count);
+    return weft_op_fail(op, "%s: expected 1 or %zu values, found %zu",
+                        is_float ? "imputed_value_floats" : "imputed_value_int64s", last_dim(in), out->count);
   }
   return WEFT_OK;
 }
@@ -100,7 +102,8 @@ weft_status weft_imputer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Binarizer, Normalizer -------------------------------------------------------------------------------------------------- */
+/* ---- Binarizer, Normalizer
+ * -------------------------------------------------------------------------------------------------- */
 weft_status weft_binarizer_infer(weft_op *op) {
   WEFT_TRY(expect_features(op));
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
@@ -159,7 +162,8 @@ weft_status weft_normalizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- ArrayFeatureExtractor, FeatureVectorizer ------------------------------------------------------------------------------- */
+/* ---- ArrayFeatureExtractor, FeatureVectorizer
+ * ------------------------------------------------------------------------------- */
 weft_status weft_array_feature_extractor_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FEATURE | WEFT_TYPE_BIT(WEFT_STRING)));

@@ -1,4 +1,5 @@
-/* LabelEncoder, CategoryMapper, OneHotEncoder: elements looked up in a list of keys. The keys are sorted once, at load. */
+/* LabelEncoder, CategoryMapper, OneHotEncoder: elements looked up in a list of keys. The keys are sorted once, at load.
+ */
 #include "ml.h"
 #include "order.h"
 #include "strided.h"
@@ -38,10 +39,15 @@ static list tensor_list(const weft_op *op, const char *name) {
 /* The one of four that is there. */
 static list pick_list(list floats, list ints, list strings, list tensor) {
   list none = {WEFT_UNDEFINED, 0, NULL};
-  return tensor.data != NULL ? tensor : floats.data != NULL ? floats : ints.data != NULL ? ints : strings.data != NULL ? strings : none;
+  return tensor.data != NULL    ? tensor
+         : floats.data != NULL  ? floats
+         : ints.data != NULL    ? ints
+         : strings.data != NULL ? strings
+                                : none;
 }
 
-/* ---- LabelEncoder ------------------------------------------------------------------------------------------------------- */
+/* ---- LabelEncoder
+ * ------------------------------------------------------------------------------------------------------- */
 static weft_status encoder_lists(weft_op *op, list *keys, list *values) {
   *keys = pick_list(float_list(op, "keys_floats"), int_list(op, "keys_int64s"), string_list(op, "keys_strings"),
                     tensor_list(op, "keys_tensor"));
@@ -107,7 +113,8 @@ weft_status weft_label_encoder_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- CategoryMapper: between strings and integers, whichever the input is ------------------------------------------------------ */
+/* ---- CategoryMapper: between strings and integers, whichever the input is
+ * ------------------------------------------------------ */
 static weft_status category_lists(weft_op *op, list *strings, list *ints) {
   *strings = string_list(op, "cats_strings");
   *ints = int_list(op, "cats_int64s");
@@ -148,7 +155,8 @@ weft_status weft_category_mapper_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- OneHotEncoder -------------------------------------------------------------------------------------------------------- */
+/* ---- OneHotEncoder
+ * -------------------------------------------------------------------------------------------------------- */
 static weft_status one_hot_keys(weft_op *op, list *keys) {
   *keys = string_list(op, "cats_strings");
   if (keys->count == 0) {

@@ -66,7 +66,9 @@ weft_status weft_linear_regressor_run(weft_op *op) {
 }
 
 /* One row of coefficients for two labels scores the second of them; the first gets the opposite. */
-static bool is_binary(const linear *l, const weft_labels *labels) { return l->scores == 1 && labels->count == 2; }
+static bool is_binary(const linear *l, const weft_labels *labels) {
+  return l->scores == 1 && labels->count == 2;
+}
 
 weft_status weft_linear_classifier_infer(weft_op *op) {
   linear l;

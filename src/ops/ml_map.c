@@ -1,16 +1,19 @@
-/* ZipMap, DictVectorizer, CastMap: between tensors and maps. A map's value is a tensor of keys and a tensor of values. */
+/* ZipMap, DictVectorizer, CastMap: between tensors and maps. A map's value is a tensor of keys and a tensor of values.
+ */
 #include "ml.h"
 #include "order.h"
 
 #include <string.h>
 
-/* ---- ZipMap: rows of scores as a sequence of maps ------------------------------------------------------------------------------ */
+/* ---- ZipMap: rows of scores as a sequence of maps
+ * ------------------------------------------------------------------------------ */
 static weft_status map_keys(weft_op *op, size_t columns, weft_value **out) {
   weft_labels labels;
   weft_shape shape = {1, {(int64_t)columns}};
   WEFT_TRY(weft_labels_read(op, "classlabels_int64s", &labels));
   if (labels.count != columns) {
-    return weft_op_fail(op, "input X: expected %zu columns, one for each class label, found %zu", labels.count, columns);
+    return weft_op_fail(op, "input X: expected %zu columns, one for each class label, found %zu", labels.count,
+                        columns);
   }
   bool strings = labels.strings != NULL;
   WEFT_TRY(weft_value_new_tensor(op->cx, strings ? WEFT_STRING : WEFT_INT64, &shape, out));
@@ -49,7 +52,8 @@ weft_status weft_zip_map_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPE_BIT(WEFT_FLOAT)));
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 1, 2));
   const weft_tensor *in = weft_op_in(op, 0);
-  size_t columns = (size_t)in->shape.dims[in->shape.rank - 1], rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
+  size_t columns = (size_t)in->shape.dims[in->shape.rank - 1],
+         rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
   weft_value *keys, *sequence;
   WEFT_TRY(map_keys(op, columns, &keys));
   weft_status status = weft_value_new_sequence(op->cx, WEFT_FLOAT, rows, &sequence);
@@ -64,7 +68,9 @@ weft_status weft_zip_map_run(weft_op *op) {
   return weft_op_put(op, 0, sequence);
 }
 
-/* ---- maps in -------------------------------------------------------------------------------------------------------------------- */
+/* ---- maps in
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 static weft_status expect_map(weft_op *op, const weft_tensor **keys, const weft_tensor **values) {
   if (op->input_count != 1 || op->inputs[0] == NULL || op->inputs[0]->kind != WEFT_KIND_MAP) {
     return weft_op_fail(op, "input X: expected a map");
@@ -88,7 +94,8 @@ weft_status weft_dict_vectorizer_run(weft_op *op) {
   const int64_t *numbers = weft_op_attr_ints(op, "int64_vocabulary", &ints);
   weft_type type = strings > 0 ? WEFT_STRING : WEFT_INT64;
   if ((strings > 0) == (ints > 0) || keys->type != type) {
-    return weft_op_fail(op, "a map with %s keys needs a vocabulary of that type, and no other", weft_type_name(keys->type));
+    return weft_op_fail(op, "a map with %s keys needs a vocabulary of that type, and no other",
+                        weft_type_name(keys->type));
   }
   WEFT_TRY(weft_lookup_open(op, type, strings + ints, strings > 0 ? (const void *)words : numbers, &lookup));
   weft_shape shape = {2, {1, (int64_t)(strings + ints)}};

@@ -1,5 +1,5 @@
-/* SVMClassifier and SVMRegressor, after libsvm: kernels against every support vector, then one decision for each pair of
- * classes; with prob_a and prob_b the decisions become probabilities by pairwise coupling (Wu, Lin and Weng 2004,
+/* SVMClassifier and SVMRegressor, after libsvm: kernels against every support vector, then one decision for each pair
+ * of classes; with prob_a and prob_b the decisions become probabilities by pairwise coupling (Wu, Lin and Weng 2004,
  * section 3). Without support vectors the coefficients are a linear model (liblinear). */
 #include "ml.h"
 
@@ -49,8 +49,8 @@ static weft_status read_svm(weft_op *op, size_t vectors, svm *s) {
   s->support = weft_op_attr_floats(op, "support_vectors", &support);
   s->rho = weft_op_attr_floats(op, "rho", &s->rho_count);
   if (!weft_mul(vectors, s->columns, &needed) || (vectors > 0 && needed != support)) {
-    return weft_op_fail(op, "support_vectors: expected %zu vectors of %zu features, found %zu numbers", vectors, s->columns,
-                        support);
+    return weft_op_fail(op, "support_vectors: expected %zu vectors of %zu features, found %zu numbers", vectors,
+                        s->columns, support);
   }
   if (s->rho_count < 1 || s->coefficient_count < 1) {
     return weft_op_fail(op, "rho and coefficients: expected at least one number in each");
@@ -78,7 +78,8 @@ static double kernel(const weft_op *op, const svm *s, kernel_type type, size_t r
   return 0;
 }
 
-/* ---- SVMRegressor ------------------------------------------------------------------------------------------------------- */
+/* ---- SVMRegressor
+ * ------------------------------------------------------------------------------------------------------- */
 static weft_status read_regressor(weft_op *op, svm *s) {
   int64_t supports = weft_op_attr_int(op, "n_supports", 0);
   if (supports < 0 || supports > INT32_MAX) {
@@ -121,7 +122,8 @@ weft_status weft_svm_regressor_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- SVMClassifier ------------------------------------------------------------------------------------------------------ */
+/* ---- SVMClassifier
+ * ------------------------------------------------------------------------------------------------------ */
 static weft_status read_support(weft_op *op, size_t labels, size_t *vectors, svm *s) {
   size_t count;
   const int64_t *per_class = weft_op_attr_ints(op, "vectors_per_class", &count);
@@ -135,7 +137,8 @@ static weft_status read_support(weft_op *op, size_t labels, size_t *vectors, svm
   s->per_class = per_class;
   s->classes = *vectors > 0 ? count : labels > 0 ? labels : 1;
   if (*vectors > 0 && labels > 0 && labels != count) {
-    return weft_op_fail(op, "vectors_per_class: expected one entry for each of %zu class labels, found %zu", labels, count);
+    return weft_op_fail(op, "vectors_per_class: expected one entry for each of %zu class labels, found %zu", labels,
+                        count);
   }
   if (s->classes > INT16_MAX) {
     return weft_op_unsupported(op, "%zu classes, at most %d are supported", s->classes, INT16_MAX);
@@ -156,10 +159,12 @@ static weft_status read_classifier(weft_op *op, weft_labels *labels, svm *s) {
     return weft_op_fail(op, "coefficients: expected %zu, found %zu", expected, s->coefficient_count);
   }
   if (vectors > 0 && (s->rho_count < s->pairs || s->pairs == 0)) {
-    return weft_op_fail(op, "rho: expected one number for each of %zu pairs of classes, found %zu", s->pairs, s->rho_count);
+    return weft_op_fail(op, "rho: expected one number for each of %zu pairs of classes, found %zu", s->pairs,
+                        s->rho_count);
   }
   if (prob_b != s->prob_count || (s->prob_count != 0 && s->prob_count < s->pairs)) {
-    return weft_op_fail(op, "prob_a and prob_b: expected one number in each for %zu pairs of classes, found %zu and %zu",
+    return weft_op_fail(op,
+                        "prob_a and prob_b: expected one number in each for %zu pairs of classes, found %zu and %zu",
                         s->pairs, s->prob_count, prob_b);
   }
   s->prob_count = vectors > 0 ? s->prob_count : 0;
@@ -167,7 +172,9 @@ static weft_status read_classifier(weft_op *op, weft_labels *labels, svm *s) {
 }
 
 /* How many scores come out: one a class, or one a pair of classes; a single one is given for both classes. */
-static size_t raw_scores(const svm *s) { return s->vectors > 0 && s->prob_count == 0 ? s->pairs : s->classes; }
+static size_t raw_scores(const svm *s) {
+  return s->vectors > 0 && s->prob_count == 0 ? s->pairs : s->classes;
+}
 
 static size_t score_columns(const svm *s, const weft_labels *labels) {
   size_t raw = raw_scores(s);
@@ -264,7 +271,8 @@ typedef struct svm_work {
 } svm_work;
 
 static weft_status make_work(weft_op *op, const svm *s, svm_work *w) {
-  size_t n = s->classes, total = s->vectors + s->pairs + 1 + n + (s->prob_count > 0 ? 2 * n * n + n : 0) + n + s->pairs + 2;
+  size_t n = s->classes,
+         total = s->vectors + s->pairs + 1 + n + (s->prob_count > 0 ? 2 * n * n + n : 0) + n + s->pairs + 2;
   void *block;
   WEFT_TRY(weft_op_scratch(op, total * sizeof(double), &block));
   w->kernels = block;

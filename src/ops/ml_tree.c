@@ -1,5 +1,6 @@
-/* TreeEnsemble and the older TreeEnsembleClassifier and TreeEnsembleRegressor, running. All three walk the flat array of
- * nodes that ml_tree_build.c makes of the attributes once, at load; this file knows nothing of attributes' layout. */
+/* TreeEnsemble and the older TreeEnsembleClassifier and TreeEnsembleRegressor, running. All three walk the flat array
+ * of nodes that ml_tree_build.c makes of the attributes once, at load; this file knows nothing of attributes' layout.
+ */
 #include "ml_tree.h"
 
 #include <math.h>
@@ -100,8 +101,8 @@ typedef struct tree_job {
   size_t work_size; /* doubles of one slot */
 } tree_job;
 
-/* A classifier whose weights all belong to one class of two: its sum is the score of the second class. With weights that are
- * all positive and no transform it is a probability, else it is a margin around 0. */
+/* A classifier whose weights all belong to one class of two: its sum is the score of the second class. With weights
+ * that are all positive and no transform it is a probability, else it is a margin around 0. */
 static size_t finish_binary(const weft_trees *trees, double *scores) {
   bool probability = trees->positive && trees->post == WEFT_POST_NONE;
   double score = scores[trees->only_class];
@@ -153,7 +154,8 @@ static void walk_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 static weft_status run_trees(weft_op *op, const weft_labels *labels, size_t score_columns) {
   const weft_trees *trees = op->node->state;
   const weft_tensor *in = weft_op_in(op, 0);
-  size_t columns = (size_t)in->shape.dims[in->shape.rank - 1], rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
+  size_t columns = (size_t)in->shape.dims[in->shape.rank - 1],
+         rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
   /* Features, scores with room for a second class, and a flag a target. */
   size_t size = columns + trees->targets + 1 + trees->targets / sizeof(double) + 1;
   void *work;
@@ -193,7 +195,9 @@ weft_status weft_tree_regressor_infer(weft_op *op) {
   return weft_op_set(op, 0, op->def->variant == WEFT_TREE_ENSEMBLE ? weft_op_in(op, 0)->type : WEFT_FLOAT, &shape);
 }
 
-weft_status weft_tree_regressor_run(weft_op *op) { return run_trees(op, NULL, 0); }
+weft_status weft_tree_regressor_run(weft_op *op) {
+  return run_trees(op, NULL, 0);
+}
 
 weft_status weft_tree_classifier_infer(weft_op *op) {
   size_t rows, columns;

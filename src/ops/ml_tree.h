@@ -1,5 +1,5 @@
-/* Tree ensembles compiled for walking: one flat block, made by ml_tree_build.c, read by ml_tree.c. It is the node's state:
- * this struct, then the arrays it counts, one after the other. */
+/* Tree ensembles compiled for walking: one flat block, made by ml_tree_build.c, read by ml_tree.c. It is the node's
+ * state: this struct, then the arrays it counts, one after the other. */
 #ifndef WEFT_OPS_ML_TREE_H
 #define WEFT_OPS_ML_TREE_H
 
@@ -19,7 +19,12 @@ typedef enum weft_tree_mode {
 } weft_tree_mode;
 
 /* Numbered as its aggregate_function. */
-typedef enum weft_aggregate { WEFT_AGGREGATE_AVERAGE, WEFT_AGGREGATE_SUM, WEFT_AGGREGATE_MIN, WEFT_AGGREGATE_MAX } weft_aggregate;
+typedef enum weft_aggregate {
+  WEFT_AGGREGATE_AVERAGE,
+  WEFT_AGGREGATE_SUM,
+  WEFT_AGGREGATE_MIN,
+  WEFT_AGGREGATE_MAX
+} weft_aggregate;
 
 typedef struct weft_tree_node {
   double value;
@@ -47,14 +52,18 @@ typedef struct weft_trees {
 } weft_trees;
 
 /* Each array begins at a multiple of 8 bytes: doubles first. */
-static inline weft_tree_node *weft_tree_nodes(const weft_trees *trees) { return (weft_tree_node *)(trees + 1); }
+static inline weft_tree_node *weft_tree_nodes(const weft_trees *trees) {
+  return (weft_tree_node *)(trees + 1);
+}
 static inline weft_tree_weight *weft_tree_weights(const weft_trees *trees) {
   return (weft_tree_weight *)(weft_tree_nodes(trees) + trees->node_count);
 }
 static inline double *weft_tree_base(const weft_trees *trees) {
   return (double *)(weft_tree_weights(trees) + trees->weight_count);
 }
-static inline double *weft_tree_sets(const weft_trees *trees) { return weft_tree_base(trees) + trees->base_count; }
+static inline double *weft_tree_sets(const weft_trees *trees) {
+  return weft_tree_base(trees) + trees->base_count;
+}
 static inline int32_t *weft_tree_roots(const weft_trees *trees) {
   return (int32_t *)(weft_tree_sets(trees) + trees->set_count);
 }

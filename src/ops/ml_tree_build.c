@@ -1,6 +1,6 @@
 /* Compiling tree ensembles: the attributes' parallel lists are checked against each other, children are found by their
- * numbers, weights are gathered leaf by leaf, and a graph with a cycle is refused, so that walking always ends. Both ways of
- * writing trees (nodes named by tree and number; leaves in lists of their own) end in the same block. */
+ * numbers, weights are gathered leaf by leaf, and a graph with a cycle is refused, so that walking always ends. Both
+ * ways of writing trees (nodes named by tree and number; leaves in lists of their own) end in the same block. */
 #include "ml_tree.h"
 #include "order.h"
 
@@ -24,7 +24,9 @@ static number_list read_numbers(const weft_op *op, const char *floats_name, cons
   return list;
 }
 
-static double number_at(const number_list *list, size_t i) { return weft_number_at(list->type, list->data, i); }
+static double number_at(const number_list *list, size_t i) {
+  return weft_number_at(list->type, list->data, i);
+}
 
 /* An integer list that must have `count` entries, or may be absent when `optional`. */
 static weft_status read_ints(weft_op *op, const char *name, size_t count, bool optional, const int64_t **out) {
@@ -48,7 +50,8 @@ static weft_status make_block(weft_op *op, const weft_trees *sizes, weft_trees *
     return weft_op_fail(op, "expected at least one tree node and one target");
   }
   size_t bytes = sizeof *sizes + sizes->node_count * (sizeof(weft_tree_node) + sizeof(int32_t)) +
-                 sizes->weight_count * sizeof(weft_tree_weight) + (sizes->base_count + sizes->set_count) * sizeof(double);
+                 sizes->weight_count * sizeof(weft_tree_weight) +
+                 (sizes->base_count + sizes->set_count) * sizeof(double);
   void *block;
   WEFT_TRY(weft_op_state(op, bytes, &block));
   *out = block;
@@ -56,7 +59,8 @@ static weft_status make_block(weft_op *op, const weft_trees *sizes, weft_trees *
   return WEFT_OK;
 }
 
-/* Kahn's algorithm: nodes are taken away once all that lead to them are; what cannot be taken lies on or behind a cycle. */
+/* Kahn's algorithm: nodes are taken away once all that lead to them are; what cannot be taken lies on or behind a
+ * cycle. */
 static weft_status refuse_cycles(weft_op *op, const weft_trees *trees) {
   const weft_tree_node *nodes = weft_tree_nodes(trees);
   void *block;
@@ -102,7 +106,8 @@ static void copy_base(const number_list *base, weft_trees *trees) {
   }
 }
 
-/* ---- nodes named by tree and number: TreeEnsembleRegressor, TreeEnsembleClassifier ------------------------------------------ */
+/* ---- nodes named by tree and number: TreeEnsembleRegressor, TreeEnsembleClassifier
+ * ------------------------------------------ */
 typedef struct named_nodes {
   size_t count;
   const int64_t *trees, *numbers, *features, *yes, *no, *missing;
@@ -160,14 +165,15 @@ static weft_status read_named(weft_op *op, named_nodes *n) {
   for (size_t i = 1; i < n->count; i++) {
     int64_t a = n->order[i - 1], b = n->order[i];
     if (compare_nodes(n, a, b) == 0) {
-      return weft_op_fail(op, "node %lld of tree %lld is there twice", (long long)n->numbers[a], (long long)n->trees[a]);
+      return weft_op_fail(op, "node %lld of tree %lld is there twice", (long long)n->numbers[a],
+                          (long long)n->trees[a]);
     }
   }
   return WEFT_OK;
 }
 
 static weft_status read_mode(weft_op *op, const weft_string *mode, uint8_t *out) {
-  static const char *const names[] = {"BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE",   "BRANCH_GT",
+  static const char *const names[] = {"BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE",    "BRANCH_GT",
                                       "BRANCH_EQ",  "BRANCH_NEQ", "BRANCH_MEMBER", "LEAF"};
   for (int i = 0; i < 8; i++) {
     if (strlen(names[i]) == mode->size && memcmp(names[i], mode->data, mode->size) == 0 && i != WEFT_TREE_MEMBER) {
@@ -315,8 +321,12 @@ static weft_status prepare_named(weft_op *op, bool classifier) {
   WEFT_TRY(read_named(op, &n));
   WEFT_TRY(read_weights(op, classifier, &w));
   WEFT_TRY(weft_post_read(op, &post));
-  weft_trees sizes = {.node_count = n.count, .weight_count = w.values.count, .base_count = base.count,
-                      .post = (uint8_t)post, .is_double = w.values.type == WEFT_DOUBLE, .aggregate = WEFT_AGGREGATE_SUM};
+  weft_trees sizes = {.node_count = n.count,
+                      .weight_count = w.values.count,
+                      .base_count = base.count,
+                      .post = (uint8_t)post,
+                      .is_double = w.values.type == WEFT_DOUBLE,
+                      .aggregate = WEFT_AGGREGATE_SUM};
   WEFT_TRY(read_target_count(op, classifier, &sizes.targets));
   if (!classifier) {
     WEFT_TRY(read_aggregate(op, &sizes.aggregate));
@@ -336,7 +346,8 @@ static weft_status prepare_named(weft_op *op, bool classifier) {
   return find_roots(op, &n, trees);
 }
 
-/* ---- leaves in lists of their own: TreeEnsemble ------------------------------------------------------------------------------ */
+/* ---- leaves in lists of their own: TreeEnsemble
+ * ------------------------------------------------------------------------------ */
 typedef struct listed_nodes {
   size_t count, leaf_count, root_count;
   const int64_t *features, *yes, *no, *yes_leaf, *no_leaf, *missing, *targets, *roots;
@@ -413,12 +424,12 @@ static weft_status build_listed(weft_op *op, const listed_nodes *n, weft_trees *
 static weft_status build_leaves(weft_op *op, const listed_nodes *n, weft_trees *trees) {
   for (size_t i = 0; i < n->leaf_count; i++) {
     if (n->targets[i] < 0 || n->targets[i] >= (int64_t)trees->targets) {
-      return weft_op_fail(op, "leaf_targetids: entry %zu is %lld, expected a value below %zu", i, (long long)n->targets[i],
-                          trees->targets);
+      return weft_op_fail(op, "leaf_targetids: entry %zu is %lld, expected a value below %zu", i,
+                          (long long)n->targets[i], trees->targets);
     }
     weft_tree_weights(trees)[i] = (weft_tree_weight){number_at(&n->weights, i), (int32_t)n->targets[i]};
     weft_tree_nodes(trees)[n->count + i] =
-      (weft_tree_node){.mode = WEFT_TREE_LEAF, .yes = (int32_t)i, .no = (int32_t)i + 1};
+        (weft_tree_node){.mode = WEFT_TREE_LEAF, .yes = (int32_t)i, .no = (int32_t)i + 1};
   }
   for (size_t i = 0; i < n->root_count; i++) {
     WEFT_TRY(listed_child(op, n, n->roots[i], false, &weft_tree_roots(trees)[i]));
@@ -435,9 +446,14 @@ static weft_status prepare_listed(weft_op *op) {
     return weft_op_fail(op, "aggregate_function %lld, post_transform %lld or n_targets %lld is out of range",
                         (long long)aggregate, (long long)post, (long long)targets);
   }
-  weft_trees sizes = {.node_count = n.count + n.leaf_count, .weight_count = n.leaf_count, .set_count = n.sets.count + 1,
-                      .root_count = n.root_count, .targets = (size_t)targets, .aggregate = (uint8_t)aggregate,
-                      .post = (uint8_t)post, .is_double = n.weights.type == WEFT_DOUBLE};
+  weft_trees sizes = {.node_count = n.count + n.leaf_count,
+                      .weight_count = n.leaf_count,
+                      .set_count = n.sets.count + 1,
+                      .root_count = n.root_count,
+                      .targets = (size_t)targets,
+                      .aggregate = (uint8_t)aggregate,
+                      .post = (uint8_t)post,
+                      .is_double = n.weights.type == WEFT_DOUBLE};
   weft_trees *trees;
   WEFT_TRY(make_block(op, &sizes, &trees));
   WEFT_TRY(build_listed(op, &n, trees));
@@ -447,5 +463,5 @@ static weft_status prepare_listed(weft_op *op) {
 
 weft_status weft_tree_prepare(weft_op *op) {
   return op->def->variant == WEFT_TREE_ENSEMBLE ? prepare_listed(op)
-                                                 : prepare_named(op, op->def->variant == WEFT_TREE_CLASSIFIER);
+                                                : prepare_named(op, op->def->variant == WEFT_TREE_CLASSIFIER);
 }

@@ -1,5 +1,5 @@
-/* One number of any type, for operators that are not about speed: ones that look at a few elements, or compute in double
- * whatever the elements are. */
+/* One number of any type, for operators that are not about speed: ones that look at a few elements, or compute in
+ * double whatever the elements are. */
 #ifndef WEFT_OPS_NUMBER_H
 #define WEFT_OPS_NUMBER_H
 
@@ -9,8 +9,8 @@
 double weft_number_at(weft_type type, const void *data, size_t i);
 /* Stores a double: to nearest for floating types; for integers rounded to nearest, clamped to the type, NaN is 0. */
 void weft_number_set(weft_type type, void *data, size_t i, double value);
-/* A key that orders the elements of a type as numbers: a < b exactly when key(a) < key(b). Both zeros have one key, all NaN
- * have one, above infinity. */
+/* A key that orders the elements of a type as numbers: a < b exactly when key(a) < key(b). Both zeros have one key, all
+ * NaN have one, above infinity. */
 uint64_t weft_number_key(weft_type type, const void *data, size_t i);
 
 #endif

@@ -1,6 +1,6 @@
-/* Pad and CenterCropPad: a tensor with its edges grown or cut away. Every axis is described by the range of the input that
- * is kept and how many places are added before and after; constant padding fills and copies that range, the other modes
- * give each output place the input place it shows. */
+/* Pad and CenterCropPad: a tensor with its edges grown or cut away. Every axis is described by the range of the input
+ * that is kept and how many places are added before and after; constant padding fills and copies that range, the other
+ * modes give each output place the input place it shows. */
 #include "op.h"
 #include "strided.h"
 
@@ -25,7 +25,8 @@ static weft_status read_mode(weft_op *op, pad_mode *out) {
   return weft_op_fail(op, "mode: expected constant, reflect, edge or wrap, found %s", name);
 }
 
-static weft_status set_axis(weft_op *op, pad_mode mode, int d, int64_t dim, int64_t before, int64_t after, pad_axis *axis) {
+static weft_status set_axis(weft_op *op, pad_mode mode, int d, int64_t dim, int64_t before, int64_t after,
+                            pad_axis *axis) {
   int64_t cut_before = before < 0 && before > -INT64_MAX ? -before : before < 0 ? INT64_MAX : 0;
   int64_t cut_after = after < 0 && after > -INT64_MAX ? -after : after < 0 ? INT64_MAX : 0;
   if (cut_before > dim || cut_after > dim - cut_before) {
@@ -34,7 +35,8 @@ static weft_status set_axis(weft_op *op, pad_mode mode, int d, int64_t dim, int6
   }
   *axis = (pad_axis){cut_before, dim - cut_before - cut_after, before < 0 ? 0 : before, after < 0 ? 0 : after};
   if (axis->before > INT64_MAX / 4 || axis->after > INT64_MAX / 4) {
-    return weft_op_fail(op, "input pads: %lld and %lld of dim %d are too large", (long long)before, (long long)after, d);
+    return weft_op_fail(op, "input pads: %lld and %lld of dim %d are too large", (long long)before, (long long)after,
+                        d);
   }
   if (mode != PAD_CONSTANT && axis->keep == 0 && axis->before + axis->after > 0) {
     return weft_op_fail(op, "dim %d has no elements to pad with", d);

@@ -1,14 +1,21 @@
-/* Regular expressions: compiled to a program for a machine that is in many states at once (Thompson, "Regular expression
- * search algorithm", 1968; as told by Cox, "Regular expression matching: the virtual machine approach", 2009), so that no
- * expression makes it slow. A part that is repeated, or that stands before a `|`, is parsed once without output to find
- * its end, then as often as its code is needed. */
+/* Regular expressions: compiled to a program for a machine that is in many states at once (Thompson, "Regular
+ * expression search algorithm", 1968; as told by Cox, "Regular expression matching: the virtual machine approach",
+ * 2009), so that no expression makes it slow. A part that is repeated, or that stands before a `|`, is parsed once
+ * without output to find its end, then as often as its code is needed. */
 #include "regex.h"
 
 #include "text.h"
 
 #include <string.h>
 
-enum { MAX_CODE = 8192, MAX_RANGES = 8192, MAX_DEPTH = 200, MAX_REPEAT = 1000, MAX_STEPS = 1 << 20, LAST_CODE_POINT = 0x10ffff };
+enum {
+  MAX_CODE = 8192,
+  MAX_RANGES = 8192,
+  MAX_DEPTH = 200,
+  MAX_REPEAT = 1000,
+  MAX_STEPS = 1 << 20,
+  LAST_CODE_POINT = 0x10ffff
+};
 
 typedef enum opcode { OP_SET, OP_SPLIT, OP_JUMP, OP_BEGIN, OP_END, OP_WORD, OP_NOT_WORD, OP_MATCH } opcode;
 
@@ -42,7 +49,8 @@ typedef struct parser {
 } parser;
 
 static weft_status bad(parser *p, const char *what) {
-  return weft_op_fail(p->op, "pattern '%.*s': %s at byte %zu", (int)(p->size < 200 ? p->size : 200), p->text, what, p->at);
+  return weft_op_fail(p->op, "pattern '%.*s': %s at byte %zu", (int)(p->size < 200 ? p->size : 200), p->text, what,
+                      p->at);
 }
 
 static weft_status emit(parser *p, opcode code, int32_t a, int32_t b) {
@@ -67,10 +75,15 @@ static weft_status add_range(parser *p, uint32_t first, uint32_t last) {
   return WEFT_OK;
 }
 
-static bool more(const parser *p) { return p->at < p->size; }
-static bool peek(const parser *p, char c) { return more(p) && p->text[p->at] == c; }
+static bool more(const parser *p) {
+  return p->at < p->size;
+}
+static bool peek(const parser *p, char c) {
+  return more(p) && p->text[p->at] == c;
+}
 
-/* ---- characters and classes ------------------------------------------------------------------------------------------------- */
+/* ---- characters and classes
+ * ------------------------------------------------------------------------------------------------- */
 /* The ranges of \d, \w, \s; `complement` those of \D, \W, \S. */
 static weft_status add_class(parser *p, char kind, bool complement) {
   static const range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
@@ -90,7 +103,10 @@ static weft_status add_class(parser *p, char kind, bool complement) {
 }
 
 static int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
 }
 
 /* Behind \x: two digits, or any number in braces. */
@@ -156,11 +172,15 @@ static weft_status posix_class(parser *p) {
     const char *name;
     range ranges[4];
   } classes[] = {
-    {"alpha", {{'A', 'Z'}, {'a', 'z'}}}, {"digit", {{'0', '9'}}},
-    {"alnum", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}}, {"lower", {{'a', 'z'}}},
-    {"upper", {{'A', 'Z'}}}, {"space", {{'\t', '\r'}, {' ', ' '}}},
-    {"punct", {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}}, {"xdigit", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
-    {"word", {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
+      {"alpha", {{'A', 'Z'}, {'a', 'z'}}},
+      {"digit", {{'0', '9'}}},
+      {"alnum", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
+      {"lower", {{'a', 'z'}}},
+      {"upper", {{'A', 'Z'}}},
+      {"space", {{'\t', '\r'}, {' ', ' '}}},
+      {"punct", {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}},
+      {"xdigit", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
+      {"word", {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
   };
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     size_t length = strlen(classes[i].name);
@@ -260,7 +280,8 @@ static weft_status parse_escape(parser *p) {
   return emit(p, OP_SET, begin, p->regex->range_count);
 }
 
-/* ---- structure ---------------------------------------------------------------------------------------------------------------- */
+/* ---- structure
+ * ---------------------------------------------------------------------------------------------------------------- */
 static weft_status parse_alternatives(parser *p);
 
 /* Behind "(?": flags, a name, or ":". *only_flags: "(?i)" is a group without a body, its flags hold on. */
@@ -511,7 +532,8 @@ weft_status weft_regex_compile(weft_op *op, const char *pattern, weft_regex **ou
   return WEFT_OK;
 }
 
-/* ---- matching ------------------------------------------------------------------------------------------------------------------ */
+/* ---- matching
+ * ------------------------------------------------------------------------------------------------------------------ */
 static bool in_set(const weft_regex *r, const instruction *set, uint32_t c) {
   bool found = false;
   for (int32_t i = set->a; i < set->b && !found; i++) {
@@ -543,7 +565,8 @@ static bool passes(const instruction *step, const char *text, size_t size, size_
 }
 
 /* Adds a state and all that it reaches without reading; returns the new count. */
-static int32_t add_state(weft_regex *r, int32_t state, const char *text, size_t size, size_t at, int32_t *list, int32_t count) {
+static int32_t add_state(weft_regex *r, int32_t state, const char *text, size_t size, size_t at, int32_t *list,
+                         int32_t count) {
   int32_t depth = 0;
   r->stack[depth++] = state;
   while (depth > 0) {

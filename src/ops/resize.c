@@ -1,6 +1,6 @@
-/* Resize. Every way of interpolating is separable: an output place along one axis is a weighted sum of a few input places.
- * So each axis gets a table of places and weights (resize_table.c), and the tensor is passed through one axis after the
- * other. Nearest needs no sums: its tables are maps for a plain copy of any element type. */
+/* Resize. Every way of interpolating is separable: an output place along one axis is a weighted sum of a few input
+ * places. So each axis gets a table of places and weights (resize_table.c), and the tensor is passed through one axis
+ * after the other. Nearest needs no sums: its tables are maps for a plain copy of any element type. */
 #include "resize.h"
 
 #include "number.h"
@@ -26,34 +26,60 @@ weft_status weft_resize_infer(weft_op *op) {
 }
 
 typedef struct pass {
+  const weft_kernels *kernels;
   const weft_resize_table *table;
   size_t outer, in, out, inner;
   const void *from;
   void *to;
 } pass;
 
-/* Rows [begin, end) of outer x out: each is `inner` sums over the same taps. */
-#define DEFINE_PASS(name, real)                                                               \
-  static void name(void *arg, size_t begin, size_t end) {                                     \
-    const pass *p = arg;                                                                      \
-    size_t taps = p->table->taps, inner = p->inner;                                           \
-    for (size_t row = begin; row < end; row++) {                                              \
-      const real *from = (const real *)p->from + row / p->out * p->in * inner;                \
-      real *to = (real *)p->to + row * inner;                                                 \
-      const int64_t *places = p->table->places + row % p->out * taps;                         \
-      const double *weights = p->table->weights + row % p->out * taps;                        \
-      for (size_t t = 0; t < taps; t++) {                                                     \
-        const real *line = from + (size_t)places[t] * inner;                                  \
-        real weight = (real)weights[t];                                                       \
-        for (size_t i = 0; i < inner; i++) {                                                  \
-          to[i] = t == 0 ? weight * line[i] : to[i] + weight * line[i];                       \
-        }                                                                                     \
-      }                                                                                       \
-    }                                                                                         \
+/* y = weight * x, or added to y. */
+static void add_row_float(const weft_kernels *kernels, bool first, size_t n, float weight, const float *x, float *y) {
+  if (first) {
+    kernels->binary_f32[WEFT_BINARY_MUL](n, x, 1, &weight, 0, y);
+  } else {
+    kernels->axpy_f32(n, weight, x, y);
+  }
+}
+
+static void add_row_double(const weft_kernels *kernels, bool first, size_t n, double weight, const double *x,
+                           double *y) {
+  (void)kernels;
+  for (size_t i = 0; i < n; i++) {
+    y[i] = first ? weight * x[i] : y[i] + weight * x[i];
+  }
+}
+
+/* Rows [begin, end) of outer x out: each is `inner` sums over the same taps. With single elements as rows the sum is
+ * kept in a register; else whole rows are added up. */
+#define DEFINE_PASS(name, real, add_row)                                                                               \
+  static void name(void *arg, size_t begin, size_t end) {                                                              \
+    const pass *p = arg;                                                                                               \
+    size_t taps = p->table->taps, inner = p->inner, x = begin % p->out;                                                \
+    const real *from = (const real *)p->from + begin / p->out * p->in * inner;                                         \
+    for (size_t row = begin; row < end; row++) {                                                                       \
+      real *to = (real *)p->to + row * inner;                                                                          \
+      const int64_t *places = p->table->places + x * taps;                                                             \
+      const double *weights = p->table->weights + x * taps;                                                            \
+      if (inner == 1) {                                                                                                \
+        real sum = 0;                                                                                                  \
+        for (size_t t = 0; t < taps; t++) {                                                                            \
+          sum += (real)weights[t] * from[places[t]];                                                                   \
+        }                                                                                                              \
+        *to = sum;                                                                                                     \
+      }                                                                                                                \
+      for (size_t t = 0; inner > 1 && t < taps; t++) {                                                                 \
+        add_row(p->kernels, t == 0, inner, (real)weights[t], from + (size_t)places[t] * inner, to);                    \
+      }                                                                                                                \
+      if (++x == p->out) {                                                                                             \
+        x = 0;                                                                                                         \
+        from += p->in * inner;                                                                                         \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 
-DEFINE_PASS(pass_float, float)
-DEFINE_PASS(pass_double, double)
+DEFINE_PASS(pass_float, float, add_row_float)
+DEFINE_PASS(pass_double, double, add_row_double)
 
 /* Types that a float holds exactly, or nearly, are passed as floats. */
 static bool works_in_double(weft_type type) {
@@ -74,7 +100,8 @@ static weft_status load_numbers(weft_op *op, const weft_tensor *in, weft_type wo
   return WEFT_OK;
 }
 
-/* Passes the tensor through every axis that changes; the last pass writes into the output when types allow. */
+/* Passes the tensor through every axis that changes, the innermost first: it has single elements as rows, and those are
+ * fewest before the others grow. The last pass writes into the output when types allow. */
 static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
@@ -86,17 +113,24 @@ static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_res
   for (int d = 0; d < shape.rank; d++) {
     left += tables[d].places != NULL;
   }
-  for (int d = 0; d < shape.rank; d++) {
+  for (int d = shape.rank - 1; d >= 0; d--) {
     if (tables[d].places == NULL) {
       continue;
     }
-    pass p = {&tables[d], weft_shape_product(&shape, 0, d), (size_t)r->axes[d].in, (size_t)r->axes[d].out,
-              weft_shape_product(&shape, d + 1, shape.rank), from, out->data};
+    pass p = {op->cx->kernels,
+              &tables[d],
+              weft_shape_product(&shape, 0, d),
+              (size_t)r->axes[d].in,
+              (size_t)r->axes[d].out,
+              weft_shape_product(&shape, d + 1, shape.rank),
+              from,
+              out->data};
     size_t rows = p.outer * p.out;
     if (--left > 0 || out->type != work) {
       WEFT_TRY(weft_op_scratch(op, rows * p.inner * weft_type_size(work), &p.to));
     }
-    weft_parallel(op->cx, rows, GRAIN / (p.inner * p.table->taps) + 1, work == WEFT_FLOAT ? pass_float : pass_double, &p);
+    weft_parallel(op->cx, rows, GRAIN / (p.inner * p.table->taps) + 1, work == WEFT_FLOAT ? pass_float : pass_double,
+                  &p);
     shape.dims[d] = r->axes[d].out;
     from = p.to;
   }

@@ -16,7 +16,12 @@ typedef enum weft_resize_coordinates {
   WEFT_RESIZE_TF_HALF_PIXEL_FOR_NN /* of opset 11 */
 } weft_resize_coordinates;
 
-typedef enum weft_resize_round { WEFT_ROUND_PREFER_FLOOR, WEFT_ROUND_PREFER_CEIL, WEFT_ROUND_FLOOR, WEFT_ROUND_CEIL } weft_resize_round;
+typedef enum weft_resize_round {
+  WEFT_ROUND_PREFER_FLOOR,
+  WEFT_ROUND_PREFER_CEIL,
+  WEFT_ROUND_FLOOR,
+  WEFT_ROUND_CEIL
+} weft_resize_round;
 
 typedef struct weft_resize_axis {
   int64_t in, out;

@@ -1,15 +1,16 @@
 /* Resize's parameters: what sizes come out, which input coordinate an output place has, and which input places it takes
- * with what weight. Formulas are those of the specification of Resize (coordinate_transformation_mode) and, for cubic, of
- * Keys, "Cubic convolution interpolation for digital image processing" (1981). */
+ * with what weight. Formulas are those of the specification of Resize (coordinate_transformation_mode) and, for cubic,
+ * of Keys, "Cubic convolution interpolation for digital image processing" (1981). */
 #include "number.h"
 #include "resize.h"
 
 #include <math.h>
 #include <string.h>
 
-static weft_status read_choice(weft_op *op, const char *name, const char *fallback, const char *const *choices, int count,
-                               int *out) {
+static weft_status read_choice(weft_op *op, const char *name, const char *fallback, const char *const *choices,
+                               int count, int *out) {
   const char *text = weft_op_attr_string(op, name, fallback);
+  *out = 0;
   for (int i = 0; i < count; i++) {
     if (strcmp(text, choices[i]) == 0) {
       *out = i;
@@ -21,8 +22,9 @@ static weft_status read_choice(weft_op *op, const char *name, const char *fallba
 
 static weft_status read_attributes(weft_op *op, weft_resize *r) {
   static const char *const modes[] = {"nearest", "linear", "cubic"};
-  static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",    "align_corners",
-                                            "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn"};
+  static const char *const coordinates[] = {"half_pixel",          "half_pixel_symmetric", "pytorch_half_pixel",
+                                            "align_corners",       "asymmetric",           "tf_crop_and_resize",
+                                            "tf_half_pixel_for_nn"};
   static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
   int mode = 0, coordinate = 0, round = 0;
   WEFT_TRY(read_choice(op, "mode", "nearest", modes, 3, &mode));
@@ -58,7 +60,8 @@ static weft_status read_scales(weft_op *op, size_t count, const int *axes, weft_
     float scale = ((const float *)weft_op_in(op, 2)->data)[i];
     float out = floorf((float)axis->in * scale);
     if (!(scale > 0) || !(out < 0x1p62f)) {
-      return weft_op_fail(op, "input scales: element %zu is not a positive number that keeps dim %d in bounds", i, axes[i]);
+      return weft_op_fail(op, "input scales: element %zu is not a positive number that keeps dim %d in bounds", i,
+                          axes[i]);
     }
     axis->scale = scale;
     axis->out = (int64_t)out;
@@ -185,8 +188,8 @@ static int64_t clamp_place(double place, int64_t in) {
   return !(place > 0) ? 0 : place >= (double)in ? in - 1 : (int64_t)place;
 }
 
-/* Fills one row of a table: `reach` places on either side of x, with weights that sum to 1. A place beyond the edge reads
- * the edge, or nothing when outside ones are excluded. */
+/* Fills one row of a table: `reach` places on either side of x, with weights that sum to 1. A place beyond the edge
+ * reads the edge, or nothing when outside ones are excluded. */
 static void fill_row(const weft_resize *r, const weft_resize_axis *axis, double x, double stretch, size_t taps,
                      int64_t *places, double *weights) {
   double first = floor(x) - (double)(taps / 2) + 1, sum = 0;

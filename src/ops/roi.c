@@ -1,5 +1,5 @@
-/* RoiAlign, MaxRoiPool, NonMaxSuppression: boxes in images. Formulas are those of the specification; RoiAlign follows He et
- * al., "Mask R-CNN" (2017), MaxRoiPool Girshick, "Fast R-CNN" (2015). */
+/* RoiAlign, MaxRoiPool, NonMaxSuppression: boxes in images. Formulas are those of the specification; RoiAlign follows
+ * He et al., "Mask R-CNN" (2017), MaxRoiPool Girshick, "Fast R-CNN" (2015). */
 #include "index.h"
 #include "number.h"
 #include "order.h"
@@ -45,13 +45,20 @@ static weft_status expect_rois(weft_op *op, int64_t columns) {
 
 static roi_job make_job(const weft_op *op) {
   const int64_t *dims = weft_op_in(op, 0)->shape.dims, *out = weft_op_out(op, 0)->shape.dims;
-  return (roi_job){.in = weft_op_in(op, 0), .rois = weft_op_in(op, 1), .batches = weft_op_in(op, 2),
-                   .out = weft_op_out(op, 0), .channels = (size_t)dims[1], .height = (size_t)dims[2],
-                   .width = (size_t)dims[3], .out_height = (size_t)out[2], .out_width = (size_t)out[3],
+  return (roi_job){.in = weft_op_in(op, 0),
+                   .rois = weft_op_in(op, 1),
+                   .batches = weft_op_in(op, 2),
+                   .out = weft_op_out(op, 0),
+                   .channels = (size_t)dims[1],
+                   .height = (size_t)dims[2],
+                   .width = (size_t)dims[3],
+                   .out_height = (size_t)out[2],
+                   .out_width = (size_t)out[3],
                    .scale = weft_op_attr_float(op, "spatial_scale", 1)};
 }
 
-/* ---- RoiAlign --------------------------------------------------------------------------------------------------------------- */
+/* ---- RoiAlign
+ * --------------------------------------------------------------------------------------------------------------- */
 weft_status weft_roi_align_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
   WEFT_TRY(expect_rois(op, 4));
@@ -63,7 +70,8 @@ weft_status weft_roi_align_infer(weft_op *op) {
     return weft_op_fail(op, "mode: expected avg or max, found %s", mode);
   }
   if (strcmp(coordinates, "half_pixel") != 0 && strcmp(coordinates, "output_half_pixel") != 0) {
-    return weft_op_fail(op, "coordinate_transformation_mode: expected half_pixel or output_half_pixel, found %s", coordinates);
+    return weft_op_fail(op, "coordinate_transformation_mode: expected half_pixel or output_half_pixel, found %s",
+                        coordinates);
   }
   if (weft_op_in(op, 2)->count != (size_t)weft_op_in(op, 1)->shape.dims[0]) {
     return weft_op_fail(op, "input batch_indices: expected one for each of %lld rois, found %zu",
@@ -83,6 +91,11 @@ static bool clamp_coordinate(double x, size_t size, size_t *low, double *part) {
   return true;
 }
 
+static inline double pixel(const roi_job *job, size_t at) {
+  return job->in->type == WEFT_FLOAT ? ((const float *)job->in->data)[at]
+                                     : weft_number_at(job->in->type, job->in->data, at);
+}
+
 /* The four pixels around a place, each times its weight; all 0 beyond the image. */
 static void weighted_corners(const roi_job *job, size_t plane, double y, double x, double *corners) {
   size_t row, column;
@@ -93,12 +106,10 @@ static void weighted_corners(const roi_job *job, size_t plane, double y, double 
   }
   size_t at = (plane * job->height + row) * job->width + column;
   size_t below = row + 1 < job->height ? job->width : 0, beside = column + 1 < job->width;
-  weft_type type = job->in->type;
-  const void *data = job->in->data;
-  corners[0] = (1 - down) * (1 - right) * weft_number_at(type, data, at);
-  corners[1] = (1 - down) * right * weft_number_at(type, data, at + beside);
-  corners[2] = down * (1 - right) * weft_number_at(type, data, at + below);
-  corners[3] = down * right * weft_number_at(type, data, at + below + beside);
+  corners[0] = (1 - down) * (1 - right) * pixel(job, at);
+  corners[1] = (1 - down) * right * pixel(job, at + beside);
+  corners[2] = down * (1 - right) * pixel(job, at + below);
+  corners[3] = down * right * pixel(job, at + below + beside);
 }
 
 typedef struct roi_box {
@@ -109,12 +120,14 @@ typedef struct roi_box {
 static roi_box align_box(const roi_job *job, size_t roi) {
   double offset = job->half_pixel ? 0.5 : 0;
   double x1 = roi_at(job, roi, 0) * job->scale - offset, y1 = roi_at(job, roi, 1) * job->scale - offset;
-  double width = roi_at(job, roi, 2) * job->scale - offset - x1, height = roi_at(job, roi, 3) * job->scale - offset - y1;
+  double width = roi_at(job, roi, 2) * job->scale - offset - x1,
+         height = roi_at(job, roi, 3) * job->scale - offset - y1;
   if (!job->half_pixel) { /* boxes of no size are taken as one pixel */
     width = fmax(width, 1);
     height = fmax(height, 1);
   }
-  roi_box box = {y1, x1, height / (double)job->out_height, width / (double)job->out_width, job->sampling, job->sampling};
+  roi_box box = {y1,           x1, height / (double)job->out_height, width / (double)job->out_width, job->sampling,
+                 job->sampling};
   if (job->sampling <= 0) {
     /* As many samples as pixels; a box larger than any image gains nothing from more. */
     box.rows = (int64_t)fmin(fmax(ceil(box.bin_height), 0), 2 * (double)job->height + 2);
@@ -123,8 +136,8 @@ static roi_box align_box(const roi_job *job, size_t roi) {
   return box;
 }
 
-/* The mean of all samples; in mode max the largest weighted pixel, not the largest interpolated value: so the operator is
- * specified by its tests. */
+/* The mean of all samples; in mode max the largest weighted pixel, not the largest interpolated value: so the operator
+ * is specified by its tests. */
 static double align_bin(const roi_job *job, const roi_box *box, size_t plane, size_t row, size_t column) {
   double corners[4];
   double result = job->max ? -INFINITY : 0, count = fmax((double)(box->rows * box->columns), 1);
@@ -177,7 +190,8 @@ weft_status weft_roi_align_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- MaxRoiPool ------------------------------------------------------------------------------------------------------------- */
+/* ---- MaxRoiPool
+ * ------------------------------------------------------------------------------------------------------------- */
 weft_status weft_max_roi_pool_infer(weft_op *op) {
   size_t count;
   const int64_t *pooled = weft_op_attr_ints(op, "pooled_shape", &count);
@@ -226,13 +240,15 @@ weft_status weft_max_roi_pool_run(weft_op *op) {
                               (long long)job.in->shape.dims[0]);
     }
     for (size_t c = 0; c < job.channels; c++) {
-      pool_plane(&job, roi, (size_t)batch * job.channels + c, (roi * job.channels + c) * job.out_height * job.out_width);
+      pool_plane(&job, roi, (size_t)batch * job.channels + c,
+                 (roi * job.channels + c) * job.out_height * job.out_width);
     }
   }
   return WEFT_OK;
 }
 
-/* ---- NonMaxSuppression ------------------------------------------------------------------------------------------------------- */
+/* ---- NonMaxSuppression
+ * ------------------------------------------------------------------------------------------------------- */
 typedef struct nms_job {
   const float *boxes, *scores; /* of one batch, one class */
   size_t count;
@@ -277,7 +293,8 @@ static bool overlaps(const nms_job *job, int64_t a, int64_t b) {
     float length = fminf(high_a[axis], high_b[axis]) - fmaxf(low_a[axis], low_b[axis]);
     common *= length > 0 ? length : 0;
   }
-  float area_a = (high_a[0] - low_a[0]) * (high_a[1] - low_a[1]), area_b = (high_b[0] - low_b[0]) * (high_b[1] - low_b[1]);
+  float area_a = (high_a[0] - low_a[0]) * (high_a[1] - low_a[1]),
+        area_b = (high_b[0] - low_b[0]) * (high_b[1] - low_b[1]);
   float together = area_a + area_b - common;
   return area_a > 0 && area_b > 0 && together > 0 && common / together > (float)job->overlap;
 }

@@ -24,33 +24,35 @@ static weft_status read_reduction(weft_op *op, reduction *out) {
 }
 
 /* NaN wins, as in numpy. */
-#define REDUCE_AS(type, wide)                                                                       \
-  for (size_t i = 0; i < n; i++) {                                                                  \
-    wide a = ((const type *)to)[i], b = ((const type *)from)[i];                                    \
-    ((type *)to)[i] = (type)(how == REDUCE_ADD   ? a + b                                            \
-                             : how == REDUCE_MUL ? a * b                                            \
-                             : how == REDUCE_MIN ? (a < b || a != a ? a : b)                        \
-                                                 : (a > b || a != a ? a : b));                      \
-  }                                                                                                 \
+#define REDUCE_AS(type, wide)                                                                                          \
+  for (size_t i = 0; i < n; i++) {                                                                                     \
+    wide a = ((const type *)to)[i], b = ((const type *)from)[i];                                                       \
+    ((type *)to)[i] = (type)(how == REDUCE_ADD   ? a + b                                                               \
+                             : how == REDUCE_MUL ? a * b                                                               \
+                             : how == REDUCE_MIN ? (a < b || a != a ? a : b)                                           \
+                                                 : (a > b || a != a ? a : b));                                         \
+  }                                                                                                                    \
   break
 
 static float reduce_float(reduction how, float a, float b) {
   switch (how) {
-    case REDUCE_ADD:
-      return a + b;
-    case REDUCE_MUL:
-      return a * b;
-    case REDUCE_MIN:
-      return a < b || a != a ? a : b;
-    default:
-      return a > b || a != a ? a : b;
+  case REDUCE_ADD:
+    return a + b;
+  case REDUCE_MUL:
+    return a * b;
+  case REDUCE_MIN:
+    return a < b || a != a ? a : b;
+  default:
+    return a > b || a != a ? a : b;
   }
 }
 
 static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, const uint16_t *from) {
   for (size_t i = 0; i < n; i++) {
-    to[i] = brain ? weft_float_to_bfloat16(reduce_float(how, weft_bfloat16_to_float(to[i]), weft_bfloat16_to_float(from[i])))
-                  : weft_float_to_float16(reduce_float(how, weft_float16_to_float(to[i]), weft_float16_to_float(from[i])));
+    to[i] =
+        brain
+            ? weft_float_to_bfloat16(reduce_float(how, weft_bfloat16_to_float(to[i]), weft_bfloat16_to_float(from[i])))
+            : weft_float_to_float16(reduce_float(how, weft_float16_to_float(to[i]), weft_float16_to_float(from[i])));
   }
 }
 
@@ -61,36 +63,36 @@ static void reduce_block(reduction how, weft_type type, size_t n, void *to, cons
     return;
   }
   switch (type) {
-    case WEFT_FLOAT:
-      REDUCE_AS(float, float);
-    case WEFT_DOUBLE:
-      REDUCE_AS(double, double);
-    case WEFT_UINT64:
+  case WEFT_FLOAT:
+    REDUCE_AS(float, float);
+  case WEFT_DOUBLE:
+    REDUCE_AS(double, double);
+  case WEFT_UINT64:
+    REDUCE_AS(uint64_t, uint64_t);
+  case WEFT_UINT32:
+    REDUCE_AS(uint32_t, uint64_t);
+  case WEFT_INT64:
+    if (how == REDUCE_ADD || how == REDUCE_MUL) {
       REDUCE_AS(uint64_t, uint64_t);
-    case WEFT_UINT32:
+    }
+    REDUCE_AS(int64_t, int64_t);
+  case WEFT_INT32:
+    if (how == REDUCE_ADD || how == REDUCE_MUL) {
       REDUCE_AS(uint32_t, uint64_t);
-    case WEFT_INT64:
-      if (how == REDUCE_ADD || how == REDUCE_MUL) {
-        REDUCE_AS(uint64_t, uint64_t);
-      }
-      REDUCE_AS(int64_t, int64_t);
-    case WEFT_INT32:
-      if (how == REDUCE_ADD || how == REDUCE_MUL) {
-        REDUCE_AS(uint32_t, uint64_t);
-      }
-      REDUCE_AS(int32_t, int32_t);
-    case WEFT_UINT16:
-      REDUCE_AS(uint16_t, uint32_t);
-    case WEFT_INT16:
-      REDUCE_AS(int16_t, int32_t);
-    case WEFT_INT8:
-      REDUCE_AS(int8_t, int32_t);
-    case WEFT_UINT8:
-      REDUCE_AS(uint8_t, uint32_t);
-    case WEFT_BOOL:
-      REDUCE_AS(bool, int);
-    default:
-      reduce_halves(how, type == WEFT_BFLOAT16, n, to, from);
+    }
+    REDUCE_AS(int32_t, int32_t);
+  case WEFT_UINT16:
+    REDUCE_AS(uint16_t, uint32_t);
+  case WEFT_INT16:
+    REDUCE_AS(int16_t, int32_t);
+  case WEFT_INT8:
+    REDUCE_AS(int8_t, int32_t);
+  case WEFT_UINT8:
+    REDUCE_AS(uint8_t, uint32_t);
+  case WEFT_BOOL:
+    REDUCE_AS(bool, int);
+  default:
+    reduce_halves(how, type == WEFT_BFLOAT16, n, to, from);
   }
 }
 
@@ -207,8 +209,9 @@ weft_status weft_tensor_scatter_infer(weft_op *op) {
   fits = fits && (start == NULL || (start->shape.rank == 1 && start->shape.dims[0] == past->shape.dims[0]));
   if (!fits) {
     char a[96], b[96];
-    return weft_op_fail(op, "update of shape %s does not fit past_cache of shape %s along axis %d, one write index a batch",
-                        weft_shape_print(&update->shape, a, sizeof a), weft_shape_print(&past->shape, b, sizeof b), axis);
+    return weft_op_fail(
+        op, "update of shape %s does not fit past_cache of shape %s along axis %d, one write index a batch",
+        weft_shape_print(&update->shape, a, sizeof a), weft_shape_print(&past->shape, b, sizeof b), axis);
   }
   return weft_op_set_like(op, 0, past);
 }

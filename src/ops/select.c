@@ -1,4 +1,5 @@
-/* NonZero, Compress, OneHot, Trilu, ReverseSequence: elements kept, placed or turned round by conditions and positions. */
+/* NonZero, Compress, OneHot, Trilu, ReverseSequence: elements kept, placed or turned round by conditions and positions.
+ */
 #include "index.h"
 #include "number.h"
 #include "strided.h"
@@ -150,8 +151,8 @@ weft_status weft_reverse_sequence_infer(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0), *lengths = weft_op_in(op, 1);
   int64_t time = weft_op_attr_int(op, "time_axis", 0), batch = weft_op_attr_int(op, "batch_axis", 1);
   if (time + batch != 1 || time * batch != 0) {
-    return weft_op_fail(op, "time_axis and batch_axis: expected 0 and 1 or 1 and 0, found %lld and %lld", (long long)time,
-                        (long long)batch);
+    return weft_op_fail(op, "time_axis and batch_axis: expected 0 and 1 or 1 and 0, found %lld and %lld",
+                        (long long)time, (long long)batch);
   }
   if (lengths->shape.dims[0] != in->shape.dims[batch]) {
     return weft_op_fail(op, "input sequence_lens: expected %lld elements, one for each batch, found %lld",
@@ -169,12 +170,13 @@ weft_status weft_reverse_sequence_run(weft_op *op) {
   for (int64_t b = 0; b < batches; b++) {
     int64_t length = weft_index_at(lengths, (size_t)b);
     if (length < 0 || length > times) {
-      return weft_op_run_fail(op, "input sequence_lens: element %lld is %lld, expected a value in [0, %lld]", (long long)b,
-                              (long long)length, (long long)times);
+      return weft_op_run_fail(op, "input sequence_lens: element %lld is %lld, expected a value in [0, %lld]",
+                              (long long)b, (long long)length, (long long)times);
     }
     for (int64_t t = 0; t < times; t++) {
       int64_t s = t < length ? length - 1 - t : t;
-      int64_t to = batch_axis == 0 ? b * times + t : t * batches + b, from = batch_axis == 0 ? b * times + s : s * batches + b;
+      int64_t to = batch_axis == 0 ? b * times + t : t * batches + b,
+              from = batch_axis == 0 ? b * times + s : s * batches + b;
       memcpy((char *)out->data + (size_t)to * block, (const char *)in->data + (size_t)from * block, block);
     }
   }

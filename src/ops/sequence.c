@@ -1,11 +1,12 @@
-/* Sequences and optionals. A sequence holds references to tensors that own their memory; operators make new sequences that
- * share the items of old ones. An absent optional is a value of kind NONE, a present one is the value itself. */
+/* Sequences and optionals. A sequence holds references to tensors that own their memory; operators make new sequences
+ * that share the items of old ones. An absent optional is a value of kind NONE, a present one is the value itself. */
 #include "op.h"
 #include "strided.h"
 
 #include <string.h>
 
 static weft_status expect_sequence(weft_op *op, int i, const weft_value **out) {
+  *out = NULL;
   if (i >= op->input_count || op->inputs[i] == NULL || op->inputs[i]->kind != WEFT_KIND_SEQUENCE) {
     return weft_op_fail(op, "input %d: expected a sequence", i);
   }
@@ -68,7 +69,8 @@ weft_status weft_sequence_insert_run(weft_op *op) {
   WEFT_TRY(expect_sequence(op, 0, &from));
   count = from->item_count;
   if (tensor == NULL || (count > 0 && tensor->type != from->tensor.type)) {
-    return weft_op_fail(op, "input tensor: expected a %s tensor as the sequence holds", weft_type_name(from->tensor.type));
+    return weft_op_fail(op, "input tensor: expected a %s tensor as the sequence holds",
+                        weft_type_name(from->tensor.type));
   }
   WEFT_TRY(read_position(op, 2, count, (int64_t)count, (int64_t)count, &at));
   WEFT_TRY(weft_value_keep(op->cx, op->inputs[1], &item));
@@ -113,11 +115,12 @@ weft_status weft_sequence_length_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- SplitToSequence, ConcatFromSequence ------------------------------------------------------------------------------------ */
+/* ---- SplitToSequence, ConcatFromSequence
+ * ------------------------------------------------------------------------------------ */
 /* How the axis is cut: pieces of `split` each when it is a scalar, else as listed; without it one place each. */
 typedef struct cut {
   size_t pieces;
-  int64_t size; /* of all but the last */
+  int64_t size;   /* of all but the last */
   int64_t *sizes; /* NULL: all alike */
 } cut;
 
@@ -146,7 +149,8 @@ static weft_status read_cut(weft_op *op, int64_t dim, cut *out) {
     }
     dim -= out->sizes[i];
   }
-  return dim == 0 ? WEFT_OK : weft_op_run_fail(op, "input split: the pieces leave %lld places of the axis", (long long)dim);
+  return dim == 0 ? WEFT_OK
+                  : weft_op_run_fail(op, "input split: the pieces leave %lld places of the axis", (long long)dim);
 }
 
 static weft_status split_items(weft_op *op, const cut *c, int axis, bool keep_axis, weft_value *sequence) {
@@ -245,7 +249,8 @@ weft_status weft_concat_from_sequence_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- optionals -------------------------------------------------------------------------------------------------------------- */
+/* ---- optionals
+ * -------------------------------------------------------------------------------------------------------------- */
 static weft_value *first_input(const weft_op *op) {
   return op->input_count > 0 && op->inputs[0] != NULL && op->inputs[0]->kind != WEFT_KIND_NONE ? op->inputs[0] : NULL;
 }

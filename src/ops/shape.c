@@ -61,7 +61,8 @@ weft_status weft_constant_of_shape_run(weft_op *op) {
   static const float zero = 0;
   const weft_tensor *value = weft_op_attr_tensor(op, "value");
   weft_tensor *out = weft_op_out(op, 0);
-  weft_fill_elements(out->data, out->count, value == NULL ? (const void *)&zero : value->data, weft_type_size(out->type));
+  weft_fill_elements(out->data, out->count, value == NULL ? (const void *)&zero : value->data,
+                     weft_type_size(out->type));
   return WEFT_OK;
 }
 

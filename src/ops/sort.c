@@ -1,12 +1,13 @@
-/* TopK and Unique: elements in order. Numbers are compared by keys that order every type alike; equal ones keep the order
- * of their positions. */
+/* TopK and Unique: elements in order. Numbers are compared by keys that order every type alike; equal ones keep the
+ * order of their positions. */
 #include "number.h"
 #include "op.h"
 #include "order.h"
 
 #include <string.h>
 
-/* ---- TopK --------------------------------------------------------------------------------------------------------------- */
+/* ---- TopK
+ * --------------------------------------------------------------------------------------------------------------- */
 weft_status weft_top_k_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_NUMERIC));
@@ -49,7 +50,8 @@ static void sift_down(ranked *heap, size_t count, size_t at) {
 }
 
 /* The best k of a line of elements, in order: a heap of the best so far, then unheaped from its worst. */
-static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t count, size_t k, bool largest, ranked *heap) {
+static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t count, size_t k, bool largest,
+                      ranked *heap) {
   size_t held = 0;
   for (size_t i = 0; i < count; i++) {
     uint64_t key = weft_number_key(in->type, in->data, begin + i * step);
@@ -82,7 +84,8 @@ weft_status weft_top_k_run(weft_op *op) {
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), in->shape.rank, &axis));
   WEFT_TRY(weft_op_scalar_int(op, 1, "K", 0, &wanted));
   size_t k = (size_t)wanted, dim = (size_t)in->shape.dims[axis];
-  size_t inner = weft_shape_product(&in->shape, axis + 1, in->shape.rank), outer = weft_shape_product(&in->shape, 0, axis);
+  size_t inner = weft_shape_product(&in->shape, axis + 1, in->shape.rank),
+         outer = weft_shape_product(&in->shape, 0, axis);
   void *block;
   WEFT_TRY(weft_op_scratch(op, k * sizeof(ranked), &block));
   ranked *heap = block;
@@ -102,7 +105,8 @@ weft_status weft_top_k_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Unique ------------------------------------------------------------------------------------------------------------- */
+/* ---- Unique
+ * ------------------------------------------------------------------------------------------------------------- */
 /* What is compared: slices of the input along an axis, or its elements as slices of one. */
 typedef struct slices {
   const weft_tensor *in;
@@ -137,7 +141,8 @@ static size_t group_slices(const slices *s, const int64_t *order, int64_t *first
 }
 
 /* Renumbers the groups by where they first occur. `renamed` has room for one number a slice. */
-static void order_by_first(size_t count, int64_t *first, int64_t *size, int64_t *group_of, int64_t *renamed, int64_t *sizes) {
+static void order_by_first(size_t count, int64_t *first, int64_t *size, int64_t *group_of, int64_t *renamed,
+                           int64_t *sizes) {
   int64_t next = 0;
   for (size_t i = 0; i < count; i++) {
     int64_t group = group_of[i];

@@ -1,6 +1,7 @@
-/* Moving elements. A block is first brought to its simplest form: dims merged, a dense innermost run taken as one larger
- * element. What is left is one of three rows: a run of bytes, elements at two strides, or a pair of dimensions that swap
- * places, which is cut into tiles so that both sides stay within the cache. It must not know operators or types. */
+/* Moving elements. A block is first brought to its simplest form: dims merged, a dense innermost run taken as one
+ * larger element. What is left is one of three rows: a run of bytes, elements at two strides, or a pair of dimensions
+ * that swap places, which is cut into tiles so that both sides stay within the cache. It must not know operators or
+ * types. */
 #include "strided.h"
 
 #include <string.h>
@@ -12,10 +13,10 @@ typedef enum row_kind { ROW_ELEMENTS, ROW_TILE } row_kind;
 typedef struct copy_job {
   weft_strided block; /* the dimensions walked from row to row */
   row_kind kind;
-  size_t size;                        /* bytes of one element */
+  size_t size;                         /* bytes of one element */
   int64_t dim, from_stride, to_stride; /* the row itself, in elements */
-  int64_t tile_dim, tile_to;          /* ROW_TILE: the dimension that is dense in `from` */
-  int tile_axis;                      /* which of block.dims counts its tiles */
+  int64_t tile_dim, tile_to;           /* ROW_TILE: the dimension that is dense in `from` */
+  int tile_axis;                       /* which of block.dims counts its tiles */
   const char *from;
   char *to;
 } copy_job;
@@ -51,24 +52,31 @@ typedef struct ALIAS bits128 {
   uint64_t words[2];
 } bits128;
 
-#define COPY_AS(type)                                                                       \
-  for (size_t i = 0; i < n; i++) {                                                          \
-    ((type *)to)[(int64_t)i * to_stride] = ((const type *)from)[(int64_t)i * from_stride]; \
-  }                                                                                         \
+#define COPY_AS(type)                                                                                                  \
+  for (size_t i = 0; i < n; i++) {                                                                                     \
+    ((type *)to)[(int64_t)i * to_stride] = ((const type *)from)[(int64_t)i * from_stride];                             \
+  }                                                                                                                    \
   return
 
-void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to, int64_t to_stride) {
+void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to,
+                        int64_t to_stride) {
   if (from_stride == 1 && to_stride == 1) {
     memcpy(to, from, n * element_size);
     return;
   }
   switch (element_size) {
-  case 1: COPY_AS(bits8);
-  case 2: COPY_AS(bits16);
-  case 4: COPY_AS(bits32);
-  case 8: COPY_AS(bits64);
-  case 16: COPY_AS(bits128);
-  default: break;
+  case 1:
+    COPY_AS(bits8);
+  case 2:
+    COPY_AS(bits16);
+  case 4:
+    COPY_AS(bits32);
+  case 8:
+    COPY_AS(bits64);
+  case 16:
+    COPY_AS(bits128);
+  default:
+    break;
   }
   for (size_t i = 0; i < n; i++) {
     memcpy((char *)to + (int64_t)i * to_stride * (int64_t)element_size,
@@ -198,19 +206,24 @@ typedef struct map_job {
   char *to;
 } map_job;
 
-#define MAP_AS(type)                                     \
-  for (size_t i = 0; i < n; i++) {                       \
-    ((type *)to)[i] = ((const type *)from)[map[i]];      \
-  }                                                      \
+#define MAP_AS(type)                                                                                                   \
+  for (size_t i = 0; i < n; i++) {                                                                                     \
+    ((type *)to)[i] = ((const type *)from)[map[i]];                                                                    \
+  }                                                                                                                    \
   return
 
 static void map_row(size_t size, size_t n, const int64_t *map, const char *from, char *to) {
   switch (size) {
-  case 1: MAP_AS(bits8);
-  case 2: MAP_AS(bits16);
-  case 4: MAP_AS(bits32);
-  case 8: MAP_AS(bits64);
-  default: break;
+  case 1:
+    MAP_AS(bits8);
+  case 2:
+    MAP_AS(bits16);
+  case 4:
+    MAP_AS(bits32);
+  case 8:
+    MAP_AS(bits64);
+  default:
+    break;
   }
   for (size_t i = 0; i < n; i++) {
     memcpy(to + i * size, from + map[i] * (int64_t)size, size);

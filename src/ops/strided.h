@@ -1,5 +1,5 @@
-/* Moving elements: the copies that Transpose, Slice, Expand, Tile, Split, Concat, Pad and their kin come down to. An element
- * is any number of bytes, so one loop serves every type, strings too. Knows nothing of operators. */
+/* Moving elements: the copies that Transpose, Slice, Expand, Tile, Split, Concat, Pad and their kin come down to. An
+ * element is any number of bytes, so one loop serves every type, strings too. Knows nothing of operators. */
 #ifndef WEFT_OPS_STRIDED_H
 #define WEFT_OPS_STRIDED_H
 
@@ -17,7 +17,8 @@ typedef struct weft_strided {
   int64_t to[WEFT_STRIDED_RANK];
 } weft_strided;
 
-/* Adds the next inner dimension; those of one element vanish and those that continue the one before are merged with it. */
+/* Adds the next inner dimension; those of one element vanish and those that continue the one before are merged with it.
+ */
 void weft_strided_add(weft_strided *block, int64_t dim, int64_t from, int64_t to);
 /* Copies the block; `from` and `to` point at its first element and must not overlap. */
 void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t element_size, const void *from, void *to);
@@ -31,6 +32,7 @@ void weft_dense_strides(const weft_shape *shape, int64_t *strides);
 /* Writes `count` copies of one element. */
 void weft_fill_elements(void *to, size_t count, const void *element, size_t element_size);
 /* n elements at strided places, by element size. */
-void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to, int64_t to_stride);
+void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to,
+                        int64_t to_stride);
 
 #endif

@@ -12,7 +12,8 @@ static weft_status expect_strings(weft_op *op, int i, const char *name) {
   return weft_op_expect_type(op, i, name, WEFT_TYPE_BIT(WEFT_STRING));
 }
 
-/* ---- StringConcat ------------------------------------------------------------------------------------------------------------ */
+/* ---- StringConcat
+ * ------------------------------------------------------------------------------------------------------------ */
 weft_status weft_string_concat_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(expect_strings(op, 0, "X"));
@@ -50,11 +51,14 @@ weft_status weft_string_concat_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- StringSplit ------------------------------------------------------------------------------------------------------------- */
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+/* ---- StringSplit
+ * ------------------------------------------------------------------------------------------------------------- */
+static bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
-/* Takes the next piece off `rest`; false when nothing is left. `last`: all that remains is one piece. An empty delimiter
- * stands for runs of white space, which also fall away at both ends. */
+/* Takes the next piece off `rest`; false when nothing is left. `last`: all that remains is one piece. An empty
+ * delimiter stands for runs of white space, which also fall away at both ends. */
 static bool next_piece(weft_string *rest, const char *delimiter, size_t length, bool last, weft_string *piece) {
   if (rest->data == NULL) {
     return false;
@@ -133,7 +137,8 @@ weft_status weft_string_split_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- StringNormalizer ---------------------------------------------------------------------------------------------------------- */
+/* ---- StringNormalizer
+ * ---------------------------------------------------------------------------------------------------------- */
 typedef enum case_change { CASE_NONE, CASE_LOWER, CASE_UPPER } case_change;
 
 static weft_status change_case(weft_op *op, case_change change, const weft_string *from, weft_string *to) {
@@ -232,7 +237,8 @@ weft_status weft_string_normalizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- RegexFullMatch ------------------------------------------------------------------------------------------------------------ */
+/* ---- RegexFullMatch
+ * ------------------------------------------------------------------------------------------------------------ */
 weft_status weft_regex_full_match_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(expect_strings(op, 0, "X"));
@@ -251,9 +257,10 @@ weft_status weft_regex_full_match_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Tokenizer ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Tokenizer
+ * ------------------------------------------------------------------------------------------------------------------ */
 typedef struct tokenizer {
-  weft_regex *token;      /* tokens are what it matches, or */
+  weft_regex *token;       /* tokens are what it matches, or */
   weft_regex **separators; /* what lies between these */
   size_t separator_count;
   int64_t least; /* characters */

@@ -1,5 +1,5 @@
-/* TfIdfVectorizer: how often each n-gram of a pool occurs in a row of words or numbers. The pool's n-grams are sorted by
- * length and content at load; those of a row are found by binary search. */
+/* TfIdfVectorizer: how often each n-gram of a pool occurs in a row of words or numbers. The pool's n-grams are sorted
+ * by length and content at load; those of a row are found by binary search. */
 #include "number.h"
 #include "order.h"
 
@@ -17,7 +17,9 @@ typedef struct pool {
   size_t width;                                /* of an output row */
 } pool;
 
-static size_t length_end(const pool *p, size_t n) { return n < p->length_count ? (size_t)p->starts[n] : p->item_count; }
+static size_t length_end(const pool *p, size_t n) {
+  return n < p->length_count ? (size_t)p->starts[n] : p->item_count;
+}
 
 /* Number of the first n-gram of n items. */
 static size_t first_gram(const pool *p, size_t n) {
@@ -62,8 +64,8 @@ static weft_status read_pool(weft_op *op, pool *p) {
   p->weights = weft_op_attr_floats(op, "weights", &weights);
   WEFT_TRY(check_starts(op, p));
   if (columns != p->gram_count || (weights != 0 && weights != columns)) {
-    return weft_op_fail(op, "ngram_indexes and weights: expected %zu entries, found %zu and %zu", p->gram_count, columns,
-                        weights);
+    return weft_op_fail(op, "ngram_indexes and weights: expected %zu entries, found %zu and %zu", p->gram_count,
+                        columns, weights);
   }
   p->width = 0;
   for (size_t i = 0; i < columns; i++) {

@@ -67,7 +67,8 @@ weft_status weft_depth_space_infer(weft_op *op) {
     return weft_op_fail(op, "blocksize: expected a positive number, found %lld", (long long)block);
   }
   const int64_t *d = in->shape.dims;
-  bool fits = op->def->variant == WEFT_DEPTH_TO_SPACE ? d[1] % (block * block) == 0 : d[2] % block == 0 && d[3] % block == 0;
+  bool fits =
+      op->def->variant == WEFT_DEPTH_TO_SPACE ? d[1] % (block * block) == 0 : d[2] % block == 0 && d[3] % block == 0;
   if (!fits) {
     char text[96];
     return weft_op_fail(op, "input of shape %s does not divide into blocks of %lld",
@@ -78,8 +79,8 @@ weft_status weft_depth_space_infer(weft_op *op) {
   return weft_op_set(op, 0, in->type, op->def->variant == WEFT_DEPTH_TO_SPACE ? &to_space : &to_depth);
 }
 
-/* Both are the same exchange of [n, block, block, c, h, w] and [n, c, h, block, w, block], read one way or the other. CRD
- * keeps c before the two blocks. */
+/* Both are the same exchange of [n, block, block, c, h, w] and [n, c, h, block, w, block], read one way or the other.
+ * CRD keeps c before the two blocks. */
 weft_status weft_depth_space_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);

@@ -30,8 +30,8 @@ weft_status weft_identity_run(weft_op *op) {
   return weft_view_run(op);
 }
 
-/* Fills the dimension asked for with -1. Dimensions copied from the input stand on both sides and are left out, so that a
- * shape with a copied 0 still has one answer. */
+/* Fills the dimension asked for with -1. Dimensions copied from the input stand on both sides and are left out, so that
+ * a shape with a copied 0 still has one answer. */
 static weft_status infer_rest(weft_op *op, const weft_tensor *in, const bool *copied, int rest, weft_shape *shape) {
   size_t have = 1, placed = 1;
   for (int d = 0; d < in->shape.rank; d++) {
@@ -50,8 +50,9 @@ static weft_status infer_rest(weft_op *op, const weft_tensor *in, const bool *co
   }
   if (placed == 0 || have % placed != 0) {
     char text[96];
-    return weft_op_fail(op, "input data of shape %s does not divide into the requested shape: -1 stands for %zu elements cut into %zu",
-                        weft_shape_print(&in->shape, text, sizeof text), have, placed);
+    return weft_op_fail(
+        op, "input data of shape %s does not divide into the requested shape: -1 stands for %zu elements cut into %zu",
+        weft_shape_print(&in->shape, text, sizeof text), have, placed);
   }
   shape->dims[rest] = (int64_t)(have / placed);
   return WEFT_OK;
@@ -102,8 +103,8 @@ weft_status weft_flatten_infer(weft_op *op) {
     return weft_op_fail(op, "axis: expected a value in [%d, %d], found %lld", -rank, rank, (long long)axis);
   }
   int cut = (int)(axis < 0 ? axis + rank : axis);
-  weft_shape shape = {2,
-                      {(int64_t)weft_shape_product(&in->shape, 0, cut), (int64_t)weft_shape_product(&in->shape, cut, rank)}};
+  weft_shape shape = {
+      2, {(int64_t)weft_shape_product(&in->shape, 0, cut), (int64_t)weft_shape_product(&in->shape, cut, rank)}};
   return weft_op_set(op, 0, in->type, &shape);
 }
 
