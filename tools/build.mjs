@@ -5,14 +5,14 @@
  *
  *     weft.mjs, weft.cjs, weft.d.ts, weft.d.cts   the JavaScript package, bundled from web/
  *     weft.worker.mjs                             what runs in the worker of a session that has one
- *     weft.threads.mjs                            Emscripten's glue of the modules with threads; weft.mjs has the other's
+ *     weft.threads.mjs                            what runs in the workers of modules with threads: Emscripten's glue
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
  *
  * The toolchain is set up first if it is not there. Only what changed is built again.
  */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setUp } from './setup.mjs';
 import { root } from './setup/paths.mjs';
@@ -52,13 +52,15 @@ async function readGlue(name, modules) {
   if (other >= 0) throw new Error(`The glue of ${modules[other + 1]} differs from that of ${modules[0]}`);
   // The loader gives the module; a URL left in the glue would make bundlers ship one variant twice.
   let glue = replaceOnce(text, `new URL("${name}.wasm",import.meta.url).href`, '""', name);
-  // Bundlers for the browser cannot resolve Node.js' own modules even where they are never reached.
-  glue = glue.replace(/import\("(node:)?module"\)/, 'process.getBuiltinModule("node:module")');
+  // Bundlers for the browser cannot resolve Node.js' own modules even where they are never reached, and waiting at the top
+  // level is not for every host. What runs when the file is loaded must not fail where Node.js is only imitated.
+  glue = glue.replace(/\(await import\("(?:node:)?worker_threads"\)\)\./, 'process.getBuiltinModule?.("node:worker_threads")?.');
+  glue = glue.replace(/await import\("(?:node:)?(\w+)"\)/g, 'process.getBuiltinModule("node:$1")');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }
 
-/** Where a finished glue is put: that of threads is a file of its own, because workers load it; the other one is bundled. */
+/** Where a finished glue is put: both are bundled, and that of threads is also a file of its own, which workers load. */
 const glueFile = (name) => join(name === 'weft.threads' ? dist : join(root, 'build/web'), `${name}.mjs`);
 
 async function collectModules() {
@@ -75,18 +77,17 @@ async function collectModules() {
 const bundledGlue = {
   name: 'glue',
   setup(build) {
-    build.onResolve({ filter: /^\.\/weft\.glue\.mjs$/ }, () => ({ path: glueFile('weft.glue') }));
+    build.onResolve({ filter: /^\.\/weft\.(glue|threads)\.mjs$/ }, ({ path }) => ({ path: glueFile(basename(path, '.mjs')) }));
   },
 };
 
-/** Bundles web/ once for `import` and once for `require`; the glue of threads is loaded when it is needed. */
+/** Bundles web/ for `import`, for the worker of a session that has one, and for `require`. */
 async function bundle() {
   const { build } = await import('esbuild');
   const common = {
     entryPoints: [join(root, 'web/index.js')],
     bundle: true,
     target: 'es2022',
-    external: ['./weft.threads.mjs', 'node:*'],
     plugins: [bundledGlue],
     keepNames: true,
     lineLimit: 160,

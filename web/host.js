@@ -85,7 +85,9 @@ export function startWorker(onMessage, onError) {
   }
   const threads = builtin('worker_threads');
   if (!threads) throw new Error('the host has no workers');
-  const worker = new threads.Worker(new URL('./weft.worker.mjs', import.meta.url));
+  // Not in the form that bundlers know: they would ship the file a second time.
+  const file = './weft.worker.mjs';
+  const worker = new threads.Worker(new URL(file, import.meta.url));
   worker.on('message', onMessage);
   worker.on('error', onError);
   worker.unref();

@@ -4,6 +4,7 @@
  * of Emscripten's glue; the places of struct members are checked by bindings/layout.c when the module is compiled.
  */
 import createModule from './weft.glue.mjs';
+import createThreads from './weft.threads.mjs';
 import { codes, WeftError } from './error.js';
 
 /** Offsets in the structs of weft.h, in a 32-bit module. */
@@ -71,7 +72,6 @@ export class Wasm {
   static async start({ module, threaded, choice }) {
     try {
       if (!threaded) return new Wasm(await startGlue(createModule, module, { threads: 0 }));
-      const { default: createThreads } = await import('./weft.threads.mjs');
       const options = { threads: choice.threads - 1, wasmMemory: makeSharedMemory() };
       return new Wasm(await startGlue(createThreads, module, options));
     } catch (cause) {
