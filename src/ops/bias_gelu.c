@@ -28,13 +28,13 @@ static void run(void *arg, const weft_run *run) {
   const bias_gelu *g = arg;
   const weft_kernels *kernels = g->cx->kernels;
   float x[WEFT_BLOCK], bias[WEFT_BLOCK];
-  weft_load_float(g->x->type, g->x->data, run->in[0], run->step[0], run->n, x);
+  weft_block_load(kernels, g->x, run->in[0], run->step[0], run->n, x);
   if (g->bias != NULL) {
-    weft_load_float(g->bias->type, g->bias->data, run->in[1], run->step[1], run->n, bias);
+    weft_block_load(kernels, g->bias, run->in[1], run->step[1], run->n, bias);
     kernels->binary_f32[WEFT_BINARY_ADD](run->n, x, 1, bias, 1, x);
   }
   kernels->unary_f32[g->function](run->n, x, x);
-  weft_store_float(g->y->type, x, run->n, g->y->data, run->out, 1);
+  weft_block_store(kernels, g->y, run->out, 1, run->n, x);
 }
 
 weft_status weft_bias_gelu_run(weft_op *op) {

@@ -10,6 +10,7 @@
 typedef struct binary {
   weft_context *cx;
   int variant;
+  const weft_tensor *x_tensor, *y_tensor, *z_tensor;
   weft_type x_type, y_type, z_type;
   const void *x, *y;
   void *z;
@@ -102,15 +103,15 @@ static void run_float(void *arg, const weft_run *run) {
 static void run_half(void *arg, const weft_run *run) {
   const binary *b = arg;
   float x[WEFT_BLOCK], y[WEFT_BLOCK];
-  weft_load_float(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
-  weft_load_float(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  weft_block_load(b->cx->kernels, b->x_tensor, run->in[0], run->step[0], run->n, x);
+  weft_block_load(b->cx->kernels, b->y_tensor, run->in[1], run->step[1], run->n, y);
   binary inner = *b;
   inner.x = x;
   inner.y = y;
   inner.z = x;
   const weft_run all = {.n = run->n, .step = {1, 1}};
   run_float(&inner, &all);
-  weft_store_float(b->z_type, x, run->n, b->z, run->out, 1);
+  weft_block_store(b->cx->kernels, b->z_tensor, run->out, 1, run->n, x);
 }
 
 static bool is_small_power(const weft_tensor *y) {
@@ -263,6 +264,9 @@ static void run_pair(weft_op *op, binary *b, const weft_tensor *x, const weft_te
   weft_broadcast broadcast;
   const weft_shape *shapes[] = {&x->shape, &y->shape};
   size_t longest;
+  b->x_tensor = x;
+  b->y_tensor = y;
+  b->z_tensor = z;
   b->x_type = x->type;
   b->y_type = y->type;
   b->z_type = z->type;

@@ -1,6 +1,8 @@
 /* See broadcast.h. */
 #include "broadcast.h"
 
+#include "../base/convert.h"
+
 /* Whether dimension d + 1 continues dimension d for every operand. */
 static bool continues(const weft_broadcast *b, int last, const size_t *strides, size_t dim) {
   for (int k = 0; k < b->operands; k++) {
@@ -93,5 +95,28 @@ void weft_broadcast_run(weft_context *cx, const weft_broadcast *b, size_t longes
   walk w = {b, longest, body, arg};
   if (b->count > 0) {
     weft_parallel(cx, b->count, WEFT_GRAIN, walk_range, &w);
+  }
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+void weft_block_load(const weft_kernels *kernels, const weft_tensor *x, size_t offset, size_t step, size_t n,
+                     float *out) {
+  if (step == 1 && x->type == WEFT_FLOAT16) {
+    kernels->float16_to_f32(n, (const uint16_t *)x->data + offset, out);
+  } else if (step == 1 && x->type == WEFT_BFLOAT16) {
+    kernels->bfloat16_to_f32(n, (const uint16_t *)x->data + offset, out);
+  } else {
+    weft_load_float(x->type, x->data, offset, step, n, out);
+  }
+}
+
+void weft_block_store(const weft_kernels *kernels, const weft_tensor *y, size_t offset, size_t step, size_t n,
+                      const float *in) {
+  if (step == 1 && y->type == WEFT_FLOAT16) {
+    kernels->f32_to_float16(n, in, (uint16_t *)y->data + offset);
+  } else if (step == 1 && y->type == WEFT_BFLOAT16) {
+    kernels->f32_to_bfloat16(n, in, (uint16_t *)y->data + offset);
+  } else {
+    weft_store_float(y->type, in, n, y->data, offset, step);
   }
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 
 typedef struct cast {
+  const weft_kernels *kernels;
+  const weft_tensor *x_tensor, *y_tensor;
   weft_type from, to;
   const void *x;
   void *y;
@@ -71,11 +73,11 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
       weft_load_double(c->from, c->x, done, 1, n, block.wide);
       weft_store_double(c->to, block.wide, n, c->y, done, 1);
     } else {
-      weft_load_float(c->from, c->x, done, 1, n, block.narrow);
+      weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
       if (special) {
         store_small(c, block.narrow, n, (uint8_t *)c->y + done);
       } else {
-        weft_store_float(c->to, block.narrow, n, c->y, done, 1);
+        weft_block_store(c->kernels, c->y_tensor, done, 1, n, block.narrow);
       }
     }
   }
@@ -208,7 +210,7 @@ weft_status weft_cast_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
   const char *rounding = weft_op_attr_string(op, "round_mode", "up");
-  cast c = {x->type, y->type, x->data, y->data, weft_op_attr_int(op, "saturate", 1) != 0,
+  cast c = {op->cx->kernels, x, y, x->type, y->type, x->data, y->data, weft_op_attr_int(op, "saturate", 1) != 0,
             rounding[0] == 'u' ? WEFT_ROUND_UP : rounding[0] == 'd' ? WEFT_ROUND_DOWN : WEFT_ROUND_NEAREST};
   if (x->type == y->type) {
     memmove(y->data, x->data, y->count * weft_type_size(y->type));

@@ -88,6 +88,7 @@ size_t weft_fold_grain(const weft_fold *f) { return f->n >= WEFT_GRAIN || f->n =
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 typedef struct rows {
+  const weft_kernels *kernels;
   const weft_tensor *x, *y;
   const weft_row_functions *functions;
   const void *arg;
@@ -109,9 +110,9 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
       r->functions->i(r->arg, n, row, row);
       weft_store_int64(y->type, row, n, y->data, base, step);
     } else if (x->type != WEFT_DOUBLE && r->functions->f != NULL) {
-      weft_load_float(x->type, x->data, base, step, n, row);
+      weft_block_load(r->kernels, x, base, step, n, row);
       r->functions->f(r->arg, n, row, row);
-      weft_store_float(y->type, row, n, y->data, base, step);
+      weft_block_store(r->kernels, y, base, step, n, row);
     } else {
       weft_load_double(x->type, x->data, base, step, n, row);
       r->functions->d(r->arg, n, row, row);
@@ -123,7 +124,7 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 weft_status weft_rows_run(weft_op *op, const weft_tensor *x, const weft_tensor *y, int axis,
                           const weft_row_functions *functions, const void *arg) {
   bool reduced[WEFT_MAX_RANK] = {false};
-  rows r = {.x = x, .y = y, .functions = functions, .arg = arg};
+  rows r = {.kernels = op->cx->kernels, .x = x, .y = y, .functions = functions, .arg = arg};
   if (x->count == 0) {
     return WEFT_OK;
   }

@@ -36,7 +36,7 @@ static void normalize_double(const layer_norm *l, size_t n, const double *x, con
 
 /* row += term's elements from index `offset` */
 static void add_float(const layer_norm *l, const weft_tensor *term, size_t offset, float *row, float *room) {
-  weft_load_float(term->type, term->data, offset, 1, l->n, room);
+  weft_block_load(l->cx->kernels, term, offset, 1, l->n, room);
   l->cx->kernels->binary_f32[WEFT_BINARY_ADD](l->n, row, 1, room, 1, row);
 }
 
@@ -46,7 +46,7 @@ static void row_float(const layer_norm *l, size_t index, float *row, float *room
   float *y = (float *)l->y->data + offset, mean = 0, inverse;
   bool direct = l->y->type == WEFT_FLOAT;
   if (l->x->type != WEFT_FLOAT || l->skip != NULL) {
-    weft_load_float(l->x->type, l->x->data, offset, 1, l->n, row);
+    weft_block_load(l->cx->kernels, l->x, offset, 1, l->n, row);
     x = row;
   }
   if (l->skip != NULL) {
@@ -56,13 +56,13 @@ static void row_float(const layer_norm *l, size_t index, float *row, float *room
     add_float(l, l->skip_bias, 0, row, room);
   }
   if (l->sum != NULL) {
-    weft_store_float(l->sum->type, x, l->n, l->sum->data, offset, 1);
+    weft_block_store(l->cx->kernels, l->sum, offset, 1, l->n, x);
   }
   l->cx->kernels->layer_norm_f32(l->n, x, scale + index * l->scale_stride,
                                  bias == NULL ? NULL : bias + index * l->bias_stride, (float)l->epsilon,
                                  l->root_mean_square, direct ? y : row, l->root_mean_square ? NULL : &mean, &inverse);
   if (!direct) {
-    weft_store_float(l->y->type, row, l->n, l->y->data, offset, 1);
+    weft_block_store(l->cx->kernels, l->y, offset, 1, l->n, row);
   }
   if (l->mean != NULL) {
     weft_store_float(l->mean->type, &mean, 1, l->mean->data, index, 1);

@@ -31,36 +31,25 @@ static double initial(int variant) {
   }
 }
 
-/* `shift` is the largest element, for LogSumExp. */
-static double fold_double(int variant, double total, size_t n, const double *x, double shift) {
-  for (size_t i = 0; i < n; i++) {
-    double v = x[i];
-    switch (variant) {
-      case WEFT_REDUCE_MAX:
-        total = isnan(total) || v <= total ? total : v;
-        break;
-      case WEFT_REDUCE_MIN:
-        total = isnan(total) || v >= total ? total : v;
-        break;
-      case WEFT_REDUCE_PROD:
-        total *= v;
-        break;
-      case WEFT_REDUCE_L1:
-        total += fabs(v);
-        break;
-      case WEFT_REDUCE_L2:
-      case WEFT_REDUCE_SUM_SQUARE:
-        total += v * v;
-        break;
-      case WEFT_REDUCE_LOG_SUM_EXP:
-        total += exp(v - shift);
-        break;
-      default:
-        total += v;
-        break;
-    }
+/* One element more; `shift` is the largest of all, for LogSumExp. */
+static double fold_one(int variant, double total, double v, double shift) {
+  switch (variant) {
+    case WEFT_REDUCE_MAX:
+      return isnan(total) || v <= total ? total : v;
+    case WEFT_REDUCE_MIN:
+      return isnan(total) || v >= total ? total : v;
+    case WEFT_REDUCE_PROD:
+      return total * v;
+    case WEFT_REDUCE_L1:
+      return total + fabs(v);
+    case WEFT_REDUCE_L2:
+    case WEFT_REDUCE_SUM_SQUARE:
+      return total + v * v;
+    case WEFT_REDUCE_LOG_SUM_EXP:
+      return total + exp(v - shift);
+    default:
+      return total + v;
   }
-  return total;
 }
 
 /* Folds a contiguous run of floats with a kernel; false where there is none. */
@@ -79,7 +68,7 @@ static bool fold_kernel(const reduce *r, int variant, size_t n, const float *x, 
     case WEFT_REDUCE_MAX:
     case WEFT_REDUCE_MIN: {
       double run = (double)(variant == WEFT_REDUCE_MAX ? kernels->max_f32 : kernels->min_f32)(n, x);
-      *total = fold_double(variant, *total, 1, &run, 0);
+      *total = fold_one(variant, *total, run, 0);
       return true;
     }
     default:
@@ -99,7 +88,9 @@ static double fold_group(const reduce *r, int variant, size_t group, double shif
     for (size_t done = 0; done < walk.n; done += WEFT_BLOCK) {
       size_t n = walk.n - done < WEFT_BLOCK ? walk.n - done : WEFT_BLOCK;
       weft_load_double(r->type, r->x, walk.offset + done * r->fold.step, r->fold.step, n, block);
-      total = fold_double(variant, total, n, block, shift);
+      for (size_t i = 0; i < n; i++) {
+        total = fold_one(variant, total, block[i], shift);
+      }
     }
   }
   return total;
@@ -120,16 +111,64 @@ static double finish(const reduce *r, double total, double shift) {
   }
 }
 
+static double finite_or_zero(double shift) { return isinf(shift) ? 0 : shift; }
+
 static void run_double(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   for (size_t group = begin; group < end; group++) {
     double shift = 0;
     if (r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
-      shift = fold_group(r, WEFT_REDUCE_MAX, group, 0);
-      shift = isinf(shift) ? 0 : shift;
+      shift = finite_or_zero(fold_group(r, WEFT_REDUCE_MAX, group, 0));
     }
     double total = finish(r, fold_group(r, r->variant, group, shift), shift);
     weft_store_double(r->type, &total, 1, r->y, group, 1);
+  }
+}
+
+/* ---- columns: one reduced dimension in front of kept ones -------------------------------------------------------- */
+/* Neighbouring groups are then neighbours in memory, and are folded side by side, row after row. */
+static bool is_columns(const weft_fold *f) {
+  return f->rank == 0 && f->step > 1 && f->n > 1 && f->kept_strides[f->kept_rank - 1] == 1;
+}
+
+/* How many groups from `group` on lie side by side. */
+static size_t column_count(const weft_fold *f, size_t group, size_t end) {
+  size_t count = f->step - group % f->step;
+  count = count < end - group ? count : end - group;
+  return count < WEFT_BLOCK ? count : WEFT_BLOCK;
+}
+
+static void fold_columns(const reduce *r, int variant, size_t base, size_t count, const double *shifts,
+                         double *totals) {
+  double block[WEFT_BLOCK];
+  for (size_t c = 0; c < count; c++) {
+    totals[c] = initial(variant);
+  }
+  for (size_t i = 0; i < r->fold.n; i++) {
+    weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
+    for (size_t c = 0; c < count; c++) {
+      totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
+    }
+  }
+}
+
+static void run_columns(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  for (size_t group = begin, count; group < end; group += count) {
+    double totals[WEFT_BLOCK], shifts[WEFT_BLOCK] = {0};
+    size_t base = weft_fold_base(&r->fold, group);
+    count = column_count(&r->fold, group, end);
+    if (r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
+      fold_columns(r, WEFT_REDUCE_MAX, base, count, shifts, totals);
+      for (size_t c = 0; c < count; c++) {
+        shifts[c] = finite_or_zero(totals[c]);
+      }
+    }
+    fold_columns(r, r->variant, base, count, shifts, totals);
+    for (size_t c = 0; c < count; c++) {
+      totals[c] = finish(r, totals[c], shifts[c]);
+    }
+    weft_store_double(r->type, totals, count, r->y, group, 1);
   }
 }
 
@@ -194,6 +233,12 @@ static void run_integer(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* Groups for a thread's turn: at least as many as are folded side by side. */
+static size_t grain(const weft_fold *f) {
+  size_t groups = weft_fold_grain(f);
+  return is_columns(f) && groups < WEFT_BLOCK ? WEFT_BLOCK : groups;
+}
+
 /* ---- Reduce* ----------------------------------------------------------------------------------------------------- */
 static weft_status read_axes(weft_op *op, bool *reduced) {
   int64_t axes[WEFT_MAX_RANK];
@@ -238,9 +283,12 @@ weft_status weft_reduce_run(weft_op *op) {
   bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
   WEFT_TRY(read_axes(op, reduced));
   weft_fold_init(&r.fold, &x->shape, reduced);
+  weft_parallel_body body = is_columns(&r.fold) ? run_columns : run_double;
+  if (!weft_type_is_float(x->type) && !logarithm) {
+    body = run_integer;
+  }
   if (y->count > 0) {
-    weft_parallel(op->cx, y->count, weft_fold_grain(&r.fold),
-                  weft_type_is_float(x->type) || logarithm ? run_double : run_integer, &r);
+    weft_parallel(op->cx, y->count, grain(&r.fold), body, &r);
   }
   return WEFT_OK;
 }
@@ -282,6 +330,25 @@ static bool beats_integer(const reduce *r, int64_t best, int64_t value) {
   return is_below(r, value, best) == (r->variant == WEFT_ARG_MIN);
 }
 
+/* Takes n elements into account, of which the first has index `first`. */
+static void arg_doubles(const reduce *r, size_t first, size_t n, const double *x, double *best, size_t *winner) {
+  for (size_t i = 0; i < n; i++) {
+    if (first + i == 0 || beats(r, *best, x[i])) {
+      *best = x[i];
+      *winner = first + i;
+    }
+  }
+}
+
+static void arg_integers(const reduce *r, size_t first, size_t n, const int64_t *x, int64_t *best, size_t *winner) {
+  for (size_t i = 0; i < n; i++) {
+    if (first + i == 0 || beats_integer(r, *best, x[i])) {
+      *best = x[i];
+      *winner = first + i;
+    }
+  }
+}
+
 static void run_arg(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   bool is_float = weft_type_is_float(r->type);
@@ -297,21 +364,31 @@ static void run_arg(void *arg, size_t begin, size_t end) {
       size_t n = r->fold.n - done < WEFT_BLOCK ? r->fold.n - done : WEFT_BLOCK, offset = base + done * r->fold.step;
       if (is_float) {
         weft_load_double(r->type, r->x, offset, r->fold.step, n, block.wide);
+        arg_doubles(r, done, n, block.wide, &best, &winner);
       } else {
         weft_load_int64(r->type, r->x, offset, r->fold.step, n, block.whole);
-      }
-      for (size_t i = 0; i < n; i++) {
-        bool first = done + i == 0;
-        if (is_float && (first || beats(r, best, block.wide[i]))) {
-          best = block.wide[i];
-          winner = done + i;
-        } else if (!is_float && (first || beats_integer(r, best_whole, block.whole[i]))) {
-          best_whole = block.whole[i];
-          winner = done + i;
-        }
+        arg_integers(r, done, n, block.whole, &best_whole, &winner);
       }
     }
     ((int64_t *)r->y)[group] = (int64_t)winner;
+  }
+}
+
+static void run_arg_columns(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  for (size_t group = begin, count; group < end; group += count) {
+    double block[WEFT_BLOCK], best[WEFT_BLOCK];
+    size_t winner[WEFT_BLOCK], base = weft_fold_base(&r->fold, group);
+    count = column_count(&r->fold, group, end);
+    for (size_t i = 0; i < r->fold.n; i++) {
+      weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
+      for (size_t c = 0; c < count; c++) {
+        arg_doubles(r, i, 1, &block[c], &best[c], &winner[c]);
+      }
+    }
+    for (size_t c = 0; c < count; c++) {
+      ((int64_t *)r->y)[group + c] = (int64_t)winner[c];
+    }
   }
 }
 
@@ -328,8 +405,9 @@ weft_status weft_arg_run(weft_op *op) {
     reduced[axis] = true;
   }
   weft_fold_init(&r.fold, &x->shape, reduced);
+  weft_parallel_body body = is_columns(&r.fold) && weft_type_is_float(x->type) ? run_arg_columns : run_arg;
   if (y->count > 0) {
-    weft_parallel(op->cx, y->count, weft_fold_grain(&r.fold), run_arg, &r);
+    weft_parallel(op->cx, y->count, grain(&r.fold), body, &r);
   }
   return WEFT_OK;
 }

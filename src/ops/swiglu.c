@@ -27,13 +27,13 @@ weft_status weft_swiglu_infer(weft_op *op) {
 static void run_float(const swiglu *s, size_t offset, size_t n) {
   const weft_kernels *kernels = s->cx->kernels;
   float gate[WEFT_BLOCK], factor[WEFT_BLOCK];
-  weft_load_float(s->a->type, s->a->data, offset, 1, n, gate);
+  weft_block_load(kernels, s->a, offset, 1, n, gate);
   kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, &s->alpha, 0, factor);
   kernels->unary_f32[WEFT_UNARY_SIGMOID](n, factor, factor);
   kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, factor, 1, gate);
-  weft_load_float(s->b->type, s->b->data, offset, 1, n, factor);
+  weft_block_load(kernels, s->b, offset, 1, n, factor);
   kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, factor, 1, gate);
-  weft_store_float(s->y->type, gate, n, s->y->data, offset, 1);
+  weft_block_store(kernels, s->y, offset, 1, n, gate);
 }
 
 static void run(void *arg, size_t begin, size_t end) {

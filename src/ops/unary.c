@@ -9,6 +9,7 @@
 typedef struct unary {
   weft_context *cx;
   int variant;
+  const weft_tensor *x_tensor, *y_tensor;
   weft_type in, out;
   const void *x;
   void *y;
@@ -138,7 +139,7 @@ static void run_double(void *arg, size_t begin, size_t end) {
 /* ---- float: kernels ---------------------------------------------------------------------------------------------- */
 static bool has_float(int variant) {
   return variant < WEFT_UNARY_COUNT || variant == WEFT_UNARY_LEAKY || variant == WEFT_UNARY_HARDSIGMOID ||
-         variant == WEFT_UNARY_SWISH;
+         variant == WEFT_UNARY_SWISH || variant == WEFT_UNARY_MISH;
 }
 
 /* y may be x. */
@@ -151,6 +152,12 @@ static void kernel(const unary *u, size_t n, const float *x, float *y) {
   for (size_t done = 0; done < n; done += WEFT_BLOCK) {
     float block[WEFT_BLOCK];
     size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    if (u->variant == WEFT_UNARY_MISH) {
+      kernels->unary_f32[WEFT_UNARY_SOFTPLUS](m, x + done, block);
+      kernels->unary_f32[WEFT_UNARY_TANH](m, block, block);
+      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, block, 1, y + done);
+      continue;
+    }
     if (u->variant == WEFT_UNARY_SWISH) {
       float alpha = (float)u->a;
       kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, &alpha, 0, block);
@@ -175,9 +182,9 @@ static void run_float(void *arg, size_t begin, size_t end) {
   }
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    weft_load_float(u->in, u->x, done, 1, n, block);
+    weft_block_load(u->cx->kernels, u->x_tensor, done, 1, n, block);
     kernel(u, n, block, block);
-    weft_store_float(u->out, block, n, u->y, done, 1);
+    weft_block_store(u->cx->kernels, u->y_tensor, done, 1, n, block);
   }
 }
 
@@ -300,7 +307,7 @@ static weft_status read_attributes(weft_op *op, unary *u) {
 weft_status weft_unary_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
-  unary u = {op->cx, op->def->variant, x->type, y->type, x->data, y->data, 0, 0};
+  unary u = {op->cx, op->def->variant, x, y, x->type, y->type, x->data, y->data, 0, 0};
   WEFT_TRY(read_attributes(op, &u));
   weft_parallel_body body = run_double;
   if (!weft_type_is_float(x->type)) {
