@@ -141,12 +141,16 @@ static size_t column_count(const weft_fold *f, size_t group, size_t end) {
 static void fold_columns(const reduce *r, int variant, size_t base, size_t count, const double *shifts,
                          double *totals) {
   double block[WEFT_BLOCK];
+  bool plain = variant == WEFT_REDUCE_SUM || variant == WEFT_REDUCE_MEAN;
   for (size_t c = 0; c < count; c++) {
     totals[c] = initial(variant);
   }
   for (size_t i = 0; i < r->fold.n; i++) {
     weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
-    for (size_t c = 0; c < count; c++) {
+    for (size_t c = 0; c < count && plain; c++) {
+      totals[c] += block[c];
+    }
+    for (size_t c = 0; c < count && !plain; c++) {
       totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
     }
   }
@@ -383,7 +387,9 @@ static void run_arg_columns(void *arg, size_t begin, size_t end) {
     for (size_t i = 0; i < r->fold.n; i++) {
       weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
       for (size_t c = 0; c < count; c++) {
-        arg_doubles(r, i, 1, &block[c], &best[c], &winner[c]);
+        if (i == 0 || !(r->variant == WEFT_ARG_MAX ? block[c] < best[c] : block[c] > best[c])) {
+          arg_doubles(r, i, 1, &block[c], &best[c], &winner[c]); /* not clearly beaten: a tie, NaN, or better */
+        }
       }
     }
     for (size_t c = 0; c < count; c++) {
