@@ -98,15 +98,20 @@ static weft_status check_mask(weft_op *op, const form *f) {
 
 weft_status weft_attention_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 7));
-  uint32_t types = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
-  WEFT_TRY(weft_op_expect_type(op, Q, "Q", types));
+  WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_same_type(op, Q, K));
-  WEFT_TRY(weft_op_expect_type(op, V, "V", types));
+  WEFT_TRY(weft_op_expect_type(op, V, "V", WEFT_TYPES_FLOAT));
+  if ((weft_op_in(op, Q)->type == WEFT_DOUBLE) != (weft_op_in(op, V)->type == WEFT_DOUBLE)) {
+    return weft_op_unsupported(op, "double precision in only some of Q, K and V");
+  }
   WEFT_TRY(weft_op_expect_type(op, MASK, "attn_mask", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL)));
   WEFT_TRY(weft_op_expect_type(op, PAST_KEY, "past_key", WEFT_TYPE_BIT(weft_op_in(op, K)->type)));
   WEFT_TRY(weft_op_expect_type(op, PAST_VALUE, "past_value", WEFT_TYPE_BIT(weft_op_in(op, V)->type)));
   WEFT_TRY(weft_op_expect_type(op, VALID, "nonpad_kv_seqlen", WEFT_TYPE_BIT(WEFT_INT64)));
   form f;
+  if (weft_op_out(op, Y) == NULL) {
+    return weft_op_fail(op, "output 'Y' is missing");
+  }
   WEFT_TRY(read_form(op, &f));
   WEFT_TRY(check_mask(op, &f));
   if (weft_op_has(op, VALID) && weft_op_in(op, VALID)->count != f.q.batch) {
@@ -222,6 +227,18 @@ static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
   return WEFT_OK;
 }
 
+static weft_status run_double(weft_op *op, const weft_attention *a, const weft_tensor *k, const weft_tensor *v) {
+  weft_tensor *scores = weft_op_out(op, SCORES);
+  bool given = weft_node_attribute(op->node, "scale") != NULL;
+  weft_attention_double d = {.q = weft_op_in(op, Q)->data,
+                             .k = k->data,
+                             .v = v->data,
+                             .y = weft_op_out(op, Y)->data,
+                             .scores = scores != NULL ? scores->data : NULL,
+                             .scale = given ? (double)a->scale : 1 / sqrt((double)a->head)};
+  return weft_attention_compute_double(op, a, &d);
+}
+
 weft_status weft_attention_run(weft_op *op) {
   form f;
   weft_attention a;
@@ -230,6 +247,9 @@ weft_status weft_attention_run(weft_op *op) {
   WEFT_TRY(describe(op, &f, &a));
   WEFT_TRY(place_cache(op, K, PAST_KEY, PRESENT_KEY, &f.k, f.past, &k, &a.k_at));
   WEFT_TRY(place_cache(op, V, PAST_VALUE, PRESENT_VALUE, &f.v, f.past, &v, &a.v_at));
+  if (weft_op_in(op, Q)->type == WEFT_DOUBLE) {
+    return run_double(op, &a, &k, &v);
+  }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a.q));
   WEFT_TRY(weft_op_floats(op, &k, &a.k));
   WEFT_TRY(weft_op_floats(op, &v, &a.v));

@@ -34,6 +34,16 @@ typedef struct weft_attention {
 
 weft_status weft_attention_compute(weft_op *op, const weft_attention *attention);
 
+/* The same in double precision: operands here, everything else as described there. */
+typedef struct weft_attention_double {
+  const double *q, *k, *v;
+  double *y, *scores;
+  double scale;
+} weft_attention_double;
+
+weft_status weft_attention_compute_double(weft_op *op, const weft_attention *attention,
+                                          const weft_attention_double *operands);
+
 /* heads of [batch][row][head][size] or of [batch][head][row][size]. */
 weft_heads weft_heads_of(bool rows_first, size_t heads, size_t rows, size_t size);
 

@@ -186,3 +186,86 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   weft_parallel_slots(op->cx, a->batch * a->kv_heads * job.blocks, 1, run_blocks, &job);
   return WEFT_OK;
 }
+
+/* ---- double precision: the definition, query by query ------------------------------------------------------- */
+static void keep_double(const weft_attention *a, const weft_attention_double *d, int stage, size_t at,
+                        const double *s) {
+  if (d->scores != NULL && a->scores_stage == stage) {
+    memcpy(d->scores + at, s, a->kv_len * sizeof *s);
+  }
+}
+
+/* Adds the mask to s[begin..end); gives whether any key is left. */
+static bool mask_double(const weft_attention *a, size_t at, double *mask, double *s, size_t begin, size_t end) {
+  bool any = false;
+  weft_load_double(a->mask->type, a->mask->data, at + begin, 1, end - begin, mask);
+  for (size_t j = begin; j < end; j++) {
+    double m = mask[j - begin];
+    m = a->mask->type != WEFT_BOOL ? m : m != 0 ? 0 : -INFINITY;
+    any = any || !(m < 0 && isinf(m));
+    s[j] += m;
+  }
+  return any;
+}
+
+static void softmax_double(double *s, size_t n, size_t begin, size_t end) {
+  double greatest = -INFINITY, sum = 0;
+  for (size_t j = begin; j < end; j++) {
+    greatest = s[j] > greatest || isnan(s[j]) ? s[j] : greatest;
+  }
+  for (size_t j = 0; j < n; j++) {
+    s[j] = j >= begin && j < end ? exp(s[j] - greatest) : 0;
+    sum += s[j];
+  }
+  for (size_t j = begin; j < end; j++) {
+    s[j] /= sum;
+  }
+}
+
+static void weigh_double(const weft_attention *a, const weft_attention_double *d, size_t batch, size_t head, size_t row,
+                         double *s, double *mask) {
+  size_t at = ((batch * a->q_heads + head) * a->q_len + row) * a->kv_len, begin = 0, end = 0;
+  keep_double(a, d, 0, at, s);
+  for (size_t j = 0; a->softcap > 0 && j < a->kv_len; j++) {
+    s[j] = (double)a->softcap * tanh(s[j] / (double)a->softcap);
+  }
+  keep_double(a, d, 1, at, s);
+  visible(a, batch, row, &begin, &end);
+  if (a->mask != NULL && begin < end && !mask_double(a, begin_of(&a->mask_at, batch, head, row), mask, s, begin, end)) {
+    end = begin;
+  }
+  for (size_t j = 0; j < a->kv_len; j++) {
+    s[j] = j >= begin && j < end ? s[j] : -INFINITY;
+  }
+  keep_double(a, d, 2, at, s);
+  softmax_double(s, a->kv_len, begin, end);
+  keep_double(a, d, 3, at, s);
+}
+
+weft_status weft_attention_compute_double(weft_op *op, const weft_attention *a, const weft_attention_double *d) {
+  void *room = NULL;
+  size_t shared = a->kv_heads > 0 ? a->q_heads / a->kv_heads : 1;
+  WEFT_TRY(weft_op_scratch_array(op, 2 * a->kv_len, sizeof(double), &room));
+  double *s = room;
+  for (size_t i = 0; i < a->batch * a->q_heads * a->q_len && !op->cx->cancelled; i++) {
+    size_t row = i % a->q_len, head = i / a->q_len % a->q_heads, batch = i / a->q_len / a->q_heads;
+    const double *q = d->q + begin_of(&a->q_at, batch, head, row);
+    double *y = d->y + begin_of(&a->y_at, batch, head, row);
+    for (size_t j = 0; j < a->kv_len; j++) {
+      const double *k = d->k + begin_of(&a->k_at, batch, head / shared, j);
+      s[j] = 0;
+      for (size_t l = 0; l < a->head; l++) {
+        s[j] += q[l] * d->scale * k[l];
+      }
+    }
+    weigh_double(a, d, batch, head, row, s, s + a->kv_len);
+    memset(y, 0, a->v_head * sizeof *y);
+    for (size_t j = 0; j < a->kv_len; j++) {
+      const double *v = d->v + begin_of(&a->v_at, batch, head / shared, j);
+      for (size_t l = 0; l < a->v_head; l++) {
+        y[l] += s[j] != 0 ? s[j] * v[l] : 0;
+      }
+    }
+  }
+  return WEFT_OK;
+}

@@ -14,9 +14,14 @@ typedef struct deform {
   weft_window window;
   size_t images, groups, in_channels, out_channels; /* channels: of one group */
   size_t offset_groups, k;
-  const float *x, *w, *offset, *bias, *mask;
-  float *y;
+  bool wide; /* all elements are double, else float */
+  const void *x, *w, *offset, *bias, *mask;
+  void *y;
 } deform;
+
+static double number(const deform *c, const void *values, size_t i) {
+  return c->wide ? ((const double *)values)[i] : (double)((const float *)values)[i];
+}
 
 static weft_status make(weft_op *op, deform *c, weft_shape *out) {
   const weft_tensor *x = weft_op_in(op, X), *w = weft_op_in(op, W);
@@ -64,7 +69,7 @@ static weft_status expect_maps(weft_op *op, const weft_tensor *t, const char *na
 
 weft_status weft_deform_conv_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 5));
-  WEFT_TRY(weft_op_expect_type(op, X, "X", WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));
+  WEFT_TRY(weft_op_expect_type(op, X, "X", WEFT_TYPES_FLOAT));
   for (int i = W; i < op->input_count; i++) {
     if (weft_op_has(op, i)) {
       WEFT_TRY(weft_op_expect_same_type(op, X, i));
@@ -85,22 +90,22 @@ weft_status weft_deform_conv_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, X)->type, &out);
 }
 
-/* The element at a fractional place of a plane: the corners around it, each by its nearness. */
-static float sample(const weft_window *window, const float *plane, const float *place) {
+/* The element at a fractional place of the plane that begins at `plane`: the corners around it, each by its nearness.
+ */
+static double sample(const deform *c, size_t plane, const double *place) {
+  const weft_window *window = &c->window;
   int rank = window->rank;
   int64_t low[WEFT_MAX_RANK];
-  float above[WEFT_MAX_RANK];
+  double above[WEFT_MAX_RANK], sum = 0;
   for (int d = 0; d < rank; d++) {
-    if (!(place[d] > -1 && place[d] < (float)window->in[d])) {
+    if (!(place[d] > -1 && place[d] < (double)window->in[d])) {
       return 0;
     }
-    float floor = floorf(place[d]);
-    low[d] = (int64_t)floor;
-    above[d] = place[d] - floor;
+    low[d] = (int64_t)floor(place[d]);
+    above[d] = place[d] - floor(place[d]);
   }
-  float sum = 0;
   for (uint32_t corner = 0; corner < 1u << rank; corner++) {
-    float weight = 1;
+    double weight = 1;
     int64_t offset = 0;
     for (int d = 0; d < rank; d++) {
       int64_t high = corner >> d & 1, at = low[d] + high;
@@ -111,19 +116,18 @@ static float sample(const weft_window *window, const float *plane, const float *
       }
       offset = offset * window->in[d] + at;
     }
-    sum += weight != 0 ? weight * plane[offset] : 0;
+    sum += weight != 0 ? weight * number(c, c->x, plane + (size_t)offset) : 0;
   }
   return sum;
 }
 
 /* One row of the patches: what `tap` of a channel meets at output positions [first, first + count). */
-static void sample_row(const deform *c, const float *plane, size_t map, size_t image, const int64_t *tap, size_t first,
-                       size_t count, float *out) {
+static void sample_row(const deform *c, size_t plane, size_t map, size_t image, const int64_t *tap, size_t first,
+                       size_t count, void *out) {
   const weft_window *window = &c->window;
   int rank = window->rank;
-  size_t maps = c->offset_groups * window->taps;
-  const float *offset = c->offset + (image * maps + map) * (size_t)rank * window->out_count + first;
-  const float *mask = c->mask != NULL ? c->mask + (image * maps + map) * window->out_count + first : NULL;
+  size_t number_of_map = image * c->offset_groups * window->taps + map;
+  size_t offset = number_of_map * (size_t)rank * window->out_count + first;
   int64_t position[WEFT_MAX_RANK];
   size_t rest = first;
   for (int d = rank - 1; d >= 0; d--) {
@@ -131,66 +135,118 @@ static void sample_row(const deform *c, const float *plane, size_t map, size_t i
     rest /= (size_t)window->out[d];
   }
   for (size_t i = 0; i < count; i++) {
-    float place[WEFT_MAX_RANK];
+    double place[WEFT_MAX_RANK];
     for (int d = 0; d < rank; d++) {
-      place[d] = (float)(position[d] * window->stride[d] - window->pad_begin[d] + tap[d] * window->dilation[d]) +
-                 offset[(size_t)d * window->out_count + i];
+      int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + tap[d] * window->dilation[d];
+      place[d] = (double)at + number(c, c->offset, offset + (size_t)d * window->out_count + i);
     }
-    out[i] = sample(window, plane, place) * (mask != NULL ? mask[i] : 1);
+    double mask = c->mask != NULL ? number(c, c->mask, number_of_map * window->out_count + first + i) : 1;
+    double value = sample(c, plane, place) * mask;
+    if (c->wide) {
+      ((double *)out)[i] = value;
+    } else {
+      ((float *)out)[i] = (float)value;
+    }
     weft_window_next(rank, window->out, position);
+  }
+}
+
+/* The patches of output positions [column, column + columns): k rows of them. */
+static void sample_block(const deform *c, size_t index, size_t column, size_t columns, char *rows) {
+  size_t image = index / c->groups, shared = c->groups * c->in_channels / c->offset_groups;
+  size_t row = columns * (c->wide ? sizeof(double) : sizeof(float));
+  for (size_t channel = 0; channel < c->in_channels; channel++) {
+    size_t number = index % c->groups * c->in_channels + channel;
+    size_t plane = (image * c->groups * c->in_channels + number) * c->window.in_count;
+    int64_t tap[WEFT_MAX_RANK] = {0};
+    for (size_t t = 0; t < c->window.taps; t++, rows += row) {
+      sample_row(c, plane, number / shared * c->window.taps + t, image, tap, column, columns, rows);
+      weft_window_next(c->window.rank, c->window.kernel, tap);
+    }
   }
 }
 
 static void pack_samples(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const deform *c = arg;
-  float *rows = scratch;
-  size_t image = index / c->groups, shared = c->groups * c->in_channels / c->offset_groups;
-  for (size_t channel = 0; channel < c->in_channels; channel++) {
-    size_t number = index % c->groups * c->in_channels + channel;
-    const float *plane = c->x + (image * c->groups * c->in_channels + number) * c->window.in_count;
-    int64_t tap[WEFT_MAX_RANK] = {0};
-    for (size_t t = 0; t < c->window.taps; t++) {
-      sample_row(c, plane, number / shared * c->window.taps + t, image, tap, column, columns,
-                 rows + (channel * c->window.taps + t) * columns);
-      weft_window_next(c->window.rank, c->window.kernel, tap);
-    }
-  }
-  c->kernels->gemm_f32_pack(columns, c->k, rows, columns, false, out);
+  sample_block(c, index, column, columns, scratch);
+  c->kernels->gemm_f32_pack(columns, c->k, scratch, columns, false, out);
 }
 
 static void product_at(const void *arg, size_t index, weft_product *out) {
   const deform *c = arg;
   size_t group = index % c->groups;
-  *out = (weft_product){.a = c->w + group * c->out_channels * c->k,
+  *out = (weft_product){.a = (const float *)c->w + group * c->out_channels * c->k,
                         .lda = c->k,
-                        .c = c->y + index * c->out_channels * c->window.out_count,
+                        .c = (float *)c->y + index * c->out_channels * c->window.out_count,
                         .ldc = c->window.out_count};
-  out->epilogue.row_bias = c->bias != NULL ? c->bias + group * c->out_channels : NULL;
+  out->epilogue.row_bias = c->bias != NULL ? (const float *)c->bias + group * c->out_channels : NULL;
+}
+
+static weft_status run_floats(weft_op *op, deform *c) {
+  const void **operands[] = {&c->x, &c->w, &c->offset, &c->bias, &c->mask};
+  float *y = NULL;
+  for (int i = X; i <= MASK; i++) {
+    const float *values = NULL;
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, i), &values));
+    *operands[i] = values;
+  }
+  WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, 0), &y));
+  c->y = y;
+  weft_products products = {.count = c->images * c->groups,
+                            .m = c->out_channels,
+                            .n = c->window.out_count,
+                            .k = c->k,
+                            .arg = c,
+                            .at = product_at,
+                            .pack = pack_samples,
+                            .scratch_column = c->k * sizeof(float)};
+  WEFT_TRY(weft_products_run(op, &products));
+  weft_op_floats_done(op, weft_op_out(op, 0), y);
+  return WEFT_OK;
+}
+
+static weft_status run_double(weft_op *op, deform *c) {
+  const void **operands[] = {&c->x, &c->w, &c->offset, &c->bias, &c->mask};
+  size_t n = c->window.out_count, values = 0;
+  double *y = weft_op_out(op, 0)->data;
+  void *rows = NULL;
+  c->wide = true;
+  for (int i = X; i <= MASK; i++) {
+    *operands[i] = weft_op_has(op, i) ? weft_op_in(op, i)->data : NULL;
+  }
+  if (!weft_mul(c->k, n, &values)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the patches are larger than the address space");
+  }
+  WEFT_TRY(weft_op_scratch_array(op, values, sizeof(double), &rows));
+  for (size_t index = 0; index < c->images * c->groups; index++) {
+    size_t filter = index % c->groups * c->out_channels;
+    double *result = y + index * c->out_channels * n;
+    weft_plain_product product = {.type = WEFT_DOUBLE,
+                                  .m = c->out_channels,
+                                  .n = n,
+                                  .k = c->k,
+                                  .a = (const double *)c->w + filter * c->k,
+                                  .a_row = c->k,
+                                  .a_column = 1,
+                                  .b = rows,
+                                  .b_row = n,
+                                  .b_column = 1,
+                                  .c = result};
+    sample_block(c, index, 0, n, rows);
+    weft_plain_product_run(&product);
+    for (size_t i = 0; c->bias != NULL && i < c->out_channels * n; i++) {
+      result[i] += number(c, c->bias, filter + i / n);
+    }
+  }
+  return WEFT_OK;
 }
 
 weft_status weft_deform_conv_run(weft_op *op) {
   deform c;
   weft_shape out;
-  weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(make(op, &c, &out));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &c.x));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, W), &c.w));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, OFFSET), &c.offset));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, B), &c.bias));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, MASK), &c.mask));
-  WEFT_TRY(weft_op_floats_out(op, y, &c.y));
-  if (c.y == NULL || y->count == 0) {
+  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
     return WEFT_OK;
   }
-  weft_products products = {.count = c.images * c.groups,
-                            .m = c.out_channels,
-                            .n = c.window.out_count,
-                            .k = c.k,
-                            .arg = &c,
-                            .at = product_at,
-                            .pack = pack_samples,
-                            .scratch_column = c.k * sizeof(float)};
-  WEFT_TRY(weft_products_run(op, &products));
-  weft_op_floats_done(op, y, c.y);
-  return WEFT_OK;
+  return weft_op_in(op, X)->type == WEFT_DOUBLE ? run_double(op, &c) : run_floats(op, &c);
 }

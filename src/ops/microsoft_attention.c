@@ -468,9 +468,9 @@ static weft_status read_group(weft_op *op, group_query *g) {
                      .heads = (size_t)heads,
                      .kv_heads = (size_t)kv_heads,
                      .packed = !weft_op_has(op, K)};
-  int64_t all = g->packed ? heads + 2 * kv_heads : heads;
-  if (heads < 1 || kv_heads < 1 || heads > INT32_MAX || kv_heads > heads || heads % kv_heads != 0 ||
-      q->shape.dims[2] % all != 0) {
+  bool sound = heads >= 1 && kv_heads >= 1 && heads <= INT32_MAX && kv_heads <= heads && heads % kv_heads == 0;
+  int64_t all = !sound ? 1 : g->packed ? heads + 2 * kv_heads : heads;
+  if (!sound || q->shape.dims[2] % all != 0) {
     return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the query", (long long)heads,
                         (long long)kv_heads);
   }
