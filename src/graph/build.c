@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- names
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 /* Captures value v of `from`, an ancestor of `graph` or itself, in every graph on the way. */
 static weft_status capture(weft_builder *b, const weft_graph *from, weft_graph *graph, const char *name, int32_t v,
                            int32_t *out) {
@@ -55,8 +54,7 @@ weft_status weft_build_define(weft_builder *b, weft_scope *scope, const char *na
   return weft_names_put(b->cx, &scope->names, kept, *out);
 }
 
-/* ---- nodes
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 weft_status weft_build_count_node(weft_builder *b) {
   if (b->nodes >= b->max_nodes) {
     return weft_fail(b->cx, WEFT_LIMIT_EXCEEDED, "the model has more than %u nodes once its functions are written out",
@@ -209,8 +207,7 @@ weft_status weft_build_nodes(weft_builder *b, weft_scope *scope, size_t count, W
   return WEFT_OK;
 }
 
-/* ---- inputs, initializers, outputs
- * ------------------------------------------------------------------------------------------ */
+/* ---- inputs, initializers, outputs ----------------------------------------------------------- */
 static weft_status add_initializer(weft_builder *b, weft_scope *scope, const char *name, weft_value *value) {
   int32_t v;
   weft_status status = weft_build_define(b, scope, name, &v);
@@ -300,8 +297,7 @@ static weft_status build_outputs(weft_builder *b, weft_scope *scope, const Weft_
   return WEFT_OK;
 }
 
-/* ---- graphs
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 static weft_status reserve(weft_builder *b, weft_scope *scope, const Weft__GraphProto *proto) {
   size_t values = proto->n_input + proto->n_initializer + proto->n_sparse_initializer;
   for (size_t i = 0; i < proto->n_node; i++) {

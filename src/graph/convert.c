@@ -21,8 +21,7 @@ const char *weft_build_domain(const char *domain) {
   return weft_is_empty(domain) || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
 
-/* ---- types
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 static weft_status check_type(weft_builder *b, const char *name, int32_t type, weft_type *out) {
   if (type != WEFT_UNDEFINED && !weft_type_is_valid(type)) {
     return weft_fail(b->cx, WEFT_INVALID_MODEL, "value '%s': its element type is %d, which is no type of ONNX", name,
@@ -94,8 +93,7 @@ weft_status weft_build_info(weft_builder *b, const char *name, const Weft__TypeP
   return WEFT_OK;
 }
 
-/* ---- attributes
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- attributes ------------------------------------------------------------------------------ */
 static const Weft__AttributeProto *find_attribute(size_t count, Weft__AttributeProto *const *attributes,
                                                   const char *name) {
   for (size_t i = 0; i < count; i++) {
@@ -287,8 +285,7 @@ weft_status weft_build_attributes(weft_builder *b, weft_scope *scope, const Weft
   return WEFT_OK;
 }
 
-/* ---- Constant
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Constant -------------------------------------------------------------------------------- */
 static weft_status list_tensor(weft_builder *b, weft_type type, int rank, size_t count, const void *items,
                                weft_value **out) {
   weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};

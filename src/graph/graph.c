@@ -159,8 +159,7 @@ weft_status weft_node_set_input(weft_model *model, weft_node *node, int i, int32
   return WEFT_OK;
 }
 
-/* ---- attributes
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- attributes ------------------------------------------------------------------------------ */
 weft_status weft_node_add_attribute(weft_model *model, weft_node *node, const char *name, weft_attribute **out) {
   weft_node_remove_attribute(node, name);
   void *block;

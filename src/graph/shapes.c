@@ -25,13 +25,10 @@ typedef struct prober {
   size_t needed;
   symbol symbols[MAX_SYMBOLS];
   size_t symbol_count;
-  weft_names classes; /* a dimension's sizes, as text -> number of its invented symbol */
-  int32_t class_count;
+  weft_names invented; /* symbols */
 } prober;
 
-/* ---- sizes
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 static int64_t next_prime(int64_t after) {
   for (int64_t p = after + 1;; p++) {
     bool prime = true;
@@ -109,25 +106,22 @@ static weft_status give_input(prober *p, const weft_info *info, size_t probe, si
   return WEFT_OK;
 }
 
-/* ---- what the probes say
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- what the probes say --------------------------------------------------------------------- */
+/* The sizes are the name: dimensions that had the same ones share it. */
 static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
-  char key[PROBES * 24], name[16];
-  const char *kept;
-  int32_t number;
-  size_t used = 0;
+  char name[PROBES * 24] = "?";
+  size_t used = 1;
   for (size_t i = 0; i < p->probes; i++) {
-    int n = snprintf(key + used, sizeof key - used, "%lld,", (long long)sizes[i]);
+    int n = snprintf(name + used, sizeof name - used, "%s%lld", i == 0 ? "" : "/", (long long)sizes[i]);
     used += n < 0 ? 0 : (size_t)n;
   }
   weft_context *cx = p->model->cx;
-  if (!weft_names_find(&p->classes, key, &number)) {
-    number = p->class_count++;
-    WEFT_TRY(weft_arena_copy_string(cx, &p->model->arena, key, used, &kept));
-    WEFT_TRY(weft_names_put(cx, &p->classes, kept, number));
+  *out = weft_names_kept(&p->invented, name);
+  if (*out != NULL) {
+    return WEFT_OK;
   }
-  int n = snprintf(name, sizeof name, "?%d", number);
-  return weft_arena_copy_string(cx, &p->model->arena, name, n < 0 ? 0 : (size_t)n, out);
+  WEFT_TRY(weft_arena_copy_string(cx, &p->model->arena, name, used, out));
+  return weft_names_put(cx, &p->invented, *out, 0);
 }
 
 /* Sizes of one dimension, -1 where a probe says nothing. */
@@ -197,18 +191,27 @@ static weft_status describe_all(prober *p, weft_graph *graph, weft_value **const
       WEFT_TRY(describe(p, found, &slot->info));
     }
   }
-  for (size_t o = 0; graph->parent == NULL && o < graph->output_count; o++) {
+  return WEFT_OK;
+}
+
+/* What users see of a dimension that is not constant: the name the file gives it. The name is a copy, since nothing
+ * says that the file uses it for the same size everywhere; and no invented one. */
+static weft_status name_outputs(prober *p, const weft_graph *graph, const weft_info *declared) {
+  for (size_t o = 0; o < graph->output_count; o++) {
     weft_info *info = &graph->values[graph->outputs[o]].info;
     for (int d = 0; d < info->rank; d++) {
-      info->symbols[d] = weft_symbol_is_invented(info->symbols[d]) ? NULL : info->symbols[d];
+      const char *name = declared[o].rank == info->rank ? declared[o].symbols[d] : NULL;
+      if (info->dims[d] < 0 && name != NULL && name != info->symbols[d]) {
+        WEFT_TRY(weft_arena_copy_string(p->model->cx, &p->model->arena, name, strlen(name), &info->symbols[d]));
+      } else if (info->dims[d] < 0 && weft_symbol_is_invented(info->symbols[d])) {
+        info->symbols[d] = NULL;
+      }
     }
   }
   return WEFT_OK;
 }
 
-/* ---- graphs
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const *outer);
 
 static weft_status infer_subgraphs(prober *p, const weft_graph *graph, weft_value **const *values) {
@@ -278,6 +281,21 @@ static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const 
   return status;
 }
 
+static weft_status infer_model(prober *p, weft_graph *graph) {
+  void *block;
+  WEFT_TRY(weft_alloc(p->model->cx, graph->output_count * sizeof(weft_info), &block));
+  weft_info *declared = block;
+  for (size_t o = 0; o < graph->output_count; o++) {
+    declared[o] = graph->values[graph->outputs[o]].info;
+  }
+  weft_status status = infer_graph(p, graph, NULL);
+  if (status == WEFT_OK) {
+    status = name_outputs(p, graph, declared);
+  }
+  weft_free(block);
+  return status;
+}
+
 weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg) {
   prober p = {.model = model, .interpret = interpret, .arg = arg};
   if (model->graph->value_count > MAX_PROBED_VALUES || !collect_symbols(&p, model->graph)) {
@@ -285,7 +303,7 @@ weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void
   }
   p.probes = p.symbol_count != 0 ? PROBES : 1;
   p.needed = p.symbol_count != 0 ? NEEDED : 1;
-  weft_status status = infer_graph(&p, model->graph, NULL);
-  weft_names_free(&p.classes);
+  weft_status status = infer_model(&p, model->graph);
+  weft_names_free(&p.invented);
   return status;
 }

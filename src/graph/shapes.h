@@ -8,9 +8,10 @@
  * weft_interpret. */
 typedef weft_status (*weft_interpreter)(void *arg, const weft_graph *graph, weft_value **values);
 
-/* Sets the infos of all values that interpretation reaches; declarations of outputs stay where it does not. A dimension
- * that is no constant and no symbol of an input gets an invented symbol ("?3"): equal ones are equal in every run.
- * Outputs of the main graph, which users see, get none of those. */
+/* Sets the infos of all values that interpretation reaches; declarations of outputs stay where it does not. Symbols are
+ * compared as pointers: the same pointer means the same size in every run. A dimension that is no constant and no
+ * symbol of an input gets an invented symbol; outputs of the main graph, which users see, get the file's name for it
+ * instead. */
 weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg);
 
 static inline bool weft_symbol_is_invented(const char *symbol) {

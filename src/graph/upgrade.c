@@ -155,8 +155,7 @@ weft_status weft_graph_upgrade(weft_model *model) {
   return status;
 }
 
-/* ---- tools of the rewriting functions
- * ------------------------------------------------------------------------------------- */
+/* ---- tools of the rewriting functions -------------------------------------------------------- */
 static weft_status make_node(weft_upgrade *u, weft_node_list *list, const char *op_type, int inputs,
                              const int32_t *values, int32_t output, weft_node **made) {
   weft_node node = {
@@ -255,8 +254,7 @@ bool weft_upgrade_is_string(const weft_upgrade *u, const char *name, const char 
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_STRING && strcmp(attribute->s.data, value) == 0;
 }
 
-/* ---- which values are read
- * -------------------------------------------------------------------------------------------------- */
+/* ---- which values are read ------------------------------------------------------------------- */
 static void mark(void *used, int32_t value) {
   ((bool *)used)[value] = true;
 }

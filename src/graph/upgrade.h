@@ -10,8 +10,7 @@
  */
 weft_status weft_graph_upgrade(weft_model *model);
 
-/* ---- for the rewriting functions
- * --------------------------------------------------------------------------------------- */
+/* ---- for the rewriting functions ------------------------------------------------------------- */
 /* The node at work, not yet part of the graph's new list of nodes. New nodes are put before it (weft_upgrade_before) or
  * after it (weft_upgrade_after), in the order of the calls. */
 typedef struct weft_upgrade {

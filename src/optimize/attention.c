@@ -38,7 +38,7 @@ static bool same_dim(const weft_info *a, int i, const weft_info *b, int j) {
   if (a->dims[i] >= 0 || b->dims[j] >= 0) {
     return a->dims[i] == b->dims[j];
   }
-  return a->symbols[i] != NULL && b->symbols[j] != NULL && strcmp(a->symbols[i], b->symbols[j]) == 0;
+  return a->symbols[i] != NULL && a->symbols[i] == b->symbols[j];
 }
 
 static bool has_permutation(const weft_node *node, int rank, const int64_t *expected) {
@@ -50,8 +50,7 @@ static bool has_permutation(const weft_node *node, int rank, const int64_t *expe
 static const int64_t swap_heads[] = {0, 2, 1, 3}, swap_last[] = {0, 1, 3, 2}, swap_last_of_3[] = {0, 2, 1},
                      heads_and_last[] = {0, 2, 3, 1};
 
-/* ---- the products' operands
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the products' operands ------------------------------------------------------------------ */
 /* Looks through products with a number and quotients by one. */
 static int32_t skip_scales(const attention_pass *p, int32_t v, double *scale) {
   for (int i = 0; i < MOST_SCALES; i++) {
@@ -124,8 +123,7 @@ static bool find_keys(const attention_pass *p, int32_t v, attention *out) {
   return out->k >= 0;
 }
 
-/* ---- the chain
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the chain ------------------------------------------------------------------------------- */
 static bool is_read_once(const attention_pass *p, int32_t v) {
   return p->uses.count[v] == 1 && !p->uses.is_output[v];
 }
@@ -233,8 +231,7 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
   return true;
 }
 
-/* ---- the pass
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the pass -------------------------------------------------------------------------------- */
 static weft_status turn(attention_pass *p, weft_node *transpose) {
   weft_info *info = &p->graph->values[transpose->outputs[0]].info;
   int64_t dim = info->dims[2];

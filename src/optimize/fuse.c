@@ -33,9 +33,7 @@ static void take(chain *c, weft_node *node) {
   c->out = node->outputs[0];
 }
 
-/* ---- bias
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- bias ------------------------------------------------------------------------------------ */
 /* Columns of the result (MatMul, Gemm) or its channels; 0 when unknown. */
 static size_t count_channels(const chain *c) {
   const weft_info *w = &c->graph->values[c->product->inputs[1]].info;
@@ -89,8 +87,7 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
   return WEFT_OK;
 }
 
-/* ---- residual
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- residual -------------------------------------------------------------------------------- */
 static void take_residual(chain *c) {
   weft_node *add = weft_match_reader(c->graph, c->uses, c->out, "Add");
   int32_t other = add != NULL ? weft_match_other(add, c->out) : -1;
@@ -100,8 +97,7 @@ static void take_residual(chain *c) {
   }
 }
 
-/* ---- activation
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- activation ------------------------------------------------------------------------------ */
 static float real(const weft_node *node, const char *name, float fallback) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
@@ -177,8 +173,7 @@ static bool take_activation(chain *c) {
   return take_silu(c);
 }
 
-/* ---- the fused node
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the fused node -------------------------------------------------------------------------- */
 /* A bias alone needs no fused operator where the original has one. */
 static bool needs_own_operator(const chain *c) {
   return c->activation != WEFT_ACT_NONE || c->residual >= 0 || weft_node_is(c->product, "MatMul");

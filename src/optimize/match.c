@@ -58,8 +58,7 @@ bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b) {
     return false;
   }
   for (int d = 0; d < x->rank; d++) {
-    bool symbols = x->dims[d] < 0 && y->dims[d] < 0 && x->symbols[d] != NULL && y->symbols[d] != NULL &&
-                   strcmp(x->symbols[d], y->symbols[d]) == 0;
+    bool symbols = x->dims[d] < 0 && y->dims[d] < 0 && x->symbols[d] != NULL && x->symbols[d] == y->symbols[d];
     if (!symbols && (x->dims[d] < 0 || x->dims[d] != y->dims[d])) {
       return false;
     }

@@ -43,8 +43,7 @@ static bool is_of_one(const weft_node *node) {
           weft_node_is(node, "Max") || weft_node_is(node, "Min"));
 }
 
-/* ---- Transpose
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Transpose ------------------------------------------------------------------------------- */
 static const weft_attribute *permutation(const weft_node *node) {
   const weft_attribute *perm = weft_node_is(node, "Transpose") ? weft_node_attribute(node, "perm") : NULL;
   if (perm == NULL || perm->kind != WEFT_ATTRIBUTE_INTS || perm->count > WEFT_MAX_RANK) {

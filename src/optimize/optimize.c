@@ -35,8 +35,7 @@ weft_status weft_optimize_model(weft_model *model, const weft_options *options, 
   return WEFT_OK;
 }
 
-/* ---- uses
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- uses ------------------------------------------------------------------------------------ */
 typedef struct use_counter {
   weft_uses *uses;
   int32_t node;
@@ -81,8 +80,7 @@ void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v) {
   }
 }
 
-/* ---- removing nodes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- removing nodes -------------------------------------------------------------------------- */
 void weft_pass_remove(weft_node *node) {
   weft_node_discard(node);
   node->op_type = NULL;
@@ -99,8 +97,7 @@ void weft_pass_compact(weft_graph *graph) {
   weft_graph_number_producers(graph);
 }
 
-/* ---- aliases
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- aliases --------------------------------------------------------------------------------- */
 weft_status weft_aliases_create(weft_pass *pass, const weft_graph *graph, weft_aliases *out) {
   void *block;
   out->count = graph->value_count;

@@ -12,8 +12,7 @@ typedef struct pattern_pass {
   weft_uses uses;
 } pattern_pass;
 
-/* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order
- * ------------------------------------------------------------ */
+/* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order ------------------------ */
 static bool is_erf_input(const weft_graph *graph, int32_t v, int32_t *x) {
   const weft_node *div = weft_match_producer(graph, v, "Div"), *mul = weft_match_producer(graph, v, "Mul");
   if (div != NULL && weft_match_near(graph, weft_node_in(div, 1), 1.4142135623730951)) {
@@ -71,8 +70,7 @@ static weft_status join_gelu(pattern_pass *p, weft_node *node) {
   return last != NULL ? weft_match_become(p->pass, last, "", "Gelu", 1, &x) : WEFT_OK;
 }
 
-/* ---- its approximation: tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) instead of erf
- * ---------------------------------------------------- */
+/* ---- its approximation: tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) instead of erf ------------- */
 /* The other factor of a product with that number, or -1. */
 static int32_t without_factor(const weft_graph *graph, int32_t v, double factor) {
   const weft_node *mul = weft_match_producer(graph, v, "Mul");
@@ -109,8 +107,7 @@ static weft_status join_tanh_gelu(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2
- * ------------------------------- */
+/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2  */
 static weft_status join_swish(pattern_pass *p, weft_node *node) {
   weft_node *mul = weft_match_reader(p->graph, &p->uses, node->outputs[0], "Mul");
   int32_t x = node->inputs[0];
@@ -161,8 +158,7 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias
- * ------------------------ */
+/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias  */
 static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
   const weft_attribute *keep = weft_node_attribute(mean, "keepdims");
   const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
@@ -235,9 +231,7 @@ static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
   return weft_node_set_float(p->pass->model, last, "epsilon", epsilon);
 }
 
-/* ---- the pass
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 static const struct {
   const char *begin, *result; /* the node a pattern is found from; the operator it becomes, which must exist */
   weft_status (*join)(pattern_pass *p, weft_node *node);

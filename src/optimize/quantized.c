@@ -113,9 +113,7 @@ static weft_status replace(quantized_pass *p, weft_node *node, weft_node *last, 
   return status;
 }
 
-/* ---- bias
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- bias ------------------------------------------------------------------------------------ */
 /* The int32 form of a bias whose scale is that of the sums, x.scale * w.scale. Quantisers write it so; a float constant
  * is rounded to it. *out is -1 when v is neither. */
 static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, const quantity *w, size_t channels,
@@ -150,8 +148,7 @@ static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, co
   return weft_graph_add_constant(p->pass->model, p->graph, "", value, out);
 }
 
-/* ---- products
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 static weft_status join_conv(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity x, w;
@@ -232,8 +229,7 @@ static weft_status join_gemm(quantized_pass *p, weft_node *node) {
                  values);
 }
 
-/* ---- element by element, pools, concatenation
- * ---------------------------------------------------------------------------------- */
+/* ---- element by element, pools, concatenation ------------------------------------------------ */
 static weft_status join_binary(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity a, b;
@@ -299,8 +295,7 @@ static weft_status join_concat(quantized_pass *p, weft_node *node) {
   return replace(p, node, last, "com.microsoft", "QLinearConcat", 2 + 3 * node->input_count, values);
 }
 
-/* ---- data that only moves
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- data that only moves -------------------------------------------------------------------- */
 static bool same_constant(const weft_graph *graph, int32_t a, int32_t b, weft_type type) {
   const weft_tensor *x = weft_match_constant(graph, a, type), *y = weft_match_constant(graph, b, type);
   return x != NULL && y != NULL && x->count == 1 && y->count == 1 &&
@@ -324,9 +319,7 @@ static weft_status join_movement(quantized_pass *p, weft_node *node) {
   return replace(p, node, last, node->domain, node->op_type, node->input_count, node->inputs);
 }
 
-/* ---- the pass
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 static const struct {
   const char *op_type;
   weft_status (*join)(quantized_pass *p, weft_node *node);

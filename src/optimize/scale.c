@@ -99,8 +99,7 @@ static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_uses *uses, 
   return weft_node_set_input(pass->model, node, 2, bias_slot);
 }
 
-/* ---- what follows
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- what follows ---------------------------------------------------------------------------- */
 static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node,
                                             size_t channels, scaling *out) {
   const weft_attribute *training = weft_node_attribute(node, "training_mode"),
@@ -139,8 +138,7 @@ static weft_status from_product(weft_pass *pass, const weft_graph *graph, const 
   return WEFT_OK;
 }
 
-/* ---- the pass
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 static bool is_one(const weft_node *node, const char *name) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
   return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_FLOAT && attribute->f == 1.0f);

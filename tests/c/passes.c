@@ -54,8 +54,7 @@ static bytes convolution(const char *inputs, const char *output) {
   return n;
 }
 
-/* ---- what the graph becomes
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what the graph becomes ------------------------------------------------------------------ */
 static weft_status evaluate(void *arg, weft_node *n, weft_value *const *inputs, weft_value **outputs) {
   return weft_evaluate(arg, n, inputs, outputs);
 }
@@ -97,8 +96,7 @@ static void expect_nodes(const bytes *m, const char *expected) {
   weft_loader_destroy(loader);
 }
 
-/* ---- what it means
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- what it means --------------------------------------------------------------------------- */
 static weft_value *run(const bytes *m, weft_optimize optimize) {
   weft_error error;
   weft_session *session;

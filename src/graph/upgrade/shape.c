@@ -87,8 +87,7 @@ static weft_status scatter_11(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-/* ---- resizing
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- resizing -------------------------------------------------------------------------------- */
 static weft_status upsample_7(weft_upgrade *u) {
   float scales[4] = {1, 1, weft_upgrade_real(u, "height_scale", 1), weft_upgrade_real(u, "width_scale", 1)};
   int32_t v;
