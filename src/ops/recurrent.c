@@ -3,6 +3,7 @@
  * cell's formulas. The three kinds differ in the number of gates and in those formulas only. Arithmetic is in float;
  * halves are widened. The quantised form has 8-bit weights, laid out the other way round, and rounds what is multiplied
  * with them to 8 bits first. */
+#include "recurrent.h"
 #include "../base/convert.h"
 #include "integer.h"
 #include "product.h"
@@ -10,47 +11,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P, W_SCALE, W_ZERO, R_SCALE, R_ZERO };
-
-typedef enum function {
-  F_SIGMOID,
-  F_TANH,
-  F_RELU,
-  F_AFFINE,
-  F_LEAKY,
-  F_THRESHOLDED,
-  F_SCALED_TANH,
-  F_HARDSIGMOID,
-  F_ELU,
-  F_SOFTSIGN,
-  F_SOFTPLUS,
-  F_COUNT
-} function;
-
-typedef struct cell_function {
-  function kind;
-  float alpha, beta;
-} cell_function;
-
-typedef struct layer {
-  const weft_kernels *kernels;
-  int kind; /* WEFT_RECURRENT_... */
-  size_t gates, directions, steps, batch, input, hidden;
-  bool reverse_first, by_batch, input_forget, linear_before_reset;
-  bool quantised; /* weights are [direction][input][gates * hidden] */
-  float clip;
-  cell_function functions[2][3];
-} layer;
-
 /* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate waits for the reset.
  */
-static size_t part_count(const layer *l) {
+static size_t part_count(const weft_recurrent_layer *l) {
   return l->kind == WEFT_RECURRENT_GRU ? 2 : 1;
 }
-static size_t part_columns(const layer *l, size_t part) {
+static size_t part_columns(const weft_recurrent_layer *l, size_t part) {
   return l->kind != WEFT_RECURRENT_GRU ? l->gates * l->hidden : part == 0 ? 2 * l->hidden : l->hidden;
 }
-static size_t packed_recurrent_size(const layer *l) {
+static size_t packed_recurrent_size(const weft_recurrent_layer *l) {
   size_t size = 0;
   for (size_t part = 0; part < part_count(l); part++) {
     size += weft_gemm_packed_size(part_columns(l, part), l->hidden);
@@ -91,7 +60,7 @@ static bool same_name(const weft_string *text, const char *lower) {
   return true;
 }
 
-static weft_status read_functions(weft_op *op, layer *l) {
+static weft_status read_functions(weft_op *op, weft_recurrent_layer *l) {
   size_t each = l->kind == WEFT_RECURRENT_LSTM ? 3 : l->kind == WEFT_RECURRENT_GRU ? 2 : 1;
   size_t count = 0, alphas = 0, betas = 0, alpha = 0, beta = 0;
   const weft_string *names = weft_op_attr_strings(op, "activations", &count);
@@ -101,7 +70,7 @@ static weft_status read_functions(weft_op *op, layer *l) {
     return weft_op_fail(op, "attribute 'activations' has %zu entries, expected %zu", count, each * l->directions);
   }
   for (size_t i = 0; i < each * l->directions; i++) {
-    cell_function *f = &l->functions[i / each][i % each];
+    weft_cell_function *f = &l->functions[i / each][i % each];
     f->kind = l->kind == WEFT_RECURRENT_RNN || i % each > 0 ? F_TANH : F_SIGMOID;
     if (count > 0) {
       f->kind = 0;
@@ -151,8 +120,8 @@ static int kind_of(const weft_op *op) {
   return is_quantised(op) ? WEFT_RECURRENT_LSTM : op->def->variant;
 }
 
-static weft_status read_layer(weft_op *op, layer *l) {
-  *l = (layer){.kernels = op->cx->kernels, .kind = kind_of(op), .quantised = is_quantised(op)};
+static weft_status read_layer(weft_op *op, weft_recurrent_layer *l) {
+  *l = (weft_recurrent_layer){.kernels = op->cx->kernels, .kind = kind_of(op), .quantised = is_quantised(op)};
   l->gates = l->kind == WEFT_RECURRENT_LSTM ? 4 : l->kind == WEFT_RECURRENT_GRU ? 3 : 1;
   const char *direction = weft_op_attr_string(op, "direction", "forward");
   bool both = strcmp(direction, "bidirectional") == 0;
@@ -198,8 +167,8 @@ static weft_status check_quantised(weft_op *op, int i, const char *name, size_t 
 weft_status weft_recurrent_infer(weft_op *op) {
   bool lstm = kind_of(op) == WEFT_RECURRENT_LSTM, quantised = is_quantised(op);
   WEFT_TRY(weft_op_expect_inputs(op, 3, quantised ? 12 : lstm ? 8 : 6));
-  uint32_t types = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
-  WEFT_TRY(weft_op_expect_type(op, X, "X", types));
+  uint32_t single = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
+  WEFT_TRY(weft_op_expect_type(op, X, "X", quantised ? single : WEFT_TYPES_FLOAT));
   for (int i = quantised ? B : W; i <= P; i++) {
     if (i != SEQUENCE_LENS && weft_op_has(op, i)) {
       WEFT_TRY(weft_op_expect_same_type(op, X, i));
@@ -208,7 +177,7 @@ weft_status weft_recurrent_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, SEQUENCE_LENS, "sequence_lens", WEFT_TYPE_BIT(WEFT_INT32)));
   WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, 3));
   WEFT_TRY(weft_op_expect_rank(op, R, "R", 3, 3));
-  layer l;
+  weft_recurrent_layer l;
   WEFT_TRY(read_layer(op, &l));
   size_t d = l.directions, h = l.hidden, n = l.batch;
   if (quantised) {
@@ -243,7 +212,7 @@ typedef struct packed_weights {
   size_t w, r;
 } packed_weights;
 
-static void pack_input(const layer *l, const float *w, float *out) {
+static void pack_input(const weft_recurrent_layer *l, const float *w, float *out) {
   size_t n = l->gates * l->hidden, size = weft_gemm_packed_size(n, l->input);
   for (size_t d = 0; d < l->directions; d++) {
     l->kernels->gemm_f32_pack(n, l->input, w + d * n * l->input, l->quantised ? n : l->input, !l->quantised,
@@ -251,7 +220,7 @@ static void pack_input(const layer *l, const float *w, float *out) {
   }
 }
 
-static void pack_recurrent(const layer *l, const float *r, float *out) {
+static void pack_recurrent(const weft_recurrent_layer *l, const float *r, float *out) {
   for (size_t part = 0; part < part_count(l); part++) {
     size_t n = part_columns(l, part);
     l->kernels->gemm_f32_pack(n, l->hidden, r, l->quantised ? n : l->hidden, !l->quantised, out);
@@ -301,15 +270,15 @@ weft_status weft_recurrent_prepare(weft_op *op) {
     return WEFT_OK;
   }
   int kind = kind_of(op), deep = quantised ? 1 : 2, wide = quantised ? 2 : 1;
-  layer l = {.kernels = op->cx->kernels,
-             .kind = kind,
-             .directions = (size_t)w->shape.dims[0],
-             .quantised = quantised,
-             .gates = kind == WEFT_RECURRENT_LSTM  ? 4
-                      : kind == WEFT_RECURRENT_GRU ? 3
-                                                   : 1,
-             .input = (size_t)w->shape.dims[deep],
-             .hidden = (size_t)r->shape.dims[deep]};
+  weft_recurrent_layer l = {.kernels = op->cx->kernels,
+                            .kind = kind,
+                            .directions = (size_t)w->shape.dims[0],
+                            .quantised = quantised,
+                            .gates = kind == WEFT_RECURRENT_LSTM  ? 4
+                                     : kind == WEFT_RECURRENT_GRU ? 3
+                                                                  : 1,
+                            .input = (size_t)w->shape.dims[deep],
+                            .hidden = (size_t)r->shape.dims[deep]};
   size_t columns = l.gates * l.hidden;
   if ((size_t)w->shape.dims[wide] != columns || (size_t)r->shape.dims[wide] != columns ||
       w->shape.dims[0] != r->shape.dims[0] ||
@@ -337,7 +306,7 @@ weft_status weft_recurrent_prepare(weft_op *op) {
 
 /* ---- cells
  * ---------------------------------------------------------------------------------------------------------------- */
-static float apply_one(const cell_function *f, float x) {
+static float apply_one(const weft_cell_function *f, float x) {
   switch (f->kind) {
   case F_RELU:
     return x > 0 ? x : 0;
@@ -361,7 +330,7 @@ static float apply_one(const cell_function *f, float x) {
 }
 
 /* y = f(x); y may be x. */
-static void activate(const layer *l, const cell_function *f, const float *x, float *y) {
+static void activate(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y) {
   if (f->kind == F_SIGMOID || f->kind == F_TANH || f->kind == F_SOFTPLUS) {
     weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID
                        : f->kind == F_TANH  ? WEFT_UNARY_TANH
@@ -375,7 +344,7 @@ static void activate(const layer *l, const cell_function *f, const float *x, flo
 }
 
 /* y = f(clip(x)) for a gate: y may be x. */
-static void apply(const layer *l, const cell_function *f, const float *x, float *y) {
+static void apply(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y) {
   if (l->clip > 0) {
     l->kernels->clip_f32(l->hidden, x, -l->clip, l->clip, y);
     x = y;
@@ -384,13 +353,14 @@ static void apply(const layer *l, const cell_function *f, const float *x, float 
 }
 
 /* y += x * z */
-static void add_product(const layer *l, const float *x, const float *z, float *y) {
+static void add_product(const weft_recurrent_layer *l, const float *x, const float *z, float *y) {
   for (size_t i = 0; i < l->hidden; i++) {
     y[i] += x[i] * z[i];
   }
 }
 
-static void lstm_cell(const layer *l, const cell_function *f, const float *peephole, float *gates, float *h, float *c) {
+static void lstm_cell(const weft_recurrent_layer *l, const weft_cell_function *f, const float *peephole, float *gates,
+                      float *h, float *c) {
   size_t n = l->hidden;
   float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
   if (peephole != NULL) {
@@ -421,8 +391,8 @@ static void lstm_cell(const layer *l, const cell_function *f, const float *peeph
 
 /* The work of one direction. */
 typedef struct pass {
-  const layer *l;
-  const cell_function *functions;
+  const weft_recurrent_layer *l;
+  const weft_cell_function *functions;
   const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
   const float *x;
   float *before;     /* the inputs' part of all gates: rows as in x */
@@ -496,7 +466,7 @@ static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulat
 
 /* One step of GRU for the whole batch; the new state goes to `gates`' hidden part, for the caller to take over. */
 static weft_status gru_step(weft_op *op, const pass *p) {
-  const layer *l = p->l;
+  const weft_recurrent_layer *l = p->l;
   size_t n = l->hidden;
   if (l->linear_before_reset) {
     WEFT_TRY(multiply(op, p, n, false, before_reset_at));
@@ -526,7 +496,7 @@ static weft_status gru_step(weft_op *op, const pass *p) {
 
 /* The state of batch entry b after a step whose products are in p->gates. */
 static void finish_entry(const pass *p, size_t b) {
-  const layer *l = p->l;
+  const weft_recurrent_layer *l = p->l;
   size_t n = l->hidden;
   float *gates = p->gates + b * l->gates * n, *h = p->h + b * n;
   if (l->kind == WEFT_RECURRENT_LSTM) {
@@ -541,7 +511,7 @@ static void finish_entry(const pass *p, size_t b) {
 /* ---- running
  * ---------------------------------------------------------------------------------------------------------------- */
 typedef struct run {
-  layer l;
+  weft_recurrent_layer l;
   const float *x, *w, *r, *b, *initial_h, *initial_c, *peephole;
   float *y, *y_h, *y_c;
   const int32_t *lengths;
@@ -557,7 +527,7 @@ static void round_to_bytes(const weft_kernels *kernels, size_t n, const float *x
   kernels->dequantize_i8(n, bytes, scale, zero, false, y);
 }
 
-static size_t state_row(const layer *l, size_t direction, size_t b) {
+static size_t state_row(const weft_recurrent_layer *l, size_t direction, size_t b) {
   return (l->by_batch ? b * l->directions + direction : direction * l->batch + b) * l->hidden;
 }
 
@@ -566,7 +536,7 @@ static size_t length_of(const run *r, size_t b) {
 }
 
 static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t step) {
-  const layer *l = &r->l;
+  const weft_recurrent_layer *l = &r->l;
   size_t n = l->hidden, row = l->gates * n;
   bool reverse = l->reverse_first || direction == 1;
   for (size_t b = 0; b < l->batch; b++) {
@@ -608,7 +578,7 @@ static weft_status floats(weft_op *op, size_t a, size_t b, float **out) {
 }
 
 static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *p) {
-  const layer *l = &r->l;
+  const weft_recurrent_layer *l = &r->l;
   size_t n = l->gates * l->hidden;
   if (r->b == NULL) {
     return WEFT_OK;
@@ -626,7 +596,7 @@ static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *
 }
 
 static weft_status place_weights(weft_op *op, const run *r, size_t direction, pass *p) {
-  const layer *l = &r->l;
+  const weft_recurrent_layer *l = &r->l;
   size_t n = l->gates * l->hidden, size = packed_recurrent_size(l);
   if (op->node->state != NULL) {
     const packed_weights *packed = op->node->state;
@@ -642,7 +612,7 @@ static weft_status place_weights(weft_op *op, const run *r, size_t direction, pa
   return WEFT_OK;
 }
 
-static void begin_state(const layer *l, size_t direction, const float *initial, float *out) {
+static void begin_state(const weft_recurrent_layer *l, size_t direction, const float *initial, float *out) {
   for (size_t b = 0; out != NULL && b < l->batch; b++) {
     if (initial != NULL) {
       memcpy(out + b * l->hidden, initial + state_row(l, direction, b), l->hidden * sizeof *out);
@@ -652,14 +622,14 @@ static void begin_state(const layer *l, size_t direction, const float *initial, 
   }
 }
 
-static void end_state(const layer *l, size_t direction, const float *state, float *out) {
+static void end_state(const weft_recurrent_layer *l, size_t direction, const float *state, float *out) {
   for (size_t b = 0; out != NULL && b < l->batch; b++) {
     memcpy(out + state_row(l, direction, b), state + b * l->hidden, l->hidden * sizeof *out);
   }
 }
 
 static weft_status run_direction(weft_op *op, const run *r, size_t direction, pass *p) {
-  const layer *l = &r->l;
+  const weft_recurrent_layer *l = &r->l;
   p->functions = l->functions[direction];
   p->peephole = r->peephole != NULL ? r->peephole + direction * 3 * l->hidden : NULL;
   WEFT_TRY(make_bias(op, r, direction, p));
@@ -674,6 +644,18 @@ static weft_status run_direction(weft_op *op, const run *r, size_t direction, pa
   }
   end_state(l, direction, p->h, r->y_h);
   end_state(l, direction, p->c, r->y_c);
+  return WEFT_OK;
+}
+
+static weft_status check_lengths(weft_op *op, const weft_recurrent_layer *l) {
+  const weft_tensor *lengths = weft_op_in(op, SEQUENCE_LENS);
+  for (size_t b = 0; lengths != NULL && b < l->batch; b++) {
+    int32_t length = ((const int32_t *)lengths->data)[b];
+    if (length < 0 || (size_t)length > l->steps) {
+      return weft_op_run_fail(op, "input 'sequence_lens' holds %ld where the sequences have %zu steps", (long)length,
+                              l->steps);
+    }
+  }
   return WEFT_OK;
 }
 
@@ -692,12 +674,6 @@ static weft_status place_operands(weft_op *op, run *r) {
   WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, 2), &r->y_c));
   const weft_tensor *lengths = weft_op_in(op, SEQUENCE_LENS);
   r->lengths = lengths != NULL ? lengths->data : NULL;
-  for (size_t b = 0; r->lengths != NULL && b < r->l.batch; b++) {
-    if (r->lengths[b] < 0 || (size_t)r->lengths[b] > r->l.steps) {
-      return weft_op_run_fail(op, "input 'sequence_lens' holds %ld where the sequences have %zu steps",
-                              (long)r->lengths[b], r->l.steps);
-    }
-  }
   return WEFT_OK;
 }
 
@@ -717,8 +693,12 @@ static weft_status round_input(weft_op *op, run *r, pass *p) {
 weft_status weft_recurrent_run(weft_op *op) {
   run r = {0};
   WEFT_TRY(read_layer(op, &r.l));
+  WEFT_TRY(check_lengths(op, &r.l));
+  if (weft_op_in(op, X)->type == WEFT_DOUBLE) {
+    return weft_recurrent_run_double(op, &r.l);
+  }
   WEFT_TRY(place_operands(op, &r));
-  const layer *l = &r.l;
+  const weft_recurrent_layer *l = &r.l;
   size_t row = l->gates * l->hidden;
   pass p = {.l = l, .x = r.x};
   if (r.y != NULL && r.lengths != NULL) {

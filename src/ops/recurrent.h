@@ -1,0 +1,43 @@
+/* What the single and the double precision forms of recurrent layers share. */
+#ifndef WEFT_OPS_RECURRENT_H
+#define WEFT_OPS_RECURRENT_H
+
+#include "op.h"
+
+/* Input numbers. */
+enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P, W_SCALE, W_ZERO, R_SCALE, R_ZERO };
+
+typedef enum weft_cell_kind {
+  F_SIGMOID,
+  F_TANH,
+  F_RELU,
+  F_AFFINE,
+  F_LEAKY,
+  F_THRESHOLDED,
+  F_SCALED_TANH,
+  F_HARDSIGMOID,
+  F_ELU,
+  F_SOFTSIGN,
+  F_SOFTPLUS,
+  F_COUNT
+} weft_cell_kind;
+
+typedef struct weft_cell_function {
+  weft_cell_kind kind;
+  float alpha, beta;
+} weft_cell_function;
+
+typedef struct weft_recurrent_layer {
+  const weft_kernels *kernels;
+  int kind; /* WEFT_RECURRENT_... */
+  size_t gates, directions, steps, batch, input, hidden;
+  bool reverse_first, by_batch, input_forget, linear_before_reset;
+  bool quantised; /* weights are [direction][input][gates * hidden] */
+  float clip;
+  weft_cell_function functions[2][3];
+} weft_recurrent_layer;
+
+/* The whole layer in double precision: the definition, one state after the other. */
+weft_status weft_recurrent_run_double(weft_op *op, const weft_recurrent_layer *layer);
+
+#endif
