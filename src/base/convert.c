@@ -22,16 +22,16 @@ static const small_format *small_of(weft_type type) {
       {1, 1, 0x07, 0x08, 0x07, 0x08, false},
   };
   switch (type) {
-    case WEFT_FLOAT8E4M3FN:
-      return &formats[0];
-    case WEFT_FLOAT8E4M3FNUZ:
-      return &formats[1];
-    case WEFT_FLOAT8E5M2:
-      return &formats[2];
-    case WEFT_FLOAT8E5M2FNUZ:
-      return &formats[3];
-    default:
-      return &formats[4];
+  case WEFT_FLOAT8E4M3FN:
+    return &formats[0];
+  case WEFT_FLOAT8E4M3FNUZ:
+    return &formats[1];
+  case WEFT_FLOAT8E5M2:
+    return &formats[2];
+  case WEFT_FLOAT8E5M2FNUZ:
+    return &formats[3];
+  default:
+    return &formats[4];
   }
 }
 
@@ -119,49 +119,53 @@ float weft_double_to_float_odd(double value) {
 }
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
-#define LOAD(FROM, convert)                               \
-  do {                                                    \
-    const FROM *from = (const FROM *)data + offset;       \
-    for (size_t i = 0; i < n; i++) {                      \
-      out[i] = convert(from[i * step]);                   \
-    }                                                     \
+#define LOAD(FROM, convert)                                                                                            \
+  do {                                                                                                                 \
+    const FROM *from = (const FROM *)data + offset;                                                                    \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      out[i] = convert(from[i * step]);                                                                                \
+    }                                                                                                                  \
   } while (0)
 
-static int is_not_zero(int64_t value) { return value != 0; }
+static int is_not_zero(int64_t value) {
+  return value != 0;
+}
 
 void weft_load_int64(weft_type type, const void *data, size_t offset, size_t step, size_t n, int64_t *out) {
   switch (type) {
-    case WEFT_INT64:
-    case WEFT_UINT64:
-      LOAD(int64_t, );
-      return;
-    case WEFT_INT32:
-      LOAD(int32_t, );
-      return;
-    case WEFT_UINT32:
-      LOAD(uint32_t, );
-      return;
-    case WEFT_INT16:
-      LOAD(int16_t, );
-      return;
-    case WEFT_UINT16:
-      LOAD(uint16_t, );
-      return;
-    case WEFT_INT8:
-    case WEFT_INT4:
-    case WEFT_INT2:
-      LOAD(int8_t, );
-      return;
-    case WEFT_BOOL:
-      LOAD(uint8_t, is_not_zero);
-      return;
-    default:
-      LOAD(uint8_t, );
-      return;
+  case WEFT_INT64:
+  case WEFT_UINT64:
+    LOAD(int64_t, );
+    return;
+  case WEFT_INT32:
+    LOAD(int32_t, );
+    return;
+  case WEFT_UINT32:
+    LOAD(uint32_t, );
+    return;
+  case WEFT_INT16:
+    LOAD(int16_t, );
+    return;
+  case WEFT_UINT16:
+    LOAD(uint16_t, );
+    return;
+  case WEFT_INT8:
+  case WEFT_INT4:
+  case WEFT_INT2:
+    LOAD(int8_t, );
+    return;
+  case WEFT_BOOL:
+    LOAD(uint8_t, is_not_zero);
+    return;
+  default:
+    LOAD(uint8_t, );
+    return;
   }
 }
 
-static bool is_whole(weft_type type) { return weft_type_is_integer(type) || type == WEFT_BOOL; }
+static bool is_whole(weft_type type) {
+  return weft_type_is_integer(type) || type == WEFT_BOOL;
+}
 
 static void load_whole_float(weft_type type, const void *data, size_t offset, size_t step, size_t n, float *out) {
   int64_t chunk[CHUNK];
@@ -177,29 +181,29 @@ static void load_whole_float(weft_type type, const void *data, size_t offset, si
 void weft_load_float(weft_type type, const void *data, size_t offset, size_t step, size_t n, float *out) {
   const uint8_t *bytes = (const uint8_t *)data + offset;
   switch (type) {
-    case WEFT_FLOAT:
-      LOAD(float, );
+  case WEFT_FLOAT:
+    LOAD(float, );
+    return;
+  case WEFT_DOUBLE:
+    LOAD(double, (float));
+    return;
+  case WEFT_FLOAT16:
+    LOAD(uint16_t, weft_float16_to_float);
+    return;
+  case WEFT_BFLOAT16:
+    LOAD(uint16_t, weft_bfloat16_to_float);
+    return;
+  case WEFT_FLOAT8E8M0:
+    LOAD(uint8_t, e8m0_to_float);
+    return;
+  default:
+    if (is_whole(type)) {
+      load_whole_float(type, data, offset, step, n, out);
       return;
-    case WEFT_DOUBLE:
-      LOAD(double, (float));
-      return;
-    case WEFT_FLOAT16:
-      LOAD(uint16_t, weft_float16_to_float);
-      return;
-    case WEFT_BFLOAT16:
-      LOAD(uint16_t, weft_bfloat16_to_float);
-      return;
-    case WEFT_FLOAT8E8M0:
-      LOAD(uint8_t, e8m0_to_float);
-      return;
-    default:
-      if (is_whole(type)) {
-        load_whole_float(type, data, offset, step, n, out);
-        return;
-      }
-      for (size_t i = 0; i < n; i++) {
-        out[i] = weft_small_to_float(type, bytes[i * step]);
-      }
+    }
+    for (size_t i = 0; i < n; i++) {
+      out[i] = weft_small_to_float(type, bytes[i * step]);
+    }
   }
 }
 
@@ -227,12 +231,12 @@ void weft_load_double(weft_type type, const void *data, size_t offset, size_t st
 }
 
 /* ---- storing ----------------------------------------------------------------------------------------------------- */
-#define STORE(TO, convert)                    \
-  do {                                        \
-    TO *to = (TO *)data + offset;             \
-    for (size_t i = 0; i < n; i++) {          \
-      to[i * step] = (TO)convert(in[i]);             \
-    }                                         \
+#define STORE(TO, convert)                                                                                             \
+  do {                                                                                                                 \
+    TO *to = (TO *)data + offset;                                                                                      \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      to[i * step] = (TO)convert(in[i]);                                                                               \
+    }                                                                                                                  \
   } while (0)
 
 /* The low `bits` of value, sign-extended. */
@@ -240,42 +244,46 @@ static int64_t low_signed(int64_t value, unsigned bits) {
   uint64_t sign = 1u << (bits - 1), low = (uint64_t)value & (2 * sign - 1);
   return (int64_t)(low ^ sign) - (int64_t)sign;
 }
-static int64_t low4(int64_t value) { return low_signed(value, 4); }
-static int64_t low2(int64_t value) { return low_signed(value, 2); }
+static int64_t low4(int64_t value) {
+  return low_signed(value, 4);
+}
+static int64_t low2(int64_t value) {
+  return low_signed(value, 2);
+}
 
 void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, size_t offset, size_t step) {
   switch (type) {
-    case WEFT_INT64:
-    case WEFT_UINT64:
-      STORE(uint64_t, (uint64_t));
-      return;
-    case WEFT_INT32:
-    case WEFT_UINT32:
-      STORE(uint32_t, );
-      return;
-    case WEFT_INT16:
-    case WEFT_UINT16:
-      STORE(uint16_t, );
-      return;
-    case WEFT_INT8:
-    case WEFT_UINT8:
-      STORE(uint8_t, );
-      return;
-    case WEFT_INT4:
-      STORE(int8_t, low4);
-      return;
-    case WEFT_INT2:
-      STORE(int8_t, low2);
-      return;
-    case WEFT_UINT4:
-      STORE(uint8_t, 15 & );
-      return;
-    case WEFT_UINT2:
-      STORE(uint8_t, 3 & );
-      return;
-    default:
-      STORE(uint8_t, is_not_zero);
-      return;
+  case WEFT_INT64:
+  case WEFT_UINT64:
+    STORE(uint64_t, (uint64_t));
+    return;
+  case WEFT_INT32:
+  case WEFT_UINT32:
+    STORE(uint32_t, );
+    return;
+  case WEFT_INT16:
+  case WEFT_UINT16:
+    STORE(uint16_t, );
+    return;
+  case WEFT_INT8:
+  case WEFT_UINT8:
+    STORE(uint8_t, );
+    return;
+  case WEFT_INT4:
+    STORE(int8_t, low4);
+    return;
+  case WEFT_INT2:
+    STORE(int8_t, low2);
+    return;
+  case WEFT_UINT4:
+    STORE(uint8_t, 15 &);
+    return;
+  case WEFT_UINT2:
+    STORE(uint8_t, 3 &);
+    return;
+  default:
+    STORE(uint8_t, is_not_zero);
+    return;
   }
 }
 
@@ -304,55 +312,57 @@ static void store_whole(weft_type type, const double *in, size_t n, void *data, 
   weft_store_int64(type, chunk, n, data, offset, step);
 }
 
-static uint8_t to_e8m0(float value) { return weft_float_to_e8m0(value, true, WEFT_ROUND_UP); }
+static uint8_t to_e8m0(float value) {
+  return weft_float_to_e8m0(value, true, WEFT_ROUND_UP);
+}
 
 void weft_store_float(weft_type type, const float *in, size_t n, void *data, size_t offset, size_t step) {
   double wide[CHUNK];
   uint8_t *bytes = (uint8_t *)data + offset;
   switch (type) {
-    case WEFT_FLOAT:
-      STORE(float, );
-      return;
-    case WEFT_FLOAT16:
-      STORE(uint16_t, weft_float_to_float16);
-      return;
-    case WEFT_BFLOAT16:
-      STORE(uint16_t, weft_float_to_bfloat16);
-      return;
-    case WEFT_DOUBLE:
-      STORE(double, (double));
-      return;
-    case WEFT_FLOAT8E8M0:
-      STORE(uint8_t, to_e8m0);
-      return;
-    default:
-      if (!is_whole(type)) {
-        for (size_t i = 0; i < n; i++) {
-          bytes[i * step] = weft_float_to_small(type, in[i], true);
-        }
-        return;
+  case WEFT_FLOAT:
+    STORE(float, );
+    return;
+  case WEFT_FLOAT16:
+    STORE(uint16_t, weft_float_to_float16);
+    return;
+  case WEFT_BFLOAT16:
+    STORE(uint16_t, weft_float_to_bfloat16);
+    return;
+  case WEFT_DOUBLE:
+    STORE(double, (double));
+    return;
+  case WEFT_FLOAT8E8M0:
+    STORE(uint8_t, to_e8m0);
+    return;
+  default:
+    if (!is_whole(type)) {
+      for (size_t i = 0; i < n; i++) {
+        bytes[i * step] = weft_float_to_small(type, in[i], true);
       }
-      for (size_t done = 0; done < n; done += CHUNK) {
-        size_t m = n - done < CHUNK ? n - done : CHUNK;
-        for (size_t i = 0; i < m; i++) {
-          wide[i] = (double)in[done + i];
-        }
-        store_whole(type, wide, m, data, offset + done * step, step);
+      return;
+    }
+    for (size_t done = 0; done < n; done += CHUNK) {
+      size_t m = n - done < CHUNK ? n - done : CHUNK;
+      for (size_t i = 0; i < m; i++) {
+        wide[i] = (double)in[done + i];
       }
+      store_whole(type, wide, m, data, offset + done * step, step);
+    }
   }
 }
 
 void weft_store_double(weft_type type, const double *in, size_t n, void *data, size_t offset, size_t step) {
   float chunk[CHUNK];
   switch (type) {
-    case WEFT_DOUBLE:
-      STORE(double, );
-      return;
-    case WEFT_FLOAT:
-      STORE(float, (float));
-      return;
-    default:
-      break;
+  case WEFT_DOUBLE:
+    STORE(double, );
+    return;
+  case WEFT_FLOAT:
+    STORE(float, (float));
+    return;
+  default:
+    break;
   }
   for (size_t done = 0; done < n; done += CHUNK) {
     size_t m = n - done < CHUNK ? n - done : CHUNK;

@@ -21,8 +21,10 @@ typedef struct binary {
 } binary;
 
 /* ---- double ------------------------------------------------------------------------------------------------------ */
-#define DOUBLE(name, expression) \
-  static double name(double x, double y) { return expression; }
+#define DOUBLE(name, expression)                                                                                       \
+  static double name(double x, double y) {                                                                             \
+    return expression;                                                                                                 \
+  }
 
 /* The remainder with the divisor's sign. */
 static double floor_mod(double x, double y) {
@@ -35,7 +37,7 @@ static double floor_mod(double x, double y) {
 
 DOUBLE(add, x + y)
 DOUBLE(sub, x - y)
-DOUBLE(mul, x * y)
+DOUBLE(mul, x *y)
 DOUBLE(divide, x / y)
 DOUBLE(minimum, isnan(x) || x < y ? x : y)
 DOUBLE(maximum, isnan(x) || x > y ? x : y)
@@ -47,20 +49,13 @@ DOUBLE(greater, x > y)
 DOUBLE(greater_or_equal, x >= y)
 
 static double (*const doubles[])(double x, double y) = {
-    [WEFT_BINARY_ADD] = add,
-    [WEFT_BINARY_SUB] = sub,
-    [WEFT_BINARY_MUL] = mul,
-    [WEFT_BINARY_DIV] = divide,
-    [WEFT_BINARY_MIN] = minimum,
-    [WEFT_BINARY_MAX] = maximum,
-    [WEFT_BINARY_POW] = pow,
-    [WEFT_BINARY_MOD] = floor_mod,
-    [WEFT_BINARY_PRELU] = prelu,
-    [WEFT_BINARY_EQUAL] = equal,
-    [WEFT_BINARY_LESS] = less,
-    [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
-    [WEFT_BINARY_GREATER] = greater,
-    [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
+    [WEFT_BINARY_ADD] = add,         [WEFT_BINARY_SUB] = sub,
+    [WEFT_BINARY_MUL] = mul,         [WEFT_BINARY_DIV] = divide,
+    [WEFT_BINARY_MIN] = minimum,     [WEFT_BINARY_MAX] = maximum,
+    [WEFT_BINARY_POW] = pow,         [WEFT_BINARY_MOD] = floor_mod,
+    [WEFT_BINARY_PRELU] = prelu,     [WEFT_BINARY_EQUAL] = equal,
+    [WEFT_BINARY_LESS] = less,       [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
+    [WEFT_BINARY_GREATER] = greater, [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
 };
 
 static void run_double(void *arg, const weft_run *run) {
@@ -165,42 +160,42 @@ static int64_t remainder_of(const binary *b, int64_t x, int64_t y) {
 static int64_t of_integers(const binary *b, int64_t x, int64_t y) {
   bool below = b->is_unsigned ? (uint64_t)x < (uint64_t)y : x < y;
   switch (b->variant) {
-    case WEFT_BINARY_ADD:
-      return (int64_t)((uint64_t)x + (uint64_t)y);
-    case WEFT_BINARY_SUB:
-      return (int64_t)((uint64_t)x - (uint64_t)y);
-    case WEFT_BINARY_MUL:
-      return (int64_t)((uint64_t)x * (uint64_t)y);
-    case WEFT_BINARY_DIV:
-      return quotient(b, x, y);
-    case WEFT_BINARY_MOD:
-      return remainder_of(b, x, y);
-    case WEFT_BINARY_MIN:
-      return below ? x : y;
-    case WEFT_BINARY_MAX:
-      return below ? y : x;
-    case WEFT_BINARY_POW:
-      return power(x, y, b->is_unsigned);
-    case WEFT_BINARY_PRELU:
-      return !b->is_unsigned && x < 0 ? (int64_t)((uint64_t)x * (uint64_t)y) : x;
-    case WEFT_BINARY_AND:
-      return x & y;
-    case WEFT_BINARY_OR:
-      return x | y;
-    case WEFT_BINARY_XOR:
-      return x ^ y;
-    case WEFT_BINARY_SHIFT:
-      return shift(b, x, y);
-    case WEFT_BINARY_EQUAL:
-      return x == y;
-    case WEFT_BINARY_LESS:
-      return below;
-    case WEFT_BINARY_LESS_OR_EQUAL:
-      return below || x == y;
-    case WEFT_BINARY_GREATER:
-      return !below && x != y;
-    default:
-      return !below;
+  case WEFT_BINARY_ADD:
+    return (int64_t)((uint64_t)x + (uint64_t)y);
+  case WEFT_BINARY_SUB:
+    return (int64_t)((uint64_t)x - (uint64_t)y);
+  case WEFT_BINARY_MUL:
+    return (int64_t)((uint64_t)x * (uint64_t)y);
+  case WEFT_BINARY_DIV:
+    return quotient(b, x, y);
+  case WEFT_BINARY_MOD:
+    return remainder_of(b, x, y);
+  case WEFT_BINARY_MIN:
+    return below ? x : y;
+  case WEFT_BINARY_MAX:
+    return below ? y : x;
+  case WEFT_BINARY_POW:
+    return power(x, y, b->is_unsigned);
+  case WEFT_BINARY_PRELU:
+    return !b->is_unsigned && x < 0 ? (int64_t)((uint64_t)x * (uint64_t)y) : x;
+  case WEFT_BINARY_AND:
+    return x & y;
+  case WEFT_BINARY_OR:
+    return x | y;
+  case WEFT_BINARY_XOR:
+    return x ^ y;
+  case WEFT_BINARY_SHIFT:
+    return shift(b, x, y);
+  case WEFT_BINARY_EQUAL:
+    return x == y;
+  case WEFT_BINARY_LESS:
+    return below;
+  case WEFT_BINARY_LESS_OR_EQUAL:
+    return below || x == y;
+  case WEFT_BINARY_GREATER:
+    return !below && x != y;
+  default:
+    return !below;
   }
 }
 
@@ -319,20 +314,20 @@ weft_status weft_variadic_run(weft_op *op) {
 /* ---- inferring --------------------------------------------------------------------------------------------------- */
 static uint32_t allowed(const weft_op *op) {
   switch (op->def->variant) {
-    case WEFT_BINARY_POW:
-      return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX;
-    case WEFT_BINARY_PRELU:
-      return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_UINT64);
-    case WEFT_BINARY_AND:
-    case WEFT_BINARY_OR:
-    case WEFT_BINARY_XOR:
-      return op->def->name[0] == 'B' ? WEFT_TYPES_INTEGER : WEFT_TYPE_BIT(WEFT_BOOL);
-    case WEFT_BINARY_SHIFT:
-      return WEFT_TYPES_INTEGER;
-    case WEFT_BINARY_EQUAL:
-      return WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPE_BIT(WEFT_STRING);
-    default:
-      return WEFT_TYPES_NUMERIC;
+  case WEFT_BINARY_POW:
+    return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX;
+  case WEFT_BINARY_PRELU:
+    return WEFT_TYPES_FLOAT | WEFT_TYPES_INDEX | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_UINT64);
+  case WEFT_BINARY_AND:
+  case WEFT_BINARY_OR:
+  case WEFT_BINARY_XOR:
+    return op->def->name[0] == 'B' ? WEFT_TYPES_INTEGER : WEFT_TYPE_BIT(WEFT_BOOL);
+  case WEFT_BINARY_SHIFT:
+    return WEFT_TYPES_INTEGER;
+  case WEFT_BINARY_EQUAL:
+    return WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPE_BIT(WEFT_STRING);
+  default:
+    return WEFT_TYPES_NUMERIC;
   }
 }
 

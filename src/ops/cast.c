@@ -46,7 +46,9 @@ weft_status weft_cast_infer(weft_op *op) {
 }
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
-static bool is_whole(weft_type type) { return weft_type_is_integer(type) || type == WEFT_BOOL; }
+static bool is_whole(weft_type type) {
+  return weft_type_is_integer(type) || type == WEFT_BOOL;
+}
 
 /* Float 8 targets with rules that differ from those of weft_store_float. */
 static void store_small(const cast *c, const float *block, size_t n, uint8_t *y) {
@@ -210,8 +212,17 @@ weft_status weft_cast_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
   const char *rounding = weft_op_attr_string(op, "round_mode", "up");
-  cast c = {op->cx->kernels, x, y, x->type, y->type, x->data, y->data, weft_op_attr_int(op, "saturate", 1) != 0,
-            rounding[0] == 'u' ? WEFT_ROUND_UP : rounding[0] == 'd' ? WEFT_ROUND_DOWN : WEFT_ROUND_NEAREST};
+  cast c = {op->cx->kernels,
+            x,
+            y,
+            x->type,
+            y->type,
+            x->data,
+            y->data,
+            weft_op_attr_int(op, "saturate", 1) != 0,
+            rounding[0] == 'u'   ? WEFT_ROUND_UP
+            : rounding[0] == 'd' ? WEFT_ROUND_DOWN
+                                 : WEFT_ROUND_NEAREST};
   if (x->type == y->type) {
     memmove(y->data, x->data, y->count * weft_type_size(y->type));
     return WEFT_OK;

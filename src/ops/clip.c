@@ -65,8 +65,14 @@ static void run_integer(void *arg, size_t begin, size_t end) {
 
 weft_status weft_clip_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0), *lo = weft_op_in(op, 1), *hi = weft_op_in(op, 2);
-  clip c = {.cx = op->cx, .type = x->type, .x = x->data, .y = weft_op_out(op, 0)->data, .lo = -INFINITY, .hi = INFINITY,
-            .low = INT64_MIN, .high = INT64_MAX};
+  clip c = {.cx = op->cx,
+            .type = x->type,
+            .x = x->data,
+            .y = weft_op_out(op, 0)->data,
+            .lo = -INFINITY,
+            .hi = INFINITY,
+            .low = INT64_MIN,
+            .high = INT64_MAX};
   weft_parallel_body body = x->type == WEFT_FLOAT ? run_float : run_double;
   if (weft_type_is_float(x->type)) {
     WEFT_TRY(weft_op_scalar_float(op, 1, "min", c.lo, &c.lo));

@@ -8,12 +8,12 @@ typedef struct spectrum {
   const weft_tensor *x, *window;
   weft_tensor *y;
   weft_fft fft;
-  double *scratch;        /* per slot: n complex numbers, n doubles, and the transform's work */
+  double *scratch; /* per slot: n complex numbers, n doubles, and the transform's work */
   size_t slot_size;
-  size_t parts, y_parts;  /* 1: real, 2: complex */
+  size_t parts, y_parts;   /* 1: real, 2: complex */
   size_t length, y_length; /* elements along the axis, in and out */
-  size_t step;            /* between them, in numbers of parts */
-  size_t hop, frames;     /* STFT */
+  size_t step;             /* between them, in numbers of parts */
+  size_t hop, frames;      /* STFT */
   bool inverse, onesided;
 } spectrum;
 
@@ -134,8 +134,12 @@ weft_status weft_dft_run(weft_op *op) {
   int axis, last = x->shape.rank - 1;
   int64_t n;
   WEFT_TRY(read_dft(op, &axis, &n));
-  spectrum s = {.x = x, .y = y, .parts = (size_t)x->shape.dims[last], .y_parts = (size_t)y->shape.dims[last],
-                .length = (size_t)x->shape.dims[axis], .y_length = (size_t)y->shape.dims[axis],
+  spectrum s = {.x = x,
+                .y = y,
+                .parts = (size_t)x->shape.dims[last],
+                .y_parts = (size_t)y->shape.dims[last],
+                .length = (size_t)x->shape.dims[axis],
+                .y_length = (size_t)y->shape.dims[axis],
                 .step = weft_shape_product(&x->shape, axis + 1, last),
                 .inverse = weft_op_attr_int(op, "inverse", 0) != 0,
                 .onesided = weft_op_attr_int(op, "onesided", 0) != 0};
@@ -185,8 +189,15 @@ weft_status weft_stft_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0);
   int64_t hop, n;
   WEFT_TRY(read_stft(op, &hop, &n));
-  spectrum s = {.x = x, .y = y, .window = weft_op_in(op, 2), .parts = (size_t)x->shape.dims[2], .y_parts = 2,
-                .length = (size_t)n, .y_length = (size_t)y->shape.dims[2], .step = 1, .hop = (size_t)hop,
+  spectrum s = {.x = x,
+                .y = y,
+                .window = weft_op_in(op, 2),
+                .parts = (size_t)x->shape.dims[2],
+                .y_parts = 2,
+                .length = (size_t)n,
+                .y_length = (size_t)y->shape.dims[2],
+                .step = 1,
+                .hop = (size_t)hop,
                 .frames = (size_t)y->shape.dims[1]};
   return run(op, &s, (size_t)n, (size_t)x->shape.dims[0] * s.frames);
 }

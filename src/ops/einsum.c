@@ -19,7 +19,9 @@ typedef struct einsum {
 } einsum;
 
 /* 'A'..'Z' are 0..25, 'a'..'z' 26..51: the order of implicit outputs; ellipsis dimensions follow. -1: not a letter. */
-static int label_of(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : -1; }
+static int label_of(char c) {
+  return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : -1;
+}
 
 /* The labels of one term, which ends at a comma, an arrow or the end. An ellipsis stands for `dots` dimensions. */
 static weft_status read_term(weft_op *op, const char **text, int dots, uint8_t *labels, int *count) {
@@ -101,9 +103,8 @@ static weft_status read_inputs(weft_op *op, einsum *e, reader *r) {
       r->dots = !letter && LABELS - labels[d] > r->dots ? LABELS - labels[d] : r->dots;
     }
     if (*r->text != ',') {
-      return k + 1 == e->operands
-                 ? WEFT_OK
-                 : weft_op_fail(op, "attribute equation: %d terms for %d inputs", k + 1, e->operands);
+      return k + 1 == e->operands ? WEFT_OK
+                                  : weft_op_fail(op, "attribute equation: %d terms for %d inputs", k + 1, e->operands);
     }
     r->text++;
   }
@@ -261,8 +262,12 @@ typedef struct pair {
 
 static void pair_at(const void *arg, size_t index, weft_product *out) {
   const pair *p = arg;
-  *out = (weft_product){.a = p->a + index * p->m * p->k, .lda = p->k, .b = p->b + index * p->k * p->n, .ldb = p->n,
-                        .c = p->c + index * p->m * p->n, .ldc = p->n};
+  *out = (weft_product){.a = p->a + index * p->m * p->k,
+                        .lda = p->k,
+                        .b = p->b + index * p->k * p->n,
+                        .ldb = p->n,
+                        .c = p->c + index * p->m * p->n,
+                        .ldc = p->n};
 }
 
 /* The labels of a kind: in the first operand, in the second, in the output. */

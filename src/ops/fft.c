@@ -95,7 +95,9 @@ weft_status weft_fft_init(weft_op *op, size_t n, weft_fft *out) {
   return WEFT_OK;
 }
 
-size_t weft_fft_work(const weft_fft *f) { return f->chirp != NULL ? 2 * f->m : 0; }
+size_t weft_fft_work(const weft_fft *f) {
+  return f->chirp != NULL ? 2 * f->m : 0;
+}
 
 static void forward(const weft_fft *f, double *x, double *work) {
   if (f->chirp == NULL) {

@@ -10,9 +10,9 @@ typedef struct flex {
   weft_op *op;
   const weft_tensor *q, *k, *v;
   size_t batch, heads, kv_heads, rows, columns, size, v_size;
-  bool wide;            /* compute in double */
-  weft_type precision;  /* of what the subgraphs take and give */
-  void *scores;         /* [batch, heads, rows, columns], float or double */
+  bool wide;           /* compute in double */
+  weft_type precision; /* of what the subgraphs take and give */
+  void *scores;        /* [batch, heads, rows, columns], float or double */
 } flex;
 
 static weft_type precision_of(const weft_op *op) {
@@ -64,10 +64,13 @@ static size_t group_of(const flex *f, size_t head) {
 
 static void head_at(const void *arg, size_t index, weft_product *out) {
   const heads *h = arg;
-  *out = (weft_product){.a = (const float *)h->a + index * h->m * h->k, .lda = h->k,
+  *out = (weft_product){.a = (const float *)h->a + index * h->m * h->k,
+                        .lda = h->k,
                         .b = (const float *)h->b + group_of(h->f, index) * h->k * h->n,
-                        .ldb = h->transposed ? h->k : h->n, .transposed = h->transposed,
-                        .c = (float *)h->c + index * h->m * h->n, .ldc = h->n};
+                        .ldb = h->transposed ? h->k : h->n,
+                        .transposed = h->transposed,
+                        .c = (float *)h->c + index * h->m * h->n,
+                        .ldc = h->n};
 }
 
 static weft_status multiply(const heads *h) {
@@ -77,10 +80,16 @@ static weft_status multiply(const heads *h) {
     return weft_products_run(h->f->op, &products);
   }
   for (size_t i = 0; i < count; i++) {
-    weft_plain_product product = {.type = WEFT_DOUBLE, .m = h->m, .n = h->n, .k = h->k,
-                                  .a = (const double *)h->a + i * h->m * h->k, .a_row = h->k, .a_column = 1,
+    weft_plain_product product = {.type = WEFT_DOUBLE,
+                                  .m = h->m,
+                                  .n = h->n,
+                                  .k = h->k,
+                                  .a = (const double *)h->a + i * h->m * h->k,
+                                  .a_row = h->k,
+                                  .a_column = 1,
                                   .b = (const double *)h->b + group_of(h->f, i) * h->k * h->n,
-                                  .b_row = h->transposed ? 1 : h->n, .b_column = h->transposed ? h->k : 1,
+                                  .b_row = h->transposed ? 1 : h->n,
+                                  .b_column = h->transposed ? h->k : 1,
                                   .c = (double *)h->c + i * h->m * h->n};
     weft_plain_product_run(&product);
   }
@@ -175,8 +184,8 @@ static weft_status run(const flex *f) {
   load(f, f->k, k);
   load(f, f->v, v);
   scale(f, f->q->count, q, (double)weft_op_attr_float(op, "scale", 1 / sqrtf((float)f->size)));
-  heads products = {.f = f, .a = q, .b = k, .c = f->scores, .m = f->rows, .n = f->columns, .k = f->size,
-                    .transposed = true};
+  heads products = {
+      .f = f, .a = q, .b = k, .c = f->scores, .m = f->rows, .n = f->columns, .k = f->size, .transposed = true};
   WEFT_TRY(multiply(&products));
   WEFT_TRY(modify(f, "score_mod"));
   softmax(f);
@@ -188,8 +197,8 @@ static weft_status run(const flex *f) {
 }
 
 weft_status weft_flex_attention_run(weft_op *op) {
-  flex f = {.op = op, .q = weft_op_in(op, 0), .k = weft_op_in(op, 1), .v = weft_op_in(op, 2),
-            .precision = precision_of(op)};
+  flex f = {
+      .op = op, .q = weft_op_in(op, 0), .k = weft_op_in(op, 1), .v = weft_op_in(op, 2), .precision = precision_of(op)};
   const weft_shape *shape = &weft_op_out(op, 0)->shape;
   if (weft_op_out(op, 0)->count == 0) {
     return WEFT_OK;

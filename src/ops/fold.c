@@ -84,7 +84,9 @@ bool weft_fold_next(weft_fold_walk *w) {
   return true;
 }
 
-size_t weft_fold_grain(const weft_fold *f) { return f->n >= WEFT_GRAIN || f->n == 0 ? 1 : WEFT_GRAIN / f->n; }
+size_t weft_fold_grain(const weft_fold *f) {
+  return f->n >= WEFT_GRAIN || f->n == 0 ? 1 : WEFT_GRAIN / f->n;
+}
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 typedef struct rows {

@@ -15,13 +15,15 @@ typedef struct group_norm {
   weft_fold fold;
   size_t channels, per_group; /* channels in all, and in one group; groups of channels repeat for each sample */
   double epsilon;
-  bool given;                  /* mean and variance are inputs */
-  bool epsilon_outside;        /* MeanVarianceNormalization adds it to the deviation, not to the variance */
-  double *mean, *variance;     /* of each group; NULL: not kept */
-  const double *scale, *bias;  /* of each channel; NULL: 1, 0 */
+  bool given;                 /* mean and variance are inputs */
+  bool epsilon_outside;       /* MeanVarianceNormalization adds it to the deviation, not to the variance */
+  double *mean, *variance;    /* of each group; NULL: not kept */
+  const double *scale, *bias; /* of each channel; NULL: 1, 0 */
 } group_norm;
 
-static bool is_direct(const group_norm *g) { return g->type == WEFT_FLOAT && g->fold.step == 1; }
+static bool is_direct(const group_norm *g) {
+  return g->type == WEFT_FLOAT && g->fold.step == 1;
+}
 
 /* The sum of (x - mean) to the first or second power. */
 static double moment(const group_norm *g, size_t group, double mean, bool squared) {
@@ -127,7 +129,9 @@ static weft_status expect_channels(weft_op *op, int i, const char *name, int64_t
 }
 
 /* ---- BatchNormalization ------------------------------------------------------------------------------------------ */
-static size_t batch_channels(const weft_tensor *x) { return x->shape.rank < 2 ? 1 : (size_t)x->shape.dims[1]; }
+static size_t batch_channels(const weft_tensor *x) {
+  return x->shape.rank < 2 ? 1 : (size_t)x->shape.dims[1];
+}
 
 weft_status weft_batch_norm_infer(weft_op *op) {
   static const char *const names[] = {"X", "scale", "B", "input_mean", "input_var"};
@@ -169,8 +173,13 @@ weft_status weft_batch_norm_run(weft_op *op) {
   for (int i = 0; i < 4; i++) {
     WEFT_TRY(load(op, i + 1, &parameters[i]));
   }
-  group_norm g = {.channels = batch_channels(x), .per_group = 1, .given = !training, .mean = parameters[2],
-                  .variance = parameters[3], .scale = parameters[0], .bias = parameters[1],
+  group_norm g = {.channels = batch_channels(x),
+                  .per_group = 1,
+                  .given = !training,
+                  .mean = parameters[2],
+                  .variance = parameters[3],
+                  .scale = parameters[0],
+                  .bias = parameters[1],
                   .epsilon = (double)weft_op_attr_float(op, "epsilon", 1e-5f)};
   weft_fold_init(&g.fold, &x->shape, reduced);
   run(op, &g, x);
@@ -215,7 +224,10 @@ weft_status weft_group_norm_run(weft_op *op) {
   weft_shape shape = {3, {x->shape.dims[0], groups, channels / groups * spatial}};
   WEFT_TRY(load(op, 1, &scale));
   WEFT_TRY(load(op, 2, &bias));
-  group_norm g = {.channels = (size_t)channels, .per_group = (size_t)(channels / groups), .scale = scale, .bias = bias,
+  group_norm g = {.channels = (size_t)channels,
+                  .per_group = (size_t)(channels / groups),
+                  .scale = scale,
+                  .bias = bias,
                   .epsilon = (double)weft_op_attr_float(op, "epsilon", 1e-5f)};
   weft_fold_init(&g.fold, &shape, reduced);
   run(op, &g, x);

@@ -10,8 +10,8 @@ typedef struct layer_norm {
   weft_context *cx;
   const weft_tensor *x, *skip, *skip_bias;
   weft_tensor *y, *mean, *inverse, *sum;
-  const void *scale, *bias;          /* in the type of the computation; NULL: none */
-  size_t scale_stride, bias_stride;  /* between rows: 0, or n */
+  const void *scale, *bias;         /* in the type of the computation; NULL: none */
+  size_t scale_stride, bias_stride; /* between rows: 0, or n */
   size_t n, skip_count;
   double epsilon;
   bool root_mean_square, wide;
@@ -89,8 +89,8 @@ static void row_double(const layer_norm *l, size_t index, double *row, double *r
   if (l->sum != NULL) {
     weft_store_double(l->sum->type, row, l->n, l->sum->data, offset, 1);
   }
-  normalize_double(l, l->n, row, scale + index * l->scale_stride,
-                   bias == NULL ? NULL : bias + index * l->bias_stride, row, &mean, &inverse);
+  normalize_double(l, l->n, row, scale + index * l->scale_stride, bias == NULL ? NULL : bias + index * l->bias_stride,
+                   row, &mean, &inverse);
   weft_store_double(l->y->type, row, l->n, l->y->data, offset, 1);
   if (l->mean != NULL) {
     weft_store_double(l->mean->type, &mean, 1, l->mean->data, index, 1);
@@ -200,7 +200,9 @@ static weft_status expect_parameter(weft_op *op, int i, const char *name, const 
 }
 
 /* The output that receives the inverse deviation: RMS forms have no mean. */
-static int inverse_output(const weft_op *op) { return op->def->variant == WEFT_RMS_NORM ? 1 : 2; }
+static int inverse_output(const weft_op *op) {
+  return op->def->variant == WEFT_RMS_NORM ? 1 : 2;
+}
 
 weft_status weft_layer_norm_infer(weft_op *op) {
   bool rms = op->def->variant == WEFT_RMS_NORM;
@@ -226,7 +228,8 @@ weft_status weft_layer_norm_infer(weft_op *op) {
 }
 
 weft_status weft_layer_norm_run(weft_op *op) {
-  layer_norm l = {.x = weft_op_in(op, 0), .root_mean_square = op->def->variant == WEFT_RMS_NORM,
+  layer_norm l = {.x = weft_op_in(op, 0),
+                  .root_mean_square = op->def->variant == WEFT_RMS_NORM,
                   .mean = op->def->variant == WEFT_RMS_NORM ? NULL : weft_op_out(op, 1),
                   .inverse = weft_op_out(op, inverse_output(op))};
   int axis;
@@ -247,8 +250,8 @@ weft_status weft_skip_layer_norm_infer(weft_op *op) {
     const weft_tensor *in = weft_op_in(op, i);
     WEFT_TRY(weft_op_expect_type(op, i, names[i], WEFT_TYPES_FLOAT));
     if (i >= 2 && in != NULL && (in->shape.rank != 1 || in->shape.dims[0] != x->shape.dims[rank - 1])) {
-      return weft_op_fail(op, "input %s: expected shape [%lld], found %s", names[i],
-                          (long long)x->shape.dims[rank - 1], weft_shape_print(&in->shape, a, sizeof a));
+      return weft_op_fail(op, "input %s: expected shape [%lld], found %s", names[i], (long long)x->shape.dims[rank - 1],
+                          weft_shape_print(&in->shape, a, sizeof a));
     }
   }
   /* The skip is of input's shape, or is repeated over the leading dimensions. */
@@ -272,8 +275,12 @@ weft_status weft_skip_layer_norm_infer(weft_op *op) {
 
 weft_status weft_skip_layer_norm_run(weft_op *op) {
   bool rms = op->def->variant == WEFT_RMS_NORM;
-  layer_norm l = {.x = weft_op_in(op, 0), .skip = weft_op_in(op, 1), .skip_bias = weft_op_in(op, rms ? 3 : 4),
-                  .mean = weft_op_out(op, 1), .inverse = weft_op_out(op, 2), .sum = weft_op_out(op, 3),
+  layer_norm l = {.x = weft_op_in(op, 0),
+                  .skip = weft_op_in(op, 1),
+                  .skip_bias = weft_op_in(op, rms ? 3 : 4),
+                  .mean = weft_op_out(op, 1),
+                  .inverse = weft_op_out(op, 2),
+                  .sum = weft_op_out(op, 3),
                   .root_mean_square = rms};
   l.skip_count = l.skip->count;
   return run(op, &l, weft_op_in(op, 2), rms ? NULL : weft_op_in(op, 3), l.x->shape.rank - 1);

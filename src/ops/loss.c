@@ -15,7 +15,9 @@ typedef struct loss {
 } loss;
 
 /* n: none, s: sum, m: mean */
-static char reduction(const weft_op *op) { return weft_op_attr_string(op, "reduction", "mean")[0]; }
+static char reduction(const weft_op *op) {
+  return weft_op_attr_string(op, "reduction", "mean")[0];
+}
 
 weft_status weft_loss_infer(weft_op *op) {
   char a[96], b[96];
@@ -105,9 +107,14 @@ static weft_status run(weft_op *op, const loss *l) {
 
 weft_status weft_loss_run(weft_op *op) {
   const weft_tensor *scores = weft_op_in(op, 0);
-  loss l = {.scores = scores, .labels = weft_op_in(op, 1), .weights = weft_op_in(op, 2), .out = weft_op_out(op, 0),
-            .log_prob = weft_op_out(op, 1), .classes = (size_t)scores->shape.dims[1],
-            .spatial = weft_shape_product(&scores->shape, 2, scores->shape.rank), .count = weft_op_in(op, 1)->count,
+  loss l = {.scores = scores,
+            .labels = weft_op_in(op, 1),
+            .weights = weft_op_in(op, 2),
+            .out = weft_op_out(op, 0),
+            .log_prob = weft_op_out(op, 1),
+            .classes = (size_t)scores->shape.dims[1],
+            .spatial = weft_shape_product(&scores->shape, 2, scores->shape.rank),
+            .count = weft_op_in(op, 1)->count,
             .cross_entropy = op->def->variant == WEFT_LOSS_CROSS_ENTROPY,
             .ignores = weft_node_attribute(op->node, "ignore_index") != NULL,
             .ignored = weft_op_attr_int(op, "ignore_index", 0)};

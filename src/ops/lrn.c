@@ -59,11 +59,16 @@ static void run_planes(void *arg, size_t begin, size_t end) {
 weft_status weft_lrn_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   int64_t size = weft_op_attr_int(op, "size", 1);
-  lrn l = {.type = x->type, .x = x->data, .y = weft_op_out(op, 0)->data,
-           .channels = (size_t)x->shape.dims[1], .spatial = weft_shape_product(&x->shape, 2, x->shape.rank),
-           .below = (size_t)((size - 1) / 2), .above = (size_t)(size - 1 - (size - 1) / 2),
+  lrn l = {.type = x->type,
+           .x = x->data,
+           .y = weft_op_out(op, 0)->data,
+           .channels = (size_t)x->shape.dims[1],
+           .spatial = weft_shape_product(&x->shape, 2, x->shape.rank),
+           .below = (size_t)((size - 1) / 2),
+           .above = (size_t)(size - 1 - (size - 1) / 2),
            .alpha = (double)weft_op_attr_float(op, "alpha", 1e-4f) / (double)size,
-           .beta = (double)weft_op_attr_float(op, "beta", 0.75f), .bias = (double)weft_op_attr_float(op, "bias", 1)};
+           .beta = (double)weft_op_attr_float(op, "beta", 0.75f),
+           .bias = (double)weft_op_attr_float(op, "bias", 1)};
   if (x->count > 0) {
     weft_parallel(op->cx, (size_t)x->shape.dims[0] * l.channels, 1, run_planes, &l);
   }

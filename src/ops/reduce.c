@@ -20,35 +20,35 @@ typedef struct reduce {
 /* ---- floating ---------------------------------------------------------------------------------------------------- */
 static double initial(int variant) {
   switch (variant) {
-    case WEFT_REDUCE_PROD:
-      return 1;
-    case WEFT_REDUCE_MAX:
-      return (double)-INFINITY;
-    case WEFT_REDUCE_MIN:
-      return (double)INFINITY;
-    default:
-      return 0;
+  case WEFT_REDUCE_PROD:
+    return 1;
+  case WEFT_REDUCE_MAX:
+    return (double)-INFINITY;
+  case WEFT_REDUCE_MIN:
+    return (double)INFINITY;
+  default:
+    return 0;
   }
 }
 
 /* One element more; `shift` is the largest of all, for LogSumExp. */
 static double fold_one(int variant, double total, double v, double shift) {
   switch (variant) {
-    case WEFT_REDUCE_MAX:
-      return isnan(total) || v <= total ? total : v;
-    case WEFT_REDUCE_MIN:
-      return isnan(total) || v >= total ? total : v;
-    case WEFT_REDUCE_PROD:
-      return total * v;
-    case WEFT_REDUCE_L1:
-      return total + fabs(v);
-    case WEFT_REDUCE_L2:
-    case WEFT_REDUCE_SUM_SQUARE:
-      return total + v * v;
-    case WEFT_REDUCE_LOG_SUM_EXP:
-      return total + exp(v - shift);
-    default:
-      return total + v;
+  case WEFT_REDUCE_MAX:
+    return isnan(total) || v <= total ? total : v;
+  case WEFT_REDUCE_MIN:
+    return isnan(total) || v >= total ? total : v;
+  case WEFT_REDUCE_PROD:
+    return total * v;
+  case WEFT_REDUCE_L1:
+    return total + fabs(v);
+  case WEFT_REDUCE_L2:
+  case WEFT_REDUCE_SUM_SQUARE:
+    return total + v * v;
+  case WEFT_REDUCE_LOG_SUM_EXP:
+    return total + exp(v - shift);
+  default:
+    return total + v;
   }
 }
 
@@ -56,23 +56,23 @@ static double fold_one(int variant, double total, double v, double shift) {
 static bool fold_kernel(const reduce *r, int variant, size_t n, const float *x, double *total) {
   const weft_kernels *kernels = r->cx->kernels;
   switch (variant) {
-    case WEFT_REDUCE_SUM:
-    case WEFT_REDUCE_MEAN:
-    case WEFT_REDUCE_LOG_SUM:
-      *total += (double)kernels->sum_f32(n, x);
-      return true;
-    case WEFT_REDUCE_L2:
-    case WEFT_REDUCE_SUM_SQUARE:
-      *total += (double)kernels->sum_square_f32(n, x);
-      return true;
-    case WEFT_REDUCE_MAX:
-    case WEFT_REDUCE_MIN: {
-      double run = (double)(variant == WEFT_REDUCE_MAX ? kernels->max_f32 : kernels->min_f32)(n, x);
-      *total = fold_one(variant, *total, run, 0);
-      return true;
-    }
-    default:
-      return false;
+  case WEFT_REDUCE_SUM:
+  case WEFT_REDUCE_MEAN:
+  case WEFT_REDUCE_LOG_SUM:
+    *total += (double)kernels->sum_f32(n, x);
+    return true;
+  case WEFT_REDUCE_L2:
+  case WEFT_REDUCE_SUM_SQUARE:
+    *total += (double)kernels->sum_square_f32(n, x);
+    return true;
+  case WEFT_REDUCE_MAX:
+  case WEFT_REDUCE_MIN: {
+    double run = (double)(variant == WEFT_REDUCE_MAX ? kernels->max_f32 : kernels->min_f32)(n, x);
+    *total = fold_one(variant, *total, run, 0);
+    return true;
+  }
+  default:
+    return false;
   }
 }
 
@@ -98,20 +98,22 @@ static double fold_group(const reduce *r, int variant, size_t group, double shif
 
 static double finish(const reduce *r, double total, double shift) {
   switch (r->variant) {
-    case WEFT_REDUCE_MEAN:
-      return total / (double)r->fold.n;
-    case WEFT_REDUCE_L2:
-      return sqrt(total);
-    case WEFT_REDUCE_LOG_SUM:
-      return log(total);
-    case WEFT_REDUCE_LOG_SUM_EXP:
-      return log(total) + shift;
-    default:
-      return total;
+  case WEFT_REDUCE_MEAN:
+    return total / (double)r->fold.n;
+  case WEFT_REDUCE_L2:
+    return sqrt(total);
+  case WEFT_REDUCE_LOG_SUM:
+    return log(total);
+  case WEFT_REDUCE_LOG_SUM_EXP:
+    return log(total) + shift;
+  default:
+    return total;
   }
 }
 
-static double finite_or_zero(double shift) { return isinf(shift) ? 0 : shift; }
+static double finite_or_zero(double shift) {
+  return isinf(shift) ? 0 : shift;
+}
 
 static void run_double(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
@@ -177,7 +179,9 @@ static void run_columns(void *arg, size_t begin, size_t end) {
 }
 
 /* ---- integers ---------------------------------------------------------------------------------------------------- */
-static bool is_below(const reduce *r, int64_t x, int64_t y) { return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y; }
+static bool is_below(const reduce *r, int64_t x, int64_t y) {
+  return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y;
+}
 
 /* What Max or Min of nothing is: the type's least or largest number. */
 static int64_t extreme(const reduce *r, bool least) {
@@ -192,19 +196,19 @@ static int64_t extreme(const reduce *r, bool least) {
 static int64_t fold_integer(const reduce *r, int64_t total, int64_t v) {
   uint64_t t = (uint64_t)total, u = (uint64_t)v;
   switch (r->variant) {
-    case WEFT_REDUCE_MAX:
-      return is_below(r, total, v) ? v : total;
-    case WEFT_REDUCE_MIN:
-      return is_below(r, v, total) ? v : total;
-    case WEFT_REDUCE_PROD:
-      return (int64_t)(t * u);
-    case WEFT_REDUCE_L1:
-      return (int64_t)(r->is_signed && v < 0 ? t - u : t + u);
-    case WEFT_REDUCE_L2:
-    case WEFT_REDUCE_SUM_SQUARE:
-      return (int64_t)(t + u * u);
-    default:
-      return (int64_t)(t + u);
+  case WEFT_REDUCE_MAX:
+    return is_below(r, total, v) ? v : total;
+  case WEFT_REDUCE_MIN:
+    return is_below(r, v, total) ? v : total;
+  case WEFT_REDUCE_PROD:
+    return (int64_t)(t * u);
+  case WEFT_REDUCE_L1:
+    return (int64_t)(r->is_signed && v < 0 ? t - u : t + u);
+  case WEFT_REDUCE_L2:
+  case WEFT_REDUCE_SUM_SQUARE:
+    return (int64_t)(t + u * u);
+  default:
+    return (int64_t)(t + u);
   }
 }
 
@@ -281,7 +285,11 @@ weft_status weft_reduce_infer(weft_op *op) {
 weft_status weft_reduce_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
-  reduce r = {.cx = op->cx, .variant = op->def->variant, .type = x->type, .x = x->data, .y = y->data,
+  reduce r = {.cx = op->cx,
+              .variant = op->def->variant,
+              .type = x->type,
+              .x = x->data,
+              .y = y->data,
               .is_signed = weft_type_is_signed(x->type)};
   bool reduced[WEFT_MAX_RANK];
   bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
@@ -401,7 +409,11 @@ static void run_arg_columns(void *arg, size_t begin, size_t end) {
 weft_status weft_arg_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
-  reduce r = {.cx = op->cx, .variant = op->def->variant, .type = x->type, .x = x->data, .y = y->data,
+  reduce r = {.cx = op->cx,
+              .variant = op->def->variant,
+              .type = x->type,
+              .x = x->data,
+              .y = y->data,
               .is_signed = weft_type_is_signed(x->type),
               .last_index = weft_op_attr_int(op, "select_last_index", 0) != 0};
   bool reduced[WEFT_MAX_RANK] = {false};

@@ -8,12 +8,14 @@
 #include <string.h>
 
 typedef struct training {
-  int variant, states;         /* states of each tensor */
+  int variant, states; /* states of each tensor */
   double rate, alpha, beta, norm, norm_post, epsilon;
   bool nesterov;
 } training;
 
-static int states_of(const weft_op *op) { return op->def->variant == WEFT_TRAINING_ADAM ? 2 : 1; }
+static int states_of(const weft_op *op) {
+  return op->def->variant == WEFT_TRAINING_ADAM ? 2 : 1;
+}
 
 weft_status weft_training_infer(weft_op *op) {
   int states = states_of(op), kinds = 2 + states;
@@ -44,19 +46,19 @@ weft_status weft_training_infer(weft_op *op) {
 static void step(const training *t, double gradient, double *x, double *states) {
   double g = t->norm * *x + gradient;
   switch (t->variant) {
-    case WEFT_TRAINING_ADAGRAD:
-      states[0] += g * g;
-      *x -= t->rate * g / (sqrt(states[0]) + t->epsilon);
-      return;
-    case WEFT_TRAINING_ADAM:
-      states[0] = t->alpha * states[0] + (1 - t->alpha) * g;
-      states[1] = t->beta * states[1] + (1 - t->beta) * g * g;
-      *x = (1 - t->norm_post) * (*x - t->rate * states[0] / (sqrt(states[1]) + t->epsilon));
-      return;
-    default:
-      states[0] = t->alpha * states[0] + t->beta * g;
-      *x -= t->rate * (t->nesterov ? g + t->alpha * states[0] : states[0]);
-      return;
+  case WEFT_TRAINING_ADAGRAD:
+    states[0] += g * g;
+    *x -= t->rate * g / (sqrt(states[0]) + t->epsilon);
+    return;
+  case WEFT_TRAINING_ADAM:
+    states[0] = t->alpha * states[0] + (1 - t->alpha) * g;
+    states[1] = t->beta * states[1] + (1 - t->beta) * g * g;
+    *x = (1 - t->norm_post) * (*x - t->rate * states[0] / (sqrt(states[1]) + t->epsilon));
+    return;
+  default:
+    states[0] = t->alpha * states[0] + t->beta * g;
+    *x -= t->rate * (t->nesterov ? g + t->alpha * states[0] : states[0]);
+    return;
   }
 }
 

@@ -17,20 +17,24 @@ typedef struct unary {
 } unary;
 
 /* ---- the functions, in double ------------------------------------------------------------------------------------ */
-#define FUNCTION(name, expression)                        \
-  static double name(double x, double a, double b) {      \
-    (void)a;                                              \
-    (void)b;                                              \
-    return expression;                                    \
+#define FUNCTION(name, expression)                                                                                     \
+  static double name(double x, double a, double b) {                                                                   \
+    (void)a;                                                                                                           \
+    (void)b;                                                                                                           \
+    return expression;                                                                                                 \
   }
 
 static double sigmoid(double x) {
   double e = exp(-fabs(x));
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
-static double softplus(double x) { return log1p(exp(-fabs(x))) + (x > 0 ? x : 0); }
+static double softplus(double x) {
+  return log1p(exp(-fabs(x))) + (x > 0 ? x : 0);
+}
 /* Not fmax, fmin: NaN stays. */
-static double clip(double x, double lo, double hi) { return x < lo ? lo : x > hi ? hi : x; }
+static double clip(double x, double lo, double hi) {
+  return x < lo ? lo : x > hi ? hi : x;
+}
 
 FUNCTION(of_exp, exp(x))
 FUNCTION(of_log, log(x))
@@ -39,8 +43,8 @@ FUNCTION(of_sigmoid, isnan(x) ? x : sigmoid(x))
 FUNCTION(of_erf, erf(x))
 FUNCTION(of_gelu, 0.5 * x * erfc(-x * 0.70710678118654752440))
 FUNCTION(of_gelu_tanh, 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
-FUNCTION(of_silu, x * sigmoid(x))
-FUNCTION(of_hardswish, x * clip(x / 6 + 0.5, 0, 1))
+FUNCTION(of_silu, x *sigmoid(x))
+FUNCTION(of_hardswish, x *clip(x / 6 + 0.5, 0, 1))
 FUNCTION(of_relu, x < 0 ? 0 : x)
 FUNCTION(of_neg, -x)
 FUNCTION(of_abs, fabs(x))
@@ -64,15 +68,15 @@ FUNCTION(of_acosh, acosh(x))
 FUNCTION(of_atanh, atanh(x))
 FUNCTION(of_erfc, erfc(x))
 FUNCTION(of_softsign, x / (1 + fabs(x)))
-FUNCTION(of_mish, x * tanh(softplus(x)))
+FUNCTION(of_mish, x *tanh(softplus(x)))
 FUNCTION(of_leaky, x < 0 ? a * x : x)
-FUNCTION(of_hardsigmoid, clip(a * x + b, 0, 1))
+FUNCTION(of_hardsigmoid, clip(a *x + b, 0, 1))
 FUNCTION(of_elu, x > 0 ? x : a * expm1(x))
-FUNCTION(of_selu, b * (x > 0 ? x : a * expm1(x)))
+FUNCTION(of_selu, b *(x > 0 ? x : a * expm1(x)))
 FUNCTION(of_celu, x > 0 ? x : a * expm1(x / a))
 FUNCTION(of_thresholded, x > a ? x : 0)
-FUNCTION(of_shrink, x < -a ? x + b : x > a ? x - b : 0)
-FUNCTION(of_swish, x * sigmoid(a * x))
+FUNCTION(of_shrink, x<-a ? x + b : x> a ? x - b : 0)
+FUNCTION(of_swish, x *sigmoid(a *x))
 FUNCTION(of_is_nan, isnan(x) ? 1 : 0)
 FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
 
@@ -192,21 +196,21 @@ static void run_float(void *arg, size_t begin, size_t end) {
 /* Unsigned 64-bit numbers arrive as the same bits: `negative` is then never true. */
 static int64_t of_integer(const unary *u, int64_t x, bool negative) {
   switch (u->variant) {
-    case WEFT_UNARY_ABS:
-      return negative ? (int64_t)(0 - (uint64_t)x) : x;
-    case WEFT_UNARY_NEG:
-      return (int64_t)(0 - (uint64_t)x);
-    case WEFT_UNARY_RELU:
-      return negative ? 0 : x;
-    case WEFT_UNARY_SIGN:
-      return negative ? -1 : x != 0;
-    case WEFT_UNARY_SHRINK: {
-      double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
-      double y = of_shrink(wide, u->a, u->b);
-      return y == wide ? x : isnan(y) ? 0 : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
-    }
-    default:
-      return u->in == WEFT_BOOL ? x == 0 : ~x;
+  case WEFT_UNARY_ABS:
+    return negative ? (int64_t)(0 - (uint64_t)x) : x;
+  case WEFT_UNARY_NEG:
+    return (int64_t)(0 - (uint64_t)x);
+  case WEFT_UNARY_RELU:
+    return negative ? 0 : x;
+  case WEFT_UNARY_SIGN:
+    return negative ? -1 : x != 0;
+  case WEFT_UNARY_SHRINK: {
+    double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
+    double y = of_shrink(wide, u->a, u->b);
+    return y == wide ? x : isnan(y) ? 0 : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
+  }
+  default:
+    return u->in == WEFT_BOOL ? x == 0 : ~x;
   }
 }
 
@@ -230,22 +234,22 @@ static uint32_t allowed(const weft_op *op) {
                    WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ);
   uint32_t with_sign = WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPES_INDEX;
   switch (op->def->variant) {
-    case WEFT_UNARY_ABS:
-    case WEFT_UNARY_SIGN:
-    case WEFT_UNARY_SHRINK:
-      return WEFT_TYPES_NUMERIC;
-    case WEFT_UNARY_NEG:
-    case WEFT_UNARY_RELU:
-      return WEFT_TYPES_FLOAT | with_sign;
-    case WEFT_UNARY_IS_NAN:
-    case WEFT_UNARY_IS_INF:
-      return WEFT_TYPES_FLOAT | small;
-    case WEFT_UNARY_BITWISE_NOT:
-      return WEFT_TYPES_INTEGER;
-    case WEFT_UNARY_NOT:
-      return WEFT_TYPE_BIT(WEFT_BOOL);
-    default:
-      return WEFT_TYPES_FLOAT;
+  case WEFT_UNARY_ABS:
+  case WEFT_UNARY_SIGN:
+  case WEFT_UNARY_SHRINK:
+    return WEFT_TYPES_NUMERIC;
+  case WEFT_UNARY_NEG:
+  case WEFT_UNARY_RELU:
+    return WEFT_TYPES_FLOAT | with_sign;
+  case WEFT_UNARY_IS_NAN:
+  case WEFT_UNARY_IS_INF:
+    return WEFT_TYPES_FLOAT | small;
+  case WEFT_UNARY_BITWISE_NOT:
+    return WEFT_TYPES_INTEGER;
+  case WEFT_UNARY_NOT:
+    return WEFT_TYPE_BIT(WEFT_BOOL);
+  default:
+    return WEFT_TYPES_FLOAT;
   }
 }
 
@@ -261,45 +265,45 @@ weft_status weft_unary_infer(weft_op *op) {
 static weft_status read_attributes(weft_op *op, unary *u) {
   const char *approximate = weft_op_attr_string(op, "approximate", "none");
   switch (u->variant) {
-    case WEFT_UNARY_LEAKY:
-      u->a = (double)weft_op_attr_float(op, "alpha", 0.01f);
-      break;
-    case WEFT_UNARY_HARDSIGMOID:
-      u->a = (double)weft_op_attr_float(op, "alpha", 0.2f);
-      u->b = (double)weft_op_attr_float(op, "beta", 0.5f);
-      break;
-    case WEFT_UNARY_ELU:
-    case WEFT_UNARY_CELU:
-    case WEFT_UNARY_THRESHOLDED:
-      u->a = (double)weft_op_attr_float(op, "alpha", 1);
-      break;
-    case WEFT_UNARY_SELU:
-      u->a = (double)weft_op_attr_float(op, "alpha", 1.67326319217681884765625f);
-      u->b = (double)weft_op_attr_float(op, "gamma", 1.05070102214813232421875f);
-      break;
-    case WEFT_UNARY_SHRINK:
-      u->a = (double)weft_op_attr_float(op, "lambd", 0.5f);
-      u->b = (double)weft_op_attr_float(op, "bias", 0);
-      break;
-    case WEFT_UNARY_IS_INF:
-      u->a = weft_op_attr_int(op, "detect_positive", 1) != 0;
-      u->b = weft_op_attr_int(op, "detect_negative", 1) != 0;
-      break;
-    case WEFT_UNARY_SWISH:
-    case WEFT_UNARY_QUICK_GELU:
-      u->a = (double)weft_op_attr_float(op, "alpha", u->variant == WEFT_UNARY_SWISH ? 1 : 1.702f);
-      u->variant = u->a == 1 ? WEFT_UNARY_SILU : WEFT_UNARY_SWISH;
-      break;
-    case WEFT_UNARY_GELU_ATTRIBUTE:
-      u->variant = WEFT_UNARY_GELU;
-      if (approximate[0] == 't') {
-        u->variant = WEFT_UNARY_GELU_TANH;
-      } else if (approximate[0] != 'n') {
-        return weft_op_fail(op, "attribute approximate: expected none or tanh, found %s", approximate);
-      }
-      break;
-    default:
-      break;
+  case WEFT_UNARY_LEAKY:
+    u->a = (double)weft_op_attr_float(op, "alpha", 0.01f);
+    break;
+  case WEFT_UNARY_HARDSIGMOID:
+    u->a = (double)weft_op_attr_float(op, "alpha", 0.2f);
+    u->b = (double)weft_op_attr_float(op, "beta", 0.5f);
+    break;
+  case WEFT_UNARY_ELU:
+  case WEFT_UNARY_CELU:
+  case WEFT_UNARY_THRESHOLDED:
+    u->a = (double)weft_op_attr_float(op, "alpha", 1);
+    break;
+  case WEFT_UNARY_SELU:
+    u->a = (double)weft_op_attr_float(op, "alpha", 1.67326319217681884765625f);
+    u->b = (double)weft_op_attr_float(op, "gamma", 1.05070102214813232421875f);
+    break;
+  case WEFT_UNARY_SHRINK:
+    u->a = (double)weft_op_attr_float(op, "lambd", 0.5f);
+    u->b = (double)weft_op_attr_float(op, "bias", 0);
+    break;
+  case WEFT_UNARY_IS_INF:
+    u->a = weft_op_attr_int(op, "detect_positive", 1) != 0;
+    u->b = weft_op_attr_int(op, "detect_negative", 1) != 0;
+    break;
+  case WEFT_UNARY_SWISH:
+  case WEFT_UNARY_QUICK_GELU:
+    u->a = (double)weft_op_attr_float(op, "alpha", u->variant == WEFT_UNARY_SWISH ? 1 : 1.702f);
+    u->variant = u->a == 1 ? WEFT_UNARY_SILU : WEFT_UNARY_SWISH;
+    break;
+  case WEFT_UNARY_GELU_ATTRIBUTE:
+    u->variant = WEFT_UNARY_GELU;
+    if (approximate[0] == 't') {
+      u->variant = WEFT_UNARY_GELU_TANH;
+    } else if (approximate[0] != 'n') {
+      return weft_op_fail(op, "attribute approximate: expected none or tanh, found %s", approximate);
+    }
+    break;
+  default:
+    break;
   }
   return WEFT_OK;
 }

@@ -28,14 +28,14 @@ weft_status weft_where_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 1)->type, &shape);
 }
 
-#define CHOOSE(T)                                                               \
-  do {                                                                          \
-    const T *x = (const T *)(const void *)w->x + run->in[1];                    \
-    const T *y = (const T *)(const void *)w->y + run->in[2];                    \
-    T *z = (T *)(void *)w->z + run->out;                                        \
-    for (size_t i = 0; i < run->n; i++) {                                       \
-      z[i] = condition[i * step] != 0 ? x[i * run->step[1]] : y[i * run->step[2]]; \
-    }                                                                           \
+#define CHOOSE(T)                                                                                                      \
+  do {                                                                                                                 \
+    const T *x = (const T *)(const void *)w->x + run->in[1];                                                           \
+    const T *y = (const T *)(const void *)w->y + run->in[2];                                                           \
+    T *z = (T *)(void *)w->z + run->out;                                                                               \
+    for (size_t i = 0; i < run->n; i++) {                                                                              \
+      z[i] = condition[i * step] != 0 ? x[i * run->step[1]] : y[i * run->step[2]];                                     \
+    }                                                                                                                  \
   } while (0)
 
 static void choose(void *arg, const weft_run *run) {
@@ -43,24 +43,24 @@ static void choose(void *arg, const weft_run *run) {
   const uint8_t *condition = w->condition + run->in[0];
   size_t step = run->step[0];
   switch (w->size) {
-    case 1:
-      CHOOSE(uint8_t);
-      return;
-    case 2:
-      CHOOSE(uint16_t);
-      return;
-    case 4:
-      CHOOSE(uint32_t);
-      return;
-    case 8:
-      CHOOSE(uint64_t);
-      return;
-    default:
-      for (size_t i = 0; i < run->n; i++) {
-        const char *from = condition[i * step] != 0 ? w->x + (run->in[1] + i * run->step[1]) * w->size
-                                                    : w->y + (run->in[2] + i * run->step[2]) * w->size;
-        memmove(w->z + (run->out + i) * w->size, from, w->size);
-      }
+  case 1:
+    CHOOSE(uint8_t);
+    return;
+  case 2:
+    CHOOSE(uint16_t);
+    return;
+  case 4:
+    CHOOSE(uint32_t);
+    return;
+  case 8:
+    CHOOSE(uint64_t);
+    return;
+  default:
+    for (size_t i = 0; i < run->n; i++) {
+      const char *from = condition[i * step] != 0 ? w->x + (run->in[1] + i * run->step[1]) * w->size
+                                                  : w->y + (run->in[2] + i * run->step[2]) * w->size;
+      memmove(w->z + (run->out + i) * w->size, from, w->size);
+    }
   }
 }
 
