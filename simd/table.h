@@ -17,6 +17,8 @@
 #include "simd/convolution.h"
 #include "simd/integer.h"
 
+#include "simd/depthwise_i8.h"
+
 #define UNARY_ENTRY(NAME, word) [WEFT_UNARY_##NAME] = unary_##NAME,
 #define BINARY_ENTRY(NAME, word) [WEFT_BINARY_##NAME] = binary_##NAME,
 
@@ -51,6 +53,7 @@
   .gemm_i8_pack_a = FORM##_pack_a, \
   .gemm_i8_pack_b = FORM##_pack_b, \
   .gemm_i8 = FORM##_product, \
+  .depthwise_i8 = depthwise_i8, \
   .quantize_i8 = quantize_i8, \
   .dequantize_i8 = dequantize_i8
 /* clang-format on */

@@ -2,6 +2,8 @@
  * of the input, inside and right of it, so that the inner loops have no conditions. */
 #include "conv_i8.h"
 
+#include "portable.h"
+
 #include <string.h>
 
 /* The part [begin, end) of n output columns from `column` whose tap lies inside, and where the first of them reads. */
@@ -118,7 +120,7 @@ static void depthwise_row(const uint8_t *plane, const weft_pool_axis *y, const w
   }
 }
 
-void weft_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
+void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                        int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums) {
   inside whole = columns_inside(x, 0, 0, x->out), last = columns_inside(x, x->kernel - 1, 0, x->out);
   whole.end = last.end < whole.end ? last.end : whole.end;

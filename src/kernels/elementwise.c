@@ -76,6 +76,7 @@ const weft_kernels weft_kernels_portable = {
     .gemm_i8_pack_a = weft_portable_gemm_i8_pack_a,
     .gemm_i8_pack_b = weft_portable_gemm_i8_pack_b,
     .gemm_i8 = weft_portable_gemm_i8,
+    .depthwise_i8 = weft_portable_depthwise_i8,
     .quantize_i8 = weft_portable_quantize_i8,
     .dequantize_i8 = weft_portable_dequantize_i8,
 };

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pool.h"
+
 /* What is done to a result before it is stored, so that it is touched once: y = act(acc + bias [+ residual]). */
 typedef enum weft_activation {
   WEFT_ACT_NONE = 0,
@@ -154,6 +156,10 @@ typedef struct weft_kernels {
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
   void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
+  /* Output rows [begin, end) of one plane with one filter: sums of weights[tap] * (element - zero), padding adding
+   * nothing. Weights lie in [-255, 255]. */
+  void (*depthwise_i8)(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
+                       int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums);
 } weft_kernels;
 
 /* Floats of b packed for gemm_f32. */

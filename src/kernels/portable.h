@@ -36,6 +36,11 @@ void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);
 
+/* conv_i8.c */
+void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,
+                                const int16_t *weights, int32_t zero, bool is_signed, size_t begin, size_t end,
+                                int32_t *sums);
+
 /* movement.c */
 void weft_portable_transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride,
                              void *out, size_t out_stride);

@@ -231,7 +231,7 @@ static void multiply_block(const conv *c, size_t index, size_t first, size_t cou
 static void add_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
   for (size_t i = 0; i < c->out_channels; i++) {
     size_t filter = index % c->groups * c->out_channels + i;
-    weft_depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps,
+    c->kernels->depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps,
                       c->x_zero, c->x_signed, first / c->columns.out, (first + count) / c->columns.out,
                       parts->sums + i * count);
   }

@@ -439,6 +439,34 @@ static void check_convolution(void) {
   drop(panels);
 }
 
+static void check_depthwise_i8(void) {
+  weft_pool_axis y = {.in = 1 + below(20), .kernel = 1 + below(5), .stride = 1 + below(3), .dilation = 1 + below(2)};
+  weft_pool_axis x = {.in = 1 + below(60), .kernel = 1 + below(5), .stride = 1 + below(3), .dilation = 1 + below(3)};
+  y.pad = (int64_t)below(4);
+  x.pad = (int64_t)below(4);
+  size_t eh = (y.kernel - 1) * y.dilation + 1, ew = (x.kernel - 1) * x.dilation + 1;
+  size_t h = y.in + (size_t)y.pad + below(4), w = x.in + (size_t)x.pad + below(4);
+  if (h < eh || w < ew) return;
+  y.out = (h - eh) / y.stride + 1;
+  x.out = (w - ew) / x.stride + 1;
+  bool is_signed = below(2) == 0;
+  int32_t zero = (int32_t)below(256) - (is_signed ? 128 : 0);
+  size_t begin = below(y.out), end = begin + 1 + below(y.out - begin), count = (end - begin) * x.out;
+  uint8_t *plane = allocate(y.in * x.in);
+  int16_t weights[25];
+  int32_t *wanted = allocate(count * sizeof *wanted), *got = allocate(count * sizeof *got);
+  fill_bytes(y.in * x.in, plane);
+  for (size_t i = 0; i < 25; i++) {
+    weights[i] = (int16_t)((int)below(511) - 255);
+  }
+  portable->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, wanted);
+  tested->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, got);
+  expect_bytes("int8 depthwise", count * sizeof *got, got, wanted);
+  free(plane);
+  free(wanted);
+  free(got);
+}
+
 /* Sizes beyond what the buffers of the SIMD kernels hold. */
 static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, size_t stride) {
   size_t oh = (ih - kh) / stride + 1, ow = (iw - kw) / stride + 1;
@@ -537,6 +565,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   check_gemm_i8(33, 50, 1031);
   for (int i = 0; i < 3000; i++) {
     check_convolution();
+    check_depthwise_i8();
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
