@@ -317,27 +317,44 @@ DEFINE_GEMM_I8(unsigned_quads, UNSIGNED_QUADS)
 
 /* ---- quantisation ---------------------------------------------------------------------------------------------------
  */
-INLINE v128_t quantize_vector(real x, real scale, real zero, real low, real high) {
-  real v = r_add(r_round(r_div(x, scale)), zero);
-  v = wasm_f32x4_pmin(high, wasm_f32x4_pmax(low, v)); /* NaN becomes low, as in the portable kernel */
-  return wasm_i32x4_trunc_sat_f32x4(v);
+typedef struct quantizer {
+  real divisor, low, high; /* of x / scale, zero point not yet added */
+  v128_t offset;
+} quantizer;
+
+/* Adding 1.5 * 2^23 rounds half to even and leaves the integer in the low bits. NaN becomes the lowest number, as in
+ * the portable kernel. */
+INLINE v128_t quantize_vector(const quantizer *q, real x, const bool divide) {
+  real v = divide ? r_div(x, q->divisor) : x;
+  v = wasm_f32x4_pmin(q->high, wasm_f32x4_pmax(q->low, v));
+  return wasm_i32x4_add(r_add(v, R_CONST(0x1.8p23f)), q->offset);
 }
 
-static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
-  const real low = r_set(is_signed ? -128.0f : 0.0f), high = r_set(is_signed ? 127.0f : 255.0f);
-  const real divisor = r_set(scale), offset = r_set((float)zero);
-  uint8_t *to = y;
+INLINE void quantize_row(const quantizer *q, size_t n, const float *x, bool is_signed, uint8_t *to, const bool divide) {
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
-    v128_t q[4];
+    v128_t v[4];
     for (size_t j = 0; j < 4; j++) {
-      q[j] = quantize_vector(load(x + i + j * LANES), divisor, offset, low, high);
+      v[j] = quantize_vector(q, load(x + i + j * LANES), divide);
     }
-    v128_t a = wasm_i16x8_narrow_i32x4(q[0], q[1]), b = wasm_i16x8_narrow_i32x4(q[2], q[3]);
+    v128_t a = wasm_i16x8_narrow_i32x4(v[0], v[1]), b = wasm_i16x8_narrow_i32x4(v[2], v[3]);
     wasm_v128_store(to + i, is_signed ? wasm_i8x16_narrow_i16x8(a, b) : wasm_u8x16_narrow_i16x8(a, b));
   }
   for (; i < n; i++) {
-    to[i] = (uint8_t)wasm_i32x4_extract_lane(quantize_vector(load_splat(x + i), divisor, offset, low, high), 0);
+    to[i] = (uint8_t)wasm_i32x4_extract_lane(quantize_vector(q, load_splat(x + i), divide), 0);
+  }
+}
+
+static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
+  const int32_t low = is_signed ? -128 : 0;
+  const quantizer q = {.divisor = r_set(scale),
+                       .low = r_set((float)(low - zero)),
+                       .high = r_set((float)(low + 255 - zero)),
+                       .offset = wasm_i32x4_splat(zero - 0x4b400000)};
+  if (scale == 1.0f) {
+    quantize_row(&q, n, x, is_signed, y, false);
+  } else {
+    quantize_row(&q, n, x, is_signed, y, true);
   }
 }
 

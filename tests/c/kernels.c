@@ -387,13 +387,15 @@ static void check_gemm_i8(size_t m, size_t n, size_t k) {
 static void check_quantize(size_t n) {
   float *x = make(n, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
   uint8_t *q = allocate(n), *r = allocate(n);
-  for (int is_signed = 0; is_signed < 2; is_signed++) {
+  for (int form = 0; form < 4; form++) {
+    bool is_signed = form % 2 != 0;
+    float scale = form < 2 ? 0.05f : 1.0f;
     int32_t zero = is_signed ? -3 : 130;
-    portable->quantize_i8(n, x, 0.05f, zero, is_signed, q);
-    tested->quantize_i8(n, x, 0.05f, zero, is_signed, r);
+    portable->quantize_i8(n, x, scale, zero, is_signed, q);
+    tested->quantize_i8(n, x, scale, zero, is_signed, r);
     expect_bytes("quantize", n, r, q);
-    portable->dequantize_i8(n, q, 0.05f, zero, is_signed, wanted);
-    tested->dequantize_i8(n, q, 0.05f, zero, is_signed, got);
+    portable->dequantize_i8(n, q, scale, zero, is_signed, wanted);
+    tested->dequantize_i8(n, q, scale, zero, is_signed, got);
     expect_same("dequantize", n, got, wanted);
   }
   free(q);
