@@ -1,7 +1,7 @@
 /*
  * Builds everything that ships, into dist/:
  *
- *     node tools/build.mjs
+ *     node tools/build.mjs [--operators=Conv,Relu,...]
  *
  *     weft.mjs, weft.cjs, weft.d.ts, weft.d.cts   the JavaScript package, bundled from web/
  *     weft.worker.mjs                             what runs in the worker of a session that has one
@@ -9,11 +9,13 @@
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
  *
- * The toolchain is set up first if it is not there. Only what changed is built again.
+ * The toolchain is set up first if it is not there. Only what changed is built again. With
+ * `--operators` the modules have those operators only, and are smaller; docs/building.md says which to name.
  */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { setUp } from './setup.mjs';
 import { root } from './setup/paths.mjs';
 import { main, run, step } from './setup/run.mjs';
@@ -26,12 +28,17 @@ const glues = {
   'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads'],
 };
 
-/** Builds a CMake preset, configuring it anew when the presets or the toolchain's paths have changed since it was. */
-export async function buildPreset(preset) {
+/**
+ * Builds a CMake preset, configuring it anew when the presets, the toolchain's paths or `operators` (names separated by
+ * commas; none: all) have changed since it was.
+ */
+export async function buildPreset(preset, operators = '') {
   const stamp = join(root, 'build', preset, 'configured');
-  const inputs = ['CMakePresets.json', '.toolchain/paths.cmake'].map((name) => readFileSync(join(root, name), 'utf8')).join('');
+  const files = ['CMakePresets.json', '.toolchain/paths.cmake'].map((name) => readFileSync(join(root, name), 'utf8'));
+  const inputs = [...files, operators].join('');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== inputs) {
-    await run('cmake', ['--preset', preset, '--fresh'], { cwd: root });
+    const list = operators.replaceAll(',', ';');
+    await run('cmake', ['--preset', preset, '--fresh', `-DWEFT_OPERATORS=${list}`], { cwd: root });
     writeFileSync(stamp, inputs);
   }
   const output = await run('cmake', ['--build', '--preset', preset], { cwd: root, label: preset });
@@ -106,10 +113,11 @@ async function bundle() {
   for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(dist, `weft.d.${extension}`));
 }
 
-export async function buildAll() {
+/** Builds all that ships, with the named operators only or with all of them. */
+export async function buildAll(operators) {
   await setUp('build');
-  await step('Modules for browsers and Node.js', () => buildPreset('web'));
-  await step('WASI modules', () => buildPreset('wasi'));
+  await step('Modules for browsers and Node.js', () => buildPreset('web', operators));
+  await step('WASI modules', () => buildPreset('wasi', operators));
   await step('JavaScript package', async () => {
     rmSync(dist, { recursive: true, force: true });
     mkdirSync(dist);
@@ -118,4 +126,9 @@ export async function buildAll() {
   });
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) main(buildAll);
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main(() => {
+    const { values } = parseArgs({ options: { operators: { type: 'string' } } });
+    return buildAll(values.operators);
+  });
+}
