@@ -66,7 +66,7 @@ async function openPage(folder) {
   return {
     async measure(name, spec) {
       const page = await browser.newPage();
-      await page.goto(`${server.url}page.html`);
+      await page.goto(`${server.url}/page.html`);
       await page.waitForFunction('window.benchmark');
       const result = await page.evaluate(([url, options]) => window.benchmark(url, options), [`/models/${name}.onnx`, spec]);
       await page.close();

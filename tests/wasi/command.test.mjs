@@ -17,7 +17,7 @@ const here = join(root, 'tests/wasi');
 
 /** How a host is started; the arguments of `weft` follow. */
 const hosts = {
-  'node:wasi': (folder) => [process.execPath, '--no-warnings', join(here, 'node-host.mjs'), module, folder],
+  'node:wasi': (folder) => [process.execPath, '--no-warnings', join(root, 'tools/wasi-host.mjs'), module, JSON.stringify({ '.': folder })],
   wasmtime: (folder) => [inToolchain('venv/bin/python'), join(here, 'wasmtime_host.py'), module, folder],
   native: () => [native],
 };
