@@ -49,7 +49,7 @@ export function parseNpy(bytes) {
   }
   const dims = (shape.match(/\d+/g) ?? []).map(Number);
   const count = dims.reduce((a, b) => a * b, 1);
-  const body = bytes.subarray(end);
+  const body = new Uint8Array(bytes.buffer, bytes.byteOffset + end, bytes.length - end); // Node's Buffer slices otherwise
   if (letters.startsWith('U')) {
     return { type: 'string', dims, data: readStrings(body, Number(letters.slice(1)), count) };
   }
