@@ -81,9 +81,6 @@ static bool compare_tensors(weft_cli *cli, const char *name, const weft_tensor *
     a.type = b.type = expected->type == WEFT_COMPLEX64 ? WEFT_FLOAT : WEFT_DOUBLE;
     return compare_numbers(cli, name, &a, &b, 2, rtol, atol);
   }
-  if (expected->type == WEFT_BOOL) {
-    rtol = atol = 0;
-  }
   if (expected->type == WEFT_BFLOAT16) { /* two units in the last place, as the onnx package's own runner allows */
     rtol = fmax(rtol, 0x1p-6);
   }

@@ -1,0 +1,67 @@
+/*
+ * Models from the real exporters against their frameworks' own answers, in every host. The models are not part of the
+ * project: they lie beside it, in ../shared/corpus, or there is nothing to test.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { InferenceSession, Tensor } from '../../dist/weft.mjs';
+import { root } from '../../tools/setup/paths.mjs';
+import { check, hosts, report } from '../tools/hosts.mjs';
+
+const corpus = join(root, '../shared/corpus');
+const missing = existsSync(corpus) ? false : 'there is no ../shared/corpus';
+const known = JSON.parse(readFileSync(join(root, 'tests/corpus/known.json'), 'utf8'));
+
+/** The answers that count, by the kind of a case; where there are two, either does. */
+const answers = {
+  model: ['output'],
+  'ort-refuses': ['output'],
+  'converter-mismatch': ['ort_output'],
+  'quantized-loose': ['output', 'ort_output'],
+};
+
+function readCase(id) {
+  const folder = join(corpus, id);
+  const { kind, tolerance_suggested: tolerance } = JSON.parse(readFileSync(join(folder, 'meta.json'), 'utf8'));
+  const { rtol, atol } = tolerance ?? { rtol: 1e-3, atol: 1e-5 };
+  const settings = [`rtol=${rtol}`, `atol=${atol}`, ...(answers[kind] ?? []).map((prefix) => `expected=${prefix}`)];
+  return { id, folder, kind, settings };
+}
+
+const folders = missing ? [] : readdirSync(corpus).filter((id) => existsSync(join(corpus, id, 'meta.json')));
+const cases = folders.map(readCase);
+const runnable = cases.filter(({ kind }) => answers[kind]);
+
+for (const [name, host] of Object.entries(hosts)) {
+  test(`the corpus in ${name}`, { skip: missing || host.missing, timeout: 600_000 }, async (t) => {
+    const results = await check(host, runnable);
+    report(t, 'corpus', results, (id) => known[id]);
+  });
+}
+
+/** Mistakes that a user should hear about, and in which words. */
+const mistakes = {
+  os_custom_op_unknown: /no operator lab\.custom:SwishB/,
+  keras_groupconv_partitionedcall_sm15: /no operator StatefulPartitionedCall/,
+  keras_transformer_export: /'functional_1_1\/Add\/y:0'/,
+};
+
+describe('mistakes of models are told', { skip: missing }, () => {
+  /** Feeds zeros to all inputs whose names an exporter's user knows. */
+  const zeros = ({ type, shape }) => {
+    const dims = shape.map((dim) => (typeof dim === 'number' ? dim : 1));
+    return new Tensor(type, new Array(dims.reduce((a, b) => a * b, 1)).fill(0), dims);
+  };
+
+  for (const [id, sentence] of Object.entries(mistakes)) {
+    test(id, async () => {
+      await assert.rejects(async () => {
+        const session = await InferenceSession.create(join(corpus, id, 'model.onnx'));
+        const fed = session.inputMetadata.filter((input) => !input.name.startsWith('functional_1_1/'));
+        await session.run(Object.fromEntries(fed.map((input) => [input.name, zeros(input)])));
+      }, sentence);
+    });
+  }
+});
