@@ -16,6 +16,7 @@
 
 #include "simd/convolution.h"
 #include "simd/integer.h"
+#include "simd/winograd.h"
 
 #include "simd/depthwise_i8.h"
 
@@ -53,6 +54,8 @@
   .gemm_i8_pack_a = FORM##_pack_a, \
   .gemm_i8_pack_b = FORM##_pack_b, \
   .gemm_i8 = FORM##_product, \
+  .winograd_input = winograd_input, \
+  .winograd_output = winograd_output, \
   .depthwise_i8 = depthwise_i8, \
   .quantize_i8 = quantize_i8, \
   .dequantize_i8 = dequantize_i8

@@ -1,10 +1,11 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
- * a product with a vector. Bias, residual and activation are applied as results are stored. */
+ * a product with a vector; 3 x 3 filters of many channels go through winograd.c. Bias, residual and activation are applied as results are stored. */
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
+#include "winograd.h"
 
 #include <string.h>
 
@@ -256,10 +257,40 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
+weft_status weft_conv_prepare(weft_op *op) { return weft_winograd_prepare(op, 1); }
+
+static weft_status run_winograd(weft_op *op, const conv *c) {
+  const weft_window *v = &c->window;
+  weft_winograd w = {.kernels = c->kernels,
+                     .patches = {.in = c->x,
+                                 .channels = c->in_channels,
+                                 .ih = (size_t)v->in[0],
+                                 .iw = (size_t)v->in[1],
+                                 .kh = 3,
+                                 .kw = 3,
+                                 .stride_h = 1,
+                                 .stride_w = 1,
+                                 .dilation_h = 1,
+                                 .dilation_w = 1,
+                                 .pad_top = v->pad_begin[0],
+                                 .pad_left = v->pad_begin[1],
+                                 .ow = (size_t)v->out[1]},
+                     .images = c->images,
+                     .filters = c->out_channels,
+                     .oh = (size_t)v->out[0],
+                     .weights = op->node->state,
+                     .bias = c->bias,
+                     .residual = c->residual,
+                     .epilogue = c->epilogue,
+                     .y = c->y};
+  return weft_winograd_run(op, &w);
+}
+
 static weft_status run_floats(weft_op *op, conv *c) {
   weft_tensor *y = weft_op_out(op, 0);
+  bool transformed = op->node->state != NULL;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 1), &c->w));
+  WEFT_TRY(weft_op_floats(op, transformed ? NULL : weft_op_in(op, 1), &c->w));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 2), &c->bias));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
@@ -272,6 +303,11 @@ static weft_status run_floats(weft_op *op, conv *c) {
                             .at = product_at};
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
+  }
+  if (transformed) {
+    WEFT_TRY(run_winograd(op, c));
+    weft_op_floats_done(op, y, c->y);
+    return WEFT_OK;
   }
   if (covers_input(window)) {
     products.m = 1;
