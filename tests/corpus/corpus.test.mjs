@@ -3,40 +3,22 @@
  * project: they lie beside it, in ../shared/corpus, or there is nothing to test.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
 import { root } from '../../tools/setup/paths.mjs';
 import { check, hosts, report } from '../tools/hosts.mjs';
+import { corpus, listCases, missing } from './cases.mjs';
 
-const corpus = join(root, '../shared/corpus');
-const missing = existsSync(corpus) ? false : 'there is no ../shared/corpus';
 const known = JSON.parse(readFileSync(join(root, 'tests/corpus/known.json'), 'utf8'));
 
-/** The answers that count, by the kind of a case; where there are two, either does. */
-const answers = {
-  model: ['output'],
-  'ort-refuses': ['output'],
-  'converter-mismatch': ['ort_output'],
-  'quantized-loose': ['output', 'ort_output'],
-};
-
-function readCase(id) {
-  const folder = join(corpus, id);
-  const { kind, tolerance_suggested: tolerance } = JSON.parse(readFileSync(join(folder, 'meta.json'), 'utf8'));
-  const { rtol, atol } = tolerance ?? { rtol: 1e-3, atol: 1e-5 };
-  const settings = [`rtol=${rtol}`, `atol=${atol}`, ...(answers[kind] ?? []).map((prefix) => `expected=${prefix}`)];
-  return { id, folder, kind, settings };
-}
-
-const folders = missing ? [] : readdirSync(corpus).filter((id) => existsSync(join(corpus, id, 'meta.json')));
-const cases = folders.map(readCase);
-const runnable = cases.filter(({ kind }) => answers[kind]);
+const settings = ({ rtol, atol, expected }) => [`rtol=${rtol}`, `atol=${atol}`, ...expected.map((prefix) => `expected=${prefix}`)];
+const cases = listCases().map((one) => ({ ...one, settings: settings(one) }));
 
 for (const [name, host] of Object.entries(hosts)) {
   test(`the corpus in ${name}`, { skip: missing || host.missing, timeout: 600_000 }, async (t) => {
-    const results = await check(host, runnable);
+    const results = await check(host, cases);
     report(t, 'corpus', results, (id) => known[id]);
   });
 }

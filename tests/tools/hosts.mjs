@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { programs, root } from '../../tools/setup/paths.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const command = join(root, 'dist/weft.wasm');
 const sanitized = join(root, 'build/native-asan/weft');
 const javascript = (settings, module, program = process.execPath) => (list) =>
   [program, here('check.mjs'), JSON.stringify(settings), module, list];
@@ -25,9 +26,12 @@ export const hosts = {
     command: (list) => [sanitized, 'check', '--list', list],
     missing: existsSync(sanitized) ? false : 'build/native-asan/weft is not built',
   },
-  'the WASI command': {
-    command: (list) =>
-      [process.execPath, ...wasiFlags, here('../wasi/node-host.mjs'), join(root, 'dist/weft.wasm'), '/', 'check', '--list', list],
+  'the WASI command in node:wasi': {
+    command: (list) => [process.execPath, ...wasiFlags, join(root, 'tools/wasi-host.mjs'), command, '{".":"/"}', 'check', '--list', list],
+  },
+  'the WASI command in wasmtime': {
+    command: (list) => [programs.python, here('../wasi/wasmtime_host.py'), command, '/', 'check', '--list', list],
+    missing: existsSync(programs.python) ? false : 'wasmtime is not set up',
   },
   'weft.scalar.wasm': { command: javascript({ simd: false }, 'weft.scalar.wasm') },
   'weft.simd.wasm': { command: javascript({ simd: 'fixed' }, 'weft.simd.wasm') },
