@@ -35,18 +35,23 @@ async function readImage(file, [, channels, height, width]) {
  */
 export function inputView(input) {
   const dims = {};
-  let how = 'random';
+  const isText = input.type === 'string';
+  let how = isText ? 'text' : 'random';
   let file = null;
   const shape = input.shape ?? [];
   const open = [...new Set(shape.filter((dim) => typeof dim === 'string' && dim !== ''))];
   const chooser = element('input', { type: 'file', hidden: '', 'aria-label': `File for ${input.name}`, change: () => (file = chooser.files[0]) });
-  const choices = ['random', 'zeros', 'ones', '.npy file'];
+  const words = element('input', { type: 'text', 'aria-label': `Text of ${input.name}` });
+  words.hidden = !isText;
+  const choices = [...(isText ? ['text'] : ['random', 'zeros', 'ones']), '.npy file'];
   if (input.type === 'float32' && shape.length === 4) choices.push('picture');
+  const fromFile = () => how === '.npy file' || how === 'picture';
   const select = element('select', {
     'aria-label': `Values of ${input.name}`,
     change() {
       how = select.value;
-      chooser.hidden = choices.indexOf(how) < 3;
+      chooser.hidden = !fromFile();
+      words.hidden = how !== 'text';
       chooser.accept = how === 'picture' ? 'image/*' : '.npy';
     },
   }, ...choices.map((choice) => element('option', {}, choice)));
@@ -57,10 +62,14 @@ export function inputView(input) {
   const view = element('div', { class: 'value' },
     element('h3', {}, input.name),
     element('span', { class: 'kind' }, `${input.type} [${shape.join(', ')}]`),
-    element('div', { class: 'row' }, select, chooser, ...numbers));
+    element('div', { class: 'row' }, select, words, chooser, ...numbers));
 
   async function read() {
-    if (choices.indexOf(how) < 3) return makeInput(input, how, dims);
+    if (how === 'text') {
+      const made = makeInput(input, 'zeros', dims);
+      return { ...made, data: made.data.fill(words.value) };
+    }
+    if (!fromFile()) return makeInput(input, how, dims);
     if (!file) throw new Error(`Choose a file for the input '${input.name}'`);
     if (how === '.npy file') return parseNpy(new Uint8Array(await file.arrayBuffer()));
     const closed = closedShape(shape, dims);
