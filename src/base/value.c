@@ -145,6 +145,27 @@ weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **ou
   return WEFT_OK;
 }
 
+static bool is_alone(const weft_value *value) {
+  while (value->storage == WEFT_STORAGE_SHARED && value->refs == 1) {
+    value = value->owner;
+  }
+  return value->refs == 1;
+}
+
+weft_status weft_value_separate(weft_context *cx, weft_value **value) {
+  if (!is_alone(*value)) {
+    weft_value *copy;
+    WEFT_TRY(weft_value_copy(cx, *value, &copy));
+    weft_value_release(*value);
+    *value = copy;
+    return WEFT_OK;
+  }
+  for (size_t i = 0; i < (*value)->item_count; i++) {
+    WEFT_TRY(weft_value_separate(cx, &(*value)->items[i]));
+  }
+  return WEFT_OK;
+}
+
 void weft_value_clear(weft_value *value) {
   if (value->storage == WEFT_STORAGE_OWNED) {
     weft_free(value->tensor.data);

@@ -88,6 +88,9 @@ weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_valu
 /* A reference that stays valid when the run's memory is reused: the value itself if it owns its memory, else a copy. The
  * bytes of strings are not copied: they live as long as the run, and elements are moved on to values that outlive this one. */
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out);
+/* Makes what *value refers to the holder's alone: it, or an item of it, that something else refers to or shows as well
+ * becomes a copy. */
+weft_status weft_value_separate(weft_context *cx, weft_value **value);
 /* A sequence with room for `count` items, all NULL; the caller fills `items` with references it owns. */
 weft_status weft_value_new_sequence(weft_context *cx, weft_type type, size_t count, weft_value **out);
 /* Drops data and ownership, keeps the value itself and its type and shape. */

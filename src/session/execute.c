@@ -185,20 +185,26 @@ static weft_status run_nodes(frame *f) {
 }
 
 /* ---- a whole graph --------------------------------------------------------------------------------------------------------------- */
+/* The caller of the main graph may write to what it gets: that must be no feed, no constant, and no part of either. */
+static weft_status separate_output(frame *f, int32_t v, weft_value **out) {
+  weft_place place = f->plan->places[v];
+  if (place == WEFT_PLACE_GIVEN || place == WEFT_PLACE_KNOWN) {
+    return weft_value_copy(f->state->cx, f->values[v], out);
+  }
+  if (place == WEFT_PLACE_DYNAMIC || place == WEFT_PLACE_OUTPUT) {
+    WEFT_TRY(weft_value_separate(f->state->cx, &f->values[v]));
+  }
+  return weft_value_keep(f->state->cx, f->values[v], out);
+}
+
 static weft_status take_outputs(frame *f, bool main_graph, weft_value **outputs) {
   weft_context *cx = f->state->cx;
   for (size_t i = 0; i < f->graph->output_count; i++) {
     int32_t v = f->graph->outputs[i];
-    weft_place place = f->plan->places[v];
     if (f->values[v] == NULL) {
       return weft_fail(cx, WEFT_INTERNAL, "output '%s' was not made", f->graph->values[v].name);
     }
-    bool foreign = place == WEFT_PLACE_GIVEN || place == WEFT_PLACE_KNOWN;
-    if (main_graph && foreign) {
-      WEFT_TRY(weft_value_copy(cx, f->values[v], &outputs[i]));
-    } else {
-      WEFT_TRY(weft_value_keep(cx, f->values[v], &outputs[i]));
-    }
+    WEFT_TRY(main_graph ? separate_output(f, v, &outputs[i]) : weft_value_keep(cx, f->values[v], &outputs[i]));
   }
   return WEFT_OK;
 }

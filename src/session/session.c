@@ -132,7 +132,7 @@ void weft_session_memory(const weft_session *session, size_t *used, size_t *peak
 
 /* ---- running ---------------------------------------------------------------------------------------------------------------------------- */
 static const char *kind_name(weft_kind kind) {
-  static const char *const names[] = {"absent optional", "tensor", "sequence", "map"};
+  static const char *const names[] = {"an absent optional", "a tensor", "a sequence", "a map"};
   return names[kind];
 }
 
@@ -203,7 +203,7 @@ static weft_status check_feed(weft_session *session, const weft_slot *slot, cons
     return WEFT_OK; /* nothing declared, or an absent optional */
   }
   if (feed->kind != info->kind) {
-    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected a %s, found a %s", slot->name,
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected %s, found %s", slot->name,
                      kind_name(info->kind), kind_name(feed->kind));
   }
   if (feed->kind != WEFT_KIND_TENSOR) {

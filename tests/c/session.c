@@ -1,0 +1,114 @@
+/* What a session promises to its callers through the public header: outputs are theirs alone, and mistakes are told. */
+#include "model_bytes.h"
+#include "weft.h"
+
+static const int64_t two[] = {2};
+static const float weights[] = {10, 20};
+
+static weft_session *load(bytes m) {
+  weft_error error = {0};
+  weft_session *session;
+  if (weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  clear(&m);
+  return session;
+}
+
+static bytes begin(void) {
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 1, two);
+  graph_tensor(&g, "w", 1, 4, 1, two, weights);
+  graph_output(&g, "y");
+  return g;
+}
+
+static weft_value *make_x(void) {
+  weft_value *x;
+  CHECK(weft_value_create_tensor(WEFT_FLOAT, 1, two, &x, NULL) == WEFT_OK);
+  memcpy(weft_value_data(x), (float[]){1, -2}, 2 * sizeof(float));
+  return x;
+}
+
+static weft_value *run(weft_session *session, weft_value *x) {
+  weft_error error = {0};
+  weft_value *y;
+  if (weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error) != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  return y;
+}
+
+static void expect_floats(const weft_value *value, float a, float b) {
+  const float *data = weft_value_data(value);
+  CHECK(data[0] == a && data[1] == b);
+}
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+static void scribble(weft_value *value) {
+  memcpy(weft_value_data(value), (float[]){99, 99}, 2 * sizeof(float));
+}
+
+/* A feed, a constant, the feed again, and what the run made: whoever writes to one of the items writes to that alone. */
+static void test_items_are_the_callers(void) {
+  bytes g = begin();
+  graph_node(&g, node("Neg", "x", "n"));
+  graph_node(&g, node("SequenceConstruct", "x w x n n", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_value *x = make_x();
+  for (int again = 0; again < 2; again++) {
+    weft_value *y = run(session, x);
+    CHECK(weft_value_count(y) == 5);
+    const float expected[][2] = {{1, -2}, {10, 20}, {1, -2}, {-1, 2}, {-1, 2}};
+    for (size_t i = 0; i < 5; i++) {
+      expect_floats(weft_value_item(y, i), expected[i][0], expected[i][1]);
+      scribble(weft_value_item(y, i));
+    }
+    expect_floats(x, 1, -2);
+    weft_value_release(y);
+  }
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
+/* A shape that only a run knows makes the output a view of the feed. */
+static void test_views_are_the_callers(void) {
+  bytes g = begin();
+  graph_node(&g, node("NonZero", "x", "places"));
+  graph_node(&g, node("Shape", "places", "sizes"));
+  graph_node(&g, node("Reshape", "x sizes", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_value *x = make_x(), *y = run(session, x);
+  CHECK(weft_value_rank(y) == 2);
+  expect_floats(y, 1, -2);
+  scribble(y);
+  expect_floats(x, 1, -2);
+  weft_value_release(x);
+  weft_value_release(y);
+  weft_session_destroy(session);
+}
+
+/* ---- mistakes -------------------------------------------------------------------------------- */
+static void test_kinds_are_told(void) {
+  bytes g = begin();
+  graph_node(&g, node("Neg", "x", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_error error = {0};
+  weft_value *none, *y;
+  CHECK(weft_value_create_none(&none, &error) == WEFT_OK);
+  CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &none, 1, (const char *[]){"y"}, &y, &error) ==
+        WEFT_INVALID_ARGUMENT);
+  CHECK(strcmp(error.message, "input 'x': expected a tensor, found an absent optional") == 0);
+  weft_value_release(none);
+  weft_session_destroy(session);
+}
+
+int main(void) {
+  test_items_are_the_callers();
+  test_views_are_the_callers();
+  test_kinds_are_told();
+  return 0;
+}
