@@ -109,20 +109,27 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
   }
 }
 
-static void skip_rows(gemm_part *p) {
-  p->a += 4 * p->lda;
-  p->c += 4 * p->ldc;
-  p->row += 4;
+static void skip_rows(gemm_part *p, size_t rows) {
+  p->a += rows * p->lda;
+  p->c += rows * p->ldc;
+  p->row += rows;
 }
 
 /* All rows of one panel. */
 static void gemm_panel(gemm_part p, size_t m) {
-  for (; m >= 4; m -= 4, skip_rows(&p)) {
+  for (; m >= 4; m -= 4, skip_rows(&p, 4)) {
     gemm_tile(&p, 4, 1);
   }
   if (m == 3) gemm_tile(&p, 3, 1);
   if (m == 2) gemm_tile(&p, 2, 1);
   if (m == 1) gemm_tile(&p, 1, 1);
+}
+
+static void gemm_two_panels(gemm_part p, size_t m) {
+  for (; m >= 2; m -= 2, skip_rows(&p, 2)) {
+    gemm_tile(&p, 2, 2);
+  }
+  if (m == 1) gemm_tile(&p, 1, 2);
 }
 
 /* Up to 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
@@ -155,9 +162,9 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
     for (; n >= 4 * NR; n -= 4 * NR, skip_columns(&p, 4)) {
       gemm_tile(&p, 1, 4);
     }
-  } else if (m == 2) {
+  } else if (m == 2 || !FUSED) {
     for (; n >= 2 * NR; n -= 2 * NR, skip_columns(&p, 2)) {
-      gemm_tile(&p, 2, 2);
+      gemm_two_panels(p, m);
     }
   }
   for (; n > 0; n -= n < NR ? n : NR, skip_columns(&p, 1)) {
@@ -166,7 +173,7 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
       continue;
     }
     gemm_part rest = p;
-    for (size_t i = 0; i < m; i += 4, skip_rows(&rest)) {
+    for (size_t i = 0; i < m; i += 4, skip_rows(&rest, 4)) {
       gemm_narrow(&rest, m - i < 4 ? m - i : 4, n);
     }
   }
