@@ -12,7 +12,7 @@ function varint(value) {
 }
 
 /** A message from [field number, value] pairs: numbers are varints, {float} is a 32-bit float, all else has a length. */
-function message(fields) {
+export function message(fields) {
   const parts = fields.flatMap(([number, value]) => {
     if (value === undefined) return [];
     if (typeof value === 'number' || typeof value === 'bigint') return [varint(number * 8), varint(value)];

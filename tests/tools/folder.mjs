@@ -46,9 +46,9 @@ function compareOutput(folder, n, name, outputs, readers, how) {
  */
 export async function checkFolder(how, create) {
   const path = join(how.folder, 'model.onnx');
-  const readers = fileReaders(readFileSync(path));
   const session = await create(path);
   try {
+    const readers = fileReaders(readFileSync(path));
     let k = 0;
     for (let data; existsSync((data = join(how.folder, `test_data_set_${k}`))); k++) {
       const outputs = await session.run(readFeeds(session, data, readers.input, Tensor));

@@ -14,8 +14,11 @@ import { programs, root } from '../../tools/setup/paths.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const command = join(root, 'dist/weft.wasm');
 const sanitized = join(root, 'build/native-asan/weft');
-const javascript = (settings, module, program = process.execPath) => (list) =>
-  [program, here('check.mjs'), JSON.stringify(settings), module, list];
+const javascript = (settings, module, program = process.execPath) => (list, maxMemory) =>
+  [program, here('check.mjs'), JSON.stringify(settings), module, list, `${maxMemory}`];
+
+/** The command's arguments for a list. */
+const checkList = (list, maxMemory) => ['check', '--list', list, ...(maxMemory > 0 ? ['--max-memory', `${maxMemory}`] : [])];
 
 /** Node.js 20 crashes now and then when a fast call from WASI meets memory that has grown. */
 const wasiFlags = ['--no-warnings', '--no-turbo-fast-api-calls'];
@@ -23,14 +26,20 @@ const wasiFlags = ['--no-warnings', '--no-turbo-fast-api-calls'];
 /** Hosts by name: the command for a list, and why the host is not there, if it is not. */
 export const hosts = {
   'native, under ASan and UBSan': {
-    command: (list) => [sanitized, 'check', '--list', list],
+    command: (list, maxMemory) => [sanitized, ...checkList(list, maxMemory)],
     missing: existsSync(sanitized) ? false : 'build/native-asan/weft is not built',
   },
   'the WASI command in node:wasi': {
-    command: (list) => [process.execPath, ...wasiFlags, join(root, 'tools/wasi-host.mjs'), command, '{".":"/"}', 'check', '--list', list],
+    command: (list, maxMemory) => [
+      ...[process.execPath, ...wasiFlags, join(root, 'tools/wasi-host.mjs'), command, '{".":"/"}'],
+      ...checkList(list, maxMemory),
+    ],
   },
   'the WASI command in wasmtime': {
-    command: (list) => [programs.python, here('../wasi/wasmtime_host.py'), command, '/', 'check', '--list', list],
+    command: (list, maxMemory) => [
+      ...[programs.python, here('../wasi/wasmtime_host.py'), command, '/'],
+      ...checkList(list, maxMemory),
+    ],
     missing: existsSync(programs.python) ? false : 'wasmtime is not set up',
   },
   'weft.scalar.wasm': { command: javascript({ simd: false }, 'weft.scalar.wasm') },
@@ -48,7 +57,9 @@ export const hosts = {
 /** Runs a program to its end; its output, and how it ended. */
 function run([program, ...args], cwd) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    // A block that is too large is refused, as it is without the sanitizers.
+    const env = { ...process.env, ASAN_OPTIONS: 'allocator_may_return_null=1' };
+    const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const out = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (out[name] += text));
     child.on('error', reject);
@@ -58,18 +69,19 @@ function run([program, ...args], cwd) {
 
 /**
  * Runs cases in a host.
- * @param {{command: (list: string) => string[]}} host
+ * @param {{command: (list: string, maxMemory: number) => string[]}} host
  * @param {{id: string, folder: string, settings?: string[]}[]} cases settings as `weft check --list` takes them
+ * @param {{maxMemory?: number}} [limits] bytes a session may hold
  * @returns {Promise<{id: string, failure: string | undefined}[]>} in the order of the cases
  */
-export async function check(host, cases) {
+export async function check(host, cases, { maxMemory = 0 } = {}) {
   const work = mkdtempSync(join(tmpdir(), 'weft-'));
   try {
     // All paths are relative to the root, which is the folder that the WASI command sees.
     const list = join(work, 'list.txt');
     const folders = cases.map(({ folder }) => relative('/', folder));
     writeFileSync(list, cases.map(({ settings = [] }, i) => [folders[i], ...settings].join('\t') + '\n').join(''));
-    const { stdout, stderr, end } = await run(host.command(relative('/', list)), '/');
+    const { stdout, stderr, end } = await run(host.command(relative('/', list), maxMemory), '/');
     const lines = new Map([...stdout.matchAll(/^(?:ok (.*)|FAIL (.*?): (.*))$/gm)].map(([, ok, fail, why]) => [ok ?? fail, why]));
     const lost = folders.find((folder) => !lines.has(folder));
     if (lost) throw new Error(`nothing was said of ${lost}; ${end}: ${stderr.slice(-4000)}`);

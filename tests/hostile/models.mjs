@@ -1,0 +1,194 @@
+/*
+ * Models made to do harm, each with the sentence that it must be refused with. All that is known of other engines' accidents
+ * with files has a row here, as far as it can happen in this one.
+ */
+import { message, model, node, tensor, tensorType } from '../js/onnx.mjs';
+
+const all = (number, values) => values.map((value) => [number, value]);
+const float = (shape) => tensorType('float32', shape);
+const info = (name, type) => message([[1, name], [2, type]]);
+const opsets = [[8, message([[1, ''], [2, 21]])], [8, message([[1, 'local'], [2, 1]])], [8, message([[1, 'ai.onnx.ml'], [2, 4]])]];
+
+const floats = (name, dims) => tensor(name, 'float32', dims, { raw: Buffer.alloc(4 * dims.reduce((a, b) => a * b, 1)) });
+
+/** y = op(x, ...) where x holds zeros; more inputs are initializers, attributes as in node(). */
+const simple = (op, { more = [], initializers = [], shape = [2, 2], ...attributes }) =>
+  model({
+    nodes: [node(op, ['x', ...more], ['y'], attributes)],
+    outputs: { y: float() },
+    initializers: [floats('x', shape), ...initializers],
+  });
+
+const int64s = (name, values) => tensor(name, 'int64', [values.length], { raw: Buffer.from(BigInt64Array.from(values, BigInt).buffer) });
+
+/** A model of functions of the domain `local`, each a name and its nodes; the graph calls the first. */
+function withFunctions(functions) {
+  const bodies = Object.entries(functions).map(([name, nodes]) =>
+    message([[1, name], [4, 'a'], [5, 'b'], ...all(7, nodes), [9, message([[1, ''], [2, 21]])], [9, message([[1, 'local'], [2, 1]])], [10, 'local']]),
+  );
+  const [first] = Object.keys(functions);
+  const graph = message([[1, node(first, ['x'], ['y'], { domain: 'local' })], [2, 'g'], [11, info('x', float([1]))], [12, info('y', float([1]))]]);
+  return message([[1, 10], [7, graph], ...opsets, ...all(25, bodies)]);
+}
+
+const call = (name, from, to) => node(name, [from], [to], { domain: 'local' });
+
+/** Each of `levels` functions calls the next twice. */
+function doublings(levels) {
+  const functions = {};
+  for (let i = 0; i < levels; i++) functions[`f${i}`] = [call(`f${i + 1}`, 'a', 'c'), call(`f${i + 1}`, 'c', 'b')];
+  functions[`f${levels}`] = [node('Neg', ['a'], ['b'])];
+  return withFunctions(functions);
+}
+
+/** A graph of fields inside each other, `levels` deep: `first`, then `numbers` in turn, written from the inside out. */
+function nested(levels, first, numbers) {
+  const bytes = Buffer.alloc(levels * 7);
+  let at = bytes.length;
+  for (let i = levels - 1; i >= 0; i--) {
+    const size = [];
+    for (let rest = bytes.length - at; ; rest = Math.floor(rest / 128)) {
+      size.push(rest < 128 ? rest : (rest % 128) | 128);
+      if (rest < 128) break;
+    }
+    at -= size.length + 1;
+    bytes.set([(first[i] ?? numbers[(i - first.length) % numbers.length]) * 8 + 2, ...size], at);
+  }
+  return message([[1, 10], [7, bytes.subarray(at)]]);
+}
+
+/** If inside If, `levels` deep. */
+function nestedIfs(levels) {
+  let body = message([[1, node('Identity', ['x'], ['r'])], [2, 'b'], [12, info('r', float([1]))]]);
+  for (let i = 0; i < levels; i++) {
+    const branch = (name) => message([[1, name], [6, body], [20, 5]]);
+    const choose = message([[1, 'c'], [2, 'r'], [4, 'If'], [5, branch('then_branch')], [5, message([[1, 'else_branch'], [6, message([[1, node('Identity', ['x'], ['r'])], [12, info('r', float([1]))]])], [20, 5]])]]);
+    body = message([[1, choose], [2, 'b'], [12, info('r', float([1]))]]);
+  }
+  const graph = [[11, info('x', float([1]))], [11, info('c', tensorType('bool', []))]];
+  return message([[1, 10], [7, Buffer.concat([body, message(graph)])], ...opsets]);
+}
+
+const external = (entries) =>
+  simple('Add', { more: ['w'], shape: [8], initializers: [tensor('w', 'float32', [8], { external: entries })] });
+
+const identity = (dims, data = {}) =>
+  model({
+    nodes: [node('Identity', ['w'], ['y'])],
+    outputs: { y: float() },
+    initializers: [tensor('w', 'float32', dims, data)],
+  });
+
+const big = 2n ** 40n;
+const tooLarge = /max_elements|max_memory|too large to address|more elements/;
+
+/** By name: the file's bytes and what must be said. */
+export const models = {
+  // No model at all
+  empty: [Buffer.alloc(0), /empty|no graph|ends/i],
+  zeros: [Buffer.alloc(4096), /byte|field/],
+  ones: [Buffer.alloc(4096, 255), /byte|number/],
+  text: [Buffer.from('{"error": "not found"}'), /JSON|text|byte|model/i],
+  zip: [Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(100)]), /zip|archive|byte/i],
+  pointer: [Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n'), /LFS/],
+
+  // Nesting and recursion
+  'graphs-in-graphs': [nested(1_000_000, [], [1, 5, 6]), /nested|deep/],
+  'types-in-types': [nested(1_000_000, [11, 2], [4, 1]), /nested|deep/],
+  'nested-ifs': [nestedIfs(60), /nested/],
+  'function-calls-itself': [withFunctions({ f: [call('f', 'a', 'b')] }), /nested|itself|recurs/],
+  'functions-call-each-other': [withFunctions({ f: [call('g', 'a', 'b')], g: [call('f', 'a', 'b')] }), /nested|itself|recurs/],
+  'functions-double': [doublings(25), /max_nodes|max_memory/],
+  cycle: [
+    model({
+      nodes: [node('Add', ['x', 'b'], ['a']), node('Neg', ['a'], ['b'])],
+      inputs: { x: float([1]) },
+      outputs: { b: float([1]) },
+    }),
+    /cycle|itself|needs|before/,
+  ],
+  'unknown-name': [simple('Add', { more: ['nowhere'] }), /nowhere/],
+  'two-makers': [
+    model({ nodes: [node('Neg', ['x'], ['y']), node('Abs', ['x'], ['y'])], inputs: { x: float([1]) }, outputs: { y: float([1]) } }),
+    /'y'/,
+  ],
+
+  // Sizes
+  'dims-overflow': [identity([2n ** 32n, 2n ** 32n, 4n], { raw: Buffer.alloc(16) }), /elements|overflow|dims|large|shape/i],
+  'dims-huge': [identity([big], { raw: Buffer.alloc(16) }), /'w'/],
+  'dims-negative': [identity([-1n], { raw: Buffer.alloc(4) }), /'w'|dimension|-1/],
+  'dims-zero-and-huge': [identity([0, 2n ** 62n, 2n ** 62n], { raw: Buffer.alloc(4) }), /'w'|elements/],
+  'too-little-data': [identity([8], { raw: Buffer.alloc(4) }), /'w'/],
+  'too-much-data': [identity([1], { raw: Buffer.alloc(400) }), /'w'/],
+  'rank-a-million': [identity(new Array(1_000_000).fill(1), { raw: Buffer.alloc(4) }), /rank|dim/],
+  'no-such-type': [
+    model({ nodes: [node('Identity', ['w'], ['y'])], outputs: { y: float() }, initializers: [message([[1, 1], [2, 99], [8, 'w'], [9, Buffer.alloc(4)]])] }),
+    /type/,
+  ],
+  'constant-of-huge-shape': [
+    model({ nodes: [node('ConstantOfShape', ['w'], ['y'])], outputs: { y: float() }, initializers: [int64s('w', [big, big])] }),
+    tooLarge,
+  ],
+  'expand-to-huge': [simple('Expand', { more: ['s'], shape: [1], initializers: [int64s('s', [big])] }), tooLarge],
+  'tile-to-huge': [simple('Tile', { more: ['r'], initializers: [int64s('r', [2 ** 30, 2 ** 30])] }), tooLarge],
+  'pad-to-huge': [simple('Pad', { more: ['p'], initializers: [int64s('p', [2 ** 40, 0, 2 ** 40, 0])] }), tooLarge],
+  'resize-to-huge': [simple('Resize', { more: ['', '', 's'], initializers: [int64s('s', [2 ** 31, 2 ** 31])] }), tooLarge],
+  'range-to-huge': [
+    model({
+      nodes: [node('Range', ['a', 'b', 'c'], ['y'])],
+      outputs: { y: tensorType('int64') },
+      initializers: [0n, 2n ** 62n, 1n].map((n, i) => tensor('abc'[i], 'int64', [], { raw: Buffer.from(BigInt64Array.of(n).buffer) })),
+    }),
+    tooLarge,
+  ],
+
+  // Operators' parameters
+  'conv-rank': [simple('Conv', { more: ['w'], shape: [1, 1, 4, 4], initializers: [floats('w', [1, 1, 2, 2, 2, 2])] }), /rank|dim|shape/i],
+  'conv-dilations': [simple('Conv', { more: ['w'], shape: [1, 1, 4, 4], initializers: [floats('w', [1, 1, 2, 2])], dilations: [1, 1, 1, 1] }), /dilations/],
+  'conv-strides-zero': [simple('Conv', { more: ['w'], shape: [1, 1, 4, 4], initializers: [floats('w', [1, 1, 2, 2])], strides: [0, 0] }), /strides/],
+  'conv-channels': [simple('Conv', { more: ['w'], shape: [1, 3, 4, 4], initializers: [floats('w', [4, 2, 1, 1])] }), /channels|group|shape|\[/],
+  'conv-groups': [simple('Conv', { more: ['w'], shape: [1, 3, 4, 4], initializers: [floats('w', [4, 1, 1, 1])], group: 0 }), /group/],
+  'pool-negative-pads': [simple('MaxPool', { shape: [1, 1, 4, 4], kernel_shape: [2, 2], pads: [-9, -9, -9, -9] }), /window/],
+  'gather-out-of-range': [simple('Gather', { more: ['i'], initializers: [int64s('i', [7])] }), /index|range|7/],
+  'gather-elements-out-of-range': [
+    simple('GatherElements', { more: ['i'], initializers: [tensor('i', 'int64', [1, 1], { raw: Buffer.from(BigInt64Array.of(-9n).buffer) })] }),
+    /index|range|-9/,
+  ],
+  'scatter-out-of-range': [
+    simple('ScatterND', { more: ['i', 'u'], initializers: [tensor('i', 'int64', [1, 2], { raw: Buffer.from(BigInt64Array.of(5n, 5n).buffer) }), floats('u', [1])] }),
+    /index|range|5/,
+  ],
+  'col2im-overflow': [
+    simple('Col2Im', { more: ['s', 'b'], shape: [1, 4, 4], initializers: [int64s('s', [2 ** 40, 2 ** 40]), int64s('b', [2, 2])] }),
+    /Col2Im/,
+  ],
+  'reshape-mismatch': [simple('Reshape', { more: ['s'], initializers: [int64s('s', [3, -1])] }), /Reshape/],
+  'reshape-two-unknown': [simple('Reshape', { more: ['s'], initializers: [int64s('s', [-1, -1])] }), /-1/],
+  'transpose-permutation': [simple('Transpose', { perm: [0, 0] }), /perm/],
+  'split-sizes': [simple('Split', { more: ['s'], initializers: [int64s('s', [9, -7])] }), /split/i],
+  'one-hot-depth': [
+    simple('OneHot', { more: ['d', 'v'], initializers: [int64s('d', [2 ** 45]), floats('v', [2])] }),
+    tooLarge,
+  ],
+  'tree-lists': [
+    simple('TreeEnsembleRegressor', { domain: 'ai.onnx.ml', nodes_treeids: [0, 0, 0], nodes_nodeids: [0], nodes_featureids: [0, 1] }),
+    /TreeEnsemble/,
+  ],
+  'svm-lists': [simple('SVMClassifier', { domain: 'ai.onnx.ml', vectors_per_class: [9, 9], kernel_type: 'RBF' }), /SVMClassifier/],
+  'no-inputs': [
+    model({ nodes: [node('MatMul', [], ['y'])], outputs: { y: float() } }),
+    /MatMul/,
+  ],
+
+  // Files beside the model
+  'external-absolute': [external({ location: '/etc/passwd' }), /outside|absolute/],
+  'external-parent': [external({ location: '../../etc/passwd' }), /outside/],
+  'external-inner-parent': [external({ location: 'a/../../b' }), /outside|\.\./],
+  'external-backslash': [external({ location: '..\\b' }), /outside|backslash|\\/],
+  'external-drive': [external({ location: 'C:/b' }), /outside|C:|drive/],
+  'external-zero-byte': [external({ location: 'a\0b' }), /outside|zero|character|location/],
+  'external-no-location': [external({ offset: 0 }), /location/],
+  'external-huge-offset': [external({ location: 'w.bin', offset: 2n ** 63n }), /w\.bin/],
+  'external-huge-length': [external({ location: 'w.bin', length: 2n ** 62n }), /length|bytes|'w'/],
+  'external-no-number': [external({ location: 'w.bin', offset: '-5' }), /offset/],
+};
