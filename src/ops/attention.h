@@ -30,6 +30,8 @@ typedef struct weft_attention {
   /* [batch][q_heads][q_len][kv_len], or NULL: 0 scores, 1 after the cap, 2 with the mask, 3 after the softmax. */
   float *scores;
   int scores_stage;
+  /* Per query head a score that takes its part of the weights and has no value; NULL: none. Not in double precision. */
+  const float *sinks;
 } weft_attention;
 
 weft_status weft_attention_compute(weft_op *op, const weft_attention *attention);

@@ -90,6 +90,15 @@ static void keep(const weft_attention *a, int stage, size_t at, const float *sco
   }
 }
 
+/* Softmax of n scores and one more that is not kept. The greatest weight is 1 / (the sum of the others' exponentials),
+ * taken relative to the greatest score: from it follows how much the additional score takes. */
+static void weigh_with_sink(const weft_kernels *kernels, size_t n, float sink, float *scores) {
+  float greatest = kernels->max_f32(n, scores);
+  kernels->softmax_f32(n, scores, false, scores);
+  float share = 1 / (1 + expf(sink - greatest) * kernels->max_f32(n, scores));
+  kernels->binary_f32[WEFT_BINARY_MUL](n, scores, 1, &share, 0, scores);
+}
+
 /* From raw scores of one query to its weights. */
 static void weigh(const job *job, size_t batch, size_t head, size_t row, float *scores, float *mask) {
   const weft_attention *a = job->a;
@@ -115,7 +124,9 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
       a->scores[at + j] = j >= begin && j < end ? scores[j] : -INFINITY;
     }
   }
-  if (begin < end) {
+  if (begin < end && a->sinks != NULL) {
+    weigh_with_sink(job->kernels, end - begin, a->sinks[head], scores + begin);
+  } else if (begin < end) {
     job->kernels->softmax_f32(end - begin, scores + begin, false, scores + begin);
   }
   memset(scores, 0, begin * sizeof *scores);

@@ -17,6 +17,7 @@ typedef struct nbits {
   const float *a, *bias, *scales;
   const float *float_zeros; /* zero points in floating form; NULL: packed, or none */
   const uint8_t *weights, *zeros;
+  const int32_t *order; /* each of the k rows' block of scales and zero points; NULL: the one it lies in */
   const float *prepared, *sums; /* of a's rows: as the kernel reads them, and per block */
   float *y;
 } nbits;
@@ -62,9 +63,7 @@ weft_status weft_matmul_nbits_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, SCALES, "scales", floats));
   WEFT_TRY(weft_op_expect_type(op, ZEROS, "zero_points", floats | WEFT_TYPE_BIT(WEFT_UINT8)));
   WEFT_TRY(weft_op_expect_type(op, BIAS, "bias", floats));
-  if (weft_op_has(op, ORDER)) {
-    return weft_op_unsupported(op, "input 'g_idx'");
-  }
+  WEFT_TRY(weft_op_expect_type(op, ORDER, "g_idx", WEFT_TYPE_BIT(WEFT_INT32)));
   nbits w;
   WEFT_TRY(make(op, &w));
   WEFT_TRY(expect_count(op, WEIGHTS, "B", w.n * w.blocks * w.blob));
@@ -72,6 +71,9 @@ weft_status weft_matmul_nbits_infer(weft_op *op) {
   const weft_tensor *zeros = weft_op_in(op, ZEROS);
   if (zeros != NULL) {
     WEFT_TRY(expect_count(op, ZEROS, "zero_points", zeros->type == WEFT_UINT8 ? w.n * w.zero_row : w.n * w.blocks));
+  }
+  if (weft_op_has(op, ORDER) && weft_op_in(op, ORDER)->count < w.k) {
+    return weft_op_fail(op, "input 'g_idx' holds %zu elements, expected %zu", weft_op_in(op, ORDER)->count, w.k);
   }
   WEFT_TRY(expect_count(op, BIAS, "bias", w.n));
   weft_shape out = weft_op_in(op, A)->shape;
@@ -129,6 +131,14 @@ static weft_status run_direct(weft_op *op, nbits *w) {
 
 /* ---- many rows: expanded into panels
  * ------------------------------------------------------------------------------------------ */
+/* Row i of a column has the scale and zero point of block order[i], wherever it lies. */
+static void rescale(const nbits *w, size_t column, float *values) {
+  for (size_t i = 0; i < w->k; i++) {
+    size_t block = (size_t)w->order[i];
+    values[i] = (values[i] - zero_of(w, column, block)) * w->scales[column * w->blocks + block];
+  }
+}
+
 static void expand_columns(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const nbits *w = arg;
   float *wide = scratch;
@@ -137,8 +147,11 @@ static void expand_columns(const void *arg, size_t index, size_t column, size_t 
     for (size_t b = 0; b < w->blocks; b++) {
       size_t first = b * w->block, n = w->k - first < w->block ? w->k - first : w->block,
              at = (column + j) * w->blocks + b;
-      weft_nbits_expand(w->bits, n, w->weights + at * w->blob, w->scales[at], zero_of(w, column + j, b),
-                        wide + j * w->k + first);
+      weft_nbits_expand(w->bits, n, w->weights + at * w->blob, w->order != NULL ? 1 : w->scales[at],
+                        w->order != NULL ? 0 : zero_of(w, column + j, b), wide + j * w->k + first);
+    }
+    if (w->order != NULL) {
+      rescale(w, column + j, wide + j * w->k);
     }
   }
   w->kernels->gemm_f32_pack(columns, w->k, wide, w->k, true, out);
@@ -148,6 +161,17 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
   const nbits *w = arg;
   (void)index;
   *out = (weft_product){.a = w->a, .lda = w->k, .c = w->y, .ldc = w->n, .epilogue = {.column_bias = w->bias}};
+}
+
+static weft_status place_order(weft_op *op, nbits *w) {
+  const weft_tensor *order = weft_op_in(op, ORDER);
+  w->order = order != NULL ? order->data : NULL;
+  for (size_t i = 0; order != NULL && i < w->k; i++) {
+    if (w->order[i] < 0 || (size_t)w->order[i] >= w->blocks) {
+      return weft_op_run_fail(op, "input 'g_idx' holds %ld, expected a block below %zu", (long)w->order[i], w->blocks);
+    }
+  }
+  return WEFT_OK;
 }
 
 weft_status weft_matmul_nbits_run(weft_op *op) {
@@ -165,10 +189,11 @@ weft_status weft_matmul_nbits_run(weft_op *op) {
   }
   WEFT_TRY(weft_op_floats_out(op, y, &w.y));
   w.weights = weft_op_in(op, WEIGHTS)->data;
+  WEFT_TRY(place_order(op, &w));
   if (w.y == NULL || y->count == 0) {
     return WEFT_OK;
   }
-  if (w.m <= DIRECT_ROWS) {
+  if (w.m <= DIRECT_ROWS && w.order == NULL) {
     WEFT_TRY(run_direct(op, &w));
   } else {
     weft_products products = {.count = 1,

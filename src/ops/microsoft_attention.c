@@ -498,15 +498,13 @@ static weft_status read_group(weft_op *op, group_query *g) {
 
 weft_status weft_group_query_attention_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 12));
-  WEFT_TRY(expect_floats(op, Q, (const int[]){K, V, G_PAST_KEY, G_PAST_VALUE, COSINE, SINE, G_ATTENTION_BIAS}, 7));
+  WEFT_TRY(
+      expect_floats(op, Q, (const int[]){K, V, G_PAST_KEY, G_PAST_VALUE, COSINE, SINE, G_ATTENTION_BIAS, SINK}, 8));
   WEFT_TRY(weft_op_expect_rank(op, Q, "query", 3, 3));
   WEFT_TRY(weft_op_expect_type(op, LENGTHS, "seqlens_k", WEFT_TYPE_BIT(WEFT_INT32)));
   WEFT_TRY(weft_op_expect_type(op, POSITIONS, "position_ids", WEFT_TYPE_BIT(WEFT_INT64)));
   if (!weft_op_has(op, LENGTHS) || !weft_op_has(op, TOTAL)) {
     return weft_op_fail(op, "seqlens_k and total_sequence_length are needed");
-  }
-  if (weft_op_attr_int(op, "smooth_softmax", 0) > 0 || weft_op_has(op, SINK)) {
-    return weft_op_unsupported(op, "smooth_softmax and head_sink");
   }
   bool rotary = weft_op_attr_int(op, "do_rotary", 0) != 0;
   const weft_tensor *cosine = weft_op_in(op, COSINE), *sine = weft_op_in(op, SINE);
@@ -516,6 +514,9 @@ weft_status weft_group_query_attention_infer(weft_op *op) {
       (cosine == NULL || sine == NULL || cosine->shape.rank != 2 || !weft_shape_equal(&cosine->shape, &sine->shape) ||
        cosine->shape.dims[1] < 1 || (size_t)cosine->shape.dims[1] > g.size / 2)) {
     return weft_op_fail(op, "cos_cache and sin_cache do not fit heads of %zu", g.size);
+  }
+  if (weft_op_has(op, SINK) && weft_op_in(op, SINK)->count != g.heads) {
+    return weft_op_fail(op, "head_sink holds %zu numbers, expected %zu", weft_op_in(op, SINK)->count, g.heads);
   }
   if (weft_op_has(op, POSITIONS) && weft_op_in(op, POSITIONS)->count != g.batch * g.rows) {
     return weft_op_fail(op, "position_ids holds %zu numbers, expected %zu", weft_op_in(op, POSITIONS)->count,
@@ -579,6 +580,18 @@ static weft_status place_lengths(weft_op *op, const group_query *g, int64_t **pa
   return WEFT_OK;
 }
 
+/* smooth_softmax is a sink of 0 in every head. */
+static weft_status place_sinks(weft_op *op, const group_query *g, const float **out) {
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, SINK), out));
+  if (*out == NULL && weft_op_attr_int(op, "smooth_softmax", 0) > 0) {
+    float *zeros = NULL;
+    WEFT_TRY(floats(op, 1, g->heads, &zeros));
+    memset(zeros, 0, g->heads * sizeof *zeros);
+    *out = zeros;
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_group_query_attention_run(weft_op *op) {
   group_query g;
   WEFT_TRY(read_group(op, &g));
@@ -630,6 +643,7 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   WEFT_TRY(place_joined(op, &f, f.past_key, present_key, g.size, &a->k, &a->k_at));
   WEFT_TRY(place_joined(op, &f, f.past_value, present_value, g.size, &a->v, &a->v_at));
   WEFT_TRY(place_bias(op, G_ATTENTION_BIAS, a));
+  WEFT_TRY(place_sinks(op, &g, &a->sinks));
   WEFT_TRY(weft_op_floats_out(op, y, &a->y));
   if (a->y != NULL) {
     WEFT_TRY(weft_attention_compute(op, a));

@@ -1,6 +1,7 @@
 /* com.microsoft's operators on 8-bit tensors with a scale and a zero point: QLinearAdd and QLinearMul, QLinearSigmoid
- * and QLinearLeakyRelu, QLinearAveragePool and QLinearGlobalAveragePool, QLinearConcat. Each is the floating operator
- * between dequantising and quantising; a function of one element is a table of its 256 values. */
+ * and QLinearLeakyRelu, QLinearWhere, QLinearSoftmax, QLinearAveragePool, QLinearGlobalAveragePool and NhwcMaxPool,
+ * QLinearConcat. Each is the floating operator between dequantising and quantising; a function of one element is a
+ * table of its 256 values. */
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -114,21 +115,27 @@ weft_status weft_qlinear_unary_infer(weft_op *op) {
   return weft_op_set_like(op, 0, weft_op_in(op, X));
 }
 
-weft_status weft_qlinear_unary_run(weft_op *op) {
-  const weft_tensor *x = weft_op_in(op, X);
-  weft_tensor *y = weft_op_out(op, 0);
-  uint8_t every[256], table[256];
-  float values[256];
-  weft_tensor all = {.type = x->type, .count = 256, .data = every},
-              results = {.type = x->type, .count = 256, .data = table};
-  quantised in = {.tensor = &all}, out = {0};
-  WEFT_TRY(read_numbers(op, X + 1, &in));
-  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
-  float alpha = weft_op_attr_float(op, "alpha", 0.01F);
+/* What each of the 256 bytes stands for. */
+static void every_value(const weft_kernels *kernels, weft_type type, const quantised *in, float *values) {
+  uint8_t every[256];
+  weft_tensor all = {.type = type, .count = 256, .data = every};
   for (int i = 0; i < 256; i++) {
     every[i] = (uint8_t)i;
   }
-  to_floats(op->cx->kernels, &in, 0, 256, values);
+  to_floats(kernels, &(quantised){&all, in->scale, in->zero}, 0, 256, values);
+}
+
+weft_status weft_qlinear_unary_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, X);
+  weft_tensor *y = weft_op_out(op, 0);
+  uint8_t table[256];
+  float values[256];
+  weft_tensor results = {.type = x->type, .count = 256, .data = table};
+  quantised in = {0}, out = {0};
+  WEFT_TRY(read_numbers(op, X + 1, &in));
+  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
+  float alpha = weft_op_attr_float(op, "alpha", 0.01F);
+  every_value(op->cx->kernels, x->type, &in, values);
   for (int i = 0; i < 256; i++) {
     values[i] = op->def->variant == WEFT_UNARY_SIGMOID ? 1 / (1 + expf(-values[i]))
                 : values[i] < 0                        ? alpha * values[i]
@@ -141,67 +148,217 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- averages
+/* ---- QLinearWhere
+ * ---------------------------------------------------------------------------------------------------------- */
+enum { CONDITION, CHOSEN, OTHER = 4, Z_SCALE = 7 };
+
+weft_status weft_qlinear_where_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 8, 9));
+  WEFT_TRY(weft_op_expect_type(op, CONDITION, "condition", WEFT_TYPE_BIT(WEFT_BOOL)));
+  WEFT_TRY(expect_quantised(op, CHOSEN, "X"));
+  WEFT_TRY(expect_quantised(op, OTHER, "Y"));
+  WEFT_TRY(weft_op_expect_same_type(op, CHOSEN, OTHER));
+  WEFT_TRY(expect_result(op, Z_SCALE, weft_op_in(op, CHOSEN)->type));
+  weft_shape out;
+  if (!weft_shape_broadcast(&weft_op_in(op, CHOSEN)->shape, &weft_op_in(op, OTHER)->shape, &out) ||
+      !weft_shape_broadcast(&weft_op_in(op, CONDITION)->shape, &out, &out)) {
+    return weft_op_fail(op, "the shapes of condition, X and Y do not broadcast");
+  }
+  return weft_op_set(op, 0, weft_op_in(op, CHOSEN)->type, &out);
+}
+
+typedef struct where {
+  const uint8_t *condition, *from[2]; /* where it is false, where it is true */
+  uint8_t table[2][256];
+  uint8_t *z;
+} where;
+
+static void run_where(void *arg, const weft_run *run) {
+  const where *w = arg;
+  for (size_t i = 0; i < run->n; i++) {
+    size_t side = w->condition[run->in[0] + i * run->step[0]] != 0;
+    w->z[run->out + i] = w->table[side][w->from[side][run->in[1 + side] + i * run->step[1 + side]]];
+  }
+}
+
+weft_status weft_qlinear_where_run(weft_op *op) {
+  static const int sides[] = {OTHER, CHOSEN};
+  const weft_kernels *kernels = op->cx->kernels;
+  weft_tensor *z = weft_op_out(op, 0);
+  where w = {.condition = weft_op_in(op, CONDITION)->data};
+  quantised in = {0}, out = {0};
+  WEFT_TRY(read_numbers(op, Z_SCALE, &out));
+  for (int i = 0; i < 2; i++) {
+    float values[256];
+    weft_tensor results = {.type = weft_op_in(op, CHOSEN)->type, .count = 256, .data = w.table[i]};
+    WEFT_TRY(read_numbers(op, sides[i] + 1, &in));
+    every_value(kernels, results.type, &in, values);
+    from_floats(kernels, &out, values, 256, &results, 0);
+    w.from[i] = weft_op_in(op, sides[i])->data;
+  }
+  if (z == NULL) {
+    return WEFT_OK;
+  }
+  w.z = z->data;
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, &z->shape, 3,
+                      (const weft_shape *const[]){&weft_op_in(op, CONDITION)->shape, &weft_op_in(op, OTHER)->shape,
+                                                  &weft_op_in(op, CHOSEN)->shape});
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, run_where, &w);
+  return WEFT_OK;
+}
+
+/* ---- QLinearSoftmax
+ * -------------------------------------------------------------------------------------------------------- */
+weft_status weft_qlinear_softmax_infer(weft_op *op) {
+  int axis = 0;
+  WEFT_TRY(weft_qlinear_unary_infer(op));
+  return weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), weft_op_in(op, X)->shape.rank, &axis);
+}
+
+weft_status weft_qlinear_softmax_run(weft_op *op) {
+  const weft_kernels *kernels = op->cx->kernels;
+  const weft_tensor *x = weft_op_in(op, X);
+  weft_tensor *y = weft_op_out(op, 0);
+  int axis = 0, rank = x->shape.rank;
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), rank, &axis));
+  bool matrix = weft_op_attr_int(op, "opset", 13) < 13; /* all dimensions from the axis on are one row */
+  size_t n = weft_shape_product(&x->shape, axis, matrix ? rank : axis + 1);
+  size_t step = matrix ? 1 : weft_shape_product(&x->shape, axis + 1, rank);
+  void *bytes = NULL, *values = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, n, 1, &bytes));
+  WEFT_TRY(weft_op_scratch_array(op, n, sizeof(float), &values));
+  weft_tensor line = {.type = x->type, .count = n, .data = bytes};
+  quantised in = {.tensor = &line}, out = {0};
+  WEFT_TRY(read_numbers(op, X + 1, &in));
+  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
+  for (size_t l = 0; y != NULL && n > 0 && l < x->count / n; l++) {
+    size_t first = l / step * n * step + l % step;
+    for (size_t i = 0; i < n; i++) {
+      ((uint8_t *)bytes)[i] = ((const uint8_t *)x->data)[first + i * step];
+    }
+    to_floats(kernels, &in, 0, n, values);
+    kernels->softmax_f32(n, values, false, values);
+    from_floats(kernels, &out, values, n, &line, 0);
+    for (size_t i = 0; i < n; i++) {
+      ((uint8_t *)y->data)[first + i * step] = ((const uint8_t *)bytes)[i];
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- poolings
  * ------------------------------------------------------------------------------------------------------------------ */
+/* NhwcMaxPool always has its channels last, and no scales: the greatest byte is the greatest number. */
+static bool channels_last(const weft_op *op) {
+  return op->def->variant == WEFT_POOL_MAX || weft_op_attr_int(op, "channels_last", 0) != 0;
+}
+
 static weft_status pool_window(weft_op *op, weft_window *window, weft_shape *out) {
   const weft_tensor *x = weft_op_in(op, X);
+  int first = channels_last(op) ? 1 : 2, rank = x->shape.rank - 2;
   *out = x->shape;
   if (op->def->variant == WEFT_POOL_GLOBAL) {
-    for (int d = 2; d < out->rank; d++) {
-      out->dims[d] = 1;
+    for (int d = 0; d < rank; d++) {
+      out->dims[first + d] = 1;
     }
     return WEFT_OK;
   }
-  WEFT_TRY(weft_window_read(op, x->shape.rank - 2, x->shape.dims + 2, NULL, window));
+  WEFT_TRY(weft_window_read(op, rank, x->shape.dims + first, NULL, window));
   WEFT_TRY(weft_window_forward(op, true, window));
-  memcpy(out->dims + 2, window->out, (size_t)window->rank * sizeof *out->dims);
+  memcpy(out->dims + first, window->out, (size_t)rank * sizeof *out->dims);
   return WEFT_OK;
 }
 
 weft_status weft_qlinear_pool_infer(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
-  WEFT_TRY(expect_quantised(op, X, "X"));
-  WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
-  bool global = op->def->variant == WEFT_POOL_GLOBAL;
-  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, global ? WEFT_MAX_RANK : 4));
-  if (weft_op_attr_int(op, "channels_last", 0) != 0) {
-    return weft_op_unsupported(op, "channels_last");
+  if (op->def->variant == WEFT_POOL_MAX) {
+    WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+    WEFT_TRY(weft_op_expect_type(op, X, "x", WEFT_TYPES_BYTE));
+  } else {
+    WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
+    WEFT_TRY(expect_quantised(op, X, "X"));
+    WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
   }
+  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, op->def->variant == WEFT_POOL_GLOBAL ? WEFT_MAX_RANK : 4));
   weft_window window = {0};
   weft_shape out;
   WEFT_TRY(pool_window(op, &window, &out));
   return weft_op_set(op, 0, weft_op_in(op, X)->type, &out);
 }
 
-weft_status weft_qlinear_pool_run(weft_op *op) {
+typedef struct pool {
+  weft_window window;
+  quantised in, out;
+  size_t channels, plane, result; /* elements of a plane before and after */
+  float *wide, *small;
+} pool;
+
+/* One image, channel by channel, to y's elements from `at`. */
+static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
   const weft_kernels *kernels = op->cx->kernels;
-  quantised in = {.tensor = weft_op_in(op, X)}, out = {0};
+  const weft_window *window = &p->window;
+  int variant = op->def->variant;
+  for (size_t c = 0; c < p->channels; c++) {
+    to_floats(kernels, &p->in, c * p->plane, p->plane, p->wide);
+    if (variant == WEFT_POOL_GLOBAL) {
+      *p->small = p->plane > 0 ? kernels->sum_f32(p->plane, p->wide) / (float)p->plane : 0;
+    } else {
+      weft_pool_axis rows = weft_window_axis(window, window->rank - 2),
+                     columns = weft_window_axis(window, window->rank - 1);
+      weft_pool_plane_f32(p->wide, &rows, &columns, variant == WEFT_POOL_AVERAGE,
+                          weft_op_attr_int(op, "count_include_pad", 0) != 0, p->small);
+    }
+    from_floats(kernels, &p->out, p->small, p->result, y, at + c * p->result);
+  }
+}
+
+static weft_status pool_all(weft_op *op, pool *p, size_t images) {
+  const weft_tensor *x = weft_op_in(op, X);
   weft_tensor *y = weft_op_out(op, 0);
-  weft_window window = {0};
+  weft_tensor from = {.type = x->type}, to = {.type = x->type};
+  bool turned = channels_last(op);
+  p->in.tensor = &from;
+  if (turned) {
+    WEFT_TRY(weft_op_scratch_array(op, p->plane, p->channels, &from.data));
+    WEFT_TRY(weft_op_scratch_array(op, p->result, p->channels, &to.data));
+  }
+  for (size_t i = 0; i < images; i++) {
+    uint8_t *in = (uint8_t *)x->data + i * p->channels * p->plane;
+    if (!turned) {
+      from.data = in;
+      pool_image(op, p, y, i * p->channels * p->result);
+      continue;
+    }
+    op->cx->kernels->transpose(p->plane, p->channels, 1, in, p->channels, from.data, p->plane);
+    pool_image(op, p, &to, 0);
+    op->cx->kernels->transpose(p->channels, p->result, 1, to.data, p->result,
+                               (uint8_t *)y->data + i * p->channels * p->result, p->channels);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_qlinear_pool_run(weft_op *op) {
+  pool p = {.in = {.scale = 1}, .out = {.scale = 1}};
   weft_shape shape;
-  WEFT_TRY(pool_window(op, &window, &shape));
-  WEFT_TRY(read_numbers(op, X + 1, &in));
-  WEFT_TRY(read_numbers(op, Y_SCALE, &out));
-  size_t planes = weft_shape_product(&shape, 0, 2), plane = weft_shape_product(&in.tensor->shape, 2, shape.rank);
-  size_t result = weft_shape_product(&shape, 2, shape.rank);
-  if (y == NULL || y->count == 0) {
+  WEFT_TRY(pool_window(op, &p.window, &shape));
+  if (op->def->variant != WEFT_POOL_MAX) {
+    WEFT_TRY(read_numbers(op, X + 1, &p.in));
+    WEFT_TRY(read_numbers(op, Y_SCALE, &p.out));
+  }
+  const weft_shape *in = &weft_op_in(op, X)->shape;
+  int first = channels_last(op) ? 1 : 2;
+  p.channels = (size_t)in->dims[first == 1 ? in->rank - 1 : 1];
+  p.plane = weft_shape_product(in, first, first + in->rank - 2);
+  p.result = weft_shape_product(&shape, first, first + in->rank - 2);
+  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
     return WEFT_OK;
   }
   void *wide = NULL, *small = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, plane, sizeof(float), &wide));
-  WEFT_TRY(weft_op_scratch_array(op, result, sizeof(float), &small));
-  weft_pool_axis rows = weft_window_axis(&window, window.rank - 2),
-                 columns = weft_window_axis(&window, window.rank - 1);
-  for (size_t i = 0; i < planes; i++) {
-    to_floats(kernels, &in, i * plane, plane, wide);
-    if (op->def->variant == WEFT_POOL_GLOBAL) {
-      *(float *)small = plane > 0 ? kernels->sum_f32(plane, wide) / (float)plane : 0;
-    } else {
-      weft_pool_plane_f32(wide, &rows, &columns, true, weft_op_attr_int(op, "count_include_pad", 0) != 0, small);
-    }
-    from_floats(kernels, &out, small, result, y, i * result);
-  }
-  return WEFT_OK;
+  WEFT_TRY(weft_op_scratch_array(op, p.plane, sizeof(float), &wide));
+  WEFT_TRY(weft_op_scratch_array(op, p.result, sizeof(float), &small));
+  p.wide = wide;
+  p.small = small;
+  return pool_all(op, &p, (size_t)in->dims[0]);
 }
 
 /* ---- QLinearConcat
