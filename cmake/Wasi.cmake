@@ -19,3 +19,11 @@ target_link_libraries(weft_reactor PRIVATE core_objects kernels_objects simd_obj
 target_link_options(weft_reactor PRIVATE ${weft_stack} -Wl,--strip-all -mexec-model=reactor ${exports})
 set_property(TARGET weft_reactor APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/wasi/exports.txt)
 set_target_properties(weft weft_reactor PROPERTIES LINKER_LANGUAGE C)
+
+# The kernels alone, measured as tests/bench/NOTES.md tells: built only when asked for by name.
+weft_objects(relaxed_objects ROOMS simd HOT SIMD RELAXED)
+add_executable(bench_kernels EXCLUDE_FROM_ALL tests/bench/kernels.c)
+target_link_libraries(bench_kernels PRIVATE weft_options core_objects schema_objects kernels_objects relaxed_objects)
+target_compile_definitions(bench_kernels PRIVATE WEFT_SIMD=1 WEFT_RELAXED=1)
+target_link_options(bench_kernels PRIVATE ${weft_stack})
+set_target_properties(relaxed_objects PROPERTIES EXCLUDE_FROM_ALL ON)

@@ -99,14 +99,14 @@ INLINE double sum_exponentials(size_t n, const float *x, float max, bool keep, f
     real sum = r_set(0.0f);
     size_t end = n - i < SUM_BLOCK / 4 ? n : i + SUM_BLOCK / 4;
     for (; end - i >= LANES; i += LANES) {
-      real e = approx_exp(r_sub(load(x + i), shift));
+      real e = exp_of_negative(r_sub(load(x + i), shift));
       if (keep) store(y + i, e);
       sum = r_add(sum, e);
     }
     total += (double)add_lanes(sum);
   }
   if (i < n) {
-    real e = approx_exp(r_sub(load_part(x + i, n - i), shift));
+    real e = exp_of_negative(r_sub(load_part(x + i, n - i), shift));
     if (keep) store_part(y + i, e, n - i);
     float part[LANES];
     store(part, e);

@@ -119,6 +119,9 @@ INLINE mask r_equal(real a, real b) {
 INLINE real r_select(mask m, real a, real b) {
   return wasm_v128_bitselect(a, b, m);
 }
+INLINE real r_unless(mask m, real x) {
+  return wasm_v128_andnot(x, m);
+}
 INLINE bits b_of(real x) {
   return x;
 }

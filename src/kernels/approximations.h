@@ -5,7 +5,8 @@
  * Reductions are the classic ones (Cody and Waite; Muller, "Elementary Functions"); polynomials were fitted for this
  * project by Lawson's iteration for the smallest relative error of the result. exp, log and erf stay within 1.5 units
  * in the last place, tanh, sigmoid and softplus within 2.5; tests/c/kernels.c holds them to it. Infinities, NaN, signed
- * zeros and subnormals come out as IEEE 754 arithmetic has them. */
+ * zeros and subnormals come out as IEEE 754 arithmetic has them, but that sigmoid and softplus give 0 for a subnormal.
+ */
 #ifndef WEFT_KERNELS_APPROXIMATIONS_H
 #define WEFT_KERNELS_APPROXIMATIONS_H
 
@@ -20,17 +21,21 @@ static inline real polynomial(real x, const float *c, int count) {
   return y;
 }
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2: gives n as a two's complement integer and e^r - 1, accurate also near zero. Adding
- * 1.5 * 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts keeps the reduction exact. */
-static inline bits exp_parts(real x, real *rest) {
+/* x = n ln 2 + r, |r| <= ln 2 / 2: gives e^r - 1, accurate also near zero, and n + `bias` in the low bits. Adding
+ * 1.5 * 2^23 + bias rounds to an integer and leaves it there; ln 2 in two parts keeps the reduction exact. */
+static inline bits exp_parts(real x, real magic, real *rest) {
   static const float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555676p-5f, 0x1.122886p-7f, 0x1.6bebd4p-10f};
-  const real magic = R_CONST(0x1.8p23f);
   real shifted = r_add(r_mul(x, R_CONST(0x1.715476p0f)), magic);
   real n = r_sub(shifted, magic);
   real r = r_sub(x, r_mul(n, R_CONST(0.693359375f)));
   r = r_sub(r, r_mul(n, R_CONST(-2.12194440e-4f)));
   *rest = r_madd(r_mul(r, r), polynomial(r, c, 5), r);
-  return b_sub(b_of(shifted), B_CONST(0x4b400000u));
+  return b_of(shifted);
+}
+
+/* The same for x in [-87, 88]: gives 2^n itself, whose exponent the low bits are with a bias of 127. */
+static inline real exp_scale(real x, real *rest) {
+  return b_as_real(b_shift_left(exp_parts(x, R_CONST(0x1.8000fep23f), rest), 23));
 }
 
 /* 2^n for -127 < n < 128. */
@@ -41,23 +46,28 @@ static inline real power_of_two(bits n) {
 /* The power of two is applied in two steps, so that subnormal results are rounded once and overflow is infinite. */
 static inline real approx_exp(real x) {
   real rest;
-  bits n = exp_parts(r_at_most(r_at_least(x, R_CONST(-104.0f)), R_CONST(89.0f)), &rest);
+  x = r_at_most(r_at_least(x, R_CONST(-104.0f)), R_CONST(89.0f));
+  bits n = b_sub(exp_parts(x, R_CONST(0x1.8p23f), &rest), B_CONST(0x4b400000u));
   bits half = b_shift_right(n, 1);
   real y = r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half));
   return r_mul(y, power_of_two(b_sub(n, half)));
 }
 
+/* The same for x <= 0 where subnormal results may become 0: a quarter less work. */
+static inline real exp_of_negative(real x) {
+  real rest, scale = exp_scale(x, &rest);
+  return r_unless(r_less(x, R_CONST(-87.33f)), r_madd(rest, scale, scale));
+}
+
 /* tanh |x| = -t / (t + 2) with t = e^(-2|x|) - 1, which keeps its relative accuracy near zero. */
 static inline real approx_tanh(real x) {
-  real rest;
-  bits n = exp_parts(r_at_least(r_mul(r_abs(x), R_CONST(-2.0f)), R_CONST(-20.0f)), &rest);
-  real scale = power_of_two(n);
+  real rest, scale = exp_scale(r_at_least(r_mul(r_abs(x), R_CONST(-2.0f)), R_CONST(-20.0f)), &rest);
   real t = r_madd(scale, rest, r_sub(scale, R_CONST(1.0f)));
   return r_copysign(r_div(t, r_add(t, R_CONST(2.0f))), x);
 }
 
 static inline real approx_sigmoid(real x) {
-  real e = approx_exp(r_neg(r_abs(x)));
+  real e = exp_of_negative(r_neg(r_abs(x)));
   return r_div(r_select(r_less(x, R_CONST(0.0f)), e, R_CONST(1.0f)), r_add(e, R_CONST(1.0f)));
 }
 
@@ -87,7 +97,7 @@ static inline real approx_log(real x) {
 
 /* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|); what rounding 1 + e^-|x| loses is given back to first order. */
 static inline real approx_softplus(real x) {
-  real e = approx_exp(r_neg(r_abs(x)));
+  real e = exp_of_negative(r_neg(r_abs(x)));
   real u = r_add(e, R_CONST(1.0f));
   real lost = r_sub(e, r_sub(u, R_CONST(1.0f)));
   real y = r_add(log_of_normal(u, R_CONST(0.0f)), r_div(lost, u));
@@ -103,7 +113,7 @@ static inline real approx_erf(real x) {
   real a = r_abs(x);
   real near_zero = r_madd(x, polynomial(r_mul(x, x), small, 7), x);
   real q = polynomial(r_at_most(a, R_CONST(3.95f)), large, 7);
-  real far_out = r_copysign(r_sub(R_CONST(1.0f), approx_exp(q)), x);
+  real far_out = r_copysign(r_sub(R_CONST(1.0f), exp_of_negative(q)), x);
   return r_select(r_less(a, R_CONST(1.0f)), near_zero, far_out);
 }
 

@@ -58,7 +58,7 @@ void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *
   float max = weft_portable_max_f32(n, x);
   double sum = 0.0;
   for (size_t i = 0; i < n; i++) {
-    float e = approx_exp(x[i] - max);
+    float e = exp_of_negative(x[i] - max);
     sum += (double)e;
     y[i] = logarithm ? x[i] - max : e;
   }

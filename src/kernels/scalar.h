@@ -80,6 +80,10 @@ static inline mask r_equal(real a, real b) {
 static inline real r_select(mask m, real a, real b) {
   return m ? a : b;
 }
+/* x, or 0 where the mask is set. */
+static inline real r_unless(mask m, real x) {
+  return m ? 0.0f : x;
+}
 static inline bits b_of(real x) {
   bits b;
   memcpy(&b, &x, sizeof b);

@@ -132,6 +132,8 @@ static void check_accuracy(const char *name, weft_unary which, double (*exact)(d
       if (!close_to(got, rounded, 0.0f) && got < 3.4e38f) fail(name, (size_t)b, (double)got, wanted);
       continue;
     }
+    bool may_vanish = which == WEFT_UNARY_SIGMOID || which == WEFT_UNARY_SOFTPLUS;
+    if (may_vanish && fabs(wanted) < 0x1.01p-126 && got == 0.0f) continue;
     double unit = (double)nextafterf(fabsf(rounded), INFINITY) - (double)fabsf(rounded);
     if (!(fabs((double)got - wanted) <= limit * unit)) fail(name, (size_t)b, (double)got, wanted);
   }
