@@ -14,6 +14,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { median } from '../tests/bench/measure.mjs';
 import { buildAll } from './build.mjs';
+import { launchChromium } from './chromium.mjs';
 import { serve } from './serve.mjs';
 import { setUp } from './setup.mjs';
 import { inToolchain, programs, root } from './setup/paths.mjs';
@@ -55,8 +56,7 @@ function inNode(...words) {
 }
 
 async function openPage(folder) {
-  const { chromium } = await import('playwright-core');
-  const browser = await chromium.launch({ executablePath: programs.chromium, args: ['--no-sandbox', '--disable-gpu'] });
+  const browser = await launchChromium();
   const server = await serve({
     '/': join(root, 'tests/bench'),
     '/dist/': join(root, 'dist'),

@@ -47,6 +47,48 @@ static float bits_float(uint32_t bits) {
   return value;
 }
 
+/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even ------------------------------------------------- */
+float weft_float16_to_float(uint16_t bits) {
+  uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+  uint32_t magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00u) { /* infinity, NaN */
+    return bits_float(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  }
+  if (magnitude < 0x400u) { /* zero, subnormal: exact as an integer times 2^-24 */
+    float small = (float)magnitude * 0x1p-24f;
+    return bits_float(sign | float_bits(small));
+  }
+  return bits_float(sign | ((magnitude << 13) + 0x38000000u));
+}
+
+uint16_t weft_float_to_float16(float value) {
+  uint32_t bits = float_bits(value);
+  uint32_t sign = bits >> 16 & 0x8000u;
+  uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
+  }
+  if (magnitude >= 0x477ff000u) { /* rounds to infinity: 65520 and above */
+    return (uint16_t)(sign | 0x7c00u);
+  }
+  if (magnitude < 0x38800000u) { /* below 2^-14: let the float adder round at the last subnormal bit */
+    float rounded = bits_float(magnitude) + 0.5f;
+    return (uint16_t)(sign | (float_bits(rounded) - 0x3f000000u));
+  }
+  uint32_t odd = magnitude >> 13 & 1u;
+  return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
+}
+
+float weft_bfloat16_to_float(uint16_t bits) { return bits_float((uint32_t)bits << 16); }
+
+uint16_t weft_float_to_bfloat16(float value) {
+  uint32_t bits = float_bits(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) {
+    return (uint16_t)(bits >> 16 | 0x40u);
+  }
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 uint8_t weft_float_to_small(weft_type type, float value, bool saturate) {
   const small_format *f = small_of(type);
   uint32_t bits = float_bits(value), sign = bits >> 31 != 0 ? f->sign : 0u, magnitude = bits & 0x7fffffffu;

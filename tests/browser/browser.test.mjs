@@ -7,14 +7,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { doubling, external, model, node, tensorType } from '../js/onnx.mjs';
-
-const flags = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 writeFileSync(join(folder, 'doubling.onnx'), doubling());
@@ -43,8 +39,7 @@ describe('Chromium', { skip: !existsSync(programs.chromium) && 'Chromium is not 
   }
 
   before(async () => {
-    const { chromium } = await import('playwright-core');
-    browser = await chromium.launch({ executablePath: programs.chromium, args: flags });
+    browser = await launchChromium();
     isolated = await serve(folders);
     plain = await serve(folders, { isolated: false });
   });

@@ -5,16 +5,12 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { corpus, listCases, missing } from '../corpus/cases.mjs';
 import { openRemote } from '../tools/chromium.mjs';
 import { checkFolder } from '../tools/folder.mjs';
-
-const flags = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
 
 /** One or two of each framework and kind of network; the other hosts run them all. */
 const wanted = new RegExp(`^(${[
@@ -31,8 +27,7 @@ describe('the corpus in Chromium', { skip, timeout: 600_000 }, () => {
   let browser, server;
 
   before(async () => {
-    const { chromium } = await import('playwright-core');
-    browser = await chromium.launch({ executablePath: programs.chromium, args: flags });
+    browser = await launchChromium();
     server = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/corpus/': corpus });
   });
   after(async () => {

@@ -3,23 +3,18 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { doubling } from '../js/onnx.mjs';
 
 const folders = { '/': join(root, 'demo'), '/dist/': join(root, 'dist'), '/models/': join(root, 'models') };
-const flags = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
-
 describe('the demo', { skip: !existsSync(programs.chromium) && 'Chromium is not installed' }, () => {
   let browser, server, page;
   const problems = [];
 
   before(async () => {
-    const { chromium } = await import('playwright-core');
-    browser = await chromium.launch({ executablePath: programs.chromium, args: flags });
+    browser = await launchChromium();
     server = await serve(folders);
     page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
     page.on('pageerror', (error) => problems.push(`${error}`));
