@@ -15,6 +15,7 @@ import { installDevDependencies, installNpm } from './setup/npm.mjs';
 import { inToolchain } from './setup/paths.mjs';
 import { setUpProtobufC } from './setup/protobuf-c.mjs';
 import { setUpPython } from './setup/python.mjs';
+import { setUpVad } from './setup/vad.mjs';
 import { main } from './setup/run.mjs';
 
 const parts = {
@@ -26,6 +27,7 @@ const parts = {
   async test() {
     await installNpm('node24', 'Node.js 24, which runs relaxed SIMD without a flag');
     await setUpPython();
+    await setUpVad();
   },
   async bench() {
     await installNpm('onnxruntime-web', 'onnxruntime-web, what the benchmark compares with');

@@ -33,6 +33,13 @@ export const protobufC = {
   sha256: '4cc4facd508172f3e0a4d3a8736225d472418aee35b4ad053384b137b220339f',
 };
 
+/** A package that carries the Silero VAD models; of its files nothing else is used. */
+export const vad = {
+  name: '@ricky0123/vad-web',
+  version: '0.0.31',
+  sha256: 'd1a211cf1a2ed26297da52cc08de79e75d79838a274bfc6de546feb1f828c940',
+};
+
 /** The compilers that Debian 12 has, by major version. */
 export const llvm = '22';
 
