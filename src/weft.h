@@ -155,6 +155,11 @@ size_t weft_session_output_count(const weft_session *session);
 weft_status weft_session_input_info(const weft_session *session, size_t index, weft_info *out, weft_error *error);
 weft_status weft_session_output_info(const weft_session *session, size_t index, weft_info *out, weft_error *error);
 
+/* What the caller should hear about a model that runs all the same, each one sentence: nodes in training mode, operators
+ * that are none of ONNX. NULL beyond the last; the text lives as long as the session. */
+size_t weft_session_warning_count(const weft_session *session);
+const char *weft_session_warning(const weft_session *session, size_t index);
+
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 /* Feeds are borrowed for the call. `outputs` receives one new reference per requested name; on failure all are NULL. */
 weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,

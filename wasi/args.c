@@ -39,6 +39,13 @@ int weft_cli_report(const weft_cli *cli) {
   return WEFT_CLI_FAILED;
 }
 
+void weft_cli_warn(const weft_session *session) {
+  fflush(stdout);
+  for (size_t i = 0; i < weft_session_warning_count(session); i++) {
+    fprintf(stderr, "weft: warning: %s\n", weft_session_warning(session, i));
+  }
+}
+
 /* ---- help
  * ---------------------------------------------------------------------------------------------------------------- */
 static void print_help(const weft_cli_command *command, const weft_cli_option *options, size_t count) {

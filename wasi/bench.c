@@ -102,6 +102,7 @@ static int bench_model(weft_cli *cli, const weft_cli_list *operands, const weft_
     return weft_cli_report(cli);
   }
   b->load = now() - begin;
+  weft_cli_warn(session);
   bool good = bench_session(cli, session, given, b);
   weft_session_destroy(session);
   return good ? WEFT_CLI_OK : weft_cli_report(cli);

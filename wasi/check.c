@@ -14,6 +14,7 @@ typedef struct settings {
   double rtol, atol;
   weft_cli_list expected; /* prefixes of the answers' file names: one of them has to match */
   weft_options session;
+  weft_type declared; /* of the output that is compared */
 } settings;
 
 /* ---- one file
@@ -133,7 +134,7 @@ static bool compare_value(weft_cli *cli, const char *path, size_t n, const weft_
   bool good = read_value(cli, path, kind, name, &expected);
   if (good) {
     const weft_value *value = find_output(outputs, name, n, &output);
-    good = value != NULL ? weft_cli_compare(cli, output, expected, value, s->rtol, s->atol)
+    good = value != NULL ? weft_cli_compare(cli, output, expected, value, s->declared, s->rtol, s->atol)
                          : weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' has no output", path);
   }
   weft_value_release(expected);
@@ -176,10 +177,17 @@ static bool compare_output(weft_cli *cli, const char *folder, size_t n, const we
   return !any;
 }
 
-static bool compare_outputs(weft_cli *cli, const char *folder, const weft_cli_named *outputs, const settings *s) {
+static bool compare_outputs(weft_cli *cli, weft_session *session, const char *folder, const weft_cli_named *outputs,
+                            const settings *s) {
   size_t compared = 0;
+  settings own = *s;
   for (size_t i = 0; i < outputs->count; i++) {
-    if (!compare_output(cli, folder, i, outputs, s, &compared)) {
+    weft_info info;
+    if (weft_session_output_info(session, i, &info, &cli->error) != WEFT_OK) {
+      return false;
+    }
+    own.declared = info.type;
+    if (!compare_output(cli, folder, i, outputs, &own, &compared)) {
       return false;
     }
   }
@@ -195,7 +203,7 @@ static bool check_data(weft_cli *cli, weft_session *session, const char *folder,
   if (good) {
     good = weft_session_run(session, inputs.count, inputs.names, inputs.values, outputs.count, outputs.names,
                             outputs.values, &cli->error) == WEFT_OK &&
-           compare_outputs(cli, folder, &outputs, s);
+           compare_outputs(cli, session, folder, &outputs, s);
   }
   weft_cli_free_named(&inputs);
   weft_cli_free_named(&outputs);

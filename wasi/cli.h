@@ -69,6 +69,8 @@ void weft_cli_free_list(weft_cli_list *list);
 weft_options weft_cli_options(const weft_cli_session *session);
 /* Prints "weft: " and the sentence to standard error; returns WEFT_CLI_FAILED. */
 int weft_cli_report(const weft_cli *cli);
+/* Prints what the session has to say about its model to standard error. */
+void weft_cli_warn(const weft_session *session);
 
 /* ---- files
  * ---------------------------------------------------------------------------------------------------------------- */
@@ -123,9 +125,9 @@ bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tens
 /* ---- comparing
  * ------------------------------------------------------------------------------------------------------------ */
 /* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes
- * the same. Strings and bools must be equal. On false the sentence tells where and how far. */
-bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found, double rtol,
-                      double atol);
+ * the same, but that an answer in another floating type will do where `declared` is the type found. Strings and bools must be equal. On false the sentence tells where and how far. */
+bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,
+                      weft_type declared, double rtol, double atol);
 /* The same for a JSON file with a sequence of maps. */
 bool weft_cli_compare_maps(weft_cli *cli, const char *name, const char *path, const weft_value *found, double rtol,
                            double atol);

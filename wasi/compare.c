@@ -65,10 +65,16 @@ static bool compare_numbers(weft_cli *cli, const char *name, const weft_tensor *
                        weft_cli_number(found, first), weft_cli_number(expected, first));
 }
 
+/* A framework may have answered in another floating type than the one its exporter declared. */
+static bool is_type_right(const weft_tensor *expected, const weft_tensor *found, weft_type declared) {
+  bool floats = weft_type_is_float(expected->type) && weft_type_is_float(found->type);
+  return expected->type == found->type || (floats && found->type == declared);
+}
+
 static bool compare_tensors(weft_cli *cli, const char *name, const weft_tensor *expected, const weft_tensor *found,
-                            double rtol, double atol) {
+                            weft_type declared, double rtol, double atol) {
   char e[96], f[96];
-  if (expected->type != found->type || !weft_shape_equal(&expected->shape, &found->shape)) {
+  if (!is_type_right(expected, found, declared) || !weft_shape_equal(&expected->shape, &found->shape)) {
     return weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' is %s %s, expected %s %s", name, weft_type_name(found->type),
                          weft_shape_print(&found->shape, f, sizeof f), weft_type_name(expected->type),
                          weft_shape_print(&expected->shape, e, sizeof e));
@@ -94,14 +100,14 @@ static const char *kind_name(weft_kind kind) {
   return names[kind];
 }
 
-bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found, double rtol,
-                      double atol) {
+bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,
+                      weft_type declared, double rtol, double atol) {
   if (expected->kind != found->kind) {
     return weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' is %s, expected %s", name, kind_name(found->kind),
                          kind_name(expected->kind));
   }
   if (expected->kind == WEFT_KIND_TENSOR) {
-    return compare_tensors(cli, name, &expected->tensor, &found->tensor, rtol, atol);
+    return compare_tensors(cli, name, &expected->tensor, &found->tensor, declared, rtol, atol);
   }
   if (expected->item_count != found->item_count) {
     return weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' has %zu items, expected %zu", name, found->item_count,
@@ -111,7 +117,7 @@ bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expecte
     char item[300];
     snprintf(item, sizeof item, expected->kind == WEFT_KIND_MAP ? (i == 0 ? "%s.keys" : "%s.values") : "%s[%zu]", name,
              i);
-    if (!weft_cli_compare(cli, item, expected->items[i], found->items[i], rtol, atol)) {
+    if (!weft_cli_compare(cli, item, expected->items[i], found->items[i], declared, rtol, atol)) {
       return false;
     }
   }

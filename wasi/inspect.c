@@ -342,6 +342,7 @@ static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
   weft_session *session;
   in->runs = weft_session_create_from_file(path, NULL, &session, &cli->error) == WEFT_OK;
   if (in->runs) {
+    weft_cli_warn(session);
     weft_session_destroy(session);
   } else {
     snprintf(in->why, sizeof in->why, "%s", cli->error.message);

@@ -145,6 +145,7 @@ static int run_model(weft_cli *cli, const weft_cli_list *operands, const weft_cl
   if (weft_session_create_from_file(operands->items[0], &o, &session, &cli->error) != WEFT_OK) {
     return weft_cli_report(cli);
   }
+  weft_cli_warn(session);
   bool good = run_session(cli, session, given, folder);
   weft_session_destroy(session);
   return good ? WEFT_CLI_OK : weft_cli_report(cli);

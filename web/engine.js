@@ -42,6 +42,7 @@ export class Engine {
     this.#session = session;
     this.inputs = this.#list('input');
     this.outputs = this.#list('output');
+    this.warnings = wasm.readWarnings(session);
     for (const { name } of [...this.inputs, ...this.outputs]) this.#names.set(name, wasm.writeText(name));
   }
 

@@ -9,6 +9,9 @@ export const version = '0.1.0';
 const logLevels = ['verbose', 'info', 'warning', 'error', 'fatal'];
 let logLevel = 'warning';
 
+/** Whether messages of a level are to be shown. @param {string} level */
+export const isHeard = (level) => logLevels.indexOf(level) >= logLevels.indexOf(logLevel);
+
 /**
  * @typedef {object} WasmSettings
  * @property {number} [numThreads] threads of a session: 1 if left out; 0 lets the package choose

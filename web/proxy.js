@@ -59,6 +59,8 @@ export class ProxyEngine {
   inputs = [];
   /** @type {Info[]} */
   outputs = [];
+  /** @type {string[]} */
+  warnings = [];
   memory = { used: 0, peak: 0, reserved: 0 };
 
   /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
@@ -102,9 +104,10 @@ export class ProxyEngine {
       },
       chosen,
     };
-    const { inputs, outputs, cancelFlag } = await this.#call('load', message, transfer, signal);
+    const { inputs, outputs, warnings, cancelFlag } = await this.#call('load', message, transfer, signal);
     this.inputs = inputs;
     this.outputs = outputs;
+    this.warnings = warnings;
     this.#cancelFlag = cancelFlag;
   }
 

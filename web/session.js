@@ -3,7 +3,7 @@
  * is at work wait their turn, first come, first served, and between two of them the event loop gets its turn, so that a
  * signal can still cancel those that wait.
  */
-import { env } from './env.js';
+import { env, isHeard } from './env.js';
 import { Engine } from './engine.js';
 import { argumentError, cancelledError, describe, throwIfAborted } from './error.js';
 import { nextTurn } from './host.js';
@@ -129,12 +129,13 @@ export class InferenceSession {
     const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, chosen);
     const { choice } = await chosen;
     env.weft = choice;
+    if (isHeard('warning')) engine.warnings.forEach((warning) => console.warn(`weft: ${warning}`));
     return new InferenceSession(engine, choice);
   }
 
-  /** The module this session runs on, why that one, and the bytes its core and its module hold. */
+  /** The module this session runs on, why that one, what is to be said about its model, and the bytes its core and its module hold. */
   get weft() {
-    return { ...this.#choice, memory: this.#engine.memory };
+    return { ...this.#choice, warnings: this.#engine.warnings, memory: this.#engine.memory };
   }
 
   /**

@@ -279,6 +279,12 @@ export class Wasm {
     return symbol === 0 ? '?' : this.readText(symbol);
   }
 
+  /** What is to be said about a model that runs all the same. @param {number} session */
+  readWarnings(session) {
+    const count = this.get('weft_session_warning_count', session);
+    return Array.from({ length: count }, (_, i) => this.readText(this.get('weft_session_warning', session, i)));
+  }
+
   /** Bytes that the session's core holds now and has held at most, and that the module has of the host. @param {number} session */
   readMemory(session) {
     this.call('weft_session_memory', session, this.#cell, this.#cell + 4);

@@ -290,6 +290,8 @@ export interface InferenceSession {
   readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
   /** The module this session runs on, and why that one. */
   readonly weft: Env.Choice & {
+    /** Sentences about a model that runs all the same, such as one in training mode; console.warn says them too. */
+    readonly warnings: readonly string[];
     /** Bytes that the core holds now and has held at most, and that the module has taken of the host. */
     readonly memory: { readonly used: number; readonly peak: number; readonly reserved: number };
   };

@@ -15,7 +15,7 @@ const methods = {
   async load({ input, options, chosen }) {
     const onProgress = (/** @type {object} */ progress) => post({ progress }, []);
     engine = await Engine.load(input, { ...options, onProgress }, Promise.resolve(chosen));
-    return { inputs: engine.inputs, outputs: engine.outputs, cancelFlag: engine.cancelFlag };
+    return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: engine.cancelFlag };
   },
   /** @param {any} args */
   run: ({ feeds, wanted }) => engine.run(feeds, wanted),

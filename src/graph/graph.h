@@ -84,11 +84,21 @@ struct weft_graph {
   void *plans; /* session/'s cache */
 };
 
+/* Something about the model that its user should hear, though it runs: one for all nodes with the same trouble. */
+typedef struct weft_warning {
+  const char *trouble;   /* what the nodes do, for a sentence that begins with the first one */
+  const char *node, *op; /* the first one */
+  size_t count;
+  const char *sentence; /* made at the end of the load */
+} weft_warning;
+
 typedef struct weft_model {
   weft_context *cx;
   weft_arena arena; /* all of the above */
   weft_graph *graph;
   weft_strings *strings; /* bytes of string constants */
+  size_t warning_count, warning_capacity;
+  weft_warning *warnings;
 } weft_model;
 
 /* The attribute called `name`, or NULL. */

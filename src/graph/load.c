@@ -4,6 +4,7 @@
 #include "build.h"
 #include "resolve.h"
 #include "upgrade.h"
+#include "warn.h"
 
 weft_status weft_model_load(weft_context *cx, weft_onnx_model *onnx, const weft_options *options, weft_model **out) {
   weft_model *model;
@@ -12,6 +13,9 @@ weft_status weft_model_load(weft_context *cx, weft_onnx_model *onnx, const weft_
   weft_status status = weft_graph_upgrade(model);
   if (status == WEFT_OK) {
     status = weft_graph_resolve(model);
+  }
+  if (status == WEFT_OK) {
+    status = weft_model_review(model);
   }
   if (status != WEFT_OK) {
     weft_model_destroy(model);

@@ -122,6 +122,13 @@ weft_status weft_session_output_info(const weft_session *session, size_t index, 
   return get_info((weft_session *)session, "output", graph->outputs, graph->output_count, index, out, error);
 }
 
+size_t weft_session_warning_count(const weft_session *session) { return session->model->warning_count; }
+
+const char *weft_session_warning(const weft_session *session, size_t index) {
+  const weft_model *model = session->model;
+  return index < model->warning_count ? model->warnings[index].sentence : NULL;
+}
+
 void weft_session_cancel(weft_session *session) { session->cx.cancelled = 1; }
 volatile int32_t *weft_session_cancel_flag(weft_session *session) { return &session->cx.cancelled; }
 

@@ -106,7 +106,60 @@ static void test_kinds_are_told(void) {
   weft_session_destroy(session);
 }
 
+/* Loads a model with the nodes that make y of x, and expects one warning, or none. */
+static void expect_warning(int64_t version, bytes *g, const char *expected) {
+  weft_session *session = load(model(version, g));
+  CHECK(weft_session_warning_count(session) == (expected != NULL));
+  const char *found = weft_session_warning(session, 0);
+  if (expected != NULL ? strcmp(found, expected) != 0 : found != NULL) {
+    fprintf(stderr, "found %s\n", found);
+    exit(1);
+  }
+  weft_session_destroy(session);
+}
+
+static bytes dropout(const char *in, const char *out, char training) {
+  bytes g = begin();
+  graph_tensor(&g, "ratio", 1, 4, 0, NULL, (float[]){0.5f});
+  graph_tensor(&g, "training", 9, 1, 0, NULL, &training);
+  graph_node(&g, node("Dropout", in, out));
+  return g;
+}
+
+static bytes normalization(const char *outputs) {
+  const int64_t one[] = {1}, column[] = {2, 1};
+  bytes g = begin();
+  graph_tensor(&g, "one", 1, 4, 1, one, (float[]){1});
+  graph_tensor(&g, "column", 7, 8, 1, two, column);
+  graph_node(&g, node("Reshape", "x column", "c"));
+  graph_node(&g, node("BatchNormalization", "c one one one one", outputs));
+  return g;
+}
+
+static void test_training_is_told(void) {
+  bytes g = dropout("x ratio training", "y", 1);
+  expect_warning(18, &g, "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
+                         "training mode?");
+  g = dropout("x ratio training", "y", 0);
+  expect_warning(18, &g, NULL);
+  g = dropout("x ratio training", "d", 1);
+  graph_node(&g, node("Dropout", "d ratio training", "y"));
+  expect_warning(18, &g, "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
+                         "training mode? (1 other node too)");
+  g = normalization("y mean variance saved_mean saved_variance");
+  expect_warning(9, &g, "node 'BatchNormalization_1' (BatchNormalization): has outputs of training that nothing reads: "
+                        "it runs as in inference, with the stored mean and variance, but the model was exported in "
+                        "training mode");
+  g = normalization("y");
+  expect_warning(9, &g, NULL);
+  g = normalization("n mean variance");
+  graph_node(&g, node("Add", "n mean", "y"));
+  expect_warning(9, &g, "node 'BatchNormalization_1' (BatchNormalization): uses the mean and variance of each batch, as "
+                        "in training: was the model exported in training mode?");
+}
+
 int main(void) {
+  test_training_is_told();
   test_items_are_the_callers();
   test_views_are_the_callers();
   test_kinds_are_told();

@@ -26,8 +26,10 @@ function readCase(id) {
   return { id, folder, kind, rtol, atol, expected: answers[kind] ?? [] };
 }
 
+const all = missing ? [] : readdirSync(corpus).filter((id) => existsSync(join(corpus, id, 'meta.json'))).map(readCase);
+
 /** Every case that has answers to agree with: {id, folder, kind, rtol, atol, expected}, expected naming the files' prefixes. */
-export function listCases() {
-  const folders = missing ? [] : readdirSync(corpus).filter((id) => existsSync(join(corpus, id, 'meta.json')));
-  return folders.map(readCase).filter(({ expected }) => expected.length > 0);
-}
+export const listCases = () => all.filter(({ expected }) => expected.length > 0);
+
+/** The names of the cases with a mistake that a user should hear about. */
+export const listMistakes = () => all.filter(({ kind }) => kind === 'diagnose').map(({ id }) => id);

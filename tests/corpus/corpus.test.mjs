@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
 import { root } from '../../tools/setup/paths.mjs';
 import { check, hosts, report } from '../tools/hosts.mjs';
-import { corpus, listCases, missing } from './cases.mjs';
+import { corpus, listCases, listMistakes, missing } from './cases.mjs';
 
 const known = JSON.parse(readFileSync(join(root, 'tests/corpus/known.json'), 'utf8'));
 
@@ -30,7 +30,29 @@ const mistakes = {
   keras_transformer_export: /'functional_1_1\/Add\/y:0'/,
 };
 
+/** Mistakes of models that run all the same. */
+const warnings = {
+  keras_gelu_erfc_sm14: [/\(Erfc\): is no operator of ONNX/],
+  pt_trainmode_dyn: [/\(Dropout\): drops values at random/],
+  pt_trainmode_leg11: [/\(BatchNormalization\): has outputs of training/],
+  pt_trainmode_leg13: [/\(BatchNormalization\): has outputs of training/, /\(Dropout\): drops values at random/],
+};
+
 describe('mistakes of models are told', { skip: missing }, () => {
+  test('every case that is to be diagnosed is', () => {
+    assert.deepEqual(listMistakes().sort(), [...Object.keys(mistakes), ...Object.keys(warnings)].sort());
+  });
+
+  for (const [id, sentences] of Object.entries(warnings)) {
+    test(id, async (t) => {
+      const { mock } = t.mock.method(console, 'warn', () => {});
+      const { weft } = await InferenceSession.create(join(corpus, id, 'model.onnx'));
+      assert.equal(weft.warnings.length, sentences.length);
+      sentences.forEach((sentence, i) => assert.match(weft.warnings[i], sentence));
+      assert.equal(mock.callCount(), sentences.length);
+    });
+  }
+
   /** Feeds zeros to all inputs whose names an exporter's user knows. */
   const zeros = ({ type, shape }) => {
     const dims = shape.map((dim) => (typeof dim === 'number' ? dim : 1));

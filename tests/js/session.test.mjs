@@ -270,6 +270,40 @@ test('the version is that of the package', () => {
   assert.equal(env.versions.common, version);
 });
 
+/** Collects what console.warn is told while `work` goes on. */
+async function heard(t, work) {
+  const { mock } = t.mock.method(console, 'warn', () => {});
+  await work();
+  const lines = mock.calls.map((call) => call.arguments.join(' '));
+  mock.restore();
+  return lines;
+}
+
+test('a model in training mode is warned of, in every kind of session, as loud as wanted', async (t) => {
+  const scalar = (name, type, raw) => tensor(name, type, [], { raw });
+  const bytes = model({
+    nodes: [node('Dropout', ['x', 'ratio', 'training'], ['y'], { name: 'drop' })],
+    inputs: { x: tensorType('float32', [3]) },
+    outputs: { y: tensorType('float32', [3]) },
+    initializers: [scalar('ratio', 'float32', new Uint8Array(new Float32Array([0.5]).buffer)), scalar('training', 'bool', [1])],
+  });
+  const sentence = /node 'drop' \(Dropout\): drops values at random, as in training/;
+  for (const worker of [false, true]) {
+    const [line, ...others] = await heard(t, async () => {
+      const session = await InferenceSession.create(bytes, { worker });
+      assert.match(session.weft.warnings[0], sentence);
+      await session.release();
+    });
+    assert.match(line, sentence);
+    assert.deepEqual(others, []);
+  }
+  const level = env.logLevel;
+  env.logLevel = 'error';
+  assert.deepEqual(await heard(t, () => InferenceSession.create(bytes)), []);
+  env.logLevel = level;
+  assert.deepEqual(await heard(t, () => InferenceSession.create(doubling())), []);
+});
+
 test('log levels are checked', () => {
   env.logLevel = 'error';
   assert.equal(env.logLevel, 'error');

@@ -52,7 +52,8 @@ export async function checkFolder(how, create) {
     let k = 0;
     for (let data; existsSync((data = join(how.folder, `test_data_set_${k}`))); k++) {
       const outputs = await session.run(readFeeds(session, data, readers.input, Tensor));
-      session.outputNames.forEach((name, n) => compareOutput(data, n, name, outputs, readers.output, how));
+      session.outputMetadata.forEach(({ name, type }, n) =>
+        compareOutput(data, n, name, outputs, readers.output, { ...how, declared: type }));
     }
     if (k === 0) throw new Error('there is no test_data_set_0');
   } finally {

@@ -1,5 +1,6 @@
 /* Upgrades of normalisation and dropout. */
 #include "../upgrade.h"
+#include "../warn.h"
 
 /* Only inference has a meaning here: the ratio says nothing then, and is_test was never set by many exporters. */
 static weft_status dropout_12(weft_upgrade *u) {
@@ -30,7 +31,7 @@ static weft_status batch_normalization_9(weft_upgrade *u) {
 
 /* More than one output meant training. Exporters named the outputs of training even where nothing reads them. */
 static weft_status batch_normalization_14(weft_upgrade *u) {
-  bool training = false;
+  bool training = false, tested = weft_upgrade_int(u, "is_test", 0) != 0;
   weft_node_remove_attribute(u->node, "is_test");
   for (int i = 1; i < u->node->output_count; i++) {
     bool used;
@@ -42,6 +43,10 @@ static weft_status batch_normalization_14(weft_upgrade *u) {
   }
   if (training) {
     WEFT_TRY(weft_node_set_int(u->model, u->node, "training_mode", 1));
+  } else if (u->node->output_count > 1 && !tested) {
+    WEFT_TRY(weft_model_warn(u->model, u->node,
+                             "has outputs of training that nothing reads: it runs as in inference, with the stored "
+                             "mean and variance, but the model was exported in training mode"));
   }
   int outputs = training ? 3 : 1;
   return weft_node_resize(u->model, u->node, u->node->input_count,
