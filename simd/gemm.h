@@ -1,8 +1,9 @@
-/* Matrix products. The tile is 4 rows by one panel of 8 columns, eight sums in registers: with elements of a splatted
- * as they are loaded, it is what engines with 16 vector registers keep without spilling; for the same reason the loop
- * over k is not unrolled. Few rows take more panels at once instead, to have as many sums under way. K is cut so that a
- * panel stays in the first-level cache and rows so that their part of a stays in the second. Every element is the same
- * chain of multiply-adds whatever tile it fell in, so results do not depend on how callers cut the work. */
+/* Matrix products. A tile is eight vectors of sums: 4 rows of one panel of 8 columns where multiply-adds are fused, 2
+ * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
+ * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. A
+ * single row takes four panels, to have as many sums under way. K is cut so that a panel stays in the first-level cache
+ * and rows so that their part of a stays in the second. Every element is the same chain of multiply-adds whatever tile
+ * it fell in, so results do not depend on how callers cut the work. */
 
 enum { NR = WEFT_GEMM_NR, BLOCK_K = 256, BLOCK_ROWS = 64 };
 
