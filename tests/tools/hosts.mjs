@@ -27,6 +27,7 @@ const wasiFlags = ['--no-warnings', '--no-turbo-fast-api-calls'];
 export const hosts = {
   'native, under ASan and UBSan': {
     command: (list, maxMemory) => [sanitized, ...checkList(list, maxMemory)],
+    sanitized: true,
     missing: existsSync(sanitized) ? false : 'build/native-asan/weft is not built',
   },
   'the WASI command in node:wasi': {

@@ -82,7 +82,9 @@ export function readFileValue(bytes, reader, Tensor) {
 function readFiles(folder, prefix, readers, Tensor) {
   const files = [];
   for (let path; existsSync((path = join(folder, `${prefix}_${files.length}.pb`))); ) {
-    files.push(readFileValue(readFileSync(path), readers[files.length] ?? readers[0], Tensor));
+    const reader = readers[files.length];
+    if (!reader) throw new Error(`${path} has no ${prefix}: the model has ${readers.length}`);
+    files.push(readFileValue(readFileSync(path), reader, Tensor));
   }
   return files;
 }
