@@ -19,8 +19,27 @@ typedef struct transposed {
   weft_epilogue epilogue; /* the activation alone */
 } transposed;
 
+/* Inputs from the third on: bias and residual, or, in com.microsoft's variant, pads and bias. */
+enum { PADS = 2, RESIDUAL = 3 };
+
+static const weft_tensor *bias_of(const weft_op *op) {
+  return weft_op_in(op, op->def->variant == WEFT_CONV_DYNAMIC_PADS ? 3 : 2);
+}
+
+static weft_status make_window(weft_op *op, const weft_shape *x, const weft_shape *w, weft_window *window) {
+  int64_t pads[2 * WEFT_MAX_RANK];
+  size_t count = 0, wanted = 2 * (size_t)(x->rank - 2);
+  WEFT_TRY(weft_window_read(op, x->rank - 2, x->dims + 2, w->dims + 2, window));
+  if (op->def->variant != WEFT_CONV_DYNAMIC_PADS || !weft_op_has(op, PADS)) {
+    return weft_window_backward(op, NULL, window);
+  }
+  WEFT_TRY(weft_op_ints(op, PADS, "Pads", 2 * WEFT_MAX_RANK, pads, &count));
+  return count == wanted ? weft_window_backward(op, pads, window)
+                         : weft_op_fail(op, "input 'Pads' holds %zu numbers, expected %zu", count, wanted);
+}
+
 static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
-  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1), *bias = weft_op_in(op, 2);
+  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1), *bias = bias_of(op);
   *c = (transposed){.kernels = op->cx->kernels};
   int rank = x->shape.rank - 2;
   int64_t group = weft_op_attr_int(op, "group", 1);
@@ -36,8 +55,7 @@ static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
   if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != filters)) {
     return weft_op_fail(op, "input 'B' holds %zu elements, expected %lld", bias->count, (long long)filters);
   }
-  WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, w->shape.dims + 2, &c->window));
-  WEFT_TRY(weft_window_backward(op, &c->window));
+  WEFT_TRY(make_window(op, &x->shape, &w->shape, &c->window));
   c->images = (size_t)x->shape.dims[0];
   c->groups = (size_t)group;
   c->in_channels = (size_t)(channels / group);
@@ -48,11 +66,11 @@ static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
 }
 
 weft_status weft_conv_transpose_infer(weft_op *op) {
-  bool fused = op->def->variant == WEFT_CONV_FUSED;
-  WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : 3));
+  bool fused = op->def->variant == WEFT_CONV_FUSED, dynamic = op->def->variant == WEFT_CONV_DYNAMIC_PADS;
+  WEFT_TRY(weft_op_expect_inputs(op, 2, fused || dynamic ? 4 : 3));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", fused ? WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE) : WEFT_TYPES_FLOAT));
   for (int i = 1; i < op->input_count; i++) {
-    if (weft_op_has(op, i)) {
+    if (weft_op_has(op, i) && !(dynamic && i == PADS)) {
       WEFT_TRY(weft_op_expect_same_type(op, 0, i));
     }
   }
@@ -60,7 +78,7 @@ weft_status weft_conv_transpose_infer(weft_op *op) {
   transposed c;
   weft_shape out;
   WEFT_TRY(make(op, &c, &out));
-  if (weft_op_has(op, 3) && !weft_shape_equal(&weft_op_in(op, 3)->shape, &out)) {
+  if (fused && weft_op_has(op, RESIDUAL) && !weft_shape_equal(&weft_op_in(op, RESIDUAL)->shape, &out)) {
     return weft_op_fail(op, "the residual's shape is not the result's");
   }
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
@@ -189,8 +207,10 @@ static weft_status run_floats(weft_op *op, transposed *c) {
   const weft_window *window = &c->window;
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 2), &c->bias));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
+  WEFT_TRY(weft_op_floats(op, bias_of(op), &c->bias));
+  if (op->def->variant == WEFT_CONV_FUSED) {
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, RESIDUAL), &c->residual));
+  }
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
   c->w = op->node->state;
   void *room = NULL;
@@ -230,7 +250,7 @@ static weft_status run_floats(weft_op *op, transposed *c) {
 /* Double precision is rare: the definition. */
 static void run_double(const weft_op *op, const transposed *c) {
   const double *x = weft_op_in(op, 0)->data, *w = weft_op_in(op, 1)->data;
-  const double *bias = weft_op_has(op, 2) ? weft_op_in(op, 2)->data : NULL;
+  const double *bias = bias_of(op) != NULL ? bias_of(op)->data : NULL;
   double *y = weft_op_out(op, 0)->data;
   const weft_window *window = &c->window;
   int rank = window->rank;

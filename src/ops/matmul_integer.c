@@ -1,5 +1,6 @@
-/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm and MatMulIntegerToFloat, which
- * differ in where their operands stand among the inputs and in what becomes of the 32-bit sums. Zero points are taken
+/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm, MatMulIntegerToFloat and
+ * DynamicQuantizeMatMul, which differ in where their operands stand among the inputs and in what becomes of the 32-bit
+ * sums; the last makes integers of its floating a first. Zero points are taken
  * off while packing; a constant b is packed once. */
 #include "integer.h"
 #include "matmul.h"
@@ -17,6 +18,7 @@ static const roles roles_of[] = {
     [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8},
     [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
     [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 7},
+    [WEFT_INTEGER_DYNAMIC] = {0, -1, -1, 1, 2, 3, 4, -1, -1, 5},
 };
 
 static const roles *roles_for(const weft_op *op) {
@@ -33,8 +35,9 @@ static weft_status make_plan(weft_op *op, weft_matmul_plan *p) {
   return weft_matmul_plan_make(op, &weft_op_in(op, r->a)->shape, &weft_op_in(op, r->b)->shape, &flags, p);
 }
 
-static weft_status expect_bytes(weft_op *op, int i, const char *name, int zero, const char *zero_name) {
-  WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
+static weft_status expect_operand(weft_op *op, int i, const char *name, uint32_t types, int zero,
+                                  const char *zero_name) {
+  WEFT_TRY(weft_op_expect_type(op, i, name, types));
   WEFT_TRY(weft_op_expect_rank(op, i, name, 1, WEFT_MAX_RANK));
   return weft_op_has(op, zero) ? weft_op_expect_type(op, zero, zero_name, WEFT_TYPE_BIT(weft_op_in(op, i)->type))
                                : WEFT_OK;
@@ -42,10 +45,11 @@ static weft_status expect_bytes(weft_op *op, int i, const char *name, int zero, 
 
 weft_status weft_matmul_integer_infer(weft_op *op) {
   const roles *r = roles_for(op);
-  bool gemm = op->def->variant == WEFT_INTEGER_GEMM;
+  bool gemm = op->def->variant == WEFT_INTEGER_GEMM, dynamic = op->def->variant == WEFT_INTEGER_DYNAMIC;
   WEFT_TRY(weft_op_expect_inputs(op, r->b + 1, r->inputs));
-  WEFT_TRY(expect_bytes(op, r->a, "A", r->a_zero, "a_zero_point"));
-  WEFT_TRY(expect_bytes(op, r->b, "B", r->b_zero, "b_zero_point"));
+  WEFT_TRY(expect_operand(op, r->a, "A", dynamic ? WEFT_TYPE_BIT(WEFT_FLOAT) : WEFT_TYPES_BYTE, r->a_zero,
+                          "a_zero_point"));
+  WEFT_TRY(expect_operand(op, r->b, "B", WEFT_TYPES_BYTE, r->b_zero, "b_zero_point"));
   if (gemm) {
     WEFT_TRY(weft_op_expect_rank(op, r->a, "A", 2, 2));
     WEFT_TRY(weft_op_expect_rank(op, r->b, "B", 2, 2));
@@ -54,7 +58,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   WEFT_TRY(make_plan(op, &p));
   const weft_tensor *y_zero = weft_op_in(op, r->y_zero), *a_scale = weft_op_in(op, r->a_scale);
   weft_type type = WEFT_INT32;
-  if (r->a_scale >= 0) {
+  if (r->b_scale >= 0) {
     uint32_t scales = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
     WEFT_TRY(weft_op_expect_type(op, r->a_scale, "a_scale", scales));
     WEFT_TRY(weft_op_expect_type(op, r->b_scale, "b_scale", scales));
@@ -120,6 +124,7 @@ typedef struct tiles {
   weft_sums sums;
   const int32_t *bias; /* of a column */
   const int32_t *whole_bias;
+  float a_scale; /* of an a that was made here; else 1 */
   const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
   size_t first;                   /* y's element of this product */
   char *scratch;
@@ -174,7 +179,7 @@ static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t colum
   const roles *r = roles_for(op);
   float *by_row = NULL, *by_column = NULL, y_scale = 1;
   int32_t y_zero = 0;
-  if (r->a_scale < 0) {
+  if (r->b_scale < 0) {
     return WEFT_OK;
   }
   const weft_tensor *a_scale = weft_op_in(op, r->a_scale);
@@ -183,7 +188,7 @@ static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t colum
   WEFT_TRY(scales(op, r->b_scale, "b_scale", columns, &by_column));
   WEFT_TRY(weft_op_scales(op, weft_op_in(op, r->y_scale), "y_scale", 1, &y_scale));
   WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, r->y_zero), "y_zero_point", 1, &y_zero));
-  float alpha = op->def->variant == WEFT_INTEGER_GEMM ? weft_op_attr_float(op, "alpha", 1) : 1;
+  float alpha = op->def->variant == WEFT_INTEGER_GEMM ? weft_op_attr_float(op, "alpha", 1) : t->a_scale;
   for (size_t i = 0; i < columns; i++) {
     by_column[i] = alpha * (one ? by_row[0] : 1) * by_column[i] / y_scale;
   }
@@ -225,6 +230,21 @@ static weft_status dense_a(weft_op *op, const weft_matmul_plan *p, const weft_te
   return WEFT_OK;
 }
 
+/* a as DynamicQuantizeLinear makes it. */
+static weft_status quantised_a(weft_op *op, const weft_tensor *a, size_t rows, const uint8_t **out, int32_t *zeros,
+                               float *scale) {
+  void *room = NULL;
+  uint8_t zero = 0;
+  WEFT_TRY(weft_op_scratch_array(op, a->count, 1, &room));
+  weft_dynamic_scale(op->cx->kernels, a->count, a->data, scale, &zero);
+  op->cx->kernels->quantize_i8(a->count, a->data, *scale, zero, false, room);
+  for (size_t i = 0; i < rows; i++) {
+    zeros[i] = zero;
+  }
+  *out = room;
+  return WEFT_OK;
+}
+
 /* A floating bias is added to finished rows: its operator is rare. */
 static void add_float_bias(weft_op *op, const weft_matmul_plan *p) {
   const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
@@ -258,7 +278,7 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   const weft_kernels *kernels = op->cx->kernels;
   weft_matmul_plan p;
   WEFT_TRY(make_plan(op, &p));
-  tiles t = {.kernels = kernels, .p = &p, .sums = {.kernels = kernels, .y = weft_op_out(op, 0)}};
+  tiles t = {.kernels = kernels, .p = &p, .a_scale = 1, .sums = {.kernels = kernels, .y = weft_op_out(op, 0)}};
   if (t.sums.y == NULL || t.sums.y->count == 0) {
     return WEFT_OK;
   }
@@ -266,8 +286,12 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   int32_t *a_zero = NULL, *b_zero = NULL;
   void *packed_a = NULL, *packed_b = NULL;
   size_t rows = p.m * p.batches, columns = p.n * p.batches;
-  WEFT_TRY(dense_a(op, &p, a, &a_data));
   WEFT_TRY(zero_points(op, r->a_zero, "a_zero_point", rows, &a_zero));
+  if (op->def->variant == WEFT_INTEGER_DYNAMIC) {
+    WEFT_TRY(quantised_a(op, a, rows, &a_data, a_zero, &t.a_scale));
+  } else {
+    WEFT_TRY(dense_a(op, &p, a, &a_data));
+  }
   if (op->node->state == NULL) {
     WEFT_TRY(zero_points(op, r->b_zero, "b_zero_point", columns, &b_zero));
   }

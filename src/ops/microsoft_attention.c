@@ -1,7 +1,10 @@
-/* com.microsoft's Attention (with the projection of its inputs), MultiHeadAttention and GroupQueryAttention, as
- * optimised and quantised transformer files have them. Each brings queries, keys and values into one description for
- * the core; the keys and values of earlier calls are joined to the new ones first. Arithmetic is in float. */
+/* com.microsoft's Attention and QAttention (with the projection of their inputs), MultiHeadAttention and
+ * GroupQueryAttention, as optimised and quantised transformer files have them. Each brings queries, keys and values into
+ * one description for the core; the keys and values of earlier calls are joined to the new ones first. Arithmetic is in
+ * float, but for QAttention's projection. */
+#include "../kernels/requantize.h"
 #include "attention.h"
+#include "integer.h"
 #include "product.h"
 
 #include <math.h>
@@ -151,7 +154,18 @@ static float scale_of(weft_op *op, size_t head) {
 
 /* ---- Attention
  * ---------------------------------------------------------------------------------------------------------- */
-enum { INPUT, WEIGHTS, BIAS, MASK_INDEX, PAST, ATTENTION_BIAS };
+enum { INPUT, WEIGHTS, BIAS };
+enum { INPUT_SCALE = 3, WEIGHT_SCALE, INPUT_ZERO = 6, WEIGHT_ZERO }; /* of QAttention */
+
+/* Input numbers by role; -1: there is none. */
+typedef struct projection_roles {
+  int mask, past, bias, inputs;
+} projection_roles;
+
+static const projection_roles roles_of[] = {
+    [WEFT_ATTENTION_FLOAT] = {3, 4, 5, 7},
+    [WEFT_ATTENTION_INTEGER] = {5, 8, -1, 9},
+};
 
 typedef struct projection {
   size_t batch, rows, input, heads, past;
@@ -159,7 +173,8 @@ typedef struct projection {
 } projection;
 
 static weft_status read_projection(weft_op *op, projection *p) {
-  const weft_tensor *x = weft_op_in(op, INPUT), *w = weft_op_in(op, WEIGHTS), *past = weft_op_in(op, PAST);
+  const projection_roles *r = &roles_of[op->def->variant];
+  const weft_tensor *x = weft_op_in(op, INPUT), *w = weft_op_in(op, WEIGHTS), *past = weft_op_in(op, r->past);
   size_t count = 0;
   const int64_t *sizes = weft_op_attr_ints(op, "qkv_hidden_sizes", &count);
   int64_t heads = weft_op_attr_int(op, "num_heads", 0);
@@ -184,7 +199,7 @@ static weft_status read_projection(weft_op *op, projection *p) {
     if (p->width[0] != p->width[2]) {
       return weft_op_unsupported(op, "a past with values of another size");
     }
-    WEFT_TRY(expect_shape(op, PAST, "past", 5, (size_t[]){2, p->batch, p->heads, SIZE_MAX, p->width[0] / p->heads}));
+    WEFT_TRY(expect_shape(op, r->past, "past", 5, (size_t[]){2, p->batch, p->heads, SIZE_MAX, p->width[0] / p->heads}));
     p->past = (size_t)past->shape.dims[3];
   }
   if (weft_op_attr_int(op, "do_rotary", 0) != 0 || weft_op_attr_int(op, "past_present_share_buffer", 0) != 0) {
@@ -193,20 +208,34 @@ static weft_status read_projection(weft_op *op, projection *p) {
   return WEFT_OK;
 }
 
+static weft_status expect_projection(weft_op *op, const projection_roles *r) {
+  if (op->def->variant == WEFT_ATTENTION_FLOAT) {
+    return expect_floats(op, INPUT, (const int[]){WEIGHTS, BIAS, r->past, r->bias}, 4);
+  }
+  WEFT_TRY(weft_op_expect_inputs(op, WEIGHT_SCALE + 1, r->inputs));
+  WEFT_TRY(weft_op_expect_type(op, INPUT, "input", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_type(op, WEIGHTS, "weight", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_type(op, INPUT_ZERO, "input_zero_point", WEFT_TYPE_BIT(weft_op_in(op, INPUT)->type)));
+  WEFT_TRY(weft_op_expect_type(op, WEIGHT_ZERO, "weight_zero_point", WEFT_TYPE_BIT(weft_op_in(op, WEIGHTS)->type)));
+  return expect_floats(op, INPUT_SCALE, (const int[]){WEIGHT_SCALE, BIAS, r->past}, 3);
+}
+
 weft_status weft_projected_attention_infer(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 2, 7));
-  WEFT_TRY(expect_floats(op, INPUT, (const int[]){WEIGHTS, BIAS, PAST, ATTENTION_BIAS}, 4));
+  const projection_roles *r = &roles_of[op->def->variant];
+  WEFT_TRY(weft_op_expect_inputs(op, 2, r->inputs));
+  WEFT_TRY(expect_projection(op, r));
   WEFT_TRY(weft_op_expect_rank(op, INPUT, "input", 3, 3));
   WEFT_TRY(weft_op_expect_rank(op, WEIGHTS, "weights", 2, 2));
-  WEFT_TRY(weft_op_expect_type(op, MASK_INDEX, "mask_index", WEFT_TYPE_BIT(WEFT_INT32)));
+  WEFT_TRY(weft_op_expect_type(op, r->mask, "mask_index", WEFT_TYPE_BIT(WEFT_INT32)));
   projection p;
   WEFT_TRY(read_projection(op, &p));
   weft_shape y = {.rank = 3, .dims = {(int64_t)p.batch, (int64_t)p.rows, (int64_t)p.width[2]}};
   weft_shape present = {
       .rank = 5,
       .dims = {2, (int64_t)p.batch, (int64_t)p.heads, (int64_t)(p.past + p.rows), (int64_t)(p.width[0] / p.heads)}};
-  WEFT_TRY(weft_op_set(op, 0, weft_op_in(op, INPUT)->type, &y));
-  return weft_op_set(op, 1, weft_op_in(op, INPUT)->type, &present);
+  weft_type type = weft_op_in(op, op->def->variant == WEFT_ATTENTION_INTEGER ? INPUT_SCALE : INPUT)->type;
+  WEFT_TRY(weft_op_set(op, 0, type, &y));
+  return weft_op_set(op, 1, type, &present);
 }
 
 typedef struct projecting {
@@ -228,16 +257,93 @@ static void projection_at(const void *arg, size_t index, weft_product *out) {
                         .epilogue = {.column_bias = p->bias}};
 }
 
-weft_status weft_projected_attention_prepare(weft_op *op) {
+static weft_status pack_integers(weft_op *op, size_t columns, size_t rows, void *out) {
   const weft_tensor *w = weft_op_in(op, WEIGHTS);
-  if (!weft_op_is_constant(op, WEIGHTS) || w->type != WEFT_FLOAT || w->shape.rank != 2 || w->count == 0) {
+  void *zeros = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, columns, sizeof(int32_t), &zeros));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, WEIGHT_ZERO), "weight_zero_point", columns, zeros));
+  op->cx->kernels->gemm_i8_pack_b(columns, rows, w->data, columns, false, w->type == WEFT_INT8, zeros, 1, out);
+  return WEFT_OK;
+}
+
+weft_status weft_projected_attention_prepare(weft_op *op) {
+  const weft_kernels *kernels = op->cx->kernels;
+  const weft_tensor *w = weft_op_in(op, WEIGHTS);
+  bool integer = op->def->variant == WEFT_ATTENTION_INTEGER;
+  uint32_t types = integer ? WEFT_TYPES_BYTE : WEFT_TYPE_BIT(WEFT_FLOAT);
+  if (!weft_op_is_constant(op, WEIGHTS) || (WEFT_TYPE_BIT(w->type) & types) == 0 || w->shape.rank != 2 ||
+      w->count == 0 || (integer && weft_op_has(op, WEIGHT_ZERO) && !weft_op_is_constant(op, WEIGHT_ZERO))) {
     return WEFT_OK;
   }
   void *state = NULL;
   size_t rows = (size_t)w->shape.dims[0], columns = (size_t)w->shape.dims[1];
-  WEFT_TRY(weft_op_state(op, weft_gemm_packed_size(columns, rows) * sizeof(float), &state));
-  op->cx->kernels->gemm_f32_pack(columns, rows, w->data, columns, false, state);
+  size_t floats = weft_gemm_packed_size(columns, rows) * sizeof(float);
+  WEFT_TRY(weft_op_state(op, integer ? kernels->gemm_i8_b_size(columns, rows) : floats, &state));
+  if (integer) {
+    WEFT_TRY(pack_integers(op, columns, rows, state));
+  } else {
+    kernels->gemm_f32_pack(columns, rows, w->data, columns, false, state);
+  }
   weft_op_drop_constant(op, WEIGHTS);
+  return WEFT_OK;
+}
+
+static weft_status project_floats(weft_op *op, size_t rows, projecting *job) {
+  job->packed = op->node->state;
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, INPUT), &job->x));
+  if (job->packed == NULL) {
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, WEIGHTS), &job->w));
+  }
+  weft_products products = {
+      .count = 1, .m = rows, .n = job->columns, .k = job->input, .arg = job, .at = projection_at};
+  return weft_products_run(op, &products);
+}
+
+enum { INTEGER_ROWS = 64 }; /* of a piece of work */
+
+typedef struct integers {
+  const weft_kernels *kernels;
+  const projecting *job;
+  const uint8_t *a;
+  const void *b;
+  const float *scale;
+  int32_t *sums;
+} integers;
+
+static void run_integers(void *arg, size_t begin, size_t end) {
+  const integers *n = arg;
+  size_t columns = n->job->columns, depth = n->job->input;
+  n->kernels->gemm_i8(end - begin, columns, depth, n->a + n->kernels->gemm_i8_a_size(begin, depth), n->b, 0,
+                      n->sums + begin * columns, columns);
+  for (size_t i = begin; i < end; i++) {
+    float *row = n->job->out + i * columns;
+    weft_sums_to_f32(columns, n->sums + i * columns, NULL, 0, n->scale, 1, row);
+    if (n->job->bias != NULL) {
+      n->kernels->binary_f32[WEFT_BINARY_ADD](columns, row, 1, n->job->bias, 1, row);
+    }
+  }
+}
+
+static weft_status project_integers(weft_op *op, size_t rows, const projecting *job) {
+  const weft_kernels *kernels = op->cx->kernels;
+  const weft_tensor *x = weft_op_in(op, INPUT);
+  void *a = NULL, *b = op->node->state, *scale = NULL, *sums = NULL;
+  float x_scale = 1;
+  int32_t x_zero = 0;
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, INPUT_SCALE), "input_scale", 1, &x_scale));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, INPUT_ZERO), "input_zero_point", 1, &x_zero));
+  WEFT_TRY(weft_op_scratch_array(op, job->columns, sizeof(float), &scale));
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, WEIGHT_SCALE), "weight_scale", job->columns, scale));
+  kernels->binary_f32[WEFT_BINARY_MUL](job->columns, scale, 1, &x_scale, 0, scale);
+  WEFT_TRY(weft_op_scratch_array(op, rows * job->columns, sizeof(int32_t), &sums));
+  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(rows, job->input), &a));
+  kernels->gemm_i8_pack_a(rows, job->input, x->data, job->input, x->type == WEFT_INT8, &x_zero, 0, a);
+  if (b == NULL) {
+    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(job->columns, job->input), &b));
+    WEFT_TRY(pack_integers(op, job->columns, job->input, b));
+  }
+  integers n = {.kernels = kernels, .job = job, .a = a, .b = b, .scale = scale, .sums = sums};
+  weft_parallel(op->cx, rows, INTEGER_ROWS, run_integers, &n);
   return WEFT_OK;
 }
 
@@ -246,16 +352,12 @@ weft_status weft_projected_attention_run(weft_op *op) {
   WEFT_TRY(read_projection(op, &p));
   size_t columns = p.width[0] + p.width[1] + p.width[2], size = p.width[0] / p.heads;
   weft_tensor *y = weft_op_out(op, 0), *present = weft_op_out(op, 1);
-  projecting job = {.input = p.input, .columns = columns, .packed = op->node->state};
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, INPUT), &job.x));
-  if (job.packed == NULL) {
-    WEFT_TRY(weft_op_floats(op, weft_op_in(op, WEIGHTS), &job.w));
-  }
+  const projection_roles *r = &roles_of[op->def->variant];
+  projecting job = {.input = p.input, .columns = columns};
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, BIAS), &job.bias));
   WEFT_TRY(floats(op, p.batch * p.rows, columns, &job.out));
-  weft_products products = {
-      .count = 1, .m = p.batch * p.rows, .n = columns, .k = p.input, .arg = &job, .at = projection_at};
-  WEFT_TRY(weft_products_run(op, &products));
+  WEFT_TRY(op->def->variant == WEFT_ATTENTION_INTEGER ? project_integers(op, p.batch * p.rows, &job)
+                                                      : project_floats(op, p.batch * p.rows, &job));
   frame f = {.past_room = p.past, .present_room = p.past + p.rows, .new_rows = p.rows};
   f.a = (weft_attention){.batch = p.batch,
                          .q_heads = p.heads,
@@ -276,7 +378,7 @@ weft_status weft_projected_attention_run(weft_op *op) {
                          .offset = (int64_t)p.past,
                          .right = weft_op_attr_int(op, "unidirectional", 0) != 0 ? 0 : -1};
   float *joined = NULL;
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, PAST), &f.past_key));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, r->past), &f.past_key));
   size_t half = p.batch * p.heads * size;
   f.past_value = f.past_key != NULL ? f.past_key + half * p.past : NULL;
   WEFT_TRY(weft_op_floats_out(op, present, &joined));
@@ -284,8 +386,8 @@ weft_status weft_projected_attention_run(weft_op *op) {
   WEFT_TRY(place_joined(op, &f, f.past_value, joined != NULL ? joined + half * f.present_room : NULL, f.a.v_head,
                         &f.a.v, &f.a.v_at));
   weft_tensor made;
-  WEFT_TRY(place_bias(op, ATTENTION_BIAS, &f.a));
-  WEFT_TRY(place_key_mask(op, MASK_INDEX, &f.a, &made));
+  WEFT_TRY(place_bias(op, r->bias, &f.a));
+  WEFT_TRY(place_key_mask(op, r->mask, &f.a, &made));
   WEFT_TRY(weft_op_floats_out(op, y, &f.a.y));
   if (f.a.y != NULL) {
     WEFT_TRY(weft_attention_compute(op, &f.a));

@@ -288,18 +288,20 @@ weft_status weft_qlinear_pool_infer(weft_op *op) {
 
 typedef struct pool {
   weft_window window;
+  weft_tensor image; /* one image as pool_image reads it, channel by channel */
   quantised in, out;
   size_t channels, plane, result; /* elements of a plane before and after */
   float *wide, *small;
 } pool;
 
-/* One image, channel by channel, to y's elements from `at`. */
+/* p->image to y's elements from `at`. */
 static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
+  quantised in = {&p->image, p->in.scale, p->in.zero};
   const weft_kernels *kernels = op->cx->kernels;
   const weft_window *window = &p->window;
   int variant = op->def->variant;
   for (size_t c = 0; c < p->channels; c++) {
-    to_floats(kernels, &p->in, c * p->plane, p->plane, p->wide);
+    to_floats(kernels, &in, c * p->plane, p->plane, p->wide);
     if (variant == WEFT_POOL_GLOBAL) {
       *p->small = p->plane > 0 ? kernels->sum_f32(p->plane, p->wide) / (float)p->plane : 0;
     } else {
@@ -315,21 +317,21 @@ static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
 static weft_status pool_all(weft_op *op, pool *p, size_t images) {
   const weft_tensor *x = weft_op_in(op, X);
   weft_tensor *y = weft_op_out(op, 0);
-  weft_tensor from = {.type = x->type}, to = {.type = x->type};
+  weft_tensor to = {.type = x->type};
   bool turned = channels_last(op);
-  p->in.tensor = &from;
+  p->image.type = x->type;
   if (turned) {
-    WEFT_TRY(weft_op_scratch_array(op, p->plane, p->channels, &from.data));
+    WEFT_TRY(weft_op_scratch_array(op, p->plane, p->channels, &p->image.data));
     WEFT_TRY(weft_op_scratch_array(op, p->result, p->channels, &to.data));
   }
   for (size_t i = 0; i < images; i++) {
     uint8_t *in = (uint8_t *)x->data + i * p->channels * p->plane;
     if (!turned) {
-      from.data = in;
+      p->image.data = in;
       pool_image(op, p, y, i * p->channels * p->result);
       continue;
     }
-    op->cx->kernels->transpose(p->plane, p->channels, 1, in, p->channels, from.data, p->plane);
+    op->cx->kernels->transpose(p->plane, p->channels, 1, in, p->channels, p->image.data, p->plane);
     pool_image(op, p, &to, 0);
     op->cx->kernels->transpose(p->channels, p->result, 1, to.data, p->result,
                                (uint8_t *)y->data + i * p->channels * p->result, p->channels);

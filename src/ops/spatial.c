@@ -131,7 +131,7 @@ static void pad_to(weft_window *window, int d, int64_t natural, int64_t want, bo
   window->out[d] = want;
 }
 
-weft_status weft_window_backward(weft_op *op, weft_window *window) {
+weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *window) {
   const char *mode = weft_op_attr_string(op, "auto_pad", "NOTSET");
   WEFT_TRY(check_auto_pad(op, mode));
   int64_t extra[WEFT_MAX_RANK], shape[WEFT_MAX_RANK];
@@ -139,7 +139,14 @@ weft_status weft_window_backward(weft_op *op, weft_window *window) {
   const int64_t *list = weft_op_attr_ints(op, "output_shape", &given);
   int rank = window->rank;
   WEFT_TRY(read_list(op, "output_padding", rank, 0, 0, extra));
-  if (strcmp(mode, "NOTSET") == 0) {
+  for (int d = 0; pads != NULL && d < rank; d++) {
+    window->pad_begin[d] = pads[d];
+    window->pad_end[d] = pads[rank + d];
+    if (pads[d] <= -LARGEST || pads[d] >= LARGEST || pads[rank + d] <= -LARGEST || pads[rank + d] >= LARGEST) {
+      return weft_op_run_fail(op, "the padding of spatial dimension %d is out of range", d);
+    }
+  }
+  if (pads == NULL && strcmp(mode, "NOTSET") == 0) {
     WEFT_TRY(weft_window_pads(op, window));
   }
   if (given > 0 && given != (size_t)rank && given != (size_t)rank + 2) {

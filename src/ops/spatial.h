@@ -19,8 +19,9 @@ typedef struct weft_window {
 weft_status weft_window_read(weft_op *op, int rank, const int64_t *in, const int64_t *kernel, weft_window *out);
 /* Reads pads, auto_pad and, for poolings, ceil_mode, and computes the output's size. */
 weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window);
-/* The same for transposed convolution: output_padding and output_shape instead of ceil_mode. */
-weft_status weft_window_backward(weft_op *op, weft_window *window);
+/* The same for transposed convolution: output_padding and output_shape instead of ceil_mode. `pads` (rank begins, rank
+ * ends) stand for the attribute of that name, unless NULL. */
+weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *window);
 /* The pads attribute: rank begins, rank ends; zero where absent. */
 weft_status weft_window_pads(weft_op *op, weft_window *window);
 /* Fills in_count, out_count, taps; fails when they overflow. */

@@ -154,6 +154,58 @@ for name, sinks in (("smooth", np.zeros(4, np.float32)), ("sink", f32(4))):
     inputs = [q, k, v, None, None, one([length - 1], np.int32), one(length, np.int32)] + ([None] * 4 + [sinks] if name == "sink" else [])
     case(f"group_query_{name}", "GroupQueryAttention", inputs, [merged(y), kk, vv], num_heads=4, kv_num_heads=2, **extra)
 
+inside, weight, bias = u8(2, 4, 12), i8(12, 24), f32(24)
+si, sw, zi, zw, mask = one(0.02), abs(f32(24)) / 50, one(120, np.uint8), np.zeros(24, np.int8), one([[1, 1, 1, 0], [1, 1, 1, 1]], np.int32)
+hidden = real(inside, si, zi) @ (weight * sw) + bias
+q, k, v = (heads(part, 2) for part in np.split(hidden, 3, -1))
+past = f32(2, 2, 2, 3, 4)
+for name, some_mask, some_past, only_back in (("plain", None, None, 0), ("mask", mask, None, 0), ("past", None, past, 1)):
+    kk, vv = (k, v) if some_past is None else (np.concatenate([past[0], k], 2), np.concatenate([past[1], v], 2))
+    added = np.zeros((1, 1, 1, 4), np.float32) if some_mask is None else np.where(mask == 0, -10000, 0)[:, None, None]
+    if only_back:
+        added = np.pad(causal, ((0, 0), (3, 0)))
+    inputs = [inside, weight, bias, si, sw, some_mask, zi, zw, some_past]
+    outputs = [merged(attend(q, kk, vv, None, added))] + ([np.stack([kk, vv]).astype(np.float32)] if only_back else [])
+    case(f"quantised_attention_{name}", "QAttention", inputs, outputs, (1, 2, 3, 4, 6, 7), num_heads=2, unidirectional=only_back)
+    case(f"quantised_attention_{name}_variable", "QAttention", inputs, outputs, (), num_heads=2, unidirectional=only_back)
+
+ids, segments = one([[1, 4, 2], [0, 3, 3]], np.int32), one([[0, 1, 1], [1, 0, 0]], np.int32)
+tables = [u8(5, 8), u8(4, 8), u8(2, 8), u8(8), u8(8)]
+numbers = [one(0.01 * (i + 1)) for i in range(5)], [one(100 + i, np.uint8) for i in range(5)]
+words, places, kinds, gamma, beta = (real(*t) for t in zip(tables, *numbers))
+total = words[ids] + places[:3] + kinds[segments]
+normal = (total - total.mean(-1, keepdims=True)) / np.sqrt(total.var(-1, keepdims=True) + 1e-12) * gamma + beta
+mask = one([[1, 1, 0], [1, 1, 1]], np.int32)
+case("quantised_embedding", "QEmbedLayerNormalization", [ids, segments, *tables, mask, *numbers[0], *numbers[1]], [normal.astype(np.float32), one([2, 3], np.int32)], (*range(2, 7), *range(8, 18)))
+
+# ---- products and tables of integers ----------------------------------------------------------------------------------------------------
+left, right, sr = f32(2, 3, 8), i8(8, 5), abs(f32(5)) / 100
+for name, zero, extra in (("plain", None, None), ("bias", random.integers(-9, 9, 5).astype(np.int8), f32(5))):
+    step = np.float32((max(left.max(), 0) - min(left.min(), 0)) / 255)
+    middle = np.rint(-left.min() / step)
+    rounded = (np.clip(np.rint(left / step) + middle, 0, 255) - middle) * step
+    result = rounded @ ((right - (0 if zero is None else zero.astype(np.float32))) * sr) + (0 if extra is None else extra)
+    for kind, constants in (("constant", (1, 2)), ("variable", ())):
+        constants += (3,) if constants and zero is not None else ()
+        case(f"dynamic_matmul_{name}_{kind}", "DynamicQuantizeMatMul", [left, right, sr, zero, extra], [result.astype(np.float32)], constants)
+
+rows, picks = random.integers(0, 16, (6, 32)), one([[0, -1], [3, 2]], np.int64)
+scales, zeros = abs(f32(6, 2)), random.integers(0, 16, (6, 2))
+for bits in (4, 8):
+    for name, middle in (("middle", np.full((6, 2), 1 << (bits - 1))), ("zeros", zeros)):
+        values = ((rows - middle.repeat(16, 1)) * scales.repeat(16, 1)).astype(np.float32)
+        inputs = [packed(rows, bits), picks, scales] + ([packed(zeros, bits)] if name == "zeros" else [])
+        case(f"gather_quantised_{bits}_{name}", "GatherBlockQuantized", inputs, [values[picks]], (0, 2), bits=bits, block_size=16, gather_axis=0, quantize_axis=1)
+
+grid, kernel, bias = f32(1, 2, 4, 4), f32(2, 3, 3, 3), f32(3)
+full = np.zeros((1, 3, 9, 9), np.float32)
+for i in range(4):
+    for j in range(4):
+        full[:, :, 2 * i:2 * i + 3, 2 * j:2 * j + 3] += np.einsum("nc,cokl->nokl", grid[:, :, i, j], kernel)
+full += bias[:, None, None]
+for name, constants in (("constant", (1, 2, 3)), ("variable", (1, 3))):
+    case(f"conv_transpose_pads_{name}", "ConvTransposeWithDynamicPads", [grid, kernel, one([1, 0, 1, 2], np.int64), bias], [full[:, :, 1:-1, :-2]], constants, strides=[2, 2])
+
 
 def main(out):
     for name, op, inputs, outputs, constants, attributes in cases:
