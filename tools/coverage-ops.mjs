@@ -3,8 +3,7 @@
  * every operator, not only the missing ones. The exit code is non-zero when an operator is missing or implements an older
  * meaning than the package's newest.
  *
- * Two need no kernel: Constant becomes a value while the graph is built, and Gradient stands for a training step, which is
- * not Weft's.
+ * Two need no kernel: Constant becomes a value while the graph is built, and Gradient the nodes of the derivatives.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,6 +2,7 @@
 #include "load.h"
 
 #include "build.h"
+#include "gradient.h"
 #include "resolve.h"
 #include "upgrade.h"
 #include "warn.h"
@@ -11,6 +12,9 @@ weft_status weft_model_load(weft_context *cx, weft_onnx_model *onnx, const weft_
   *out = NULL;
   WEFT_TRY(weft_graph_build(cx, onnx, options, &model));
   weft_status status = weft_graph_upgrade(model);
+  if (status == WEFT_OK) {
+    status = weft_model_differentiate(model, options);
+  }
   if (status == WEFT_OK) {
     status = weft_graph_resolve(model);
   }

@@ -236,7 +236,43 @@ static void test_upgrade(void) {
   expect(model(11, &g), 1, (float[]){1}); /* the whole matrix is one row */
 }
 
+static bytes with_gradient(bytes *g, const char *inputs, const char *of) {
+  bytes n = node("ai.onnx.preview.training:Gradient", inputs, "y"), training = opset("ai.onnx.preview.training", 1);
+  with_strings(&n, "xs", "x");
+  with_string(&n, "y", of);
+  graph_node(g, n);
+  bytes m = model(18, g);
+  add_message(&m, 8, &training);
+  return m;
+}
+
+/* x is repeated along the rows of w, so its derivative sums over them: w where w*x > 0, less 1 for each row. */
+static void test_gradient(void) {
+  const int64_t square[] = {2, 2};
+  bytes g = begin();
+  graph_tensor(&g, "w", 1, 4, 2, square, (float[]){1, 2, 3, 4});
+  graph_node(&g, node("Mul", "x w", "a"));
+  graph_node(&g, node("Relu", "a", "b"));
+  graph_node(&g, node("Sub", "b x", "c"));
+  expect(with_gradient(&g, "x", "c"), 2, (float[]){2, -2});
+
+  g = begin();
+  graph_node(&g, node("Neg", "x", "n"));
+  graph_node(&g, node("Div", "n x", "c"));
+  expect(with_gradient(&g, "x", "c"), 2, (float[]){0, 0});
+
+  g = begin();
+  graph_node(&g, node("Sin", "x", "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of Sin");
+
+  g = begin();
+  graph_node(&g, node("Neg", "x", "c"));
+  graph_node(&g, node("Neg", "c", "other"));
+  refuse(with_gradient(&g, "other", "c"), NULL, WEFT_UNSUPPORTED, "input 0: expected 'x'");
+}
+
 int main(void) {
+  test_gradient();
   test_order();
   test_names();
   test_default();

@@ -15,7 +15,9 @@ enum {
   ATTRIBUTE_INT = 2,
   ATTRIBUTE_FLOAT = 1,
   ATTRIBUTE_GRAPH = 5,
-  ATTRIBUTE_INTS = 7
+  ATTRIBUTE_INTS = 7,
+  ATTRIBUTE_STRING = 3,
+  ATTRIBUTE_STRINGS = 8
 };
 
 static inline void add_words(bytes *b, uint32_t id, const char *words) {
@@ -56,6 +58,19 @@ static inline void with_int(bytes *to, const char *name, int64_t value) {
 static inline void with_float(bytes *to, const char *name, float value) {
   bytes b = attribute(name, ATTRIBUTE_FLOAT);
   add_float(&b, 2, value);
+  add_message(to, NODE_ATTRIBUTE, &b);
+}
+
+static inline void with_string(bytes *to, const char *name, const char *value) {
+  bytes b = attribute(name, ATTRIBUTE_STRING);
+  add_text(&b, 4, value);
+  add_message(to, NODE_ATTRIBUTE, &b);
+}
+
+/* A list of words with spaces between. */
+static inline void with_strings(bytes *to, const char *name, const char *words) {
+  bytes b = attribute(name, ATTRIBUTE_STRINGS);
+  add_words(&b, 9, words);
   add_message(to, NODE_ATTRIBUTE, &b);
 }
 

@@ -1,0 +1,11 @@
+/* ai.onnx.preview.training's Gradient is no operation on values but a request about the graph: it is replaced, at load, by
+ * the nodes that compute the derivatives. */
+#ifndef WEFT_GRAPH_GRADIENT_H
+#define WEFT_GRAPH_GRADIENT_H
+
+#include "graph.h"
+
+/* All Gradient nodes of the main graph, after the upgrade and before operators are looked up. */
+weft_status weft_model_differentiate(weft_model *model, const weft_options *options);
+
+#endif
