@@ -5,7 +5,12 @@
  * and rows so that their part of a stays in the second. Every element is the same chain of multiply-adds whatever tile
  * it fell in, so results do not depend on how callers cut the work. */
 
-enum { NR = WEFT_GEMM_NR, BLOCK_K = 256, BLOCK_ROWS = 64 };
+enum {
+  NR = WEFT_GEMM_NR,
+  BLOCK_K = 256,
+  BLOCK_ROWS = 64,
+  LONG_ROW = 256 /* rows of a transposed b from which one alone is walked: memory is read in one stream */
+};
 
 /* A piece of the product, k cut already. */
 typedef struct gemm_part {
@@ -190,7 +195,7 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
     size_t rows = m - row < BLOCK_ROWS ? m - row : BLOCK_ROWS;
     size_t l = 0;
     do {
-      size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;
+      size_t depth = m <= 2 || k - l < BLOCK_K ? k - l : BLOCK_K; /* one or two rows read no panel again */
       gemm_part part = {.k = depth,
                         .a = a + row * lda + l,
                         .lda = lda,
@@ -255,22 +260,28 @@ static void gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool t
 
 /* ---- one row --------------------------------------------------------------------------------------------------------
  */
-/* `rows` dot products with x at once. */
-INLINE void dot_rows(const size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y) {
-  real sums[4][2];
-  for (size_t i = 0; i < rows; i++) {
-    sums[i][0] = sums[i][1] = r_set(0.0f);
+/* `rows` dot products with x at once, each in `vectors` sums; all constants where this is called. */
+INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const float *x, const float *b, size_t ldb,
+                     float *y) {
+  real sums[4][8];
+  for (size_t i = 0; i < rows * vectors; i++) {
+    sums[i / vectors][i % vectors] = r_set(0.0f);
   }
   size_t l = 0;
-  for (; l + 2 * LANES <= k; l += 2 * LANES) {
-    real x0 = load(x + l), x1 = load(x + l + LANES);
-    for (size_t i = 0; i < rows; i++) {
-      sums[i][0] = r_madd(x0, load(b + i * ldb + l), sums[i][0]);
-      sums[i][1] = r_madd(x1, load(b + i * ldb + l + LANES), sums[i][1]);
+  NOT_UNROLLED
+  for (; l + vectors * LANES <= k; l += vectors * LANES) {
+    for (size_t j = 0; j < vectors; j++) {
+      real left = load(x + l + j * LANES);
+      for (size_t i = 0; i < rows; i++) {
+        sums[i][j] = r_madd(left, load(b + i * ldb + l + j * LANES), sums[i][j]);
+      }
     }
   }
   for (size_t i = 0; i < rows; i++) {
-    float sum = add_lanes(r_add(sums[i][0], sums[i][1]));
+    for (size_t j = 1; j < vectors; j++) {
+      sums[i][0] = r_add(sums[i][0], sums[i][j]);
+    }
+    float sum = add_lanes(sums[i][0]);
     for (size_t t = l; t < k; t++) {
       sum += x[t] * b[i * ldb + t];
     }
@@ -302,12 +313,16 @@ INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b
 static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                      const weft_epilogue *epilogue) {
   size_t i = 0;
-  if (transposed) {
+  if (transposed && k >= LONG_ROW) {
+    for (; i < n; i++) {
+      dot_rows(1, 8, k, x, b + i * ldb, ldb, y + i);
+    }
+  } else if (transposed) {
     for (; i + 4 <= n; i += 4) {
-      dot_rows(4, k, x, b + i * ldb, ldb, y + i);
+      dot_rows(4, 2, k, x, b + i * ldb, ldb, y + i);
     }
     for (; i < n; i++) {
-      dot_rows(1, k, x, b + i * ldb, ldb, y + i);
+      dot_rows(1, 2, k, x, b + i * ldb, ldb, y + i);
     }
   } else {
     memset(y, 0, n * sizeof(float));

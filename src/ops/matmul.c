@@ -95,7 +95,9 @@ weft_status weft_matmul_prepare(weft_op *op) {
   bool transposed = op->def->variant != WEFT_MATMUL_PLAIN && weft_op_attr_int(op, "transB", 0) != 0;
   weft_matmul_operand shape;
   weft_matmul_describe(&b->shape, false, transposed, false, &shape);
-  if (shape.columns < PACK_COLUMNS || b->count == 0) {
+  /* A transposed b that has to stay anyway is read in place: one row takes as long, and many rows earn packing it. */
+  bool stays = transposed && weft_op_is_shared(op, 1);
+  if (shape.columns < PACK_COLUMNS || b->count == 0 || stays) {
     return WEFT_OK;
   }
   size_t size = weft_gemm_packed_size(shape.columns, shape.rows);

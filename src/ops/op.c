@@ -369,6 +369,11 @@ bool weft_op_is_constant(const weft_op *op, int i) {
   return in != NULL && in->data != NULL;
 }
 
+bool weft_op_is_shared(const weft_op *op, int i) {
+  enum { GRAPH_AND_THIS_READER = 2 };
+  return op->inputs[i]->refs > GRAPH_AND_THIS_READER;
+}
+
 void weft_op_drop_constant(weft_op *op, int i) { op->dropped |= 1u << (unsigned)i; }
 
 /* ---- shared infer functions ------------------------------------------------------------------------------------------------------ */

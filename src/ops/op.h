@@ -126,6 +126,8 @@ bool weft_op_is_constant(const weft_op *op, int i);
 /* In prepare: the packed form in node->state replaces constant input i; its memory is given back when no other node
  * reads it. Afterwards the input has its type and shape but data == NULL. */
 void weft_op_drop_constant(weft_op *op, int i);
+/* In prepare: whether something else reads constant input i as well, so that dropping it would give nothing back. */
+bool weft_op_is_shared(const weft_op *op, int i);
 
 /* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
 /* A sentence names the input by its name in the specification and says what was expected and what was found. */

@@ -100,12 +100,15 @@ static bool small(const weft_products *products) {
          weft_mul(work, products->count, &work) && work < SMALL_PRODUCT;
 }
 
-static void cut(job *job) {
+static void cut(job *job, bool is_packed) {
   const weft_products *all = job->products;
   size_t threads = small(all) ? 1 : weft_parallel_threads(job->cx);
   size_t columns = BLOCK_FLOATS / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
   size_t share = parts_of(parts_of(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
   columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
+  if (is_packed && all->m <= GEMV_ROWS) { /* nothing is read twice: groups of as many panels as a row takes at once */
+    columns = parts_of(columns, 4 * WEFT_GEMM_NR) * 4 * WEFT_GEMM_NR;
+  }
   job->columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
   job->blocks = parts_of(all->n, job->columns);
   job->rows = all->m;
@@ -122,9 +125,9 @@ weft_status weft_products_run(weft_op *op, const weft_products *products) {
     return WEFT_OK;
   }
   job job = {.products = products, .cx = op->cx};
-  cut(&job);
   weft_product first = {0};
   products->at(products->arg, 0, &first);
+  cut(&job, first.packed != NULL);
   if (first.packed == NULL) {
     size_t columns = smaller(job.columns, parts_of(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
     size_t extra = 0;

@@ -22,6 +22,7 @@ weft_status weft_pass_strings(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_nbits(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_tied(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dynamic(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph);
