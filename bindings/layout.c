@@ -37,6 +37,13 @@ AT(weft_info, dims, 24);
 AT(weft_info, symbols, 152);
 _Static_assert(sizeof(weft_info) == 216, "web/wasm.js has another size of weft_info");
 
+AT(weft_custom_attribute, name, 0);
+AT(weft_custom_attribute, type, 4);
+AT(weft_custom_attribute, list, 8);
+AT(weft_custom_attribute, count, 12);
+AT(weft_custom_attribute, data, 16);
+_Static_assert(sizeof(weft_custom_attribute) == 20, "web/wasm.js has another size of weft_custom_attribute");
+
 AT(weft_string, data, 0);
 AT(weft_string, size, 4);
 _Static_assert(sizeof(weft_string) == 8, "web/values.js has another size of weft_string");

@@ -34,6 +34,7 @@ set(weft_link_options
   -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory,print,printErr
   -sEXPORTED_RUNTIME_METHODS=wasmMemory
   -sEXPORTED_FUNCTIONS=${exports}
+  --js-library ${PROJECT_SOURCE_DIR}/bindings/host.js
   -Wl,--stack-first
   -Wno-pthreads-mem-growth)
 
@@ -47,7 +48,7 @@ function(weft_module name glue)
     SUFFIX .mjs
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${name}
     LINKER_LANGUAGE C)
-  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${weft_exports_file})
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${weft_exports_file} ${PROJECT_SOURCE_DIR}/bindings/host.js)
 endfunction()
 
 set(st weft.glue bindings_objects core_objects schema_objects parallel_st)

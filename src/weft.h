@@ -127,6 +127,47 @@ size_t weft_loader_external_count(const weft_loader *loader);
 weft_status weft_loader_external(weft_loader *loader, size_t index, weft_external *out, weft_error *error);
 void weft_loader_destroy(weft_loader *loader);
 
+/* ---- operators of your own --------------------------------------------------------------------------------------- */
+/* `run` is called for every node of the operator, on the thread that runs the session. Inputs are borrowed, NULL where
+ * absent; `outputs` begins as NULLs and takes new references of weft_value_create_*, also when run fails; what the node
+ * does not use may be left NULL. A status other than WEFT_OK ends the run; weft_custom_fail gives it a sentence. */
+typedef struct weft_custom_call weft_custom_call; /* one call of run: not valid after it */
+typedef struct weft_custom_op {
+  const char *domain, *name;
+  weft_status (*run)(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                     weft_value **outputs, weft_custom_call *call);
+  void *user;
+} weft_custom_op;
+
+/* Before finish. The operator is taken instead of what Weft has under that name, except in ONNX's default domain, whose
+ * operators stay what they are; of two registrations the later one is taken. `op` is copied, `user` must outlive the
+ * session. */
+weft_status weft_loader_add_operator(weft_loader *loader, const weft_custom_op *op, weft_error *error);
+
+/* An attribute of the node as the model has it, or `fallback` (NULL with count 0) where there is none of that kind. */
+int64_t weft_custom_int(const weft_custom_call *call, const char *name, int64_t fallback);
+float weft_custom_float(const weft_custom_call *call, const char *name, float fallback);
+const char *weft_custom_string(const weft_custom_call *call, const char *name, const char *fallback);
+const int64_t *weft_custom_ints(const weft_custom_call *call, const char *name, size_t *count);
+const float *weft_custom_floats(const weft_custom_call *call, const char *name, size_t *count);
+const weft_value *weft_custom_tensor(const weft_custom_call *call, const char *name);
+
+/* `data` is an array of int64_t (WEFT_INT64), float (WEFT_FLOAT), weft_string (WEFT_STRING) or const weft_value *
+ * (WEFT_UNDEFINED: tensors), with one entry unless `list`. */
+typedef struct weft_custom_attribute {
+  const char *name;
+  weft_type type;
+  bool list;
+  size_t count;
+  const void *data;
+} weft_custom_attribute;
+
+size_t weft_custom_attribute_count(const weft_custom_call *call);
+/* False for graphs and types, which are not shown. */
+bool weft_custom_attribute_at(const weft_custom_call *call, size_t index, weft_custom_attribute *out);
+/* Keeps the sentence for the error, and returns WEFT_RUN_FAILED for run to return. */
+weft_status weft_custom_fail(weft_custom_call *call, const char *sentence);
+
 weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error);
 /* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read beside it). */
 weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options, weft_session **out,

@@ -5,6 +5,7 @@
  */
 import { throwIfAborted, WeftError } from './error.js';
 import { isUrl, resolveLocation } from './host.js';
+import { addOperators } from './operators.js';
 import { openSource } from './source.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
@@ -106,6 +107,7 @@ async function loadExternal(wasm, loader, model, options) {
 async function loadInto(wasm, source, options, threads) {
   const block = wasm.writeOptions({ ...options.core, threads });
   const loader = wasm.make('weft_loader_create', block);
+  addOperators(wasm, loader, options.operators);
   await pushModel(wasm, loader, source, options);
   wasm.run('weft_loader_finish', loader);
   await loadExternal(wasm, loader, source, options);

@@ -3,7 +3,7 @@
  * (execution providers, log levels, arenas, profiling) are accepted and left alone.
  */
 import { env } from './env.js';
-import { argumentError, describe } from './error.js';
+import { argumentError, describe, WeftError } from './error.js';
 
 /**
  * @typedef {{path: string, data: any}} ExternalFile
@@ -14,6 +14,7 @@ import { argumentError, describe } from './error.js';
  * @property {number | undefined} threads
  * @property {boolean} deterministic
  * @property {readonly (ExternalFile | string | URL)[]} externalData
+ * @property {[string, import('./operators.js').Operator][]} operators
  * @property {AbortSignal | undefined} signal
  * @property {((progress: Progress) => void) | undefined} onProgress
  * @property {Omit<import('./wasm.js').CoreOptions, 'threads'>} core
@@ -28,6 +29,17 @@ function limit(limits, name, most) {
   throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
 }
 
+/** @param {any} operators functions by 'domain:Name' @param {boolean} worker @returns {[string, any][]} */
+function listOperators(operators, worker) {
+  if (typeof operators !== 'object') throw argumentError(`operators: expected an object of functions, found ${describe(operators)}`);
+  const entries = Object.entries(operators ?? {});
+  for (const [key, run] of entries) {
+    if (typeof run !== 'function') throw argumentError(`operators: expected a function for '${key}', found ${describe(run)}`);
+  }
+  if (!worker || entries.length === 0) return entries;
+  throw new WeftError('UNSUPPORTED', 'operators: functions cannot be sent to a worker, so such a session cannot have `worker: true`');
+}
+
 /** @param {any} options @returns {LoadOptions} */
 export function readOptions(options) {
   const { signal, onProgress, deterministic = false } = options;
@@ -38,9 +50,11 @@ export function readOptions(options) {
     const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);
     if (!known) throw argumentError(`externalData: expected names or objects of path and data, found ${describe(entry)}`);
   }
+  const worker = Boolean(options.worker ?? env.wasm.proxy);
   return {
     wasm: options.wasm,
-    worker: Boolean(options.worker ?? env.wasm.proxy),
+    worker,
+    operators: listOperators(options.operators ?? null, worker),
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
     externalData,

@@ -13,6 +13,7 @@ const layout = {
   options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, size: 40 },
   external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
   info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, rank: 20, dims: 24, symbols: 152, size: 216 },
+  attribute: { name: 0, type: 4, list: 8, count: 12, data: 16, size: 20 },
 };
 
 /** The names of weft_kind, in its order. */
@@ -24,6 +25,9 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  * @typedef {{maxMemory: number, maxElements: number, maxNodes: number, maxDepth: number, threads: number,
  *   optimize: boolean, deterministic: boolean}} CoreOptions
  * @typedef {{path: string, offset: number, size: number, data: number}} External
+ * @typedef {{name: string, type: number, list: boolean, count: number, data: number}} Attribute
+ * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number) => number}
+ *   RunOperator
  */
 
 const encoder = new TextEncoder();
@@ -49,7 +53,7 @@ function makeSharedMemory() {
 /**
  * Starts the module. The glue never settles when its `instantiateWasm` fails, hence the promise around it.
  * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module
- * @param {{threads: number, wasmMemory?: WebAssembly.Memory}} options threads beside the caller's
+ * @param {{threads: number, wasmMemory?: WebAssembly.Memory, runOperator: RunOperator}} options threads beside the caller's
  */
 const startGlue = (create, module, options) =>
   new Promise((resolve, reject) => {
@@ -67,13 +71,21 @@ export class Wasm {
   /** Out parameters of up to 8 bytes are written here. */
   #cell;
   #error;
+  /** What the module calls for a node of a caller's operator; pointers are unsigned. @type {RunOperator} */
+  runOperator = () => 0;
+  /** What such an operator threw, the cause of the error to come. @type {unknown} */
+  thrown;
 
   /** @param {import('./module.js').Chosen} chosen @returns {Promise<Wasm>} */
   static async start({ module, threaded, choice }) {
+    /** @type {Wasm} */
+    let wasm;
+    const runOperator = (/** @type {number[]} */ ...args) =>
+      wasm.runOperator(.../** @type {Parameters<RunOperator>} */ (args.map((arg) => arg >>> 0)));
     try {
-      if (!threaded) return new Wasm(await startGlue(createModule, module, { threads: 0 }));
-      const options = { threads: choice.threads - 1, wasmMemory: makeSharedMemory() };
-      return new Wasm(await startGlue(createThreads, module, options));
+      if (!threaded) return (wasm = new Wasm(await startGlue(createModule, module, { threads: 0, runOperator })));
+      const options = { threads: choice.threads - 1, wasmMemory: makeSharedMemory(), runOperator };
+      return (wasm = new Wasm(await startGlue(createThreads, module, options)));
     } catch (cause) {
       throw startError(cause);
     }
@@ -143,9 +155,12 @@ export class Wasm {
   /** @param {number} status */
   #takeError(status) {
     const { message, node, op } = layout.error;
+    const cause = this.thrown;
+    this.thrown = undefined;
     return new WeftError(codes[status] ?? 'INTERNAL', this.readText(this.#error + message), {
       node: this.readText(this.#error + node),
       op: this.readText(this.#error + op),
+      cause,
     });
   }
 
@@ -283,6 +298,25 @@ export class Wasm {
   readWarnings(session) {
     const count = this.get('weft_session_warning_count', session);
     return Array.from({ length: count }, (_, i) => this.readText(this.get('weft_session_warning', session, i)));
+  }
+
+  /** The attributes of the node that a caller's operator is called for. @param {number} call @returns {Attribute[]} */
+  readAttributes(call) {
+    const at = layout.attribute;
+    const block = this.allocate(at.size);
+    const read = (/** @type {number} */ i) =>
+      this.call('weft_custom_attribute_at', call, i, block) !== 0 && {
+        name: this.readText(this.readPointer(block + at.name)),
+        type: this.readPointer(block + at.type),
+        list: this.bytes[block + at.list] !== 0,
+        count: this.readPointer(block + at.count),
+        data: this.readPointer(block + at.data),
+      };
+    try {
+      return Array.from({ length: this.get('weft_custom_attribute_count', call) }, (_, i) => read(i)).filter((found) => found !== false);
+    } finally {
+      this.free(block);
+    }
   }
 
   /** Bytes that the session's core holds now and has held at most, and that the module has of the host. @param {number} session */

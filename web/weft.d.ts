@@ -228,6 +228,8 @@ export declare namespace InferenceSession {
     worker?: boolean;
     /** No relaxed instructions: the same bits on every host and with any number of threads. */
     deterministic?: boolean;
+    /** Operators of your own, by 'domain:Name'. Not with a worker. */
+    operators?: { readonly [name: string]: Operator };
     /** A load or run beyond one of these ends with an error. */
     limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };
     /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
@@ -239,6 +241,12 @@ export declare namespace InferenceSession {
     freeDimensionOverrides?: { readonly [name: string]: number };
     [option: string]: unknown;
   }
+
+  /**
+   * Runs one node: inputs are copies (null where absent), integers that a number cannot hold are bigints. Returns the first
+   * output, or an array of all.
+   */
+  type Operator = (inputs: any[], attributes: { readonly [name: string]: any }) => Tensor | readonly unknown[];
 
   interface RunOptions {
     /**

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "../ops/custom.h"
+
 const weft_attribute *weft_node_attribute(const weft_node *node, const char *name) {
   for (size_t i = 0; i < node->attribute_count; i++) {
     if (strcmp(node->attributes[i].name, name) == 0) {
@@ -296,6 +298,7 @@ void weft_model_destroy(weft_model *model) {
     discard_graph(model->graph);
   }
   weft_strings_release(model->strings);
+  weft_customs_free(model->customs);
   weft_arena_free(&model->arena);
   weft_free(model);
 }

@@ -99,6 +99,7 @@ typedef struct weft_model {
   weft_strings *strings; /* bytes of string constants */
   size_t warning_count, warning_capacity;
   weft_warning *warnings;
+  struct weft_custom *customs; /* operators of the caller's, which nodes refer to */
 } weft_model;
 
 /* The attribute called `name`, or NULL. */

@@ -11,6 +11,8 @@ weft_status weft_model_load(weft_context *cx, weft_onnx_model *onnx, const weft_
   weft_model *model;
   *out = NULL;
   WEFT_TRY(weft_graph_build(cx, onnx, options, &model));
+  model->customs = onnx->customs;
+  onnx->customs = NULL;
   weft_status status = weft_graph_upgrade(model);
   if (status == WEFT_OK) {
     status = weft_model_differentiate(model, options);

@@ -1,11 +1,11 @@
-/* Every node's operator is looked up once, after the upgrade. What is missing is told in one sentence for the whole
- * model, so that a person need not fix one operator to hear of the next. */
+/* Every node's operator is looked up once, after the upgrade: first among the caller's own, then in the registry. What is
+ * missing is told in one sentence for the whole model, so that a person need not fix one operator to hear of the next. */
 #include "resolve.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "../ops/op.h"
+#include "../ops/custom.h"
 #include "names.h"
 
 enum { LISTED = 10, TEXT = 640, NO_OPERATOR = -1 };
@@ -29,24 +29,31 @@ static void note_missing(resolver *r, const weft_node *node) {
   }
 }
 
-static weft_status find_row(resolver *r, const weft_node *node, int32_t *row) {
-  char key[256];
-  snprintf(key, sizeof key, "%s:%s", node->domain, node->op_type);
-  if (weft_names_find(&r->known, key, row)) {
+/* *def is NULL when the operator is missing. */
+static weft_status find_def(resolver *r, const weft_node *node, const weft_op_def **def) {
+  *def = weft_custom_find(r->model->customs, node->domain, node->op_type);
+  if (*def != NULL) {
     return WEFT_OK;
   }
-  *row = NO_OPERATOR;
-  const weft_op_def *def = weft_op_find(node->domain, node->op_type);
-  for (size_t i = 0; def != NULL && i < weft_op_count(); i++) {
-    *row = weft_op_at(i) == def ? (int32_t)i : *row;
+  char key[256];
+  int32_t row;
+  snprintf(key, sizeof key, "%s:%s", node->domain, node->op_type);
+  if (weft_names_find(&r->known, key, &row)) {
+    *def = row != NO_OPERATOR ? weft_op_at((size_t)row) : NULL;
+    return WEFT_OK;
   }
-  if (def == NULL) {
+  row = NO_OPERATOR;
+  *def = weft_op_find(node->domain, node->op_type);
+  for (size_t i = 0; *def != NULL && i < weft_op_count(); i++) {
+    row = weft_op_at(i) == *def ? (int32_t)i : row;
+  }
+  if (*def == NULL) {
     note_missing(r, node);
   }
   const char *kept;
   weft_context *cx = r->model->cx;
   WEFT_TRY(weft_arena_copy_string(cx, &r->model->arena, key, strlen(key), &kept));
-  return weft_names_put(cx, &r->known, kept, *row);
+  return weft_names_put(cx, &r->known, kept, row);
 }
 
 static void trim(int32_t *list, int *count) {
@@ -71,13 +78,13 @@ static weft_status expect_output(weft_context *cx, const weft_node *node) {
 static weft_status resolve_graph(resolver *r, weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
     weft_node *node = &graph->nodes[n];
-    int32_t row;
-    WEFT_TRY(find_row(r, node, &row));
+    const weft_op_def *def;
+    WEFT_TRY(find_def(r, node, &def));
     trim(node->inputs, &node->input_count);
     trim(node->outputs, &node->output_count);
-    if (row != NO_OPERATOR) {
-      node->def = weft_op_at((size_t)row);
-      node->version = node->def->version;
+    if (def != NULL) {
+      node->def = def;
+      node->version = def->version;
       WEFT_TRY(expect_output(r->model->cx, node));
     }
     for (size_t a = 0; a < node->attribute_count; a++) {

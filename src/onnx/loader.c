@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../ops/custom.h"
+
 static void set_defaults(weft_options *o) {
   o->max_elements = o->max_elements != 0 ? o->max_elements : (uint64_t)1 << 40;
   o->max_nodes = o->max_nodes != 0 ? o->max_nodes : 1000000;
@@ -74,7 +76,9 @@ void weft_onnx_model_free(weft_onnx_model *model) {
     weft_value_release(model->payloads[i].value);
   }
   weft_free(model->payloads);
+  weft_customs_free(model->customs);
   weft_arena_free(&model->arena);
+  model->customs = NULL;
   model->payloads = NULL;
   model->payload_count = model->payload_capacity = 0;
   model->proto = NULL;
@@ -134,7 +138,7 @@ void weft_loader_expect(weft_loader *loader, uint64_t total) {
 
 static weft_status check_open(weft_loader *loader) {
   if (loader->failed || loader->finished) {
-    return weft_fail(&loader->cx, WEFT_INVALID_ARGUMENT, "the loader has %s and takes no more bytes",
+    return weft_fail(&loader->cx, WEFT_INVALID_ARGUMENT, "the loader has %s and takes nothing more",
                      loader->failed ? "failed" : "finished");
   }
   return WEFT_OK;
@@ -146,6 +150,12 @@ weft_status weft_loader_push(weft_loader *loader, const void *bytes, size_t size
   keep_head(loader, bytes, size);
   weft_status status = weft_walker_push(&loader->cx, loader->walker, bytes, size);
   return status == WEFT_OK ? status : explain(loader, status);
+}
+
+weft_status weft_loader_add_operator(weft_loader *loader, const weft_custom_op *op, weft_error *error) {
+  begin(loader, error);
+  WEFT_TRY(check_open(loader));
+  return weft_custom_add(&loader->cx, op, &loader->model.customs);
 }
 
 static weft_status finish(weft_loader *loader) {

@@ -26,6 +26,7 @@ typedef struct weft_onnx_model {
   Weft__ModelProto *proto; /* has a graph */
   weft_onnx_payload *payloads;
   size_t payload_count, payload_capacity;
+  struct weft_custom *customs; /* the caller's own operators, on their way to the graph */
 } weft_onnx_model;
 
 /* The tensor as a value with the memory layout of weft.h, of all 26 types, whichever field holds its elements. String

@@ -55,11 +55,13 @@ function attribute([name, value]) {
     return message([[1, name], ...all(strings ? 9 : 8, value), [20, strings ? 8 : 7]]);
   }
   if (typeof value === 'number') return message([[1, name], [3, value], [20, 2]]);
+  if (typeof value === 'bigint') return message([[1, name], [3, value], [20, 2]]);
+  if (typeof value.float === 'number') return message([[1, name], [2, value], [20, 1]]);
   if (typeof value === 'string') return message([[1, name], [4, value], [20, 3]]);
   return message([[1, name], [5, value], [20, 4]]);
 }
 
-/** Attributes are integers, strings, lists of them, or tensors. */
+/** Attributes are integers, {float}, strings, lists of integers or strings, or tensors. */
 export const node = (op, inputs, outputs, { name = '', domain = '', ...attributes } = {}) =>
   message([...all(1, inputs), ...all(2, outputs), [3, name], [4, op], ...all(5, Object.entries(attributes).map(attribute)), [7, domain]]);
 

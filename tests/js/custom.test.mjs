@@ -1,0 +1,119 @@
+/* Operators that are functions of the caller: what they are given, what they may return, and what is told of mistakes. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { InferenceSession, Tensor, WeftError } from '../../dist/weft.mjs';
+import { model, node, tensor, tensorType } from './onnx.mjs';
+
+const floats = tensorType('float32', ['N']);
+const x = new Tensor('float32', [1, -2, 3]);
+
+/** y = -lab:Op(x, absent, x) */
+const lone = (attributes = {}) =>
+  model({
+    nodes: [node('Op', ['x', '', 'x'], ['m'], { domain: 'lab', name: 'mine', ...attributes }), node('Neg', ['m'], ['y'])],
+    inputs: { x: floats },
+    outputs: { y: floats },
+  });
+
+const create = (run, bytes = lone(), options = {}) => InferenceSession.create(bytes, { operators: { 'lab:Op': run }, ...options });
+
+for (const threads of [1, 2]) {
+  test(`a function runs in place of a node, with ${threads} threads`, async () => {
+    let calls = 0;
+    const run = ([a, b, c]) => {
+      calls++;
+      assert.equal(b, null);
+      return new Tensor('float32', a.data.map((v, i) => v + 10 * c.data[i]), a.dims);
+    };
+    const session = await create(run, lone(), { threads });
+    assert.equal(calls, 0);
+    for (let i = 1; i <= 2; i++) {
+      const { y } = await session.run({ x });
+      assert.deepEqual([...y.data], [-11, 22, -33]);
+      assert.equal(calls, i);
+    }
+    assert.deepEqual([...x.data], [1, -2, 3]);
+    await session.release();
+  });
+}
+
+test('attributes of every kind', async () => {
+  let seen;
+  const run = ([a], attributes) => ((seen = attributes), a);
+  const raw = new Uint8Array(new Float32Array([5, 6]).buffer);
+  const given = { i: -3, large: 2n ** 62n, f: { float: 0.5 }, s: 'grüß', is: [1, 2], ss: ['a', 'b'], t: tensor('t', 'float32', [2], { raw }) };
+  const session = await create(run, lone(given));
+  await session.run({ x });
+  const { t, ...plain } = seen;
+  assert.deepEqual(plain, { i: -3, large: 2n ** 62n, f: 0.5, s: 'grüß', is: [1, 2], ss: ['a', 'b'] });
+  assert.deepEqual([t.type, [...t.data]], ['float32', [5, 6]]);
+});
+
+test('several outputs, strings, and an output that is not wanted', async () => {
+  const bytes = model({
+    nodes: [node('Op', ['x'], ['a', '', 'c'], { domain: 'lab' })],
+    inputs: { x: floats },
+    outputs: { a: tensorType('string', ['M']), c: tensorType('int64', []) },
+  });
+  const session = await create(() => [new Tensor(['one', 'zwölf']), undefined, new Tensor('int64', [7n], [])], bytes);
+  const { a, c } = await session.run({ x });
+  assert.deepEqual([a.data, c.data[0]], [['one', 'zwölf'], 7n]);
+});
+
+test('a large result makes the memory grow', async () => {
+  const session = await create(() => new Tensor('float32', new Float32Array(4e6).fill(2), [4e6]));
+  const { y } = await session.run({ x });
+  assert.deepEqual([y.size, y.data[0], y.data[3999999]], [4e6, -2, -2]);
+});
+
+test('what goes wrong names the node, and the session stays usable', async () => {
+  const cause = new TypeError('no such thing');
+  const results = [
+    [() => { throw cause; }, /mine.*its function threw TypeError: no such thing/],
+    [() => undefined, /mine.*returned undefined/],
+    [async () => x, /mine.*returned Promise/],
+    [() => [], /mine.*made no output 0/],
+    [() => [7], /mine.*output 0.*expected a Tensor/],
+  ];
+  let run;
+  const session = await create((...args) => run(...args));
+  for (const [wrong, message] of results) {
+    run = wrong;
+    await assert.rejects(session.run({ x }), (error) => {
+      assert.ok(error instanceof WeftError);
+      assert.match(error.message, message);
+      assert.deepEqual([error.code, error.node, error.op], ['RUN_FAILED', 'mine', 'Op']);
+      if (wrong === results[0][0]) assert.equal(error.cause, cause);
+      return true;
+    });
+  }
+  run = ([a]) => a;
+  assert.deepEqual([...(await session.run({ x })).y.data], [-1, 2, -3]);
+  await assert.rejects(session.run({}), (error) => error.cause === undefined);
+});
+
+test('options that cannot be', async () => {
+  await assert.rejects(create(5), /operators: expected a function for 'lab:Op', found number 5/);
+  await assert.rejects(create(() => x, lone(), { worker: true }), { code: 'UNSUPPORTED', message: /cannot be sent to a worker/ });
+  await assert.rejects(InferenceSession.create(lone(), { operators: { Neg: () => x } }), /Neg of ONNX's default domain cannot be replaced/);
+  await assert.rejects(InferenceSession.create(lone()), { code: 'UNSUPPORTED', message: /no operator lab:Op/ });
+});
+
+/* Its tensors are [3, 5] floats, at the end of their files. */
+const folder = new URL('../../../shared/corpus/os_custom_op_unknown/', import.meta.url);
+const missing = existsSync(folder) ? false : 'there is no ../shared/corpus';
+const readTensor = (name) => {
+  const bytes = new Uint8Array(readFileSync(new URL(`test_data_set_0/${name}`, folder))).slice(-60);
+  return new Tensor('float32', new Float32Array(bytes.buffer), [3, 5]);
+};
+
+test("the corpus' model with an operator of its own", { skip: missing }, async () => {
+  const swish = ([a], { b }) => new Tensor('float32', a.data.map((v) => v / (1 + Math.exp(-b * v))), a.dims);
+  const bytes = readFileSync(new URL('model.onnx', folder));
+  const session = await InferenceSession.create(bytes, { operators: { 'lab.custom:SwishB': swish } });
+  const { y } = await session.run({ x: readTensor('input_0.pb') });
+  const expected = readTensor('output_0.pb');
+  assert.deepEqual(y.dims, expected.dims);
+  y.data.forEach((value, i) => assert.ok(Math.abs(value - expected.data[i]) < 1e-5, `${i}: ${value}, ${expected.data[i]}`));
+});

@@ -1,0 +1,94 @@
+/*
+ * Operators that are functions of the caller: the core calls the one function that its module imports, with the number of
+ * the operator; inputs and attributes are copied out for the function, its results are copied in. Nothing may be thrown
+ * through the module, so what a function throws becomes the core's error, and its cause.
+ */
+import { argumentError, describe, WeftError } from './error.js';
+import { isTensor } from './tensor.js';
+import { makeValue, readValue, Scope } from './values.js';
+
+/** @typedef {import('./wasm.js').Wasm} Wasm */
+/** @typedef {import('./values.js').Value} Value */
+/** @typedef {number | bigint | string | import('./tensor.js').Tensor} Attribute */
+/** @typedef {(inputs: Value[], attributes: Record<string, Attribute | Attribute[]>) => any} Operator */
+
+/** Integers that a number cannot hold stay bigints. @param {bigint} value */
+const integer = (value) => (BigInt.asIntN(53, value) === value ? Number(value) : value);
+
+/** Reads item `i` of an attribute, by the element type. @type {Record<number, (wasm: Wasm, at: number, i: number) => any>} */
+const readers = {
+  0: (wasm, at, i) => readValue(wasm, wasm.readPointer(at + 4 * i)),
+  1: (wasm, at, i) => wasm.view.getFloat32(at + 4 * i, true),
+  7: (wasm, at, i) => integer(wasm.view.getBigInt64(at + 8 * i, true)),
+  8: (wasm, at, i) => wasm.readText(wasm.readPointer(at + 8 * i), wasm.readPointer(at + 8 * i + 4)),
+};
+
+/** @param {Wasm} wasm @param {number} call */
+function readAttributes(wasm, call) {
+  const entries = wasm.readAttributes(call).map(({ name, type, list, count, data }) => {
+    const items = Array.from({ length: count }, (_, i) => readers[type](wasm, data, i));
+    return [name, list ? items : items[0]];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** @param {Wasm} wasm @param {number} count @param {number} inputs @returns {Value[]} absent ones are null */
+const readInputs = (wasm, count, inputs) =>
+  Array.from({ length: count }, (_, i) => wasm.readPointer(inputs + 4 * i)).map((value) => (value ? readValue(wasm, value) : null));
+
+/** The results as a list, one for each output of the node. @param {any} result */
+function listResults(result) {
+  if (isTensor(result)) return [result];
+  if (Array.isArray(result)) return result;
+  throw argumentError(`its function returned ${describe(result)}: expected a Tensor or an array of outputs`);
+}
+
+/** @param {Wasm} wasm @param {any[]} results @param {number} count @param {number} outputs */
+function writeOutputs(wasm, results, count, outputs) {
+  const scope = new Scope(wasm);
+  try {
+    results.slice(0, count).forEach((result, i) => {
+      if (result === undefined) return;
+      const value = makeValue(wasm, scope, { name: `output ${i}`, type: 1, keyType: 7 }, result);
+      wasm.call('weft_value_retain', value);
+      wasm.view.setUint32(outputs + 4 * i, value, true);
+    });
+  } finally {
+    scope.end();
+  }
+}
+
+/** Tells the core what a function threw. @param {Wasm} wasm @param {number} call @param {unknown} error */
+function fail(wasm, call, error) {
+  const text = wasm.writeText(error instanceof WeftError ? error.message : `its function threw ${error}`);
+  try {
+    return wasm.call('weft_custom_fail', call, text);
+  } finally {
+    wasm.free(text);
+  }
+}
+
+/**
+ * Registers operators with a loader whose session is to call them.
+ * @param {Wasm} wasm @param {number} loader @param {readonly [string, Operator][]} operators by 'domain:Name'
+ */
+export function addOperators(wasm, loader, operators) {
+  operators.forEach(([key, _], number) => {
+    const colon = key.lastIndexOf(':');
+    const domain = wasm.writeText(key.slice(0, Math.max(colon, 0)));
+    const name = wasm.writeText(key.slice(colon + 1));
+    wasm.run('weft_host_add_operator', loader, domain, name, number);
+    wasm.free(domain);
+    wasm.free(name);
+  });
+  wasm.runOperator = (number, inputCount, inputs, outputCount, outputs, call) => {
+    try {
+      const results = operators[number][1](readInputs(wasm, inputCount, inputs), readAttributes(wasm, call));
+      writeOutputs(wasm, listResults(results), outputCount, outputs);
+      return 0;
+    } catch (error) {
+      wasm.thrown = error;
+      return fail(wasm, call, error);
+    }
+  };
+}
