@@ -200,6 +200,19 @@ static void test_products(void) {
   expect(&g, "MatMul Add");
 }
 
+/* The transpose of a constant that something else reads is read where it is; of any other it is folded. */
+static void test_tied(void) {
+  int64_t square[] = {5, 5};
+  for (int tied = 0; tied < 2; tied++) {
+    bytes g = begin();
+    constant(&g, "m", 2, square);
+    graph_node(&g, node("Mul", tied ? "x m" : "x x", "a"));
+    graph_node(&g, node("Transpose", "m", "t"));
+    graph_node(&g, node("MatMul", "a t", "y"));
+    expect(&g, tied ? "Mul weft:MatMul" : "Mul MatMul");
+  }
+}
+
 static void test_nothing_done(void) {
   bytes g = begin(), cast = node("Cast", "b", "c");
   with_int(&cast, "to", WEFT_FLOAT);
@@ -342,6 +355,7 @@ int main(void) {
   test_quantized();
   test_convolutions();
   test_products();
+  test_tied();
   test_nothing_done();
   test_patterns();
   return 0;
