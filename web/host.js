@@ -31,6 +31,17 @@ export const readFile = (url) => builtin('fs').promises.readFile(url);
 /** Bytes of a file. @param {URL} url @returns {Promise<number>} */
 export const sizeOfFile = async (url) => (await builtin('fs').promises.stat(url)).size;
 
+/**
+ * Whether `file`, reached through any links, lies in the folder of `model` or in the one where the model's own file really is
+ * (download caches keep files that way). @param {URL} file @param {URL} model
+ */
+export async function isBeside(file, model) {
+  const [{ promises }, { dirname, sep }] = [builtin('fs'), builtin('path')];
+  const folder = await promises.realpath(new URL('.', model));
+  const real = await promises.realpath(file);
+  return [folder, dirname(await promises.realpath(model))].some((allowed) => real.startsWith(allowed + sep));
+}
+
 /** @param {URL} url of a file @param {number} size of a piece; each is valid until the next */
 export async function* readPieces(url, size) {
   const piece = new Uint8Array(size);

@@ -4,7 +4,7 @@
  * is one copy of the weights, inside the module. This file must not know how a session is run.
  */
 import { throwIfAborted, WeftError } from './error.js';
-import { isUrl, resolveLocation } from './host.js';
+import { hasFiles, isBeside, isUrl, resolveLocation } from './host.js';
 import { addOperators } from './operators.js';
 import { openSource } from './source.js';
 
@@ -40,15 +40,23 @@ async function pushModel(wasm, loader, source, options) {
 /** @param {string} path */
 const plainPath = (path) => path.replace(/^(\.?\/)+/, '');
 
+/** The file or URL beside the model; a file must not lead out of the model's folder by a link. @param {string} path @param {URL} model */
+async function placeBeside(path, model) {
+  const place = new URL(path.split('/').map(encodeURIComponent).join('/'), model);
+  const inside = place.protocol !== 'file:' || !hasFiles() || (await isBeside(place, model).catch(() => true)); // reading tells what is missing
+  if (inside) return place;
+  throw new WeftError('IO', `the model keeps weights in '${path}', which is a link out of the model's folder`);
+}
+
 /** Where the bytes of `path` are: as the caller says, else beside the model. @param {string} path @param {Source} model @param {LoadOptions} options */
-function placeOf(path, model, options) {
+async function placeOf(path, model, options) {
   const wanted = plainPath(path);
   for (const entry of options.externalData) {
     const text = typeof entry === 'string' || entry instanceof URL;
     const name = text ? decodeURIComponent(resolveLocation(entry).pathname) : plainPath(String(entry.path));
     if (text ? name.endsWith(`/${wanted}`) : name === wanted) return text ? besideModel(String(entry), model) : entry.data;
   }
-  if (model.location) return new URL(wanted.split('/').map(encodeURIComponent).join('/'), model.location);
+  if (model.location) return placeBeside(wanted, model.location);
   const what = `the model keeps weights in '${path}', which was not given`;
   throw new WeftError('IO', `${what}: pass externalData: [{path: '${path}', data}] or load the model by URL or path`);
 }
@@ -98,7 +106,7 @@ async function fillParts(wasm, source, parts, options) {
 /** @param {Wasm} wasm @param {number} loader @param {Source} model @param {LoadOptions} options */
 async function loadExternal(wasm, loader, model, options) {
   for (const [path, parts] of listExternal(wasm, loader)) {
-    await fillParts(wasm, await openSource(placeOf(path, model, options), options.signal), parts, options);
+    await fillParts(wasm, await openSource(await placeOf(path, model, options), options.signal), parts, options);
   }
 }
 

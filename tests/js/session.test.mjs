@@ -1,6 +1,6 @@
 /* InferenceSession: every source of a model, what it tells about it, runs, their order, and errors. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,6 +59,19 @@ test('a model comes over HTTP, and so do its weights', async (t) => {
   const size = files['/m/model.onnx'].length;
   assert.deepEqual(phases, [['model', size, size], ['external', 32, 32], ['prepare', 0, 1], ['prepare', 1, 1]]);
   await rejects(InferenceSession.create(url.replace('model', 'none')), 'IO', /none\.onnx: the server answered 404/);
+});
+
+test('external data is not read through a link out of the folder', async () => {
+  const [models, elsewhere] = ['linked', 'elsewhere'].map((name) => join(folder, name));
+  for (const path of [models, elsewhere]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(models, 'model.onnx'), external('weights.bin'));
+  writeFileSync(join(elsewhere, 'weights.bin'), Buffer.alloc(32));
+  symlinkSync(join(elsewhere, 'weights.bin'), join(models, 'weights.bin'));
+  await assert.rejects(InferenceSession.create(join(models, 'model.onnx')), /'weights\.bin', which is a link out of the model's folder/);
+  // A cache keeps files as links into one folder: a model that is such a link may have its data there.
+  writeFileSync(join(elsewhere, 'model.onnx'), external('weights.bin'));
+  symlinkSync(join(elsewhere, 'model.onnx'), join(models, 'cached.onnx'));
+  await (await InferenceSession.create(join(models, 'cached.onnx'))).release();
 });
 
 test('external data is found beside the model, or given', async () => {
