@@ -1,14 +1,16 @@
 /*
- * Models of the real exporters in Chromium, with one thread and with two, from a URL, bytes, a stream and a file in turn.
+ * Models of the real exporters, the onnx package's light models and a sentence embedding in Chromium, with one thread and with two, from a URL, bytes, a stream and a file in turn.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
-import { corpus, listCases, missing } from '../corpus/cases.mjs';
+import { corpus, listCases } from '../corpus/cases.mjs';
+import { minilmCase } from '../minilm/cases.mjs';
+import { loadCases } from '../onnx/cases.mjs';
 import { openRemote } from '../tools/chromium.mjs';
 import { checkFolder } from '../tools/folder.mjs';
 
@@ -20,15 +22,22 @@ const wanted = new RegExp(`^(${[
   'lgbm_binary', 'coreml_cnn',
 ].join('|')})$`);
 
-const cases = listCases().filter(({ id }) => wanted.test(id));
-const skip = missing || (!existsSync(programs.chromium) && 'Chromium is not installed');
+const skip = (!existsSync(programs.chromium) && 'Chromium is not installed') || (!existsSync(programs.python) && 'Python is not set up');
 
-describe('the corpus in Chromium', { skip, timeout: 600_000 }, () => {
-  let browser, server;
+/** What is run: each with the folder under which the server shows it. */
+function collectCases() {
+  const exported = listCases().filter(({ id }) => wanted.test(id)).map((how) => ({ ...how, url: `/corpus/${relative(corpus, how.folder)}` }));
+  const built = [...loadCases().light.map((one) => ({ ...one, rtol: 1e-3, atol: 1e-7, expected: ['output'] })), minilmCase()];
+  return [...exported, ...built.map((how) => ({ ...how, url: `/build/${relative(join(root, 'build'), how.folder)}` }))];
+}
+
+describe('models in Chromium', { skip, timeout: 600_000 }, () => {
+  let browser, server, cases;
 
   before(async () => {
+    cases = collectCases();
     browser = await launchChromium();
-    server = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/corpus/': corpus });
+    server = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/corpus/': corpus, '/build/': join(root, 'build') });
   });
   after(async () => {
     await browser?.close();
@@ -46,7 +55,7 @@ describe('the corpus in Chromium', { skip, timeout: 600_000 }, () => {
         const alone = !existsSync(join(how.folder, 'model.onnx.data'));
         const source = alone ? ['url', 'bytes', 'stream', 'file'][i % 4] : 'url';
         const create = async (path) => {
-          const session = await openRemote(page, `/corpus/${relative(corpus, path)}`, source, threads);
+          const session = await openRemote(page, `${how.url}/${basename(path)}`, source, threads);
           assert.equal(session.weft.module, module);
           return session;
         };

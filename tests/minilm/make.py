@@ -3,8 +3,8 @@
 
 The package carries the trained weights (safetensors) and the vocabulary of all-MiniLM-L6-v2 but no ONNX file. Here the network
 (BERT: Devlin et al., 2018; mean pooling and normalisation: Reimers & Gurevych, 2019) is written down twice: as an ONNX graph,
-and as plain numpy in double precision. Writes model.onnx and cases.json: token numbers of a few sentences and their embeddings.
-Needs onnx and numpy."""
+and as plain numpy in double precision. Writes model.onnx and test_data_set_0: the token numbers of a few sentences, padded to one
+length, and their embeddings. Needs onnx and numpy."""
 import json
 import pathlib
 import re
@@ -159,11 +159,20 @@ def main():
     words = (package / "vocab.txt").read_text(encoding="utf-8").split("\n")
     vocabulary = {word: number for number, word in enumerate(words)}
     (out / "model.onnx").write_bytes(build(weights).SerializeToString())
-    cases = []
-    for sentence in SENTENCES:
-        ids = tokens(sentence, vocabulary)
-        cases.append({"sentence": sentence, "ids": ids, "embedding": reference(weights, ids).tolist()})
-    (out / "cases.json").write_text(json.dumps(cases))
+    data = out / "test_data_set_0"
+    data.mkdir(exist_ok=True)
+    ids = [tokens(sentence, vocabulary) for sentence in SENTENCES]
+    padded = np.zeros((len(ids), max(map(len, ids))), np.int64)
+    mask = np.zeros_like(padded)
+    for i, one in enumerate(ids):
+        padded[i, : len(one)], mask[i, : len(one)] = one, 1
+    embeddings = np.array([reference(weights, one) for one in ids], np.float32)
+    for stem, name, value in (
+        ("input_0", "input_ids", padded),
+        ("input_1", "attention_mask", mask),
+        ("output_0", "sentence_embedding", embeddings),
+    ):
+        (data / f"{stem}.pb").write_bytes(numpy_helper.from_array(value, name).SerializeToString())
 
 
 main()

@@ -39,8 +39,8 @@ window.remote = {
   async create(url, source, threads) {
     env.wasm.numThreads = threads;
     const session = await InferenceSession.create(await sources[source](url));
-    const { inputNames, outputNames, inputMetadata, weft } = session;
-    return { id: sessions.push(session) - 1, inputNames, outputNames, inputMetadata, weft };
+    const { inputNames, outputNames, inputMetadata, outputMetadata, weft } = session;
+    return { id: sessions.push(session) - 1, inputNames, outputNames, inputMetadata, outputMetadata, weft };
   },
   async run(id, feeds) {
     const given = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, unpack(value)]));
