@@ -28,6 +28,7 @@ const isDefect = (error) => error.code === 'INTERNAL' || !(error.name === 'WeftE
 
 async function main([settings, module, list, maxMemory]) {
   Object.assign(env.wasm, JSON.parse(settings));
+  env.logLevel = 'error'; // cases in training mode are meant to be
   const create = async (path) => {
     const session = await InferenceSession.create(path, { limits: { maxMemory: Number(maxMemory) } });
     const { module: found, why } = session.weft;
