@@ -16,7 +16,9 @@ weft_exports(${PROJECT_SOURCE_DIR}/wasi/exports.txt exports)
 list(TRANSFORM exports PREPEND -Wl,--export=)
 add_executable(weft_reactor)
 target_link_libraries(weft_reactor PRIVATE core_objects kernels_objects simd_objects schema_objects reactor_objects)
-target_link_options(weft_reactor PRIVATE ${weft_stack} -Wl,--strip-all -mexec-model=reactor ${exports})
+# The function table is open, so that a host can put operators of its own into it.
+target_link_options(weft_reactor PRIVATE ${weft_stack} -Wl,--strip-all -mexec-model=reactor ${exports}
+  -Wl,--export-table -Wl,--growable-table)
 set_property(TARGET weft_reactor APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/wasi/exports.txt)
 set_target_properties(weft weft_reactor PROPERTIES LINKER_LANGUAGE C)
 
