@@ -99,21 +99,9 @@ static weft_status run_dynamic(weft_op *op) {
   return check_made(op);
 }
 
-static weft_status dynamic_outputs(frame *f, const weft_node *node, weft_value **outputs) {
-  for (int i = 0; i < node->output_count; i++) {
-    outputs[i] = NULL;
-  }
-  for (int i = 0; i < node->output_count; i++) {
-    if (node->outputs[i] >= 0) {
-      WEFT_TRY(weft_value_new(f->state->cx, WEFT_KIND_TENSOR, &outputs[i]));
-    }
-  }
-  return WEFT_OK;
-}
-
 static weft_status dynamic_node(frame *f, weft_op *op) {
   const weft_node *node = op->node;
-  weft_status status = dynamic_outputs(f, node, op->outputs);
+  weft_status status = weft_node_outputs(f->state, node, op->outputs);
   if (status == WEFT_OK) {
     status = run_dynamic(op);
   }
@@ -138,17 +126,8 @@ static weft_status run_node(frame *f, size_t n) {
   }
   name_node(state->cx, node);
   weft_op_host host = {.run_graph = run_graph, .state = f};
-  weft_op op = {.cx = state->cx,
-                .def = node->def,
-                .node = node,
-                .input_count = node->input_count,
-                .output_count = node->output_count,
-                .inputs = inputs,
-                .outputs = outputs,
-                .scratch = &state->scratch,
-                .strings = state->strings,
-                .random = state->random,
-                .host = &host};
+  weft_op op = weft_node_op(state, node, inputs, outputs);
+  op.host = &host;
   weft_status status;
   if (f->plan->steps[n] == WEFT_STEP_DYNAMIC) {
     status = dynamic_node(f, &op);

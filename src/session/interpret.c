@@ -32,13 +32,18 @@ static bool can_compute(const weft_op *op) {
   return true;
 }
 
-/* Strings made while planning or evaluating outlive every run: each such value gets a pool of its own. */
-static weft_status own_strings(weft_run_state *state, weft_value **value) {
-  if (*value == NULL || (*value)->kind != WEFT_KIND_TENSOR || (*value)->tensor.type != WEFT_STRING) {
+weft_status weft_value_own_strings(weft_context *cx, weft_value **value) {
+  if (*value == NULL) {
+    return WEFT_OK;
+  }
+  for (size_t i = 0; i < (*value)->item_count; i++) {
+    WEFT_TRY(weft_value_own_strings(cx, &(*value)->items[i]));
+  }
+  if ((*value)->kind != WEFT_KIND_TENSOR || (*value)->tensor.type != WEFT_STRING) {
     return WEFT_OK;
   }
   weft_value *copy;
-  WEFT_TRY(weft_value_copy(state->cx, *value, &copy));
+  WEFT_TRY(weft_value_copy(cx, *value, &copy));
   weft_value_release(*value);
   *value = copy;
   return WEFT_OK;
@@ -53,12 +58,12 @@ static weft_status compute(weft_run_state *state, weft_op *op) {
   weft_status status = op->def->run(op);
   weft_scratch_reset(state->cx, &state->scratch);
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
-    status = own_strings(state, &op->outputs[i]);
+    status = weft_value_own_strings(state->cx, &op->outputs[i]);
   }
   return status;
 }
 
-static weft_op make_op(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs) {
+weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs) {
   return (weft_op){.cx = state->cx,
                    .def = node->def,
                    .node = node,
@@ -71,9 +76,11 @@ static weft_op make_op(weft_run_state *state, weft_node *node, weft_value **inpu
                    .random = state->random};
 }
 
-static weft_status new_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs) {
+weft_status weft_node_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs) {
   for (int i = 0; i < node->output_count; i++) {
     outputs[i] = NULL;
+  }
+  for (int i = 0; i < node->output_count; i++) {
     if (node->outputs[i] >= 0) {
       WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &outputs[i]));
     }
@@ -93,8 +100,8 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
   if ((node->def->flags & WEFT_OP_SUBGRAPH) != 0) {
     return WEFT_DEFERRED;
   }
-  WEFT_TRY(new_outputs(state, node, outputs));
-  weft_op op = make_op(state, node, inputs, outputs);
+  WEFT_TRY(weft_node_outputs(state, node, outputs));
+  weft_op op = weft_node_op(state, node, inputs, outputs);
   WEFT_TRY(node->def->infer(&op));
   for (int i = 0; i < op.output_count; i++) {
     if (outputs[i] != NULL && outputs[i]->tensor.type == WEFT_UNDEFINED) {
@@ -162,8 +169,8 @@ weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_
 }
 
 weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs) {
-  weft_status status = new_outputs(state, node, outputs);
-  weft_op op = make_op(state, node, (weft_value **)inputs, outputs);
+  weft_status status = weft_node_outputs(state, node, outputs);
+  weft_op op = weft_node_op(state, node, (weft_value **)inputs, outputs);
   state->cx->node = node->name;
   state->cx->op = node->op_type;
   if (status == WEFT_OK) {

@@ -80,6 +80,13 @@ weft_status weft_prepare(weft_run_state *state, weft_graph *graph);
 /* Frees the plans of `graph` and its subgraphs. */
 void weft_graph_destroy_plans(weft_graph *graph);
 
+/* `node` as its operator sees it: without a host. */
+weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs);
+/* An empty value for each output that is wanted, NULL for the others; on failure those made are the caller's to release. */
+weft_status weft_node_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs);
+/* Strings of a run end with it, and those of constants and feeds may end too: every string tensor in `value` gets its own. */
+weft_status weft_value_own_strings(weft_context *cx, weft_value **value);
+
 /* Calls the operator of `node` on values that are all known; new references in outputs[0..node->output_count). */
 weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs);
 

@@ -256,24 +256,6 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
   return WEFT_OK;
 }
 
-/* Strings of a run end with it, and those of constants and feeds may end too: outputs get their own. */
-static weft_status own_strings(weft_context *cx, weft_value **value) {
-  if (*value == NULL) {
-    return WEFT_OK;
-  }
-  for (size_t i = 0; i < (*value)->item_count; i++) {
-    WEFT_TRY(own_strings(cx, &(*value)->items[i]));
-  }
-  if ((*value)->kind != WEFT_KIND_TENSOR || (*value)->tensor.type != WEFT_STRING) {
-    return WEFT_OK;
-  }
-  weft_value *copy;
-  WEFT_TRY(weft_value_copy(cx, *value, &copy));
-  weft_value_release(*value);
-  *value = copy;
-  return WEFT_OK;
-}
-
 static weft_status run(weft_session *session, size_t feed_count, const char *const *feed_names, weft_value *const *feeds,
                        size_t output_count, const char *const *output_names, weft_value **made, weft_value **outputs) {
   const weft_graph *graph = session->model->graph;
@@ -287,7 +269,7 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
   for (size_t i = 0; i < output_count; i++) {
     size_t at;
     WEFT_TRY(find_name(session, "output", graph->outputs, graph->output_count, output_names[i], &at));
-    WEFT_TRY(own_strings(&session->cx, &made[at]));
+    WEFT_TRY(weft_value_own_strings(&session->cx, &made[at]));
     outputs[i] = made[at];
     weft_value_retain(made[at]);
   }
