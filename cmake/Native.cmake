@@ -11,7 +11,7 @@ weft_protobuf_c(schema_objects)
 add_library(weft_core STATIC)
 target_link_libraries(weft_core
   PRIVATE core_objects kernels_objects simd_objects schema_objects
-  PUBLIC ${WEFT_PROTOBUF_C} Threads::Threads m)
+  PUBLIC ${WEFT_PROTOBUF_C} ${weft_image_decoder_libraries} Threads::Threads m)
 target_include_directories(weft_core PUBLIC ${PROJECT_SOURCE_DIR}/src)
 if(WEFT_SANITIZE)
   target_link_options(weft_core PUBLIC -fsanitize=${WEFT_SANITIZE})

@@ -92,8 +92,9 @@ static inline void graph_node(bytes *graph, bytes n) {
   add_message(graph, GRAPH_NODE, &n);
 }
 
-/* A float tensor; a dimension of 0 has the symbol "N". */
-static inline void graph_value(bytes *graph, uint32_t id, const char *name, int rank, const int64_t *dims) {
+/* A tensor of a weft_type; a dimension of 0 has the symbol "N". */
+static inline void graph_typed_value(bytes *graph, uint32_t id, const char *name, int elements, int rank,
+                                     const int64_t *dims) {
   bytes value = {0}, type = {0}, tensor = {0}, shape = {0};
   for (int i = 0; i < rank; i++) {
     bytes dim = {0};
@@ -104,12 +105,17 @@ static inline void graph_value(bytes *graph, uint32_t id, const char *name, int 
     }
     add_message(&shape, 1, &dim);
   }
-  add_int(&tensor, 1, 1);
+  add_int(&tensor, 1, (uint64_t)elements);
   add_message(&tensor, 2, &shape);
   add_message(&type, 1, &tensor);
   add_text(&value, 1, name);
   add_message(&value, 2, &type);
   add_message(graph, id, &value);
+}
+
+/* The same of floats. */
+static inline void graph_value(bytes *graph, uint32_t id, const char *name, int rank, const int64_t *dims) {
+  graph_typed_value(graph, id, name, 1, rank, dims);
 }
 
 /* An output without a declared type. */

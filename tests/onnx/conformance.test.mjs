@@ -23,7 +23,7 @@ for (const [name, host] of Object.entries(hosts)) {
       test(kind, { timeout: 600_000 }, async (t) => {
         assert.equal(cases[kind].length, counts[kind]);
         const chosen = host.slowStart && kind === 'node' ? cases[kind].filter((_, i) => i % 8 === 0) : cases[kind];
-        report(t, kind, await check(host, chosen), reasonFor);
+        report(t, kind, await check(host, chosen), (id, failure) => reasonFor(id, failure, host));
       });
     }
   });

@@ -23,11 +23,12 @@ const checkList = (list, maxMemory) => ['check', '--list', list, ...(maxMemory >
 /** Node.js 20 crashes now and then when a fast call from WASI meets memory that has grown. */
 const wasiFlags = ['--no-warnings', '--no-turbo-fast-api-calls'];
 
-/** Hosts by name: the command for a list, and why the host is not there, if it is not. */
+/** Hosts by name: the command for a list, why the host is not there, if it is not, and what it has that others lack. */
 export const hosts = {
   'native, under ASan and UBSan': {
     command: (list, maxMemory) => [sanitized, ...checkList(list, maxMemory)],
     sanitized: true,
+    decodesImages: true,
     missing: existsSync(sanitized) ? false : 'build/native-asan/weft is not built',
   },
   'the WASI command in node:wasi': {

@@ -69,6 +69,13 @@ export const systemPackages = [
     why: 'sanitizers and libFuzzer',
   },
   { name: 'libprotobuf-c-dev', file: '/usr/include/protobuf-c/protobuf-c.h', part: 'test', why: 'native builds' },
+  { name: 'pkg-config', file: '/usr/bin/pkg-config', part: 'test', why: 'finds the image decoders' },
+  {
+    name: 'libmagickcore-6.q16-dev',
+    file: '/usr/include/ImageMagick-6/magick/MagickCore.h',
+    part: 'test',
+    why: 'the image decoders of ImageDecoder in native builds',
+  },
   { name: 'libsimde-dev', file: '/usr/include/simde/wasm/simd128.h', part: 'test', why: 'wasm SIMD on native machines' },
   { name: 'chromium', file: '/usr/bin/chromium', part: 'test', why: 'runs the browser tests' },
 ];
