@@ -69,6 +69,8 @@ typedef enum weft_type {
   WEFT_FLOAT8E8M0 = 24,
   WEFT_UINT2 = 25,
   WEFT_INT2 = 26,
+  WEFT_FLOAT6E2M3 = 27,
+  WEFT_FLOAT6E3M2 = 28,
   WEFT_TYPE_COUNT
 } weft_type;
 

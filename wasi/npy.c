@@ -18,7 +18,7 @@ static const row rows[] = {
     {WEFT_COMPLEX64, "c8"},      {WEFT_COMPLEX128, "c16"}, {WEFT_BFLOAT16, "V2"},       {WEFT_FLOAT8E4M3FN, "V1"},
     {WEFT_FLOAT8E4M3FNUZ, "V1"}, {WEFT_FLOAT8E5M2, "V1"},  {WEFT_FLOAT8E5M2FNUZ, "V1"}, {WEFT_FLOAT8E8M0, "V1"},
     {WEFT_FLOAT4E2M1, "V1"},     {WEFT_INT4, "i1"},        {WEFT_UINT4, "u1"},          {WEFT_INT2, "i1"},
-    {WEFT_UINT2, "u1"},
+    {WEFT_UINT2, "u1"},          {WEFT_FLOAT6E2M3, "V1"},  {WEFT_FLOAT6E3M2, "V1"},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof *rows, MAGIC = 6, TEXT_LIMIT = 1 << 20 };

@@ -20,7 +20,7 @@ const HalfArray = /** @type {any} */ (globalThis).Float16Array ?? Uint16Array;
  * @property {number} id the number of weft_type and TensorProto.DataType
  * @property {string} name
  * @property {TypedArrayConstructor} array
- * @property {number} bits of an element in `array`; 4 and 2 mean packed
+ * @property {number} bits of an element in `array`; 6, 4 and 2 mean packed
  * @property {number} parts array items an element takes: 2 for complex numbers
  * @property {boolean} signed of packed types: whether the top bit is a sign
  */
@@ -53,6 +53,8 @@ const rows = [
   [24, 'float8e8m0', Uint8Array],
   [25, 'uint2', Uint8Array, 2],
   [26, 'int2', Int8Array, 2],
+  [27, 'float6e2m3', Uint8Array, 6],
+  [28, 'float6e3m2', Uint8Array, 6],
 ];
 
 /** @type {ElementType[]} */
@@ -100,11 +102,12 @@ export const lengthOf = (type, count) => (isPacked(type) ? Math.ceil((count * ty
  * @param {ElementType} type @param {Int8Array | Uint8Array} packed @param {Int8Array | Uint8Array} out one item an element
  */
 export function unpack(type, packed, out) {
-  const perByte = 8 / type.bits;
   const mask = (1 << type.bits) - 1;
   const unused = 32 - type.bits;
   for (let i = 0; i < out.length; i++) {
-    const value = (packed[Math.floor(i / perByte)] >> ((i % perByte) * type.bits)) & mask;
+    const at = i * type.bits;
+    const byte = Math.floor(at / 8);
+    const value = (((packed[byte] & 0xff) | (packed[byte + 1] << 8)) >> at % 8) & mask;
     out[i] = type.signed ? (value << unused) >> unused : value;
   }
 }
@@ -114,10 +117,13 @@ export function unpack(type, packed, out) {
  * @param {ElementType} type @param {Int8Array | Uint8Array} elements @param {Int8Array | Uint8Array} out zeroed
  */
 export function pack(type, elements, out) {
-  const perByte = 8 / type.bits;
   const mask = (1 << type.bits) - 1;
   for (let i = 0; i < elements.length; i++) {
-    out[Math.floor(i / perByte)] |= (elements[i] & mask) << ((i % perByte) * type.bits);
+    const at = i * type.bits;
+    const byte = Math.floor(at / 8);
+    const value = (elements[i] & mask) << at % 8;
+    out[byte] |= value;
+    if (value > 0xff) out[byte + 1] |= value >> 8;
   }
 }
 
@@ -195,6 +201,8 @@ export function arrayFrom(type, list) {
     case 'int2':
       return packList(type, list);
     case 'float4e2m1':
+    case 'float6e2m3':
+    case 'float6e3m2':
     case 'float8e4m3fn':
     case 'float8e4m3fnuz':
     case 'float8e5m2':

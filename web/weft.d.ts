@@ -62,6 +62,8 @@ export declare namespace Tensor {
     float8e5m2fnuz: Uint8Array;
     float8e8m0: Uint8Array;
     float4e2m1: Uint8Array;
+    float6e2m3: Uint8Array;
+    float6e3m2: Uint8Array;
     uint4: Uint8Array;
     int4: Int8Array;
     uint2: Uint8Array;
@@ -90,6 +92,8 @@ export declare namespace Tensor {
     float8e5m2fnuz: number;
     float8e8m0: number;
     float4e2m1: number;
+    float6e2m3: number;
+    float6e3m2: number;
     uint4: number;
     int4: number;
     uint2: number;
@@ -100,7 +104,15 @@ export declare namespace Tensor {
   type ElementType = ElementTypeMap[Type];
   type DataLocation = 'none' | 'cpu' | 'cpu-pinned';
   /** Types that are made of their bits only, not of an array of numbers. */
-  type BitsOnly = 'float8e4m3fn' | 'float8e4m3fnuz' | 'float8e5m2' | 'float8e5m2fnuz' | 'float8e8m0' | 'float4e2m1';
+  type BitsOnly =
+    | 'float8e4m3fn'
+    | 'float8e4m3fnuz'
+    | 'float8e5m2'
+    | 'float8e5m2fnuz'
+    | 'float8e8m0'
+    | 'float6e2m3'
+    | 'float6e3m2'
+    | 'float4e2m1';
 
   interface ImageOptions {
     /** The tensor's channels; of toImageData and toDataURL. Default RGB. */

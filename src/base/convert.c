@@ -19,7 +19,8 @@ static const small_format *small_of(weft_type type) {
   static const small_format formats[] = {
       {3, 7, 0x7e, 0x7f, 0x7f, 0x80, false},  {3, 8, 0x7f, 0x80, 0x80, 0x80, true},
       {2, 15, 0x7b, 0x7e, 0x7c, 0x80, false}, {2, 16, 0x7f, 0x80, 0x80, 0x80, true},
-      {1, 1, 0x07, 0x08, 0x07, 0x08, false},
+      {1, 1, 0x07, 0x08, 0x07, 0x08, false},  {3, 1, 0x1f, 0x20, 0x1f, 0x20, false},
+      {2, 3, 0x1f, 0x20, 0x1f, 0x20, false},
   };
   switch (type) {
   case WEFT_FLOAT8E4M3FN:
@@ -30,6 +31,10 @@ static const small_format *small_of(weft_type type) {
     return &formats[2];
   case WEFT_FLOAT8E5M2FNUZ:
     return &formats[3];
+  case WEFT_FLOAT6E2M3:
+    return &formats[5];
+  case WEFT_FLOAT6E3M2:
+    return &formats[6];
   default:
     return &formats[4];
   }
@@ -108,7 +113,7 @@ uint8_t weft_float_to_small(weft_type type, float value, bool saturate) {
     code += exponent < least ? 0 : (uint32_t)(exponent - least) << f->mantissa_bits;
   }
   if (code > f->max) {
-    if (saturate || f->sign == 0x08) {
+    if (saturate || f->sign != 0x80) {
       return (uint8_t)(f->max | sign);
     }
     return (uint8_t)(f->unsigned_zero ? f->nan : f->infinity | sign);

@@ -29,8 +29,9 @@ void weft_store_int64(weft_type type, const int64_t *in, size_t n, void *data, s
  * format with fewer digits gives what rounding `value` at once would. */
 float weft_double_to_float_odd(double value);
 
-/* One number of FLOAT8E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ or FLOAT4E2M1. Without `saturate`, numbers beyond the largest
- * become infinity where the type has one, else NaN. FLOAT4E2M1 always saturates, its NaN is the largest number. */
+/* One number of FLOAT8E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, FLOAT6 or FLOAT4. Without `saturate`, numbers beyond the largest
+ * become infinity where the type has one, else NaN. FLOAT6 and FLOAT4 always saturate, NaN
+ * becomes -0 in them. */
 uint8_t weft_float_to_small(weft_type type, float value, bool saturate);
 float weft_small_to_float(weft_type type, uint8_t bits);
 

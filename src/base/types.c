@@ -37,6 +37,8 @@ static const type_row types[WEFT_TYPE_COUNT] = {
     [WEFT_FLOAT8E8M0] = {"float8e8m0", 1, 8},
     [WEFT_UINT2] = {"uint2", 1, 2},
     [WEFT_INT2] = {"int2", 1, 2},
+    [WEFT_FLOAT6E2M3] = {"float6e2m3", 1, 6},
+    [WEFT_FLOAT6E3M2] = {"float6e3m2", 1, 6},
 };
 
 bool weft_type_is_valid(int64_t type) { return type > WEFT_UNDEFINED && type < WEFT_TYPE_COUNT; }
@@ -54,7 +56,8 @@ static bool in(weft_type type, uint32_t set) {
 bool weft_type_is_float(weft_type type) {
   return in(type, WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
                       WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) |
-                      WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0));
+                      WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0) |
+                      WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) | WEFT_TYPE_BIT(WEFT_FLOAT6E3M2));
 }
 
 bool weft_type_is_integer(weft_type type) {

@@ -45,7 +45,7 @@ struct weft_value {
 /* ---- element types ------------------------------------------------------------------------------------------------ */
 /* Bytes of one element in memory (types below 8 bits: 1; string: sizeof(weft_string)); 0 for an invalid type. */
 size_t weft_type_size(weft_type type);
-/* Bits of one element in a file: 4 for int4, uint4, float4e2m1, 2 for int2, uint2, else 8 x size; 0 for strings. */
+/* Bits of one element in a file: 6 for float6, 4 for int4, uint4, float4e2m1, 2 for int2, uint2, else 8 x size; 0 for strings. */
 unsigned weft_type_bits(weft_type type);
 bool weft_type_is_valid(int64_t type);
 bool weft_type_is_float(weft_type type);   /* all floating types, 4 to 64 bits; not complex */
@@ -54,7 +54,7 @@ bool weft_type_is_signed(weft_type type);
 
 /* Sets of types as bit masks, for checks: WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT64). */
 #define WEFT_TYPE_BIT(type) (1u << (unsigned)(type))
-#define WEFT_TYPES_ANY 0x07fffffeu
+#define WEFT_TYPES_ANY 0x1ffffffeu
 #define WEFT_TYPES_FLOAT                                                                                   \
   (WEFT_TYPE_BIT(WEFT_FLOAT) | WEFT_TYPE_BIT(WEFT_DOUBLE) | WEFT_TYPE_BIT(WEFT_FLOAT16) | WEFT_TYPE_BIT(WEFT_BFLOAT16))
 #define WEFT_TYPES_INTEGER                                                                                 \

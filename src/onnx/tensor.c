@@ -39,11 +39,6 @@ static const char *field_name(uint32_t field) {
 /* ---- type and shape
  * ------------------------------------------------------------------------------------------------------- */
 static weft_status check_type(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_type *out) {
-  if (tensor->data_type == 27 || tensor->data_type == 28) {
-    return weft_fail(model->cx, WEFT_UNSUPPORTED,
-                     "tensor '%s' has a 6-bit floating-point type (%d), which Weft does not read", name_of(tensor),
-                     tensor->data_type);
-  }
   if (!weft_type_is_valid(tensor->data_type)) {
     return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' has the element type %d, which ONNX does not define",
                      name_of(tensor), tensor->data_type);
@@ -77,7 +72,7 @@ static weft_status check_dims(weft_onnx_model *model, const char *name, weft_typ
 
 static size_t packed_bytes(weft_type type, size_t count) {
   unsigned bits = weft_type_bits(type);
-  return bits >= 8 ? count * (bits / 8) : count / (8 / bits) + (count % (8 / bits) != 0);
+  return bits >= 8 ? count * (bits / 8) : count / 8 * bits + (count % 8 * bits + 7) / 8;
 }
 
 weft_status weft_onnx_tensor_shape(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_tensor *out,
@@ -153,7 +148,7 @@ static uint32_t typed_field(weft_type type, size_t count, size_t *entries) {
   case WEFT_STRING:
     return STRING_DATA;
   default:
-    if (weft_type_bits(type) < 8) {
+    if (weft_type_bits(type) < 6) { /* 6-bit numbers have an entry each */
       *entries = packed_bytes(type, count);
     }
     return INT32_DATA;
@@ -204,13 +199,19 @@ static weft_status check_count(weft_onnx_model *model, const Weft__TensorProto *
 
 /* ---- converting
  * ------------------------------------------------------------------------------------------------------------- */
-/* Numbers below 8 bits lie low bits first; signed ones are extended. */
-static void spread(weft_type type, const uint8_t *from, size_t count, uint8_t *to) {
-  unsigned bits = weft_type_bits(type), per_byte = 8 / bits;
+/* Numbers below 8 bits lie low bits first, those of 6 bits across bytes; signed ones are extended. `stride` is how many
+ * bits each takes in the file. */
+static void spread(weft_type type, unsigned stride, const uint8_t *from, size_t count, uint8_t *to) {
+  unsigned bits = weft_type_bits(type);
   unsigned mask = (1u << bits) - 1,
            sign = weft_type_is_integer(type) && weft_type_is_signed(type) ? 1u << (bits - 1) : 0;
   for (size_t i = 0; i < count; i++) {
-    unsigned value = (unsigned)(from[i / per_byte] >> (i % per_byte * bits)) & mask;
+    size_t byte = i / 8 * stride + i % 8 * stride / 8;
+    unsigned low = (unsigned)(i % 8 * stride % 8), value = (unsigned)(from[byte] >> low);
+    if (low + bits > 8) {
+      value |= (unsigned)from[byte + 1] << (8 - low);
+    }
+    value &= mask;
     to[i] = (uint8_t)((value ^ sign) - sign);
   }
 }
@@ -266,16 +267,17 @@ static weft_status store_strings(weft_context *cx, const source *from, weft_stri
 
 /* Types below 8 bits: bytes first, then one element a byte. */
 static weft_status store_spread(weft_context *cx, const source *from, weft_tensor *to) {
-  size_t bytes = packed_bytes(to->type, to->count);
+  size_t bytes;
+  typed_field(to->type, to->count, &bytes);
   if (from->field == RAW_DATA) {
-    spread(to->type, from->data, to->count, to->data);
+    spread(to->type, weft_type_bits(to->type), from->data, to->count, to->data);
     return WEFT_OK;
   }
   void *packed;
   WEFT_TRY(weft_alloc(cx, bytes, &packed));
   bool good = store_integers(from, bytes, 1, packed);
   if (good) {
-    spread(to->type, packed, to->count, to->data);
+    spread(to->type, bytes == to->count ? 8 : weft_type_bits(to->type), packed, to->count, to->data);
   }
   weft_free(packed);
   return good ? WEFT_OK : weft_fail(cx, WEFT_INVALID_MODEL, "a number in int32_data has more than 64 bits");

@@ -11,7 +11,8 @@ enum { X, SCALE, ZERO };
 
 #define SMALL_FLOATS                                                                                                   \
   (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) |            \
-   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1))
+   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) |             \
+   WEFT_TYPE_BIT(WEFT_FLOAT6E3M2))
 #define QUANTIZED_TYPES                                                                                                \
   (SMALL_FLOATS | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) |                   \
    WEFT_TYPE_BIT(WEFT_UINT16) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) | WEFT_TYPE_BIT(WEFT_INT2) |      \

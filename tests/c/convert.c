@@ -16,9 +16,9 @@ static void expect(const char *what, double expected, double found) {
 
 static void all_codes(void) {
   static const weft_type types[] = {WEFT_FLOAT8E4M3FN, WEFT_FLOAT8E4M3FNUZ, WEFT_FLOAT8E5M2, WEFT_FLOAT8E5M2FNUZ,
-                                    WEFT_FLOAT4E2M1};
+                                    WEFT_FLOAT6E2M3,   WEFT_FLOAT6E3M2,     WEFT_FLOAT4E2M1};
   for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-    for (int code = 0; code < (types[t] == WEFT_FLOAT4E2M1 ? 16 : 256); code++) {
+    for (int code = 0; code < 1 << weft_type_bits(types[t]); code++) {
       float value = weft_small_to_float(types[t], (uint8_t)code);
       uint8_t back = weft_float_to_small(types[t], value, false);
       expect(weft_type_name(types[t]), (double)value, (double)weft_small_to_float(types[t], back));
@@ -43,6 +43,10 @@ static void edges(void) {
   expect("E5M2 without saturation", (double)INFINITY,
          (double)weft_small_to_float(WEFT_FLOAT8E5M2, weft_float_to_small(WEFT_FLOAT8E5M2, 1e9f, false)));
   expect("E4M3FN ties to even", 16, through(WEFT_FLOAT8E4M3FN, 17));
+  expect("E2M3 saturates", 7.5, (double)weft_small_to_float(WEFT_FLOAT6E2M3, weft_float_to_small(WEFT_FLOAT6E2M3, 8, false)));
+  expect("E3M2 saturates", -28, through(WEFT_FLOAT6E3M2, -INFINITY));
+  expect("E2M3 has subnormals", 0.125, through(WEFT_FLOAT6E2M3, 0.13));
+  expect("E3M2 ties to even", 0.0, through(WEFT_FLOAT6E3M2, 0.03125));
   expect("E8M0 rounds up", 4, through(WEFT_FLOAT8E8M0, 3));
   expect("E8M0 down", 128, weft_float_to_e8m0(3, true, WEFT_ROUND_DOWN));
   expect("float16 is rounded once", 1 + 0x1p-10, through(WEFT_FLOAT16, 1 + 0x1p-11 + 0x1p-40));

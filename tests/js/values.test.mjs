@@ -12,6 +12,7 @@ const samples = {
   float8e4m3fn: new Uint8Array([1, 2, 0x80]), float8e4m3fnuz: new Uint8Array([1, 2, 3]), float8e5m2: new Uint8Array([1, 2, 3]),
   float8e5m2fnuz: new Uint8Array([1, 2, 3]), uint4: [1, 15, 9], int4: [-1, -8, 7], float4e2m1: new Uint8Array([0xf1, 0x05]),
   float8e8m0: new Uint8Array([1, 2, 3]), uint2: [1, 3, 2], int2: [-1, -2, 1],
+  float6e2m3: new Uint8Array([0x81, 0xf2, 0x02]), float6e3m2: new Uint8Array([0x7f, 0x00, 0x03]),
 };
 
 for (const [type, values] of Object.entries(samples)) {

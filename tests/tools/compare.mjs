@@ -13,6 +13,8 @@ const floats = {
   float8e5m2: [5, 2, 15, 'ieee'],
   float8e5m2fnuz: [5, 2, 16, 'uz'],
   float4e2m1: [2, 1, 1, 'none'],
+  float6e2m3: [2, 3, 1, 'none'],
+  float6e3m2: [3, 2, 3, 'none'],
 };
 
 function decode(bits, [exponentBits, mantissaBits, bias, special]) {
