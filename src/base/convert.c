@@ -52,7 +52,8 @@ static float bits_float(uint32_t bits) {
   return value;
 }
 
-/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even ------------------------------------------------- */
+/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even
+ * ------------------------------------------------- */
 float weft_float16_to_float(uint16_t bits) {
   uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
   uint32_t magnitude = bits & 0x7fffu;
@@ -84,7 +85,9 @@ uint16_t weft_float_to_float16(float value) {
   return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
 }
 
-float weft_bfloat16_to_float(uint16_t bits) { return bits_float((uint32_t)bits << 16); }
+float weft_bfloat16_to_float(uint16_t bits) {
+  return bits_float((uint32_t)bits << 16);
+}
 
 uint16_t weft_float_to_bfloat16(float value) {
   uint32_t bits = float_bits(value);

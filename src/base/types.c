@@ -41,13 +41,23 @@ static const type_row types[WEFT_TYPE_COUNT] = {
     [WEFT_FLOAT6E3M2] = {"float6e3m2", 1, 6},
 };
 
-bool weft_type_is_valid(int64_t type) { return type > WEFT_UNDEFINED && type < WEFT_TYPE_COUNT; }
+bool weft_type_is_valid(int64_t type) {
+  return type > WEFT_UNDEFINED && type < WEFT_TYPE_COUNT;
+}
 
-static const type_row *row(weft_type type) { return &types[weft_type_is_valid((int64_t)type) ? type : WEFT_UNDEFINED]; }
+static const type_row *row(weft_type type) {
+  return &types[weft_type_is_valid((int64_t)type) ? type : WEFT_UNDEFINED];
+}
 
-size_t weft_type_size(weft_type type) { return row(type)->size; }
-unsigned weft_type_bits(weft_type type) { return row(type)->bits; }
-const char *weft_type_name(weft_type type) { return row(type)->name; }
+size_t weft_type_size(weft_type type) {
+  return row(type)->size;
+}
+unsigned weft_type_bits(weft_type type) {
+  return row(type)->bits;
+}
+const char *weft_type_name(weft_type type) {
+  return row(type)->name;
+}
 
 static bool in(weft_type type, uint32_t set) {
   return weft_type_is_valid((int64_t)type) && (WEFT_TYPE_BIT(type) & set) != 0;
@@ -56,8 +66,8 @@ static bool in(weft_type type, uint32_t set) {
 bool weft_type_is_float(weft_type type) {
   return in(type, WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
                       WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) |
-                      WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0) |
-                      WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) | WEFT_TYPE_BIT(WEFT_FLOAT6E3M2));
+                      WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT8E8M0) | WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) |
+                      WEFT_TYPE_BIT(WEFT_FLOAT6E3M2));
 }
 
 bool weft_type_is_integer(weft_type type) {

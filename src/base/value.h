@@ -60,7 +60,11 @@ bool weft_type_is_signed(weft_type type);
 #define WEFT_TYPES_INTEGER                                                                                 \
   (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPE_BIT(WEFT_UINT16) | \
    WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) | WEFT_TYPE_BIT(WEFT_UINT64))
+#define WEFT_TYPES_FLOAT8                                                                                  \
+  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | \
+   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ))
 #define WEFT_TYPES_NUMERIC (WEFT_TYPES_FLOAT | WEFT_TYPES_INTEGER)
+#define WEFT_TYPES_COMPLEX (WEFT_TYPE_BIT(WEFT_COMPLEX64) | WEFT_TYPE_BIT(WEFT_COMPLEX128))
 #define WEFT_TYPES_INDEX (WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_INT64))
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------- */

@@ -19,8 +19,6 @@ typedef struct cast {
   weft_rounding rounding;
 } cast;
 
-#define COMPLEX (WEFT_TYPE_BIT(WEFT_COMPLEX64) | WEFT_TYPE_BIT(WEFT_COMPLEX128))
-
 static weft_status target(weft_op *op, weft_type *out) {
   int64_t to = weft_op_attr_int(op, "to", 0);
   if (op->def->variant == WEFT_CAST_LIKE) {
@@ -37,9 +35,9 @@ weft_status weft_cast_infer(weft_op *op) {
   weft_type to;
   int inputs = op->def->variant == WEFT_CAST_LIKE ? 2 : 1;
   WEFT_TRY(weft_op_expect_inputs(op, inputs, inputs));
-  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_ANY & ~COMPLEX));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_ANY & ~WEFT_TYPES_COMPLEX));
   WEFT_TRY(target(op, &to));
-  if ((WEFT_TYPE_BIT(to) & COMPLEX) != 0) {
+  if ((WEFT_TYPE_BIT(to) & WEFT_TYPES_COMPLEX) != 0) {
     return weft_op_fail(op, "casting to %s is not defined", weft_type_name(to));
   }
   return weft_op_set(op, 0, to, &weft_op_in(op, 0)->shape);

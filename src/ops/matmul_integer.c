@@ -2,6 +2,7 @@
  * DynamicQuantizeMatMul, which differ in where their operands stand among the inputs and in what becomes of the 32-bit
  * sums; the last makes integers of its floating a first. Zero points are taken
  * off while packing; a constant b is packed once. */
+#include "../base/convert.h"
 #include "integer.h"
 #include "matmul.h"
 #include "product.h"
@@ -43,13 +44,20 @@ static weft_status expect_operand(weft_op *op, int i, const char *name, uint32_t
                                : WEFT_OK;
 }
 
+/* QLinearMatMul also takes 8-bit floats: then all of its operands are. */
+static bool is_float8(weft_type type) {
+  return (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT8) != 0;
+}
+
 weft_status weft_matmul_integer_infer(weft_op *op) {
   const roles *r = roles_for(op);
+  const weft_tensor *a = weft_op_in(op, r->a);
+  bool small = op->def->variant == WEFT_INTEGER_QLINEAR && a != NULL && is_float8(a->type);
+  uint32_t operands = small ? WEFT_TYPES_FLOAT8 : WEFT_TYPES_BYTE;
   bool gemm = op->def->variant == WEFT_INTEGER_GEMM, dynamic = op->def->variant == WEFT_INTEGER_DYNAMIC;
   WEFT_TRY(weft_op_expect_inputs(op, r->b + 1, r->inputs));
-  WEFT_TRY(expect_operand(op, r->a, "A", dynamic ? WEFT_TYPE_BIT(WEFT_FLOAT) : WEFT_TYPES_BYTE, r->a_zero,
-                          "a_zero_point"));
-  WEFT_TRY(expect_operand(op, r->b, "B", WEFT_TYPES_BYTE, r->b_zero, "b_zero_point"));
+  WEFT_TRY(expect_operand(op, r->a, "A", dynamic ? WEFT_TYPE_BIT(WEFT_FLOAT) : operands, r->a_zero, "a_zero_point"));
+  WEFT_TRY(expect_operand(op, r->b, "B", operands, r->b_zero, "b_zero_point"));
   if (gemm) {
     WEFT_TRY(weft_op_expect_rank(op, r->a, "A", 2, 2));
     WEFT_TRY(weft_op_expect_rank(op, r->b, "B", 2, 2));
@@ -63,12 +71,9 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_type(op, r->a_scale, "a_scale", scales));
     WEFT_TRY(weft_op_expect_type(op, r->b_scale, "b_scale", scales));
     WEFT_TRY(weft_op_expect_type(op, r->y_scale, "y_scale", scales));
-    WEFT_TRY(weft_op_expect_type(op, r->y_zero, "y_zero_point", WEFT_TYPES_BYTE));
+    WEFT_TRY(weft_op_expect_type(op, r->y_zero, "y_zero_point", operands));
     bool quantised = weft_op_has(op, r->y_scale);
-    type = y_zero != NULL    ? y_zero->type
-           : quantised       ? weft_op_in(op, r->a)->type
-           : a_scale != NULL ? a_scale->type
-                             : WEFT_FLOAT;
+    type = y_zero != NULL ? y_zero->type : quantised ? a->type : a_scale != NULL ? a_scale->type : WEFT_FLOAT;
   }
   uint32_t bias = WEFT_TYPE_BIT(op->def->variant == WEFT_INTEGER_GEMM ? WEFT_INT32 : WEFT_FLOAT);
   WEFT_TRY(weft_op_expect_type(op, r->bias, "C", bias));
@@ -124,7 +129,7 @@ typedef struct tiles {
   weft_sums sums;
   const int32_t *bias; /* of a column */
   const int32_t *whole_bias;
-  float a_scale; /* of an a that was made here; else 1 */
+  float a_scale;                  /* of an a that was made here; else 1 */
   const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
   size_t first;                   /* y's element of this product */
   char *scratch;
@@ -159,7 +164,21 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-/* Zero points of all rows (or columns) of all products. */
+/* Rows of a and columns of b over all of their own leading dimensions, which broadcasting repeats. */
+static size_t rows_of_a(const weft_matmul_plan *p, const weft_tensor *a) {
+  return a->shape.rank > 2 ? weft_shape_product(&a->shape, 0, a->shape.rank - 1) : p->m;
+}
+
+static size_t columns_of_b(const weft_matmul_plan *p, const weft_tensor *b) {
+  return b->shape.rank > 2 ? weft_shape_product(&b->shape, 0, b->shape.rank - 2) * p->n : p->n;
+}
+
+/* Where those of product `index` begin. */
+static size_t first_line(const weft_matmul_plan *p, const size_t *strides, size_t index) {
+  return p->k == 0 ? 0 : weft_matmul_offset(p, strides, index) / p->k;
+}
+
+/* Zero points of all rows (or columns). */
 static weft_status zero_points(weft_op *op, int i, const char *name, size_t count, int32_t **out) {
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, count, sizeof(int32_t), &room));
@@ -272,6 +291,58 @@ static weft_status place_tiles(weft_op *op, tiles *t) {
   return WEFT_OK;
 }
 
+/* ---- 8-bit floats ------------------------------------------------------------------------------------------------ */
+/* n numbers of operand i, `step` apart from `at`, less the zero point and times the scale of their row or column. */
+static void load_real(const weft_op *op, int i, size_t at, size_t step, size_t line, size_t n, float *out) {
+  const weft_tensor *x = weft_op_in(op, i), *scale = weft_op_in(op, i + 1), *zero = weft_op_in(op, i + 2);
+  float factor = 1, origin = 0;
+  weft_load_float(x->type, x->data, at, step, n, out);
+  weft_load_float(scale->type, scale->data, line % scale->count, 1, 1, &factor);
+  weft_load_float(zero->type, zero->data, line % zero->count, 1, 1, &origin);
+  for (size_t k = 0; k < n; k++) {
+    out[k] = (out[k] - origin) * factor;
+  }
+}
+
+static weft_status check_lines(weft_op *op, int i, const char *name, size_t lines) {
+  size_t count = weft_op_in(op, i)->count;
+  return count != 0 && lines % count == 0
+             ? WEFT_OK
+             : weft_op_fail(op, "input '%s' holds %zu elements, expected 1 or %zu", name, count, lines);
+}
+
+/* No hardware has these products and few models: one sum after the other. */
+static weft_status run_float8(weft_op *op, const weft_matmul_plan *p) {
+  enum { A, A_SCALE, A_ZERO, B, B_SCALE, B_ZERO, Y_SCALE, Y_ZERO };
+  weft_tensor *y = weft_op_out(op, 0);
+  size_t rows = rows_of_a(p, weft_op_in(op, A)), columns = columns_of_b(p, weft_op_in(op, B));
+  WEFT_TRY(check_lines(op, A_SCALE, "a_scale", rows));
+  WEFT_TRY(check_lines(op, A_ZERO, "a_zero_point", rows));
+  WEFT_TRY(check_lines(op, B_SCALE, "b_scale", columns));
+  WEFT_TRY(check_lines(op, B_ZERO, "b_zero_point", columns));
+  double scale, zero;
+  WEFT_TRY(weft_op_scalar_float(op, Y_SCALE, "y_scale", 1, &scale));
+  WEFT_TRY(weft_op_scalar_float(op, Y_ZERO, "y_zero_point", 0, &zero));
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, 2 * p->k, sizeof(float), &room));
+  float *row = room, *column = row + p->k;
+  for (size_t at = 0; at < y->count; at++) {
+    size_t index = at / (p->m * p->n), i = at / p->n % p->m, j = at % p->n;
+    size_t a_at = weft_matmul_offset(p, p->a_batch, index), b_at = weft_matmul_offset(p, p->b_batch, index);
+    if (j == 0) {
+      load_real(op, A, a_at + i * p->a.row, p->a.column, first_line(p, p->a_batch, index) + i, p->k, row);
+    }
+    load_real(op, B, b_at + j * p->b.column, p->b.row, first_line(p, p->b_batch, index) + j, p->k, column);
+    double sum = 0;
+    for (size_t k = 0; k < p->k; k++) {
+      sum += (double)row[k] * (double)column[k];
+    }
+    sum = sum / scale + zero;
+    weft_store_double(y->type, &sum, 1, y->data, at, 1);
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_matmul_integer_run(weft_op *op) {
   const roles *r = roles_for(op);
   const weft_tensor *a = weft_op_in(op, r->a), *b = weft_op_in(op, r->b);
@@ -282,10 +353,13 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   if (t.sums.y == NULL || t.sums.y->count == 0) {
     return WEFT_OK;
   }
+  if (is_float8(a->type)) {
+    return run_float8(op, &p);
+  }
   const uint8_t *a_data = NULL;
   int32_t *a_zero = NULL, *b_zero = NULL;
   void *packed_a = NULL, *packed_b = NULL;
-  size_t rows = p.m * p.batches, columns = p.n * p.batches;
+  size_t rows = rows_of_a(&p, a), columns = columns_of_b(&p, b);
   WEFT_TRY(zero_points(op, r->a_zero, "a_zero_point", rows, &a_zero));
   if (op->def->variant == WEFT_INTEGER_DYNAMIC) {
     WEFT_TRY(quantised_a(op, a, rows, &a_data, a_zero, &t.a_scale));
@@ -306,14 +380,15 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   t.b_packed = op->node->state != NULL ? op->node->state : packed_b;
   const float *row_scale = t.row_scale, *scale = t.scale;
   for (size_t index = 0; index < p.batches; index++) {
+    size_t row = first_line(&p, p.a_batch, index), column = first_line(&p, p.b_batch, index);
     kernels->gemm_i8_pack_a(p.m, p.k, a_data + weft_matmul_offset(&p, p.a_batch, index), p.k, a->type == WEFT_INT8,
-                            a_zero + index * p.m, 1, packed_a);
+                            a_zero + row, 1, packed_a);
     if (packed_b != NULL) {
-      pack_b(kernels, &p, b, weft_matmul_offset(&p, p.b_batch, index), b_zero + index * p.n, packed_b);
+      pack_b(kernels, &p, b, weft_matmul_offset(&p, p.b_batch, index), b_zero + column, packed_b);
     }
     t.first = index * p.m * p.n;
-    t.row_scale = row_scale != NULL ? row_scale + index * p.m : NULL;
-    t.scale = scale != NULL ? scale + index * p.n : NULL;
+    t.row_scale = row_scale != NULL ? row_scale + row : NULL;
+    t.scale = scale != NULL ? scale + column : NULL;
     weft_parallel_slots(op->cx, (p.m + TILE_ROWS - 1) / TILE_ROWS * t.blocks, 1, run_tiles, &t);
   }
   add_float_bias(op, &p);

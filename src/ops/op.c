@@ -1,6 +1,8 @@
 /* The registry, made of ops.def, and the helpers of op.h. The executor fills a weft_op and calls; nothing here knows it. */
 #include "op.h"
 
+#include "../base/convert.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -214,6 +216,10 @@ weft_status weft_op_scalar_float(weft_op *op, int i, const char *name, double fa
       *out = (double)*(const uint64_t *)in->data;
       return WEFT_OK;
     default:
+      if (weft_type_is_float(in->type)) { /* of 8 bits and less */
+        weft_load_double(in->type, in->data, 0, 1, 1, out);
+        return WEFT_OK;
+      }
       if (!weft_type_is_integer(in->type) && in->type != WEFT_BOOL) {
         return weft_op_fail(op, "input %s: expected a number, found %s", name, weft_type_name(in->type));
       }

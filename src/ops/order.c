@@ -29,6 +29,11 @@ int weft_compare_elements(weft_type type, const void *a, size_t i, const void *b
     int order = shorter == 0 ? 0 : memcmp(x->data, y->data, shorter);
     return order != 0 ? order : x->size < y->size ? -1 : x->size > y->size;
   }
+  if (type == WEFT_COMPLEX64 || type == WEFT_COMPLEX128) { /* by their real parts, then by the imaginary ones */
+    weft_type part = type == WEFT_COMPLEX64 ? WEFT_FLOAT : WEFT_DOUBLE;
+    int order = weft_compare_elements(part, a, 2 * i, b, 2 * j);
+    return order != 0 ? order : weft_compare_elements(part, a, 2 * i + 1, b, 2 * j + 1);
+  }
   uint64_t x = weft_number_key(type, a, i), y = weft_number_key(type, b, j);
   return x < y ? -1 : x > y;
 }

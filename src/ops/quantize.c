@@ -10,9 +10,7 @@
 enum { X, SCALE, ZERO };
 
 #define SMALL_FLOATS                                                                                                   \
-  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) |            \
-   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) |             \
-   WEFT_TYPE_BIT(WEFT_FLOAT6E3M2))
+  (WEFT_TYPES_FLOAT8 | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1) | WEFT_TYPE_BIT(WEFT_FLOAT6E2M3) | WEFT_TYPE_BIT(WEFT_FLOAT6E3M2))
 #define QUANTIZED_TYPES                                                                                                \
   (SMALL_FLOATS | WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) |                   \
    WEFT_TYPE_BIT(WEFT_UINT16) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) | WEFT_TYPE_BIT(WEFT_INT2) |      \
@@ -142,16 +140,17 @@ typedef struct quantizer {
   double least, greatest;
 } quantizer;
 
-static double divide(const quantizer *q, double x, double scale) {
+/* As a number of the precision that divides. */
+static double rounded(const quantizer *q, double x) {
   switch (q->precision) {
   case WEFT_FLOAT:
-    return (double)((float)x / (float)scale);
+    return (double)(float)x;
   case WEFT_FLOAT16:
-    return (double)weft_float16_to_float(weft_float_to_float16((float)x / (float)scale));
+    return (double)weft_float16_to_float(weft_float_to_float16(weft_double_to_float_odd(x)));
   case WEFT_BFLOAT16:
-    return (double)weft_bfloat16_to_float(weft_float_to_bfloat16((float)x / (float)scale));
+    return (double)weft_bfloat16_to_float(weft_float_to_bfloat16(weft_double_to_float_odd(x)));
   default:
-    return x / scale;
+    return x;
   }
 }
 
@@ -163,7 +162,7 @@ static void quantize_block(const quantizer *q, size_t at, size_t n, size_t scale
     weft_load_double(q->zero->type, q->zero->data, scale_at, step, n, zero);
   }
   for (size_t i = 0; i < n; i++) {
-    double v = divide(q, x[i], scale[i]);
+    double v = rounded(q, rounded(q, x[i]) / rounded(q, scale[i]));
     if (q->small_float) {
       ((uint8_t *)q->y->data)[at + i] = weft_float_to_small(q->y->type, (float)(v + zero[i]), q->saturate);
     } else {

@@ -14,7 +14,8 @@ static weft_status read_reduction(weft_op *op, reduction *out) {
   for (int i = 0; i < 5; i++) {
     if (strcmp(name, names[i]) == 0) {
       *out = (reduction)i;
-      if (i != REDUCE_NONE && (WEFT_TYPE_BIT(in->type) & (WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL))) == 0) {
+      uint32_t types = WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | (i <= REDUCE_MUL ? WEFT_TYPES_COMPLEX : 0);
+      if (i != REDUCE_NONE && (WEFT_TYPE_BIT(in->type) & types) == 0) {
         return weft_op_unsupported(op, "reduction %s of %s elements", name, weft_type_name(in->type));
       }
       return WEFT_OK;
@@ -56,6 +57,16 @@ static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, con
   }
 }
 
+/* Complex numbers have sums and products, but no order. */
+#define REDUCE_COMPLEX(type)                                                                                           \
+  for (size_t i = 0; i < 2 * n; i += 2) {                                                                              \
+    type *a = (type *)to + i, re = a[0], im = a[1];                                                                    \
+    const type *b = (const type *)from + i;                                                                            \
+    a[0] = how == REDUCE_ADD ? re + b[0] : re * b[0] - im * b[1];                                                      \
+    a[1] = how == REDUCE_ADD ? im + b[1] : re * b[1] + im * b[0];                                                      \
+  }                                                                                                                    \
+  break
+
 /* Integers wrap: they are computed unsigned, but compared as what they are. */
 static void reduce_block(reduction how, weft_type type, size_t n, void *to, const void *from) {
   if (how == REDUCE_NONE) {
@@ -91,6 +102,10 @@ static void reduce_block(reduction how, weft_type type, size_t n, void *to, cons
     REDUCE_AS(uint8_t, uint32_t);
   case WEFT_BOOL:
     REDUCE_AS(bool, int);
+  case WEFT_COMPLEX64:
+    REDUCE_COMPLEX(float);
+  case WEFT_COMPLEX128:
+    REDUCE_COMPLEX(double);
   default:
     reduce_halves(how, type == WEFT_BFLOAT16, n, to, from);
   }

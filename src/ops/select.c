@@ -1,5 +1,6 @@
 /* NonZero, Compress, OneHot, Trilu, ReverseSequence: elements kept, placed or turned round by conditions and positions.
  */
+#include "../base/convert.h"
 #include "index.h"
 #include "number.h"
 #include "strided.h"
@@ -10,7 +11,13 @@ static bool is_nonzero(const weft_tensor *tensor, size_t i) {
   if (tensor->type == WEFT_STRING) {
     return ((const weft_string *)tensor->data)[i].size != 0;
   }
-  return weft_number_at(tensor->type, tensor->data, i) != 0;
+  if ((WEFT_TYPE_BIT(tensor->type) & WEFT_TYPES_COMPLEX) != 0) {
+    weft_type part = tensor->type == WEFT_COMPLEX64 ? WEFT_FLOAT : WEFT_DOUBLE;
+    return weft_number_at(part, tensor->data, 2 * i) != 0 || weft_number_at(part, tensor->data, 2 * i + 1) != 0;
+  }
+  double value;
+  weft_load_double(tensor->type, tensor->data, i, 1, 1, &value);
+  return value != 0;
 }
 
 /* Data: [rank, count] coordinates in row-major order; [0, count] for a scalar. */

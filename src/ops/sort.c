@@ -172,7 +172,8 @@ static weft_status put_numbers(weft_op *op, int output, size_t count, const int6
 
 weft_status weft_unique_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
-  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPE_BIT(WEFT_STRING)));
+  WEFT_TRY(weft_op_expect_type(
+      op, 0, "X", WEFT_TYPES_NUMERIC | WEFT_TYPES_COMPLEX | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPE_BIT(WEFT_STRING)));
   const weft_tensor *in = weft_op_in(op, 0);
   bool flat = weft_node_attribute(op->node, "axis") == NULL;
   weft_shape shape = flat ? (weft_shape){1, {(int64_t)in->count}} : in->shape;

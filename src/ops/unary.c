@@ -204,6 +204,8 @@ static int64_t of_integer(const unary *u, int64_t x, bool negative) {
     return negative ? 0 : x;
   case WEFT_UNARY_SIGN:
     return negative ? -1 : x != 0;
+  case WEFT_UNARY_ERF: /* as a double it is 1 from 6 on, and below that its fraction is lost */
+    return negative ? -(x <= -6) : x < 0 || x >= 6;
   case WEFT_UNARY_SHRINK: {
     double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
     double y = of_shrink(wide, u->a, u->b);
@@ -230,20 +232,19 @@ static void run_integer(void *arg, size_t begin, size_t end) {
 
 /* ---- the operators ----------------------------------------------------------------------------------------------- */
 static uint32_t allowed(const weft_op *op) {
-  uint32_t small = WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
-                   WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ);
   uint32_t with_sign = WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPES_INDEX;
   switch (op->def->variant) {
   case WEFT_UNARY_ABS:
   case WEFT_UNARY_SIGN:
   case WEFT_UNARY_SHRINK:
+  case WEFT_UNARY_ERF:
     return WEFT_TYPES_NUMERIC;
   case WEFT_UNARY_NEG:
   case WEFT_UNARY_RELU:
     return WEFT_TYPES_FLOAT | with_sign;
   case WEFT_UNARY_IS_NAN:
   case WEFT_UNARY_IS_INF:
-    return WEFT_TYPES_FLOAT | small;
+    return WEFT_TYPES_FLOAT | WEFT_TYPES_FLOAT8;
   case WEFT_UNARY_BITWISE_NOT:
     return WEFT_TYPES_INTEGER;
   case WEFT_UNARY_NOT:

@@ -36,7 +36,7 @@ weft_status weft_window_run(weft_op *op) {
   double period = (double)y->count - (weft_op_attr_int(op, "periodic", 1) != 0 ? 0 : 1);
   for (size_t i = 0; i < y->count; i++) {
     double t = 6.28318530717958647692 * (double)i / period;
-    double value = period > 0 ? a[0] - a[1] * cos(t) + a[2] * cos(2 * t) : 1;
+    double value = period > 0 ? a[0] + a[2] * cos(2 * t) - a[1] * cos(t) : 1;
     weft_store_double(y->type, &value, 1, y->data, i, 1);
   }
   return WEFT_OK;

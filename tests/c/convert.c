@@ -43,7 +43,8 @@ static void edges(void) {
   expect("E5M2 without saturation", (double)INFINITY,
          (double)weft_small_to_float(WEFT_FLOAT8E5M2, weft_float_to_small(WEFT_FLOAT8E5M2, 1e9f, false)));
   expect("E4M3FN ties to even", 16, through(WEFT_FLOAT8E4M3FN, 17));
-  expect("E2M3 saturates", 7.5, (double)weft_small_to_float(WEFT_FLOAT6E2M3, weft_float_to_small(WEFT_FLOAT6E2M3, 8, false)));
+  expect("E2M3 saturates", 7.5,
+         (double)weft_small_to_float(WEFT_FLOAT6E2M3, weft_float_to_small(WEFT_FLOAT6E2M3, 8, false)));
   expect("E3M2 saturates", -28, through(WEFT_FLOAT6E3M2, -INFINITY));
   expect("E2M3 has subnormals", 0.125, through(WEFT_FLOAT6E2M3, 0.13));
   expect("E3M2 ties to even", 0.0, through(WEFT_FLOAT6E3M2, 0.03125));

@@ -116,7 +116,8 @@ static void test_raw(weft_type type, size_t count) {
  * packed there. */
 static void test_integer_field(weft_type type, uint32_t field, size_t count, bool packed) {
   weft_error error;
-  bytes t = begin_tensor(type, count), list = {0}, raw = raw_bytes(weft_type_bits(type) == 6 ? WEFT_UINT8 : type, count);
+  bytes t = begin_tensor(type, count), list = {0},
+        raw = raw_bytes(weft_type_bits(type) == 6 ? WEFT_UINT8 : type, count);
   size_t size = weft_type_bits(type) < 8 ? 1 : weft_type_size(type);
   for (size_t i = 0; i < raw.size; i += size) {
     uint64_t value = 0;

@@ -4,7 +4,8 @@
 #include "../upgrade.h"
 
 /* Before version 7, `broadcast` allowed the second operand to be smaller and `axis` told where its shape begins in the
- * first one's: ones are added behind it until numpy's rule, aligned at the end, says the same. */
+ * first one's, or, negative, how far before its end: ones are added behind it until numpy's rule, aligned at the end,
+ * says the same. */
 static weft_status align(weft_upgrade *u, int64_t axis) {
   int32_t a = u->node->inputs[0], b = u->node->inputs[1];
   int32_t shape_a, shape_b, rank_a, rank_b, begin, room, zero, one, count, ones, shape, aligned;
@@ -12,11 +13,13 @@ static weft_status align(weft_upgrade *u, int64_t axis) {
   WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &b, NULL, &shape_b));
   WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &shape_a, NULL, &rank_a));
   WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &shape_b, NULL, &rank_b));
-  WEFT_TRY(weft_upgrade_ints(u, 1, 1, &axis, &begin));
+  WEFT_TRY(weft_upgrade_ints(u, 1, 1, (int64_t[]){axis < 0 ? -axis : axis}, &begin));
   WEFT_TRY(weft_upgrade_ints(u, 1, 1, (int64_t[]){0}, &zero));
   WEFT_TRY(weft_upgrade_ints(u, 0, 1, (int64_t[]){1}, &one));
-  WEFT_TRY(weft_upgrade_before(u, "Sub", 2, (int32_t[]){rank_a, rank_b}, NULL, &room));
-  WEFT_TRY(weft_upgrade_before(u, "Sub", 2, (int32_t[]){room, begin}, NULL, &room));
+  WEFT_TRY(weft_upgrade_before(u, "Sub", 2, (int32_t[]){axis < 0 ? begin : rank_a, rank_b}, NULL, &room));
+  if (axis >= 0) {
+    WEFT_TRY(weft_upgrade_before(u, "Sub", 2, (int32_t[]){room, begin}, NULL, &room));
+  }
   WEFT_TRY(weft_upgrade_before(u, "Max", 2, (int32_t[]){room, zero}, NULL, &count));
   WEFT_TRY(weft_upgrade_before(u, "Expand", 2, (int32_t[]){one, count}, NULL, &ones));
   weft_node *concat;
@@ -33,7 +36,7 @@ static weft_status binary_7(weft_upgrade *u) {
   weft_node_remove_attribute(u->node, "axis");
   weft_node_remove_attribute(u->node, "broadcast");
   bool has_both = weft_upgrade_input(u, 0) >= 0 && weft_upgrade_input(u, 1) >= 0;
-  return broadcast && axis >= 0 && has_both ? align(u, axis) : WEFT_OK;
+  return broadcast && axis != -1 && axis > INT64_MIN && has_both ? align(u, axis) : WEFT_OK;
 }
 
 /* The slope was one per channel. */

@@ -9,6 +9,16 @@ static weft_status dropout_12(weft_upgrade *u) {
   return WEFT_OK;
 }
 
+/* The mask was of the data's type. */
+static weft_status dropout_10(weft_upgrade *u) {
+  int32_t data = weft_upgrade_input(u, 0), old;
+  if (data < 0 || weft_upgrade_output(u, 1) < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_upgrade_replace_output(u, 1, &old));
+  return weft_upgrade_after(u, "CastLike", 2, (int32_t[]){u->node->outputs[1], data}, old, NULL);
+}
+
 /* spatial = 0: statistics per element instead of per channel, which plain broadcasting over the batch expresses. */
 static weft_status batch_normalization_9(weft_upgrade *u) {
   bool spatial = weft_upgrade_int(u, "spatial", 1) != 0;
@@ -92,6 +102,7 @@ static weft_status mean_variance_normalization_9(weft_upgrade *u) {
 const weft_upgrade_row weft_upgrade_neural[] = {
     {"", "BatchNormalization", 9, batch_normalization_9},
     {"", "BatchNormalization", 14, batch_normalization_14},
+    {"", "Dropout", 10, dropout_10},
     {"", "Dropout", 12, dropout_12},
     {"", "GroupNormalization", 21, group_normalization_21},
     {"", "MeanVarianceNormalization", 9, mean_variance_normalization_9},

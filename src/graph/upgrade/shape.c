@@ -15,6 +15,19 @@ static weft_status slice_10(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "axes", 3, true);
 }
 
+/* Version 1 also took the sizes as an input of the data's type. */
+static weft_status split_2(weft_upgrade *u) {
+  int32_t sizes = weft_upgrade_input(u, 1), whole;
+  weft_node *cast;
+  if (sizes < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_upgrade_before(u, "Cast", 1, &sizes, &cast, &whole));
+  WEFT_TRY(weft_node_set_int(u->model, cast, "to", WEFT_INT64));
+  u->node->inputs[1] = whole;
+  return WEFT_OK;
+}
+
 static weft_status split_13(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "split", 1, true);
 }
@@ -166,6 +179,7 @@ const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "RoiAlign", 16, roi_align_16},
     {"", "Scatter", WEFT_UPGRADE_ALWAYS, scatter_11},
     {"", "Slice", 10, slice_10},
+    {"", "Split", 2, split_2},
     {"", "Split", 13, split_13},
     {"", "Split", 18, split_18},
     {"", "Squeeze", 13, axes_13},
