@@ -3,6 +3,7 @@
  * inputs or softmax_precision ask for it. */
 #include "../base/convert.h"
 #include "product.h"
+#include "softmax.h"
 
 #include <math.h>
 
@@ -144,7 +145,7 @@ static void softmax(const flex *f) {
   for (size_t row = 0; row < f->batch * f->heads * f->rows; row++) {
     if (!f->wide) {
       float *x = (float *)f->scores + row * f->columns;
-      f->op->cx->kernels->softmax_f32(f->columns, x, false, x);
+      weft_softmax_row(f->op->cx->kernels, f->precision, f->columns, x, false, x);
       continue;
     }
     double *x = (double *)f->scores + row * f->columns, max = x[0], sum = 0;
