@@ -128,7 +128,7 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
   if (begin < end && a->sinks != NULL) {
     weigh_with_sink(job->kernels, end - begin, a->sinks[head], scores + begin);
   } else if (begin < end) {
-    weft_softmax_row(job->kernels, a->softmax_type, end - begin, scores + begin, false, scores + begin);
+    weft_softmax_scores(job->kernels, a->softmax_type, end - begin, scores + begin);
   }
   memset(scores, 0, begin * sizeof *scores);
   memset(scores + end, 0, (n - end) * sizeof *scores);
@@ -223,7 +223,7 @@ static bool mask_double(const weft_attention *a, size_t at, double *mask, double
 /* s[begin..end) at the precision of a narrower type; room has as many numbers. */
 static void softmax_narrow(weft_op *op, weft_type type, double *s, size_t begin, size_t end, float *room) {
   weft_store_double(WEFT_FLOAT, s + begin, end - begin, room, 0, 1);
-  weft_softmax_row(op->cx->kernels, type, end - begin, room, false, room);
+  weft_softmax_scores(op->cx->kernels, type, end - begin, room);
   weft_load_double(WEFT_FLOAT, room, 0, 1, end - begin, s + begin);
 }
 

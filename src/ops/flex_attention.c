@@ -145,7 +145,7 @@ static void softmax(const flex *f) {
   for (size_t row = 0; row < f->batch * f->heads * f->rows; row++) {
     if (!f->wide) {
       float *x = (float *)f->scores + row * f->columns;
-      weft_softmax_row(f->op->cx->kernels, f->precision, f->columns, x, false, x);
+      weft_softmax_scores(f->op->cx->kernels, f->precision, f->columns, x);
       continue;
     }
     double *x = (double *)f->scores + row * f->columns, max = x[0], sum = 0;

@@ -28,6 +28,10 @@ weft_status weft_softmax_infer(weft_op *op) {
   return weft_op_set_like(op, 0, x);
 }
 
+static bool is_half(weft_type type) {
+  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+}
+
 static void round_to(weft_type type, size_t n, float *x) {
   uint16_t block[WEFT_BLOCK];
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
@@ -52,7 +56,7 @@ static float sum_of_exponentials(const weft_kernels *kernels, weft_type type, si
 }
 
 void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, const float *x, bool logarithm, float *y) {
-  if (n == 0 || (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16)) {
+  if (n == 0 || !is_half(type)) {
     kernels->softmax_f32(n, x, logarithm, y);
     return;
   }
@@ -66,6 +70,13 @@ void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, con
   }
   kernels->binary_f32[logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_DIV](n, y, 1, &sum, 0, y);
   round_to(type, n, y);
+}
+
+void weft_softmax_scores(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
+  if (is_half(type)) {
+    round_to(type, n, x);
+  }
+  weft_softmax_row(kernels, type, n, x, false, x);
 }
 
 static void softmax_float(const void *arg, size_t n, const float *x, float *y) {
