@@ -28,12 +28,11 @@ weft_status weft_softmax_infer(weft_op *op) {
   return weft_op_set_like(op, 0, x);
 }
 
-static bool is_half(weft_type type) {
-  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
-}
-
-static void round_to(weft_type type, size_t n, float *x) {
+void weft_round_floats(weft_type type, size_t n, float *x) {
   uint16_t block[WEFT_BLOCK];
+  if (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
+    return;
+  }
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
     size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
     weft_store_float(type, x + i, count, block, 0, 1);
@@ -48,34 +47,32 @@ static float sum_of_exponentials(const weft_kernels *kernels, weft_type type, si
     size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
     float *to = out != NULL ? out + i : block;
     kernels->unary_f32[WEFT_UNARY_EXP](count, x + i, to);
-    round_to(type, count, to);
+    weft_round_floats(type, count, to);
     sum += kernels->sum_f32(count, to);
   }
-  round_to(type, 1, &sum);
+  weft_round_floats(type, 1, &sum);
   return sum;
 }
 
 void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, const float *x, bool logarithm, float *y) {
-  if (n == 0 || !is_half(type)) {
+  if (n == 0 || (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16)) {
     kernels->softmax_f32(n, x, logarithm, y);
     return;
   }
   float greatest = kernels->max_f32(n, x);
   kernels->binary_f32[WEFT_BINARY_SUB](n, x, 1, &greatest, 0, y);
-  round_to(type, n, y);
+  weft_round_floats(type, n, y);
   float sum = sum_of_exponentials(kernels, type, n, y, logarithm ? NULL : y);
   if (logarithm) {
     sum = logf(sum);
-    round_to(type, 1, &sum);
+    weft_round_floats(type, 1, &sum);
   }
   kernels->binary_f32[logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_DIV](n, y, 1, &sum, 0, y);
-  round_to(type, n, y);
+  weft_round_floats(type, n, y);
 }
 
 void weft_softmax_scores(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
-  if (is_half(type)) {
-    round_to(type, n, x);
-  }
+  weft_round_floats(type, n, x);
   weft_softmax_row(kernels, type, n, x, false, x);
 }
 

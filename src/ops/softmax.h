@@ -11,5 +11,7 @@
 void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, const float *x, bool logarithm, float *y);
 /* The same in place, of scores that are not of that type yet. */
 void weft_softmax_scores(const weft_kernels *kernels, weft_type type, size_t n, float *x);
+/* Numbers as a 16-bit type has them; for other types nothing happens. */
+void weft_round_floats(weft_type type, size_t n, float *x);
 
 #endif

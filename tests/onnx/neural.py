@@ -89,6 +89,10 @@ for name, precision, kind in (("half", TensorProto.FLOAT16, np.float16), ("doubl
     case(f"attention_softmax_{name}", "Attention", [q, k, v], [weights @ v, weights], 25, rtol=1e-6, atol=1e-6, scale=1.0, softmax_precision=precision, qk_matmul_output_mode=3)
     cases[-1][1].graph.node[0].output[:] = ["o0", "", "", "o1"]
 
+weights, half_v = steps(q @ k.swapaxes(2, 3), np.float16).astype(np.float32), v.astype(np.float16).astype(np.float32)
+case("flex_attention_half", "FlexAttention", [q, k, v], [(weights @ half_v).astype(np.float16).astype(np.float32)], 26, domain="ai.onnx.preview", scale=1.0, softmax_precision=TensorProto.FLOAT16)
+cases[-1][1].opset_import.append(helper.make_opsetid("ai.onnx.preview", 1))
+
 # ---- functions: attributes that nobody gives -----------------------------------------------------------------------------------------
 x = f32(4)
 imports = '<ir_version: 9, opset_import: ["" : 18, "local" : 1]>'
