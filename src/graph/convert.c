@@ -104,22 +104,24 @@ static const Weft__AttributeProto *find_attribute(size_t count, Weft__AttributeP
   return NULL;
 }
 
+/* A parameter that neither the call nor the function's defaults give is absent, and so is what refers to it. */
 const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, const Weft__AttributeProto *attribute) {
-  while (attribute != NULL && !weft_is_empty(attribute->ref_attr_name)) {
-    const weft_origin *origin = (*scope)->origin;
-    if (origin->function == NULL) {
-      return NULL;
-    }
-    const Weft__AttributeProto *given =
-        find_attribute(origin->call->n_attribute, origin->call->attribute, attribute->ref_attr_name);
-    if (given == NULL) {
-      return find_attribute(origin->function->n_attribute_proto, origin->function->attribute_proto,
-                            attribute->ref_attr_name);
-    }
-    attribute = given;
-    *scope = origin->caller;
+  if (attribute == NULL || weft_is_empty(attribute->ref_attr_name)) {
+    return attribute;
   }
-  return attribute;
+  const weft_origin *origin = (*scope)->origin;
+  if (origin->function == NULL) {
+    return NULL;
+  }
+  weft_scope *caller = origin->caller;
+  const Weft__AttributeProto *given = weft_build_resolve_attribute(
+      &caller, find_attribute(origin->call->n_attribute, origin->call->attribute, attribute->ref_attr_name));
+  if (given == NULL) {
+    return find_attribute(origin->function->n_attribute_proto, origin->function->attribute_proto,
+                          attribute->ref_attr_name);
+  }
+  *scope = caller;
+  return given;
 }
 
 /* Files from before IR version 2 leave the type out: then the one field that is there tells it. */

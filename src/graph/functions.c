@@ -62,16 +62,6 @@ static weft_status check_call(weft_builder *b, const weft_scope *scope, const We
                      "function '%s' has %zu inputs and %zu outputs, it is called with %zu inputs and %zu outputs",
                      function->name, function->n_input, function->n_output, proto->n_input, proto->n_output);
   }
-  for (size_t i = 0; i < function->n_attribute; i++) {
-    bool given = false;
-    for (size_t j = 0; j < proto->n_attribute && !given; j++) {
-      given = proto->attribute[j]->name != NULL && strcmp(proto->attribute[j]->name, function->attribute[i]) == 0;
-    }
-    if (!given) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' needs attribute '%s', the call gives none",
-                       function->name, function->attribute[i]);
-    }
-  }
   return WEFT_OK;
 }
 

@@ -96,8 +96,17 @@ static weft_status check_mask(weft_op *op, const form *f) {
   return WEFT_OK;
 }
 
+static weft_status check_precision(weft_op *op) {
+  int64_t type = weft_op_attr_int(op, "softmax_precision", WEFT_FLOAT);
+  if (!weft_type_is_valid(type) || (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT) == 0) {
+    return weft_op_fail(op, "attribute softmax_precision: expected a floating type, found %lld", (long long)type);
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_attention_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 7));
+  WEFT_TRY(check_precision(op));
   WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_same_type(op, Q, K));
   WEFT_TRY(weft_op_expect_type(op, V, "V", WEFT_TYPES_FLOAT));
@@ -206,7 +215,8 @@ static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
                         .left = weft_op_attr_int(op, "left_window_size", -1),
                         .right = weft_op_attr_int(op, "right_window_size", -1),
                         .offset = (int64_t)f->past,
-                        .scores_stage = (int)weft_op_attr_int(op, "qk_matmul_output_mode", 0)};
+                        .scores_stage = (int)weft_op_attr_int(op, "qk_matmul_output_mode", 0),
+                        .softmax_type = (weft_type)weft_op_attr_int(op, "softmax_precision", 0)};
   if (weft_op_attr_int(op, "is_causal", 0) != 0) {
     a->right = 0; /* a positive right window is cut by causality */
   }

@@ -30,6 +30,8 @@ typedef struct weft_attention {
   /* [batch][q_heads][q_len][kv_len], or NULL: 0 scores, 1 after the cap, 2 with the mask, 3 after the softmax. */
   float *scores;
   int scores_stage;
+  /* The type that the scores are rounded to before the softmax, which is computed in it; 0: as all else. */
+  weft_type softmax_type;
   /* Per query head a score that takes its part of the weights and has no value; NULL: none. Not in double precision. */
   const float *sinks;
 } weft_attention;

@@ -3,6 +3,7 @@
 #include "../base/convert.h"
 #include "attention.h"
 #include "product.h"
+#include "softmax.h"
 
 #include <math.h>
 #include <string.h>
@@ -127,7 +128,7 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
   if (begin < end && a->sinks != NULL) {
     weigh_with_sink(job->kernels, end - begin, a->sinks[head], scores + begin);
   } else if (begin < end) {
-    job->kernels->softmax_f32(end - begin, scores + begin, false, scores + begin);
+    weft_softmax_scores(job->kernels, a->softmax_type, end - begin, scores + begin);
   }
   memset(scores, 0, begin * sizeof *scores);
   memset(scores + end, 0, (n - end) * sizeof *scores);
@@ -219,6 +220,13 @@ static bool mask_double(const weft_attention *a, size_t at, double *mask, double
   return any;
 }
 
+/* s[begin..end) at the precision of a narrower type; room has as many numbers. */
+static void softmax_narrow(weft_op *op, weft_type type, double *s, size_t begin, size_t end, float *room) {
+  weft_store_double(WEFT_FLOAT, s + begin, end - begin, room, 0, 1);
+  weft_softmax_scores(op->cx->kernels, type, end - begin, room);
+  weft_load_double(WEFT_FLOAT, room, 0, 1, end - begin, s + begin);
+}
+
 static void softmax_double(double *s, size_t n, size_t begin, size_t end) {
   double greatest = -INFINITY, sum = 0;
   for (size_t j = begin; j < end; j++) {
@@ -233,8 +241,8 @@ static void softmax_double(double *s, size_t n, size_t begin, size_t end) {
   }
 }
 
-static void weigh_double(const weft_attention *a, const weft_attention_double *d, size_t batch, size_t head, size_t row,
-                         double *s, double *mask) {
+static void weigh_double(weft_op *op, const weft_attention *a, const weft_attention_double *d, size_t batch,
+                         size_t head, size_t row, double *s, double *mask) {
   size_t at = ((batch * a->q_heads + head) * a->q_len + row) * a->kv_len, begin = 0, end = 0;
   keep_double(a, d, 0, at, s);
   for (size_t j = 0; a->softcap > 0 && j < a->kv_len; j++) {
@@ -249,7 +257,13 @@ static void weigh_double(const weft_attention *a, const weft_attention_double *d
     s[j] = j >= begin && j < end ? s[j] : -INFINITY;
   }
   keep_double(a, d, 2, at, s);
-  softmax_double(s, a->kv_len, begin, end);
+  if (begin < end && a->softmax_type != 0 && a->softmax_type != WEFT_DOUBLE) {
+    softmax_narrow(op, a->softmax_type, s, begin, end, (float *)mask);
+    memset(s, 0, begin * sizeof *s);
+    memset(s + end, 0, (a->kv_len - end) * sizeof *s);
+  } else {
+    softmax_double(s, a->kv_len, begin, end);
+  }
   keep_double(a, d, 3, at, s);
 }
 
@@ -269,7 +283,7 @@ weft_status weft_attention_compute_double(weft_op *op, const weft_attention *a, 
         s[j] += q[l] * d->scale * k[l];
       }
     }
-    weigh_double(a, d, batch, head, row, s, s + a->kv_len);
+    weigh_double(op, a, d, batch, head, row, s, s + a->kv_len);
     memset(y, 0, a->v_head * sizeof *y);
     for (size_t j = 0; j < a->kv_len; j++) {
       const double *v = d->v + begin_of(&a->v_at, batch, head / shared, j);

@@ -1,7 +1,8 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
- * a product with a vector; 3 x 3 filters of many channels go through winograd.c. Bias, residual and activation are applied as results are stored. */
+ * a product with a vector; 3 x 3 filters of many channels go through winograd.c. Bias, residual and activation are
+ * applied as results are stored. */
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -31,8 +32,7 @@ static weft_status make(weft_op *op, conv *c, weft_shape *out) {
     return weft_op_fail(op, "input 'W' has %d dimensions where 'X' has %d", w->shape.rank, x->shape.rank);
   }
   int64_t channels = x->shape.dims[1], filters = w->shape.dims[0];
-  if (group < 1 || group > filters || filters % group != 0 || channels % group != 0 ||
-      w->shape.dims[1] != channels / group) {
+  if (group < 1 || filters % group != 0 || channels % group != 0 || w->shape.dims[1] != channels / group) {
     return weft_op_fail(op, "%lld input channels, %lld filters of %lld channels and group %lld do not go together",
                         (long long)channels, (long long)filters, (long long)w->shape.dims[1], (long long)group);
   }
@@ -257,7 +257,9 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
-weft_status weft_conv_prepare(weft_op *op) { return weft_winograd_prepare(op, 1); }
+weft_status weft_conv_prepare(weft_op *op) {
+  return weft_winograd_prepare(op, 1);
+}
 
 static weft_status run_winograd(weft_op *op, const conv *c) {
   const weft_window *v = &c->window;

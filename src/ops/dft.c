@@ -1,5 +1,5 @@
 /* DFT and STFT. A signal is a row along one axis; its last dimension holds one real or two complex parts. Rows are
- * computed in double, zero-padded or cut to the transform's length. */
+ * zero-padded or cut to the transform's length. */
 #include "../base/convert.h"
 #include "broadcast.h"
 #include "fft.h"
@@ -78,7 +78,7 @@ static weft_status run(weft_op *op, spectrum *s, size_t n, size_t rows) {
   if (s->y->count == 0) {
     return WEFT_OK;
   }
-  WEFT_TRY(weft_fft_init(op, n, &s->fft));
+  WEFT_TRY(weft_fft_init(op, n, s->inverse && s->y->type != WEFT_DOUBLE, &s->fft));
   s->slot_size = 3 * n + weft_fft_work(&s->fft);
   if (!weft_mul(s->slot_size, (size_t)weft_parallel_threads(op->cx) * sizeof(double), &size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a transform of %zu elements is too long", n);

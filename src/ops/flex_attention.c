@@ -1,8 +1,9 @@
 /* FlexAttention of ai.onnx.preview: attention whose scores and probabilities may each pass through a subgraph of the
  * node. Because the subgraphs take them whole, scores are computed for all heads at once, in float, or in double where
- * inputs or softmax_precision ask for it. */
+ * softmax_precision asks for it. The specification's function multiplies the probabilities and V in that precision. */
 #include "../base/convert.h"
 #include "product.h"
+#include "softmax.h"
 
 #include <math.h>
 
@@ -144,7 +145,7 @@ static void softmax(const flex *f) {
   for (size_t row = 0; row < f->batch * f->heads * f->rows; row++) {
     if (!f->wide) {
       float *x = (float *)f->scores + row * f->columns;
-      f->op->cx->kernels->softmax_f32(f->columns, x, false, x);
+      weft_softmax_scores(f->op->cx->kernels, f->precision, f->columns, x);
       continue;
     }
     double *x = (double *)f->scores + row * f->columns, max = x[0], sum = 0;
@@ -191,7 +192,13 @@ static weft_status run(const flex *f) {
   softmax(f);
   WEFT_TRY(modify(f, "prob_mod"));
   products = (heads){.f = f, .a = f->scores, .b = v, .c = out, .m = f->rows, .n = f->v_size, .k = f->columns};
+  if (!f->wide) {
+    weft_round_floats(f->precision, f->v->count, v);
+  }
   WEFT_TRY(multiply(&products));
+  if (!f->wide) {
+    weft_round_floats(f->precision, y->count, out);
+  }
   store(f, out, y);
   return WEFT_OK;
 }
@@ -210,7 +217,7 @@ weft_status weft_flex_attention_run(weft_op *op) {
   f.kv_heads = (size_t)f.k->shape.dims[1];
   f.columns = (size_t)f.k->shape.dims[2];
   f.v_size = (size_t)shape->dims[3];
-  f.wide = f.q->type == WEFT_DOUBLE || f.precision == WEFT_DOUBLE;
+  f.wide = f.precision == WEFT_DOUBLE;
   if (f.columns == 0 || f.size == 0) {
     return weft_op_unsupported(op, "attention over empty sequences or heads");
   }

@@ -20,12 +20,14 @@ typedef enum weft_resize_round {
   WEFT_ROUND_PREFER_FLOOR,
   WEFT_ROUND_PREFER_CEIL,
   WEFT_ROUND_FLOOR,
-  WEFT_ROUND_CEIL
+  WEFT_ROUND_CEIL,
+  WEFT_ROUND_OUTWARD /* of opset 10: ceil along an axis that becomes smaller, else floor */
 } weft_resize_round;
 
 typedef struct weft_resize_axis {
   int64_t in, out;
   double scale;
+  double length; /* scale * in: `out` before it was rounded */
   double roi_begin, roi_end;
 } weft_resize_axis;
 

@@ -25,11 +25,11 @@ static weft_status read_attributes(weft_op *op, weft_resize *r) {
   static const char *const coordinates[] = {"half_pixel",          "half_pixel_symmetric", "pytorch_half_pixel",
                                             "align_corners",       "asymmetric",           "tf_crop_and_resize",
                                             "tf_half_pixel_for_nn"};
-  static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+  static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "outward"};
   int mode = 0, coordinate = 0, round = 0;
   WEFT_TRY(read_choice(op, "mode", "nearest", modes, 3, &mode));
   WEFT_TRY(read_choice(op, "coordinate_transformation_mode", "half_pixel", coordinates, 7, &coordinate));
-  WEFT_TRY(read_choice(op, "nearest_mode", "round_prefer_floor", rounds, 4, &round));
+  WEFT_TRY(read_choice(op, "nearest_mode", "round_prefer_floor", rounds, 5, &round));
   r->mode = (weft_resize_mode)mode;
   r->coordinates = (weft_resize_coordinates)coordinate;
   r->round = (weft_resize_round)round;
@@ -64,6 +64,7 @@ static weft_status read_scales(weft_op *op, size_t count, const int *axes, weft_
                           axes[i]);
     }
     axis->scale = scale;
+    axis->length = (double)scale * (double)axis->in;
     axis->out = (int64_t)out;
   }
   return WEFT_OK;
@@ -83,13 +84,15 @@ static weft_status read_sizes(weft_op *op, size_t count, const int *axes, weft_r
       return weft_op_fail(op, "input sizes: element %zu is %lld", i, (long long)axis->out);
     }
     axis->scale = axis->in == 0 ? 1 : (double)axis->out / (double)axis->in;
+    axis->length = (double)axis->out;
     bool tighter = policy == 1 ? axis->scale < common : axis->scale > common;
     common = i == 0 || tighter ? axis->scale : common;
   }
   for (size_t i = 0; i < count && policy != 0; i++) {
     weft_resize_axis *axis = &r->axes[axes[i]];
     axis->scale = common;
-    axis->out = (int64_t)floor(common * (double)axis->in + 0.5);
+    axis->length = common * (double)axis->in;
+    axis->out = (int64_t)floor(axis->length + 0.5);
   }
   return WEFT_OK;
 }
@@ -126,20 +129,26 @@ weft_status weft_resize_read(weft_op *op, weft_resize *r) {
     axes[i] = given == NULL ? (int)i : (int)(given[i] < 0 ? given[i] + shape->rank : given[i]);
   }
   for (int d = 0; d < shape->rank; d++) {
-    r->axes[d] = (weft_resize_axis){shape->dims[d], shape->dims[d], 1, 0, 1};
+    r->axes[d] = (weft_resize_axis){
+        .in = shape->dims[d], .out = shape->dims[d], .length = (double)shape->dims[d], .scale = 1, .roi_end = 1};
   }
   const weft_tensor *scales = weft_op_in(op, 2), *sizes = weft_op_in(op, 3);
   bool by_scales = scales != NULL && scales->count > 0, by_sizes = sizes != NULL && sizes->count > 0;
-  if (by_scales == by_sizes) {
+  if (by_scales == by_sizes && (by_scales || count > 0)) { /* nothing to resize needs neither */
     return weft_op_fail(op, "expected one of the inputs scales and sizes, found %s", by_scales ? "both" : "neither");
   }
-  WEFT_TRY(by_scales ? read_scales(op, count, axes, r) : read_sizes(op, count, axes, r));
+  if (by_scales || by_sizes) {
+    WEFT_TRY(by_scales ? read_scales(op, count, axes, r) : read_sizes(op, count, axes, r));
+  }
   return read_roi(op, count, axes, r);
 }
 
-/* The input coordinate of output place x, in float on purpose: 1 / (1/3) is 3 there, and the floor of it as meant. */
+/* The input coordinate of output place x, in float on purpose: 1 / (1/3) is 3 there, and the floor of it as meant. As
+ * the specification has scale = length_resized / length_original, length_resized is `exact`, with a fraction where
+ * scales were given. */
 static float coordinate(const weft_resize *r, const weft_resize_axis *axis, float x) {
-  float in = (float)axis->in, out = (float)axis->out, scale = (float)axis->scale, exact = scale * in;
+  float in = (float)axis->in, out = (float)axis->out, scale = (float)axis->scale;
+  float exact = (float)axis->length;
   float begin = (float)axis->roi_begin, end = (float)axis->roi_end;
   switch (r->coordinates) {
   case WEFT_RESIZE_HALF_PIXEL:
@@ -147,20 +156,20 @@ static float coordinate(const weft_resize *r, const weft_resize_axis *axis, floa
   case WEFT_RESIZE_HALF_PIXEL_SYMMETRIC:
     return in / 2 * (1 - out / exact) + (x + 0.5f) / scale - 0.5f;
   case WEFT_RESIZE_PYTORCH_HALF_PIXEL:
-    return out > 1 ? (x + 0.5f) / scale - 0.5f : 0;
+    return exact > 1 ? (x + 0.5f) / scale - 0.5f : 0;
   case WEFT_RESIZE_ALIGN_CORNERS:
     return exact == 1 || out == 1 ? 0 : x * (in - 1) / (exact - 1);
   case WEFT_RESIZE_ASYMMETRIC:
     return x / scale;
   case WEFT_RESIZE_CROP:
-    return out > 1 ? begin * (in - 1) + x * (end - begin) * (in - 1) / (out - 1) : 0.5f * (begin + end) * (in - 1);
+    return exact > 1 ? begin * (in - 1) + x * (end - begin) * (in - 1) / (exact - 1) : 0.5f * (begin + end) * (in - 1);
   case WEFT_RESIZE_TF_HALF_PIXEL_FOR_NN:
     return (x + 0.5f) / scale;
   }
   return x;
 }
 
-static double rounded(weft_resize_round round, double x) {
+static double rounded(weft_resize_round round, double x, double scale) {
   switch (round) {
   case WEFT_ROUND_PREFER_FLOOR:
     return ceil(x - 0.5);
@@ -170,6 +179,8 @@ static double rounded(weft_resize_round round, double x) {
     return floor(x);
   case WEFT_ROUND_CEIL:
     return ceil(x);
+  case WEFT_ROUND_OUTWARD:
+    return scale < 1 ? ceil(x) : floor(x);
   }
   return x;
 }
@@ -230,7 +241,7 @@ weft_status weft_resize_make_table(weft_op *op, const weft_resize *r, int d, wef
     double x = coordinate(r, axis, (float)i);
     table->outside[i] = r->coordinates == WEFT_RESIZE_CROP && !(x >= 0 && x <= (double)(axis->in - 1));
     if (nearest) {
-      table->places[i] = clamp_place(rounded(r->round, x), axis->in);
+      table->places[i] = clamp_place(rounded(r->round, x, axis->scale), axis->in);
     } else {
       fill_row(r, axis, x, stretch, table->taps, table->places + i * table->taps, table->weights + i * table->taps);
     }

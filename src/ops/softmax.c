@@ -1,10 +1,14 @@
 /* Softmax, LogSoftmax, Hardmax and LpNormalization: one row along one axis at a time. */
+#include "softmax.h"
+
+#include "../base/convert.h"
 #include "fold.h"
 
 #include <math.h>
 
 typedef struct softmax {
   weft_context *cx;
+  weft_type type;
   int variant;
   int64_t p; /* of LpNormalization */
 } softmax;
@@ -24,9 +28,57 @@ weft_status weft_softmax_infer(weft_op *op) {
   return weft_op_set_like(op, 0, x);
 }
 
+void weft_round_floats(weft_type type, size_t n, float *x) {
+  uint16_t block[WEFT_BLOCK];
+  if (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
+    return;
+  }
+  for (size_t i = 0; i < n; i += WEFT_BLOCK) {
+    size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
+    weft_store_float(type, x + i, count, block, 0, 1);
+    weft_load_float(type, block, 0, 1, count, x + i);
+  }
+}
+
+/* The sum of the exponentials of x, each rounded; they are left in `out`, which may be x, unless it is NULL. */
+static float sum_of_exponentials(const weft_kernels *kernels, weft_type type, size_t n, const float *x, float *out) {
+  float block[WEFT_BLOCK], sum = 0;
+  for (size_t i = 0; i < n; i += WEFT_BLOCK) {
+    size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
+    float *to = out != NULL ? out + i : block;
+    kernels->unary_f32[WEFT_UNARY_EXP](count, x + i, to);
+    weft_round_floats(type, count, to);
+    sum += kernels->sum_f32(count, to);
+  }
+  weft_round_floats(type, 1, &sum);
+  return sum;
+}
+
+void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, const float *x, bool logarithm, float *y) {
+  if (n == 0 || (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16)) {
+    kernels->softmax_f32(n, x, logarithm, y);
+    return;
+  }
+  float greatest = kernels->max_f32(n, x);
+  kernels->binary_f32[WEFT_BINARY_SUB](n, x, 1, &greatest, 0, y);
+  weft_round_floats(type, n, y);
+  float sum = sum_of_exponentials(kernels, type, n, y, logarithm ? NULL : y);
+  if (logarithm) {
+    sum = logf(sum);
+    weft_round_floats(type, 1, &sum);
+  }
+  kernels->binary_f32[logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_DIV](n, y, 1, &sum, 0, y);
+  weft_round_floats(type, n, y);
+}
+
+void weft_softmax_scores(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
+  weft_round_floats(type, n, x);
+  weft_softmax_row(kernels, type, n, x, false, x);
+}
+
 static void softmax_float(const void *arg, size_t n, const float *x, float *y) {
   const softmax *s = arg;
-  s->cx->kernels->softmax_f32(n, x, s->variant == WEFT_LOG_SOFTMAX, y);
+  weft_softmax_row(s->cx->kernels, s->type, n, x, s->variant == WEFT_LOG_SOFTMAX, y);
 }
 
 static size_t largest(size_t n, const double *x) {
@@ -76,7 +128,7 @@ weft_status weft_softmax_run(weft_op *op) {
   static const weft_row_functions hardmax_rows = {NULL, hardmax_double, NULL};
   static const weft_row_functions lp_rows = {NULL, lp_double, NULL};
   const weft_tensor *x = weft_op_in(op, 0);
-  softmax s = {op->cx, op->def->variant, weft_op_attr_int(op, "p", 2)};
+  softmax s = {op->cx, x->type, op->def->variant, weft_op_attr_int(op, "p", 2)};
   int axis = 0;
   if (x->shape.rank > 0) {
     WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", -1), x->shape.rank, &axis));

@@ -1,7 +1,7 @@
 /*
  * Our own cases of single operators in every host: forms of old opsets, which mean what their old specification says
- * (upgrade.py), and com.microsoft, which computes what its documentation says (microsoft.py). Natively also without
- * optimisation.
+ * (upgrade.py), com.microsoft, which computes what its documentation says (microsoft.py), and what the onnx package's own
+ * cases leave out of neural networks, signals and functions (neural.py). Natively also without optimisation.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

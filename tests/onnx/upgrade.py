@@ -126,6 +126,9 @@ case("upsample", 7, ("Upsample", ["x"], ["y"], {"scales": [1.0, 1.0, 2.0, 3.0], 
 case("upsample", 9, ("Upsample", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
 case("resize", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
 line = np.array([[[[1, 2, 3, 4]]]], np.float32)
+both = np.repeat(image, 2, 2)[..., [0, 2]]
+case("resize_both_ways", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": both}, {"s": np.array([1, 1, 2, 0.8], np.float32)})
+case("resize_scales_fed", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image, "s": np.array([1, 1, 2, 0.8], np.float32)}, {"y": both})
 case("resize_down", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": line}, {"y": line[..., [0, 2]]}, {"s": np.array([1, 1, 1, 0.6], np.float32)})
 case("upsample_linear", 9, ("Upsample", ["x", "s"], ["y"], {"mode": "linear"}), {"x": line}, {"y": np.array([[[[1, 1.5, 2, 2.5, 3, 3.5, 4, 4]]]], np.float32)}, {"s": np.array([1, 1, 1, 2], np.float32)})
 
@@ -167,6 +170,11 @@ sums = start[:, None] + np.cumsum(steps, 1)
 case("scan", 8, ("Scan", ["", "start", "steps"], ["end", "all"], {"body": step, "num_scan_inputs": 1}), {"start": start, "steps": steps, "factor": factor}, {"end": sums[:, -1], "all": sums * factor})
 backwards = start[:, None] + np.cumsum(steps[:, ::-1], 1)
 case("scan_reverse", 8, ("Scan", ["", "start", "steps"], ["end", "all"], {"body": step, "num_scan_inputs": 1, "directions": [1]}), {"start": start, "steps": steps, "factor": factor}, {"end": backwards[:, -1], "all": backwards * factor})
+lengths = np.array([2, 3], np.int64)
+ends = np.stack([sums[0, 1], sums[1, 2]])
+stacked = sums * factor
+stacked[0, 2] = 0
+case("scan_lengths", 8, ("Scan", ["lengths", "start", "steps"], ["end", "all"], {"body": step, "num_scan_inputs": 1}), {"lengths": lengths, "start": start, "steps": steps, "factor": factor}, {"end": ends, "all": stacked})
 words = np.array(["b", "c", "?"], object)
 case("label_encoder", 1, ("LabelEncoder", ["x"], ["y"], {"classes_strings": ["a", "b", "c"], "default_int64": -7}), {"x": words}, {"y": np.array([1, 2, -7], np.int64)}, domain="ai.onnx.ml")
 case("label_encoder_back", 1, ("LabelEncoder", ["x"], ["y"], {"classes_strings": ["a", "b", "c"], "default_string": "?"}), {"x": np.array([2, 0, 5], np.int64)}, {"y": np.array(["c", "a", "?"], object)}, domain="ai.onnx.ml")

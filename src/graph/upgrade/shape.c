@@ -128,28 +128,13 @@ static weft_status upsample_to_resize(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-/* Whether all of the constant scales make the tensor smaller or leave it. */
-static bool is_reduction(const weft_upgrade *u, int32_t scales) {
-  const weft_value *value = scales >= 0 ? u->graph->values[scales].constant : NULL;
-  if (value == NULL || value->tensor.type != WEFT_FLOAT) {
-    return false;
-  }
-  const float *items = value->tensor.data;
-  for (size_t i = 0; i < value->tensor.count; i++) {
-    if (items[i] > 1) {
-      return false;
-    }
-  }
-  return value->tensor.count != 0;
-}
-
 /* Version 10 had one way to find the old coordinate, x / scale; its nearest element was the one below, and the one
- * above where the tensor becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3).
- */
+ * above along an axis that becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3).
+ * No later mode rounds so: Resize knows it as "outward". */
 static weft_status resize_11(weft_upgrade *u) {
   int32_t scales = weft_upgrade_input(u, 1);
   WEFT_TRY(weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "asymmetric"));
-  WEFT_TRY(weft_node_set_string(u->model, u->node, "nearest_mode", is_reduction(u, scales) ? "ceil" : "floor"));
+  WEFT_TRY(weft_node_set_string(u->model, u->node, "nearest_mode", "outward"));
   WEFT_TRY(weft_node_set_input(u->model, u->node, 2, scales));
   u->node->inputs[1] = -1;
   return WEFT_OK;

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""neural.py OUT_DIR: writes small models of neural-network, signal and function forms that the onnx package has no case for,
+in the same layout as generate.py's cases (kind `neural`). The expected outputs are computed here with numpy from the
+specification's words. Needs onnx and numpy."""
+import json
+import pathlib
+import sys
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper, parser
+
+random = np.random.default_rng(23)
+cases = []
+
+
+def f32(*shape):
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def info(name, array):
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+
+
+def case(name, op, inputs, outputs, opset, constants=(), rtol=1e-4, atol=1e-5, **attributes):
+    """inputs: arrays, None where absent; outputs: arrays; constants: positions of inputs that the model holds."""
+    names = [f"i{k}" if a is not None else "" for k, a in enumerate(inputs)]
+    fed = {names[k]: a for k, a in enumerate(inputs) if a is not None and k not in constants}
+    made = {f"o{k}": a for k, a in enumerate(outputs)}
+    graph = helper.make_graph(
+        [helper.make_node(op, names, list(made), name=f"the_{op}", **attributes)], "neural",
+        [info(n, a) for n, a in fed.items()], [info(n, a) for n, a in made.items()],
+        [numpy_helper.from_array(inputs[k], names[k]) for k in constants])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    cases.append((name, model, fed, made, rtol, atol))
+
+
+def text(name, source, inputs, outputs):
+    """A whole model in onnx's text form; inputs and outputs: name -> array."""
+    cases.append((name, parser.parse_model(source), inputs, outputs, 1e-4, 1e-5))
+
+
+# ---- resizing: length_resized is scale * length_original, also where that has a fraction ---------------------------------------
+def linear(x, at):
+    at = np.clip(np.asarray(at), 0, len(x) - 1)
+    low = np.minimum(np.floor(at).astype(int), len(x) - 2)
+    return (x[low] * (low + 1 - at) + x[low + 1] * (at - low)).astype(np.float32)
+
+
+line, nothing = f32(5), np.zeros(0, np.float32)
+case("resize_crop_fraction", "Resize", [line, np.array([0.25, 1], np.float32), np.array([0.5], np.float32)], [linear(line, [1, 1 + 0.75 * 4 / 1.5])], 19, (1, 2), mode="linear", coordinate_transformation_mode="tf_crop_and_resize")
+case("resize_pytorch_fraction", "Resize", [line, None, np.array([0.3], np.float32)], [linear(line, [0.5 / 0.3 - 0.5])], 19, (2,), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")
+case("resize_pytorch_one", "Resize", [line, None, np.array([0.2], np.float32)], [line[:1]], 19, (2,), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")
+case("resize_scalar", "Resize", [f32(), None, nothing], [], 19, (2,))
+cases[-1][3]["o0"] = cases[-1][2]["i0"]
+cases[-1][1].graph.node[0].output.append("o0")
+cases[-1][1].graph.output.append(info("o0", cases[-1][3]["o0"]))
+
+# ---- convolution without filters -------------------------------------------------------------------------------------------------
+case("conv_no_filters", "Conv", [f32(1, 3, 5, 5), f32(0, 3, 3, 3)], [f32(1, 0, 3, 3)], 22)
+
+# ---- transforms of lengths with factors of all kinds --------------------------------------------------------------------------------
+for n in (1, 2, 3, 8, 12, 37, 60, 62, 400, 1009):
+    for kind, rtol, atol in ((np.float32, 1e-4, 1e-5), (np.float64, 1e-10, 1e-11)):
+        x = random.standard_normal((2, n, 3, 2)).astype(kind)
+        numbers = x[..., 0].astype(complex) + 1j * x[..., 1]
+        for inverse, transform in ((0, np.fft.fft), (1, np.fft.ifft)):
+            y = transform(numbers, axis=1)
+            scale = np.sqrt(n) if inverse == 0 else 1
+            case(f"dft_{n}_{kind.__name__}_{inverse}", "DFT", [x, None, np.array(1, np.int64)], [np.stack([y.real, y.imag], -1).astype(kind)], 20, (2,), rtol, atol * scale, inverse=inverse)
+
+
+# ---- softmax of 16 bits: every step of its function has the tensor's type -----------------------------------------------------------
+def steps(x, kind, logarithm=False):
+    x = x.astype(kind)
+    shifted = (x - x.max(-1, keepdims=True)).astype(kind)
+    powers = np.exp(shifted.astype(np.float64)).astype(kind)
+    total = powers.astype(np.float64).sum(-1, keepdims=True).astype(kind)
+    if logarithm:
+        return (shifted - np.log(total.astype(np.float64)).astype(kind)).astype(kind)
+    return (powers.astype(np.float64) / total.astype(np.float64)).astype(kind)
+
+
+scores = (3 * f32(3, 7)).astype(np.float16)
+case("softmax_half_steps", "Softmax", [scores], [steps(scores, np.float16)], 13, rtol=0, atol=0)
+case("log_softmax_half_steps", "LogSoftmax", [scores], [steps(scores, np.float16, True)], 13, rtol=0, atol=0)
+q, k, v = f32(1, 1, 4, 1), f32(1, 1, 6, 1), f32(1, 1, 6, 1)
+for name, precision, kind in (("half", TensorProto.FLOAT16, np.float16), ("double", TensorProto.DOUBLE, np.float64)):
+    weights = steps(q @ k.swapaxes(2, 3), kind).astype(np.float32)
+    case(f"attention_softmax_{name}", "Attention", [q, k, v], [weights @ v, weights], 25, rtol=1e-6, atol=1e-6, scale=1.0, softmax_precision=precision, qk_matmul_output_mode=3)
+    cases[-1][1].graph.node[0].output[:] = ["o0", "", "", "o1"]
+
+weights, half_v = steps(q @ k.swapaxes(2, 3), np.float16).astype(np.float32), v.astype(np.float16).astype(np.float32)
+case("flex_attention_half", "FlexAttention", [q, k, v], [(weights @ half_v).astype(np.float16).astype(np.float32)], 26, domain="ai.onnx.preview", scale=1.0, softmax_precision=TensorProto.FLOAT16)
+cases[-1][1].opset_import.append(helper.make_opsetid("ai.onnx.preview", 1))
+
+# ---- functions: attributes that nobody gives -----------------------------------------------------------------------------------------
+x = f32(4)
+imports = '<ir_version: 9, opset_import: ["" : 18, "local" : 1]>'
+elu = np.where(x < 0, np.exp(x) - 1, x)
+text("function_attribute_absent", f"""{imports} g (float[4] x) => (float[4] y) {{ y = local.f (x) }}
+<domain: "local", opset_import: ["" : 18]> f <alpha, unused> (x) => (y) {{ y = Elu <alpha: float = @alpha> (x) }}""", {"x": x}, {"y": elu.astype(np.float32)})
+text("function_inner_default", f"""{imports} g (float[4] x) => (float[4] y) {{ y = local.f (x) }}
+<domain: "local", opset_import: ["" : 18, "local" : 1]> f <alpha> (x) => (y) {{ y = local.inner <alpha: float = @alpha> (x) }}
+<domain: "local", opset_import: ["" : 18]> inner <alpha: float = 0.5> (x) => (y) {{ y = Elu <alpha: float = @alpha> (x) }}""", {"x": x}, {"y": np.where(x < 0, elu / 2, x).astype(np.float32)})
+
+
+def main(out):
+    for name, model, inputs, outputs, rtol, atol in cases:
+        folder = out / "neural" / name
+        data = folder / "test_data_set_0"
+        data.mkdir(parents=True, exist_ok=True)
+        (folder / "data.json").write_text(json.dumps({"rtol": rtol, "atol": atol}))
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        for stem, arrays in (("input", inputs), ("output", outputs)):
+            for i, (n, a) in enumerate(arrays.items()):
+                (data / f"{stem}_{i}.pb").write_bytes(numpy_helper.from_array(a, n).SerializeToString())
+    print(f"{len(cases)} cases")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))
