@@ -1,6 +1,7 @@
 /*
  * Operators that the tests of the package onnx leave out, or not decided by them: com.microsoft's as their documentation says,
- * ai.onnx.ml's where its words decide between readings. In the graph as it is and optimised.
+ * ai.onnx.ml's where its words decide between readings, the derivatives behind Gradient against finite differences. In the
+ * graph as it is and optimised.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -12,7 +13,7 @@ import { inToolchain, root } from '../../tools/setup/paths.mjs';
 
 const command = ['native-asan', 'native'].map((name) => join(root, 'build', name, 'weft')).find(existsSync);
 
-for (const kind of ['microsoft', 'ml']) {
+for (const kind of ['microsoft', 'ml', 'gradient']) {
   describe(kind, { skip: command ? false : 'no native build of the command' }, () => {
     let folder;
     let cases;
