@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 double weft_cli_number(const weft_tensor *tensor, size_t i) {
@@ -100,6 +101,59 @@ static const char *kind_name(weft_kind kind) {
   return names[kind];
 }
 
+static bool is_same_key(const weft_tensor *a, size_t i, const weft_tensor *b, size_t j) {
+  if (a->type == WEFT_STRING) {
+    const weft_string *x = (const weft_string *)a->data + i, *y = (const weft_string *)b->data + j;
+    return x->size == y->size && (x->size == 0 || memcmp(x->data, y->data, x->size) == 0);
+  }
+  int64_t x, y;
+  weft_load_int64(a->type, a->data, i, 1, 1, &x);
+  weft_load_int64(b->type, b->data, j, 1, 1, &y);
+  return x == y;
+}
+
+/* Moves the entries of `values` so that each stands where its key stands in `expected`: a map has no order. */
+static bool sort_entries(weft_cli *cli, const char *name, const weft_tensor *expected, const weft_tensor *keys,
+                         weft_tensor *values) {
+  size_t size = weft_type_size(values->type);
+  char *sorted = malloc(values->count * size + 1);
+  if (sorted == NULL) {
+    return weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for the map '%s'", name);
+  }
+  for (size_t i = 0; i < expected->count; i++) {
+    size_t j = i, left = keys->count; /* usually the orders are the same */
+    while (left > 0 && !is_same_key(expected, i, keys, j)) {
+      j = j + 1 < keys->count ? j + 1 : 0;
+      left--;
+    }
+    if (left == 0) {
+      free(sorted);
+      return weft_cli_fail(cli, WEFT_RUN_FAILED, "the map '%s' lacks key %zu of those expected", name, i);
+    }
+    memcpy(sorted + i * size, (const char *)values->data + j * size, size);
+  }
+  values->data = sorted;
+  return true;
+}
+
+static bool compare_maps(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,
+                         double rtol, double atol) {
+  const weft_tensor *keys = &expected->items[0]->tensor, *found_keys = &found->items[0]->tensor;
+  weft_tensor values = found->items[1]->tensor;
+  char item[300];
+  if (keys->type != found_keys->type || keys->count != found_keys->count) {
+    return weft_cli_fail(cli, WEFT_RUN_FAILED, "the map '%s' has %zu %s keys, expected %zu %s keys", name,
+                         found_keys->count, weft_type_name(found_keys->type), keys->count, weft_type_name(keys->type));
+  }
+  if (!sort_entries(cli, name, keys, found_keys, &values)) {
+    return false;
+  }
+  snprintf(item, sizeof item, "%s.values", name);
+  bool same = compare_tensors(cli, item, &expected->items[1]->tensor, &values, values.type, rtol, atol);
+  free(values.data);
+  return same;
+}
+
 bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,
                       weft_type declared, double rtol, double atol) {
   if (expected->kind != found->kind) {
@@ -112,6 +166,10 @@ bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expecte
   if (expected->item_count != found->item_count) {
     return weft_cli_fail(cli, WEFT_RUN_FAILED, "'%s' has %zu items, expected %zu", name, found->item_count,
                          expected->item_count);
+  }
+  if (expected->kind == WEFT_KIND_MAP && expected->items[1]->kind == WEFT_KIND_TENSOR &&
+      found->items[1]->kind == WEFT_KIND_TENSOR) {
+    return compare_maps(cli, name, expected, found, rtol, atol);
   }
   for (size_t i = 0; i < expected->item_count; i++) {
     char item[300];

@@ -88,7 +88,8 @@ export function nextTurn() {
  * @param {(message: any) => void} onMessage @param {(error: Error) => void} onError
  */
 export function startWorker(onMessage, onError) {
-  if (typeof Worker !== 'undefined') {
+  // Emscripten's glue leaves Node.js' own class under this name, which has other events.
+  if (typeof Worker !== 'undefined' && 'onmessage' in Worker.prototype) {
     const worker = new Worker(new URL('./weft.worker.mjs', import.meta.url), { type: 'module' });
     worker.onmessage = ({ data }) => onMessage(data);
     worker.onerror = (event) => onError(new Error(event.message ?? 'its file could not be loaded'));

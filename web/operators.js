@@ -58,9 +58,15 @@ function writeOutputs(wasm, results, count, outputs) {
   }
 }
 
+/** The outputs that a function makes. @param {Operator} operator @param {Value[]} inputs @param {any} attributes @returns {any[]} */
+export const callOperator = (operator, inputs, attributes) => listResults(operator(inputs, attributes));
+
+/** What is told of an error that a function threw. @param {unknown} error */
+export const sentenceOf = (error) => (error instanceof WeftError ? error.message : `its function threw ${error}`);
+
 /** Tells the core what a function threw. @param {Wasm} wasm @param {number} call @param {unknown} error */
 function fail(wasm, call, error) {
-  const text = wasm.writeText(error instanceof WeftError ? error.message : `its function threw ${error}`);
+  const text = wasm.writeText(sentenceOf(error));
   try {
     return wasm.call('weft_custom_fail', call, text);
   } finally {
@@ -83,8 +89,8 @@ export function addOperators(wasm, loader, operators) {
   });
   wasm.runOperator = (number, inputCount, inputs, outputCount, outputs, call) => {
     try {
-      const results = operators[number][1](readInputs(wasm, inputCount, inputs), readAttributes(wasm, call));
-      writeOutputs(wasm, listResults(results), outputCount, outputs);
+      const results = callOperator(operators[number][1], readInputs(wasm, inputCount, inputs), readAttributes(wasm, call));
+      writeOutputs(wasm, results, outputCount, outputs);
       return 0;
     } catch (error) {
       wasm.thrown = error;

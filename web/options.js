@@ -3,7 +3,7 @@
  * (execution providers, log levels, arenas, profiling) are accepted and left alone.
  */
 import { env } from './env.js';
-import { argumentError, describe, WeftError } from './error.js';
+import { argumentError, describe } from './error.js';
 
 /**
  * @typedef {{path: string, data: any}} ExternalFile
@@ -29,15 +29,14 @@ function limit(limits, name, most) {
   throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
 }
 
-/** @param {any} operators functions by 'domain:Name' @param {boolean} worker @returns {[string, any][]} */
-function listOperators(operators, worker) {
+/** @param {any} operators functions by 'domain:Name' @returns {[string, any][]} */
+function listOperators(operators) {
   if (typeof operators !== 'object') throw argumentError(`operators: expected an object of functions, found ${describe(operators)}`);
   const entries = Object.entries(operators ?? {});
   for (const [key, run] of entries) {
     if (typeof run !== 'function') throw argumentError(`operators: expected a function for '${key}', found ${describe(run)}`);
   }
-  if (!worker || entries.length === 0) return entries;
-  throw new WeftError('UNSUPPORTED', 'operators: functions cannot be sent to a worker, so such a session cannot have `worker: true`');
+  return entries;
 }
 
 /** @param {any} options @returns {LoadOptions} */
@@ -50,11 +49,10 @@ export function readOptions(options) {
     const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);
     if (!known) throw argumentError(`externalData: expected names or objects of path and data, found ${describe(entry)}`);
   }
-  const worker = Boolean(options.worker ?? env.wasm.proxy);
   return {
     wasm: options.wasm,
-    worker,
-    operators: listOperators(options.operators ?? null, worker),
+    worker: Boolean(options.worker ?? env.wasm.proxy),
+    operators: listOperators(options.operators ?? null),
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
     externalData,

@@ -4,8 +4,9 @@
  * and so shares its memory, the worker stops soon too; otherwise it goes on to the run's end before it takes what comes next.
  */
 import { argumentError, cancelledError, WeftError } from './error.js';
-import { resolveLocation, startWorker } from './host.js';
-import { isTensor, Tensor } from './tensor.js';
+import { resolveLocation, startWorker, threadsRefused } from './host.js';
+import { compact, fromMessage, toMessage } from './message.js';
+import { OperatorServer } from './remote.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
@@ -14,25 +15,6 @@ import { isTensor, Tensor } from './tensor.js';
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
-/** A view that is sent takes its whole buffer along: parts are copied first. @param {any} data */
-const compact = (data) => (ArrayBuffer.isView(data) && data.byteLength !== data.buffer.byteLength ? /** @type {any} */ (data).slice() : data);
-
-/** A value as plain objects. @param {any} value @returns {any} */
-export function toMessage(value) {
-  if (isTensor(value)) return { type: value.type, dims: value.dims, data: compact(value.data) };
-  if (Array.isArray(value)) return value.map(toMessage);
-  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, toMessage(item)]));
-  return value;
-}
-
-/** @param {any} value @returns {any} */
-function fromMessage(value) {
-  if (isTensor(value)) return new Tensor(value.type, value.data, value.dims);
-  if (Array.isArray(value)) return value.map(fromMessage);
-  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, fromMessage(item)]));
-  return value;
-}
-
 /** A model's source as it can be sent; `transfer` gets what changes hands. @param {any} input @param {Transferable[]} transfer */
 function sourceToMessage(input, transfer) {
   if (typeof input === 'string' || input instanceof URL) return resolveLocation(input).href;
@@ -53,6 +35,7 @@ export class ProxyEngine {
   /** @type {Error | null} */
   #broken = null;
   #onProgress;
+  #operators;
   /** @type {Int32Array | undefined} */
   #cancelFlag;
   /** @type {Info[]} */
@@ -65,7 +48,7 @@ export class ProxyEngine {
 
   /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
   static async load(input, options, chosen) {
-    const engine = new ProxyEngine(options.onProgress);
+    const engine = new ProxyEngine(options);
     try {
       await engine.#load(input, options, await chosen);
       return engine;
@@ -75,9 +58,10 @@ export class ProxyEngine {
     }
   }
 
-  /** @param {LoadOptions['onProgress']} onProgress */
-  constructor(onProgress) {
+  /** @param {LoadOptions} options */
+  constructor({ onProgress, operators }) {
     this.#onProgress = onProgress;
+    this.#operators = new OperatorServer(operators, (message, transfer) => this.#worker.post(message, transfer));
     try {
       this.#worker = startWorker(
         (message) => this.#receive(message),
@@ -98,11 +82,13 @@ export class ProxyEngine {
       options: {
         ...plain,
         wasm: undefined,
+        operators: options.operators.map(([key]) => key),
         externalData: options.externalData.map((entry) =>
           typeof entry === 'string' || entry instanceof URL ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, transfer) },
         ),
       },
       chosen,
+      canWait: threadsRefused() === '',
     };
     const { inputs, outputs, warnings, cancelFlag } = await this.#call('load', message, transfer, signal);
     this.inputs = inputs;
@@ -164,14 +150,16 @@ export class ProxyEngine {
     }
   }
 
-  /** @param {{id?: any, value?: any, error?: any, progress?: any, memory?: any}} message */
-  #receive({ id, value, error, progress, memory }) {
+  /** @param {{id?: any, value?: any, error?: any, progress?: any, memory?: any, question?: any, room?: any, cell?: any}} message */
+  #receive({ id, value, error, progress, memory, ...asked }) {
     if (progress) return this.#tell(progress);
+    if (asked.question || asked.room) return this.#operators.receive(asked);
     this.memory = memory ?? this.memory;
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     if (this.#pending.size === 0) this.#worker.hold(false);
-    if (error) pending?.reject(new WeftError(error.code, error.message, error));
+    const cause = error?.isThrown ? this.#operators.thrown : undefined;
+    if (error) pending?.reject(new WeftError(error.code, error.message, { node: error.node, op: error.op, cause }));
     else pending?.resolve(value);
   }
 

@@ -240,7 +240,7 @@ export declare namespace InferenceSession {
     worker?: boolean;
     /** No relaxed instructions: the same bits on every host and with any number of threads. */
     deterministic?: boolean;
-    /** Operators of your own, by 'domain:Name'. Not with a worker. */
+    /** Operators of your own, by 'domain:Name'. A session in a worker asks this thread for them. */
     operators?: { readonly [name: string]: Operator };
     /** A load or run beyond one of these ends with an error. */
     limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };

@@ -5,20 +5,24 @@
 import { Engine } from './engine.js';
 import { WeftError } from './error.js';
 import { answerParent } from './host.js';
+import { OperatorClient } from './remote.js';
 import { isTensor } from './tensor.js';
 
 /** @type {Engine} */
 let engine;
+/** @type {OperatorClient} */
+let operators;
 
 const methods = {
   /** @param {any} args */
-  async load({ input, options, chosen }) {
+  async load({ input, options, chosen, canWait }) {
     const onProgress = (/** @type {object} */ progress) => post({ progress }, []);
-    engine = await Engine.load(input, { ...options, onProgress }, Promise.resolve(chosen));
+    operators = new OperatorClient(post, canWait);
+    engine = await Engine.load(input, { ...options, onProgress, operators: operators.list(options.operators) }, Promise.resolve(chosen));
     return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: engine.cancelFlag };
   },
   /** @param {any} args */
-  run: ({ feeds, wanted }) => engine.run(feeds, wanted),
+  run: ({ feeds, wanted }) => operators.run(() => engine.run(feeds, wanted)),
 };
 
 /** The buffers of all tensors in a value. @param {any} value @returns {ArrayBuffer[]} */
@@ -35,8 +39,15 @@ async function answer({ id, method, args }) {
     post({ id, value, memory: engine.memory }, method === 'run' ? buffersOf(value) : []);
   } catch (cause) {
     const { code, message, node, op } = cause instanceof WeftError ? cause : new WeftError('INTERNAL', `${cause}`);
-    post({ id, error: { code, message, node, op } }, []);
+    const isThrown = cause instanceof WeftError && cause.cause !== undefined && cause.cause === operators?.failure;
+    post({ id, error: { code, message, node, op, isThrown } }, []);
   }
 }
 
-const post = answerParent(answer);
+/** The message before, done with: one that was cancelled may still be at work. */
+let last = Promise.resolve();
+
+const post = answerParent((message) => {
+  if (message.answer) operators.take(message.answer);
+  else last = last.then(() => answer(message));
+});

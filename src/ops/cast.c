@@ -1,6 +1,7 @@
 /* Cast, CastLike, BitCast. Numbers go through int64, float or double, whichever keeps all that the target can hold,
  * so that nothing is rounded twice. Strings are read and written here: texts of floats have as few digits as tell
  * them apart. */
+#include "cast.h"
 #include "../base/convert.h"
 #include "broadcast.h"
 
@@ -206,35 +207,44 @@ static weft_status to_strings(weft_op *op, const cast *c, size_t count) {
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
+static weft_status cast_elements(weft_op *op, const cast *c, size_t count) {
+  if (c->from == WEFT_STRING) {
+    return from_strings(op, c, count);
+  }
+  if (c->to == WEFT_STRING) {
+    return to_strings(op, c, count);
+  }
+  if (count > 0) {
+    weft_parallel(op->cx, count, WEFT_GRAIN, run_numbers, (void *)c);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_cast_elements(weft_op *op, const weft_tensor *x, weft_tensor *y) {
+  const cast c = {op->cx->kernels, x, y, x->type, y->type, x->data, y->data, true, WEFT_ROUND_UP};
+  return cast_elements(op, &c, x->count);
+}
+
 weft_status weft_cast_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
   const char *rounding = weft_op_attr_string(op, "round_mode", "up");
-  cast c = {op->cx->kernels,
-            x,
-            y,
-            x->type,
-            y->type,
-            x->data,
-            y->data,
-            weft_op_attr_int(op, "saturate", 1) != 0,
-            rounding[0] == 'u'   ? WEFT_ROUND_UP
-            : rounding[0] == 'd' ? WEFT_ROUND_DOWN
-                                 : WEFT_ROUND_NEAREST};
+  const cast c = {op->cx->kernels,
+                  x,
+                  y,
+                  x->type,
+                  y->type,
+                  x->data,
+                  y->data,
+                  weft_op_attr_int(op, "saturate", 1) != 0,
+                  rounding[0] == 'u'   ? WEFT_ROUND_UP
+                  : rounding[0] == 'd' ? WEFT_ROUND_DOWN
+                                       : WEFT_ROUND_NEAREST};
   if (x->type == y->type) {
     memmove(y->data, x->data, y->count * weft_type_size(y->type));
     return WEFT_OK;
   }
-  if (x->type == WEFT_STRING) {
-    return from_strings(op, &c, x->count);
-  }
-  if (y->type == WEFT_STRING) {
-    return to_strings(op, &c, x->count);
-  }
-  if (x->count > 0) {
-    weft_parallel(op->cx, x->count, WEFT_GRAIN, run_numbers, &c);
-  }
-  return WEFT_OK;
+  return cast_elements(op, &c, x->count);
 }
 
 weft_status weft_bitcast_infer(weft_op *op) {

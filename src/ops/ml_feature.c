@@ -1,4 +1,5 @@
 /* Scaler, Imputer, Binarizer, Normalizer, ArrayFeatureExtractor, FeatureVectorizer: features made ready for a model. */
+#include "../base/convert.h"
 #include "index.h"
 #include "ml.h"
 
@@ -55,7 +56,8 @@ typedef struct imputer {
   size_t count;
   const float *floats; /* one of the two */
   const int64_t *ints;
-  double replaced;
+  double replaced_float;
+  int64_t replaced_int;
 } imputer;
 
 static weft_status read_imputer(weft_op *op, imputer *out) {
@@ -64,10 +66,10 @@ static weft_status read_imputer(weft_op *op, imputer *out) {
   *out = (imputer){0};
   if (is_float) {
     out->floats = weft_op_attr_floats(op, "imputed_value_floats", &out->count);
-    out->replaced = weft_op_attr_float(op, "replaced_value_float", 0);
+    out->replaced_float = (double)weft_op_attr_float(op, "replaced_value_float", 0);
   } else {
     out->ints = weft_op_attr_ints(op, "imputed_value_int64s", &out->count);
-    out->replaced = (double)weft_op_attr_int(op, "replaced_value_int64", 0);
+    out->replaced_int = weft_op_attr_int(op, "replaced_value_int64", 0);
   }
   if (out->count != 1 && out->count != last_dim(in)) {
     return weft_op_fail(op, "%s: expected 1 or %zu values, found %zu",
@@ -83,6 +85,21 @@ weft_status weft_imputer_infer(weft_op *op) {
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 
+static void impute_float(const imputer *im, size_t c, weft_tensor *out, size_t i) {
+  double x = weft_number_at(out->type, out->data, i);
+  if (x == im->replaced_float || (x != x && im->replaced_float != im->replaced_float)) {
+    weft_number_set(out->type, out->data, i, im->floats[c]);
+  }
+}
+
+static void impute_int(const imputer *im, size_t c, weft_tensor *out, size_t i) {
+  int64_t x;
+  weft_load_int64(out->type, out->data, i, 1, 1, &x);
+  if (x == im->replaced_int) {
+    weft_store_int64(out->type, &im->ints[c], 1, out->data, i, 1);
+  }
+}
+
 weft_status weft_imputer_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
@@ -93,10 +110,11 @@ weft_status weft_imputer_run(weft_op *op) {
     memcpy(out->data, in->data, in->count * weft_type_size(in->type));
   }
   for (size_t i = 0; i < in->count; i++) {
-    double x = weft_number_at(in->type, in->data, i);
     size_t c = im.count == 1 ? 0 : i % columns;
-    if (x == im.replaced || (x != x && im.replaced != im.replaced)) {
-      weft_number_set(out->type, out->data, i, im.floats != NULL ? im.floats[c] : (double)im.ints[c]);
+    if (im.floats != NULL) {
+      impute_float(&im, c, out, i);
+    } else {
+      impute_int(&im, c, out, i);
     }
   }
   return WEFT_OK;
@@ -191,10 +209,10 @@ weft_status weft_array_feature_extractor_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* Rows and columns of input i as features: a list is one column. */
+/* Rows and columns of input i as features: a list is one row. */
 static void feature_dims(const weft_tensor *in, size_t *rows, size_t *columns) {
-  *rows = in->shape.rank == 0 ? 1 : (size_t)in->shape.dims[0];
-  *columns = in->shape.rank < 2 ? 1 : (size_t)in->shape.dims[1];
+  *rows = in->shape.rank < 2 ? 1 : (size_t)in->shape.dims[0];
+  *columns = last_dim(in);
 }
 
 static weft_status vectorizer_widths(weft_op *op, const int64_t **widths, size_t *rows) {

@@ -4,6 +4,7 @@
 #include "order.h"
 #include "strided.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A list of keys or values, from whichever attribute holds it. */
@@ -192,12 +193,14 @@ weft_status weft_one_hot_encoder_run(weft_op *op) {
   bool zeros = weft_op_attr_int(op, "zeros", 1) != 0;
   memset(out, 0, in->count * keys.count * sizeof *out);
   for (size_t i = 0; i < in->count; i++) {
-    int64_t number = 0, at;
+    int64_t at = -1;
     if (keys.type == in->type) {
       at = weft_lookup_find(&lookup, in->data, i);
     } else {
-      weft_number_set(WEFT_INT64, &number, 0, weft_number_at(in->type, in->data, i));
-      at = weft_lookup_find(&lookup, &number, 0);
+      double x = weft_number_at(in->type, in->data, i);
+      int64_t number;
+      weft_number_set(WEFT_INT64, &number, 0, trunc(x));
+      at = x == x ? weft_lookup_find(&lookup, &number, 0) : -1;
     }
     if (at >= 0) {
       out[i * keys.count + (size_t)at] = 1;

@@ -1,5 +1,6 @@
 /* ZipMap, DictVectorizer, CastMap: between tensors and maps. A map's value is a tensor of keys and a tensor of values.
  */
+#include "cast.h"
 #include "ml.h"
 #include "order.h"
 
@@ -112,52 +113,6 @@ weft_status weft_dict_vectorizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* A number of text, as C reads it; the whole text must be one. */
-static weft_status parse_number(weft_op *op, const weft_string *text, double *out) {
-  double number = 0, scale = 1;
-  size_t i = 0, digits = 0;
-  bool negative = text->size > 0 && text->data[0] == '-', fraction = false;
-  i += negative || (text->size > 0 && text->data[0] == '+');
-  for (; i < text->size; i++) {
-    char c = text->data[i];
-    if (c == '.' && !fraction) {
-      fraction = true;
-    } else if (c >= '0' && c <= '9') {
-      number = number * 10 + (c - '0');
-      scale *= fraction ? 10 : 1;
-      digits++;
-    } else {
-      digits = 0;
-      break;
-    }
-  }
-  if (digits == 0) {
-    return weft_op_run_fail(op, "'%.*s' is not a number", (int)(text->size < 64 ? text->size : 64), text->data);
-  }
-  *out = (negative ? -number : number) / scale;
-  return WEFT_OK;
-}
-
-/* Writes value i of the map at place `at` of the output, as another type if need be. */
-static weft_status cast_value(weft_op *op, const weft_tensor *values, size_t i, weft_tensor *out, size_t at) {
-  if (out->type == values->type) {
-    size_t size = weft_type_size(out->type);
-    memcpy((char *)out->data + at * size, (const char *)values->data + i * size, size);
-    return WEFT_OK;
-  }
-  if (out->type == WEFT_STRING) {
-    return weft_op_unsupported(op, "casting the numbers of a map to text");
-  }
-  double number = 0;
-  if (values->type == WEFT_STRING) {
-    WEFT_TRY(parse_number(op, (const weft_string *)values->data + i, &number));
-  } else {
-    number = weft_number_at(values->type, values->data, i);
-  }
-  weft_number_set(out->type, out->data, at, number);
-  return WEFT_OK;
-}
-
 static weft_status cast_type(weft_op *op, weft_type *out) {
   const char *name = weft_op_attr_string(op, "cast_to", "TO_FLOAT");
   *out = strcmp(name, "TO_FLOAT") == 0 ? WEFT_FLOAT : strcmp(name, "TO_INT64") == 0 ? WEFT_INT64 : WEFT_STRING;
@@ -172,9 +127,28 @@ static int compare_keys(const void *arg, int64_t a, int64_t b) {
   return weft_compare_elements(keys->type, keys->data, (size_t)a, keys->data, (size_t)b);
 }
 
+/* The values in the order of their keys, cast to `type`. */
+static weft_status cast_in_order(weft_op *op, const weft_tensor *values, const int64_t *order, weft_type type,
+                                 weft_tensor *out) {
+  weft_tensor ordered = *values;
+  size_t size = weft_type_size(values->type);
+  WEFT_TRY(weft_op_scratch(op, values->count * size, &ordered.data));
+  for (size_t i = 0; i < values->count; i++) {
+    memcpy((char *)ordered.data + i * size, (const char *)values->data + (size_t)order[i] * size, size);
+  }
+  *out = ordered;
+  if (type == values->type) {
+    return WEFT_OK;
+  }
+  out->type = type;
+  WEFT_TRY(weft_op_scratch(op, values->count * weft_type_size(type), &out->data));
+  return weft_cast_elements(op, &ordered, out);
+}
+
 /* DENSE: the values in the order of their keys; SPARSE: each at the place its key names, zeros between. */
 weft_status weft_cast_map_run(weft_op *op) {
   const weft_tensor *keys, *values;
+  weft_tensor cast;
   weft_type type;
   void *block;
   WEFT_TRY(expect_map(op, &keys, &values));
@@ -189,14 +163,16 @@ weft_status weft_cast_map_run(weft_op *op) {
   WEFT_TRY(weft_op_scratch(op, 2 * keys->count * sizeof(int64_t), &block));
   int64_t *order = block;
   weft_tensor *out = weft_op_out(op, 0);
+  size_t size = weft_type_size(type);
   weft_order(keys->count, compare_keys, keys, order, order + keys->count);
-  memset(out->data, 0, out->count * weft_type_size(type));
+  WEFT_TRY(cast_in_order(op, values, order, type, &cast));
+  memset(out->data, 0, out->count * size);
   for (size_t i = 0; i < keys->count; i++) {
     int64_t key = ((const int64_t *)keys->data)[order[i]];
     if (sparse && (key < 0 || key >= width)) {
       return weft_op_run_fail(op, "key %lld has no place below max_map %lld", (long long)key, (long long)width);
     }
-    WEFT_TRY(cast_value(op, values, (size_t)order[i], out, sparse ? (size_t)key : i));
+    memcpy((char *)out->data + (sparse ? (size_t)key : i) * size, (const char *)cast.data + i * size, size);
   }
   return WEFT_OK;
 }

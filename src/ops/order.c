@@ -73,13 +73,13 @@ int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i) 
   size_t low = 0, high = lookup->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[middle], data, i) < 0) {
+    if (weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[middle], data, i) <= 0) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  bool found = low < lookup->count &&
-               weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[low], data, i) == 0;
-  return found ? lookup->order[low] : -1;
+  bool found =
+      low > 0 && weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[low - 1], data, i) == 0;
+  return found ? lookup->order[low - 1] : -1;
 }

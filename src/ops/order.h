@@ -26,7 +26,7 @@ typedef struct weft_lookup {
 weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys);
 /* In run: the lookup for the same keys, from the node's state, or sorted now where nothing was prepared. */
 weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out);
-/* The first key equal to element i of `data` (of the keys' type), or -1. */
+/* The last key equal to element i of `data` (of the keys' type), or -1. */
 int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i);
 
 #endif

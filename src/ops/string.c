@@ -257,14 +257,22 @@ weft_status weft_regex_full_match_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Tokenizer
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Tokenizer ------------------------------------------------------------------------------------------------------
+ */
+enum { MOST_SEPARATORS = 100 }; /* each cuts what the ones before it left, by a call of its own */
+
 typedef struct tokenizer {
   weft_regex *token;       /* tokens are what it matches, or */
-  weft_regex **separators; /* what lies between these */
-  size_t separator_count;
-  int64_t least; /* characters */
+  weft_regex **separators; /* what lies between these, or */
+  size_t separator_count;  /* 0 without `token`: characters */
+  int64_t least;           /* characters of a token */
 } tokenizer;
+
+/* Where tokens go; those beyond `room` are only counted. */
+typedef struct tokens {
+  size_t count, room;
+  weft_string *out;
+} tokens;
 
 static weft_status read_tokenizer(weft_op *op, tokenizer *t) {
   const char *expression = weft_op_attr_string(op, "tokenexp", NULL);
@@ -277,6 +285,13 @@ static weft_status read_tokenizer(weft_op *op, tokenizer *t) {
   }
   if (expression != NULL) {
     return weft_regex_compile(op, expression, &t->token);
+  }
+  if (t->separator_count > MOST_SEPARATORS) {
+    return weft_op_unsupported(op, "%zu separators, at most %d are supported", t->separator_count, MOST_SEPARATORS);
+  }
+  if (t->separator_count == 1 && separators[0].size == 0) {
+    t->separator_count = 0;
+    return WEFT_OK;
   }
   WEFT_TRY(weft_op_scratch(op, t->separator_count * sizeof(weft_regex *), &block));
   t->separators = block;
@@ -294,55 +309,87 @@ static size_t characters(const char *text, size_t size) {
   return count;
 }
 
-/* The longest separator at `at`, 0 when there is none; with no separator that has text, every character is a token. */
-static size_t separator_length(const tokenizer *t, const weft_string *text, size_t at) {
-  size_t longest = 0;
-  for (size_t i = 0; i < t->separator_count; i++) {
-    size_t length = weft_regex_match_at(t->separators[i], text->data, text->size, at);
-    longest = length != SIZE_MAX && length > longest ? length : longest;
+static void add_token(const tokenizer *t, const char *text, size_t size, tokens *to) {
+  if (size > 0 && (int64_t)characters(text, size) >= t->least) {
+    if (to->count < to->room) {
+      to->out[to->count] = (weft_string){text, size};
+    }
+    to->count++;
   }
-  return longest;
 }
 
-/* The next token at or behind *at: its bytes in [*begin, *at). */
-static bool next_token(const tokenizer *t, const weft_string *text, size_t *at, size_t *begin) {
-  while (*at < text->size) {
-    size_t length = 0;
-    *begin = *at;
-    if (t->token != NULL) {
-      length = weft_regex_match_at(t->token, text->data, text->size, *at);
-      length = length == SIZE_MAX ? 0 : length;
-      *at += length;
-    } else {
-      while (*at < text->size && (length = separator_length(t, text, *at)) == 0) {
-        weft_text_next(text->data, text->size, at);
-      }
-    }
-    size_t size = *at - *begin;
-    if (size > 0 && (int64_t)characters(text->data + *begin, size) >= t->least) {
-      return true;
-    }
-    if (t->token == NULL) {
-      *at += length;
-    } else if (size == 0) {
-      weft_text_next(text->data, text->size, at);
+/* What `regex` matches at `at`; 0 when that is nothing. */
+static size_t match_length(weft_regex *regex, const weft_string *text, size_t at) {
+  size_t length = weft_regex_match_at(regex, text->data, text->size, at);
+  return length == SIZE_MAX ? 0 : length;
+}
+
+static void take_matches(const tokenizer *t, const weft_string *text, tokens *to) {
+  for (size_t at = 0; at < text->size;) {
+    size_t length = match_length(t->token, text, at);
+    add_token(t, text->data + at, length, to);
+    at += length;
+    if (length == 0) {
+      weft_text_next(text->data, text->size, &at);
     }
   }
-  return false;
+}
+
+static void take_characters(const tokenizer *t, const weft_string *text, tokens *to) {
+  for (size_t at = 0; at < text->size;) {
+    size_t begin = at;
+    weft_text_next(text->data, text->size, &at);
+    add_token(t, text->data + begin, at - begin, to);
+  }
+}
+
+/* Cuts at separator k; the pieces are cut at those behind it. */
+static void split_at(const tokenizer *t, size_t k, weft_string text, tokens *to) {
+  size_t begin = 0;
+  if (k == t->separator_count) {
+    add_token(t, text.data, text.size, to);
+    return;
+  }
+  for (size_t at = 0; at < text.size;) {
+    size_t length = match_length(t->separators[k], &text, at);
+    if (length == 0) {
+      weft_text_next(text.data, text.size, &at);
+      continue;
+    }
+    split_at(t, k + 1, (weft_string){text.data + begin, at - begin}, to);
+    at += length;
+    begin = at;
+  }
+  split_at(t, k + 1, (weft_string){text.data + begin, text.size - begin}, to);
 }
 
 static size_t tokenize(const tokenizer *t, const weft_string *text, size_t room, weft_string *out) {
-  size_t at = 0, begin = 0, count = 0;
-  while (next_token(t, text, &at, &begin)) {
-    if (count < room) {
-      out[count] = (weft_string){text->data + begin, at - begin};
-    }
-    count++;
+  tokens to = {0, room, out};
+  if (text->size == 0) {
+    return 0;
   }
-  return count;
+  if (t->token != NULL) {
+    take_matches(t, text, &to);
+  } else if (t->separator_count == 0) {
+    take_characters(t, text, &to);
+  } else {
+    split_at(t, 0, *text, &to);
+  }
+  return to.count;
 }
 
-/* [C] becomes [C, tokens], [N, C] becomes [N, C, tokens], rows filled up with pad_value. */
+/* [C] becomes [C, tokens], [N, C] becomes [N, C, tokens]; no text at all becomes [0] and [N, 0]. */
+static weft_shape token_shape(const weft_tensor *in, size_t width) {
+  weft_shape shape = in->shape;
+  if (in->count == 0) {
+    shape.dims[shape.rank - 1] = 0;
+  } else {
+    shape.dims[shape.rank++] = (int64_t)width;
+  }
+  return shape;
+}
+
+/* Rows are filled up with pad_value; where there is no token, there are no marks either. */
 weft_status weft_tokenizer_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(expect_strings(op, 0, "X"));
@@ -350,20 +397,19 @@ weft_status weft_tokenizer_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   const weft_string *text = in->data;
   tokenizer t;
-  size_t most = 0, marks = weft_op_attr_int(op, "mark", 0) != 0 ? 2 : 0;
+  size_t most = 0;
   WEFT_TRY(read_tokenizer(op, &t));
   for (size_t i = 0; i < in->count; i++) {
     size_t count = tokenize(&t, &text[i], 0, NULL);
     most = count > most ? count : most;
   }
-  size_t width = most + marks;
-  weft_shape shape = in->shape;
-  shape.dims[shape.rank++] = (int64_t)width;
+  size_t marks = most > 0 && weft_op_attr_int(op, "mark", 0) != 0 ? 2 : 0, width = most + marks;
+  const weft_shape shape = token_shape(in, width);
   WEFT_TRY(weft_op_allocate(op, 0, WEFT_STRING, &shape));
   weft_string *out = weft_op_out(op, 0)->data;
   const char *pad = weft_op_attr_string(op, "pad_value", "");
   weft_fill_elements(out, in->count * width, &(weft_string){pad, strlen(pad)}, sizeof *out);
-  for (size_t i = 0; i < in->count; i++) {
+  for (size_t i = 0; i < in->count && most > 0; i++) {
     weft_string *row = out + i * width;
     size_t count = tokenize(&t, &text[i], most, row + marks / 2);
     if (marks > 0) {

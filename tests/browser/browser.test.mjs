@@ -23,6 +23,13 @@ const matmul = model({
 });
 writeFileSync(join(folder, 'matmul.onnx'), matmul);
 
+/** y = -(x + x) - (x + x), where the sums are another domain's operator. */
+writeFileSync(join(folder, 'custom.onnx'), model({
+  nodes: [node('Add', ['x', 'x'], ['a'], { domain: 'lab' }), node('Neg', ['a'], ['b']), node('Add', ['b', 'b'], ['y'], { domain: 'lab' })],
+  inputs: { x: tensorType('float32', ['N']) },
+  outputs: { y: tensorType('float32', ['N']) },
+}));
+
 const folders = { '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/models/': folder };
 
 describe('Chromium', { skip: !existsSync(programs.chromium) && 'Chromium is not installed' }, () => {
@@ -138,6 +145,21 @@ describe('Chromium', { skip: !existsSync(programs.chromium) && 'Chromium is not 
     }
     const streamed = await page.evaluate(async () => (await double((await fetch('/models/doubling.onnx')).body, { worker: true })).answer);
     assert.deepEqual(streamed, [2, 4]);
+  });
+
+  test("a worker's session asks the page for operators of its own, with and without shared memory", async () => {
+    for (const { url } of [isolated, plain]) {
+      const page = await open(url);
+      for (const worker of [false, true]) {
+        const found = await page.evaluate(async (worker) => {
+          const add = ([a, b]) => new weft.Tensor('float32', a.data.map((v, i) => v + b.data[i]), a.dims);
+          const session = await weft.InferenceSession.create('/models/custom.onnx', { worker, operators: { 'lab:Add': add } });
+          const { y } = await session.run({ x: new weft.Tensor('float32', [1, 2]) });
+          return [...y.data];
+        }, worker);
+        assert.deepEqual(found, [-4, -8]);
+      }
+    }
   });
 
   test('runs that are called together are cancelled by a signal', async () => {

@@ -262,8 +262,14 @@ static void test_gradient(void) {
   expect(with_gradient(&g, "x", "c"), 2, (float[]){0, 0});
 
   g = begin();
-  graph_node(&g, node("Sin", "x", "c"));
-  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of Sin");
+  graph_node(&g, node("NonMaxSuppression", "x x", "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
+
+  bytes trained = node("Dropout", "x r r", "c");
+  g = begin();
+  graph_tensor(&g, "r", 1, 4, 0, NULL, (float[]){0.5f});
+  graph_node(&g, trained);
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "in training mode");
 
   g = begin();
   graph_node(&g, node("Neg", "x", "c"));

@@ -119,6 +119,14 @@ test('a load is cancelled', async () => {
   await rejects(load, 'CANCELLED', /cancelled/);
 });
 
+test('sessions in workers come up after one with threads on this thread', async () => {
+  for (const options of [{}, worker]) {
+    const session = await InferenceSession.create(doubling(), { threads: 2, ...options });
+    assert.deepEqual([...(await session.run({ x: floats(1) })).y.data], [2]);
+    await session.release();
+  }
+});
+
 test('env.wasm.proxy asks for it everywhere, and a program ends without releasing anything', () => {
   const program = `
     import { env, InferenceSession, Tensor } from ${JSON.stringify(new URL('../../dist/weft.mjs', import.meta.url).href)};

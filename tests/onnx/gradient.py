@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""gradient.py OUT_DIR: writes small models with ai.onnx.preview.training's Gradient, in the same layout as generate.py's cases
+(kind `gradient`). The expected derivatives are finite differences of what onnx.reference computes in double precision. Needs
+onnx and numpy."""
+import math
+import pathlib
+import sys
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+random = np.random.default_rng(5)
+STEP = 1e-5
+
+
+class Erf(OpRun):
+    """onnx.reference's own has single precision."""
+    def _run(self, x):
+        return (np.vectorize(math.erf)(x),)
+
+
+class Gelu(OpRun):
+    """The same."""
+    def _run(self, x, approximate="none"):
+        if approximate == "tanh":
+            return (0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),)
+        return (0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),)
+
+
+class Mean(OpRun):
+    """onnx.reference's own does not broadcast."""
+    def _run(self, *xs):
+        return (sum(xs) / len(xs),)
+
+
+def evaluator(model):
+    return ReferenceEvaluator(model, new_ops=[Erf, Gelu, Mean])
+
+
+def real(*shape):
+    """Away from 0, and any two further apart than a step."""
+    values = np.linspace(0.2, 1.7, int(np.prod(shape))) * random.choice([-1, 1], int(np.prod(shape)))
+    return random.permutation(values).reshape(shape)
+
+
+def positive(*shape):
+    return np.abs(real(*shape))
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+class Case:
+    def __init__(self, name, nodes, xs, constants=None, of="y"):
+        """nodes: (operator, inputs, outputs, attributes); xs: name -> array, the variables; the last value is `of`."""
+        self.name, self.nodes, self.xs, self.constants, self.of = name, nodes, xs, constants or {}, of
+
+    def forward(self):
+        return [helper.make_node(op, i.split(","), o.split(","), **a) for op, i, o, a in self.nodes]
+
+    def graph(self, nodes, outputs):
+        info = [helper.make_tensor_value_info(n, TensorProto.DOUBLE, a.shape) for n, a in self.xs.items()]
+        held = [numpy_helper.from_array(a, n) for n, a in self.constants.items()]
+        graph = helper.make_graph(nodes, "gradient", info, [helper.make_empty_tensor_value_info(o) for o in outputs], held)
+        opsets = [helper.make_opsetid("", 24), helper.make_opsetid("ai.onnx.preview.training", 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+    def value(self, forward, xs):
+        return float(np.sum(forward.run(None, xs)[0]))
+
+    def differences(self):
+        forward = evaluator(self.graph(self.forward(), [self.of]))
+        for name, x in self.xs.items():
+            result = np.zeros_like(x)
+            for place in np.ndindex(x.shape):
+                ends = []
+                for step in (STEP, -STEP):
+                    moved = x.copy()
+                    moved[place] += step
+                    ends.append(self.value(forward, {**self.xs, name: moved}))
+                result[place] = (ends[0] - ends[1]) / (2 * STEP)
+            yield name, result
+
+    def write(self, folder):
+        data = folder / self.name / "test_data_set_0"
+        data.mkdir(parents=True)
+        names = list(self.xs)
+        gradient = helper.make_node("Gradient", names, [f"d{n}" for n in names], domain="ai.onnx.preview.training",
+                                    name="the_gradient", xs=names, y=self.of)
+        model = self.graph([*self.forward(), gradient], [f"d{n}" for n in names])
+        (folder / self.name / "model.onnx").write_bytes(model.SerializeToString())
+        for k, (name, x) in enumerate(self.xs.items()):
+            (data / f"input_{k}.pb").write_bytes(numpy_helper.from_array(x, name).SerializeToString())
+        for k, (name, d) in enumerate(self.differences()):
+            (data / f"output_{k}.pb").write_bytes(numpy_helper.from_array(d, f"d{name}").SerializeToString())
+
+
+def weighted(name, op, xs, constants=None, outputs="t", domain=(), label=None, **attributes):
+    """y = op(xs, constants) times numbers that differ, so that no two derivatives are the same by chance."""
+    inputs = ",".join([*xs, *(constants or {})])
+    nodes = [(op, inputs, outputs, attributes), ("Mul", f"{outputs.split(',')[-1]},w", "y", {})]
+    case = Case(name, nodes, xs, constants)
+    shape = evaluator(case.graph(case.forward()[:1], [outputs.split(",")[-1]])).run(None, xs)[0].shape
+    case.constants = {**(constants or {}), "w": random.uniform(0.5, 2, shape)}
+    return case
+
+
+def unary_cases():
+    for op in "Abs Asinh Atan Cos Cosh Elu Erf Exp HardSwish Identity LeakyRelu Mish Neg Reciprocal Relu Selu Sigmoid Sin Sinh " \
+              "Softplus Softsign Sqrt Tan Tanh Ceil Floor Round Sign HardSigmoid ThresholdedRelu Celu Log Softmax LogSoftmax " \
+              "Flatten GlobalAveragePool".split():
+        x = positive(2, 3, 4) if op in ("Sqrt", "Log") else real(2, 3, 4) * (0.6 if op == "Round" else 1)
+        yield weighted(op.lower(), op, {"x": x})
+    for op, x in (("Acos", real(5) / 2), ("Asin", real(5) / 2), ("Atanh", real(5) / 2), ("Acosh", positive(5) + 1)):
+        yield weighted(op.lower(), op, {"x": x})
+    yield weighted("global_max_pool", "GlobalMaxPool", {"x": real(2, 3, 2, 2)})
+    yield weighted("elu_alpha", "Elu", {"x": real(6)}, alpha=0.3)
+    yield weighted("celu_alpha", "Celu", {"x": real(6)}, alpha=0.3)
+    yield weighted("selu_attributes", "Selu", {"x": real(6)}, alpha=0.7, gamma=2.0)
+    yield weighted("hard_sigmoid_alpha", "HardSigmoid", {"x": real(6)}, alpha=0.9, beta=0.4)
+    yield weighted("gelu", "Gelu", {"x": real(6)})
+    yield weighted("gelu_tanh", "Gelu", {"x": real(6)}, approximate="tanh")
+    yield weighted("swish_alpha", "Swish", {"x": real(6)}, alpha=0.7)
+    yield weighted("softmax_axis", "Softmax", {"x": real(2, 3, 4)}, axis=1)
+    yield weighted("log_softmax_axis", "LogSoftmax", {"x": real(2, 3, 4)}, axis=0)
+    yield weighted("clip", "Clip", {"x": real(8)}, {"low": np.array(-0.7), "high": np.array(1.1)})
+    yield weighted("dropout", "Dropout", {"x": real(6)}, {"ratio": np.array(0.5)})
+    yield weighted("cumsum", "CumSum", {"x": real(3, 4)}, {"axis": np.array(1)})
+    yield weighted("cumsum_exclusive", "CumSum", {"x": real(3, 4)}, {"axis": np.array(0)}, exclusive=1, reverse=1)
+
+
+def binary_cases():
+    for op in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean"):
+        yield weighted(op.lower(), op, {"x": real(2, 3), "z": real(2, 3) * 1.1})
+        yield weighted(f"{op.lower()}_broadcast", op, {"x": real(3, 1), "z": real(2, 1, 4) * 1.1})
+    for op in ("Max", "Sum", "Mean"):
+        yield weighted(f"{op.lower()}_three", op, {"x": real(3), "z": real(2, 3) * 1.1, "u": real(1) * 1.3})
+    yield weighted("pow", "Pow", {"x": positive(2, 3), "z": real(3)})
+    yield weighted("pow_integer", "Pow", {"x": real(5)}, {"e": ints(3)})
+    yield weighted("prelu", "PRelu", {"x": real(2, 3), "z": real(3)})
+    yield weighted("expand", "Expand", {"x": real(3, 1)}, {"s": ints(2, 3, 4)})
+    nodes = [("Greater", "x,z", "c", {}), ("Where", "c,x,z", "t", {}), ("Mul", "t,x", "y", {})]
+    yield Case("where", nodes, {"x": real(2, 3), "z": real(3) * 1.1})
+    nodes = [("Mul", "x,x", "s", {}), ("Exp", "s", "e", {}), ("Add", "e,s", "t", {}), ("Cast", "t", "y", {"to": 11})]
+    yield Case("used_twice", nodes, {"x": real(3)})
+
+
+def product_cases():
+    shapes = {"": ((2, 3), (3, 4)), "_stacks": ((2, 1, 2, 3), (5, 3, 4)), "_vector_left": ((3,), (2, 3, 4)),
+              "_vector_right": ((2, 2, 3), (3,)), "_vectors": ((3,), (3,)), "_matrix_stack": ((2, 3), (2, 3, 2))}
+    for name, (a, b) in shapes.items():
+        yield weighted(f"matmul{name}", "MatMul", {"x": real(*a), "z": real(*b)})
+    for a_turned in (0, 1):
+        for b_turned in (0, 1):
+            a, b = real(2, 3), real(3, 4)
+            xs = {"x": a.T if a_turned else a, "z": b.T if b_turned else b, "u": real(4)}
+            yield weighted(f"gemm_{a_turned}{b_turned}", "Gemm", xs, alpha=0.5, beta=1.5, transA=a_turned, transB=b_turned)
+    for name, equation, shapes in (("ij,jk->ki", None, ((2, 3), (3, 4))), ("bij, bj -> bi", "batch", ((2, 3, 4), (2, 4))),
+                                   ("...ij,...jk->...ik", "dots", ((2, 1, 2, 3), (3, 3, 2))), ("ij->ji", "one", ((2, 3),)),
+                                   ("i,j,k->kij", "three", ((2,), (3,), (2,)))):
+        xs = dict(zip("xzu", (real(*s) for s in shapes)))
+        yield weighted(f"einsum_{equation or 'matrix'}", "Einsum", xs, equation=name)
+
+
+def window_cases():
+    for name, image, weights, attributes in (
+            ("plain", (2, 2, 5), (3, 2, 3), {}),
+            ("strides", (1, 2, 6, 7), (2, 2, 3, 2), {"strides": [2, 3], "pads": [1, 0, 0, 1]}),
+            ("dilations", (2, 1, 7, 6), (2, 1, 2, 3), {"dilations": [3, 2], "pads": [1, 2, 0, 1], "strides": [2, 1]}),
+            ("groups", (2, 4, 5), (6, 2, 3), {"group": 2, "pads": [1, 1]}),
+            ("depthwise", (1, 3, 5, 5), (3, 1, 3, 3), {"group": 3, "strides": [2, 2]}),
+            ("same_upper", (1, 2, 6), (2, 2, 4), {"auto_pad": "SAME_UPPER", "strides": [2]}),
+            ("same_lower", (1, 2, 6), (2, 2, 4), {"auto_pad": "SAME_LOWER", "strides": [2]})):
+        xs = {"x": real(*image), "z": real(*weights), "u": real(weights[0])}
+        yield weighted(f"conv_{name}", "Conv", xs, **attributes)
+    for name, image, weights, attributes in (
+            ("plain", (2, 2, 4, 2), (2, 3, 3, 1), {}),
+            ("strides", (1, 2, 3, 4), (2, 2, 3, 2), {"strides": [2, 3], "pads": [1, 0, 0, 1], "output_padding": [1, 0]}),
+            ("dilations", (1, 2, 4, 3), (2, 1, 2, 2), {"dilations": [2, 1]})):
+        xs = {"x": real(*image), "z": real(*weights)}
+        yield weighted(f"conv_transpose_{name}", "ConvTranspose", xs, **attributes)
+    for name, image, attributes in (("plain", (2, 3, 6), {"kernel_shape": [2]}),
+                                    ("overlapping", (1, 2, 5, 6), {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]})):
+        yield weighted(f"max_pool_{name}", "MaxPool", {"x": real(*image)}, **attributes)
+        yield weighted(f"average_pool_{name}", "AveragePool", {"x": real(*image)}, **attributes)
+        yield weighted(f"average_pool_{name}_with_pads", "AveragePool", {"x": real(*image)}, count_include_pad=1, **attributes)
+
+
+def norm_cases():
+    yield weighted("batch_norm", "BatchNormalization", {"x": real(2, 3, 4), "z": real(3), "u": real(3)},
+                   {"m": real(3), "v": positive(3)}, epsilon=0.01)
+    for axis in (-1, 1, -2):
+        shape = (2, 3, 4)[axis:]
+        yield weighted(f"layer_norm_{axis % 3}{'n' if axis < 0 else ''}", "LayerNormalization",
+                       {"x": real(2, 3, 4), "z": real(*shape), "u": real(*shape)}, axis=axis)
+    yield weighted("layer_norm_no_bias", "LayerNormalization", {"x": real(3, 4), "z": real(4)}, epsilon=0.1)
+    yield weighted("rms_norm", "RMSNormalization", {"x": real(3, 4), "z": real(4)}, epsilon=0.1)
+
+
+def reduction_cases():
+    for kind in ("Sum", "Mean", "Max", "Min", "Prod", "SumSquare", "L1", "L2", "LogSumExp"):
+        for name, axes, attributes in (("all", None, {}), ("axes", ints(0, 2), {"keepdims": 0}), ("kept", ints(-2), {})):
+            yield weighted(f"reduce_{kind.lower()}_{name}", f"Reduce{kind}", {"x": real(2, 3, 4)},
+                           {} if axes is None else {"axes": axes}, **attributes)
+    yield weighted("reduce_log_sum", "ReduceLogSum", {"x": positive(2, 3)}, {"axes": ints(1)})
+
+
+def moving_cases():
+    for name, op, shape, constants, attributes in (
+            ("reshape", "Reshape", (2, 6), {"s": ints(3, -1)}, {}),
+            ("transpose", "Transpose", (2, 3, 4), {}, {"perm": [2, 0, 1]}),
+            ("transpose_all", "Transpose", (2, 3, 4), {}, {}),
+            ("squeeze", "Squeeze", (2, 1, 3), {"a": ints(1)}, {}),
+            ("unsqueeze", "Unsqueeze", (2, 3), {"a": ints(0, 2)}, {}),
+            ("slice", "Slice", (4, 5), {"b": ints(3, 1), "e": ints(0, 5), "a": ints(0, 1), "s": ints(-1, 2)}, {}),
+            ("gather", "Gather", (4, 3), {"i": np.array([[0, 3], [3, -1]])}, {}),
+            ("gather_axis", "Gather", (2, 4), {"i": ints(2, 2)}, {"axis": 1}),
+            ("gather_elements", "GatherElements", (3, 2), {"i": np.array([[0, 2], [2, 2]])}, {}),
+            ("gather_nd", "GatherND", (3, 2), {"i": np.array([[0, 1], [0, 1], [2, 0]])}, {}),
+            ("tile", "Tile", (2, 3), {"r": ints(2, 3)}, {}),
+            ("trilu", "Trilu", (3, 4), {}, {"upper": 0}),
+            ("pad", "Pad", (2, 3), {"p": ints(1, 0, 2, 3)}, {}),
+            ("pad_value", "Pad", (2, 3), {"p": ints(1, 0, 2, 1), "v": np.array(3.0)}, {}),
+            ("pad_reflect", "Pad", (3, 4), {"p": ints(2, 1, 1, 2)}, {"mode": "reflect"}),
+            ("depth_to_space", "DepthToSpace", (1, 8, 2, 1), {}, {"blocksize": 2}),
+            ("space_to_depth", "SpaceToDepth", (1, 2, 2, 4), {}, {"blocksize": 2})):
+        yield weighted(name, op, {"x": real(*shape)}, constants, **attributes)
+    yield weighted("concat", "Concat", {"x": real(2, 3), "z": real(2, 1), "u": real(2, 2)}, axis=-1)
+    yield weighted("split_last", "Split", {"x": real(2, 7)}, {"s": ints(2, 4, 1)}, outputs="a,b,t", axis=1)
+    nodes = [("Split", "x", "a,b", {"axis": 0, "num_outputs": 2}), ("Mul", "a,b", "y", {})]
+    yield Case("split_both", nodes, {"x": real(4, 3)})
+    yield weighted("scatter_elements", "ScatterElements", {"x": real(4)}, {"i": ints(2, 0), "v": real(2)})
+    nodes = [("ScatterElements", "x,i,z", "t", {"reduction": "add"}), ("Mul", "t,t", "y", {})]
+    yield Case("scatter_add", nodes, {"x": real(4), "z": real(2)}, {"i": ints(2, 0)})
+    nodes = [("TopK", "x,k", "t,i", {}), ("Mul", "t,t", "y", {})]
+    yield Case("top_k", nodes, {"x": real(2, 4)}, {"k": ints(2)})
+
+
+def loss_cases():
+    for op in ("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"):
+        short = "cross_entropy" if op.startswith("S") else "likelihood"
+        for reduction in ("none", "sum", "mean"):
+            yield weighted(f"{short}_{reduction}", op, {"x": real(3, 4)}, {"l": ints(1, 3, 0)}, reduction=reduction)
+            yield weighted(f"{short}_{reduction}_weights", op, {"x": real(2, 3, 2)},
+                           {"l": np.array([[0, 2], [2, 1]]), "v": positive(3)}, reduction=reduction, ignore_index=2)
+
+
+def network_cases():
+    nodes = [("Conv", "x,k", "a", {"pads": [1, 1, 1, 1]}), ("Relu", "a", "b", {}), ("MaxPool", "b", "c", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+             ("Flatten", "c", "d", {}), ("Gemm", "d,m,n", "e", {}), ("SoftmaxCrossEntropyLoss", "e,l", "y", {})]
+    yield Case("network", nodes, {"k": real(2, 1, 3, 3), "m": real(8, 3), "n": real(3)}, {"x": real(2, 1, 4, 4), "l": ints(2, 0)})
+    nodes = [("MatMul", "x,q", "a", {}), ("Transpose", "a", "b", {"perm": [0, 2, 1]}), ("MatMul", "a,b", "c", {}),
+             ("Softmax", "c", "d", {}), ("MatMul", "d,x", "e", {}), ("Add", "e,x", "f", {}),
+             ("LayerNormalization", "f,s", "g", {}), ("Mul", "g,v", "y", {})]
+    yield Case("attention", nodes, {"q": real(4, 4), "s": real(4)}, {"x": real(2, 3, 4), "v": real(2, 3, 4)})
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]) / "gradient"
+    for cases in (unary_cases, binary_cases, product_cases, window_cases, norm_cases, reduction_cases, moving_cases, loss_cases,
+                  network_cases):
+        for case in cases():
+            case.write(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""ml.py OUT_DIR: writes small models of ai.onnx.ml's operators and of those for text, where the words of the specification
+decide between readings, in the same layout as generate.py's cases (kind `ml`). Needs onnx and numpy."""
+import pathlib
+import sys
+
+import numpy as np
+from onnx import MapProto, SequenceProto, TensorProto, helper, numpy_helper
+
+cases = []
+STRINGS_TO_FLOATS = helper.make_sequence_type_proto(
+    helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, None)))
+
+
+def texts(*values):
+    return np.array(values, object)
+
+
+def tensor(array, name=""):
+    if array.dtype == object:
+        return helper.make_tensor(name, TensorProto.STRING, array.shape, [s.encode() for s in array.ravel()])
+    return numpy_helper.from_array(array, name)
+
+
+def map_proto(entries, kind):
+    keys = list(entries)
+    proto = MapProto(key_type=TensorProto.STRING if isinstance(keys[0], str) else TensorProto.INT64)
+    if isinstance(keys[0], str):
+        proto.string_keys.extend(k.encode() for k in keys)
+    else:
+        proto.keys.extend(keys)
+    proto.values.elem_type = SequenceProto.TENSOR
+    proto.values.tensor_values.extend(tensor(np.array(v, kind)) for v in entries.values())
+    return proto
+
+
+def proto_of(value, kind):
+    if isinstance(value, dict):
+        return map_proto(value, kind)
+    if isinstance(value, list):
+        return SequenceProto(elem_type=SequenceProto.MAP, map_values=[map_proto(v, kind) for v in value])
+    return tensor(value)
+
+
+def info(name, value, kind):
+    if isinstance(value, dict):
+        key = TensorProto.STRING if isinstance(next(iter(value)), str) else TensorProto.INT64
+        element = TensorProto.STRING if kind is object else helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        return helper.make_value_info(name, helper.make_map_type_proto(key, helper.make_tensor_type_proto(element, None)))
+    if isinstance(value, list):
+        return helper.make_value_info(name, STRINGS_TO_FLOATS)
+    kind = TensorProto.STRING if value.dtype == object else helper.np_dtype_to_tensor_dtype(value.dtype)
+    return helper.make_tensor_value_info(name, kind, value.shape)
+
+
+def case(name, op, inputs, output, kind=np.float32, domain="ai.onnx.ml", **attributes):
+    """kind: the element type of a map's values."""
+    cases.append((name, op, inputs, output, kind, domain, attributes))
+
+
+def write(folder, name, op, inputs, output, kind, domain, attributes):
+    data = folder / name / "test_data_set_0"
+    data.mkdir(parents=True)
+    names = [f"i{k}" for k in range(len(inputs))]
+    graph = helper.make_graph([helper.make_node(op, names, ["o"], domain=domain, **attributes)], "ml",
+                              [info(n, v, kind) for n, v in zip(names, inputs)], [info("o", output, kind)])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 4), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    (folder / name / "model.onnx").write_bytes(model.SerializeToString())
+    for k, value in enumerate(inputs):
+        (data / f"input_{k}.pb").write_bytes(proto_of(value, kind).SerializeToString())
+    (data / "output_0.pb").write_bytes(proto_of(output, kind).SerializeToString())
+
+
+def lookups():
+    nan = float("nan")
+    case("label_encoder_repeated_key", "LabelEncoder", [texts("a", "b", "q")], np.array([3, 2, -1]),
+         keys_strings=["a", "b", "a"], values_int64s=[1, 2, 3])
+    case("label_encoder_nan_and_zeros", "LabelEncoder", [np.array([np.nan, 0, -0.0, 1], np.float32)],
+         texts("nan", "zero", "zero", "_Unused"), keys_floats=[nan, -0.0], values_strings=["nan", "zero"])
+    case("label_encoder_large", "LabelEncoder", [np.array([2**53, 2**53 + 1])], np.array([7, 8], np.int64),
+         keys_int64s=[2**53 + 1, 2**53], values_int64s=[8, 7])
+    case("one_hot_cut_to_integers", "OneHotEncoder", [np.array([1.7, -1.6, np.nan], np.float32)],
+         np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], np.float32), cats_int64s=[2, 1, -1])
+
+
+def features():
+    one, two = np.array([1, 2], np.float32), np.array([3, 4, 5], np.float32)
+    case("feature_vectorizer_lists", "FeatureVectorizer", [one, two], np.array([[1, 2, 3, 4, 5]], np.float32),
+         inputdimensions=[2, 3])
+    case("feature_vectorizer_rows", "FeatureVectorizer", [one.reshape(1, 2), two], np.array([[1, 2, 3, 4, 5]], np.float32),
+         inputdimensions=[2, 3])
+    large = 2**53 + 1
+    case("imputer_large", "Imputer", [np.array([[large, large - 1]])], np.array([[2**62 + 1, large - 1]]),
+         imputed_value_int64s=[2**62 + 1], replaced_value_int64=large)
+
+
+def maps():
+    numbers = {3: 1.5, 0: -2.75, 1: 1234567.0}
+    case("cast_map_to_strings", "CastMap", [numbers], texts("-2.75", "1234567", "1.5").reshape(1, 3), cast_to="TO_STRING")
+    case("cast_map_to_int64", "CastMap", [numbers], np.array([[-2, 1234567, 0, 1, 0]]), cast_to="TO_INT64", map_form="SPARSE",
+         max_map=5)
+    case("cast_map_from_strings", "CastMap", [{2: "1e3", 1: "-2.5", 0: " 7"}], np.array([[7, -2.5, 1000]], np.float32),
+         kind=object)
+    case("cast_map_strings", "CastMap", [{2: "é", 0: "b"}], texts("b", "", "é").reshape(1, 3), kind=object,
+         cast_to="TO_STRING", map_form="SPARSE", max_map=3)
+    rows = [{"z": 1.0, "a": 2.0}, {"a": 4.0, "z": 3.0}]
+    case("zip_map_in_any_order", "ZipMap", [np.array([[2, 1], [4, 3]], np.float32)], rows, classlabels_strings=["a", "z"])
+
+
+def text():
+    words = ["Straße", "ÀÉ", "ÿĐ", "Ƀɐ", "Ⱥⱥ", "ΐΣς", "ЯяЁ", "ԱԲ", "ᏸᎠ", "Ǆǆǅ", "ὈᾈῬ", "Ⓐⓐ", "Ꞌꟈ", "𐐀𐓐𞤀", "K"]
+    simple = [w if len(w.upper()) == len(w) else None for w in words]
+    upper = [w.upper() if s else None for w, s in zip(words, simple)]
+    kept = [k for k, u in enumerate(upper) if u]
+    case("upper_case", "StringNormalizer", [texts(*(words[k] for k in kept))], texts(*(upper[k] for k in kept)), domain="",
+         case_change_action="UPPER", is_case_sensitive=1)
+    lower = [w.replace("Σ", "σ").lower() for w in words]
+    case("lower_case", "StringNormalizer", [texts(*words)], texts(*lower), domain="", case_change_action="LOWER",
+         is_case_sensitive=1)
+    case("stopwords_of_any_case", "StringNormalizer", [texts("ÉTÉ", "Ⱥ", "x")], texts("x"), domain="", stopwords=["été", "ⱥ"])
+
+    def tokens(name, given, expected, **attributes):
+        case(f"tokens_{name}", "Tokenizer", [texts(*given)], texts(*np.ravel(expected)).reshape(np.shape(expected)),
+             domain="com.microsoft", pad_value="#", **{"mark": 0, "mincharnum": 1, **attributes})
+
+    tokens("characters", ["aé", "日"], [["a", "é"], ["日", "#"]], separators=[""])
+    tokens("first_separator_first", ["a b c"], [["a ", " c"]], separators=["b", "a b"])
+    tokens("both_separators", ["a,b c", ""], [["a", "b", "c"], ["#", "#", "#"]], separators=[" ", ","])
+    tokens("marks", ["a b"], [["\x02", "a", "b", "\x03"]], separators=[" "], mark=1)
+    tokens("none_no_marks", ["?", ""], np.empty((2, 0)), tokenexp="[a-z]+", mark=1)
+    tokens("no_text", [], np.empty((0,)), separators=[" "])
+
+
+def main():
+    for group in (lookups, features, maps, text):
+        group()
+    for arguments in cases:
+        write(pathlib.Path(sys.argv[1]) / "ml", *arguments)
+
+
+if __name__ == "__main__":
+    main()
