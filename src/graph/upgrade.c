@@ -17,12 +17,13 @@ enum { MAX_ROWS = 256 };
 typedef struct upgrader {
   weft_model *model;
   const weft_upgrade_row *rows[MAX_ROWS + 1]; /* NULL at the end */
-  weft_names first;                           /* operator -> its first row */
+  weft_names first[2];                        /* operator -> its first row: of the default domain, of the others */
 } upgrader;
 
 static weft_status index_rows(upgrader *all) {
-  const weft_upgrade_row *const lists[] = {weft_upgrade_math, weft_upgrade_shape, weft_upgrade_neural,
-                                           weft_upgrade_control, weft_upgrade_legacy};
+  const weft_upgrade_row *const lists[] = {weft_upgrade_math,    weft_upgrade_shape,  weft_upgrade_neural,
+                                           weft_upgrade_control, weft_upgrade_legacy, weft_upgrade_microsoft,
+                                           weft_upgrade_blocked};
   size_t count = 0;
   for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
     for (const weft_upgrade_row *row = lists[l]; row->op_type != NULL; row++) {
@@ -30,8 +31,9 @@ static weft_status index_rows(upgrader *all) {
       if (count == MAX_ROWS) {
         return weft_fail(all->model->cx, WEFT_INTERNAL, "more than %d rows of the upgrade", MAX_ROWS);
       }
-      if (!weft_names_find(&all->first, row->op_type, &old)) {
-        WEFT_TRY(weft_names_put(all->model->cx, &all->first, row->op_type, (int32_t)count));
+      weft_names *first = &all->first[*row->domain != 0];
+      if (!weft_names_find(first, row->op_type, &old)) {
+        WEFT_TRY(weft_names_put(all->model->cx, first, row->op_type, (int32_t)count));
       }
       all->rows[count++] = row;
     }
@@ -42,7 +44,7 @@ static weft_status index_rows(upgrader *all) {
 /* The next row that applies to node, or NULL. */
 static const weft_upgrade_row *find_row(const upgrader *all, const weft_node *node) {
   int32_t i;
-  if (!weft_names_find(&all->first, node->op_type, &i)) {
+  if (!weft_names_find(&all->first[*node->domain != 0], node->op_type, &i)) {
     return NULL;
   }
   for (; all->rows[i] != NULL && strcmp(all->rows[i]->op_type, node->op_type) == 0; i++) {
@@ -151,7 +153,8 @@ weft_status weft_graph_upgrade(weft_model *model) {
   if (status == WEFT_OK) {
     status = upgrade_graph(&all, model->graph);
   }
-  weft_names_free(&all.first);
+  weft_names_free(&all.first[0]);
+  weft_names_free(&all.first[1]);
   return status;
 }
 

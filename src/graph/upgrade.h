@@ -19,7 +19,8 @@ typedef struct weft_upgrade {
   weft_node *node;
   bool dropped; /* set by a rewriting function: the node itself is not needed any more */
   struct weft_node_list *done, *after;
-  bool *used; /* per value that the graph had before: whether anything reads it; made at first use */
+  size_t block; /* channels of a block in com.microsoft.nchwc, once it was found out; else 0 */
+  bool *used;   /* per value that the graph had before: whether anything reads it; made at first use */
 } weft_upgrade;
 
 typedef weft_status (*weft_upgrade_function)(weft_upgrade *u);
@@ -69,5 +70,7 @@ extern const weft_upgrade_row weft_upgrade_shape[];
 extern const weft_upgrade_row weft_upgrade_neural[];
 extern const weft_upgrade_row weft_upgrade_control[];
 extern const weft_upgrade_row weft_upgrade_legacy[];
+extern const weft_upgrade_row weft_upgrade_microsoft[];
+extern const weft_upgrade_row weft_upgrade_blocked[];
 
 #endif

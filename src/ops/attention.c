@@ -216,6 +216,7 @@ static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
                         .right = weft_op_attr_int(op, "right_window_size", -1),
                         .offset = (int64_t)f->past,
                         .scores_stage = (int)weft_op_attr_int(op, "qk_matmul_output_mode", 0),
+                        .scores_hidden = -INFINITY,
                         .softmax_type = (weft_type)weft_op_attr_int(op, "softmax_precision", 0)};
   if (weft_op_attr_int(op, "is_causal", 0) != 0) {
     a->right = 0; /* a positive right window is cut by causality */

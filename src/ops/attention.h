@@ -32,6 +32,7 @@ typedef struct weft_attention {
   int scores_stage;
   /* The type that the scores are rounded to before the softmax, which is computed in it; 0: as all else. */
   weft_type softmax_type;
+  float scores_hidden; /* what stage 2 shows of a key that takes no part */
   /* Per query head a score that takes its part of the weights and has no value; NULL: none. Not in double precision. */
   const float *sinks;
 } weft_attention;

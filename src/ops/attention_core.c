@@ -122,7 +122,7 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
   }
   if (a->scores != NULL && a->scores_stage == 2) {
     for (size_t j = 0; j < n; j++) {
-      a->scores[at + j] = j >= begin && j < end ? scores[j] : -INFINITY;
+      a->scores[at + j] = j >= begin && j < end ? scores[j] : a->scores_hidden;
     }
   }
   if (begin < end && a->sinks != NULL) {

@@ -172,7 +172,7 @@ static weft_status run(weft_op *op, layer_norm *l, const weft_tensor *scale, con
   l->y = weft_op_out(op, 0);
   l->n = weft_shape_product(&l->x->shape, axis, l->x->shape.rank);
   l->wide = l->x->type == WEFT_DOUBLE || scale->type == WEFT_DOUBLE;
-  l->epsilon = (double)weft_op_attr_float(op, "epsilon", 1e-5f);
+  l->epsilon = (double)weft_op_attr_float(op, "epsilon", l->skip != NULL ? 1e-12F : 1e-5F);
   if (l->x->count == 0) {
     return WEFT_OK;
   }

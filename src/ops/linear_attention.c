@@ -18,6 +18,11 @@ typedef struct linear {
   float *y, *state, *delta; /* state: [batch][kv_heads][key][value]; delta: [batch][kv_heads][value] */
 } linear;
 
+/* A key head is shared by query heads, or the other way round. */
+static size_t out_heads(const linear *l) {
+  return l->q_heads > l->kv_heads ? l->q_heads : l->kv_heads;
+}
+
 static weft_status wrong(weft_op *op, const char *name, const weft_tensor *t) {
   char text[96];
   return weft_op_fail(op, "input '%s' of shape %s does not fit the other inputs", name,
@@ -35,8 +40,8 @@ static weft_status make(weft_op *op, linear *l) {
   const char *rule = weft_op_attr_string(op, "update_rule", "gated_delta");
   int64_t q_heads = weft_op_attr_int(op, "q_num_heads", 0), kv_heads = weft_op_attr_int(op, "kv_num_heads", 0);
   *l = (linear){.kernels = op->cx->kernels};
-  if (q_heads < 1 || kv_heads < 1 || q_heads % kv_heads != 0 || q->shape.dims[2] % q_heads != 0 ||
-      v->shape.dims[2] % kv_heads != 0) {
+  if (q_heads < 1 || kv_heads < 1 || (q_heads % kv_heads != 0 && kv_heads % q_heads != 0) ||
+      q->shape.dims[2] % q_heads != 0 || v->shape.dims[2] % kv_heads != 0) {
     return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the inputs", (long long)q_heads,
                         (long long)kv_heads);
   }
@@ -92,7 +97,7 @@ weft_status weft_linear_attention_infer(weft_op *op) {
   linear l;
   WEFT_TRY(make(op, &l));
   const weft_tensor *q = weft_op_in(op, QUERY), *past = weft_op_in(op, PAST);
-  weft_shape y = {.rank = 3, .dims = {q->shape.dims[0], q->shape.dims[1], (int64_t)(l.q_heads * l.value)}};
+  weft_shape y = {.rank = 3, .dims = {q->shape.dims[0], q->shape.dims[1], (int64_t)(out_heads(&l) * l.value)}};
   weft_shape state = {.rank = 4, .dims = {q->shape.dims[0], (int64_t)l.kv_heads, (int64_t)l.key, (int64_t)l.value}};
   WEFT_TRY(weft_op_set(op, OUTPUT, q->type, &y));
   return weft_op_set(op, PRESENT, past != NULL ? past->type : q->type, &state);
@@ -113,7 +118,7 @@ static void make_delta(const linear *l, const float *state, const float *k, cons
 
 static void run_heads(void *arg, size_t begin, size_t end) {
   const linear *l = arg;
-  size_t shared = l->q_heads / l->kv_heads;
+  size_t heads = out_heads(l), shared = heads / l->kv_heads, same = heads / l->q_heads;
   for (size_t index = begin; index < end; index++) {
     size_t batch = index / l->kv_heads, head = index % l->kv_heads;
     float *state = l->state + index * l->key * l->value, *delta = l->delta + index * l->value;
@@ -129,8 +134,8 @@ static void run_heads(void *arg, size_t begin, size_t end) {
         l->kernels->axpy_f32(l->value, l->k[at * l->key + i], delta, state + i * l->value);
       }
       for (size_t q = head * shared; q < (head + 1) * shared; q++) {
-        const float *query = l->q + (token * l->q_heads + q) * l->key;
-        float *y = l->y + (token * l->q_heads + q) * l->value;
+        const float *query = l->q + (token * l->q_heads + q / same) * l->key;
+        float *y = l->y + (token * heads + q) * l->value;
         memset(y, 0, l->value * sizeof *y);
         for (size_t i = 0; i < l->key; i++) {
           l->kernels->axpy_f32(l->value, l->scale * query[i], state + i * l->value, y);

@@ -78,8 +78,15 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   uint32_t bias = WEFT_TYPE_BIT(op->def->variant == WEFT_INTEGER_GEMM ? WEFT_INT32 : WEFT_FLOAT);
   WEFT_TRY(weft_op_expect_type(op, r->bias, "C", bias));
   const weft_tensor *c = weft_op_in(op, r->bias);
-  if (c != NULL && c->count != p.n && c->count != 1 && c->count != p.m * p.n) {
-    return weft_op_fail(op, "the bias holds %zu elements, expected %zu", c->count, p.n);
+  weft_shape matrix = {.rank = 2, .dims = {(int64_t)p.m, (int64_t)p.n}}, whole;
+  if (c != NULL && (!weft_shape_broadcast(&c->shape, gemm ? &matrix : &p.out, &whole) ||
+                    !weft_shape_equal(&whole, gemm ? &matrix : &p.out))) {
+    char text[96];
+    return weft_op_fail(op, "the bias of shape %s does not fit %zu columns",
+                        weft_shape_print(&c->shape, text, sizeof text), p.n);
+  }
+  if (c != NULL && !gemm && c->count != p.n && c->count != 1) {
+    return weft_op_unsupported(op, "a bias that differs from row to row");
   }
   return weft_op_set(op, 0, type, &p.out);
 }
@@ -223,16 +230,18 @@ static weft_status place_bias(weft_op *op, tiles *t) {
   if (c == NULL || c->type != WEFT_INT32) {
     return WEFT_OK;
   }
-  if (c->count == 1 && p->n > 1) {
-    void *room = NULL;
-    WEFT_TRY(weft_op_scratch_array(op, p->n, sizeof(int32_t), &room));
-    for (size_t i = 0; i < p->n; i++) {
-      ((int32_t *)room)[i] = *(const int32_t *)c->data;
-    }
-    t->bias = room;
-  } else {
-    *(c->count == p->n ? &t->bias : &t->whole_bias) = c->data;
+  bool by_row = c->shape.rank == 2 && c->shape.dims[0] > 1;
+  if (c->count == (by_row ? p->m : 1) * p->n) {
+    *(by_row ? &t->whole_bias : &t->bias) = c->data;
+    return WEFT_OK;
   }
+  void *room = NULL; /* one number, or one a row */
+  size_t rows = by_row ? p->m : 1;
+  WEFT_TRY(weft_op_scratch_array(op, rows * p->n, sizeof(int32_t), &room));
+  for (size_t i = 0; i < rows * p->n; i++) {
+    ((int32_t *)room)[i] = ((const int32_t *)c->data)[i / p->n];
+  }
+  *(by_row ? &t->whole_bias : &t->bias) = room;
   return WEFT_OK;
 }
 

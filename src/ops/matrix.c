@@ -1,4 +1,4 @@
-/* Det and EyeLike: small operators on square and identity matrices. */
+/* Det, EyeLike and com.microsoft's Inverse: small operators on square and identity matrices. */
 #include "../base/convert.h"
 #include "op.h"
 
@@ -57,6 +57,65 @@ weft_status weft_det_run(weft_op *op) {
     weft_load_double(x->type, x->data, i * n * n, 1, n * n, matrix);
     double value = determinant(matrix, n);
     weft_store_double(y->type, &value, 1, y->data, i, 1);
+  }
+  return WEFT_OK;
+}
+
+weft_status weft_inverse_infer(weft_op *op) {
+  char text[96];
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "X", 2, WEFT_MAX_RANK));
+  const weft_shape *shape = &weft_op_in(op, 0)->shape;
+  if (shape->dims[shape->rank - 2] != shape->dims[shape->rank - 1]) {
+    return weft_op_fail(op, "input X: expected square matrices, found shape %s",
+                        weft_shape_print(shape, text, sizeof text));
+  }
+  return weft_op_set_like(op, 0, weft_op_in(op, 0));
+}
+
+/* [a | 1] becomes [1 | the inverse of a] by elimination with row pivoting; a singular matrix gives infinities. */
+static void invert(double *a, size_t n) {
+  size_t width = 2 * n;
+  for (size_t k = 0; k < n; k++) {
+    size_t pivot = k;
+    for (size_t i = k + 1; i < n; i++) {
+      pivot = fabs(a[i * width + k]) > fabs(a[pivot * width + k]) ? i : pivot;
+    }
+    double divisor = a[pivot * width + k];
+    for (size_t j = 0; j < width; j++) {
+      double kept = a[k * width + j];
+      a[k * width + j] = a[pivot * width + j] / divisor;
+      if (pivot != k) {
+        a[pivot * width + j] = kept;
+      }
+    }
+    for (size_t i = 0; i < n; i++) {
+      double factor = i != k ? a[i * width + k] : 0;
+      for (size_t j = k; factor != 0 && j < width; j++) {
+        a[i * width + j] -= factor * a[k * width + j];
+      }
+    }
+  }
+}
+
+weft_status weft_inverse_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  weft_tensor *y = weft_op_out(op, 0);
+  size_t n = (size_t)x->shape.dims[x->shape.rank - 1];
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch(op, 2 * n * n * sizeof(double), &room));
+  double *matrix = room;
+  for (size_t first = 0; first < y->count; first += n * n) {
+    memset(matrix, 0, 2 * n * n * sizeof *matrix);
+    for (size_t i = 0; i < n; i++) {
+      weft_load_double(x->type, x->data, first + i * n, 1, n, matrix + i * 2 * n);
+      matrix[i * 2 * n + n + i] = 1;
+    }
+    invert(matrix, n);
+    for (size_t i = 0; i < n; i++) {
+      weft_store_double(y->type, matrix + i * 2 * n + n, n, y->data, first + i * n, 1);
+    }
   }
   return WEFT_OK;
 }

@@ -110,20 +110,6 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
 
 /* ---- everything else
  * ---------------------------------------------------------------------------------------------------- */
-/* Taps of the window at `position` that lie in the input or the padding around it. */
-static size_t count_taps(const weft_window *window, const int64_t *position) {
-  size_t count = 1;
-  for (int d = 0; d < window->rank; d++) {
-    size_t here = 0;
-    for (int64_t t = 0; t < window->kernel[d]; t++) {
-      int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + t * window->dilation[d];
-      here += at >= -window->pad_begin[d] && at < window->in[d] + window->pad_end[d];
-    }
-    count *= here;
-  }
-  return count;
-}
-
 /* An offset in a plane, counted with the first spatial dimension running fastest. */
 static int64_t column_major(const weft_window *window, int64_t offset) {
   int64_t result = 0;
@@ -196,7 +182,7 @@ static weft_status run_any(weft_op *op, const weft_window *window, size_t planes
   int64_t position[WEFT_MAX_RANK] = {0};
   for (size_t at = 0; at < window->out_count; at++) {
     weft_window_offsets(window, position, room);
-    size_t padded = run.count_padding ? count_taps(window, position) : 0;
+    size_t padded = run.count_padding ? weft_window_taps(window, position) : 0;
     for (size_t plane = 0; plane < planes; plane++) {
       reduce(&run, plane, at, room, padded);
     }

@@ -109,7 +109,10 @@ weft_status weft_qlinear_binary_run(weft_op *op) {
 enum { X = 0, Y_SCALE = 3 };
 
 weft_status weft_qlinear_unary_infer(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 5));
+  if (!weft_op_has(op, Y_SCALE)) {
+    return weft_op_fail(op, "input 'Y_scale' is missing");
+  }
   WEFT_TRY(expect_quantised(op, X, "X"));
   WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
   return weft_op_set_like(op, 0, weft_op_in(op, X));
@@ -275,11 +278,9 @@ weft_status weft_qlinear_pool_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
     WEFT_TRY(weft_op_expect_type(op, X, "x", WEFT_TYPES_BYTE));
   } else {
-    WEFT_TRY(weft_op_expect_inputs(op, 4, 5));
-    WEFT_TRY(expect_quantised(op, X, "X"));
-    WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
+    WEFT_TRY(weft_qlinear_unary_infer(op));
   }
-  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, op->def->variant == WEFT_POOL_GLOBAL ? WEFT_MAX_RANK : 4));
+  WEFT_TRY(weft_op_expect_rank(op, X, "X", 3, WEFT_MAX_RANK));
   weft_window window = {0};
   weft_shape out;
   WEFT_TRY(pool_window(op, &window, &out));
@@ -292,7 +293,30 @@ typedef struct pool {
   quantised in, out;
   size_t channels, plane, result; /* elements of a plane before and after */
   float *wide, *small;
+  int64_t *offsets; /* of a window's taps, with three or more spatial dimensions */
 } pool;
+
+/* One plane with any number of spatial dimensions. */
+static void pool_windows(const pool *p, bool average, bool count_padding) {
+  const weft_window *window = &p->window;
+  int64_t position[WEFT_MAX_RANK] = {0};
+  for (size_t i = 0; i < p->result; i++) {
+    float greatest = -INFINITY, sum = 0;
+    size_t inside = 0;
+    weft_window_offsets(window, position, p->offsets);
+    for (size_t t = 0; t < window->taps; t++) {
+      if (p->offsets[t] >= 0) {
+        float value = p->wide[p->offsets[t]];
+        sum += value;
+        greatest = value > greatest ? value : greatest;
+        inside++;
+      }
+    }
+    inside = count_padding ? weft_window_taps(window, position) : inside;
+    p->small[i] = !average ? greatest : inside > 0 ? sum / (float)inside : 0;
+    weft_window_next(window->rank, window->out, position);
+  }
+}
 
 /* p->image to y's elements from `at`. */
 static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
@@ -300,15 +324,17 @@ static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
   const weft_kernels *kernels = op->cx->kernels;
   const weft_window *window = &p->window;
   int variant = op->def->variant;
+  bool average = variant == WEFT_POOL_AVERAGE, count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0;
   for (size_t c = 0; c < p->channels; c++) {
     to_floats(kernels, &in, c * p->plane, p->plane, p->wide);
     if (variant == WEFT_POOL_GLOBAL) {
       *p->small = p->plane > 0 ? kernels->sum_f32(p->plane, p->wide) / (float)p->plane : 0;
+    } else if (window->rank > 2) {
+      pool_windows(p, average, count_padding);
     } else {
       weft_pool_axis rows = weft_window_axis(window, window->rank - 2),
                      columns = weft_window_axis(window, window->rank - 1);
-      weft_pool_plane_f32(p->wide, &rows, &columns, variant == WEFT_POOL_AVERAGE,
-                          weft_op_attr_int(op, "count_include_pad", 0) != 0, p->small);
+      weft_pool_plane_f32(p->wide, &rows, &columns, average, count_padding, p->small);
     }
     from_floats(kernels, &p->out, p->small, p->result, y, at + c * p->result);
   }
@@ -355,11 +381,13 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
     return WEFT_OK;
   }
-  void *wide = NULL, *small = NULL;
+  void *wide = NULL, *small = NULL, *offsets = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, p.window.taps, sizeof(int64_t), &offsets));
   WEFT_TRY(weft_op_scratch_array(op, p.plane, sizeof(float), &wide));
   WEFT_TRY(weft_op_scratch_array(op, p.result, sizeof(float), &small));
   p.wide = wide;
   p.small = small;
+  p.offsets = offsets;
   return pool_all(op, &p, (size_t)in->dims[0]);
 }
 

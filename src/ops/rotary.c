@@ -1,5 +1,6 @@
 /* RotaryEmbedding of ONNX and of com.microsoft, which orders its inputs differently and may give one first position
- * instead of a position for each token. */
+ * instead of a position for each token; and MRotaryEmbedding, whose tokens have three positions, each for a section of
+ * a head's pairs. */
 #include "attention.h"
 #include "product.h"
 
@@ -10,9 +11,36 @@ typedef struct rotary {
   size_t batch, heads, rows, size, rotated;
   weft_heads at;
   bool interleaved, first_position;
+  const int64_t *sections; /* how many pairs take the first, second and third position; NULL: there is one position */
+  bool mixed;              /* the sections alternate instead of following each other */
   const float *x, *cosine, *sine;
   float *y;
 } rotary;
+
+static weft_status read_sections(weft_op *op, rotary *r) {
+  size_t count = 0;
+  int64_t left = (int64_t)(r->rotated / 2);
+  r->sections = weft_op_attr_ints(op, "mrope_section", &count);
+  r->mixed = weft_op_attr_int(op, "mrope_layout", 0) != 0;
+  for (size_t i = 0; i < count && left >= 0; i++) {
+    left = r->sections[i] < 0 || r->sections[i] > left ? -1 : left - r->sections[i];
+  }
+  return count == 3 && left == 0
+             ? WEFT_OK
+             : weft_op_fail(op, "attribute 'mrope_section': expected three numbers that add up to %zu", r->rotated / 2);
+}
+
+/* Which of a token's positions pair i takes. */
+static size_t section_of(const rotary *r, size_t i) {
+  int64_t pair = (int64_t)i;
+  if (r->sections == NULL) {
+    return 0;
+  }
+  if (r->mixed) {
+    return pair % 3 > 0 && pair < 3 * r->sections[pair % 3] ? i % 3 : 0;
+  }
+  return pair < r->sections[0] ? 0 : pair < r->sections[0] + r->sections[1] ? 1 : 2;
+}
 
 static weft_status make(weft_op *op, rotary *r) {
   bool own = op->def->variant == WEFT_ROTARY_ONNX;
@@ -40,13 +68,17 @@ static weft_status make(weft_op *op, rotary *r) {
     return weft_op_fail(op, "caches of shape %s do not fit a rotated part of %zu out of %zu",
                         weft_shape_print(&cosine->shape, text, sizeof text), r->rotated, r->size);
   }
+  if (op->def->variant == WEFT_ROTARY_SECTIONS) {
+    WEFT_TRY(read_sections(op, r));
+  }
   size_t tokens = r->batch * r->rows;
   if (r->positions == NULL
           ? cosine->shape.rank != 3 || cosine->count != tokens * (size_t)width
-          : cosine->shape.rank != 2 || (r->positions->count != tokens && (own || r->positions->count != 1))) {
+          : cosine->shape.rank != 2 || (r->positions->count != tokens * (r->sections != NULL ? 3 : 1) &&
+                                        (own || r->sections != NULL || r->positions->count != 1))) {
     return weft_op_fail(op, "the caches and positions do not fit %zu tokens", tokens);
   }
-  r->first_position = r->positions != NULL && !own && r->positions->count == 1;
+  r->first_position = r->positions != NULL && !own && r->sections == NULL && r->positions->count == 1;
   return WEFT_OK;
 }
 
@@ -75,6 +107,32 @@ void weft_rotate_head(size_t size, size_t rotated, bool interleaved, const float
   memcpy(y + rotated, x + rotated, (size - rotated) * sizeof *y);
 }
 
+/* The token's row of the caches, or one put together in `room` from as many as it has positions. */
+static weft_status place_angles(weft_op *op, const rotary *r, size_t token, float *room, const float **cosines,
+                                const float **sines) {
+  const int64_t *positions = r->positions->data;
+  size_t half = r->rotated / 2, tokens = r->batch * r->rows, first = 0;
+  int64_t rows = weft_op_in(op, op->def->variant == WEFT_ROTARY_ONNX ? 1 : 2)->shape.dims[0];
+  for (size_t i = 0; i < half; i++) {
+    size_t section = section_of(r, i);
+    int64_t position =
+        r->first_position ? positions[0] + (int64_t)(token % r->rows) : positions[section * tokens + token];
+    if (position < 0 || position >= rows) {
+      return weft_op_run_fail(op, "position %lld is out of range: the caches hold %lld", (long long)position,
+                              (long long)rows);
+    }
+    first = (size_t)position * half;
+    if (r->sections == NULL) {
+      break;
+    }
+    room[i] = r->cosine[first + i];
+    room[half + i] = r->sine[first + i];
+  }
+  *cosines = r->sections == NULL ? r->cosine + first : room;
+  *sines = r->sections == NULL ? r->sine + first : room + half;
+  return WEFT_OK;
+}
+
 weft_status weft_rotary_run(weft_op *op) {
   bool own = op->def->variant == WEFT_ROTARY_ONNX;
   const weft_tensor *cosine = weft_op_in(op, own ? 1 : 2), *sine = weft_op_in(op, own ? 2 : 3);
@@ -88,22 +146,17 @@ weft_status weft_rotary_run(weft_op *op) {
   if (r.y == NULL) {
     return WEFT_OK;
   }
-  size_t half = r.rotated / 2;
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, r.rotated, sizeof(float), &room));
   for (size_t token = 0; token < r.batch * r.rows; token++) {
-    size_t batch = token / r.rows, row = token % r.rows, place = token;
+    size_t batch = token / r.rows, row = token % r.rows, half = r.rotated / 2;
+    const float *cosines = r.cosine + token * half, *sines = r.sine + token * half;
     if (r.positions != NULL) {
-      const int64_t *positions = r.positions->data;
-      int64_t position = r.first_position ? positions[0] + (int64_t)row : positions[token];
-      if (position < 0 || position >= cosine->shape.dims[0]) {
-        return weft_op_run_fail(op, "position %lld is out of range: the caches hold %lld", (long long)position,
-                                (long long)cosine->shape.dims[0]);
-      }
-      place = (size_t)position;
+      WEFT_TRY(place_angles(op, &r, token, room, &cosines, &sines));
     }
     for (size_t head = 0; head < r.heads; head++) {
       size_t at = batch * r.at.batch + head * r.at.head + row * r.at.row;
-      weft_rotate_head(r.size, r.rotated, r.interleaved, r.x + at, r.cosine + place * half, r.sine + place * half,
-                       r.y + at);
+      weft_rotate_head(r.size, r.rotated, r.interleaved, r.x + at, cosines, sines, r.y + at);
     }
   }
   weft_op_floats_done(op, y, r.y);

@@ -203,3 +203,16 @@ weft_pool_axis weft_window_axis(const weft_window *window, int d) {
                           .pad = window->pad_begin[d],
                           .pad_end = window->pad_end[d]};
 }
+
+size_t weft_window_taps(const weft_window *window, const int64_t *position) {
+  size_t count = 1;
+  for (int d = 0; d < window->rank; d++) {
+    size_t here = 0;
+    for (int64_t t = 0; t < window->kernel[d]; t++) {
+      int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + t * window->dilation[d];
+      here += at >= -window->pad_begin[d] && at < window->in[d] + window->pad_end[d];
+    }
+    count *= here;
+  }
+  return count;
+}

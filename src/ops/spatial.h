@@ -42,6 +42,9 @@ static inline bool weft_window_next(int rank, const int64_t *dims, int64_t *posi
  * lies in the padding. */
 void weft_window_offsets(const weft_window *window, const int64_t *position, int64_t *offsets);
 
+/* Taps of the window at `position` that lie in the input or the padding around it. */
+size_t weft_window_taps(const weft_window *window, const int64_t *position);
+
 /* Dimension d as the kernels for planes take it; below 0: a dimension of one element that is not there. */
 weft_pool_axis weft_window_axis(const weft_window *window, int d);
 

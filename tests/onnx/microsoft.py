@@ -39,7 +39,8 @@ def quantised(x, scale, zero):
 
 
 def case(name, op, inputs, outputs, constants=(), **attributes):
-    """inputs: arrays, None where absent; outputs: arrays; constants: positions of inputs that the model holds."""
+    """inputs, outputs: arrays, None where absent; constants: positions of inputs that the model holds. An op of several nodes is a
+    list of (domain, op, input names, output names, attributes); the inputs are i0, i1..., the outputs o0, o1..."""
     cases.append((name, op, inputs, outputs, constants, attributes))
 
 
@@ -48,13 +49,14 @@ def build(op, inputs, outputs, constants, attributes):
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
 
     names = [f"i{k}" if a is not None else "" for k, a in enumerate(inputs)]
-    node = helper.make_node(op, names, [f"o{k}" for k in range(len(outputs))], name=f"the_{op}", domain="com.microsoft", **attributes)
+    made = [f"o{k}" if a is not None else "" for k, a in enumerate(outputs)]
+    nodes = op if isinstance(op, list) else [("com.microsoft", op, names, made, attributes)]
     graph = helper.make_graph(
-        [node], "microsoft",
+        [helper.make_node(n, i, o, name=f"the_{n}_{k}", domain=d, **a) for k, (d, n, i, o, a) in enumerate(nodes)], "microsoft",
         [info(names[k], a) for k, a in enumerate(inputs) if a is not None and k not in constants],
-        [info(f"o{k}", a) for k, a in enumerate(outputs)],
+        [info(f"o{k}", a) for k, a in enumerate(outputs) if a is not None],
         [numpy_helper.from_array(inputs[k], names[k]) for k in constants])
-    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [helper.make_opsetid(domain, version) for domain, version in (("", 21), ("com.microsoft", 1), ("com.microsoft.nchwc", 1))]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
@@ -207,17 +209,315 @@ for name, constants in (("constant", (1, 2, 3)), ("variable", (1, 3))):
     case(f"conv_transpose_pads_{name}", "ConvTransposeWithDynamicPads", [grid, kernel, one([1, 0, 1, 2], np.int64), bias], [full[:, :, 1:-1, :-2]], constants, strides=[2, 2])
 
 
+# ---- attention in all its forms ----------------------------------------------------------------------------------------------------------
+def project(x, weight, bias, count):
+    return [heads(part, count) for part in np.split(x @ weight + bias, 3, -1)]
+
+
+def hidden(seen, filter=-10000):
+    return np.where(seen, 0, filter).astype(np.float32)
+
+
+def turned(x, cosine, sine, interleaved=False):
+    """x: [..., rows, size]; cosine, sine: [rows, half]."""
+    a, b = (x[..., 0::2], x[..., 1::2]) if interleaved else np.split(x, 2, -1)
+    real_part, imaginary = a * cosine - b * sine, a * sine + b * cosine
+    return np.stack([real_part, imaginary], -1).reshape(x.shape) if interleaved else np.concatenate([real_part, imaginary], -1)
+
+
+x, weight, bias, past = f32(2, 3, 12), f32(12, 48) / 4, f32(48), f32(2, 2, 2, 2, 8)
+q, k, v = project(x, weight, bias, 2)
+joined = [np.concatenate([p, new], 2) for p, new in zip(past, (k, v))]
+keys, bits = np.arange(5), random.integers(-1, 2, (2, 3, 5)).astype(np.int32)
+bits[..., 0] = 1
+places = np.tril(np.ones((2, 1, 7, 7), np.int32))
+masks = {
+    "lengths": (one([4, 2], np.int32), keys < np.reshape([4, 2], (2, 1, 1, 1))),
+    "ranges": (one([4, 5, 1, 2], np.int32), (keys < np.reshape([4, 5], (2, 1, 1, 1))) & (keys >= np.reshape([1, 2], (2, 1, 1, 1)))),
+    "packed": (one([4, 2, 0, 4, 6, 0, 4, 6], np.int32), keys < np.reshape([4, 2], (2, 1, 1, 1))),
+    "keys": (bits[:, 0], bits[:, 0][:, None, None] > 0),
+    "queries": (bits, bits[:, None] > 0),
+    "places": (places, places[:, :, 2:5, :5] > 0),
+    "one_column": (np.ones((2, 1), np.int32), np.ones((2, 1, 1, 5), bool)),
+}
+for name, (mask, seen) in masks.items():
+    case(f"attention_mask_{name}", "Attention", [x, weight, bias, mask, past], [merged(attend(q, *joined, None, hidden(seen, -50))), np.stack(joined)], (1, 2), num_heads=2, mask_filter_value=-50.0)
+wide = np.split(x @ weight, [12, 24], -1)
+case("attention_wide_values", "Attention", [x, weight, None], [merged(attend(*(heads(part, 2) for part in wide), None, 0))], (1,), num_heads=2, qkv_hidden_sizes=[12, 12, 24])
+angles = np.arange(2, 5)[:, None] / 10000 ** (np.arange(4) / 4)
+tq, tk = (turned(part, np.cos(angles), np.sin(angles)) for part in (q, k))
+case("attention_rotary", "Attention", [x, weight, bias, None, past], [merged(attend(tq, np.concatenate([past[0], tk], 2), joined[1], None, 0))], (1, 2), num_heads=2, do_rotary=1)
+room = np.concatenate([past, f32(2, 2, 2, 4, 8)], 3)
+left = room.copy()
+left[:, :, :, 2:5] = np.stack([k, v])
+case("attention_shared", "Attention", [x, weight, bias, None, room, None, one([2], np.int32)], [merged(attend(q, *joined, None, np.pad(causal[:3, :3], ((0, 0), (2, 0))))), left], (1, 2), num_heads=2, unidirectional=1, past_present_share_buffer=1)
+
+q, k, v, bias = f32(4, 2, 16), f32(4, 2, 16), f32(4, 2, 24), f32(56)
+hq, hk, hv = (heads(part + b, 2) for part, b in zip((q, k, v), np.split(bias, [16, 32])))
+added = f32(4, 2, 2, 2)
+scores = (hq @ hk.transpose(0, 1, 3, 2) / np.sqrt(8) + added).astype(np.float32)
+for name, op, inputs in (("multi", "MultiHeadAttention", [q, k, v, bias, None, added]), ("masked", "DecoderMaskedMultiHeadAttention", [q, k, v, None, added, None, None, None, None, None, bias])):
+    case(f"{name}_bias", op, inputs, [merged(attend(hq, hk, hv, None, added)), hk.astype(np.float32), hv.astype(np.float32), scores], num_heads=2)
+case("multi_cached", "MultiHeadAttention", [q, hk.astype(np.float32), hv.astype(np.float32), bias], [merged(attend(hq, hk, hv, None, 0))], num_heads=2)
+case("multi_last_query", "MultiHeadAttention", [q[:, :1], k, v], [merged(attend(heads(q[:, :1], 2), heads(k, 2), heads(v, 2), None, 0))], num_heads=2, unidirectional=1)
+both = np.stack([k.reshape(4, 2, 2, 8), v[..., :16].reshape(4, 2, 2, 8)], 3)
+case("multi_packed", "MultiHeadAttention", [q, both], [merged(attend(heads(q, 2), heads(k, 2), heads(v[..., :16], 2), None, 0))], num_heads=2)
+room, sources = f32(2, 4, 2, 5, 8), random.integers(0, 2, (2, 2, 5)).astype(np.int32)
+now = [heads(part[:, :1, :16], 2) for part in (q, k, v)]
+followed = np.stack([room[:, 2 * (b // 2) + sources.reshape(4, 5)[b, :3], :, np.arange(3)].transpose(1, 2, 0, 3) for b in range(4)], 1)
+left = room.copy()
+left[:, :, :, 3:4] = np.stack(now[1:])
+y = merged(attend(now[0], *(np.concatenate([p, new], 2) for p, new in zip(followed, now[1:])), None, 0))
+inputs = [q[:, :1], k[:, :1], v[:, :1, :16]]
+case("multi_beams", "MultiHeadAttention", inputs + [None] * 3 + [*room, one([3], np.int32), sources], [y, *left], num_heads=2)
+case("masked_beams", "DecoderMaskedMultiHeadAttention", inputs + [None] * 2 + [*room, one([3], np.int32), one([2], np.int32), sources], [y, *left], num_heads=2, past_present_share_buffer=1)
+
+q, k, v, gq, gk = f32(1, 3, 32), f32(1, 3, 16), f32(1, 3, 16), f32(16), f32(16)
+past = f32(2, 1, 1, 2, 16)
+numbers = [one([4], np.int32), one(5, np.int32)]
+
+
+def normed(x, gain):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * gain
+
+
+for name, extra, norms, mask in (("both_ways", {"causal": 0}, False, 0), ("normed", {}, True, np.pad(causal[:3, :3], ((0, 0), (2, 0))))):
+    hq, hk, hv = heads(q, 2), heads(k, 1), heads(v, 1)
+    hq, hk = (normed(hq, gq), normed(hk, gk)) if norms else (hq, hk)
+    kk, vv = np.concatenate([past[0], hk], 2).astype(np.float32), np.concatenate([past[1], hv], 2).astype(np.float32)
+    inputs = [q, k, v, *past, *numbers] + ([None] * 7 + [gq, gk] if norms else [])
+    weights = softmax(hq @ kk.transpose(0, 1, 3, 2) / 4 + mask, -1).astype(np.float32)
+    case(f"group_query_{name}", "GroupQueryAttention", inputs, [merged(attend(hq, kk.repeat(2, 1), vv.repeat(2, 1), None, mask)), kk, vv, weights], num_heads=2, kv_num_heads=1, qk_output=2, **extra)
+for wide_bits in (4, 8):
+    low, high = -(1 << (wide_bits - 1)), (1 << (wide_bits - 1)) - 1
+    steps = [one([4 / high]), np.abs(f32(1, 1, 1, 16)) / high + one(2 / high)]
+    whole = random.integers(low, high + 1, (2, 1, 1, 2, 16))
+    new = [np.clip(np.rint(heads(part, 1) / step), low, high) for part, step in zip((k, v), steps)]
+    held = [np.concatenate([p, part], 2).astype(int) for p, part in zip(whole, new)]
+    stored = [packed(part + 8, 4) if wide_bits == 4 else part.astype(np.int8) for part in (*whole, *held)]
+    kk, vv = (part * step for part, step in zip(held, steps))
+    y = merged(attend(heads(q, 2), kk.repeat(2, 1), vv.repeat(2, 1), None, np.pad(causal[:3, :3], ((0, 0), (2, 0)))))
+    case(f"group_query_{wide_bits}_bits", "GroupQueryAttention", [q, k, v, *stored[:2], *numbers] + [None] * 5 + steps, [y, *stored[2:]], num_heads=2, kv_num_heads=1, k_quant_type="PER_TENSOR", v_quant_type="PER_CHANNEL", kv_cache_bit_width=wide_bits)
+
+places, cosine, sine = random.integers(0, 9, (3, 2, 3)), f32(9, 8), f32(9, 8)
+image = f32(2, 2, 3, 16)
+for name, layout, section in (("chunks", 0, [3, 4, 1]), ("mixed", 1, [4, 2, 2])):
+    which = np.repeat(np.arange(3), section) if layout == 0 else np.array([i % 3 if i % 3 and i < 3 * section[i % 3] else 0 for i in range(8)])
+    c, s = (table[places[which], np.arange(8)[:, None, None]].transpose(1, 2, 0)[:, None] for table in (cosine, sine))
+    case(f"rotary_sections_{name}", "MRotaryEmbedding", [image, places, cosine, sine], [turned(image, c, s).astype(np.float32)], mrope_section=section, mrope_layout=layout)
+
+# ---- corners of the quantised ones ---------------------------------------------------------------------------------------------------------
+x, sx, sy, zy = i8(2, 5), one(0.05), one(1 / 256), one(-128, np.int8)
+case("qlinear_softmax_no_zero", "QLinearSoftmax", [x, sx, None, sy, zy], [quantised(softmax(real(x, sx, 0), -1), sy, zy)], (1, 3, 4), axis=-1, opset=13)
+cube, si, zi, so, zo = u8(1, 2, 3, 4, 5), one(0.1), one(100, np.uint8), one(0.09), one(90, np.uint8)
+windows = [cube[:, :, a:a + 2, b:b + 3, c:c + 4] for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+case("qlinear_average_cube", "QLinearAveragePool", [cube, si, zi, so, zo], [quantised(np.mean([real(w, si, zi) for w in windows], 0), so, zo)], (1, 2, 3, 4), kernel_shape=[2, 2, 2])
+case("nhwc_max_cube", "NhwcMaxPool", [cube.transpose(0, 2, 3, 4, 1)], [np.max(windows, 0).transpose(0, 2, 3, 4, 1)], kernel_shape=[2, 2, 2])
+a, b, c = u8(4, 6), i8(6, 4), random.integers(-999, 999, (4, 1)).astype(np.int32)
+for name, extra in (("rows", c), ("columns", c.T), ("whole", np.tile(c, (1, 4)) + c.T), ("one", c[0])):
+    result = 0.5 * 0.02 * 0.03 * ((a.astype(np.float32) - 7) @ (b.astype(np.float32) + 3) + extra)
+    case(f"qgemm_bias_{name}", "QGemm", [a, one(0.02), one(7, np.uint8), b, one(0.03), one(-3, np.int8), extra], [result.astype(np.float32)], (1, 2, 4, 5), alpha=0.5)
+skip = f32(2, 3, 1)
+case("skip_norm_small", "SkipLayerNormalization", [skip, skip, one([1.5]), one([0.5])], [np.full((2, 3, 1), 0.5, np.float32), None, np.full((2, 3, 1), 1e6, np.float32)])
+steps, weights, states, bias = f32(1, 2, 4), i8(1, 4, 12), i8(1, 3, 12), f32(1, 24) / 4
+span = np.float32((max(steps.max(), 0) - min(steps.min(), 0)) / 255)
+middle = np.rint(-min(steps.min(), 0) / span)
+rounded = (np.clip(np.rint(steps[0] / span) + middle, 0, 255) - middle) * span
+gates = rounded @ (weights[0] * np.float32(0.01)) + bias[0, :12] + bias[0, 12:]
+i, o, f, g = np.split(gates, 4, -1)
+cell = np.tanh(g) / (1 + np.exp(-i))
+last = (np.tanh(cell) / (1 + np.exp(-o))).astype(np.float32)[None]
+scale, zero = one([0.01]), np.zeros(1, np.int8)
+case("dynamic_lstm_last", "DynamicQuantizeLSTM", [steps, weights, states, bias, None, None, None, None, scale, zero, scale, zero], [None, last, cell[None].astype(np.float32)], (1, 2, 8, 9, 10, 11), hidden_size=3)
+
+# ---- others under another name, or a few of them ---------------------------------------------------------------------------------------------
+def erf(x):
+    t = np.linspace(0, 1, 2001) * x[..., None]
+    return 2 / np.sqrt(np.pi) * np.trapezoid(np.exp(-t * t), t, axis=-1)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+x, bias, rest = f32(2, 3, 8), f32(8), f32(2, 3, 8)
+case("bias_add", "BiasAdd", [x, bias, rest], [x + bias + rest])
+case("bias_dropout", "BiasDropout", [x, bias, rest], [x + bias + rest])
+halves = np.split((x + bias).astype(np.float64), 2, -1)
+case("bias_split_gelu", "BiasSplitGelu", [x, bias], [(halves[0] * halves[1] * 0.5 * (1 + erf(halves[1] / np.sqrt(2)))).astype(np.float32)])
+matrix = f32(8, 4)
+h = x @ matrix + bias[:4]
+case("gemm_fast_gelu", "GemmFastGelu", [x, matrix, bias[:4]], [(h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h ** 3)))).astype(np.float32)])
+case("matmul_softplus", "FusedMatMulActivation", [x, matrix], [np.log1p(np.exp(x @ matrix))], activation="Softplus")
+h = x[0] @ matrix
+case("gemm_selu", "FusedGemm", [x[0], matrix], [np.where(h > 0, 1.2 * h, 1.2 * 1.5 * (np.exp(h) - 1)).astype(np.float32)], activation="Selu", activation_alpha=1.5, activation_gamma=1.2)
+case("gemm_elu", "FusedGemm", [x[0], matrix], [np.where(h > 0, h, 0.7 * (np.exp(h) - 1)).astype(np.float32)], activation="Elu", activation_alpha=0.7)
+case("expand_dims", "ExpandDims", [x, one(-2, np.int32)], [x[:, :, None]])
+case("torch_embedding", "TorchEmbedding", [matrix, one([[3, 1]], np.int64), one(0, np.int64)], [matrix[[[3, 1]]]])
+case("unique", "Unique", [one([3, 1, 3, 2, 1])], [one([3, 1, 2]), one([0, 1, 0, 2, 1], np.int64), one([2, 2, 1], np.int64)])
+case("gather_nd_int32", "GatherND", [matrix, one([[1, 2], [-1, 0]], np.int32)], [matrix[[1, -1], [2, 0]]])
+case("pad_row", "Pad", [matrix, one([[1, 0, 0, 2]], np.int64)], [np.pad(matrix, ((1, 0), (0, 2)), mode="edge")], mode="edge")
+case("range_by_one", "Range", [one(2, np.int32), one(5, np.int32)], [one([2, 3, 4], np.int32)])
+a, b = random.integers(-999, 999, (2, 3)).astype(np.int16), random.integers(-999, 999, (3, 4)).astype(np.int16)
+case("matmul_integer_16", "MatMulInteger16", [a, b], [a.astype(np.int32) @ b])
+a, b = u8(2, 3), u8(3)
+case("mul_integer", "MulInteger", [a, one(5, np.uint8), b], [(a.astype(np.int32) - 5) * b])
+case("qlinear_reduce_mean", "QLinearReduceMean", [u8(2, 5), si, zi, so, zo], [], (1, 2, 3, 4), axes=[1], keepdims=1)
+cases[-1][3].append(quantised(real(cases[-1][2][0], si, zi).mean(1, keepdims=True), so, zo))
+spots = one([[[[0.5, -1], [0, 0]]]])
+plane = f32(1, 1, 3, 3)
+case("grid_sample", "GridSample", [plane, spots], [one([[[[plane[0, 0, 0, 1:].mean(), plane[0, 0, 1, 1]]]]])], mode="bilinear", align_corners=1)
+
+image, gamma, beta, skip = f32(2, 3, 3, 4), f32(4), f32(4), f32(2, 4)
+
+
+def group_normed(x):
+    grouped = x.reshape(2, 9, 2, 2)
+    grouped = (grouped - grouped.mean((1, 3), keepdims=True)) / np.sqrt(grouped.var((1, 3), keepdims=True) + 1e-5)
+    return grouped.reshape(x.shape) * gamma + beta
+
+
+case("group_norm", "GroupNorm", [image, gamma, beta], [silu(group_normed(image)).astype(np.float32)], groups=2, activation=1)
+case("group_norm_channels_first", "GroupNorm", [image.transpose(0, 3, 1, 2), gamma, beta], [group_normed(image).transpose(0, 3, 1, 2).astype(np.float32)], groups=2, activation=0, channels_last=0)
+total = image + skip[:, None, None] + bias[:4]
+case("skip_group_norm", "SkipGroupNorm", [image, gamma, beta, skip, bias[:4]], [group_normed(total).astype(np.float32), total], groups=2, activation=0)
+filters, z = f32(5, 4, 1, 1), f32(2, 3, 3, 5)
+case("nhwc_conv", "NhwcConv", [image, filters], [image @ filters[..., 0, 0].T], (1,))
+case("nhwc_fused_conv", "NhwcFusedConv", [image, filters, f32(5) * 0, z], [np.maximum(image @ filters[..., 0, 0].T + z, 0)], (1,), activation="Relu")
+bytes_in, bytes_w = u8(1, 3, 3, 4), i8(5, 4, 1, 1)
+result = quantised(real(bytes_in, si, zi) @ (bytes_w[..., 0, 0] * one(0.01)).T, so, zo)
+case("qlinear_conv_channels_last", "QLinearConv", [bytes_in, si, zi, bytes_w, one(0.01), one(0, np.int8), so, zo], [result], (1, 2, 3, 4, 5, 6, 7), channels_last=1)
+
+x, taps, state = f32(1, 4, 3), f32(3, 1, 3), f32(1, 2, 3)
+line = np.concatenate([state, x], 1)
+y = silu(np.stack([(line[:, t:t + 3] * taps[:, 0].T).sum(1) for t in range(4)], 1))
+case("causal_conv_channels_last", "CausalConvWithState", [x, taps, None, state], [y.astype(np.float32), line[:, 4:]], activation="silu", channels_last=1)
+q, k, v = f32(1, 2, 4), f32(1, 2, 8), f32(1, 2, 6)
+memory, y = np.zeros((2, 4, 3)), []
+for t in range(2):
+    memory = memory + k[0, t].reshape(2, 4, 1) * v[0, t].reshape(2, 1, 3)
+    y.append((q[0, t] @ memory / 2).reshape(-1))
+case("linear_attention_values", "LinearAttention", [q, k, v], [np.stack(y)[None].astype(np.float32), memory[None].astype(np.float32)], q_num_heads=1, kv_num_heads=2, update_rule="linear")
+a, b, dt, decay = f32(1, 2, 4), f32(1, 2, 4), f32(4), -np.abs(f32(4))
+case("attention_gate", "LinearAttentionGate", [a, dt, decay, b], [(decay * np.log1p(np.exp(a + dt))).astype(np.float32), 1 / (1 + np.exp(-b))])
+x, gain, gate = f32(2, 8), f32(4), f32(2, 8)
+y = normed(x.reshape(2, 2, 4), gain).reshape(2, 8) * silu(gate)
+case("gated_rms_norm", "GatedRMSNorm", [x, gain, gate], [y.astype(np.float32)], epsilon=1e-6)
+
+# ---- operators of their own ------------------------------------------------------------------------------------------------------------------
+a, b = f32(4, 3), f32(5, 3)
+squares = ((a[:, None] - b) ** 2).sum(-1)
+case("cdist_squared", "CDist", [a, b], [squares], metric="sqeuclidean")
+case("cdist", "CDist", [a, b], [np.sqrt(squares)], metric="euclidean")
+plane = f32(2, 1, 4, 4)
+case("crop_resize", "CropAndResize", [plane, one([[0, 0, 1, 1], [1 / 3, 0, 1 / 3, 1.5]]), one([1, 0], np.int32), one([2, 2], np.int32)], [np.stack([plane[1][:, ::3, ::3], np.stack([plane[0][:, [1, 1], 0], np.full((1, 2), 9, np.float32)], -1)])], extrapolation_value=9.0)
+line = f32(2, 7)
+case("unfold", "UnfoldTensor", [line], [np.stack([line[:, i:i + 3] for i in (0, 2, 4)], 1)], dim=1, size=3, step=2)
+costs = one([[1, 9, 9], [1, 9, 9], [9, 1, 1]])
+case("time_warping", "DynamicTimeWarping", [costs], [one([[0, 1, 2, 2], [0, 0, 1, 2]], np.int32)])
+scores = f32(2, 5)
+banned = scores.copy()
+banned[0, 3] = banned[1, [1, 4]] = -np.inf
+case("ngram_block", "NGramRepeatBlock", [one([[2, 3, 0, 1, 2], [2, 1, 2, 4, 2]], np.int64), scores], [banned], ngram_size=2)
+case("murmur_text", "MurmurHash3", [np.array(["", "hello, world"], object)], [one([0, 345750399], np.uint32)])
+case("murmur_signed", "MurmurHash3", [one([0], np.int32)], [one([593689054], np.int32)], positive=0)
+square = f32(2, 3, 3) + 3 * np.eye(3, dtype=np.float32)
+case("inverse", "Inverse", [square], [np.linalg.inv(square)])
+table = one([0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4])
+table = np.concatenate([table, -table])
+index, scale, left = random.integers(0, 16, (5, 16)), np.abs(f32(5)), f32(3, 16)
+case("matmul_bnb", "MatMulBnb4", [left, packed(index.reshape(5, 8, 2)[..., ::-1].reshape(-1), 4), scale], [left @ (table[index] * scale[:, None]).T], (1, 2), K=16, N=5, block_size=16, quant_type=0)
+
+tokens, router, bits = f32(5, 32), f32(5, 4), 4
+q1, q2, s1, s2, z1, b1, b2 = random.integers(0, 16, (4, 32, 32)), random.integers(0, 16, (4, 32, 16)), np.abs(f32(4, 32, 2)) / 20, np.abs(f32(4, 32, 1)) / 20, random.integers(0, 16, (4, 32, 2)), f32(4, 32), f32(4, 32)
+w1, w2 = ((q1 - z1.repeat(16, -1)) * s1.repeat(16, -1)).astype(np.float32), ((q2 - 8) * s2).astype(np.float32)
+
+
+def experts(normalise):
+    shares, y = softmax(router, -1), np.zeros((5, 32))
+    for t in range(5):
+        best = np.argsort(-router[t])[:2]
+        for e in best:
+            h = w1[e] @ tokens[t] + b1[e]
+            g, l = np.minimum(h[0::2], 7), np.clip(h[1::2], -7, 7)
+            y[t] += shares[t, e] / (shares[t, best].sum() if normalise else 1) * (w2[e] @ (g / (1 + np.exp(-1.702 * g)) * (l + 1)) + b2[e])
+    return y.astype(np.float32)
+
+
+limits = {"k": 2, "activation_type": "swiglu", "swiglu_fusion": 1, "activation_alpha": 1.702, "activation_beta": 1.0, "swiglu_limit": 7.0}
+case("experts", "MoE", [tokens, router, w1, b1, w2, b2], [experts(False)], (2, 4), **limits)
+case("experts_4_bits", "QMoE", [tokens, router, packed(q1, 4), s1, b1, packed(q2, 4), s2, b2, None, None, None, packed(z1, 4)], [experts(True)], (2, 3, 5, 6, 11), normalize_routing_weights=1, block_size=16, **limits)
+
+
+# ---- channels in blocks ------------------------------------------------------------------------------------------------------------------------
+def blocked(w, block):
+    o, i, h, v = w.shape
+    inner = block if i >= block else 1
+    return np.ascontiguousarray(w.reshape(o // block, block, i // inner, inner, h, v).transpose(0, 2, 4, 5, 3, 1)).reshape(w.shape)
+
+
+def convolved(x, w, b):
+    """3 x 3, padded by one, of x [n, i, h, v]."""
+    p = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    return sum(np.einsum("nihv,oi->nohv", p[:, :, a:a + x.shape[2], c:c + x.shape[3]], w[:, :, a, c]) for a in range(3) for c in range(3)) + b[:, None, None]
+
+
+block_domain = "com.microsoft.nchwc"
+for block, channels in ((8, 32), (16, 32), (8, 20), (16, 20)):
+    full = -(-channels // block) * block
+    uneven = np.exp(f32(full))[:, None, None, None]  # filters unlike each other, as trained ones are
+    w1, w2, b1, b2, x = f32(full, 3, 3, 3) * uneven, f32(full, full, 3, 3) * uneven / 9, f32(full), f32(full), f32(1, 3, 6, 6)
+    for w in (w1, w2, b1, b2):
+        w[channels:] = 0
+    w2[:, channels:] = 0
+    first = np.maximum(convolved(x, w1, b1), 0)
+    y = convolved(first, w2, b2) + first
+    pooled = y.reshape(1, full, 3, 2, 3, 2).max((3, 5))[:, :channels]
+    conv = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": 1}
+    nodes = [
+        (block_domain, "Conv", ["i0", "i1", "i2"], ["a"], conv | {"activation": "Relu"}), (block_domain, "Conv", ["a", "i3", "i4", "a"], ["b"], conv),
+        (block_domain, "MaxPool", ["b"], ["c"], {"kernel_shape": [2, 2], "strides": [2, 2]}), (block_domain, "ReorderOutput", ["c"], ["o0"], {"channels": channels}),
+        ("", "Transpose", ["o0"], ["d"], {"perm": [0, 2, 3, 1]}), (block_domain, "ReorderInput", ["d"], ["e"], {"channels_last": 1}),
+        (block_domain, "GlobalAveragePool", ["e"], ["f"], {}), (block_domain, "Upsample", ["f"], ["g"], {"scales": [1, 1, 2, 1], "mode": "nearest"}),
+        (block_domain, "ReorderOutput", ["g"], ["o1"], {"channels": channels, "channels_last": 1})]
+    mean = pooled.mean((2, 3)).reshape(1, 1, 1, channels).repeat(2, 1)
+    case(f"blocks_of_{block}_{channels}_channels", nodes, [x, blocked(w1, block), b1, blocked(w2, block), b2], [pooled.astype(np.float32), mean.astype(np.float32)], (1, 2, 3, 4))
+
+
+# ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
+refused = []
+
+
+def refuse(sentence, name, op, inputs, outputs, constants=(), **attributes):
+    refused.append((sentence, name, op, inputs, outputs, constants, attributes))
+
+
+x, weight, result = f32(1, 2, 4), f32(4, 16), f32(1, 2, 8)
+refuse("a past or present with values of another size than the keys", "attention_present", "Attention", [x, weight, None], [result, f32(2, 1, 2, 2, 2)], num_heads=2, qkv_hidden_sizes=[4, 4, 8])
+refuse("a mask of shape [3] does not fit 1 sequences, 2 queries and 2 keys", "attention_mask", "Attention", [x, weight, None, one([1, 1, 1], np.int32)], [result], num_heads=2, qkv_hidden_sizes=[4, 4, 8])
+refuse("past_sequence_length is 4: 2 new rows do not fit a buffer of 5", "attention_buffer", "Attention", [x, f32(4, 12), None, None, f32(2, 1, 2, 5, 2), None, one([4], np.int32)], [f32(1, 2, 4)], num_heads=2, past_present_share_buffer=1)
+refuse("cache_indirection holds 2, expected a beam below 2", "multi_beams", "MultiHeadAttention", [f32(2, 1, 4)] * 3 + [None] * 3 + [f32(2, 1, 3, 4)] * 2 + [one([1], np.int32), np.full((1, 2, 3), 2, np.int32)], [f32(2, 1, 4)], num_heads=1)
+refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)
+refuse("nothing in it tells whether channels lie in blocks of 8 or of 16", "blocks", [(block_domain, "Conv", ["i0", "i1"], ["o0"], {})], [f32(1, 3, 4, 4), f32(32, 3, 3, 3)], [f32(1, 32, 2, 2)], (1,))
+
+
+def write(folder, op, inputs, outputs, constants, attributes):
+    data = folder / "test_data_set_0"
+    data.mkdir(parents=True, exist_ok=True)
+    (folder / "data.json").write_text(json.dumps({"rtol": 1e-4, "atol": 1e-5}))
+    (folder / "model.onnx").write_bytes(build(op, inputs, outputs, constants, attributes).SerializeToString())
+    fed = [a for k, a in enumerate(inputs) if a is not None and k not in constants]
+    for stem, arrays in (("input", fed), ("output", [a for a in outputs if a is not None])):
+        for i, a in enumerate(arrays):
+            (data / f"{stem}_{i}.pb").write_bytes(numpy_helper.from_array(a, f"{stem}{i}").SerializeToString())
+
+
 def main(out):
-    for name, op, inputs, outputs, constants, attributes in cases:
-        folder = out / "microsoft" / name
-        data = folder / "test_data_set_0"
-        data.mkdir(parents=True, exist_ok=True)
-        (folder / "data.json").write_text(json.dumps({"rtol": 1e-4, "atol": 1e-5}))
-        (folder / "model.onnx").write_bytes(build(op, inputs, outputs, constants, attributes).SerializeToString())
-        fed = [a for k, a in enumerate(inputs) if a is not None and k not in constants]
-        for stem, arrays in (("input", fed), ("output", outputs)):
-            for i, a in enumerate(arrays):
-                (data / f"{stem}_{i}.pb").write_bytes(numpy_helper.from_array(a, f"{stem}{i}").SerializeToString())
+    for name, *rest in cases:
+        write(out / "microsoft" / name, *rest)
+    for sentence, name, *rest in refused:
+        write(out / "refused" / name, *rest)
+        (out / "refused" / name / "sentence.txt").write_text(sentence)
     print(f"{len(cases)} cases")
 
 

@@ -1,0 +1,105 @@
+/* com.microsoft's helpers of decoders: NGramRepeatBlock forbids what would repeat itself, DynamicTimeWarping lays words
+ * against time. */
+#include "../base/convert.h"
+#include "op.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- NGramRepeatBlock: tokens so far, scores of the next ------------------------------------------------------- */
+weft_status weft_ngram_block_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input_ids", WEFT_TYPE_BIT(WEFT_INT64)));
+  WEFT_TRY(weft_op_expect_type(op, 1, "scores", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "input_ids", 2, 2));
+  WEFT_TRY(weft_op_expect_rank(op, 1, "scores", 2, 2));
+  if (weft_op_in(op, 0)->shape.dims[0] != weft_op_in(op, 1)->shape.dims[0] ||
+      weft_op_attr_int(op, "ngram_size", 0) < 1) {
+    return weft_op_fail(op, "expected a row of scores for each row of tokens, and a positive ngram_size");
+  }
+  return weft_op_set_like(op, 0, weft_op_in(op, 1));
+}
+
+weft_status weft_ngram_block_run(weft_op *op) {
+  const weft_tensor *tokens = weft_op_in(op, 0), *scores = weft_op_in(op, 1);
+  weft_tensor *out = weft_op_out(op, 0);
+  int64_t words = scores->shape.dims[1], n = weft_op_attr_int(op, "ngram_size", 0), length = tokens->shape.dims[1];
+  if (out->count > 0) {
+    memcpy(out->data, scores->data, out->count * sizeof(float));
+  }
+  for (int64_t row = 0; row < tokens->shape.dims[0]; row++) {
+    const int64_t *text = (const int64_t *)tokens->data + row * length;
+    for (int64_t i = 0; n <= length && i + n <= length; i++) {
+      if (memcmp(text + i, text + length - n + 1, (size_t)(n - 1) * sizeof *text) != 0) {
+        continue;
+      }
+      int64_t word = text[i + n - 1];
+      if (word < 0 || word >= words) {
+        return weft_op_run_fail(op, "token %lld is out of range: there are %lld scores", (long long)word,
+                                (long long)words);
+      }
+      ((float *)out->data)[row * words + word] = -INFINITY;
+    }
+  }
+  return WEFT_OK;
+}
+
+/* ---- DynamicTimeWarping: the cheapest way through a matrix of costs --------------------------------------------- */
+typedef enum step { STEP_BOTH, STEP_ROW, STEP_COLUMN } step;
+
+weft_status weft_time_warping_infer(weft_op *op) {
+  WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPE_BIT(WEFT_FLOAT)));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "input", 2, 3));
+  const weft_shape *shape = &weft_op_in(op, 0)->shape;
+  if (weft_op_in(op, 0)->count == 0 || (shape->rank == 3 && shape->dims[0] != 1)) {
+    return weft_op_fail(op, "input: expected one matrix of costs");
+  }
+  return weft_infer_deferred(op);
+}
+
+/* The costs of the cheapest ways to all places of `columns` columns, row by row, and the steps that lead there. */
+static void find_ways(size_t rows, size_t columns, const float *costs, float *line, uint8_t *steps) {
+  line[0] = 0;
+  for (size_t j = 1; j <= columns; j++) {
+    line[j] = INFINITY;
+  }
+  for (size_t i = 0; i < rows; i++) {
+    float diagonal = line[0];
+    line[0] = INFINITY;
+    for (size_t j = 0; j < columns; j++) {
+      float both = diagonal, row = line[j + 1], column = line[j];
+      step s = both < row && both < column ? STEP_BOTH : row < both && row < column ? STEP_ROW : STEP_COLUMN;
+      diagonal = line[j + 1];
+      line[j + 1] = costs[i * columns + j] + (s == STEP_BOTH ? both : s == STEP_ROW ? row : column);
+      steps[i * columns + j] = (uint8_t)s;
+    }
+  }
+}
+
+weft_status weft_time_warping_run(weft_op *op) {
+  const weft_tensor *x = weft_op_in(op, 0);
+  const int64_t *dims = x->shape.dims + (x->shape.rank - 2);
+  size_t rows = (size_t)dims[0], columns = (size_t)dims[1], length = 0;
+  void *line = NULL, *steps = NULL, *path = NULL;
+  WEFT_TRY(weft_op_scratch(op, (columns + 1) * sizeof(float), &line));
+  WEFT_TRY(weft_op_scratch(op, x->count, &steps));
+  WEFT_TRY(weft_op_scratch(op, 2 * (rows + columns) * sizeof(int32_t), &path));
+  find_ways(rows, columns, x->data, line, steps);
+  int32_t *back = path;
+  for (size_t i = rows, j = columns; i > 0 || j > 0; length++) { /* beyond the edges the way goes along them */
+    uint8_t s = i == 0 ? STEP_COLUMN : j == 0 ? STEP_ROW : ((const uint8_t *)steps)[(i - 1) * columns + j - 1];
+    back[2 * length] = (int32_t)i - 1;
+    back[2 * length + 1] = (int32_t)j - 1;
+    i -= s != STEP_COLUMN;
+    j -= s != STEP_ROW;
+  }
+  weft_shape out = {.rank = 2, .dims = {2, (int64_t)length}};
+  WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT32, &out));
+  int32_t *to = weft_op_out(op, 0)->data;
+  for (size_t k = 0; k < length; k++) {
+    to[k] = back[2 * (length - 1 - k)];
+    to[length + k] = back[2 * (length - 1 - k) + 1];
+  }
+  return WEFT_OK;
+}
