@@ -157,3 +157,23 @@ static void layer_norm_f32(size_t n, const float *x, const float *scale, const f
   if (mean != NULL) *mean = center;
   if (inverse != NULL) *inverse = factor;
 }
+
+static float multiply_adds(size_t turns, float factor, float addend) {
+  enum { VECTORS = WEFT_MULTIPLY_ADDS / LANES };
+  real sums[VECTORS];
+  const real f = r_set(factor), a = r_set(addend);
+  for (int v = 0; v < VECTORS; v++) {
+    const float first = (float)(LANES * v);
+    sums[v] = wasm_f32x4_make(first, first + 1.0f, first + 2.0f, first + 3.0f);
+  }
+  NOT_UNROLLED
+  for (size_t t = 0; t < turns; t++) {
+    for (int v = 0; v < VECTORS; v++) {
+      sums[v] = r_madd(sums[v], f, a);
+    }
+  }
+  for (int v = 1; v < VECTORS; v++) {
+    sums[0] = r_add(sums[0], sums[v]);
+  }
+  return add_lanes(sums[0]);
+}

@@ -87,3 +87,18 @@ void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, 
   if (mean != NULL) *mean = center;
   if (inverse != NULL) *inverse = factor;
 }
+
+/* As many sums at a time as there are registers for. */
+float weft_portable_multiply_adds(size_t turns, float factor, float addend) {
+  enum { AT_ONCE = 12 };
+  float total = 0.0f;
+  for (int first = 0; first < WEFT_MULTIPLY_ADDS; first += AT_ONCE) {
+    float sums[AT_ONCE];
+    for (int v = 0; v < AT_ONCE; v++) sums[v] = (float)(first + v);
+    for (size_t t = 0; t < turns; t++) {
+      for (int v = 0; v < AT_ONCE; v++) sums[v] = sums[v] * factor + addend;
+    }
+    for (int v = 0; v < AT_ONCE; v++) total += sums[v];
+  }
+  return total;
+}

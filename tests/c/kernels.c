@@ -579,6 +579,18 @@ static void check_all_halves(void) {
   }
 }
 
+static void check_multiply_adds(void) {
+  float expected = 48.0f * 2.0f; /* where every sum comes to rest */
+  if (fabsf(tested->multiply_adds(100, 0.5f, 1.0f) - expected) > 1e-3f) {
+    fprintf(stderr, "multiply_adds of %s\n", tested->name);
+    failures++;
+  }
+  if (tested->multiply_adds(0, 0.5f, 1.0f) != 47.0f * 24.0f) {
+    fprintf(stderr, "multiply_adds of %s without a turn\n", tested->name);
+    failures++;
+  }
+}
+
 static void check_table(const weft_kernels *table, bool may_fuse) {
   static const size_t depths[] = {0, 1, 2, 3, 7, 8, 31, 255, 256, 257, 600};
   tested = table;
@@ -589,6 +601,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_quantize(n);
     check_narrow(n);
   }
+  check_multiply_adds();
   check_rows(2047);
   check_rows(5003);
   for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
