@@ -72,10 +72,10 @@ const valueInfos = (number, values) => Object.entries(values).map(([name, type])
 export const graphOf = ({ nodes, inputs = {}, outputs, initializers = [] }) =>
   message([...all(1, nodes), [2, 'test'], ...all(5, initializers), ...valueInfos(11, inputs), ...valueInfos(12, outputs)]);
 
-/** The bytes of a model. */
-export function model({ opset = 21, ...rest }) {
+/** The bytes of a model. `domains` are versions by domain. */
+export function model({ opset = 21, domains = { 'ai.onnx.ml': 4 }, ...rest }) {
   const graph = graphOf(rest);
-  const opsets = [message([[1, ''], [2, opset]]), message([[1, 'ai.onnx.ml'], [2, 4]])];
+  const opsets = Object.entries({ '': opset, ...domains }).map(([domain, version]) => message([[1, domain], [2, version]]));
   return new Uint8Array(message([[1, 10], [7, graph], ...all(8, opsets)]));
 }
 
