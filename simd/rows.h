@@ -141,7 +141,6 @@ static void layer_norm_f32(size_t n, const float *x, const float *scale, const f
   const float center = root_mean_square ? 0.0f : sum_f32(n, x) / (float)n;
   const double squares = sum_terms(n, x, NULL, r_set(center), term_square);
   const float factor = 1.0f / sqrtf((float)(squares / (double)n) + epsilon);
-  const real one = r_set(1.0f), zero = r_set(0.0f);
   size_t i = 0;
   for (; i + LANES <= n; i += LANES) {
     real v = r_mul(r_sub(load(x + i), r_set(center)), r_set(factor));
@@ -151,8 +150,9 @@ static void layer_norm_f32(size_t n, const float *x, const float *scale, const f
   }
   if (i < n) {
     real v = r_mul(r_sub(load_part(x + i, n - i), r_set(center)), r_set(factor));
-    v = r_mul(v, scale != NULL ? load_part(scale + i, n - i) : one);
-    store_part(y + i, r_add(v, bias != NULL ? load_part(bias + i, n - i) : zero), n - i);
+    if (scale != NULL) v = r_mul(v, load_part(scale + i, n - i));
+    if (bias != NULL) v = r_add(v, load_part(bias + i, n - i));
+    store_part(y + i, v, n - i);
   }
   if (mean != NULL) *mean = center;
   if (inverse != NULL) *inverse = factor;

@@ -6,6 +6,7 @@
 #include "kernels.h"
 
 /* gemm.c */
+#define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b from which one alone is walked: memory is read in one stream */
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue);
 void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
