@@ -2,6 +2,7 @@
  * so that nothing is rounded twice. Strings are read and written here: texts of floats have as few digits as tell
  * them apart. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -60,6 +61,12 @@ static void store_small(const cast *c, const float *block, size_t n, uint8_t *y)
 
 static void run_numbers(void *arg, size_t begin, size_t end) {
   const cast *c = arg;
+  weft_typed_unary loop = weft_typed_convert_of(c->from, c->to);
+  if (loop != NULL) {
+    loop(end - begin, (const char *)c->x + begin * weft_type_size(c->from),
+         (char *)c->y + begin * weft_type_size(c->to));
+    return;
+  }
   bool special = c->to == WEFT_FLOAT8E8M0 || (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to) && !c->saturate);
   union {
     int64_t whole[WEFT_BLOCK];
