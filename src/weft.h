@@ -95,7 +95,7 @@ typedef struct weft_options {
   uint32_t max_depth;    /* nesting of subgraphs and functions; default 32 */
   uint32_t threads;      /* default 1; ignored by builds without threads */
   weft_optimize optimize;
-  bool deterministic; /* no relaxed instructions: the same bits on every host and thread count */
+  bool deterministic; /* no relaxed instructions: the same bits on every host, with and without SIMD */
 } weft_options;
 
 typedef struct weft_loader weft_loader;   /* takes a model's bytes, in pieces */

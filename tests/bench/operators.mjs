@@ -220,16 +220,17 @@ function build([, operator, inputs, attributes, outputs]) {
   return { bytes, inputs: given.filter((one) => !isConstant(one)).map(({ input, name }) => ({ name, ...input })) };
 }
 
+/** All of them: name, group, the model's bytes, and its inputs as makeFeeds wants them. */
+export const operators = () =>
+  Object.entries(cases).flatMap(([group, list]) => list.map((one) => ({ name: one[0], group, ...build(one) })));
+
 /** Writes them all. @param {string} folder */
 export function writeOperators(folder) {
   mkdirSync(folder, { recursive: true });
   const models = {};
-  for (const [group, list] of Object.entries(cases)) {
-    for (const one of list) {
-      const { bytes, inputs } = build(one);
-      writeFileSync(join(folder, `${one[0]}.onnx`), bytes);
-      models[one[0]] = { inputs, group };
-    }
+  for (const { name, group, bytes, inputs } of operators()) {
+    writeFileSync(join(folder, `${name}.onnx`), bytes);
+    models[name] = { inputs, group };
   }
   writeFileSync(join(folder, 'models.json'), JSON.stringify(models));
 }
