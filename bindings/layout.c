@@ -37,6 +37,23 @@ AT(weft_info, dims, 24);
 AT(weft_info, symbols, 152);
 _Static_assert(sizeof(weft_info) == 216, "web/wasm.js has another size of weft_info");
 
+AT(weft_profile_entry, node, 0);
+AT(weft_profile_entry, domain, 4);
+AT(weft_profile_entry, op, 8);
+AT(weft_profile_entry, parent, 12);
+AT(weft_profile_entry, type, 16);
+AT(weft_profile_entry, begin, 24);
+AT(weft_profile_entry, end, 32);
+AT(weft_profile_entry, operations, 40);
+AT(weft_profile_entry, bytes, 48);
+AT(weft_profile_entry, rank, 56);
+AT(weft_profile_entry, dims, 64);
+_Static_assert(sizeof(weft_profile_entry) == 192, "web/wasm.js has another size of weft_profile_entry");
+
+AT(weft_limits, operations, 0);
+AT(weft_limits, bytes, 8);
+_Static_assert(sizeof(weft_limits) == 16, "web/wasm.js has another size of weft_limits");
+
 AT(weft_custom_attribute, name, 0);
 AT(weft_custom_attribute, type, 4);
 AT(weft_custom_attribute, list, 8);

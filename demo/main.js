@@ -2,13 +2,15 @@
 import { InferenceSession, Tensor, env } from './dist/weft.mjs';
 import { parseNpy } from './npy.js';
 import { makePad, paintPicture } from './pad.js';
-import { element, inputView, outputView } from './views.js';
+import { element, inputView, outputView, profileView } from './views.js';
 
 const digits = './models/digits/';
 const at = (id) => document.getElementById(id);
 
-/** What is loaded now. @type {{session: any, views: {name: string, read: Function}[]} | null} */
+/** What is loaded now, and what it ran on last. @type {{session: any, views: {name: string, read: Function}[], feeds?: object} | null} */
 let current = null;
+/** The last profile. */
+let recorded = null;
 
 function showError(error) {
   at('error').hidden = !error;
@@ -46,6 +48,9 @@ async function load(name, source, options = {}) {
     at('inputs-section').hidden = false;
     at('pad-section').hidden = true;
     at('outputs-section').hidden = true;
+    at('profile-section').hidden = true;
+    at('operators').replaceChildren();
+    at('trace').hidden = true;
     return true;
   } catch (error) {
     showError(error);
@@ -67,6 +72,7 @@ function showOutputs(outputs, times) {
 
 async function runTimes(feeds, count) {
   const { session } = current;
+  current.feeds = feeds;
   const times = [];
   let outputs;
   for (let i = 0; i < count; i++) {
@@ -75,6 +81,32 @@ async function runTimes(feeds, count) {
     times.push(performance.now() - begin);
   }
   showOutputs(outputs, times);
+  at('profile-section').hidden = false;
+}
+
+/** Records runs on the last feeds: at least three, and as many as fit into half a second. */
+async function profile() {
+  const { session, feeds } = current;
+  at('profile').disabled = true;
+  try {
+    session.startProfiling();
+    const begin = performance.now();
+    for (let i = 0; i < 3 || performance.now() - begin < 500; i++) await session.run(feeds);
+    session.endProfiling();
+    recorded = await session.profile();
+    at('operators').replaceChildren(profileView(recorded));
+    at('trace').hidden = false;
+  } catch (error) {
+    showError(error);
+  } finally {
+    at('profile').disabled = false;
+  }
+}
+
+function saveTrace() {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(recorded.toTrace())], { type: 'application/json' }));
+  element('a', { href: url, download: 'trace.json' }).click();
+  URL.revokeObjectURL(url);
 }
 
 async function runInputs() {
@@ -153,6 +185,8 @@ async function loadDigits() {
 
 /* ---- wiring ---------------------------------------------------------------------------------------------------------- */
 at('run').addEventListener('click', runInputs);
+at('profile').addEventListener('click', profile);
+at('trace').addEventListener('click', saveTrace);
 at('clear').addEventListener('click', () => pad.clear());
 at('digits').addEventListener('click', loadDigits);
 at('files').addEventListener('change', (event) => loadFiles(event.target.files));

@@ -129,3 +129,18 @@ export function outputView(name, value) {
   view.append(element('p', { class: 'numbers' }, few.join('  ') + (value.size > few.length ? '  ...' : '')));
   return view;
 }
+
+/** Where the time goes: operators as bars, and the longest nodes. */
+export function profileView({ operators, nodes, runs, total, limits }) {
+  const rate = ({ gflops, gbps }) => (gflops > 0 ? `${gflops.toFixed(1)} GFLOP/s` : `${gbps.toFixed(1)} GB/s`);
+  const bars = (rows, name) => element('div', { class: 'bars' }, ...rows.flatMap((row, i) => [
+    element('span', i === 0 ? { class: 'best' } : {}, name(row)),
+    element('span', { class: 'bar', style: `width: ${Math.min(1, row.share) * 100}%`, title: rate(row) }),
+    element('span', { class: 'share' }, `${(row.time / runs).toFixed(3)} ms, ${rate(row)}, ${(100 * row.limit).toFixed(0)} % of the limit`),
+  ]));
+  return element('div', {},
+    element('p', { class: 'kind' }, `${runs} runs of ${(total / runs).toFixed(3)} ms; this machine's limits: `
+      + `${limits.gflops.toFixed(1)} GFLOP/s, ${limits.gbps.toFixed(1)} GB/s`),
+    element('h3', {}, 'Operators'), bars(operators.slice(0, 12), (row) => `${row.op} (${Math.round(row.calls / runs)})`),
+    element('h3', {}, 'Nodes'), bars(nodes.slice(0, 12), (row) => `${row.node} (${row.op})`));
+}

@@ -8,8 +8,7 @@
 enum {
   NR = WEFT_GEMM_NR,
   BLOCK_K = 256,
-  BLOCK_ROWS = 64,
-  LONG_ROW = 256 /* rows of a transposed b from which one alone is walked: memory is read in one stream */
+  BLOCK_ROWS = 64
 };
 
 /* A piece of the product, k cut already. */
@@ -313,7 +312,7 @@ INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b
 static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                      const weft_epilogue *epilogue) {
   size_t i = 0;
-  if (transposed && k >= LONG_ROW) {
+  if (transposed && k >= WEFT_GEMV_LONG_ROW) {
     for (; i < n; i++) {
       dot_rows(1, 8, k, x, b + i * ldb, ldb, y + i);
     }

@@ -141,7 +141,6 @@ static void layer_norm_f32(size_t n, const float *x, const float *scale, const f
   const float center = root_mean_square ? 0.0f : sum_f32(n, x) / (float)n;
   const double squares = sum_terms(n, x, NULL, r_set(center), term_square);
   const float factor = 1.0f / sqrtf((float)(squares / (double)n) + epsilon);
-  const real one = r_set(1.0f), zero = r_set(0.0f);
   size_t i = 0;
   for (; i + LANES <= n; i += LANES) {
     real v = r_mul(r_sub(load(x + i), r_set(center)), r_set(factor));
@@ -151,9 +150,30 @@ static void layer_norm_f32(size_t n, const float *x, const float *scale, const f
   }
   if (i < n) {
     real v = r_mul(r_sub(load_part(x + i, n - i), r_set(center)), r_set(factor));
-    v = r_mul(v, scale != NULL ? load_part(scale + i, n - i) : one);
-    store_part(y + i, r_add(v, bias != NULL ? load_part(bias + i, n - i) : zero), n - i);
+    if (scale != NULL) v = r_mul(v, load_part(scale + i, n - i));
+    if (bias != NULL) v = r_add(v, load_part(bias + i, n - i));
+    store_part(y + i, v, n - i);
   }
   if (mean != NULL) *mean = center;
   if (inverse != NULL) *inverse = factor;
+}
+
+static float multiply_adds(size_t turns, float factor, float addend) {
+  enum { VECTORS = WEFT_MULTIPLY_ADDS / LANES };
+  real sums[VECTORS];
+  const real f = r_set(factor), a = r_set(addend);
+  for (int v = 0; v < VECTORS; v++) {
+    const float first = (float)(LANES * v);
+    sums[v] = wasm_f32x4_make(first, first + 1.0f, first + 2.0f, first + 3.0f);
+  }
+  NOT_UNROLLED
+  for (size_t t = 0; t < turns; t++) {
+    for (int v = 0; v < VECTORS; v++) {
+      sums[v] = r_madd(sums[v], f, a);
+    }
+  }
+  for (int v = 1; v < VECTORS; v++) {
+    sums[0] = r_add(sums[0], sums[v]);
+  }
+  return add_lanes(sums[0]);
 }

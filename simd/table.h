@@ -58,5 +58,6 @@
   .winograd_output = winograd_output, \
   .depthwise_i8 = depthwise_i8, \
   .quantize_i8 = quantize_i8, \
-  .dequantize_i8 = dequantize_i8
+  .dequantize_i8 = dequantize_i8, \
+  .multiply_adds = multiply_adds
 /* clang-format on */

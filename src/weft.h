@@ -97,7 +97,7 @@ typedef struct weft_options {
   uint32_t max_depth;    /* nesting of subgraphs and functions; default 32 */
   uint32_t threads;      /* default 1; ignored by builds without threads */
   weft_optimize optimize;
-  bool deterministic; /* no relaxed instructions: the same bits on every host and thread count */
+  bool deterministic; /* no relaxed instructions: the same bits on every host, with and without SIMD */
 } weft_options;
 
 typedef struct weft_loader weft_loader;   /* takes a model's bytes, in pieces */
@@ -214,6 +214,45 @@ void weft_session_cancel(weft_session *session);
 volatile int32_t *weft_session_cancel_flag(weft_session *session);
 /* Bytes held now and at most since the session was begun. */
 void weft_session_memory(const weft_session *session, size_t *used, size_t *peak);
+
+/* ---- where the time goes ------------------------------------------------------------------------------------------ */
+/* The host's clock: milliseconds since any moment, never backwards. */
+typedef struct weft_clock {
+  double (*now)(void *user);
+  void *user;
+} weft_clock;
+
+#define WEFT_PROFILE_ROOT UINT32_MAX
+
+/* One interval: a whole run (`node` and the others are ""), or one call of a node's operator inside it. Strings live as
+ * long as the session. `operations` are additions and multiplications as the operator's definition has them, whatever the
+ * kernel does instead; 0 where they are not counted. `bytes` are those of the inputs that are read and of the outputs. */
+typedef struct weft_profile_entry {
+  const char *node, *domain, *op;
+  uint32_t parent; /* the entry inside which it lies: a run or a node with subgraphs; WEFT_PROFILE_ROOT for a run */
+  weft_type type;  /* of the first output; WEFT_UNDEFINED where that is no tensor */
+  double begin, end; /* milliseconds */
+  double operations, bytes;
+  int rank;
+  int64_t dims[WEFT_MAX_RANK];
+} weft_profile_entry;
+
+/* From now on every run is recorded; what was recorded before is dropped. NULL ends recording and keeps the entries.
+ * Without memory for an entry, or beyond a quarter of a million, entries are counted and otherwise left out. */
+void weft_session_profile(weft_session *session, const weft_clock *clock);
+size_t weft_session_profile_count(const weft_session *session);
+size_t weft_session_profile_dropped(const weft_session *session);
+/* False beyond the last. Entries come in the order of their beginnings. */
+bool weft_session_profile_at(const weft_session *session, size_t index, weft_profile_entry *out);
+
+/* What this machine, module and number of threads can do at best, per millisecond: floating-point additions and
+ * multiplications in pairs that no memory holds up, and bytes read from memory that no cache holds. */
+typedef struct weft_limits {
+  double operations, bytes;
+} weft_limits;
+
+/* Takes about a quarter of a second and, while it lasts, 32 MB of the session's memory. */
+weft_status weft_session_measure(weft_session *session, const weft_clock *clock, weft_limits *out, weft_error *error);
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 /* A tensor with zeroed (strings: empty) elements. weft_value_data of it may be written before it is fed. */

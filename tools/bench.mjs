@@ -1,24 +1,29 @@
 /*
  * The benchmark against onnxruntime-web:
  *
- *     npm run bench [-- --browser] [--node24] [--threads 1,2] [--only NAME,...] [--models FOLDER]
- *                   [--rounds N] [--ms N] [--json FILE] [--no-cold] [--start]
+ *     npm run bench [-- --browser] [--node24] [--threads 1,2] [--only NAME,...] [--models FOLDER] [--ops]
+ *                   [--native] [--wasi] [--rounds N] [--ms N] [--json FILE] [--no-cold] [--start]
  *
- * Times of a run are medians over alternating rounds in one process. Load time and load to first result are of a fresh
- * process each, with importing the package, as is the peak of its memory; in Chromium, and with --no-cold, they are those
- * of the one process, Weft coming first, and memory is not told apart. A ratio above 1 means that Weft is faster. FOLDER holds NAME.onnx files and a
- * models.json that lists each one's inputs; without it the models of ../shared/bench are made full-size first.
+ * Times of a run are medians over alternating rounds in one process. Load time, load to first result and memory are of a
+ * fresh process or page each, with importing the package; with --no-cold they are left out. Memory is what the model adds
+ * to the process's peak when it is loaded and when it has run, as a multiple of its file; in Chromium, to what WebAssembly
+ * and JavaScript hold. A ratio above 1 means that Weft is faster.
+ *
+ * FOLDER holds NAME.onnx files and a models.json that lists each one's inputs; without it the models of ../shared/bench are
+ * made full-size first. --ops measures single operators instead (tests/bench/operators.mjs), with rates by Weft's own
+ * count of the work. --native adds native ONNX Runtime, --wasi the command in wasmtime against the package in Node.js.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { median } from '../tests/bench/measure.mjs';
+import { writeOperators } from '../tests/bench/operators.mjs';
+import { inNative, inNode, inWasmtime, openPage } from '../tests/bench/hosts.mjs';
+import { ms, printHead, printMeans, printRow, tables } from '../tests/bench/report.mjs';
 import { buildAll } from './build.mjs';
-import { launchChromium } from './chromium.mjs';
-import { serve } from './serve.mjs';
 import { setUp } from './setup.mjs';
-import { inToolchain, programs, root } from './setup/paths.mjs';
+import { programs, root } from './setup/paths.mjs';
+import { setUpNative } from './setup/python.mjs';
 import { main, run, step } from './setup/run.mjs';
 
 const { values: args } = parseArgs({
@@ -28,13 +33,19 @@ const { values: args } = parseArgs({
     threads: { type: 'string', default: '1' },
     only: { type: 'string' },
     models: { type: 'string' },
+    ops: { type: 'boolean' },
+    native: { type: 'boolean' },
+    wasi: { type: 'boolean' },
     rounds: { type: 'string', default: '7' },
-    ms: { type: 'string', default: '200' },
+    ms: { type: 'string' },
     json: { type: 'string' },
     'no-cold': { type: 'boolean' },
     start: { type: 'boolean' },
   },
 });
+
+const node = args.node24 ? programs.node24 : process.execPath;
+const engines = ['weft', 'onnxruntime-web'];
 
 /** The folder of full-size models, made once. */
 async function hydrated() {
@@ -47,103 +58,75 @@ async function hydrated() {
   return folder;
 }
 
-const node = () => (args.node24 ? programs.node24 : process.execPath);
-
-function inNode(...words) {
-  const script = join(root, 'tests/bench/node.mjs');
-  const { status, stdout, stderr } = spawnSync(node(), [script, ...words], { encoding: 'utf8', maxBuffer: 1 << 26 });
-  if (status !== 0) throw new Error(stderr.trim().split('\n').slice(-6).join('\n'));
-  return JSON.parse(stdout.trim().split('\n').pop());
-}
-
-async function openPage(folder) {
-  const browser = await launchChromium();
-  const server = await serve({
-    '/': join(root, 'tests/bench'),
-    '/dist/': join(root, 'dist'),
-    '/models/': folder,
-    '/ort/': inToolchain('onnxruntime-web/node_modules/onnxruntime-web/dist'),
-  });
-  return {
-    async measure(name, spec) {
-      const page = await browser.newPage();
-      await page.goto(`${server.url}/page.html`);
-      await page.waitForFunction('window.benchmark');
-      const result = await page.evaluate(([url, options]) => window.benchmark(url, options), [`/models/${name}.onnx`, spec]);
-      await page.close();
-      return result;
-    },
-    async close() {
-      await browser.close();
-      server.close();
-    },
-  };
-}
-
-const ms = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0));
-const mb = (value) => (value / 1e6).toFixed(0);
-
-const columns = [
-  ['model', (r) => r.name],
-  ['threads', (r) => r.threads],
-  ['weft ms', (r) => ms(r.times[0])],
-  ['ort-web ms', (r) => ms(r.times[1])],
-  ['ratio', (r) => (r.times[1] / r.times[0]).toFixed(2)],
-  ['differ by', (r) => r.difference.toExponential(0)],
-  ['load ms', (r) => `${ms(r.load[0])} | ${ms(r.load[1])}`],
-  ['first result ms', (r) => `${ms(r.first[0])} | ${ms(r.first[1])}`],
-  ['peak MB', (r) => r.peak && `${mb(r.peak[0])} | ${mb(r.peak[1])}`],
-];
-
-function printRow(row) {
-  console.log(columns.map(([head, cell]) => String((row ? cell(row) : head) ?? '').padEnd(head === 'model' ? 26 : Math.max(head.length, 11))).join('  '));
+async function modelFolder() {
+  if (args.models) return resolve(args.models);
+  if (!args.ops) return hydrated();
+  const folder = join(root, 'build/bench-ops');
+  writeOperators(folder);
+  return folder;
 }
 
 /** Load to first result of a tiny model in a fresh process, several times. */
 function measureStart() {
-  const spec = JSON.stringify({ threads: 1, inputs: [{ name: 'image', dtype: 'float32', shape: [1, 1, 28, 28] }] });
+  const spec = { threads: 1, inputs: [{ name: 'image', dtype: 'float32', shape: [1, 1, 28, 28] }] };
   const model = join(root, 'models/digits/digits.onnx');
-  for (const engine of ['weft', 'onnxruntime-web']) {
-    const times = Array.from({ length: 9 }, () => inNode('cold', engine, model, spec).first);
+  for (const engine of engines) {
+    const times = Array.from({ length: 9 }, () => inNode(node, 'cold', engine, model, spec).first);
     console.log(`${engine.padEnd(16)} import to first result of the digit classifier: median ${ms(median(times))} ms`);
   }
 }
 
+/** Load, first result and memory, each engine in a process or page of its own. */
+async function measureCold(page, name, path, spec) {
+  const found = [];
+  for (const engine of engines) found.push(page ? await page.cold(engine, name, spec) : inNode(node, 'cold', engine, path, spec));
+  return Object.fromEntries(['load', 'first', 'peak'].map((what) => [what, found.map((one) => one[what])]));
+}
+
 async function measureModel(folder, page, name, spec) {
   const path = join(folder, `${name}.onnx`);
-  const result = page ? await page.measure(name, spec) : inNode('compare', path, JSON.stringify(spec));
-  if (!page && !args['no-cold']) {
-    const cold = ['weft', 'onnxruntime-web'].map((engine) => inNode('cold', engine, path, JSON.stringify(spec)));
-    for (const what of ['load', 'first', 'peak']) result[what] = cold.map((one) => one[what]);
-  }
-  return { name, threads: spec.threads, ...result };
+  const found = page ? await page.compare(name, spec) : inNode(node, 'compare', path, spec);
+  const cold = args['no-cold'] || args.ops ? {} : await measureCold(page, name, path, spec);
+  const native = args.native ? inNative(path, spec) : undefined;
+  return { ...found, load: undefined, first: undefined, ...cold, native, size: statSync(path).size };
+}
+
+/** The command in wasmtime, and the package in Node.js, in turns; the best of each. */
+function measureWasi(folder, name, spec) {
+  const path = join(folder, `${name}.onnx`);
+  const short = { ...spec, rounds: Math.ceil(spec.rounds / 2) };
+  const turns = [0, 1].map(() => [inNode(node, 'alone', 'weft', path, short).times[0], inWasmtime(path, spec)]);
+  return { times: [0, 1].map((i) => Math.min(...turns.map((turn) => turn[i]))) };
 }
 
 main(async () => {
   await setUp('bench');
+  if (args.native) await setUpNative();
   await buildAll();
   if (args.start) return measureStart();
-  const folder = args.models ? resolve(args.models) : await hydrated();
+  const folder = await modelFolder();
   const models = JSON.parse(readFileSync(join(folder, 'models.json'), 'utf8'));
   const only = args.only?.split(',');
   const names = Object.keys(models).filter((name) => !only || only.includes(name));
   const page = args.browser ? await openPage(folder) : null;
+  const columns = tables[args.wasi ? 'wasi' : args.ops ? 'operators' : 'models']({ native: args.native, cold: !args['no-cold'] });
   const rows = [];
-  printRow();
+  printHead(columns);
   for (const threads of args.threads.split(',').map(Number)) {
+    const first = rows.length;
     for (const name of names) {
-      const spec = { inputs: models[name].inputs, threads, rounds: Number(args.rounds), ms: Number(args.ms), warm: 800 };
+      const { inputs, group } = models[name];
+      const spec = { inputs, threads, rounds: Number(args.rounds), ms: Number(args.ms ?? (args.ops ? 40 : 200)), warm: args.ops ? 400 : 800 };
       try {
-        rows.push(await measureModel(folder, page, name, spec));
-        printRow(rows.at(-1));
+        const found = args.wasi ? measureWasi(folder, name, spec) : await measureModel(folder, page, name, spec);
+        rows.push({ name, group, threads, ...found });
+        printRow(columns, rows.at(-1));
         if (rows.at(-1).difference > 1e-2) console.log(`  ${name}: the answers differ`);
       } catch (error) {
         console.log(`${name}: ${error.message}`);
       }
     }
-    const ratios = rows.filter((row) => row.threads === threads).map((row) => row.times[1] / row.times[0]);
-    const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
-    console.log(`geometric mean of ${ratios.length} ratios, ${threads} thread${threads > 1 ? 's' : ''}: ${mean.toFixed(2)}`);
+    printMeans(rows.slice(first), threads);
   }
   await page?.close();
   if (args.json) {

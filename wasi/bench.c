@@ -7,29 +7,31 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MAX_RUNS = 100000 };
+enum { MAX_RUNS = 100000, PROFILED_RUNS = 10 };
 
 typedef struct bench {
   uint64_t runs; /* 0: as many as fit into `seconds` */
   double seconds;
-  bool json;
+  bool json, profile;
+  const char *trace;
   double load, first; /* all times in milliseconds */
   double *times;
   size_t count;
 } bench;
 
-static double now(void) {
+static double now(void *user) {
   struct timespec t;
+  (void)user;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static bool run_once(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs,
                      double *time) {
-  double begin = now();
+  double begin = now(NULL);
   bool good = weft_session_run(session, feeds->count, feeds->names, feeds->values, outputs->count, outputs->names,
                                outputs->values, &cli->error) == WEFT_OK;
-  *time = now() - begin;
+  *time = now(NULL) - begin;
   for (size_t i = 0; i < outputs->count; i++) {
     weft_value_release(outputs->values[i]);
     outputs->values[i] = NULL;
@@ -50,6 +52,27 @@ static bool run_all(weft_cli *cli, weft_session *session, const weft_cli_named *
     spent += b->times[b->count++];
   }
   return true;
+}
+
+/* Runs that are recorded come after those that are timed, so that these are as without recording. */
+static bool profile(weft_cli *cli, weft_session *session, const weft_cli_named *feeds, weft_cli_named *outputs,
+                    const bench *b) {
+  const weft_clock clock = {.now = now};
+  uint64_t runs = b->runs > 0 && b->runs < PROFILED_RUNS ? b->runs : PROFILED_RUNS;
+  double time, spent = 0;
+  weft_session_profile(session, &clock);
+  for (uint64_t i = 0; i < runs && spent < b->seconds * 1e3; i++) {
+    if (!run_once(cli, session, feeds, outputs, &time)) {
+      return false;
+    }
+    spent += time;
+  }
+  weft_session_profile(session, NULL);
+  weft_limits limits;
+  bool good = b->trace == NULL || weft_cli_write_trace(cli, session, b->trace);
+  return good && (!b->profile ||
+                  (weft_session_measure(session, &clock, &limits, &cli->error) == WEFT_OK &&
+                   weft_cli_print_profile(cli, session, &limits)));
 }
 
 static int compare_times(const void *a, const void *b) {
@@ -82,6 +105,7 @@ static bool bench_session(weft_cli *cli, weft_session *session, const weft_cli_g
          run_all(cli, session, &feeds, &outputs, b);
   if (good) {
     print_times(b, session);
+    good = (!b->profile && b->trace == NULL) || profile(cli, session, &feeds, &outputs, b);
   }
   free(b->times);
   weft_cli_free_named(&feeds);
@@ -97,11 +121,11 @@ static int bench_model(weft_cli *cli, const weft_cli_list *operands, const weft_
     fprintf(stderr, "weft bench: expected one model, found %zu (weft bench --help tells more)\n", operands->count);
     return WEFT_CLI_USAGE;
   }
-  double begin = now();
+  double begin = now(NULL);
   if (weft_session_create_from_file(operands->items[0], &o, &session, &cli->error) != WEFT_OK) {
     return weft_cli_report(cli);
   }
-  b->load = now() - begin;
+  b->load = now(NULL) - begin;
   weft_cli_warn(session);
   bool good = bench_session(cli, session, given, b);
   weft_session_destroy(session);
@@ -117,6 +141,8 @@ static int run(weft_cli *cli, int argc, char **argv) {
       WEFT_CLI_INPUT_OPTIONS(given),
       {"--runs", WEFT_CLI_NUMBER, &b.runs, "N", "how often to run after the first time"},
       {"--seconds", WEFT_CLI_REAL, &b.seconds, "S", "or how long (3), but three times at least"},
+      {"--profile", WEFT_CLI_FLAG, &b.profile, NULL, "then tell where the time of some more runs goes"},
+      {"--trace", WEFT_CLI_TEXT, &b.trace, "FILE", "and write them down for a trace viewer"},
       {"--json", WEFT_CLI_FLAG, &b.json, NULL, "print one line of JSON, times in milliseconds"},
       WEFT_CLI_SESSION_OPTIONS(session),
   };

@@ -122,6 +122,13 @@ void weft_cli_free_given(weft_cli_given *given);
 bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_value **out);
 bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tensor);
 
+/* ---- profiles
+ * ------------------------------------------------------------------------------------------------------------- */
+/* What the session has recorded, by operator and by node, on standard output. */
+bool weft_cli_print_profile(weft_cli *cli, const weft_session *session, const weft_limits *limits);
+/* The same as a file for trace viewers. */
+bool weft_cli_write_trace(weft_cli *cli, const weft_session *session, const char *path);
+
 /* ---- comparing
  * ------------------------------------------------------------------------------------------------------------ */
 /* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes

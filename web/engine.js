@@ -19,6 +19,8 @@ export class Engine {
   #wasm;
   #session;
   #feeds = new FeedCache();
+  /** @type {import('./profile.js').Limits | undefined} */
+  #limits;
   /** Zero-terminated names inside the module. @type {Map<string, number>} */
   #names = new Map();
 
@@ -63,6 +65,18 @@ export class Engine {
 
   stop() {
     this.#wasm.stop();
+  }
+
+  /** Begins to record runs, or ends it. @param {boolean} on */
+  record(on) {
+    this.#wasm.call('weft_host_profile', this.#session, on ? 1 : 0);
+  }
+
+  /** What was recorded, and what it is to be compared with. @returns {import('./profile.js').Recorded} */
+  profile() {
+    this.#limits ??= this.#wasm.measure(this.#session);
+    const entries = this.#wasm.readProfile(this.#session);
+    return { entries, dropped: this.#wasm.get('weft_session_profile_dropped', this.#session), limits: this.#limits };
   }
 
   /**

@@ -1,6 +1,6 @@
 /*
  * The options of InferenceSession.create, checked and with their defaults. Those of onnxruntime that have no meaning here
- * (execution providers, log levels, arenas, profiling) are accepted and left alone.
+ * (execution providers, log levels, arenas) are accepted and left alone.
  */
 import { env } from './env.js';
 import { argumentError, describe } from './error.js';
@@ -13,6 +13,7 @@ import { argumentError, describe } from './error.js';
  * @property {boolean} worker
  * @property {number | undefined} threads
  * @property {boolean} deterministic
+ * @property {boolean} profiling
  * @property {readonly (ExternalFile | string | URL)[]} externalData
  * @property {[string, import('./operators.js').Operator][]} operators
  * @property {AbortSignal | undefined} signal
@@ -55,6 +56,7 @@ export function readOptions(options) {
     operators: listOperators(options.operators ?? null),
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
+    profiling: Boolean(options.enableProfiling),
     externalData,
     signal,
     onProgress,

@@ -106,6 +106,17 @@ export class ProxyEngine {
     return (await this.#call('run', { feeds: plain, wanted }, [], signal)).map(fromMessage);
   }
 
+  /** @param {boolean} on */
+  record(on) {
+    // A worker that is gone is told about by the next run.
+    this.#call('record', { on }, []).catch(() => {});
+  }
+
+  /** @returns {Promise<import('./profile.js').Recorded>} */
+  profile() {
+    return this.#call('profile', {}, []);
+  }
+
   stop() {
     this.#worker.stop();
     this.#break(argumentError('the session was released'));

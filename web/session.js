@@ -9,6 +9,7 @@ import { argumentError, cancelledError, describe, throwIfAborted } from './error
 import { nextTurn } from './host.js';
 import { chooseModule } from './module.js';
 import { readOptions } from './options.js';
+import { Profile } from './profile.js';
 import { ProxyEngine } from './proxy.js';
 import { isTensor } from './tensor.js';
 import { typeNumbered } from './types.js';
@@ -130,6 +131,7 @@ export class InferenceSession {
     const { choice } = await chosen;
     env.weft = choice;
     if (isHeard('warning')) engine.warnings.forEach((warning) => console.warn(`weft: ${warning}`));
+    if (options.profiling) engine.record(true);
     return new InferenceSession(engine, choice);
   }
 
@@ -161,10 +163,27 @@ export class InferenceSession {
     }
   }
 
-  /** Profiles are not taken; the methods exist so that code that calls them runs. */
-  startProfiling() {}
+  /** Begins to record where the time of runs goes; what was recorded before is dropped. */
+  startProfiling() {
+    this.#engine.record(true);
+  }
 
-  endProfiling() {}
+  /** Ends recording. What was recorded stays, for `profile`, and is told to the console where `env.logLevel` is 'info'. */
+  endProfiling() {
+    this.#engine.record(false);
+    if (isHeard('info')) this.profile().then((profile) => console.info(`${profile}`), () => {});
+  }
+
+  /** What was recorded. The first call also measures the machine's limits, which takes a quarter of a second. */
+  async profile() {
+    const turn = this.#queue.enter();
+    if (turn) await turn;
+    try {
+      return new Profile(await this.#engine.profile());
+    } finally {
+      await this.#queue.leave();
+    }
+  }
 
   /** Ends the session once the runs before it are done. All its memory goes with it. */
   async release() {

@@ -13,6 +13,8 @@ const layout = {
   options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, size: 40 },
   external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
   info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, rank: 20, dims: 24, symbols: 152, size: 216 },
+  profile: { node: 0, domain: 4, op: 8, parent: 12, type: 16, begin: 24, end: 32, operations: 40, bytes: 48, rank: 56, dims: 64, size: 192 },
+  limits: { operations: 0, bytes: 8, size: 16 },
   attribute: { name: 0, type: 4, list: 8, count: 12, data: 16, size: 20 },
 };
 
@@ -324,6 +326,52 @@ export class Wasm {
     this.call('weft_session_memory', session, this.#cell, this.#cell + 4);
     const reserved = this.bytes.length;
     return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4), reserved };
+  }
+
+  /** What a session has recorded. @param {number} session @returns {import('./profile.js').Entry[]} */
+  readProfile(session) {
+    const at = layout.profile;
+    const block = this.allocate(at.size);
+    /** @type {Map<number, string>} */
+    const texts = new Map();
+    const text = (/** @type {number} */ pointer) => {
+      const found = texts.get(pointer) ?? this.readText(pointer);
+      texts.set(pointer, found);
+      return found;
+    };
+    const read = (/** @type {number} */ i) => {
+      this.call('weft_session_profile_at', session, i, block);
+      const number = (/** @type {number} */ place) => this.view.getFloat64(block + place, true);
+      const domain = text(this.readPointer(block + at.domain));
+      return {
+        node: text(this.readPointer(block + at.node)),
+        op: (domain && `${domain}:`) + text(this.readPointer(block + at.op)),
+        parent: this.view.getInt32(block + at.parent, true),
+        type: this.readPointer(block + at.type),
+        dims: Array.from({ length: this.readPointer(block + at.rank) }, (_, d) => this.readInt64(block + at.dims + 8 * d)),
+        begin: number(at.begin),
+        end: number(at.end),
+        operations: number(at.operations),
+        bytes: number(at.bytes),
+      };
+    };
+    try {
+      return Array.from({ length: this.get('weft_session_profile_count', session) }, (_, i) => read(i));
+    } finally {
+      this.free(block);
+    }
+  }
+
+  /** What this module can do at best here. Takes a quarter of a second. @param {number} session @returns {import('./profile.js').Limits} */
+  measure(session) {
+    const at = layout.limits;
+    const block = this.allocate(at.size);
+    try {
+      this.run('weft_host_measure', session, block);
+      return { operations: this.view.getFloat64(block + at.operations, true), bytes: this.view.getFloat64(block + at.bytes, true) };
+    } finally {
+      this.free(block);
+    }
   }
 
   /**

@@ -248,6 +248,8 @@ export declare namespace InferenceSession {
     wasm?: WebAssembly.Module | BufferSource | string | URL;
     signal?: AbortSignal;
     onProgress?: (progress: Progress) => void;
+    /** As if startProfiling were called at once. */
+    enableProfiling?: boolean;
     /** Accepted, without effect. */
     executionProviders?: readonly (string | { readonly name: string })[];
     freeDimensionOverrides?: { readonly [name: string]: number };
@@ -267,6 +269,47 @@ export declare namespace InferenceSession {
      */
     signal?: AbortSignal;
     [option: string]: unknown;
+  }
+
+  /** Sums over all runs. Nodes with subgraphs count without what is inside: that has rows of its own. */
+  interface ProfileRow {
+    /** The operator, with its domain in front where that is not ONNX's own; 'weft:...' are fused from several nodes. */
+    readonly op: string;
+    readonly calls: number;
+    /** Milliseconds. */
+    readonly time: number;
+    /** Of the time of all runs. */
+    readonly share: number;
+    /** Additions and multiplications by the operator's definition, 0 where they are not counted. */
+    readonly operations: number;
+    /** Of inputs that are read and of outputs. */
+    readonly bytes: number;
+    readonly gflops: number;
+    readonly gbps: number;
+    /** The greater of both rates as a share of its limit. Integer products may go beyond 1, and so may Winograd's algorithm. */
+    readonly limit: number;
+  }
+  interface ProfileNode extends ProfileRow {
+    readonly node: string;
+    /** Of the first output. */
+    readonly type: Tensor.Type | undefined;
+    readonly dims: readonly number[];
+  }
+  interface Profile {
+    readonly runs: number;
+    /** Milliseconds of all runs, with planning and what else is outside nodes. */
+    readonly total: number;
+    /** What this machine can do at best with the session's module and threads: float32 multiply-adds, reading memory. */
+    readonly limits: { readonly gflops: number; readonly gbps: number };
+    /** Both begin with what took longest. */
+    readonly operators: readonly ProfileRow[];
+    readonly nodes: readonly ProfileNode[];
+    /** Calls beyond the quarter of a million that are recorded. */
+    readonly dropped: number;
+    /** Tables for people. */
+    toString(): string;
+    /** Every call, in the format of browsers' developer tools and Perfetto: to be written as JSON. */
+    toTrace(): { traceEvents: object[]; displayTimeUnit: 'ms' };
   }
 
   interface TensorValueMetadata {
@@ -301,9 +344,12 @@ export interface InferenceSession {
   release(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
   [Symbol.dispose](): void;
-  /** Accepted, without effect. */
+  /** Begins to record where the time of runs goes; what was recorded before is dropped. */
   startProfiling(): void;
+  /** Ends recording; what was recorded stays. With env.logLevel 'info' or 'verbose' the console is told. */
   endProfiling(): void;
+  /** What was recorded. The first call measures the machine's limits too, which takes a quarter of a second. */
+  profile(): Promise<InferenceSession.Profile>;
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   readonly inputMetadata: readonly InferenceSession.ValueMetadata[];

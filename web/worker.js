@@ -23,6 +23,9 @@ const methods = {
   },
   /** @param {any} args */
   run: ({ feeds, wanted }) => operators.run(() => engine.run(feeds, wanted)),
+  /** @param {any} args */
+  record: ({ on }) => engine.record(on),
+  profile: () => engine.profile(),
 };
 
 /** The buffers of all tensors in a value. @param {any} value @returns {ArrayBuffer[]} */

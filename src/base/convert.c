@@ -264,6 +264,10 @@ void weft_load_double(weft_type type, const void *data, size_t offset, size_t st
     LOAD(double, );
     return;
   }
+  if (type == WEFT_FLOAT) {
+    LOAD(float, (double));
+    return;
+  }
   for (size_t done = 0; done < n; done += CHUNK) {
     size_t m = n - done < CHUNK ? n - done : CHUNK;
     if (is_whole(type)) {

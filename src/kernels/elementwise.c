@@ -81,6 +81,7 @@ const weft_kernels weft_kernels_portable = {
     .depthwise_i8 = weft_portable_depthwise_i8,
     .quantize_i8 = weft_portable_quantize_i8,
     .dequantize_i8 = weft_portable_dequantize_i8,
+    .multiply_adds = weft_portable_multiply_adds,
 };
 
 void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo,

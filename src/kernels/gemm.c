@@ -53,11 +53,29 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
   }
 }
 
+/* x . b over k elements in as many sums side by side, and in the same order, as simd/gemm.h has. */
+static float dot_row(size_t k, const float *x, const float *b) {
+  enum { LANES = 4 };
+  const size_t vectors = k >= WEFT_GEMV_LONG_ROW ? 8 : 2;
+  float sums[8 * LANES] = {0}, lanes[LANES];
+  size_t l = 0;
+  for (; l + vectors * LANES <= k; l += vectors * LANES) {
+    for (size_t i = 0; i < vectors * LANES; i++) sums[i] += x[l + i] * b[l + i];
+  }
+  for (size_t i = 0; i < LANES; i++) {
+    lanes[i] = sums[i];
+    for (size_t v = 1; v < vectors; v++) lanes[i] += sums[v * LANES + i];
+  }
+  float sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  for (; l < k; l++) sum += x[l] * b[l];
+  return sum;
+}
+
 void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                             const weft_epilogue *epilogue) {
   if (transposed) {
     for (size_t j = 0; j < n; j++) {
-      y[j] = weft_portable_dot_f32(k, x, b + j * ldb);
+      y[j] = dot_row(k, x, b + j * ldb);
     }
   } else {
     memset(y, 0, n * sizeof(float));

@@ -171,7 +171,12 @@ typedef struct weft_kernels {
    * nothing. Weights lie in [-255, 255]. */
   void (*depthwise_i8)(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                        int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums);
+  /* For measuring what the machine can do at best: WEFT_MULTIPLY_ADDS sums, each `turns` times multiplied by `factor` and
+   * increased by `addend`, without memory in the way. They begin at 0, 1, 2 ...; the result is their sum. */
+  float (*multiply_adds)(size_t turns, float factor, float addend);
 } weft_kernels;
+
+#define WEFT_MULTIPLY_ADDS 48
 
 /* Floats of b packed for gemm_f32. */
 static inline size_t weft_gemm_packed_size(size_t n, size_t k) {

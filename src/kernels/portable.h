@@ -6,6 +6,7 @@
 #include "kernels.h"
 
 /* gemm.c */
+#define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b from which one alone is walked: memory is read in one stream */
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue);
 void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
@@ -32,6 +33,7 @@ float weft_portable_sum_square_f32(size_t n, const float *x);
 float weft_portable_max_f32(size_t n, const float *x);
 float weft_portable_min_f32(size_t n, const float *x);
 float weft_portable_dot_f32(size_t n, const float *x, const float *y);
+float weft_portable_multiply_adds(size_t turns, float factor, float addend);
 void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *y);
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);

@@ -2,6 +2,7 @@
  * comparison, logic, bits. Floats of up to 32 bits use the float kernels where there is one; the rest is one line of
  * a table, in double for floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -210,6 +211,49 @@ static void run_integer(void *arg, const weft_run *run) {
   weft_store_int64(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
+/* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------- */
+/* A greater b is b less a: `swapped`. */
+static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
+  static const struct {
+    int variant;
+    weft_typed what;
+    bool swapped;
+  } loops[] = {
+      {WEFT_BINARY_ADD, WEFT_TYPED_ADD, false},
+      {WEFT_BINARY_SUB, WEFT_TYPED_SUB, false},
+      {WEFT_BINARY_MUL, WEFT_TYPED_MUL, false},
+      {WEFT_BINARY_AND, WEFT_TYPED_AND, false},
+      {WEFT_BINARY_OR, WEFT_TYPED_OR, false},
+      {WEFT_BINARY_XOR, WEFT_TYPED_XOR, false},
+      {WEFT_BINARY_EQUAL, WEFT_TYPED_EQUAL, false},
+      {WEFT_BINARY_LESS, WEFT_TYPED_LESS, false},
+      {WEFT_BINARY_LESS_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, false},
+      {WEFT_BINARY_GREATER, WEFT_TYPED_LESS, true},
+      {WEFT_BINARY_GREATER_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, true},
+  };
+  for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
+    if (loops[i].variant == b->variant && b->x_type == b->y_type) {
+      *swapped = loops[i].swapped;
+      return weft_typed_binary_of(loops[i].what, b->x_type);
+    }
+  }
+  return NULL;
+}
+
+static void run_typed(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  bool swapped;
+  weft_typed_binary loop = typed_loop(b, &swapped);
+  weft_repeated x, y;
+  size_t size = weft_type_size(b->x_type), piece = weft_run_piece(run, 2, size), to = weft_type_size(b->z_type);
+  for (size_t done = 0; done < run->n; done += piece) {
+    size_t n = run->n - done < piece ? run->n - done : piece;
+    const void *p = weft_run_neighbours(run, 0, b->x, size, done, &x);
+    const void *q = weft_run_neighbours(run, 1, b->y, size, done, &y);
+    loop(n, swapped ? q : p, swapped ? p : q, (char *)b->z + (run->out + done) * to);
+  }
+}
+
 static void run_strings(void *arg, const weft_run *run) {
   const binary *b = arg;
   const weft_string *x = (const weft_string *)b->x + run->in[0], *y = (const weft_string *)b->y + run->in[1];
@@ -236,7 +280,11 @@ static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *longest) {
-  bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU;
+  bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU, swapped;
+  if (typed_loop(b, &swapped) != NULL) {
+    *longest = SIZE_MAX;
+    return run_typed;
+  }
   *longest = WEFT_BLOCK;
   if (b->x_type == WEFT_STRING) {
     return run_strings;

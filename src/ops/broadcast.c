@@ -1,6 +1,8 @@
 /* See broadcast.h. */
 #include "broadcast.h"
 
+#include <string.h>
+
 #include "../base/convert.h"
 
 /* Whether dimension d + 1 continues dimension d for every operand. */
@@ -96,6 +98,31 @@ void weft_broadcast_run(weft_context *cx, const weft_broadcast *b, size_t longes
   if (b->count > 0) {
     weft_parallel(cx, b->count, WEFT_GRAIN, walk_range, &w);
   }
+}
+
+/* ---- neighbours -------------------------------------------------------------------------------------------------- */
+const void *weft_run_neighbours(const weft_run *run, int k, const void *data, size_t size, size_t done,
+                                weft_repeated *repeated) {
+  const char *from = (const char *)data + run->in[k] * size;
+  if (run->step[k] != 0) {
+    return from + done * size;
+  }
+  if (done == 0) {
+    size_t room = sizeof repeated->bytes / size;
+    for (size_t i = 0; i < room && i < run->n; i++) {
+      memcpy(repeated->bytes + i * size, from, size);
+    }
+  }
+  return repeated->bytes;
+}
+
+size_t weft_run_piece(const weft_run *run, int operands, size_t size) {
+  for (int k = 0; k < operands; k++) {
+    if (run->step[k] == 0) {
+      return sizeof((weft_repeated *)NULL)->bytes / size;
+    }
+  }
+  return run->n;
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */

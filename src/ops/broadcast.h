@@ -31,6 +31,17 @@ void weft_broadcast_init(weft_broadcast *broadcast, const weft_shape *out, int o
 void weft_broadcast_run(weft_context *cx, const weft_broadcast *broadcast, size_t longest, weft_run_body body,
                         void *arg);
 
+/* Room for an operand that stands still, repeated; and how many elements of `size` bytes fit. */
+typedef union weft_repeated {
+  uint64_t align;
+  uint8_t bytes[2048];
+} weft_repeated;
+/* Operand `k` of a run from element `done` on, as neighbours: where they lie, or `repeated`, filled when done is 0. */
+const void *weft_run_neighbours(const weft_run *run, int k, const void *data, size_t size, size_t done,
+                                weft_repeated *repeated);
+/* How many elements of `size` bytes may be taken at once: all, unless an operand is repeated. */
+size_t weft_run_piece(const weft_run *run, int operands, size_t size);
+
 /* weft_load_float and weft_store_float, by the kernels where elements are neighbours of 16 bits. */
 void weft_block_load(const weft_kernels *kernels, const weft_tensor *x, size_t offset, size_t step, size_t n,
                      float *out);

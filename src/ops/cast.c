@@ -3,6 +3,7 @@
  * them apart. */
 #include "cast.h"
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -59,6 +60,12 @@ static void store_small(const cast *c, const float *block, size_t n, uint8_t *y)
 
 static void run_numbers(void *arg, size_t begin, size_t end) {
   const cast *c = arg;
+  weft_typed_unary loop = weft_typed_convert_of(c->from, c->to);
+  if (loop != NULL) {
+    loop(end - begin, (const char *)c->x + begin * weft_type_size(c->from),
+         (char *)c->y + begin * weft_type_size(c->to));
+    return;
+  }
   bool special = c->to == WEFT_FLOAT8E8M0 || (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to) && !c->saturate);
   union {
     int64_t whole[WEFT_BLOCK];

@@ -1,4 +1,6 @@
 /* CumSum and CumProd: running totals along one axis, forwards or backwards, with or without the element itself. */
+#include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "fold.h"
 
 typedef struct cumulative {
@@ -41,11 +43,60 @@ static void of_integers(const void *arg, size_t n, const int64_t *x, int64_t *y)
   }
 }
 
+/* Along any axis but the last, neighbouring rows run side by side. */
+typedef struct columns {
+  const cumulative *c;
+  const weft_tensor *x, *y;
+  size_t n, inner, pieces; /* elements of a row, between them, and of how many pieces `inner` consists */
+} columns;
+
+static void run_piece(const columns *k, size_t base, size_t count) {
+  const cumulative *c = k->c;
+  double totals[WEFT_BLOCK], block[WEFT_BLOCK];
+  for (size_t j = 0; j < count; j++) {
+    totals[j] = c->product ? 1 : 0;
+  }
+  for (size_t i = 0; i < k->n; i++) {
+    size_t at = base + (c->reverse ? k->n - 1 - i : i) * k->inner;
+    if (k->x->type == WEFT_FLOAT) {
+      weft_typed_run_on(count, (const float *)k->x->data + at, c->product, c->exclusive, totals,
+                        (float *)k->y->data + at);
+      continue;
+    }
+    weft_load_double(k->x->type, k->x->data, at, 1, count, block);
+    for (size_t j = 0; j < count; j++) {
+      double before = totals[j];
+      totals[j] = c->product ? before * block[j] : before + block[j];
+      block[j] = c->exclusive ? before : totals[j];
+    }
+    weft_store_double(k->y->type, block, count, k->y->data, at, 1);
+  }
+}
+
+static void run_columns(void *arg, size_t begin, size_t end) {
+  const columns *k = arg;
+  for (size_t p = begin; p < end; p++) {
+    size_t first = p % k->pieces * WEFT_BLOCK, rest = k->inner - first;
+    run_piece(k, p / k->pieces * k->n * k->inner + first, rest < WEFT_BLOCK ? rest : WEFT_BLOCK);
+  }
+}
+
 weft_status weft_cumulative_run(weft_op *op) {
   static const weft_row_functions functions = {NULL, of_doubles, of_integers};
   cumulative c = {op->def->variant == WEFT_CUMULATIVE_PROD, weft_op_attr_int(op, "exclusive", 0) != 0,
                   weft_op_attr_int(op, "reverse", 0) != 0};
+  const weft_tensor *x = weft_op_in(op, 0), *y = weft_op_out(op, 0);
   int axis;
   WEFT_TRY(read_axis(op, &axis));
-  return weft_rows_run(op, weft_op_in(op, 0), weft_op_out(op, 0), axis, &functions, &c);
+  columns k = {.c = &c, .x = x, .y = y, .n = 1, .inner = 1};
+  if (x->shape.rank > 0) {
+    k.n = (size_t)x->shape.dims[axis];
+    k.inner = weft_shape_product(&x->shape, axis + 1, x->shape.rank);
+  }
+  if (k.inner == 1 || x->count == 0 || !weft_type_is_float(x->type)) {
+    return weft_rows_run(op, x, y, axis, &functions, &c);
+  }
+  k.pieces = (k.inner + WEFT_BLOCK - 1) / WEFT_BLOCK;
+  weft_parallel(op->cx, x->count / (k.n * k.inner) * k.pieces, 1, run_columns, &k);
+  return WEFT_OK;
 }

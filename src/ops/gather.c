@@ -43,22 +43,27 @@ typedef struct gather_job {
   char *to;
 } gather_job;
 
+/* Copies of a size that is not known are calls. */
+static inline void copy_element(char *to, const char *from, size_t size) {
+  switch (size) {
+  case 4:
+    memcpy(to, from, 4);
+    break;
+  case 8:
+    memcpy(to, from, 8);
+    break;
+  default:
+    memcpy(to, from, size);
+  }
+}
+
 static void gather_blocks(void *arg, size_t begin, size_t end) {
   const gather_job *job = arg;
   size_t count = job->indices->count, size = job->block;
   for (size_t i = begin; i < end; i++) {
     int64_t index = weft_index_at(job->indices, i % count), outer = (int64_t)(i / count);
     const char *from = job->from + (outer * job->dim + (index < 0 ? index + job->dim : index)) * (int64_t)size;
-    switch (size) {
-    case 4:
-      memcpy(job->to + i * 4, from, 4);
-      break;
-    case 8:
-      memcpy(job->to + i * 8, from, 8);
-      break;
-    default:
-      memcpy(job->to + i * size, from, size);
-    }
+    copy_element(job->to + i * size, from, size);
   }
 }
 
@@ -115,7 +120,7 @@ weft_status weft_gather_elements_run(weft_op *op) {
     for (int64_t j = 0; j < row; j++) {
       int64_t at = weft_index_at(indices, i + (size_t)j);
       int64_t from = base + j * step + (at < 0 ? at + dim : at) * along;
-      memcpy((char *)out->data + ((int64_t)i + j) * size, (const char *)in->data + from * size, (size_t)size);
+      copy_element((char *)out->data + ((int64_t)i + j) * size, (const char *)in->data + from * size, (size_t)size);
     }
     for (int d = rank - 2; d >= 0 && ++index[d] == indices->shape.dims[d]; d--) {
       index[d] = 0;

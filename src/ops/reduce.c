@@ -2,9 +2,11 @@
  * floating types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite
  * reductions (L2, LogSum ...) are a fold and a last step. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "fold.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct reduce {
   weft_context *cx;
@@ -148,12 +150,32 @@ static void fold_columns(const reduce *r, int variant, size_t base, size_t count
     totals[c] = initial(variant);
   }
   for (size_t i = 0; i < r->fold.n; i++) {
+    if (plain && r->type == WEFT_FLOAT) {
+      weft_typed_add_wide(count, (const float *)r->x + base + i * r->fold.step, totals);
+      continue;
+    }
     weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
     for (size_t c = 0; c < count && plain; c++) {
       totals[c] += block[c];
     }
     for (size_t c = 0; c < count && !plain; c++) {
       totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
+    }
+  }
+}
+
+/* Greatest and least floats need no double. */
+static void run_extreme_columns(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  const weft_kernels *kernels = r->cx->kernels;
+  for (size_t group = begin, count; group < end; group += count) {
+    const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
+    float *y = (float *)r->y + group;
+    count = column_count(&r->fold, group, end);
+    memcpy(y, x, count * sizeof *y);
+    for (size_t i = 1; i < r->fold.n; i++) {
+      kernels->binary_f32[r->variant == WEFT_REDUCE_MAX ? WEFT_BINARY_MAX : WEFT_BINARY_MIN](
+          count, x + i * r->fold.step, 1, y, 1, y);
     }
   }
 }
@@ -295,7 +317,11 @@ weft_status weft_reduce_run(weft_op *op) {
   bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
   WEFT_TRY(read_axes(op, reduced));
   weft_fold_init(&r.fold, &x->shape, reduced);
+  bool extremes = r.variant == WEFT_REDUCE_MAX || r.variant == WEFT_REDUCE_MIN;
   weft_parallel_body body = is_columns(&r.fold) ? run_columns : run_double;
+  if (body == run_columns && extremes && x->type == WEFT_FLOAT) {
+    body = run_extreme_columns;
+  }
   if (!weft_type_is_float(x->type) && !logarithm) {
     body = run_integer;
   }
@@ -386,24 +412,43 @@ static void run_arg(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* Floats in rows: the extreme by its kernel, then its place. */
+static void run_arg_rows(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  const weft_kernels *kernels = r->cx->kernels;
+  for (size_t group = begin; group < end; group++) {
+    const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
+    float best = (r->variant == WEFT_ARG_MAX ? kernels->max_f32 : kernels->min_f32)(r->fold.n, x);
+    ((int64_t *)r->y)[group] = (int64_t)weft_typed_find(r->fold.n, x, best, r->last_index);
+  }
+}
+
 static void run_arg_columns(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   for (size_t group = begin, count; group < end; group += count) {
-    double block[WEFT_BLOCK], best[WEFT_BLOCK];
-    size_t winner[WEFT_BLOCK], base = weft_fold_base(&r->fold, group);
+    float best[WEFT_BLOCK];
+    int32_t winner[WEFT_BLOCK] = {0};
+    const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
     count = column_count(&r->fold, group, end);
-    for (size_t i = 0; i < r->fold.n; i++) {
-      weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
-      for (size_t c = 0; c < count; c++) {
-        if (i == 0 || !(r->variant == WEFT_ARG_MAX ? block[c] < best[c] : block[c] > best[c])) {
-          arg_doubles(r, i, 1, &block[c], &best[c], &winner[c]); /* not clearly beaten: a tie, NaN, or better */
-        }
-      }
+    memcpy(best, x, count * sizeof *best);
+    for (size_t i = 1; i < r->fold.n; i++) {
+      weft_typed_beat(count, x + i * r->fold.step, r->variant == WEFT_ARG_MIN, r->last_index, (int32_t)i, best, winner);
     }
     for (size_t c = 0; c < count; c++) {
-      ((int64_t *)r->y)[group + c] = (int64_t)winner[c];
+      ((int64_t *)r->y)[group + c] = winner[c];
     }
   }
+}
+
+/* Rows and columns of floats have loops of their own. */
+static weft_parallel_body arg_body(const reduce *r) {
+  if (r->type != WEFT_FLOAT) {
+    return run_arg;
+  }
+  if (is_columns(&r->fold) && r->fold.n < INT32_MAX) {
+    return run_arg_columns;
+  }
+  return r->fold.rank == 0 && r->fold.step == 1 && r->fold.n > 0 ? run_arg_rows : run_arg;
 }
 
 weft_status weft_arg_run(weft_op *op) {
@@ -423,9 +468,8 @@ weft_status weft_arg_run(weft_op *op) {
     reduced[axis] = true;
   }
   weft_fold_init(&r.fold, &x->shape, reduced);
-  weft_parallel_body body = is_columns(&r.fold) && weft_type_is_float(x->type) ? run_arg_columns : run_arg;
   if (y->count > 0) {
-    weft_parallel(op->cx, y->count, grain(&r.fold), body, &r);
+    weft_parallel(op->cx, y->count, grain(&r.fold), arg_body(&r), &r);
   }
   return WEFT_OK;
 }

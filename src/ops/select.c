@@ -1,6 +1,7 @@
 /* NonZero, Compress, OneHot, Trilu, ReverseSequence: elements kept, placed or turned round by conditions and positions.
  */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "index.h"
 #include "number.h"
 #include "strided.h"
@@ -20,28 +21,58 @@ static bool is_nonzero(const weft_tensor *tensor, size_t i) {
   return value != 0;
 }
 
-/* Data: [rank, count] coordinates in row-major order; [0, count] for a scalar. */
+/* Whether elements [begin, begin + n) are not zero, as bytes. */
+static void find_nonzero(const weft_tensor *in, size_t begin, size_t n, uint8_t *flags) {
+  weft_typed_unary loop = weft_typed_convert_of(in->type, WEFT_BOOL);
+  if (loop != NULL) {
+    loop(n, (const char *)in->data + begin * weft_type_size(in->type), flags);
+    return;
+  }
+  for (size_t i = 0; i < n; i++) {
+    flags[i] = is_nonzero(in, begin + i);
+  }
+}
+
+/* Calls of it fill `places` with the indices of elements that are not zero; NULL: they are only counted. */
+static size_t list_nonzero(const weft_tensor *in, int64_t *places) {
+  uint8_t flags[WEFT_BLOCK];
+  size_t count = 0;
+  for (size_t begin = 0; begin < in->count; begin += WEFT_BLOCK) {
+    size_t n = in->count - begin < WEFT_BLOCK ? in->count - begin : WEFT_BLOCK;
+    find_nonzero(in, begin, n, flags);
+    for (size_t i = 0; i < n; i++) {
+      if (places != NULL && flags[i] != 0) {
+        places[count] = (int64_t)(begin + i);
+      }
+      count += flags[i];
+    }
+  }
+  return count;
+}
+
+/* Data: [rank, count] coordinates in row-major order; [0, count] for a scalar. The places are listed in the last row, and
+ * taken apart from there. */
 weft_status weft_non_zero_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   const weft_tensor *in = weft_op_in(op, 0);
-  size_t count = 0, n = 0;
+  size_t count = list_nonzero(in, NULL);
   int rank = in->shape.rank;
-  for (size_t i = 0; i < in->count; i++) {
-    count += is_nonzero(in, i);
-  }
   weft_shape shape = {2, {rank, (int64_t)count}};
   WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT64, &shape));
-  int64_t *out = weft_op_out(op, 0)->data;
-  for (size_t i = 0; i < in->count; i++) {
-    if (!is_nonzero(in, i)) {
-      continue;
-    }
-    size_t rest = i;
+  if (rank == 0 || count == 0) {
+    return WEFT_OK;
+  }
+  int64_t *out = weft_op_out(op, 0)->data, *last = out + (size_t)(rank - 1) * count;
+  list_nonzero(in, last);
+  for (size_t n = 0; n < count; n++) {
+    uint64_t rest = (uint64_t)last[n];
     for (int d = rank - 1; d >= 0; d--) {
-      out[(size_t)d * count + n] = (int64_t)(rest % (size_t)in->shape.dims[d]);
-      rest /= (size_t)in->shape.dims[d];
+      uint64_t dim = (uint64_t)in->shape.dims[d];
+      bool narrow = (rest | dim) <= UINT32_MAX; /* a division of 32 bits is much faster */
+      uint64_t quotient = narrow ? (uint32_t)rest / (uint32_t)dim : rest / dim;
+      out[(size_t)d * count + n] = (int64_t)(rest - quotient * dim);
+      rest = quotient;
     }
-    n++;
   }
   return WEFT_OK;
 }

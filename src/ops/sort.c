@@ -1,5 +1,6 @@
 /* TopK and Unique: elements in order. Numbers are compared by keys that order every type alike; equal ones keep the
  * order of their positions. */
+#include "../kernels/typed.h"
 #include "number.h"
 #include "op.h"
 #include "order.h"
@@ -49,11 +50,20 @@ static void sift_down(ranked *heap, size_t count, size_t at) {
   heap[at] = moved;
 }
 
-/* The best k of a line of elements, in order: a heap of the best so far, then unheaped from its worst. */
+/* The best k of a line of elements, in order: a heap of the best so far, then unheaped from its worst. Most floats are told
+ * to be worse than the worst of them without a key of their own. */
 static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t count, size_t k, bool largest,
                       ranked *heap) {
   size_t held = 0;
+  bool floats = in->type == WEFT_FLOAT && step == 1;
   for (size_t i = 0; i < count; i++) {
+    if (floats && held == k) {
+      const float *x = (const float *)in->data + begin;
+      i = weft_typed_next(i, count, x, x[heap[0].place], !largest);
+      if (i == count) {
+        break;
+      }
+    }
     uint64_t key = weft_number_key(in->type, in->data, begin + i * step);
     ranked one = {largest ? ~key : key, (int64_t)i};
     if (held < k) {

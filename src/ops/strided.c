@@ -38,52 +38,6 @@ void weft_strided_add(weft_strided *block, int64_t dim, int64_t from, int64_t to
   block->rank++;
 }
 
-/* Elements are moved as bits, whatever type their owner reads them as. */
-#if defined(__GNUC__)
-#define ALIAS __attribute__((may_alias))
-#else
-#define ALIAS
-#endif
-typedef uint8_t ALIAS bits8;
-typedef uint16_t ALIAS bits16;
-typedef uint32_t ALIAS bits32;
-typedef uint64_t ALIAS bits64;
-typedef struct ALIAS bits128 {
-  uint64_t words[2];
-} bits128;
-
-#define COPY_AS(type)                                                                                                  \
-  for (size_t i = 0; i < n; i++) {                                                                                     \
-    ((type *)to)[(int64_t)i * to_stride] = ((const type *)from)[(int64_t)i * from_stride];                             \
-  }                                                                                                                    \
-  return
-
-void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to,
-                        int64_t to_stride) {
-  if (from_stride == 1 && to_stride == 1) {
-    memcpy(to, from, n * element_size);
-    return;
-  }
-  switch (element_size) {
-  case 1:
-    COPY_AS(bits8);
-  case 2:
-    COPY_AS(bits16);
-  case 4:
-    COPY_AS(bits32);
-  case 8:
-    COPY_AS(bits64);
-  case 16:
-    COPY_AS(bits128);
-  default:
-    break;
-  }
-  for (size_t i = 0; i < n; i++) {
-    memcpy((char *)to + (int64_t)i * to_stride * (int64_t)element_size,
-           (const char *)from + (int64_t)i * from_stride * (int64_t)element_size, element_size);
-  }
-}
-
 static void copy_tile(const copy_job *job, const char *from, char *to, int64_t rows) {
   int64_t size = (int64_t)job->size;
   for (int64_t c = 0; c < job->dim; c += TILE) {
@@ -154,6 +108,24 @@ static void widen_element(copy_job *job) {
   block->rank = last;
 }
 
+/* A short innermost dimension is left to the longest one: rows are loops, and beginning one costs as much as ten elements. */
+static void lengthen_row(weft_strided *block) {
+  int last = block->rank - 1, longest = last;
+  for (int d = 0; d < last; d++) {
+    longest = block->dims[d] > block->dims[longest] ? d : longest;
+  }
+  if (last < 0 || block->dims[last] >= 8 || block->dims[longest] < 4 * block->dims[last]) {
+    return;
+  }
+  const int64_t dim = block->dims[last], from = block->from[last], to = block->to[last];
+  block->dims[last] = block->dims[longest];
+  block->from[last] = block->from[longest];
+  block->to[last] = block->to[longest];
+  block->dims[longest] = dim;
+  block->from[longest] = from;
+  block->to[longest] = to;
+}
+
 /* Where the innermost dimension is dense in `to` only, and another is dense in `from`, the two are walked in tiles. */
 static void choose_row(copy_job *job) {
   weft_strided *block = &job->block;
@@ -188,6 +160,7 @@ void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t eleme
   }
   copy_job job = {.block = *block, .size = element_size, .from = from, .to = to};
   widen_element(&job);
+  lengthen_row(&job.block);
   choose_row(&job);
   size_t rows = 1;
   for (int d = 0; d < job.block.rank; d++) {
@@ -206,30 +179,6 @@ typedef struct map_job {
   char *to;
 } map_job;
 
-#define MAP_AS(type)                                                                                                   \
-  for (size_t i = 0; i < n; i++) {                                                                                     \
-    ((type *)to)[i] = ((const type *)from)[map[i]];                                                                    \
-  }                                                                                                                    \
-  return
-
-static void map_row(size_t size, size_t n, const int64_t *map, const char *from, char *to) {
-  switch (size) {
-  case 1:
-    MAP_AS(bits8);
-  case 2:
-    MAP_AS(bits16);
-  case 4:
-    MAP_AS(bits32);
-  case 8:
-    MAP_AS(bits64);
-  default:
-    break;
-  }
-  for (size_t i = 0; i < n; i++) {
-    memcpy(to + i * size, from + map[i] * (int64_t)size, size);
-  }
-}
-
 static void map_rows(void *arg, size_t begin, size_t end) {
   const map_job *job = arg;
   int last = job->rank - 1;
@@ -241,7 +190,7 @@ static void map_rows(void *arg, size_t begin, size_t end) {
       from += job->maps[d][rest % (size_t)job->dims[d]];
       rest /= (size_t)job->dims[d];
     }
-    map_row(job->size, row, job->maps[last], job->from + from * (int64_t)job->size, job->to + n * row * job->size);
+    weft_map_elements(job->size, row, job->maps[last], job->from + from * (int64_t)job->size, job->to + n * row * job->size);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "../base/parallel.h"
 #include "../base/value.h"
+#include "../kernels/elements.h"
 
 /* Room for shapes whose dims are each cut in two, as Tile and DepthToSpace do. */
 #define WEFT_STRIDED_RANK (2 * WEFT_MAX_RANK + 2)
@@ -31,8 +32,4 @@ void weft_mapped_copy(weft_context *cx, int rank, const int64_t *dims, const int
 void weft_dense_strides(const weft_shape *shape, int64_t *strides);
 /* Writes `count` copies of one element. */
 void weft_fill_elements(void *to, size_t count, const void *element, size_t element_size);
-/* n elements at strided places, by element size. */
-void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t from_stride, void *to,
-                        int64_t to_stride);
-
 #endif

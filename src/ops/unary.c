@@ -2,6 +2,7 @@
  * kernels.h where there is one; every other function is one line of a table in double, which costs little and is
  * exact to the last float bit. Integers have their own function, in int64. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -216,9 +217,18 @@ static int64_t of_integer(const unary *u, int64_t x, bool negative) {
   }
 }
 
+static void run_sine(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  weft_typed_sine(end - begin, (const float *)u->x + begin, u->variant == WEFT_UNARY_COS, (float *)u->y + begin);
+}
+
 static void run_integer(void *arg, size_t begin, size_t end) {
   const unary *u = arg;
   int64_t block[WEFT_BLOCK];
+  if (u->variant == WEFT_UNARY_NOT) {
+    weft_typed_not(end - begin, (const uint8_t *)u->x + begin, (uint8_t *)u->y + begin);
+    return;
+  }
   bool is_signed = weft_type_is_signed(u->in);
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
@@ -317,6 +327,8 @@ weft_status weft_unary_run(weft_op *op) {
   weft_parallel_body body = run_double;
   if (!weft_type_is_float(x->type)) {
     body = run_integer;
+  } else if (x->type == WEFT_FLOAT && (u.variant == WEFT_UNARY_SIN || u.variant == WEFT_UNARY_COS)) {
+    body = run_sine;
   } else if (x->type != WEFT_DOUBLE && has_float(u.variant)) {
     body = run_float;
   }

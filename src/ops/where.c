@@ -1,5 +1,6 @@
 /* Where: chooses between two tensors element by element. Only the size of an element matters, so strings and complex
  * numbers come for free. */
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <string.h>
@@ -28,39 +29,30 @@ weft_status weft_where_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 1)->type, &shape);
 }
 
-#define CHOOSE(T)                                                                                                      \
-  do {                                                                                                                 \
-    const T *x = (const T *)(const void *)w->x + run->in[1];                                                           \
-    const T *y = (const T *)(const void *)w->y + run->in[2];                                                           \
-    T *z = (T *)(void *)w->z + run->out;                                                                               \
-    for (size_t i = 0; i < run->n; i++) {                                                                              \
-      z[i] = condition[i * step] != 0 ? x[i * run->step[1]] : y[i * run->step[2]];                                     \
-    }                                                                                                                  \
-  } while (0)
+/* Strings and complex numbers of 16 bytes. */
+static void choose_large(const where *w, const weft_run *run) {
+  for (size_t i = 0; i < run->n; i++) {
+    const char *from = w->condition[run->in[0] + i * run->step[0]] != 0
+                           ? w->x + (run->in[1] + i * run->step[1]) * w->size
+                           : w->y + (run->in[2] + i * run->step[2]) * w->size;
+    memmove(w->z + (run->out + i) * w->size, from, w->size);
+  }
+}
 
 static void choose(void *arg, const weft_run *run) {
   const where *w = arg;
-  const uint8_t *condition = w->condition + run->in[0];
-  size_t step = run->step[0];
-  switch (w->size) {
-  case 1:
-    CHOOSE(uint8_t);
+  weft_repeated condition, x, y;
+  if (w->size > 8) {
+    choose_large(w, run);
     return;
-  case 2:
-    CHOOSE(uint16_t);
-    return;
-  case 4:
-    CHOOSE(uint32_t);
-    return;
-  case 8:
-    CHOOSE(uint64_t);
-    return;
-  default:
-    for (size_t i = 0; i < run->n; i++) {
-      const char *from = condition[i * step] != 0 ? w->x + (run->in[1] + i * run->step[1]) * w->size
-                                                  : w->y + (run->in[2] + i * run->step[2]) * w->size;
-      memmove(w->z + (run->out + i) * w->size, from, w->size);
-    }
+  }
+  size_t piece = weft_run_piece(run, 3, w->size);
+  for (size_t done = 0; done < run->n; done += piece) {
+    size_t n = run->n - done < piece ? run->n - done : piece;
+    const void *c = weft_run_neighbours(run, 0, w->condition, 1, done, &condition);
+    const void *p = weft_run_neighbours(run, 1, w->x, w->size, done, &x);
+    const void *q = weft_run_neighbours(run, 2, w->y, w->size, done, &y);
+    weft_typed_choose(w->size, n, c, p, q, w->z + (run->out + done) * w->size);
   }
 }
 

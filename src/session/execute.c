@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan.h"
+#include "profile.h"
 
 typedef struct frame {
   weft_run_state *state;
@@ -30,6 +31,7 @@ static weft_status inner_state(weft_run_state *state, weft_run_state **out) {
     state->inner->strings = state->strings;
     state->inner->random = state->random;
   }
+  state->inner->profile = state->profile;
   *out = state->inner;
   return WEFT_OK;
 }
@@ -128,6 +130,7 @@ static weft_status run_node(frame *f, size_t n) {
   weft_op_host host = {.run_graph = run_graph, .state = f};
   weft_op op = weft_node_op(state, node, inputs, outputs);
   op.host = &host;
+  uint32_t entry = weft_profile_enter(state->cx, state->profile, node);
   weft_status status;
   if (f->plan->steps[n] == WEFT_STEP_DYNAMIC) {
     status = dynamic_node(f, &op);
@@ -135,6 +138,7 @@ static weft_status run_node(frame *f, size_t n) {
     status = planned_outputs(f, node, outputs);
     status = status == WEFT_OK ? node->def->run(&op) : status;
   }
+  weft_profile_leave(state->profile, entry, status == WEFT_OK ? &op : NULL);
   weft_scratch_reset(state->cx, &state->scratch);
   return status;
 }

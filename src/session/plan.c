@@ -1,7 +1,7 @@
 /* Making plans: which value lies where and until when. Memory is one arena a graph, shared by all of its plans; values are
  * placed largest first into the lowest gap that is free for their lifetime (greedy by size: Pisarchyk & Lee, "Efficient
- * Memory Management for Deep Neural Net Inference", 2020); in graphs so large that comparing all pairs would take long, in
- * the order of their first use. Views and in-place results share the place of what they show. */
+ * Memory Management for Deep Neural Net Inference", 2020); in graphs so large that comparing all pairs would take long, as if
+ * they were allocated and freed one after another. Views and in-place results share the place of what they show. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -224,47 +224,134 @@ static int by_first_use(const void *a, const void *b) {
   return x->value < y->value ? -1 : x->value > y->value;
 }
 
-static int by_offset(const void *a, const void *b) {
-  const placed *x = *(const placed *const *)a, *y = *(const placed *const *)b;
-  return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* The lowest offset at which `item` fits between those of `others` whose lifetimes meet its own; `others` is reordered. */
-static size_t find_gap(const placed **others, size_t count, const placed *item) {
-  size_t live = 0, offset = 0;
+/* The lowest offset at which `item` fits between those of `others`, in order of their offsets, whose lifetimes meet its own. */
+static size_t find_gap(const placed *const *others, size_t count, const placed *item) {
+  size_t offset = 0;
   for (size_t i = 0; i < count; i++) {
-    if (others[i]->first <= item->last && item->first <= others[i]->last) {
-      const placed *meets = others[i];
-      others[i] = others[live];
-      others[live++] = meets;
+    const placed *other = others[i];
+    if (other->first > item->last || item->first > other->last) {
+      continue;
     }
-  }
-  qsort((void *)others, live, sizeof *others, by_offset);
-  for (size_t i = 0; i < live; i++) {
-    if (others[i]->offset >= offset && others[i]->offset - offset >= item->bytes) {
+    if (other->offset >= offset && other->offset - offset >= item->bytes) {
       return offset;
     }
-    size_t end = others[i]->offset + others[i]->bytes;
+    size_t end = other->offset + other->bytes;
     offset = end > offset ? end : offset;
   }
   return offset;
 }
 
-/* Forgets those whose lifetime ended before `first`. */
-static size_t drop_ended(const placed **others, size_t count, int32_t first) {
-  size_t kept = 0;
+static void place_by_size(placed *items, size_t count, const placed **others) {
+  qsort(items, count, sizeof *items, by_size);
   for (size_t i = 0; i < count; i++) {
-    if (others[i]->last >= first) {
-      others[kept++] = others[i];
+    items[i].offset = find_gap(others, i, &items[i]);
+    size_t at = i;
+    for (; at > 0 && others[at - 1]->offset > items[i].offset; at--) {
+      others[at] = others[at - 1];
+    }
+    others[at] = &items[i];
+  }
+}
+
+/* ---- many values: as if they were allocated and freed one after another ------------------------------------------------------------ */
+typedef struct gap {
+  size_t offset, bytes;
+} gap;
+
+/* What is free below `top`, in order and never side by side. */
+typedef struct gaps {
+  gap *list;
+  size_t count, top;
+} gaps;
+
+enum { GAPS_TRIED = 64 };
+
+/* The lowest gap that is large enough, of the first few; or the end, with the gap that touches it. */
+static size_t take_gap(gaps *g, size_t bytes) {
+  for (size_t i = 0; i < g->count && i < GAPS_TRIED; i++) {
+    gap *at = &g->list[i];
+    if (at->bytes >= bytes) {
+      size_t offset = at->offset;
+      at->offset += bytes;
+      at->bytes -= bytes;
+      if (at->bytes == 0) {
+        memmove(at, at + 1, (--g->count - i) * sizeof *at);
+      }
+      return offset;
     }
   }
-  return kept;
+  const gap *last = g->count > 0 ? &g->list[g->count - 1] : NULL;
+  size_t offset = g->top;
+  if (last != NULL && last->offset + last->bytes == g->top) {
+    offset = last->offset;
+    g->count--;
+    if (last->bytes > bytes) { /* one that was not tried */
+      g->list[g->count++] = (gap){offset + bytes, last->bytes - bytes};
+      return offset;
+    }
+  }
+  g->top = offset + bytes;
+  return offset;
+}
+
+static void give_gap(gaps *g, size_t offset, size_t bytes) {
+  size_t low = 0, high = g->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (g->list[middle].offset < offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  gap *before = low > 0 ? &g->list[low - 1] : NULL, *after = low < g->count ? &g->list[low] : NULL;
+  bool joins_before = before != NULL && before->offset + before->bytes == offset;
+  bool joins_after = after != NULL && offset + bytes == after->offset;
+  if (joins_before && joins_after) {
+    before->bytes += bytes + after->bytes;
+    memmove(after, after + 1, (--g->count - low) * sizeof *after);
+  } else if (joins_before) {
+    before->bytes += bytes;
+  } else if (joins_after) {
+    after->offset = offset;
+    after->bytes += bytes;
+  } else {
+    memmove(&g->list[low + 1], &g->list[low], (g->count++ - low) * sizeof *g->list);
+    g->list[low] = (gap){offset, bytes};
+  }
+}
+
+static int by_last_use(const void *a, const void *b) {
+  const placed *x = *(const placed *const *)a, *y = *(const placed *const *)b;
+  if (x->last != y->last) {
+    return x->last < y->last ? -1 : 1;
+  }
+  return x->value < y->value ? -1 : x->value > y->value;
+}
+
+/* An item that ends before another begins was placed before it, so walking `ending` never meets one without an offset. */
+static void place_in_order(placed *items, size_t count, const placed **ending, gap *room) {
+  gaps g = {.list = room};
+  size_t ended = 0;
+  qsort(items, count, sizeof *items, by_first_use);
+  for (size_t i = 0; i < count; i++) {
+    ending[i] = &items[i];
+  }
+  qsort((void *)ending, count, sizeof *ending, by_last_use);
+  for (size_t i = 0; i < count; i++) {
+    for (; ended < count && ending[ended]->last < items[i].first; ended++) {
+      if (ending[ended]->bytes > 0) {
+        give_gap(&g, ending[ended]->offset, ending[ended]->bytes);
+      }
+    }
+    items[i].offset = take_gap(&g, items[i].bytes);
+  }
 }
 
 static weft_status assign_offsets(weft_run_state *state, layout *l) {
   const weft_graph *graph = l->graph;
   weft_plan *plan = l->plan;
-  void *block, *live;
+  void *block, *live, *room;
   size_t count = 0;
   WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed), &block));
   WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed *), &live));
@@ -281,14 +368,13 @@ static weft_status assign_offsets(weft_run_state *state, layout *l) {
     bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     items[count++] = (placed){(int32_t)v, l->first[v], l->last[v], bytes, 0};
   }
-  bool in_order = count > PAIRS_COMPARED;
-  const placed **others = live;
-  size_t other_count = 0;
-  qsort(items, count, sizeof *items, in_order ? by_first_use : by_size);
+  if (count > PAIRS_COMPARED) {
+    WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, (count + 1) * sizeof(gap), &room));
+    place_in_order(items, count, live, room);
+  } else {
+    place_by_size(items, count, live);
+  }
   for (size_t i = 0; i < count; i++) {
-    other_count = in_order ? drop_ended(others, other_count, items[i].first) : other_count;
-    items[i].offset = find_gap(others, other_count, &items[i]);
-    others[other_count++] = &items[i];
     size_t end;
     if (!weft_add(items[i].offset, items[i].bytes, &end)) {
       return weft_fail(state->cx, WEFT_OUT_OF_MEMORY, "the intermediate values need more than can be addressed");

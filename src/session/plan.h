@@ -50,6 +50,7 @@ typedef struct weft_plans {
  * its scratch memory. */
 typedef struct weft_run_state {
   weft_context *cx;
+  struct weft_profile *profile; /* NULL: nothing is recorded */
   weft_scratch scratch;
   weft_strings **strings; /* of the run in progress, shared by all levels */
   uint64_t *random;       /* likewise */

@@ -5,7 +5,9 @@
 #include "../graph/shapes.h"
 #include "../onnx/loader.h"
 #include "../optimize/optimize.h"
+#include "../kernels/measure.h"
 #include "plan.h"
+#include "profile.h"
 
 struct weft_session {
   weft_context cx;
@@ -15,6 +17,7 @@ struct weft_session {
   weft_run_state state;
   weft_strings *strings;
   uint64_t random;
+  weft_profile profile;
 };
 
 static void enter(weft_session *session, weft_error *error) {
@@ -88,6 +91,7 @@ void weft_session_destroy(weft_session *session) {
     weft_model_destroy(session->model);
   }
   weft_strings_release(session->strings);
+  weft_profile_free(&session->profile);
   weft_pool_destroy(session->cx.pool);
   weft_free(session);
   weft_memory_release(memory);
@@ -287,7 +291,9 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
     outputs[i] = NULL;
   }
   WEFT_TRY(weft_alloc_zeroed(&session->cx, graph->output_count + graph->input_count, sizeof(weft_value *), &made));
+  uint32_t entry = weft_profile_enter(&session->cx, session->state.profile, NULL);
   weft_status status = run(session, feed_count, feed_names, feeds, output_count, output_names, made, outputs);
+  weft_profile_leave(session->state.profile, entry, NULL);
   for (size_t i = 0; i < graph->output_count; i++) {
     weft_value_release(((weft_value **)made)[i]);
   }
@@ -299,4 +305,30 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
     outputs[i] = NULL;
   }
   return status;
+}
+
+/* ---- where the time goes ---------------------------------------------------------------------------------------------------------- */
+void weft_session_profile(weft_session *session, const weft_clock *clock) {
+  session->state.profile = NULL;
+  if (clock != NULL) {
+    weft_profile_free(&session->profile);
+    session->profile = (weft_profile){.clock = *clock, .open = WEFT_PROFILE_ROOT};
+    session->state.profile = &session->profile;
+  }
+}
+
+size_t weft_session_profile_count(const weft_session *session) { return session->profile.count; }
+size_t weft_session_profile_dropped(const weft_session *session) { return session->profile.dropped; }
+
+bool weft_session_profile_at(const weft_session *session, size_t index, weft_profile_entry *out) {
+  if (index >= session->profile.count) {
+    return false;
+  }
+  *out = session->profile.entries[index];
+  return true;
+}
+
+weft_status weft_session_measure(weft_session *session, const weft_clock *clock, weft_limits *out, weft_error *error) {
+  enter(session, error);
+  return weft_measure(&session->cx, clock, out);
 }

@@ -14,15 +14,28 @@ function generator(seed) {
   };
 }
 
-/** The elements of one input: floats around 0, token numbers, masks of ones. */
-function fill({ name, dtype, shape }, index) {
+const arrays = {
+  float32: Float32Array, float64: Float64Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array, int32: Int32Array,
+  uint32: Uint32Array, int64: BigInt64Array,
+};
+
+/**
+ * The elements of one input: floats around 0 (from `above` on), all that bytes can be, token numbers, masks of ones. With
+ * `below`, whole numbers from 0.
+ */
+export function fill({ name, dtype, shape, below, above }, index) {
   const size = shape.reduce((a, b) => a * b, 1);
   const next = generator(index + 1);
+  const whole = (/** @type {number} */ end) => Math.floor(((next() + 1) / 2) * end);
+  const made = (/** @type {() => any} */ value) => arrays[dtype].from({ length: size }, value);
   if (dtype === 'int64') {
-    const value = /mask/.test(name) ? () => 1n : /position|type/.test(name) ? () => 0n : () => BigInt(Math.floor((next() + 1) * 500));
-    return BigInt64Array.from({ length: size }, value);
+    const value = /mask/.test(name) ? () => 1 : /position|type/.test(name) ? () => 0 : () => whole(below ?? 1000);
+    return made(() => BigInt(value()));
   }
-  return Float32Array.from({ length: size }, next);
+  if (below !== undefined) return made(() => whole(below));
+  if (dtype === 'bool') return made(() => whole(2));
+  if (dtype === 'uint8' || dtype === 'int8') return made(() => whole(256) - (dtype === 'int8' ? 128 : 0));
+  return above === undefined ? made(next) : made(() => above + Math.abs(next()));
 }
 
 /** The feeds that `inputs` (a list of {name, dtype, shape}) ask for. */
@@ -65,19 +78,32 @@ async function round(session, feeds, ms) {
   return (now - begin) / runs;
 }
 
+/** @typedef {{operations: number, bytes: number, time: number, limits: {gflops: number, gbps: number}}} Work of one run */
+
+/** What Weft counts in one run, how long its nodes take, and what the machine can do at best. @returns {Promise<Work | undefined>} */
+async function workOf(session, feeds, ms) {
+  if (!session.profile) return undefined;
+  session.startProfiling();
+  await round(session, feeds, ms);
+  session.endProfiling();
+  const { operators, runs, limits } = await session.profile();
+  const sum = (key) => operators.reduce((all, row) => all + row[key], 0) / runs;
+  return { operations: sum('operations'), bytes: sum('bytes'), time: sum('time'), limits };
+}
+
 /**
- * Measures `model` (bytes) on both engines.
+ * Measures `model` (bytes) on the engines.
  * @param {{name: string, InferenceSession: any, Tensor: any, options: object}[]} engines
  * @param {Uint8Array} model
  * @param {{name: string, dtype: string, shape: number[]}[]} inputs
  * @param {{rounds: number, warm: number, ms: number}} options rounds of at least `ms` each, after `warm` ms
- * @returns {Promise<{times: number[], load: number[], first: number[], difference: number}>} per engine, in ms: a run; making
- *   a session; making it and the first answer
+ * @returns {Promise<{times: number[], load: number[], first: number[], difference: number, work: Work | undefined}>} per
+ *   engine, in ms: a run; making a session; making it and the first answer; and what Weft says of the work
  */
 export async function compare(engines, model, inputs, { rounds, warm, ms }) {
   const sessions = [];
   const answers = [];
-  const result = { times: [], load: [], first: [], difference: 0 };
+  const result = { times: [], load: [], first: [], difference: 0, work: undefined };
   for (const engine of engines) {
     const begin = performance.now();
     const session = await engine.InferenceSession.create(model, engine.options);
@@ -96,6 +122,7 @@ export async function compare(engines, model, inputs, { rounds, warm, ms }) {
     for (const [i, { session, feeds }] of sessions.entries()) times[i].push(await round(session, feeds, ms));
   }
   result.times = times.map(median);
+  result.work = await workOf(sessions[0].session, sessions[0].feeds, ms);
   for (const { session } of sessions) await session.release();
   return result;
 }

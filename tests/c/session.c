@@ -158,10 +158,41 @@ static void test_training_is_told(void) {
                         "in training: was the model exported in training mode?");
 }
 
+/* ---- where the time goes --------------------------------------------------------------------- */
+static double tick(void *user) { return ++*(double *)user; }
+
+/* Every reading of this clock is one later, so that begins and ends tell their order. */
+static void test_profile(void) {
+  bytes g = begin();
+  graph_node(&g, node("Mul", "x w", "m"));
+  graph_node(&g, node("Neg", "m", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_value *x = make_x();
+  double time = 0;
+  const weft_clock clock = {.now = tick, .user = &time};
+  weft_profile_entry e;
+  weft_value_release(run(session, x));
+  CHECK(weft_session_profile_count(session) == 0 && !weft_session_profile_at(session, 0, &e));
+  weft_session_profile(session, &clock);
+  weft_value_release(run(session, x));
+  weft_value_release(run(session, x));
+  weft_session_profile(session, NULL);
+  weft_value_release(run(session, x));
+  CHECK(weft_session_profile_count(session) == 6 && weft_session_profile_dropped(session) == 0 && time == 12);
+  CHECK(weft_session_profile_at(session, 0, &e) && e.parent == WEFT_PROFILE_ROOT && e.begin == 1 && e.end == 6);
+  CHECK(e.node[0] == 0 && e.op[0] == 0 && e.bytes == 0);
+  CHECK(weft_session_profile_at(session, 1, &e) && e.parent == 0 && e.begin == 2 && e.end == 3);
+  CHECK(strcmp(e.op, "Mul") == 0 && e.type == WEFT_FLOAT && e.rank == 1 && e.dims[0] == 2 && e.bytes == 24);
+  CHECK(weft_session_profile_at(session, 5, &e) && strcmp(e.op, "Neg") == 0 && e.parent == 3 && e.end == 11);
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
 int main(void) {
   test_training_is_told();
   test_items_are_the_callers();
   test_views_are_the_callers();
   test_kinds_are_told();
+  test_profile();
   return 0;
 }

@@ -35,6 +35,12 @@ describe('the demo', { skip: !existsSync(programs.chromium) && 'Chromium is not 
     assert.match(await page.locator('#facts').textContent(), /weft\.\w+.*\.wasm/);
   });
 
+  test('shows where the time goes', async () => {
+    await page.locator('#profile').click();
+    await page.waitForSelector('#operators .best');
+    assert.match(await page.locator('#operators').textContent(), /Conv.*GFLOP\/s.*% of the limit/s);
+  });
+
   test('classifies a drawn digit', async () => {
     await page.getByText('clear').click();
     const box = await page.locator('#pad').boundingBox();

@@ -59,19 +59,24 @@ function attribute([name, value]) {
   if (typeof value === 'bigint') return message([[1, name], [3, value], [20, 2]]);
   if (typeof value.float === 'number') return message([[1, name], [2, value], [20, 1]]);
   if (typeof value === 'string') return message([[1, name], [4, value], [20, 3]]);
+  if (value.graph) return message([[1, name], [6, value.graph], [20, 5]]);
   return message([[1, name], [5, value], [20, 4]]);
 }
 
-/** Attributes are integers, {float}, strings, lists of integers or strings, or tensors. */
+/** Attributes are integers, {float}, strings, lists of integers or strings, {graph}, or tensors. */
 export const node = (op, inputs, outputs, { name = '', domain = '', ...attributes } = {}) =>
   message([...all(1, inputs), ...all(2, outputs), [3, name], [4, op], ...all(5, Object.entries(attributes).map(attribute)), [7, domain]]);
 
 const valueInfos = (number, values) => Object.entries(values).map(([name, type]) => [number, message([[1, name], [2, type]])]);
 
-/** The bytes of a model. `inputs` and `outputs` are types by name. */
-export function model({ nodes, inputs = {}, outputs, initializers = [], opset = 21 }) {
-  const graph = message([...all(1, nodes), [2, 'test'], ...all(5, initializers), ...valueInfos(11, inputs), ...valueInfos(12, outputs)]);
-  const opsets = [message([[1, ''], [2, opset]]), message([[1, 'ai.onnx.ml'], [2, 4]])];
+/** A graph, as a model or an attribute has it. `inputs` and `outputs` are types by name. */
+export const graphOf = ({ nodes, inputs = {}, outputs, initializers = [] }) =>
+  message([...all(1, nodes), [2, 'test'], ...all(5, initializers), ...valueInfos(11, inputs), ...valueInfos(12, outputs)]);
+
+/** The bytes of a model. `domains` are versions by domain. */
+export function model({ opset = 21, domains = { 'ai.onnx.ml': 4 }, ...rest }) {
+  const graph = graphOf(rest);
+  const opsets = Object.entries({ '': opset, ...domains }).map(([domain, version]) => message([[1, domain], [2, version]]));
   return new Uint8Array(message([[1, 10], [7, graph], ...all(8, opsets)]));
 }
 

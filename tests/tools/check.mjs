@@ -1,7 +1,7 @@
 /*
  * `weft check --list FILE` for the JavaScript package: the same lists, the same lines of output.
  *
- *     node check.mjs SETTINGS MODULE FILE BYTES
+ *     node check.mjs SETTINGS MODULE FILE BYTES [--deterministic]
  *
  * SETTINGS is JSON for env.wasm; every session must run on MODULE, so that no other one is tested by mistake. It may
  * hold BYTES of memory; 0 stands for as much as there is.
@@ -26,11 +26,11 @@ function parseLine(line) {
 /** No model and no data may lead to a defect of the engine: it ends the program. */
 const isDefect = (error) => error.code === 'INTERNAL' || !(error.name === 'WeftError' || error.constructor === Error);
 
-async function main([settings, module, list, maxMemory]) {
+async function main([settings, module, list, maxMemory, deterministic]) {
   Object.assign(env.wasm, JSON.parse(settings));
   env.logLevel = 'error'; // cases in training mode are meant to be
   const create = async (path) => {
-    const session = await InferenceSession.create(path, { limits: { maxMemory: Number(maxMemory) } });
+    const session = await InferenceSession.create(path, { limits: { maxMemory: Number(maxMemory) }, deterministic: deterministic !== undefined });
     const { module: found, why } = session.weft;
     if (found !== module) throw new Error(`the session runs on ${found}: ${why.join(' ')}`);
     return session;

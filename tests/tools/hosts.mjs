@@ -14,7 +14,9 @@ import { programs, root } from '../../tools/setup/paths.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const command = join(root, 'dist/weft.wasm');
 const sanitized = join(root, 'build/native-asan/weft');
-const javascript = (settings, module, program = process.execPath) => (list, maxMemory) =>
+
+/** The JavaScript package, which must choose this module. */
+export const javascript = (settings, module, program = process.execPath) => (list, maxMemory) =>
   [program, here('check.mjs'), JSON.stringify(settings), module, list, `${maxMemory}`];
 
 /** The command's arguments for a list. */

@@ -17,7 +17,7 @@ const here = join(root, 'tests/wasi');
 
 /** How a host is started; the arguments of `weft` follow. */
 const hosts = {
-  'node:wasi': (folder) => [process.execPath, '--no-warnings', join(root, 'tools/wasi-host.mjs'), module, JSON.stringify({ '.': folder })],
+  'node:wasi': (folder) => [process.execPath, '--no-warnings', '--no-turbo-fast-api-calls', join(root, 'tools/wasi-host.mjs'), module, JSON.stringify({ '.': folder })],
   wasmtime: (folder) => [inToolchain('venv/bin/python'), join(here, 'wasmtime_host.py'), module, folder],
   native: () => [native],
 };
@@ -143,6 +143,18 @@ for (const [name, start] of Object.entries(hosts)) {
       const report = JSON.parse(weft('bench', '--json', '--runs', '5', 'digits.onnx').stdout);
       assert.equal(report.runs, 5);
       assert.ok(report.min > 0 && report.min <= report.median && report.peak >= report.memory);
+    });
+
+    test('tells where the time goes', () => {
+      const { status, stdout, stderr } = weft('bench', '--runs', '3', '--profile', '--trace', 'trace.json', 'digits.onnx');
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^3 runs of [\d.]+ ms, .*Limits: [\d.]+ GFLOP\/s, [\d.]+ GB\/s\.$/m);
+      const rows = [...stdout.split('\noperator ')[1].split('\nnode ')[0].matchAll(/^(\S+) +(\d+) /gm)];
+      const nodes = [...stdout.split('\nnode ')[1].matchAll(/^(\S+) +(\d+) +[\d.]+ .*\[1,/gm)];
+      assert.ok(rows.some(([, op]) => /Conv$/.test(op)) && nodes.length === rows.reduce((sum, [, , calls]) => sum + Number(calls), 0));
+      const { traceEvents } = JSON.parse(readFileSync(join(folder, 'trace.json'), 'utf8'));
+      assert.equal(traceEvents.filter(({ name }) => name === 'run').length, 3);
+      assert.equal(traceEvents.length, 3 + 3 * nodes.length);
     });
 
     test('says what a file is that is no model', () => {

@@ -1,0 +1,225 @@
+/* The loops of kernels/typed.h against what they stand for: the general conversions of base/convert.h, and definitions
+ * written out one element at a time. All lengths up to a few vectors, special values everywhere. */
+#include "base/convert.h"
+#include "base/value.h"
+#include "kernels/typed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 100 };
+
+static int failures;
+static uint32_t seed = 1;
+
+static uint32_t draw(void) {
+  seed = seed * 1664525u + 1013904223u;
+  return seed >> 8;
+}
+
+static void check(bool good, const char *what, size_t n, size_t i) {
+  if (good || failures > 20) return;
+  fprintf(stderr, "%s: element %zu of %zu\n", what, i, n);
+  failures++;
+}
+
+static float draw_float(void) {
+  static const float special[] = {NAN,    INFINITY, -INFINITY, 0.0f,   -0.0f,  255.5f, -128.9f, 3e9f,
+                                  -3e9f,  1e19f,    -1e19f,    1e30f,  0.5f,   -0.5f,  0x1p31f, -0x1p31f,
+                                  0x1p63f, -0x1p63f, 0x1p24f,  1e-40f, 2.0f};
+  if (draw() % 2 == 0) return special[draw() % (sizeof special / sizeof *special)];
+  return (float)(draw() % 4001) / 1000.0f - 2.0f;
+}
+
+/* Random elements of a type; bools are 0 and 1, whole numbers small now and then so that some are equal. */
+static void fill(weft_type type, size_t n, void *out) {
+  for (size_t i = 0; i < n; i++) {
+    int64_t whole = draw() % 3 == 0 ? (int64_t)(draw() % 3) - 1 : (int64_t)((uint64_t)draw() << 41 ^ (uint64_t)draw() << 20);
+    if (type == WEFT_FLOAT) {
+      ((float *)out)[i] = draw_float();
+    } else if (type == WEFT_BOOL) {
+      ((uint8_t *)out)[i] = draw() & 1;
+    } else {
+      weft_store_int64(type, &whole, 1, out, i, 1);
+    }
+  }
+}
+
+/* ---- conversions ------------------------------------------------------------------------------------------------------- */
+static void convert_one(weft_type from, weft_type to, const void *x, size_t i, void *y) {
+  if (from != WEFT_FLOAT && to != WEFT_FLOAT) {
+    int64_t whole;
+    weft_load_int64(from, x, i, 1, 1, &whole);
+    weft_store_int64(to, &whole, 1, y, i, 1);
+  } else {
+    float number;
+    weft_load_float(from, x, i, 1, 1, &number);
+    weft_store_float(to, &number, 1, y, i, 1);
+  }
+}
+
+static int check_conversions(size_t n) {
+  int loops = 0;
+  for (weft_type from = 1; from < WEFT_TYPE_COUNT; from++) {
+    for (weft_type to = 1; to < WEFT_TYPE_COUNT; to++) {
+      weft_typed_unary loop = weft_typed_convert_of(from, to);
+      if (loop == NULL) continue;
+      uint64_t x[MOST], got[MOST] = {0}, wanted[MOST] = {0};
+      fill(from, n, x);
+      loop(n, x, got);
+      for (size_t i = 0; i < n; i++) convert_one(from, to, x, i, wanted);
+      check(memcmp(got, wanted, sizeof got) == 0, weft_type_name(to), n, 0);
+      loops++;
+    }
+  }
+  return loops;
+}
+
+/* ---- two operands ------------------------------------------------------------------------------------------------------- */
+static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
+  switch (what) {
+  case WEFT_TYPED_ADD:
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+  case WEFT_TYPED_SUB:
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+  case WEFT_TYPED_MUL:
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+  case WEFT_TYPED_AND:
+    return a & b;
+  case WEFT_TYPED_OR:
+    return a | b;
+  case WEFT_TYPED_XOR:
+    return a ^ b;
+  case WEFT_TYPED_EQUAL:
+    return a == b;
+  case WEFT_TYPED_LESS:
+    return a < b;
+  default:
+    return a <= b;
+  }
+}
+
+static bool of_floats(weft_typed what, float a, float b) {
+  return what == WEFT_TYPED_EQUAL ? a == b : what == WEFT_TYPED_LESS ? a < b : a <= b;
+}
+
+static int check_binary(size_t n) {
+  int loops = 0;
+  for (weft_typed what = 0; what <= WEFT_TYPED_LESS_OR_EQUAL; what++) {
+    for (weft_type type = 1; type < WEFT_TYPE_COUNT; type++) {
+      weft_typed_binary loop = weft_typed_binary_of(what, type);
+      if (loop == NULL) continue;
+      uint64_t x[MOST], y[MOST], got[MOST] = {0}, wanted[MOST] = {0};
+      weft_type to = what >= WEFT_TYPED_EQUAL ? WEFT_BOOL : type;
+      fill(type, n, x);
+      fill(type, n, y);
+      for (size_t i = 0; i < n; i++) {
+        int64_t a, b, c;
+        if (type == WEFT_FLOAT) {
+          c = of_floats(what, ((float *)(void *)x)[i], ((float *)(void *)y)[i]);
+        } else {
+          weft_load_int64(type, x, i, 1, 1, &a);
+          weft_load_int64(type, y, i, 1, 1, &b);
+          c = of_whole(what, a, b);
+        }
+        weft_store_int64(to, &c, 1, wanted, i, 1);
+      }
+      loop(n, x, y, got);
+      check(memcmp(got, wanted, sizeof got) == 0, weft_type_name(type), n, what);
+      if (weft_type_size(to) == weft_type_size(type)) { /* in place of either */
+        memcpy(got, x, sizeof got);
+        loop(n, got, y, got);
+        check(memcmp(got, wanted, n * weft_type_size(type)) == 0, "in place", n, what);
+        memcpy(got, y, sizeof got);
+        loop(n, x, got, got);
+        check(memcmp(got, wanted, n * weft_type_size(type)) == 0, "in place of the second", n, what);
+      }
+      loops++;
+    }
+  }
+  return loops;
+}
+
+static void check_choose(size_t n) {
+  for (size_t size = 1; size <= 8; size *= 2) {
+    uint64_t x[MOST], y[MOST], got[MOST];
+    uint8_t condition[MOST];
+    fill(WEFT_INT64, MOST, x);
+    fill(WEFT_INT64, MOST, y);
+    for (size_t i = 0; i < n; i++) condition[i] = (uint8_t)(draw() % 3);
+    check(weft_typed_choose(size, n, condition, x, y, got), "choose", n, size);
+    for (size_t i = 0; i < n; i++) {
+      const char *from = (const char *)(condition[i] != 0 ? x : y) + i * size;
+      check(memcmp((const char *)got + i * size, from, size) == 0, "choose", n, i);
+    }
+  }
+  uint64_t z;
+  check(!weft_typed_choose(16, 0, NULL, NULL, NULL, &z), "choose 16", 0, 0);
+}
+
+/* ---- rows and columns ----------------------------------------------------------------------------------------------------- */
+static bool beats(float best, float value, bool least, bool last) {
+  if (isnan(best)) return last && isnan(value);
+  if (isnan(value) || (last && value == best)) return true;
+  return least ? value < best : value > best;
+}
+
+static void check_rows(size_t n) {
+  float x[MOST], best[MOST], kept[MOST];
+  int32_t winner[MOST];
+  double totals[MOST] = {0};
+  fill(WEFT_FLOAT, n, x);
+  float value = n > 0 ? x[draw() % n] : 0;
+  for (int form = 0; form < 4; form++) {
+    bool least = form & 1, last = form & 2;
+    fill(WEFT_FLOAT, n, best);
+    memcpy(kept, best, sizeof kept);
+    memset(winner, 0, sizeof winner);
+    weft_typed_beat(n, x, least, last, 7, best, winner);
+    size_t found = n, next = 0;
+    for (size_t i = 0; i < n; i++) {
+      bool take = beats(kept[i], x[i], least, last);
+      check(winner[i] == (take ? 7 : 0) && memcmp(&best[i], take ? &x[i] : &kept[i], 4) == 0, "beat", n, i);
+      bool same = x[i] == value || (isnan(x[i]) && isnan(value));
+      found = same && (last || found == n) ? i : found;
+    }
+    check(weft_typed_find(n, x, value, last) == found, "find", n, found);
+    next = n / 3;
+    while (next < n && (least ? x[next] > value : x[next] < value)) next++;
+    check(weft_typed_next(n / 3 < n ? n / 3 : n, n, x, value, least) == next, "next", n, next);
+  }
+  weft_typed_add_wide(n, x, totals);
+  for (size_t i = 0; i < n; i++) check(totals[i] == (double)x[i] || isnan(x[i]), "add wide", n, i);
+}
+
+static void check_sine(size_t n) {
+  float x[MOST], y[MOST];
+  for (size_t i = 0; i < n; i++) x[i] = draw() % 4 == 0 ? draw_float() : (float)((double)draw() / 100 - 80000);
+  for (int cosine = 0; cosine < 2; cosine++) {
+    weft_typed_sine(n, x, cosine, y);
+    for (size_t i = 0; i < n; i++) {
+      float wanted = (float)(cosine ? cos((double)x[i]) : sin((double)x[i]));
+      bool same = y[i] == wanted && signbit(y[i]) == signbit(wanted);
+      check(same || (isnan(y[i]) && isnan(wanted)), cosine ? "cosine" : "sine", n, i);
+    }
+  }
+}
+
+int main(void) {
+  int loops = 0;
+  for (int round = 0; round < 20; round++) {
+    for (size_t n = 0; n <= MOST; n++) {
+      loops = check_conversions(n) + check_binary(n);
+      check_choose(n);
+      check_rows(n);
+      check_sine(n);
+    }
+  }
+  if (loops != 17 + 25) {
+    fprintf(stderr, "%d loops were tested\n", loops);
+    failures++;
+  }
+  return failures > 0;
+}

@@ -1,0 +1,82 @@
+/*
+ * The option `deterministic`: the same bits in every host, with any number of threads, and with the kernels without SIMD.
+ * Operators that add up or call functions, as real models have them, and a whole model. One host's answers are the others'
+ * expected ones, and nothing may be different.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { InferenceSession, Tensor } from '../../dist/weft.mjs';
+import { programs, root } from '../../tools/setup/paths.mjs';
+import { makeFeeds } from '../bench/measure.mjs';
+import { operators } from '../bench/operators.mjs';
+import { tensor } from '../js/onnx.mjs';
+import { check, hosts, javascript } from '../tools/hosts.mjs';
+
+/** Not those that only move elements, nor twins of others, nor what takes sanitized builds long. */
+const chosen = new RegExp(
+  `^(${[
+    'conv_(1x1_14|1x1_7|3x3_14|depthwise.*14|grouped.*|transpose_4x4.*)', 'matmul_(197.*|7x.*|batched_qk|integer_m1|nbits_m1)', 'gemm_m.*', 'einsum_bij.*',
+    'qlinear_(matmul|conv_1x1)', 'dynamic_quantize', 'softmax_128', 'layer_norm_384', '.*_norm', 'attention', 'prelu', 'hard_swish', 'sigmoid',
+    'tanh', 'exp', 'log', 'erf', 'gelu', 'sqrt', 'sin', 'cumsum.*', 'reduce_.*', 'average_pool_3x3', 'global_average_pool', 'resize_(linear_odd|cubic)',
+    'grid_sample', 'lstm', 'gru', 'rnn',
+  ].join('|')})$`,
+);
+
+const digits = {
+  name: 'digits',
+  bytes: readFileSync(join(root, 'models/digits/digits.onnx')),
+  inputs: [{ name: 'image', dtype: 'float32', shape: [2, 1, 28, 28] }],
+};
+
+const rawOf = ({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+const writeValue = (path, name, value) => writeFileSync(path, tensor(name, value.type, value.dims, { raw: rawOf(value) }));
+
+/** Makes the folder of a model, with this host's answers. */
+async function writeCase(folder, { name, bytes, inputs }) {
+  const data = join(folder, 'test_data_set_0');
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(folder, 'model.onnx'), bytes);
+  const session = await InferenceSession.create(bytes, { deterministic: true });
+  const feeds = makeFeeds({ Tensor }, inputs);
+  const outputs = await session.run(feeds);
+  session.inputNames.forEach((input, i) => writeValue(join(data, `input_${i}.pb`), input, feeds[input]));
+  session.outputNames.forEach((output, i) => writeValue(join(data, `output_${i}.pb`), output, outputs[output]));
+  await session.release();
+  return { id: name, folder, settings: ['rtol=0', 'atol=0'] };
+}
+
+const missing = existsSync(programs.node24) ? false : 'Node.js 24 is not set up';
+const relaxed = pathToFileURL(join(root, 'dist/weft.relaxed.wasm')).href;
+/** What takes relaxed instructions elsewhere: the choice must not, nor the module when it is all there is. */
+const relaxedHosts = {
+  'a host with relaxed SIMD': { command: javascript({}, 'weft.simd.wasm', programs.node24), missing },
+  'the relaxed module, given in place of the other': {
+    command: javascript({ wasmPaths: { 'weft.simd.wasm': relaxed } }, 'weft.simd.wasm', programs.node24),
+    missing,
+  },
+};
+const { 'weft.relaxed.wasm': _, ...others } = hosts;
+
+describe('deterministic sessions', () => {
+  let folder;
+  const cases = [];
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'weft-'));
+    const models = [digits, ...operators().filter(({ name }) => chosen.test(name))];
+    for (const model of models) cases.push(await writeCase(join(folder, model.name), model));
+    assert.ok(cases.length > 50, `${cases.length} cases`);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const [name, host] of Object.entries({ ...others, ...relaxedHosts })) {
+    test(name, { skip: host.missing, timeout: 300_000 }, async () => {
+      const command = (...args) => [...host.command(...args), '--deterministic'];
+      const failed = (await check({ command }, cases)).filter(({ failure }) => failure);
+      assert.deepEqual(failed.map(({ id, failure }) => `${id}: ${failure}`), []);
+    });
+  }
+});
