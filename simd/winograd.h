@@ -9,17 +9,6 @@ enum {
   MOST_TILE = MOST_OUTPUTS + 2
 };
 
-/* Elements [first, first + n) of `row`; outside [0, width) they are zero. */
-static void padded_line(const float *row, size_t width, int64_t first, size_t n, float *line) {
-  size_t before = first < 0 ? (size_t)-first : 0;
-  before = before < n ? before : n;
-  const size_t from = first < 0 ? 0 : (size_t)first, left = n - before;
-  const size_t inside = from >= width ? 0 : width - from < left ? width - from : left;
-  clear_floats(line, before);
-  copy_floats(line + before, row + from, inside);
-  clear_floats(line + before + inside, left - inside);
-}
-
 /* `count` vectors of every `outputs`-th element, from each of the first ones. */
 INLINE void split_line(const size_t outputs, const float *line, size_t count, float *strip) {
   for (size_t i = 0; i < count; i++, line += outputs * LANES, strip += LANES) {
@@ -43,15 +32,19 @@ INLINE void split_line(const size_t outputs, const float *line, size_t count, fl
 /* The strip of a channel that `count` groups from `group` on, all in one row of tiles, are made from. */
 INLINE void fill_strip(const size_t outputs, const weft_patches *p, const float *channel, size_t row, size_t group,
                        size_t count, float *strip) {
-  float line[MOST_OUTPUTS * STRIP_LENGTH];
+  float line[MOST_OUTPUTS * STRIP_LENGTH + OVERRUN];
+  const size_t length = (count + 1) * outputs * LANES;
   const int64_t column = (int64_t)(group * outputs * LANES) - p->pad_left;
+  const size_t before = column < 0 ? ((size_t)-column < length ? (size_t)-column : length) : 0;
+  const size_t from = column < 0 ? 0 : ((size_t)column < p->iw ? (size_t)column : p->iw);
+  const size_t inside = p->iw - from < length - before ? p->iw - from : length - before;
   for (size_t i = 0; i < outputs + 2; i++, strip += outputs * STRIP_LENGTH) {
     int64_t y = (int64_t)(row * outputs + i) - p->pad_top;
     if (y < 0 || (uint64_t)y >= p->ih) {
       clear_floats(strip, outputs * STRIP_LENGTH);
       continue;
     }
-    padded_line(channel + (size_t)y * p->iw, p->iw, column, (count + 1) * outputs * LANES, line);
+    pad_line(channel + (size_t)y * p->iw + from, inside, before, length, line);
     split_line(outputs, line, count + 1, strip);
   }
 }
