@@ -247,6 +247,12 @@ static void bench_table(bench *b) {
   bench_conv(b, 24, 144, 56, 1, 1);
   bench_conv(b, 384, 64, 14, 1, 1);
   bench_conv(b, 960, 160, 7, 1, 1);
+  bench_conv(b, 512, 2048, 7, 1, 1);
+  bench_conv(b, 2048, 512, 7, 1, 1);
+  bench_conv(b, 256, 1024, 14, 1, 1);
+  bench_conv(b, 1024, 256, 14, 1, 1);
+  bench_conv(b, 64, 256, 56, 1, 1);
+  bench_conv(b, 256, 64, 56, 1, 1);
   bench_depthwise(b, 32, 112, 3, 1);
   bench_depthwise(b, 96, 112, 3, 2);
   bench_depthwise(b, 192, 28, 3, 1);
