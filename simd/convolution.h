@@ -20,64 +20,110 @@ typedef struct depthwise {
   float bias;
   bool clip;
   float lo, hi;
-  float *out;
-  size_t oh, ow;
-  size_t vectors; /* of an output row, even */
-  size_t length;  /* of one phase of a buffered row */
+  size_t ow;
+  size_t length; /* of one phase of a buffered row: whole vectors in pairs, and the last taps */
   size_t offsets[MAX_TAPS];
-  bool adjacent; /* taps of a kernel row are neighbours in the buffer */
 } depthwise;
+
+enum { OVERRUN = LANES - 1 }; /* floats after a line that the two functions below may write */
+
+/* A line of `length`: `before` zeros, n elements, zeros. */
+NO_IDIOMS static void pad_line(const float *from, size_t n, size_t before, size_t length, float *to) {
+  const real zero = r_set(0.0f);
+  for (size_t i = 0; i < before; i += LANES) {
+    store(to + i, zero);
+  }
+  float *const inner = to + before;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    store(inner + i, load(from + i));
+  }
+  if (i < n && n >= LANES) {
+    store(inner + n - LANES, load(from + n - LANES));
+  } else if (i < n) {
+    store(inner, load_part(from, n));
+  }
+  for (i = n; i < length - before; i += LANES) {
+    store(inner + i, zero);
+  }
+}
+
+/* The same of a row's even and odd elements, in two lines of `length` one after the other: which is first depends on
+ * whether the number of zeros before the row is even. */
+NO_IDIOMS static void pad_halves(const float *from, size_t n, size_t before, size_t length, float *to) {
+  const real zero = r_set(0.0f);
+  const size_t begin[2] = {before / 2, (before + 1) / 2};
+  float *const line[2] = {to + before % 2 * length, to + (before + 1) % 2 * length};
+  for (size_t i = 0; i < 2; i++) { /* zeros first, where an overrun meets nothing */
+    float *const first = to + i * length;
+    const size_t half = first == line[0] ? 0 : 1, count = (n + 1 - half) / 2;
+    for (size_t j = 0; j < begin[half]; j += LANES) {
+      store(first + j, zero);
+    }
+    for (size_t j = begin[half] + count; j < length; j += LANES) {
+      store(first + j, zero);
+    }
+  }
+  float *const even = line[0] + begin[0], *const odd = line[1] + begin[1];
+  size_t i = 0;
+  for (; i + 2 * LANES <= n; i += 2 * LANES) {
+    real a = load(from + i), b = load(from + i + LANES);
+    store(even + i / 2, wasm_i32x4_shuffle(a, b, 0, 2, 4, 6));
+    store(odd + i / 2, wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+  }
+  for (; i < n; i++) {
+    (i % 2 == 0 ? even : odd)[i / 2] = from[i];
+  }
+}
 
 /* Elements of `row` at columns first, first + stride, ... into [0, length); outside [0, iw) is zero. */
 static void copy_phase(const float *row, size_t iw, int64_t first, size_t stride, size_t length, float *to) {
-  size_t q = 0;
   int64_t column = first;
-  for (; q < length && column < 0; q++, column += (int64_t)stride) {
-    to[q] = 0.0f;
+  for (size_t q = 0; q < length; q++, column += (int64_t)stride) {
+    to[q] = column >= 0 && (size_t)column < iw ? row[column] : 0.0f;
   }
-  size_t at = (size_t)column;
-  if (stride == 1 && q < length && at < iw) {
-    size_t count = iw - at < length - q ? iw - at : length - q;
-    copy_floats(to + q, row + at, count);
-    q += count;
-    at += count;
-  }
-  for (; stride == 2 && q + LANES <= length && at + 2 * LANES <= iw; q += LANES, at += 2 * LANES) {
-    store(to + q, wasm_i32x4_shuffle(load(row + at), load(row + at + LANES), 0, 2, 4, 6));
-  }
-  for (; q < length && at < iw; q++, at += stride) {
-    to[q] = row[at];
-  }
-  clear_floats(to + q, length - q);
 }
 
 static void fill_band(const depthwise *d, size_t first_row, size_t rows, float *band) {
-  for (size_t t = 0; t < rows; t++) {
-    int64_t row = (int64_t)(first_row * d->stride_h + t) - d->pad_top;
-    float *to = band + t * d->stride_w * d->length;
-    if (row < 0 || (size_t)row >= d->ih) {
-      clear_floats(to, d->stride_w * d->length);
+  const size_t row_floats = d->stride_w * d->length, before = (size_t)d->pad_left;
+  const bool simple = d->stride_w <= 2 && d->pad_left >= 0 && before < row_floats;
+  const size_t inside = simple && row_floats - before < d->iw ? row_floats - before : d->iw;
+  for (size_t t = 0; t < rows; t++, band += row_floats) {
+    int64_t y = (int64_t)(first_row * d->stride_h + t) - d->pad_top;
+    if (y < 0 || (size_t)y >= d->ih) {
+      clear_floats(band, row_floats);
       continue;
     }
-    for (size_t phase = 0; phase < d->stride_w; phase++) {
-      copy_phase(d->in + (size_t)row * d->iw, d->iw, (int64_t)phase - d->pad_left, d->stride_w, d->length,
-                 to + phase * d->length);
+    const float *row = d->in + (size_t)y * d->iw;
+    if (simple && d->stride_w == 1) {
+      pad_line(row, inside, before, d->length, band);
+    } else if (simple) {
+      pad_halves(row, inside, before, d->length, band);
+    } else {
+      for (size_t phase = 0; phase < d->stride_w; phase++) {
+        copy_phase(row, d->iw, (int64_t)phase - d->pad_left, d->stride_w, d->length, band + phase * d->length);
+      }
     }
   }
 }
 
-/* `vectors` of an output row, a constant. kw = 0: the general case, by the table of offsets. Vectors may run over the
- * end of their row: the next row is written later. Only the channel's end is kept. */
-INLINE void depthwise_vectors(const depthwise *d, const size_t kw, const size_t vectors, const float *from, size_t at) {
+/* What is stored: with the activation, if it is a clip. */
+INLINE real depthwise_result(const depthwise *d, real y) {
+  return d->clip ? r_at_most(r_at_least(y, load_splat(&d->lo)), load_splat(&d->hi)) : y;
+}
+
+/* `vectors` of an output row, a constant. With `taps`, also a constant, these are neighbours in the buffer and make up a
+ * row of the window; with 1 anything goes. */
+INLINE void depthwise_vectors(const depthwise *d, const size_t taps, const size_t vectors, const float *from, float *to,
+                              size_t columns) {
   real sums[4];
   for (size_t v = 0; v < vectors; v++) {
-    sums[v] = r_set(d->bias);
+    sums[v] = load_splat(&d->bias);
   }
-  const size_t steps = kw == 0 ? d->kh * d->kw : d->kh, taps = kw == 0 ? 1 : kw;
   const float *w = d->w;
   const size_t *offset = d->offsets;
   NOT_UNROLLED
-  for (size_t i = steps; i > 0; i--) {
+  for (size_t i = d->kh * d->kw; i > 0; i -= taps) {
     const float *row = from + *offset;
     for (size_t j = 0; j < taps; j++) {
       real weight = load_splat(w + j);
@@ -88,34 +134,81 @@ INLINE void depthwise_vectors(const depthwise *d, const size_t kw, const size_t 
     w += taps;
     offset += taps;
   }
-  const size_t left = d->oh * d->ow - at;
-  for (size_t v = 0; v < vectors; v++) {
-    real y = sums[v];
-    if (d->clip) y = r_at_most(r_at_least(y, r_set(d->lo)), r_set(d->hi));
-    if (left >= vectors * LANES) {
-      store(d->out + at + v * LANES, y);
-    } else if (left > v * LANES) {
-      store_some(d->out + at + v * LANES, y, left - v * LANES);
+  for (size_t v = 0; v < vectors && v * LANES < columns; v++) {
+    store_some(to + v * LANES, depthwise_result(d, sums[v]), columns - v * LANES);
+  }
+}
+
+INLINE void depthwise_row(const depthwise *d, const size_t taps, const float *from, float *to) {
+  size_t column = 0;
+  for (; column + 2 * LANES < d->ow; column += 4 * LANES) {
+    depthwise_vectors(d, taps, 4, from + column, to + column, d->ow - column);
+  }
+  if (column < d->ow) depthwise_vectors(d, taps, 2, from + column, to + column, d->ow - column);
+}
+
+/* One vector of each of four output rows of a 3 x 3 window without dilation. Each element is loaded once for all rows
+ * that it counts in, and the weights stay in registers. */
+INLINE void depthwise_square(const depthwise *d, const size_t stride, const real w[9], const float *from, float *to,
+                             size_t columns) {
+  real sums[4];
+  for (size_t r = 0; r < 4; r++) {
+    sums[r] = load_splat(&d->bias);
+  }
+  UNROLLED
+  for (size_t t = 0; t < 3 * stride + 3; t++, from += stride * d->length) {
+    UNROLLED
+    for (size_t j = 0; j < 3; j++) {
+      const real x = load(from + j % stride * d->length + j / stride);
+      UNROLLED
+      for (size_t r = 0; r < 4; r++) {
+        if (t >= r * stride && t - r * stride < 3) sums[r] = r_madd(w[(t - r * stride) * 3 + j], x, sums[r]);
+      }
+    }
+  }
+  for (size_t r = 0; r < 4; r++, to += d->ow) {
+    store_some(to, depthwise_result(d, sums[r]), columns);
+  }
+}
+
+/* The last four rows may be made in part again. */
+INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t count, const float *band, float *to) {
+  real w[9];
+  for (size_t i = 0; i < 9; i++) {
+    w[i] = load_splat(d->w + i);
+  }
+  for (size_t row = 0; row < count; row += 4) {
+    row = row + 4 <= count ? row : count - 4;
+    const float *from = band + row * stride * stride * d->length;
+    NOT_UNROLLED
+    for (size_t column = 0; column < d->ow; column += LANES) {
+      depthwise_square(d, stride, w, from + column, to + row * d->ow + column, d->ow - column);
     }
   }
 }
 
-INLINE void depthwise_band(const depthwise *d, const size_t kw, size_t first_row, size_t rows, const float *band) {
+static void depthwise_band(const depthwise *d, size_t count, const float *band, float *to) {
+  const bool adjacent = d->stride_w == 1 && d->dilation_w == 1;
   const size_t row_floats = d->stride_h * d->stride_w * d->length;
-  for (size_t row = 0; row < rows; row++, band += row_floats) {
-    const size_t at = (first_row + row) * d->ow;
-    size_t v = 0;
-    for (; v + 4 <= d->vectors; v += 4) {
-      depthwise_vectors(d, kw, 4, band + v * LANES, at + v * LANES);
+  if (count >= 4 && d->kh == 3 && d->kw == 3 && adjacent && d->stride_h == 1 && d->dilation_h == 1) {
+    depthwise_squares(d, 1, count, band, to);
+  } else if (count >= 4 && d->kh == 3 && d->kw == 3 && d->stride_w == 2 && d->stride_h == 2 && d->dilation_h == 1 &&
+             d->dilation_w == 1) {
+    depthwise_squares(d, 2, count, band, to);
+  } else if (adjacent && d->kw == 5) {
+    for (size_t row = 0; row < count; row++) {
+      depthwise_row(d, 5, band + row * row_floats, to + row * d->ow);
     }
-    if (v < d->vectors) depthwise_vectors(d, kw, 2, band + v * LANES, at + v * LANES);
+  } else {
+    for (size_t row = 0; row < count; row++) {
+      depthwise_row(d, 1, band + row * row_floats, to + row * d->ow);
+    }
   }
 }
 
 /* Fills in the geometry of the buffer; false when a single output row does not fit. */
 static bool depthwise_plan(depthwise *d, size_t *rows) {
-  d->vectors = (d->ow + 2 * LANES - 1) / (2 * LANES) * 2;
-  d->length = d->vectors * LANES + (d->kw - 1) * d->dilation_w / d->stride_w;
+  d->length = (d->ow + 2 * LANES - 1) / (2 * LANES) * 2 * LANES + (d->kw - 1) * d->dilation_w / d->stride_w;
   size_t extent = (d->kh - 1) * d->dilation_h + 1;
   size_t row_floats = d->stride_w * d->length;
   size_t room = row_floats <= BAND_FLOATS ? BAND_FLOATS / row_floats : 0;
@@ -130,7 +223,6 @@ static bool depthwise_plan(depthwise *d, size_t *rows) {
       step++;
     }
   }
-  d->adjacent = d->stride_w == 1 && d->dilation_w == 1;
   return true;
 }
 
@@ -154,8 +246,6 @@ static void depthwise_f32(const float *in, size_t ih, size_t iw, const float *w,
                  .clip = activation == WEFT_ACT_CLIP,
                  .lo = lo,
                  .hi = hi,
-                 .out = out,
-                 .oh = oh,
                  .ow = ow};
   size_t rows = 0;
   if (kh == 0 || kw == 0 || !depthwise_plan(&d, &rows)) {
@@ -164,16 +254,10 @@ static void depthwise_f32(const float *in, size_t ih, size_t iw, const float *w,
     return;
   }
   for (size_t row = 0; row < oh; row += rows) {
-    float band[BAND_FLOATS];
+    float band[BAND_FLOATS + OVERRUN];
     size_t count = oh - row < rows ? oh - row : rows;
     fill_band(&d, row, (count - 1) * stride_h + (kh - 1) * dilation_h + 1, band);
-    if (d.adjacent && kw == 3) {
-      depthwise_band(&d, 3, row, count, band);
-    } else if (d.adjacent && kw == 5) {
-      depthwise_band(&d, 5, row, count, band);
-    } else {
-      depthwise_band(&d, 0, row, count, band);
-    }
+    depthwise_band(&d, count, band, out + row * ow);
   }
   if (!d.clip) activate_f32(oh * ow, out, activation, lo, hi);
 }

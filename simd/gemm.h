@@ -8,7 +8,8 @@
 enum {
   NR = WEFT_GEMM_NR,
   BLOCK_K = 256,
-  BLOCK_ROWS = 64
+  BLOCK_ROWS = 64,
+  BLOCK_PANELS = 512 /* rows of panels that are walked together: 16 kB */
 };
 
 /* A piece of the product, k cut already. */
@@ -120,17 +121,31 @@ static void skip_rows(gemm_part *p, size_t rows) {
   p->row += rows;
 }
 
-/* All rows of one panel. */
-static void gemm_panel(gemm_part p, size_t m) {
-  for (; m >= 4; m -= 4, skip_rows(&p, 4)) {
-    gemm_tile(&p, 4, 1);
-  }
-  if (m == 3) gemm_tile(&p, 3, 1);
-  if (m == 2) gemm_tile(&p, 2, 1);
-  if (m == 1) gemm_tile(&p, 1, 1);
+static void skip_columns(gemm_part *p, size_t panels) {
+  p->panel += panels * p->panel_stride;
+  p->c += panels * NR;
+  p->column += panels * NR;
 }
 
-static void gemm_two_panels(gemm_part p, size_t m) {
+/* `rows` of so many panels, `at_once` in a tile; both constants where this is called. */
+INLINE void gemm_strip(gemm_part p, const size_t rows, const size_t at_once, size_t panels) {
+  for (; panels > 0; panels -= at_once, skip_columns(&p, at_once)) {
+    gemm_tile(&p, rows, at_once);
+  }
+}
+
+/* All rows of some panels, which stay in the first-level cache: row by row, so that c is written in whole lines. */
+static void gemm_panels(gemm_part p, size_t m, size_t panels) {
+  for (; m >= 4; m -= 4, skip_rows(&p, 4)) {
+    gemm_strip(p, 4, 1, panels);
+  }
+  if (m == 3) gemm_strip(p, 3, 1, panels);
+  if (m == 2) gemm_strip(p, 2, 1, panels);
+  if (m == 1) gemm_strip(p, 1, 1, panels);
+}
+
+/* Two panels fill lines as they are. */
+static void gemm_pair(gemm_part p, size_t m) {
   for (; m >= 2; m -= 2, skip_rows(&p, 2)) {
     gemm_tile(&p, 2, 2);
   }
@@ -148,39 +163,32 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   for (size_t i = 0; i < rows && p->accumulate; i++) {
     copy_floats(whole + i * NR, p->c + i * p->ldc, columns);
   }
-  gemm_panel(beside, rows);
+  gemm_panels(beside, rows, 1);
   for (size_t i = 0; i < rows; i++) {
     if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
     copy_floats(p->c + i * p->ldc, whole + i * NR, columns);
   }
 }
 
-static void skip_columns(gemm_part *p, size_t panels) {
-  p->panel += panels * p->panel_stride;
-  p->c += panels * NR;
-  p->column += panels * NR;
-}
-
 /* One block of k and of rows. */
 static void gemm_block(gemm_part p, size_t m, size_t n) {
+  size_t panels = n / NR, together = BLOCK_PANELS / (p.k + 1) / 2 * 2; /* even: whole lines of c */
+  together = together < 2 ? 2 : together;
   if (m == 1) {
-    for (; n >= 4 * NR; n -= 4 * NR, skip_columns(&p, 4)) {
-      gemm_tile(&p, 1, 4);
-    }
+    gemm_strip(p, 1, 4, panels / 4 * 4);
+    skip_columns(&p, panels / 4 * 4);
+    panels %= 4;
   } else if (m == 2 || !FUSED) {
-    for (; n >= 2 * NR; n -= 2 * NR, skip_columns(&p, 2)) {
-      gemm_two_panels(p, m);
+    for (; panels >= 2; panels -= 2, skip_columns(&p, 2)) {
+      gemm_pair(p, m);
     }
   }
-  for (; n > 0; n -= n < NR ? n : NR, skip_columns(&p, 1)) {
-    if (n >= NR) {
-      gemm_panel(p, m);
-      continue;
-    }
-    gemm_part rest = p;
-    for (size_t i = 0; i < m; i += 4, skip_rows(&rest, 4)) {
-      gemm_narrow(&rest, m - i < 4 ? m - i : 4, n);
-    }
+  for (; panels > 0; panels -= together, skip_columns(&p, together)) {
+    together = together < panels ? together : panels;
+    gemm_panels(p, m, together);
+  }
+  for (size_t i = 0; n % NR != 0 && i < m; i += 4, skip_rows(&p, 4)) {
+    gemm_narrow(&p, m - i < 4 ? m - i : 4, n % NR);
   }
 }
 

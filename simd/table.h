@@ -6,6 +6,7 @@
 #include "simd/vector.h"
 
 #include "kernels/approximations.h"
+#include "kernels/winograd_words.h"
 
 #include "simd/elementwise.h"
 

@@ -23,8 +23,11 @@
 /* In front of a loop whose unrolling would cost registers. */
 #if defined(__clang__)
 #define NOT_UNROLLED _Pragma("clang loop unroll(disable)")
+/* And where arrays are registers only if it is. */
+#define UNROLLED _Pragma("clang loop unroll(full)")
 #else
 #define NOT_UNROLLED
+#define UNROLLED
 #endif
 
 enum { LANES = 4 };

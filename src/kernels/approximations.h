@@ -25,15 +25,14 @@ static inline real polynomial(real x, const float *c, int count) {
  * 1.5 * 2^23 + bias rounds to an integer and leaves it there; ln 2 in two parts keeps the reduction exact. */
 static inline bits exp_parts(real x, real magic, real *rest) {
   static const float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555676p-5f, 0x1.122886p-7f, 0x1.6bebd4p-10f};
-  real shifted = r_add(r_mul(x, R_CONST(0x1.715476p0f)), magic);
+  real shifted = r_madd(x, R_CONST(0x1.715476p0f), magic);
   real n = r_sub(shifted, magic);
-  real r = r_sub(x, r_mul(n, R_CONST(0.693359375f)));
-  r = r_sub(r, r_mul(n, R_CONST(-2.12194440e-4f)));
+  real r = r_madd(n, R_CONST(2.12194440e-4f), r_madd(n, R_CONST(-0.693359375f), x));
   *rest = r_madd(r_mul(r, r), polynomial(r, c, 5), r);
   return b_of(shifted);
 }
 
-/* The same for x in [-87, 88]: gives 2^n itself, whose exponent the low bits are with a bias of 127. */
+/* The same for x in [-87, 89], infinite from 88.4 on: gives 2^n itself, whose exponent the low bits are with a bias of 127. */
 static inline real exp_scale(real x, real *rest) {
   return b_as_real(b_shift_left(exp_parts(x, R_CONST(0x1.8000fep23f), rest), 23));
 }
@@ -66,9 +65,14 @@ static inline real approx_tanh(real x) {
   return r_copysign(r_div(t, r_add(t, R_CONST(2.0f))), x);
 }
 
+/* 1 + e^-x. */
+static inline real sigmoid_divisor(real x) {
+  real rest, scale = exp_scale(r_at_most(r_at_least(r_neg(x), R_CONST(-87.0f)), R_CONST(89.0f)), &rest);
+  return r_madd(r_add(rest, R_CONST(1.0f)), scale, R_CONST(1.0f));
+}
+
 static inline real approx_sigmoid(real x) {
-  real e = exp_of_negative(r_neg(r_abs(x)));
-  return r_div(r_select(r_less(x, R_CONST(0.0f)), e, R_CONST(1.0f)), r_add(e, R_CONST(1.0f)));
+  return r_div(R_CONST(1.0f), sigmoid_divisor(x));
 }
 
 /* ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3 P(f), f = m - 1.
@@ -137,7 +141,7 @@ static inline real approx_gelu(real x) {
 }
 
 static inline real approx_silu(real x) {
-  return r_mul(x, approx_sigmoid(x));
+  return r_div(x, sigmoid_divisor(x));
 }
 
 /* x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): no cancellation for negative x. */

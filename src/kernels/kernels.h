@@ -156,15 +156,17 @@ typedef struct weft_kernels {
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
   void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
-  /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3): 16 matrix products over channels, less
-   * than half the multiplications. Outputs are made in groups of 2 rows by 8 columns, numbered row by row; the caller
-   * transforms the inputs of groups [begin, end), multiplies, and transforms the products, channel by channel. Input:
-   * 16 right-hand matrices, each weft_gemm_packed_size(4 * (end - begin), channels) floats. `patches` says kh = kw = 3,
-   * strides and dilations 1. */
-  void (*winograd_input)(const weft_patches *patches, size_t begin, size_t end, float *out);
+  /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3): `outputs` is 2 or 4, a
+   * tile makes outputs x outputs elements, by weft_winograd_products(outputs) matrix products over channels. Tiles come
+   * in groups of 4 side by side, numbered row by row; the caller transforms the inputs of groups [begin, end), multiplies,
+   * and transforms the products, channel by channel. Input: the right-hand matrices, each of
+   * weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart. `patches` says kh = kw = 3, strides and
+   * dilations 1. */
+  void (*winograd_input)(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,
+                         size_t stride);
   /* `products` points to the output channel's row of the first product, `stride` floats before that of the second;
    * y = activation(product + bias + residual), `residual` (may be NULL) and `out` being whole planes of oh x ow. */
-  void (*winograd_output)(const float *products, size_t stride, size_t begin, size_t end, float bias,
+  void (*winograd_output)(size_t outputs, const float *products, size_t stride, size_t begin, size_t end, float bias,
                           const float *residual, weft_activation activation, float lo, float hi, float *out, size_t oh,
                           size_t ow);
   /* Output rows [begin, end) of one plane with one filter: sums of weights[tap] * (element - zero), padding adding
@@ -183,13 +185,16 @@ static inline size_t weft_gemm_packed_size(size_t n, size_t k) {
   return (n + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR * k;
 }
 
-#define WEFT_WINOGRAD_PRODUCTS 16
-#define WEFT_WINOGRAD_GROUP 4 /* tiles of 2 x 2 outputs */
+#define WEFT_WINOGRAD_MOST_OUTPUTS 4
+#define WEFT_WINOGRAD_GROUP 4 /* tiles */
 
+static inline size_t weft_winograd_products(size_t outputs) {
+  return (outputs + 2) * (outputs + 2);
+}
 /* Groups that make oh x ow outputs. */
-size_t weft_winograd_groups(size_t oh, size_t ow);
-/* Filters of channels x 3 x 3 as the 16 left-hand matrices of filters x channels, one after the other. */
-void weft_winograd_weights(size_t filters, size_t channels, const float *w, float *out);
+size_t weft_winograd_groups(size_t outputs, size_t oh, size_t ow);
+/* Filters of channels x 3 x 3 as the left-hand matrices of filters x channels, one after the other. */
+void weft_winograd_weights(size_t outputs, size_t filters, size_t channels, const float *w, float *out);
 
 extern const weft_kernels weft_kernels_portable;
 

@@ -39,10 +39,11 @@ void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, 
                                   bool root_mean_square, float *y, float *mean, float *inverse);
 
 /* winograd.c */
-void weft_portable_winograd_input(const weft_patches *patches, size_t begin, size_t end, float *out);
-void weft_portable_winograd_output(const float *products, size_t stride, size_t begin, size_t end, float bias,
-                                   const float *residual, weft_activation activation, float lo, float hi, float *out,
-                                   size_t oh, size_t ow);
+void weft_portable_winograd_input(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,
+                                  size_t stride);
+void weft_portable_winograd_output(size_t outputs, const float *products, size_t stride, size_t begin, size_t end,
+                                   float bias, const float *residual, weft_activation activation, float lo, float hi,
+                                   float *out, size_t oh, size_t ow);
 
 /* conv_i8.c */
 void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,

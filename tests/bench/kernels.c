@@ -242,7 +242,17 @@ static void bench_table(bench *b) {
   bench_conv(b, 128, 128, 28, 3, 1);
   bench_conv(b, 256, 256, 14, 3, 1);
   bench_conv(b, 64, 3, 112, 7, 2);
-  bench_conv(b, 96, 24, 56, 1, 1);
+  bench_conv(b, 96, 16, 112, 1, 1);
+  bench_conv(b, 144, 24, 56, 1, 1);
+  bench_conv(b, 24, 144, 56, 1, 1);
+  bench_conv(b, 384, 64, 14, 1, 1);
+  bench_conv(b, 960, 160, 7, 1, 1);
+  bench_conv(b, 512, 2048, 7, 1, 1);
+  bench_conv(b, 2048, 512, 7, 1, 1);
+  bench_conv(b, 256, 1024, 14, 1, 1);
+  bench_conv(b, 1024, 256, 14, 1, 1);
+  bench_conv(b, 64, 256, 56, 1, 1);
+  bench_conv(b, 256, 64, 56, 1, 1);
   bench_depthwise(b, 32, 112, 3, 1);
   bench_depthwise(b, 96, 112, 3, 2);
   bench_depthwise(b, 192, 28, 3, 1);
@@ -264,10 +274,10 @@ static float *make(size_t count) {
 
 int main(int argc, char **argv) {
   bench b = {.filter = argc > 1 ? argv[1] : NULL};
-  const size_t room = 1 << 20;
+  const size_t room = 5 << 18;
   b.a = make(room);
   b.b = make(room);
-  b.c = make(room + room / 2);
+  b.c = make(room);
   b.packed = make(room);
   if (b.a == NULL || b.b == NULL || b.c == NULL || b.packed == NULL) return 1;
   b.epilogue = (weft_epilogue){.row_bias = b.b, .activation = WEFT_ACT_CLIP, .lo = -1e9f, .hi = 1e9f};

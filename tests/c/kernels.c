@@ -469,30 +469,31 @@ static void check_convolution(void) {
 }
 
 /* The transforms alone against the portable ones, and the whole against the definition. */
-static void check_winograd(void) {
+static void check_winograd(size_t outputs) {
   size_t ih = 3 + below(12), iw = 3 + below(30), top = below(2), left = below(2), channels = 1 + below(4);
   size_t oh = ih + 2 * top - 2, ow = iw + 2 * left - 2;
-  size_t groups = weft_winograd_groups(oh, ow), begin = below(groups), end = begin + 1 + below(groups - begin);
-  size_t tiles = (end - begin) * WEFT_WINOGRAD_GROUP, size = 16 * weft_gemm_packed_size(tiles, channels);
-  float *in = make(channels * ih * iw, draw_float), *w = make(channels * 9, draw_float), *u = make(16 * channels, NULL);
-  float *wanted_packed = make(size, NULL), *packed = make(size, NULL), *products = make(16 * tiles, NULL);
+  size_t groups = weft_winograd_groups(outputs, oh, ow), begin = below(groups), end = begin + 1 + below(groups - begin);
+  size_t count = weft_winograd_products(outputs), tiles = (end - begin) * WEFT_WINOGRAD_GROUP;
+  size_t matrix = weft_gemm_packed_size(tiles, channels) + below(3), size = count * matrix;
+  float *in = make(channels * ih * iw, draw_float), *w = make(channels * 9, draw_float), *u = make(count * channels, NULL);
+  float *wanted_packed = make(size, NULL), *packed = make(size, NULL), *products = make(count * tiles, NULL);
   float *wanted = make(oh * ow, draw_float), *residual = make(oh * ow, draw_float);
   float *got = copy_of(oh * ow, wanted), *defined = copy_of(oh * ow, wanted);
   weft_patches p = {in, channels, ih, iw, 3, 3, 1, 1, 1, 1, (int64_t)top, (int64_t)left, ow};
-  portable->winograd_input(&p, begin, end, wanted_packed);
-  tested->winograd_input(&p, begin, end, packed);
+  portable->winograd_input(outputs, &p, begin, end, wanted_packed, matrix);
+  tested->winograd_input(outputs, &p, begin, end, packed, matrix);
   expect_same("winograd input", size, packed, wanted_packed);
-  weft_winograd_weights(1, channels, w, u);
-  for (size_t j = 0; j < WEFT_WINOGRAD_PRODUCTS; j++) {
-    portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * size / 16, products + j * tiles, tiles,
+  weft_winograd_weights(outputs, 1, channels, w, u);
+  for (size_t j = 0; j < count; j++) {
+    portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, products + j * tiles, tiles,
                        false, NULL);
   }
   weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
   const float *added = draw() % 2 == 0 ? residual : NULL;
-  portable->winograd_output(products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, wanted, oh, ow);
-  tested->winograd_output(products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, got, oh, ow);
+  portable->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, wanted, oh, ow);
+  tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, got, oh, ow);
   expect_same("winograd output", oh * ow, got, wanted);
-  tested->winograd_output(products, tiles, begin, end, 0.3f, NULL, WEFT_ACT_NONE, 0, 0, defined, oh, ow);
+  tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, NULL, WEFT_ACT_NONE, 0, 0, defined, oh, ow);
   float *direct = make(oh * ow, NULL), *one = make(oh * ow, NULL);
   for (size_t c = 0; c < channels; c++) {
     portable->depthwise_f32(in + c * ih * iw, ih, iw, w + c * 9, 3, 3, 1, 1, 1, 1, (int64_t)top, (int64_t)left,
@@ -646,7 +647,8 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   for (int i = 0; i < 3000; i++) {
     check_convolution();
     check_depthwise_i8();
-    check_winograd();
+    check_winograd(2);
+    check_winograd(4);
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
