@@ -6,7 +6,9 @@
 #include "simd/vector.h"
 
 #include "kernels/approximations.h"
+#include "kernels/cells.h"
 
+#include "simd/cells.h"
 #include "simd/elementwise.h"
 
 #include "simd/movement.h"
@@ -42,6 +44,8 @@
   .dot_f32 = dot_f32, \
   .softmax_f32 = softmax_f32, \
   .layer_norm_f32 = layer_norm_f32, \
+  .lstm_f32 = lstm_f32, \
+  .gru_f32 = gru_f32, \
   .axpy_f32 = axpy_f32, \
   .conv_f32_pack = conv_f32_pack, \
   .transpose = transpose, \

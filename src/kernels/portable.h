@@ -36,6 +36,10 @@ void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);
 
+/* cells.c */
+void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
+void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *h);
+
 /* winograd.c */
 void weft_portable_winograd_input(const weft_patches *patches, size_t begin, size_t end, float *out);
 void weft_portable_winograd_output(const float *products, size_t stride, size_t begin, size_t end, float bias,
