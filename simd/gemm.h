@@ -1,9 +1,8 @@
 /* Matrix products. A tile is eight vectors of sums: 4 rows of one panel of 8 columns where multiply-adds are fused, 2
  * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
- * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. A
- * single row takes four panels, to have as many sums under way. K is cut so that a panel stays in the first-level cache
- * and rows so that their part of a stays in the second. Every element is the same chain of multiply-adds whatever tile
- * it fell in, so results do not depend on how callers cut the work. */
+ * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K is
+ * cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every element
+ * is the same chain of multiply-adds whatever tile it fell in, so results do not depend on how callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
@@ -174,11 +173,7 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
 static void gemm_block(gemm_part p, size_t m, size_t n) {
   size_t panels = n / NR, together = BLOCK_PANELS / (p.k + 1) / 2 * 2; /* even: whole lines of c */
   together = together < 2 ? 2 : together;
-  if (m == 1) {
-    gemm_strip(p, 1, 4, panels / 4 * 4);
-    skip_columns(&p, panels / 4 * 4);
-    panels %= 4;
-  } else if (m == 2 || !FUSED) {
+  if (!FUSED) {
     for (; panels >= 2; panels -= 2, skip_columns(&p, 2)) {
       gemm_pair(p, m);
     }
@@ -192,17 +187,109 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
   }
 }
 
+/* ---- one or two rows ------------------------------------------------------------------------------------------------
+ */
+/* They read b once, from memory, which comes fastest in a few streams that are long: a row takes four panels at once, two
+ * rows two, as far apart as b has them. */
+typedef struct few_rows {
+  size_t k;
+  const float *a;
+  size_t lda;
+  const float *b;
+  float *c;
+  size_t ldc;
+  bool accumulate;
+} few_rows;
+
+/* rows x panels, the panels `apart` columns from each other; rows and panels are constants where this is called. */
+INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart) {
+  real sums[2][8];
+  const float *b[4];
+  const size_t vectors = panels * 2;
+  float *c = p->c + column;
+  for (size_t j = 0; j < panels; j++) {
+    b[j] = p->b + (column + j * apart) * p->k;
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < vectors; j++) {
+      sums[i][j] = p->accumulate ? load(c + i * p->ldc + j / 2 * apart + j % 2 * LANES) : r_set(0.0f);
+    }
+  }
+  const float *a = p->a;
+  NOT_UNROLLED
+  for (size_t l = p->k; l > 0; l--, a++) {
+    for (size_t i = 0; i < rows; i++) {
+      real left = load_splat(a + i * p->lda);
+      for (size_t j = 0; j < vectors; j++) {
+        sums[i][j] = r_madd(left, load(b[j / 2] + j % 2 * LANES), sums[i][j]);
+      }
+    }
+    for (size_t j = 0; j < panels; j++) {
+      b[j] += NR;
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < vectors; j++) {
+      store(c + i * p->ldc + j / 2 * apart + j % 2 * LANES, sums[i][j]);
+    }
+  }
+}
+
+INLINE void few_panels(const few_rows *p, const size_t rows, size_t n) {
+  const size_t streams = 4 / rows;
+  size_t apart = n / NR / streams * NR, column = 0;
+  for (; column < apart; column += NR) {
+    few_tile(p, rows, streams, column, apart);
+  }
+  for (column = streams * apart; column + NR <= n; column += NR) {
+    few_tile(p, rows, 1, column, 0);
+  }
+}
+
+static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
+  if (m == 1) {
+    few_panels(p, 1, n);
+  } else {
+    few_panels(p, 2, n);
+  }
+  size_t whole = n / NR * NR;
+  gemm_part rest = {.k = p->k,
+                    .a = p->a,
+                    .lda = p->lda,
+                    .panel = p->b + whole * p->k,
+                    .c = p->c + whole,
+                    .ldc = p->ldc,
+                    .accumulate = p->accumulate};
+  if (whole < n) gemm_narrow(&rest, m, n - whole);
+  for (size_t i = 0; i < m && epilogue != NULL; i++) {
+    finish_row(epilogue, i, 0, n, p->c + i * p->ldc);
+  }
+}
+
 static bool is_light(const weft_epilogue *e) {
   return e->activation == WEFT_ACT_NONE || e->activation == WEFT_ACT_CLIP;
 }
 
+/* Activations that are no part of a tile. */
+static void finish_rows(size_t m, size_t n, float *c, size_t ldc, const weft_epilogue *e) {
+  for (size_t i = 0; e != NULL && !is_light(e) && i < m; i++) {
+    activate_f32(n, c + i * ldc, e->activation, e->lo, e->hi);
+  }
+}
+
 static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                      size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+  if (m == 1 || m == 2) {
+    few_rows few = {k, a, lda, b_packed, c, ldc, accumulate};
+    gemm_few_rows(&few, m, n, epilogue);
+    finish_rows(m, n, c, ldc, epilogue);
+    return;
+  }
   for (size_t row = 0; row < m; row += BLOCK_ROWS) {
     size_t rows = m - row < BLOCK_ROWS ? m - row : BLOCK_ROWS;
     size_t l = 0;
     do {
-      size_t depth = m <= 2 || k - l < BLOCK_K ? k - l : BLOCK_K; /* one or two rows read no panel again */
+      size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;
       gemm_part part = {.k = depth,
                         .a = a + row * lda + l,
                         .lda = lda,
@@ -216,9 +303,7 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
       gemm_block(part, rows, n);
       l += depth;
     } while (l < k);
-    for (size_t i = 0; epilogue != NULL && !is_light(epilogue) && i < rows; i++) {
-      activate_f32(n, c + (row + i) * ldc, epilogue->activation, epilogue->lo, epilogue->hi);
-    }
+    finish_rows(rows, n, c + row * ldc, ldc, epilogue);
   }
 }
 
@@ -321,8 +406,15 @@ static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t 
                      const weft_epilogue *epilogue) {
   size_t i = 0;
   if (transposed && k >= WEFT_GEMV_LONG_ROW) {
-    for (; i < n; i++) {
-      dot_rows(1, 8, k, x, b + i * ldb, ldb, y + i);
+    size_t half = n / 2; /* two rows far from each other: streams of memory */
+    for (; i < half; i++) {
+      float two[2];
+      dot_rows(2, 4, k, x, b + i * ldb, half * ldb, two);
+      y[i] = two[0];
+      y[half + i] = two[1];
+    }
+    for (i *= 2; i < n; i++) {
+      dot_rows(1, 4, k, x, b + i * ldb, ldb, y + i);
     }
   } else if (transposed) {
     for (; i + 4 <= n; i += 4) {

@@ -6,8 +6,10 @@
 #include "simd/vector.h"
 
 #include "kernels/approximations.h"
+#include "kernels/cells.h"
 #include "kernels/winograd_words.h"
 
+#include "simd/cells.h"
 #include "simd/elementwise.h"
 
 #include "simd/movement.h"
@@ -43,6 +45,8 @@
   .dot_f32 = dot_f32, \
   .softmax_f32 = softmax_f32, \
   .layer_norm_f32 = layer_norm_f32, \
+  .lstm_f32 = lstm_f32, \
+  .gru_f32 = gru_f32, \
   .axpy_f32 = axpy_f32, \
   .conv_f32_pack = conv_f32_pack, \
   .transpose = transpose, \

@@ -210,7 +210,8 @@ export class Wasm {
 
   /** A copy of what is at an address, as it must leave the module. @param {number} at @param {number} size */
   copyOut(at, size) {
-    return /** @type {Uint8Array<ArrayBuffer>} */ (this.bytes.slice(at, at + size));
+    // Unlike slice, this does not fill the new array with zeros first.
+    return new Uint8Array(this.bytes.subarray(at, at + size));
   }
 
   /** The text of a zero-terminated string, or of `size` bytes. @param {number} at @param {number} [size] */

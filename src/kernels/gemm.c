@@ -56,8 +56,8 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
 /* x . b over k elements in as many sums side by side, and in the same order, as simd/gemm.h has. */
 static float dot_row(size_t k, const float *x, const float *b) {
   enum { LANES = 4 };
-  const size_t vectors = k >= WEFT_GEMV_LONG_ROW ? 8 : 2;
-  float sums[8 * LANES] = {0}, lanes[LANES];
+  const size_t vectors = k >= WEFT_GEMV_LONG_ROW ? 4 : 2;
+  float sums[4 * LANES] = {0}, lanes[LANES];
   size_t l = 0;
   for (; l + vectors * LANES <= k; l += vectors * LANES) {
     for (size_t i = 0; i < vectors * LANES; i++) sums[i] += x[l + i] * b[l + i];

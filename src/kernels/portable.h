@@ -6,7 +6,7 @@
 #include "kernels.h"
 
 /* gemm.c */
-#define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b from which one alone is walked: memory is read in one stream */
+#define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue);
 void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
@@ -37,6 +37,10 @@ float weft_portable_multiply_adds(size_t turns, float factor, float addend);
 void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *y);
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);
+
+/* cells.c */
+void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
+void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *h);
 
 /* winograd.c */
 void weft_portable_winograd_input(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,

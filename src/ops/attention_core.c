@@ -1,5 +1,6 @@
-/* Attention by blocks of query rows. The query heads that share keys are multiplied together, so that keys are packed
- * once for all of them; a block's scores stay in the cache from the first product through the softmax to the second. */
+/* Attention by blocks of query rows. The query heads that share keys are multiplied together. A task packs the keys and
+ * values of one head for all its blocks; a block's scores stay in the cache from the first product through the softmax
+ * to the second. */
 #include "../base/convert.h"
 #include "attention.h"
 #include "product.h"
@@ -8,38 +9,61 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 64, LEAST_ROWS = 8, BLOCK_SCORES = 65536 };
+enum {
+  BLOCK_ROWS = 64,
+  LEAST_ROWS = 8,
+  BLOCK_SCORES = 65536,
+  DIRECT_ROWS = 2, /* queries of a key head that are multiplied with keys as they lie */
+  TASKS = 4        /* for each thread */
+};
 
 typedef struct job {
   const weft_attention *a;
   const weft_kernels *kernels;
   size_t shared;       /* query heads of a key head */
-  size_t rows, blocks; /* of a task; tasks of a key head */
+  size_t rows, blocks; /* of a block; blocks of a key head */
+  size_t parts;        /* tasks of a key head */
+  bool direct;
   char *scratch;
   size_t slot_size;
 } job;
 
-/* A slot's scratch: scaled queries and results share a part. */
+/* A slot's scratch. */
 typedef struct parts {
-  float *queries, *scores, *mask, *packed;
+  float *queries, *results, *scores, *mask, *keys, *values;
+  size_t mask_at, mask_count; /* what `mask` holds, and whether any key takes part */
+  bool any;
 } parts;
 
-static size_t wider(const weft_attention *a) {
-  return a->head > a->v_head ? a->head : a->v_head;
+static size_t values_size(const weft_attention *a) {
+  return weft_product_scratch(a->v_head, a->kv_len);
 }
 
-static size_t packed_floats(const weft_attention *a) {
-  size_t keys = weft_product_scratch(a->kv_len, a->head), values = weft_product_scratch(a->v_head, a->kv_len);
-  return keys > values ? keys : values;
+/* Floats of a slot, or false. */
+static bool slot_floats(const job *job, size_t *out) {
+  const weft_attention *a = job->a;
+  size_t floats = 0, packed = 0;
+  if (!weft_add(a->head, a->v_head, &floats) || !weft_add(floats, a->kv_len, &floats) ||
+      !weft_mul(floats, job->rows, &floats) || !weft_add(floats, a->kv_len, &floats)) {
+    return false;
+  }
+  if (!job->direct && (!weft_add(a->kv_len, WEFT_GEMM_NR, &packed) || !weft_mul(packed, a->head, &packed) ||
+                       !weft_add(packed, values_size(a), &packed))) {
+    return false;
+  }
+  return weft_add(floats, packed, out);
 }
 
 static parts parts_of(const job *job, uint32_t slot) {
   const weft_attention *a = job->a;
-  float *at = (float *)(job->scratch + slot * job->slot_size);
-  parts p = {.queries = at};
-  p.scores = p.queries + job->rows * wider(a);
+  parts p = {.queries = (float *)(job->scratch + slot * job->slot_size)};
+  p.results = p.queries + job->rows * a->head;
+  p.scores = p.results + job->rows * a->v_head;
   p.mask = p.scores + job->rows * a->kv_len;
-  p.packed = p.mask + a->kv_len;
+  if (!job->direct) {
+    p.values = p.mask + a->kv_len;
+    p.keys = p.values + values_size(a);
+  }
   return p;
 }
 
@@ -70,17 +94,32 @@ static void visible(const weft_attention *a, size_t batch, size_t row, size_t *b
   *end = low < high ? (size_t)high : 0;
 }
 
-/* Adds the mask to scores[begin..end); narrows the range to nothing when every key is masked out. */
-static void add_mask(const weft_attention *a, size_t at, float *mask, float *scores, size_t begin, size_t *end) {
-  bool any = false;
-  weft_load_float(a->mask->type, a->mask->data, at + begin, 1, *end - begin, mask);
-  for (size_t j = begin; j < *end; j++) {
-    float m = mask[j - begin];
-    m = a->mask->type != WEFT_BOOL ? m : m != 0 ? 0 : -INFINITY;
-    any = any || !(m < 0 && isinf(m));
-    scores[j] += m;
+/* The mask's elements from `at` on as numbers to add, and whether they leave any key. Rows often share them. */
+static const float *load_mask(const job *job, parts *p, size_t at, size_t count) {
+  const weft_tensor *mask = job->a->mask;
+  bool held = p->mask_count == count && p->mask_at == at, given = mask->type == WEFT_FLOAT;
+  const float *values = given ? (const float *)mask->data + at : p->mask;
+  if (held) {
+    return values;
   }
-  if (!any) {
+  if (!given) {
+    weft_load_float(mask->type, mask->data, at, 1, count, p->mask);
+  }
+  for (size_t j = 0; mask->type == WEFT_BOOL && j < count; j++) {
+    p->mask[j] = p->mask[j] != 0 ? 0 : -INFINITY;
+  }
+  float greatest = job->kernels->max_f32(count, values);
+  p->any = !(greatest < 0 && isinf(greatest));
+  p->mask_at = at;
+  p->mask_count = count;
+  return values;
+}
+
+/* Adds the mask to scores[begin..end); narrows the range to nothing when every key is masked out. */
+static void add_mask(const job *job, parts *p, size_t at, float *scores, size_t begin, size_t *end) {
+  const float *mask = load_mask(job, p, at + begin, *end - begin);
+  job->kernels->binary_f32[WEFT_BINARY_ADD](*end - begin, scores + begin, 1, mask, 1, scores + begin);
+  if (!p->any) {
     *end = begin;
   }
 }
@@ -101,7 +140,7 @@ static void weigh_with_sink(const weft_kernels *kernels, size_t n, float sink, f
 }
 
 /* From raw scores of one query to its weights. */
-static void weigh(const job *job, size_t batch, size_t head, size_t row, float *scores, float *mask) {
+static void weigh(const job *job, parts *p, size_t batch, size_t head, size_t row, float *scores) {
   const weft_attention *a = job->a;
   size_t n = a->kv_len, at = ((batch * a->q_heads + head) * a->q_len + row) * n;
   keep(a, 0, at, scores);
@@ -118,7 +157,7 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
   size_t begin = 0, end = 0;
   visible(a, batch, row, &begin, &end);
   if (a->mask != NULL && begin < end) {
-    add_mask(a, begin_of(&a->mask_at, batch, head, row), mask, scores, begin, &end);
+    add_mask(job, p, begin_of(&a->mask_at, batch, head, row), scores, begin, &end);
   }
   if (a->scores != NULL && a->scores_stage == 2) {
     for (size_t j = 0; j < n; j++) {
@@ -135,67 +174,104 @@ static void weigh(const job *job, size_t batch, size_t head, size_t row, float *
   keep(a, 3, at, scores);
 }
 
-static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
+/* Query i of those that share the keys of `kv_head`: one head after the other. */
+static size_t head_of(const job *job, size_t kv_head, size_t i) {
+  return kv_head * job->shared + i / job->a->q_len;
+}
+
+/* How many of the first keys any of the queries [first, first + rows) sees. */
+static size_t highest_key(const job *job, size_t batch, size_t first, size_t rows) {
+  const weft_attention *a = job->a;
+  if (a->scores != NULL) {
+    return a->kv_len;
+  }
+  size_t highest = 1;
+  for (size_t i = 0; i < rows; i++) {
+    size_t begin = 0, end = 0;
+    visible(a, batch, (first + i) % a->q_len, &begin, &end);
+    highest = end > highest ? end : highest;
+  }
+  return highest < a->kv_len ? highest : a->kv_len;
+}
+
+static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, size_t first, size_t rows) {
+  const weft_attention *a = job->a;
+  const weft_kernels *kernels = job->kernels;
+  for (size_t i = first; i < first + rows; i++) {
+    const float *query = a->q + begin_of(&a->q_at, batch, head_of(job, kv_head, i), i % a->q_len);
+    kernels->binary_f32[WEFT_BINARY_MUL](a->head, query, 1, &a->scale, 0, p->queries + (i - first) * a->head);
+  }
+  weft_product keys = {.a = p->queries,
+                       .lda = a->head,
+                       .packed = p->keys,
+                       .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
+                       .ldb = a->k_at.row,
+                       .transposed = true,
+                       .c = p->scores,
+                       .ldc = a->kv_len};
+  weft_product_run(kernels, rows, highest_key(job, batch, first, rows), a->head, &keys, false, NULL);
+  for (size_t i = first; i < first + rows; i++) {
+    weigh(job, p, batch, head_of(job, kv_head, i), i % a->q_len, p->scores + (i - first) * a->kv_len);
+  }
+  bool in_place = job->shared == 1;
+  weft_product values = {.a = p->scores,
+                         .lda = a->kv_len,
+                         .packed = p->values,
+                         .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
+                         .ldb = a->v_at.row,
+                         .c = in_place ? a->y + begin_of(&a->y_at, batch, kv_head, first) : p->results,
+                         .ldc = in_place ? a->y_at.row : a->v_head};
+  weft_product_run(kernels, rows, a->v_head, a->kv_len, &values, false, NULL);
+  for (size_t i = first; !in_place && i < first + rows; i++) {
+    memcpy(a->y + begin_of(&a->y_at, batch, head_of(job, kv_head, i), i % a->q_len),
+           p->results + (i - first) * a->v_head, a->v_head * sizeof(float));
+  }
+}
+
+static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const job *job = arg;
   const weft_attention *a = job->a;
   parts p = parts_of(job, slot);
+  size_t all = job->shared * a->q_len;
   for (size_t task = begin; task < end; task++) {
-    size_t index = task / job->blocks, batch = index / a->kv_heads, kv_head = index % a->kv_heads;
-    size_t first = task % job->blocks * job->rows, all = job->shared * a->q_len;
-    size_t rows = all - first < job->rows ? all - first : job->rows;
-    for (size_t i = 0; i < rows; i++) { /* rows of the heads that share these keys, one head after the other */
-      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
-      const float *query = a->q + begin_of(&a->q_at, batch, head, row);
-      for (size_t j = 0; j < a->head; j++) {
-        p.queries[i * a->head + j] = query[j] * a->scale;
-      }
+    size_t index = task / job->parts, part = task % job->parts;
+    size_t batch = index / a->kv_heads, kv_head = index % a->kv_heads;
+    if (!job->direct) {
+      job->kernels->gemm_f32_pack(a->kv_len, a->head, a->k + begin_of(&a->k_at, batch, kv_head, 0), a->k_at.row, true,
+                                  p.keys);
+      job->kernels->gemm_f32_pack(a->v_head, a->kv_len, a->v + begin_of(&a->v_at, batch, kv_head, 0), a->v_at.row,
+                                  false, p.values);
     }
-    weft_product keys = {.a = p.queries,
-                         .lda = a->head,
-                         .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
-                         .ldb = a->k_at.row,
-                         .transposed = true,
-                         .c = p.scores,
-                         .ldc = a->kv_len};
-    weft_product_run(job->kernels, rows, a->kv_len, a->head, &keys, false, p.packed);
-    for (size_t i = 0; i < rows; i++) {
-      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
-      weigh(job, batch, head, row, p.scores + i * a->kv_len, p.mask);
-    }
-    weft_product values = {.a = p.scores,
-                           .lda = a->kv_len,
-                           .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
-                           .ldb = a->v_at.row,
-                           .c = p.queries,
-                           .ldc = a->v_head};
-    weft_product_run(job->kernels, rows, a->v_head, a->kv_len, &values, false, p.packed);
-    for (size_t i = 0; i < rows; i++) {
-      size_t head = kv_head * job->shared + (first + i) / a->q_len, row = (first + i) % a->q_len;
-      memcpy(a->y + begin_of(&a->y_at, batch, head, row), p.queries + i * a->v_head, a->v_head * sizeof(float));
+    for (size_t block = part * job->blocks / job->parts; block < (part + 1) * job->blocks / job->parts; block++) {
+      size_t first = block * job->rows;
+      run_block(job, &p, batch, kv_head, first, all - first < job->rows ? all - first : job->rows);
     }
   }
 }
 
 weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   job job = {.a = a, .kernels = op->cx->kernels, .shared = a->kv_heads > 0 ? a->q_heads / a->kv_heads : 0};
-  size_t all = job.shared * a->q_len;
+  size_t all = job.shared * a->q_len, heads = a->batch * a->kv_heads, threads = weft_parallel_threads(op->cx);
   if (a->batch == 0 || all == 0) {
     return WEFT_OK;
   }
-  job.rows = BLOCK_SCORES / (a->kv_len + 1);
+  job.direct = all <= DIRECT_ROWS;
+  job.rows = BLOCK_SCORES / (a->kv_len + 1) / LEAST_ROWS * LEAST_ROWS;
   job.rows = job.rows < LEAST_ROWS ? LEAST_ROWS : job.rows > BLOCK_ROWS ? BLOCK_ROWS : job.rows;
   job.rows = job.rows < all ? job.rows : all;
   job.blocks = (all + job.rows - 1) / job.rows;
+  job.parts = threads > 1 ? (TASKS * threads + heads - 1) / heads : 1;
+  job.parts = job.parts < job.blocks ? job.parts : job.blocks;
   size_t floats = 0;
-  if (!weft_mul(job.rows + 1, wider(a) + a->kv_len, &floats) || !weft_add(floats, packed_floats(a), &floats) ||
-      !weft_mul(floats, sizeof(float), &job.slot_size)) {
+  if (!slot_floats(&job, &floats) || !weft_mul(floats, sizeof(float), &job.slot_size) ||
+      !weft_add(job.slot_size, 63, &job.slot_size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the scores are larger than the address space");
   }
   void *room = NULL;
-  job.slot_size = (job.slot_size + 63) / 64 * 64;
-  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx), job.slot_size, &room));
+  job.slot_size = job.slot_size / 64 * 64;
+  WEFT_TRY(weft_op_scratch_array(op, threads, job.slot_size, &room));
   job.scratch = room;
-  weft_parallel_slots(op->cx, a->batch * a->kv_heads * job.blocks, 1, run_blocks, &job);
+  weft_parallel_slots(op->cx, heads * job.parts, 1, run_tasks, &job);
   return WEFT_OK;
 }
 

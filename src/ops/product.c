@@ -100,14 +100,19 @@ static bool small(const weft_products *products) {
          weft_mul(work, products->count, &work) && work < SMALL_PRODUCT;
 }
 
-static void cut(job *job, bool is_packed) {
+/* One or two rows read b once, and as it lies. */
+static bool is_direct(const weft_products *all, const weft_product *first) {
+  return all->m <= GEMV_ROWS && (first->packed != NULL || (all->pack == NULL && !all->accumulate));
+}
+
+static void cut(job *job, const weft_product *first) {
   const weft_products *all = job->products;
   size_t threads = small(all) ? 1 : weft_parallel_threads(job->cx);
   size_t columns = BLOCK_FLOATS / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
   size_t share = parts_of(parts_of(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
   columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
-  if (is_packed && all->m <= GEMV_ROWS) { /* nothing is read twice: groups of as many panels as a row takes at once */
-    columns = parts_of(columns, 4 * WEFT_GEMM_NR) * 4 * WEFT_GEMM_NR;
+  if (is_direct(all, first) && (first->packed != NULL || first->transposed)) {
+    columns = share; /* the longer a stream of memory the better */
   }
   job->columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
   job->blocks = parts_of(all->n, job->columns);
@@ -127,8 +132,8 @@ weft_status weft_products_run(weft_op *op, const weft_products *products) {
   job job = {.products = products, .cx = op->cx};
   weft_product first = {0};
   products->at(products->arg, 0, &first);
-  cut(&job, first.packed != NULL);
-  if (first.packed == NULL) {
+  cut(&job, &first);
+  if (first.packed == NULL && !is_direct(products, &first)) {
     size_t columns = smaller(job.columns, parts_of(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
     size_t extra = 0;
     if (!weft_mul(columns, products->k, &job.packed_size) ||

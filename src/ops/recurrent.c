@@ -11,13 +11,16 @@
 #include <math.h>
 #include <string.h>
 
-/* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate waits for the reset.
- */
+/* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate may wait for the
+ * reset. */
+static bool waits(const weft_recurrent_layer *l) {
+  return l->kind == WEFT_RECURRENT_GRU && !l->linear_before_reset;
+}
 static size_t part_count(const weft_recurrent_layer *l) {
-  return l->kind == WEFT_RECURRENT_GRU ? 2 : 1;
+  return waits(l) ? 2 : 1;
 }
 static size_t part_columns(const weft_recurrent_layer *l, size_t part) {
-  return l->kind != WEFT_RECURRENT_GRU ? l->gates * l->hidden : part == 0 ? 2 * l->hidden : l->hidden;
+  return !waits(l) ? l->gates * l->hidden : part == 0 ? 2 * l->hidden : l->hidden;
 }
 static size_t packed_recurrent_size(const weft_recurrent_layer *l) {
   size_t size = 0;
@@ -274,6 +277,7 @@ weft_status weft_recurrent_prepare(weft_op *op) {
                             .kind = kind,
                             .directions = (size_t)w->shape.dims[0],
                             .quantised = quantised,
+                            .linear_before_reset = weft_op_attr_int(op, "linear_before_reset", 0) != 0,
                             .gates = kind == WEFT_RECURRENT_LSTM  ? 4
                                      : kind == WEFT_RECURRENT_GRU ? 3
                                                                   : 1,
@@ -395,12 +399,13 @@ typedef struct pass {
   const weft_cell_function *functions;
   const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
   const float *x;
-  float *before;     /* the inputs' part of all gates: rows as in x */
-  float *gates;      /* [batch][gates][hidden] of a step */
-  float *extra;      /* [batch][hidden]: for GRU, and h rounded to 8 bits */
-  float *h, *c;      /* [batch][hidden] */
-  const float *bias; /* [gates][hidden]; GRU with linear_before_reset leaves out the hidden gate's recurrent bias */
-  const float *reset_bias;
+  float *before;           /* the inputs' part of all gates: rows as in x */
+  float *gates;            /* [batch][gates][hidden] of a step */
+  float *after;            /* the same of the state's part alone, where that is kept apart */
+  float *extra;            /* [batch][hidden]: r * h of GRU, or h rounded to 8 bits */
+  float *h, *c;            /* [batch][hidden] */
+  const float *bias;       /* [gates][hidden], but for what is in reset_bias */
+  const float *reset_bias; /* [gates][hidden] of `after`, or NULL: GRU resets the hidden gate's recurrent bias as well */
   const float *peephole;
 } pass;
 
@@ -419,7 +424,7 @@ static void input_at(const void *arg, size_t index, weft_product *out) {
                         .epilogue = {.column_bias = p->bias}};
 }
 
-/* gates += h * R of all but GRU's hidden gate */
+/* gates += h * R of all gates, but for GRU's hidden gate where it waits for the reset */
 static void recurrent_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
@@ -430,8 +435,12 @@ static void recurrent_at(const void *arg, size_t index, weft_product *out) {
                         .ldc = p->l->gates * p->l->hidden};
 }
 
-static const float *hidden_part(const pass *p) {
-  return p->packed_r + weft_gemm_packed_size(2 * p->l->hidden, p->l->hidden);
+/* after = h * R + reset_bias */
+static void apart_at(const void *arg, size_t index, weft_product *out) {
+  const pass *p = arg;
+  recurrent_at(arg, index, out);
+  out->c = p->after;
+  out->epilogue.column_bias = p->reset_bias;
 }
 
 /* gates' hidden part += extra * Rh, extra being r * h */
@@ -440,21 +449,9 @@ static void after_reset_at(const void *arg, size_t index, weft_product *out) {
   (void)index;
   *out = (weft_product){.a = p->extra,
                         .lda = p->l->hidden,
-                        .packed = hidden_part(p),
+                        .packed = p->packed_r + weft_gemm_packed_size(2 * p->l->hidden, p->l->hidden),
                         .c = p->gates + 2 * p->l->hidden,
                         .ldc = 3 * p->l->hidden};
-}
-
-/* extra = h * Rh + Rbh */
-static void before_reset_at(const void *arg, size_t index, weft_product *out) {
-  const pass *p = arg;
-  (void)index;
-  *out = (weft_product){.a = p->h,
-                        .lda = p->l->hidden,
-                        .packed = hidden_part(p),
-                        .c = p->extra,
-                        .ldc = p->l->hidden,
-                        .epilogue = {.column_bias = p->reset_bias}};
 }
 
 static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulate,
@@ -468,15 +465,16 @@ static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulat
 static weft_status gru_step(weft_op *op, const pass *p) {
   const weft_recurrent_layer *l = p->l;
   size_t n = l->hidden;
-  if (l->linear_before_reset) {
-    WEFT_TRY(multiply(op, p, n, false, before_reset_at));
-  }
   for (size_t b = 0; b < l->batch; b++) {
     float *update = p->gates + b * 3 * n, *reset = update + n;
+    const float *after = p->after + b * 3 * n;
+    if (l->linear_before_reset) {
+      l->kernels->binary_f32[WEFT_BINARY_ADD](2 * n, update, 1, after, 1, update);
+    }
     apply(l, &p->functions[0], update, update);
     apply(l, &p->functions[0], reset, reset);
     if (l->linear_before_reset) {
-      add_product(l, reset, p->extra + b * n, reset + n);
+      add_product(l, reset, after + 2 * n, reset + n);
     } else {
       l->kernels->binary_f32[WEFT_BINARY_MUL](n, reset, 1, p->h + b * n, 1, p->extra + b * n);
     }
@@ -535,32 +533,76 @@ static size_t length_of(const run *r, size_t b) {
   return r->lengths != NULL ? (size_t)r->lengths[b] : r->l.steps;
 }
 
+/* Where step t of entry b lies among the rows of the input. */
+static size_t row_of(const weft_recurrent_layer *l, size_t t, size_t b) {
+  return l->by_batch ? b * l->steps + t : t * l->batch + b;
+}
+
+static void write_state(const run *r, const pass *p, size_t direction, size_t t, size_t b) {
+  const weft_recurrent_layer *l = &r->l;
+  size_t n = l->hidden, row = (t * l->directions + direction) * l->batch + b;
+  if (l->by_batch) {
+    row = row_of(l, t, b) * l->directions + direction;
+  }
+  if (r->y != NULL) {
+    memcpy(r->y + row * n, p->h + b * n, n * sizeof(float));
+  }
+}
+
+/* Cells as nearly all models have them: a step is a product and one kernel. */
+static bool is_usual(const run *r, const pass *p) {
+  const weft_recurrent_layer *l = &r->l;
+  const weft_cell_function *f = p->functions;
+  bool usual = f[0].kind == F_SIGMOID && f[1].kind == F_TANH && l->clip <= 0 && r->lengths == NULL && !l->quantised;
+  if (l->kind == WEFT_RECURRENT_LSTM) {
+    return usual && f[2].kind == F_TANH && !l->input_forget && p->peephole == NULL;
+  }
+  return usual && l->kind == WEFT_RECURRENT_GRU && l->linear_before_reset;
+}
+
+static weft_status usual_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t t) {
+  const weft_recurrent_layer *l = &r->l;
+  size_t row = l->gates * l->hidden, stride = l->by_batch ? l->steps * row : row;
+  const float *x = p->before + row_of(l, t, 0) * row;
+  WEFT_TRY(multiply(op, p, row, false, apart_at));
+  if (l->kind == WEFT_RECURRENT_LSTM) {
+    l->kernels->lstm_f32(l->batch, l->hidden, x, stride, p->after, p->c, p->h);
+  } else {
+    l->kernels->gru_f32(l->batch, l->hidden, x, stride, p->after, p->h);
+  }
+  for (size_t b = 0; b < l->batch; b++) {
+    write_state(r, p, direction, t, b);
+  }
+  return WEFT_OK;
+}
+
 static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t step) {
   const weft_recurrent_layer *l = &r->l;
-  size_t n = l->hidden, row = l->gates * n;
+  size_t row = l->gates * l->hidden;
   bool reverse = l->reverse_first || direction == 1;
+  if (is_usual(r, p)) {
+    return usual_step(op, r, p, direction, reverse ? l->steps - 1 - step : step);
+  }
   for (size_t b = 0; b < l->batch; b++) {
     size_t length = length_of(r, b), t = step < length && reverse ? length - 1 - step : step;
-    memcpy(p->gates + b * row, p->before + (l->by_batch ? b * l->steps + t : t * l->batch + b) * row,
-           row * sizeof(float));
+    memcpy(p->gates + b * row, p->before + row_of(l, t, b) * row, row * sizeof(float));
   }
   if (l->quantised) {
-    round_to_bytes(l->kernels, l->batch * n, p->h, r->bytes, p->extra);
+    round_to_bytes(l->kernels, l->batch * l->hidden, p->h, r->bytes, p->extra);
   }
-  WEFT_TRY(multiply(op, p, part_columns(l, 0), true, recurrent_at));
+  if (l->kind == WEFT_RECURRENT_GRU && l->linear_before_reset) {
+    WEFT_TRY(multiply(op, p, row, false, apart_at));
+  } else {
+    WEFT_TRY(multiply(op, p, part_columns(l, 0), true, recurrent_at));
+  }
   if (l->kind == WEFT_RECURRENT_GRU) {
     WEFT_TRY(gru_step(op, p));
   }
   for (size_t b = 0; b < l->batch; b++) {
-    size_t length = length_of(r, b), t = reverse ? length - 1 - step : step;
-    if (step >= length) {
-      continue;
-    }
-    finish_entry(p, b);
-    if (r->y != NULL) {
-      size_t at =
-          l->by_batch ? (b * l->steps + t) * l->directions + direction : (t * l->directions + direction) * l->batch + b;
-      memcpy(r->y + at * n, p->h + b * n, n * sizeof(float));
+    size_t length = length_of(r, b);
+    if (step < length) {
+      finish_entry(p, b);
+      write_state(r, p, direction, reverse ? length - 1 - step : step, b);
     }
   }
   return WEFT_OK;
@@ -591,7 +633,15 @@ static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *
     sum[i] = input[i] + (i < common ? recurrent[i] : 0);
   }
   p->bias = sum;
-  p->reset_bias = recurrent + 2 * l->hidden;
+  p->reset_bias = NULL;
+  if (common == n) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(floats(op, n, 1, &sum));
+  for (size_t i = 0; i < n; i++) {
+    sum[i] = i < common ? 0 : recurrent[i];
+  }
+  p->reset_bias = sum;
   return WEFT_OK;
 }
 
@@ -706,6 +756,7 @@ weft_status weft_recurrent_run(weft_op *op) {
   }
   WEFT_TRY(floats(op, l->steps * l->batch, row, &p.before));
   WEFT_TRY(floats(op, l->batch, row, &p.gates));
+  WEFT_TRY(floats(op, l->batch, row, &p.after));
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.h));
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.c));
   WEFT_TRY(floats(op, l->batch, l->hidden, &p.extra));

@@ -323,6 +323,22 @@ static weft_epilogue draw_epilogue(float *numbers, size_t m, size_t n) {
   return e;
 }
 
+static void check_cells(size_t rows, size_t n, float (*value)(void)) {
+  size_t stride = 4 * n + 3, size = rows * n;
+  float *x = make(rows * stride, value), *r = make(rows * 4 * n, value);
+  float *c = make(size, value), *h = make(size, value);
+  float *other_c = copy_of(size, c), *other_h = copy_of(size, h);
+  portable->lstm_f32(rows, n, x, stride, r, c, h);
+  tested->lstm_f32(rows, n, x, stride, r, other_c, other_h);
+  expect_same("lstm state", size, other_c, c);
+  expect_same("lstm", size, other_h, h);
+  memcpy(other_h, h, size * sizeof *h);
+  portable->gru_f32(rows, n, x, stride, r, h);
+  tested->gru_f32(rows, n, x, stride, r, other_h);
+  expect_same("gru", size, other_h, h);
+  drop(x), drop(r), drop(c), drop(h), drop(other_c), drop(other_h);
+}
+
 static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
   size_t lda = k + 3, ldc = n + 5, packed_size = weft_gemm_packed_size(n, k);
   float *a = make(m == 0 ? 0 : (m - 1) * lda + k, value), *numbers = make(m + n + m * (n + 1), value);
@@ -624,6 +640,8 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   for (size_t n = 0; n <= 70; n++) {
     check_elementwise(n);
     check_rows(n);
+    check_cells(n % 3 + 1, n, draw_float);
+    if (!fused) check_cells(2, n, draw_special);
     check_quantize(n);
     check_narrow(n);
   }
@@ -641,6 +659,8 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   }
   check_gemm(1, 71, 300, draw_float);
   check_gemm(2, 70, 300, draw_float);
+  check_gemm(1, 139, 40, draw_float); /* whole groups of far panels, whole panels, a part of one */
+  check_gemm(2, 91, 40, draw_float);
   check_gemm(130, 37, 70, draw_float);
   check_gemm_i8(1, 71, 300);
   check_gemm_i8(33, 50, 1031);
