@@ -81,6 +81,12 @@ const weft_kernels weft_kernels_portable = {
     .depthwise_i8 = weft_portable_depthwise_i8,
     .quantize_i8 = weft_portable_quantize_i8,
     .dequantize_i8 = weft_portable_dequantize_i8,
+    .nbits_prepare = weft_portable_nbits_prepare,
+    .nbits_gemv = weft_portable_nbits_gemv,
+    .nbits_expand = weft_portable_nbits_expand,
+    .nbits_i8_a_size = weft_portable_nbits_i8_a_size,
+    .nbits_i8_pack_a = weft_portable_nbits_i8_pack_a,
+    .nbits_i8 = weft_portable_nbits_i8,
 };
 
 void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo,

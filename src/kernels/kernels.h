@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nbits.h"
 #include "pool.h"
 
 /* What is done to a result before it is stored, so that it is touched once: y = act(acc + bias [+ residual]). */
@@ -171,6 +172,20 @@ typedef struct weft_kernels {
    * nothing. Weights lie in [-255, 255]. */
   void (*depthwise_i8)(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                        int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums);
+
+  /* One row times weights of a few bits: y[j - begin] for columns [begin, end). The row is prepared once, in a form that
+   * belongs to the table, weft_nbits_row_size floats. */
+  void (*nbits_prepare)(const weft_nbits *w, const float *x, float *out);
+  void (*nbits_gemv)(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y);
+  /* Columns [begin, end) as panels of gemm_f32; `begin` is a multiple of WEFT_GEMM_NR. */
+  void (*nbits_expand)(const weft_nbits *w, size_t begin, size_t end, float *out);
+  /* The same products with rows that are first rounded to 8 bits, block by block to 127 steps of the greatest magnitude,
+   * where weft_nbits_has_i8. y has `ldy` floats between rows, its first column is `begin`, a multiple of WEFT_GEMM_NR;
+   * `scratch` has weft_nbits_i8_scratch bytes. Every table gives the same bits, for any cut. */
+  size_t (*nbits_i8_a_size)(const weft_nbits *w, size_t m); /* bytes of m packed rows */
+  void (*nbits_i8_pack_a)(const weft_nbits *w, const float *x, void *out); /* one row */
+  void (*nbits_i8)(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                   void *scratch);
 } weft_kernels;
 
 /* Floats of b packed for gemm_f32. */

@@ -509,6 +509,86 @@ static void check_depthwise_i8(void) {
   free(got);
 }
 
+/* ---- weights of few bits
+ * ----------------------------------------------------------------------------------------------- */
+static void check_nbits_product(const weft_nbits *w, size_t m, float (*value)(void)) {
+  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, ldy = n + 3;
+  float *a = make(m * w->k, value), *wanted = make(m * ldy, NULL), *got = make(m * ldy, NULL);
+  const weft_kernels *tables[] = {portable, tested};
+  float *results[] = {wanted, got};
+  for (int t = 0; t < 2; t++) {
+    char *packed = allocate(tables[t]->nbits_i8_a_size(w, m)), *scratch = allocate(weft_nbits_i8_scratch(w));
+    for (size_t i = 0; i < m; i++) {
+      tables[t]->nbits_i8_pack_a(w, a + i * w->k, packed + tables[t]->nbits_i8_a_size(w, i));
+    }
+    tables[t]->nbits_i8(w, m, packed, begin, w->n, results[t], ldy, scratch);
+    free(packed);
+    free(scratch);
+  }
+  for (size_t i = 0; i < m * ldy; i++) {
+    if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
+  }
+  expect_bytes("product of few bits with 8", m * ldy * sizeof(float), got, wanted);
+  drop(a);
+  drop(wanted);
+  drop(got);
+}
+
+static void check_nbits_floats(const weft_nbits *w) {
+  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, size = weft_gemm_packed_size(n, w->k);
+  float *a = make(w->k, draw_float), *wanted = make(size, NULL), *got = make(size, NULL);
+  const weft_kernels *tables[] = {portable, tested};
+  float *results[] = {wanted, got};
+  for (int t = 0; t < 2; t++) {
+    tables[t]->nbits_expand(w, begin, w->n, results[t]);
+  }
+  expect_same("weights of few bits", size, got, wanted);
+  float *y = make(n, NULL), *z = make(n, NULL);
+  float *sums[] = {y, z};
+  for (int t = 0; t < 2 && w->scales != NULL; t++) {
+    float *row = make(weft_nbits_row_size(w), NULL);
+    tables[t]->nbits_prepare(w, a, row);
+    tables[t]->nbits_gemv(w, row, begin, w->n, sums[t]);
+    drop(row);
+  }
+  expect_close("row times weights of few bits", n, z, y, 1e-4f);
+  float *all[] = {a, wanted, got, y, z};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    drop(all[i]);
+  }
+}
+
+static void check_nbits(void) {
+  weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)8 << below(4)};
+  w.k = 1 + below(draw() % 4 == 0 ? 300 : 3 * w.block);
+  w.blocks = (w.k + w.block - 1) / w.block;
+  w.blob = w.block * w.bits / 8;
+  w.zero_row = (w.blocks * w.bits + 7) / 8;
+  uint8_t *weights = allocate(w.n * w.blocks * w.blob), *zeros = allocate(w.n * w.zero_row);
+  float *scales = make(w.n * w.blocks, draw_float), *float_zeros = make(w.n * w.blocks, draw_float);
+  float *bias = make(w.n, draw_float);
+  fill_bytes(w.n * w.blocks * w.blob, weights);
+  fill_bytes(w.n * w.zero_row, zeros);
+  for (size_t i = 0; i < w.n * w.blocks; i++) {
+    scales[i] /= (float)(1 << w.bits);
+  }
+  w.weights = weights;
+  w.scales = scales;
+  w.bias = draw() % 2 == 0 ? bias : NULL;
+  w.zeros = draw() % 2 == 0 ? zeros : NULL;
+  if (weft_nbits_has_i8(&w)) {
+    check_nbits_product(&w, 1 + below(10), draw() % 8 == 0 ? draw_special : draw_float);
+  }
+  w.float_zeros = w.zeros == NULL && draw() % 2 == 0 ? float_zeros : NULL;
+  w.scales = draw() % 8 == 0 ? NULL : scales;
+  check_nbits_floats(&w);
+  free(weights);
+  free(zeros);
+  drop(scales);
+  drop(float_zeros);
+  drop(bias);
+}
+
 /* Sizes beyond what the buffers of the SIMD kernels hold. */
 static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, size_t stride) {
   size_t oh = (ih - kh) / stride + 1, ow = (iw - kw) / stride + 1;
@@ -609,6 +689,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_convolution();
     check_depthwise_i8();
     check_winograd();
+    check_nbits();
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
