@@ -58,19 +58,17 @@ static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
   }
 }
 
-/* 4 columns of the product of one row; those from `end` on repeat the last. Elements are taken less the middle, where
- * zero points are or are not far from, so that little is lost when the rest of it comes off with the sums. */
+/* 4 columns of the product of one row; those from `end` on repeat the last. */
 INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits) {
-  static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12}, middles[4] = {8, 8 << 4, 8 << 8, 8 << 12};
-  const float *sums = prepared + w->blocks * w->block, middle = (float)(1 << (bits - 1));
+  static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12};
+  const float *sums = prepared + w->blocks * w->block;
   const bool is_middle = w->zeros == NULL && w->float_zeros == NULL;
-  v128_t masks[4], zeros[4];
+  v128_t masks[4];
   const uint8_t *q[4];
   size_t at[4];
   real results[4];
   for (size_t c = 0; c < 4; c++) {
     masks[c] = bits == 4 ? load_constant(places + c) : wasm_i32x4_splat((1 << bits) - 1);
-    zeros[c] = bits == 4 ? load_constant(middles + c) : wasm_i32x4_splat(1 << (bits - 1));
     at[c] = column + c < end ? column + c : end - 1;
     q[c] = w->weights + at[c] * w->blocks * w->blob;
     results[c] = r_set(0.0f);
@@ -78,18 +76,22 @@ INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t col
   for (size_t b = 0; b < w->blocks; b++) {
     real dots[4];
     for (size_t c = 0; c < 4; c++) {
-      dots[c] = is_middle ? r_set(0.0f)
-                          : r_mul(load(sums + b * LANES), r_set(weft_nbits_zero(w, at[c], b) - middle));
+      float zero = is_middle ? (float)(1 << (bits - 1)) : weft_nbits_zero(w, at[c], b);
+      dots[c] = r_mul(load(sums + b * LANES), r_set(zero));
     }
     NOT_UNROLLED
     for (size_t i = 0; i < w->block; i += UNIT, prepared += UNIT) {
+      v128_t v[4];
       for (size_t c = 0; c < 4; c++) {
-        v128_t v = nbits_unit(q[c], bits);
-        for (size_t j = 0; j < 4; j++) {
-          v128_t part = wasm_v128_and(bits == 4 ? v : wasm_u32x4_shr(v, (uint32_t)(bits * j)), masks[j]);
-          dots[c] = r_madd(b_to_real(wasm_i32x4_sub(part, zeros[j])), load(prepared + j * LANES), dots[c]);
-        }
+        v[c] = nbits_unit(q[c], bits);
         q[c] += UNIT * bits / 8;
+      }
+      for (size_t j = 0; j < 4; j++) {
+        const real x = load(prepared + j * LANES);
+        for (size_t c = 0; c < 4; c++) {
+          v128_t part = wasm_v128_and(bits == 4 ? v[c] : wasm_u32x4_shr(v[c], (uint32_t)(bits * j)), masks[j]);
+          dots[c] = r_madd(b_to_real(part), x, dots[c]);
+        }
       }
     }
     for (size_t c = 0; c < 4; c++) {
@@ -138,23 +140,33 @@ INLINE nbits_numbers nbits_numbers_of(const weft_nbits *w, size_t column, size_t
   return numbers;
 }
 
-/* Block b of 4 columns, half a panel. */
+/* The first `count` rows of a unit of 4 columns, half a panel. */
+INLINE void nbits_expand_unit(const nbits_numbers *numbers, v128_t *v, size_t count, float *out, const unsigned bits) {
+  const v128_t mask = wasm_i32x4_splat((1 << bits) - 1);
+  for (size_t l = 0; l < 4; l++) {
+    for (size_t j = 0; j < 4 && 4 * l + j < count; j++, out += NR) {
+      real x = b_to_real(wasm_v128_and(wasm_u32x4_shr(v[l], (uint32_t)j * bits), mask));
+      store(out, r_mul(r_sub(x, numbers->zeros), numbers->scales));
+    }
+  }
+}
+
+/* Block b of 4 columns. */
 INLINE void nbits_expand_block(const weft_nbits *w, size_t column, size_t end, size_t b, float *out,
                                const unsigned bits) {
   nbits_numbers numbers = nbits_numbers_of(w, column, end, b);
-  const v128_t mask = wasm_i32x4_splat((1 << bits) - 1);
   size_t n = w->k - b * w->block < w->block ? w->k - b * w->block : w->block;
-  for (size_t i = 0; i < n; i += UNIT) {
+  for (size_t i = 0; i < n; i += UNIT, out += UNIT * NR) {
     v128_t v[4];
     for (size_t c = 0; c < 4; c++) {
       v[c] = nbits_unit(numbers.q[c], bits);
       numbers.q[c] += UNIT * bits / 8;
     }
     turn(v);
-    for (size_t l = 0; l < UNIT && i + l < n; l++, out += NR) {
-      real x = b_to_real(wasm_v128_and(v[l / 4], mask));
-      v[l / 4] = wasm_u32x4_shr(v[l / 4], bits);
-      store(out, r_mul(r_sub(x, numbers.zeros), numbers.scales));
+    if (n - i >= UNIT) {
+      nbits_expand_unit(&numbers, v, UNIT, out, bits);
+    } else {
+      nbits_expand_unit(&numbers, v, n - i, out, bits);
     }
   }
 }
