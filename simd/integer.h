@@ -345,16 +345,81 @@ INLINE void quantize_row(const quantizer *q, size_t n, const float *x, bool is_s
   }
 }
 
-static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
+INLINE quantizer quantizer_of(float scale, int32_t zero, bool is_signed) {
   const int32_t low = is_signed ? -128 : 0;
-  const quantizer q = {.divisor = r_set(scale),
-                       .low = r_set((float)(low - zero)),
-                       .high = r_set((float)(low + 255 - zero)),
-                       .offset = wasm_i32x4_splat(zero - 0x4b400000)};
+  return (quantizer){.divisor = r_set(scale),
+                     .low = r_set((float)(low - zero)),
+                     .high = r_set((float)(low + 255 - zero)),
+                     .offset = wasm_i32x4_splat(zero - 0x4b400000)};
+}
+
+static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
+  const quantizer q = quantizer_of(scale, zero, is_signed);
   if (scale == 1.0f) {
     quantize_row(&q, n, x, is_signed, y, false);
   } else {
     quantize_row(&q, n, x, is_signed, y, true);
+  }
+}
+
+/* Elements i to i + 3 before rounding, or the first of them alone; the forms of the numbers are constants. */
+INLINE real rescale_vector(const int32_t *sums, const weft_rescale *r, size_t i, const bool walks, const bool has_bias,
+                           const bool is_whole) {
+  v128_t sum = is_whole ? wasm_v128_load(sums + i) : wasm_v128_load32_splat(sums + i);
+  if (has_bias) {
+    const int32_t *bias = r->bias + i * r->bias_step;
+    sum = wasm_i32x4_add(sum, is_whole && r->bias_step != 0 ? wasm_v128_load(bias) : wasm_v128_load32_splat(bias));
+  }
+  const bool row = walks && is_whole;
+  const size_t at = walks ? i : 0;
+  real y = r_mul(b_to_real(sum), row ? load(r->scale + at) : load_splat(r->scale + at));
+  if (r->added != NULL) y = r_add(y, row ? load(r->added + at) : load_splat(r->added + at));
+  return y;
+}
+
+INLINE void rescale_row(size_t n, const int32_t *sums, const weft_rescale *r, float *y, const bool walks,
+                        const bool has_bias) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    store(y + i, rescale_vector(sums, r, i, walks, has_bias, true));
+  }
+  for (; i < n; i++) {
+    y[i] = wasm_f32x4_extract_lane(rescale_vector(sums, r, i, walks, has_bias, false), 0);
+  }
+}
+
+static void sums_to_f32(size_t n, const int32_t *sums, const weft_rescale *r, float *y) {
+  if (r->scale_step != 0 && r->bias == NULL) {
+    rescale_row(n, sums, r, y, true, false);
+  } else {
+    rescale_row(n, sums, r, y, r->scale_step != 0, r->bias != NULL);
+  }
+}
+
+INLINE void requantize_row(size_t n, const int32_t *sums, const weft_rescale *r, const quantizer *q, bool is_signed,
+                           uint8_t *y, const bool walks) {
+  const bool has_bias = r->bias != NULL;
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    v128_t v[4];
+    for (size_t j = 0; j < 4; j++) {
+      v[j] = quantize_vector(q, rescale_vector(sums, r, i + j * LANES, walks, has_bias, true), false);
+    }
+    v128_t a = wasm_i16x8_narrow_i32x4(v[0], v[1]), b = wasm_i16x8_narrow_i32x4(v[2], v[3]);
+    wasm_v128_store(y + i, is_signed ? wasm_i8x16_narrow_i16x8(a, b) : wasm_u8x16_narrow_i16x8(a, b));
+  }
+  for (; i < n; i++) {
+    real x = rescale_vector(sums, r, i, walks, has_bias, false);
+    y[i] = (uint8_t)wasm_i32x4_extract_lane(quantize_vector(q, x, false), 0);
+  }
+}
+
+static void sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed, void *y) {
+  const quantizer q = quantizer_of(1.0f, zero, is_signed);
+  if (r->scale_step != 0) {
+    requantize_row(n, sums, r, &q, is_signed, y, true);
+  } else {
+    requantize_row(n, sums, r, &q, is_signed, y, false);
   }
 }
 

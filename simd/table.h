@@ -57,7 +57,9 @@
   .gemm_i8 = FORM##_product, \
   .winograd_input = winograd_input, \
   .winograd_output = winograd_output, \
-  .depthwise_i8 = depthwise_i8, \
+  .depthwise_i8 = FORM##_depthwise, \
+  .sums_to_f32 = sums_to_f32, \
+  .sums_to_i8 = sums_to_i8, \
   .quantize_i8 = quantize_i8, \
   .dequantize_i8 = dequantize_i8, \
   .nbits_prepare = nbits_prepare, \

@@ -33,6 +33,15 @@ typedef struct weft_epilogue {
   float lo, hi;
 } weft_epilogue;
 
+/* What becomes of the 32-bit sums of integer products. */
+typedef struct weft_rescale {
+  const int32_t *bias;
+  size_t bias_step;
+  const float *scale;
+  size_t scale_step;
+  const float *added;
+} weft_rescale;
+
 /* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded.
  */
 #define WEFT_GEMM_NR 8
@@ -153,6 +162,11 @@ typedef struct weft_kernels {
    * WEFT_GEMM_NR, c points to the first of these columns. Rows of a packed a can be cut with gemm_i8_a_size(row, k). */
   void (*gemm_i8)(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first, int32_t *c,
                   size_t ldc);
+  /* Finished sums: y = (sums + bias) * scale + added, with the steps 0 or 1 of what is one number for all or one for each
+   * element; `bias` and `added` (whose step is `scale`'s) may be NULL. */
+  void (*sums_to_f32)(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
+  /* The same rounded half to even, plus `zero`, saturated. */
+  void (*sums_to_i8)(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed, void *y);
   /* y = saturate(round half to even(x / scale) + zero). */
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */

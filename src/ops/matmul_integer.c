@@ -6,6 +6,8 @@
 #include "matmul.h"
 #include "product.h"
 
+#include <string.h>
+
 enum { TILE_ROWS = 64, TILE_BYTES = 262144 };
 
 /* Input numbers by role; -1: there is none. */
@@ -73,7 +75,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   uint32_t bias = WEFT_TYPE_BIT(op->def->variant == WEFT_INTEGER_GEMM ? WEFT_INT32 : WEFT_FLOAT);
   WEFT_TRY(weft_op_expect_type(op, r->bias, "C", bias));
   const weft_tensor *c = weft_op_in(op, r->bias);
-  if (c != NULL && c->count != p.n && c->count != 1 && c->count != p.m * p.n) {
+  if (c != NULL && c->count != p.n && c->count != 1 && (!gemm || c->count != p.m * p.n)) {
     return weft_op_fail(op, "the bias holds %zu elements, expected %zu", c->count, p.n);
   }
   return weft_op_set(op, 0, type, &p.out);
@@ -124,6 +126,7 @@ typedef struct tiles {
   weft_sums sums;
   const int32_t *bias; /* of a column */
   const int32_t *whole_bias;
+  const float *added; /* to a column, after its scale */
   float a_scale; /* of an a that was made here; else 1 */
   const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
   size_t first;                   /* y's element of this product */
@@ -151,10 +154,14 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
         t->kernels->binary_f32[WEFT_BINARY_MUL](n, t->scale + column, 1, t->row_scale + row + i, 0, scale);
         factors = scale;
       }
-      const int32_t *bias = t->bias != NULL         ? t->bias + column
-                            : t->whole_bias != NULL ? t->whole_bias + (row + i) * p->n + column
-                                                    : NULL;
-      weft_sums_store(&t->sums, n, sums + i * stride, bias, 1, factors, 1, line, t->first + (row + i) * p->n + column);
+      weft_rescale rescale = {.bias = t->bias != NULL         ? t->bias + column
+                                      : t->whole_bias != NULL ? t->whole_bias + (row + i) * p->n + column
+                                                              : NULL,
+                              .bias_step = 1,
+                              .scale = factors,
+                              .scale_step = 1,
+                              .added = t->added != NULL ? t->added + column : NULL};
+      weft_sums_store(&t->sums, n, sums + i * stride, &rescale, line, t->first + (row + i) * p->n + column);
     }
   }
 }
@@ -198,21 +205,33 @@ static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t colum
   return WEFT_OK;
 }
 
+/* A bias as `n` elements, repeated where it is one. */
+static weft_status repeat_bias(weft_op *op, const weft_tensor *c, size_t n, const void **out) {
+  *out = c->data;
+  if (c->count == 1 && n > 1) {
+    void *room = NULL;
+    WEFT_TRY(weft_op_scratch_array(op, n, 4, &room));
+    for (size_t i = 0; i < n; i++) {
+      memcpy((char *)room + 4 * i, c->data, 4);
+    }
+    *out = room;
+  }
+  return WEFT_OK;
+}
+
 static weft_status place_bias(weft_op *op, tiles *t) {
   const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
-  const weft_matmul_plan *p = t->p;
-  if (c == NULL || c->type != WEFT_INT32) {
+  const void *data = NULL;
+  if (c == NULL) {
     return WEFT_OK;
   }
-  if (c->count == 1 && p->n > 1) {
-    void *room = NULL;
-    WEFT_TRY(weft_op_scratch_array(op, p->n, sizeof(int32_t), &room));
-    for (size_t i = 0; i < p->n; i++) {
-      ((int32_t *)room)[i] = *(const int32_t *)c->data;
-    }
-    t->bias = room;
+  WEFT_TRY(repeat_bias(op, c, t->p->n, &data));
+  if (c->type == WEFT_FLOAT) {
+    t->added = data;
+  } else if (c->count == 1 || c->count == t->p->n) {
+    t->bias = data;
   } else {
-    *(c->count == p->n ? &t->bias : &t->whole_bias) = c->data;
+    t->whole_bias = data;
   }
   return WEFT_OK;
 }
@@ -243,16 +262,6 @@ static weft_status quantised_a(weft_op *op, const weft_tensor *a, size_t rows, c
   }
   *out = room;
   return WEFT_OK;
-}
-
-/* A floating bias is added to finished rows: its operator is rare. */
-static void add_float_bias(weft_op *op, const weft_matmul_plan *p) {
-  const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
-  weft_tensor *y = weft_op_out(op, 0);
-  for (size_t i = 0; c != NULL && c->type == WEFT_FLOAT && y->type == WEFT_FLOAT && i < y->count / p->n; i++) {
-    float *row = (float *)y->data + i * p->n;
-    op->cx->kernels->binary_f32[WEFT_BINARY_ADD](p->n, row, 1, c->data, c->count > 1, row);
-  }
 }
 
 static weft_status place_tiles(weft_op *op, tiles *t) {
@@ -316,6 +325,5 @@ weft_status weft_matmul_integer_run(weft_op *op) {
     t.scale = scale != NULL ? scale + index * p.n : NULL;
     weft_parallel_slots(op->cx, (p.m + TILE_ROWS - 1) / TILE_ROWS * t.blocks, 1, run_tiles, &t);
   }
-  add_float_bias(op, &p);
   return WEFT_OK;
 }

@@ -407,6 +407,41 @@ static void check_quantize(size_t n) {
   drop(got);
 }
 
+static void check_sums(size_t n) {
+  int32_t *sums = allocate((n + 1) * sizeof *sums), *bias = allocate((n + 1) * sizeof *bias);
+  float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
+  uint8_t *q = allocate(n), *r = allocate(n);
+  for (size_t i = 0; i <= n; i++) {
+    sums[i] = (int32_t)(draw() % 2001) - 1000;
+    bias[i] = draw() % 16 == 0 ? INT32_MAX : (int32_t)(draw() % 2001) - 1000;
+  }
+  for (int form = 0; form < 16; form++) {
+    bool is_signed = form % 2 != 0;
+    weft_rescale how = {.bias = form & 2 ? bias : NULL,
+                        .bias_step = draw() % 2,
+                        .scale = scale,
+                        .scale_step = form & 4 ? 1 : 0,
+                        .added = form & 8 ? added : NULL};
+    portable->sums_to_f32(n, sums, &how, wanted);
+    tested->sums_to_f32(n, sums, &how, got);
+    for (size_t i = 0; i < n; i++) {
+      if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
+    }
+    expect_bytes("sums to floats", n * sizeof(float), got, wanted);
+    portable->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, q);
+    tested->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, r);
+    expect_bytes("sums to bytes", n, r, q);
+  }
+  free(sums);
+  free(bias);
+  free(q);
+  free(r);
+  drop(scale);
+  drop(added);
+  drop(wanted);
+  drop(got);
+}
+
 /* ---- convolution
  * ------------------------------------------------------------------------------------------------------ */
 static size_t below(size_t n) {
@@ -500,6 +535,7 @@ static void check_depthwise_i8(void) {
   fill_bytes(y.in * x.in, plane);
   for (size_t i = 0; i < 25; i++) {
     weights[i] = (int16_t)((int)below(511) - 255);
+    if (x.in % 2 == 0) weights[i] /= 2; /* as signed bytes, which have a way of their own */
   }
   portable->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, wanted);
   tested->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, got);
@@ -667,6 +703,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_elementwise(n);
     check_rows(n);
     check_quantize(n);
+    check_sums(n);
     check_narrow(n);
   }
   check_rows(2047);
