@@ -169,6 +169,11 @@ static void run_nbits_i8(bench *b) {
   b->kernels->nbits_i8(&w, b->m, rows, 0, b->n, b->c, b->n, scratch);
 }
 
+static void run_sums_i8(bench *b) {
+  const weft_rescale r = {.bias = (const int32_t *)(const void *)b->b, .scale = b->a};
+  b->kernels->sums_to_i8(b->n, (const int32_t *)(const void *)b->packed, &r, 3, false, b->c);
+}
+
 static void run_quantize(bench *b) {
   b->kernels->quantize_i8(b->n, b->a, 0.02f, 128, false, b->c);
 }
@@ -263,6 +268,7 @@ static void bench_rows(bench *b) {
   measure(b, "float16 to float", run_half, 1.5 * bytes, "GB/s");
   measure(b, "float to float16", run_to_half, 1.5 * bytes, "GB/s");
   measure(b, "quantize", run_quantize, 1.25 * bytes, "GB/s");
+  measure(b, "sums to bytes", run_sums_i8, 1.25 * bytes, "GB/s");
   b->n = 768;
   measure(b, "softmax 768", run_softmax, 2.0 * 768 * sizeof(float), "GB/s");
   measure(b, "layer norm 768", run_layer_norm, 2.0 * 768 * sizeof(float), "GB/s");
