@@ -7,7 +7,8 @@
  * Times of a run are medians over alternating rounds in one process. Load time and load to first result are of a fresh
  * process each, with importing the package, as is the peak of its memory; in Chromium, and with --no-cold, they are those
  * of the one process, Weft coming first, and memory is not told apart. A ratio above 1 means that Weft is faster. FOLDER holds NAME.onnx files and a
- * models.json that lists each one's inputs; without it the models of ../shared/bench are made full-size first.
+ * models.json that lists each one's inputs; without it the models of ../shared/bench are made full-size first,
+ * and 4-bit variants of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -40,10 +41,15 @@ const { values: args } = parseArgs({
 async function hydrated() {
   const shared = resolve(root, '../shared/bench');
   const folder = join(root, 'build/bench-models');
-  if (existsSync(join(folder, 'models.json'))) return folder;
-  if (!existsSync(shared)) throw new Error('There are no models: name a folder of them with --models FOLDER');
-  await step('Full-size models', () => run(programs.python, [join(shared, 'hydrate.py'), folder]));
-  writeFileSync(join(folder, 'models.json'), readFileSync(join(shared, 'models.json')));
+  const listing = join(folder, 'models.json');
+  if (!existsSync(listing)) {
+    if (!existsSync(shared)) throw new Error('There are no models: name a folder of them with --models FOLDER');
+    await step('Full-size models', () => run(programs.python, [join(shared, 'hydrate.py'), folder]));
+    writeFileSync(listing, readFileSync(join(shared, 'models.json')));
+  }
+  if (!/4bit/.test(readFileSync(listing, 'utf8'))) {
+    await step('4-bit models', () => run(programs.python, [join(root, 'tests/bench/quantize.py'), folder]));
+  }
   return folder;
 }
 
