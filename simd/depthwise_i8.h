@@ -150,3 +150,162 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
     }
   }
 }
+
+/* ---- with a dot product of bytes ------------------------------------------------------------------------------------
+ * The band stays in bytes of the kind that the host's instruction takes, padding being the zero point, which comes off
+ * in one number for the whole plane. 4 taps of a row are taken at a time: the bytes that 4 neighbouring outputs meet are
+ * spread from one load. Weights have to fit into signed bytes. */
+#if FUSED
+enum { BAND_BYTES = 2 * BAND_SHORTS, MOST_QUADS = 32, QUAD_GROUP = 4 };
+
+typedef struct depthwise_quads {
+  const uint8_t *plane;
+  const weft_pool_axis *y, *x;
+  uint8_t flip, padding; /* bytes are stored ^ flip */
+  v128_t pattern;        /* bytes of 4 outputs' windows */
+  size_t row;            /* bytes of a buffered row */
+  size_t quads;
+  size_t offsets[MOST_QUADS];
+  int32_t weights[MOST_QUADS]; /* 4 bytes each */
+  int32_t offset;
+} depthwise_quads;
+
+/* n bytes ^ flip; parts shorter than a vector overlap what was copied before. */
+NO_IDIOMS static void copy_flipped(uint8_t *to, const uint8_t *from, size_t n, uint8_t flip) {
+  const v128_t flips = wasm_i8x16_splat((int8_t)flip);
+  if (n < 8) {
+    for (size_t i = 0; i < n; i++) {
+      to[i] = from[i] ^ flip;
+    }
+  } else if (n < 16) {
+    wasm_v128_store64_lane(to, wasm_v128_xor(wasm_v128_load64_zero(from), flips), 0);
+    wasm_v128_store64_lane(to + n - 8, wasm_v128_xor(wasm_v128_load64_zero(from + n - 8), flips), 0);
+  } else {
+    for (size_t i = 0; i + 16 <= n; i += 16) {
+      wasm_v128_store(to + i, wasm_v128_xor(wasm_v128_load(from + i), flips));
+    }
+    wasm_v128_store(to + n - 16, wasm_v128_xor(wasm_v128_load(from + n - 16), flips));
+  }
+}
+
+static void fill_band_quads(const depthwise_quads *d, size_t first_row, size_t rows, uint8_t *band) {
+  const size_t pad = (size_t)d->x->pad, inside = d->x->in < d->row - pad ? d->x->in : d->row - pad;
+  for (size_t t = 0; t < rows; t++, band += d->row) {
+    int64_t row = (int64_t)(first_row * d->y->stride + t) - d->y->pad;
+    for (size_t i = 0; i < d->row; i += 16) {
+      wasm_v128_store(band + i, wasm_i8x16_splat((int8_t)d->padding));
+    }
+    if (row >= 0 && (size_t)row < d->y->in) {
+      copy_flipped(band + pad, d->plane + (size_t)row * d->x->in, inside, d->flip);
+    }
+  }
+}
+
+INLINE v128_t spread_bytes(v128_t bytes, v128_t pattern) {
+#if defined(__wasm__)
+  return wasm_i8x16_relaxed_swizzle(bytes, pattern);
+#else
+  return wasm_i8x16_swizzle(bytes, pattern);
+#endif
+}
+
+/* 4 * vectors outputs; `left` as in depthwise_i8_vector. */
+INLINE void depthwise_quads_group(const depthwise_quads *d, const uint8_t *from, size_t left, int32_t *to,
+                                  const size_t vectors, const i8_form form) {
+  const size_t step = LANES * d->x->stride;
+  const v128_t pattern = d->pattern;
+  v128_t sums[QUAD_GROUP];
+  for (size_t v = 0; v < vectors; v++) {
+    sums[v] = wasm_i32x4_splat(d->offset);
+  }
+  NOT_UNROLLED
+  for (size_t q = 0; q < d->quads; q++) {
+    v128_t weights = wasm_v128_load32_splat(d->weights + q);
+    const uint8_t *at = from + d->offsets[q];
+    for (size_t v = 0; v < vectors; v++, at += step) {
+      sums[v] = i8_step(spread_bytes(wasm_v128_load(at), pattern), weights, sums[v], form);
+    }
+  }
+  int32_t part[QUAD_GROUP * LANES];
+  int32_t *out = left >= vectors * LANES ? to : part;
+  for (size_t v = 0; v < vectors; v++) {
+    wasm_v128_store(out + v * LANES, sums[v]);
+  }
+  for (size_t i = 0; out == part && i < left; i++) {
+    to[i] = part[i];
+  }
+}
+
+/* Taps and geometry; false where the taps do not suit or a single output row does not fit. */
+static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int32_t zero, bool is_signed,
+                                 const i8_form form, size_t *rows) {
+  static const uint8_t patterns[2][16] = {{0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6},
+                                          {0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9}};
+  const weft_pool_axis *y = d->y, *x = d->x;
+  const size_t per_row = (x->kernel + 3) / 4, extent = (y->kernel - 1) * y->dilation + 1;
+  const int32_t moved = is_signed == (form == SIGNED_QUADS) ? 0 : is_signed ? 128 : -128;
+  d->quads = y->kernel * per_row;
+  if (x->dilation != 1 || x->stride > 2 || x->pad < 0 || d->quads > MOST_QUADS || x->out > BAND_BYTES) return false;
+  d->row = ((x->out + LANES) * x->stride + 4 * per_row + 31) / 16 * 16;
+  size_t room = BAND_BYTES / d->row;
+  if (extent > room || (size_t)x->pad > d->row) return false;
+  *rows = (room - extent) / y->stride + 1;
+  d->pattern = wasm_v128_load(patterns[x->stride - 1]);
+  d->flip = moved == 0 ? 0 : 0x80;
+  d->padding = (uint8_t)(zero + moved);
+  int32_t total = 0;
+  for (size_t q = 0; q < d->quads; q++) {
+    int8_t bytes[4] = {0};
+    const size_t column = q % per_row * 4;
+    for (size_t j = 0; j < 4 && column + j < x->kernel; j++) {
+      int16_t w = weights[q / per_row * x->kernel + column + j];
+      if (w < -128 || w > 127) return false;
+      bytes[j] = (int8_t)w;
+      total += w;
+    }
+    memcpy(d->weights + q, bytes, sizeof bytes);
+    d->offsets[q] = q / per_row * y->dilation * d->row + column;
+  }
+  d->offset = -total * (zero + moved);
+  return true;
+}
+
+INLINE void run_depthwise_quads(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,
+                                const int16_t *weights, int32_t zero, bool is_signed, size_t begin, size_t end,
+                                int32_t *sums, const i8_form form) {
+  depthwise_quads d = {.plane = plane, .y = y, .x = x};
+  size_t rows = 0;
+  if (!depthwise_quads_make(&d, weights, zero, is_signed, form, &rows)) {
+    depthwise_i8(plane, y, x, weights, zero, is_signed, begin, end, sums);
+    return;
+  }
+  size_t left = (end - begin) * x->out;
+  for (size_t row = begin; row < end; row += rows) {
+    uint8_t band[BAND_BYTES];
+    size_t count = end - row < rows ? end - row : rows;
+    fill_band_quads(&d, row, (count - 1) * y->stride + (y->kernel - 1) * y->dilation + 1, band);
+    for (size_t r = 0; r < count; r++, sums += x->out, left -= x->out) {
+      const uint8_t *from = band + r * y->stride * d.row;
+      size_t i = 0;
+      for (; i + (QUAD_GROUP - 1) * LANES < x->out; i += QUAD_GROUP * LANES) {
+        depthwise_quads_group(&d, from + i * x->stride, left - i, sums + i, QUAD_GROUP, form);
+      }
+      for (; i < x->out; i += LANES) {
+        depthwise_quads_group(&d, from + i * x->stride, left - i, sums + i, 1, form);
+      }
+    }
+  }
+}
+
+#define DEFINE_DEPTHWISE_QUADS(NAME, FORM)                                                                             \
+  static void NAME##_depthwise(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,                 \
+                               const int16_t *weights, int32_t zero, bool is_signed, size_t begin, size_t end,         \
+                               int32_t *sums) {                                                                        \
+    run_depthwise_quads(plane, y, x, weights, zero, is_signed, begin, end, sums, FORM);                                \
+  }
+
+DEFINE_DEPTHWISE_QUADS(signed_quads, SIGNED_QUADS)
+DEFINE_DEPTHWISE_QUADS(unsigned_quads, UNSIGNED_QUADS)
+#endif
+
+#define pairs_depthwise depthwise_i8

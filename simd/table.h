@@ -22,6 +22,7 @@
 #include "simd/winograd.h"
 
 #include "simd/depthwise_i8.h"
+#include "simd/nbits.h"
 
 #define UNARY_ENTRY(NAME, word) [WEFT_UNARY_##NAME] = unary_##NAME,
 #define BINARY_ENTRY(NAME, word) [WEFT_BINARY_##NAME] = binary_##NAME,
@@ -61,8 +62,16 @@
   .gemm_i8 = FORM##_product, \
   .winograd_input = winograd_input, \
   .winograd_output = winograd_output, \
-  .depthwise_i8 = depthwise_i8, \
+  .depthwise_i8 = FORM##_depthwise, \
+  .sums_to_f32 = sums_to_f32, \
+  .sums_to_i8 = sums_to_i8, \
   .quantize_i8 = quantize_i8, \
   .dequantize_i8 = dequantize_i8, \
-  .multiply_adds = multiply_adds
+  .multiply_adds = multiply_adds, \
+  .nbits_prepare = nbits_prepare, \
+  .nbits_gemv = nbits_gemv, \
+  .nbits_expand = nbits_expand, \
+  .nbits_i8_a_size = nbits_i8_a_size, \
+  .nbits_i8_pack_a = nbits_i8_pack_a, \
+  .nbits_i8 = nbits_i8
 /* clang-format on */

@@ -10,7 +10,7 @@
  * and JavaScript hold. A ratio above 1 means that Weft is faster.
  *
  * FOLDER holds NAME.onnx files and a models.json that lists each one's inputs; without it the models of ../shared/bench are
- * made full-size first. --ops measures single operators instead (tests/bench/operators.mjs), with rates by Weft's own
+ * made full-size first, and 4-bit variants of them. --ops measures single operators instead (tests/bench/operators.mjs), with rates by Weft's own
  * count of the work. --native adds native ONNX Runtime, --wasi the command in wasmtime against the package in Node.js.
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -51,10 +51,15 @@ const engines = ['weft', 'onnxruntime-web'];
 async function hydrated() {
   const shared = resolve(root, '../shared/bench');
   const folder = join(root, 'build/bench-models');
-  if (existsSync(join(folder, 'models.json'))) return folder;
-  if (!existsSync(shared)) throw new Error('There are no models: name a folder of them with --models FOLDER');
-  await step('Full-size models', () => run(programs.python, [join(shared, 'hydrate.py'), folder]));
-  writeFileSync(join(folder, 'models.json'), readFileSync(join(shared, 'models.json')));
+  const listing = join(folder, 'models.json');
+  if (!existsSync(listing)) {
+    if (!existsSync(shared)) throw new Error('There are no models: name a folder of them with --models FOLDER');
+    await step('Full-size models', () => run(programs.python, [join(shared, 'hydrate.py'), folder]));
+    writeFileSync(listing, readFileSync(join(shared, 'models.json')));
+  }
+  if (!/4bit/.test(readFileSync(listing, 'utf8'))) {
+    await step('4-bit models', () => run(programs.python, [join(root, 'tests/bench/quantize.py'), folder]));
+  }
   return folder;
 }
 

@@ -81,9 +81,17 @@ const weft_kernels weft_kernels_portable = {
     .winograd_input = weft_portable_winograd_input,
     .winograd_output = weft_portable_winograd_output,
     .depthwise_i8 = weft_portable_depthwise_i8,
+    .sums_to_f32 = weft_portable_sums_to_f32,
+    .sums_to_i8 = weft_portable_sums_to_i8,
     .quantize_i8 = weft_portable_quantize_i8,
     .dequantize_i8 = weft_portable_dequantize_i8,
     .multiply_adds = weft_portable_multiply_adds,
+    .nbits_prepare = weft_portable_nbits_prepare,
+    .nbits_gemv = weft_portable_nbits_gemv,
+    .nbits_expand = weft_portable_nbits_expand,
+    .nbits_i8_a_size = weft_portable_nbits_i8_a_size,
+    .nbits_i8_pack_a = weft_portable_nbits_i8_pack_a,
+    .nbits_i8 = weft_portable_nbits_i8,
 };
 
 void weft_activate_f32(const weft_kernels *kernels, size_t n, float *y, weft_activation activation, float lo,

@@ -53,6 +53,27 @@ void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, c
   }
 }
 
+/* Element i before rounding. */
+static float rescaled(const int32_t *sums, const weft_rescale *r, size_t i) {
+  uint32_t bias = r->bias != NULL ? (uint32_t)r->bias[i * r->bias_step] : 0;
+  float y = (float)(int32_t)((uint32_t)sums[i] + bias) * r->scale[i * r->scale_step];
+  return r->added != NULL ? y + r->added[i * r->scale_step] : y;
+}
+
+void weft_portable_sums_to_f32(size_t n, const int32_t *sums, const weft_rescale *r, float *y) {
+  for (size_t i = 0; i < n; i++) {
+    y[i] = rescaled(sums, r, i);
+  }
+}
+
+void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed,
+                              void *y) {
+  for (size_t i = 0; i < n; i++) {
+    float x = rescaled(sums, r, i);
+    weft_portable_quantize_i8(1, &x, 1, zero, is_signed, (uint8_t *)y + i);
+  }
+}
+
 void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
   const float low = is_signed ? -128.0f : 0.0f, high = is_signed ? 127.0f : 255.0f;
   uint8_t *to = y;

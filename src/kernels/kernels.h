@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nbits.h"
 #include "pool.h"
 
 /* What is done to a result before it is stored, so that it is touched once: y = act(acc + bias [+ residual]). */
@@ -31,6 +32,15 @@ typedef struct weft_epilogue {
   weft_activation activation;
   float lo, hi;
 } weft_epilogue;
+
+/* What becomes of the 32-bit sums of integer products. */
+typedef struct weft_rescale {
+  const int32_t *bias;
+  size_t bias_step;
+  const float *scale;
+  size_t scale_step;
+  const float *added;
+} weft_rescale;
 
 /* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded.
  */
@@ -157,6 +167,11 @@ typedef struct weft_kernels {
    * WEFT_GEMM_NR, c points to the first of these columns. Rows of a packed a can be cut with gemm_i8_a_size(row, k). */
   void (*gemm_i8)(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first, int32_t *c,
                   size_t ldc);
+  /* Finished sums: y = (sums + bias) * scale + added, with the steps 0 or 1 of what is one number for all or one for each
+   * element; `bias` and `added` (whose step is `scale`'s) may be NULL. */
+  void (*sums_to_f32)(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
+  /* The same rounded half to even, plus `zero`, saturated. */
+  void (*sums_to_i8)(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed, void *y);
   /* y = saturate(round half to even(x / scale) + zero). */
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
@@ -181,6 +196,20 @@ typedef struct weft_kernels {
   /* For measuring what the machine can do at best: WEFT_MULTIPLY_ADDS sums, each `turns` times multiplied by `factor` and
    * increased by `addend`, without memory in the way. They begin at 0, 1, 2 ...; the result is their sum. */
   float (*multiply_adds)(size_t turns, float factor, float addend);
+
+  /* One row times weights of a few bits: y[j - begin] for columns [begin, end). The row is prepared once, in a form that
+   * belongs to the table, weft_nbits_row_size floats. */
+  void (*nbits_prepare)(const weft_nbits *w, const float *x, float *out);
+  void (*nbits_gemv)(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y);
+  /* Columns [begin, end) as panels of gemm_f32; `begin` is a multiple of WEFT_GEMM_NR. */
+  void (*nbits_expand)(const weft_nbits *w, size_t begin, size_t end, float *out);
+  /* The same products with rows that are first rounded to 8 bits, block by block to 127 steps of the greatest magnitude,
+   * where weft_nbits_has_i8. y has `ldy` floats between rows, its first column is `begin`, a multiple of WEFT_GEMM_NR;
+   * `scratch` has weft_nbits_i8_scratch bytes. Every table gives the same bits, for any cut. */
+  size_t (*nbits_i8_a_size)(const weft_nbits *w, size_t m); /* bytes of m packed rows */
+  void (*nbits_i8_pack_a)(const weft_nbits *w, const float *x, void *out); /* one row */
+  void (*nbits_i8)(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                   void *scratch);
 } weft_kernels;
 
 #define WEFT_MULTIPLY_ADDS 48

@@ -1,16 +1,46 @@
-/* Products with weights of 2, 4 or 8 bits in blocks: see nbits.c. */
+/* Weights of 2, 4 or 8 bits in blocks of a column, as MatMulNBits has them: a column's blocks follow each other, its
+ * first element in the lowest bits. An element means (q - zero) * scale, with a scale and a zero point for each block. */
 #ifndef WEFT_KERNELS_NBITS_H
 #define WEFT_KERNELS_NBITS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* x[n] as weft_nbits_dot reads it: element i of each group of 8 / bits goes to out[i * (n / per) + group]; n is a
- * multiple of 8 / bits. Returns the sum of x. */
-float weft_nbits_prepare(unsigned bits, size_t n, const float *x, float *out);
-/* The sum of q[i] * x[i] over n elements, x as prepared; q holds 8 / bits elements a byte, the lowest bits first. */
-float weft_nbits_dot(unsigned bits, size_t n, const uint8_t *q, const float *x);
-/* out[i] = (q[i] - zero) * scale */
-void weft_nbits_expand(unsigned bits, size_t n, const uint8_t *q, float scale, float zero, float *out);
+typedef struct weft_nbits {
+  unsigned bits;
+  size_t n, k, block, blocks; /* columns and rows; rows of a block; blocks of a column */
+  size_t blob, zero_row;      /* bytes of a block; of a column's packed zero points */
+  const uint8_t *weights;
+  const float *scales;      /* [n][blocks]; NULL: elements are q as they are */
+  const float *float_zeros; /* [n][blocks], or NULL */
+  const uint8_t *zeros;     /* packed, or NULL; with neither, zero points are the middle */
+  const float *bias;        /* [n], or NULL */
+} weft_nbits;
+
+/* Zero point of a block of column j, where there are no floating ones. */
+static inline int32_t weft_nbits_whole_zero(const weft_nbits *w, size_t j, size_t block) {
+  if (w->zeros == NULL) return 1 << (w->bits - 1);
+  size_t bit = block * w->bits;
+  return w->zeros[j * w->zero_row + bit / 8] >> (bit % 8) & ((1 << w->bits) - 1);
+}
+
+static inline float weft_nbits_zero(const weft_nbits *w, size_t j, size_t block) {
+  return w->float_zeros != NULL ? w->float_zeros[j * w->blocks + block] : (float)weft_nbits_whole_zero(w, j, block);
+}
+
+/* Floats of a row that is prepared for nbits_gemv. */
+static inline size_t weft_nbits_row_size(const weft_nbits *w) {
+  return w->blocks * (w->block + 4);
+}
+
+/* Whether nbits_i8 can multiply with these. */
+static inline _Bool weft_nbits_has_i8(const weft_nbits *w) {
+  return w->bits == 4 && w->block % 32 == 0 && w->block <= 65536 && w->float_zeros == NULL;
+}
+
+/* Bytes of scratch for nbits_i8: a panel of 8 columns with 8 scales and 8 zero points for each block. */
+static inline size_t weft_nbits_i8_scratch(const weft_nbits *w) {
+  return w->blocks * (w->block + 8) * 8;
+}
 
 #endif

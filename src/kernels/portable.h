@@ -71,7 +71,19 @@ void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb,
                                   const int32_t *b_zero, size_t zero_step, void *out);
 void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
                            int32_t *c, size_t ldc);
+void weft_portable_sums_to_f32(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
+void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed,
+                              void *y);
 void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
 void weft_portable_dequantize_i8(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
+
+/* nbits.c */
+void weft_portable_nbits_prepare(const weft_nbits *w, const float *x, float *out);
+void weft_portable_nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y);
+void weft_portable_nbits_expand(const weft_nbits *w, size_t begin, size_t end, float *out);
+size_t weft_portable_nbits_i8_a_size(const weft_nbits *w, size_t m);
+void weft_portable_nbits_i8_pack_a(const weft_nbits *w, const float *x, void *out);
+void weft_portable_nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y,
+                            size_t ldy, void *scratch);
 
 #endif

@@ -247,8 +247,9 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
     (c->direct != NULL ? add_block : multiply_block)(c, index, first, count, &parts);
     for (size_t i = 0; i < c->out_channels; i++) {
       size_t filter = index % c->groups * c->out_channels + i;
-      weft_sums_store(&c->sums, count, parts.sums + i * count, c->bias != NULL ? c->bias + filter : NULL, 0,
-                      c->scales != NULL ? c->scales + filter : NULL, 0, parts.row,
+      weft_rescale rescale = {.bias = c->bias != NULL ? c->bias + filter : NULL,
+                              .scale = c->scales != NULL ? c->scales + filter : NULL};
+      weft_sums_store(&c->sums, count, parts.sums + i * count, &rescale, parts.row,
                       (index * c->out_channels + i) * out_count + first);
     }
   }

@@ -2,7 +2,6 @@
 #include "integer.h"
 
 #include "../base/convert.h"
-#include "../kernels/requantize.h"
 
 #include <math.h>
 #include <string.h>
@@ -51,19 +50,19 @@ void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, f
   *zero = (uint8_t)(middle > 255 ? 255 : middle > 0 ? middle : 0);
 }
 
-void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step,
-                     const float *scale, size_t scale_step, float *row, size_t at) {
+void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const weft_rescale *rescale, float *row,
+                     size_t at) {
   weft_tensor *y = target->y;
   if (y->type == WEFT_INT32) {
     if ((const int32_t *)y->data + at != sums) {
       memcpy((int32_t *)y->data + at, sums, n * sizeof *sums);
     }
-    return;
-  }
-  weft_sums_to_f32(n, sums, bias, bias_step, scale, scale_step, row);
-  if (y->type == WEFT_INT8 || y->type == WEFT_UINT8) {
-    target->kernels->quantize_i8(n, row, 1, target->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
+  } else if (y->type == WEFT_INT8 || y->type == WEFT_UINT8) {
+    target->kernels->sums_to_i8(n, sums, rescale, target->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
+  } else if (y->type == WEFT_FLOAT) {
+    target->kernels->sums_to_f32(n, sums, rescale, (float *)y->data + at);
   } else {
+    target->kernels->sums_to_f32(n, sums, rescale, row);
     weft_store_float(y->type, row, n, y->data, at, 1);
   }
 }

@@ -24,7 +24,7 @@ typedef struct weft_sums {
 } weft_sums;
 
 /* y[at ... at + n) from sums, which may be y's own data when y is INT32. `row` holds n floats. */
-void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const int32_t *bias, size_t bias_step,
-                     const float *scale, size_t scale_step, float *row, size_t at);
+void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const weft_rescale *rescale, float *row,
+                     size_t at);
 
 #endif

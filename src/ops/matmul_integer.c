@@ -7,6 +7,8 @@
 #include "matmul.h"
 #include "product.h"
 
+#include <string.h>
+
 enum { TILE_ROWS = 64, TILE_BYTES = 262144 };
 
 /* Input numbers by role; -1: there is none. */
@@ -85,7 +87,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
     return weft_op_fail(op, "the bias of shape %s does not fit %zu columns",
                         weft_shape_print(&c->shape, text, sizeof text), p.n);
   }
-  if (c != NULL && !gemm && c->count != p.n && c->count != 1) {
+  if (c != NULL && !gemm && c->count != 1 && (c->count != p.n || c->shape.dims[c->shape.rank - 1] != (int64_t)p.n)) {
     return weft_op_unsupported(op, "a bias that differs from row to row");
   }
   return weft_op_set(op, 0, type, &p.out);
@@ -136,6 +138,7 @@ typedef struct tiles {
   weft_sums sums;
   const int32_t *bias; /* of a column */
   const int32_t *whole_bias;
+  const float *added;             /* to a column, after its scale */
   float a_scale;                  /* of an a that was made here; else 1 */
   const float *row_scale, *scale; /* of a's rows, or NULL when all are 1; of columns: everything else */
   size_t first;                   /* y's element of this product */
@@ -163,10 +166,14 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
         t->kernels->binary_f32[WEFT_BINARY_MUL](n, t->scale + column, 1, t->row_scale + row + i, 0, scale);
         factors = scale;
       }
-      const int32_t *bias = t->bias != NULL         ? t->bias + column
-                            : t->whole_bias != NULL ? t->whole_bias + (row + i) * p->n + column
-                                                    : NULL;
-      weft_sums_store(&t->sums, n, sums + i * stride, bias, 1, factors, 1, line, t->first + (row + i) * p->n + column);
+      weft_rescale rescale = {.bias = t->bias != NULL         ? t->bias + column
+                                      : t->whole_bias != NULL ? t->whole_bias + (row + i) * p->n + column
+                                                              : NULL,
+                              .bias_step = 1,
+                              .scale = factors,
+                              .scale_step = 1,
+                              .added = t->added != NULL ? t->added + column : NULL};
+      weft_sums_store(&t->sums, n, sums + i * stride, &rescale, line, t->first + (row + i) * p->n + column);
     }
   }
 }
@@ -224,24 +231,31 @@ static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t colum
   return WEFT_OK;
 }
 
+/* A bias for every element of a column, or of y where it differs from row to row. */
 static weft_status place_bias(weft_op *op, tiles *t) {
   const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
   const weft_matmul_plan *p = t->p;
-  if (c == NULL || c->type != WEFT_INT32) {
+  if (c == NULL) {
     return WEFT_OK;
   }
   bool by_row = c->shape.rank == 2 && c->shape.dims[0] > 1;
-  if (c->count == (by_row ? p->m : 1) * p->n) {
-    *(by_row ? &t->whole_bias : &t->bias) = c->data;
-    return WEFT_OK;
+  size_t count = (by_row ? p->m : 1) * p->n;
+  const void *data = c->data;
+  if (c->count != count) { /* one number, or one a row */
+    void *room = NULL;
+    WEFT_TRY(weft_op_scratch_array(op, count, 4, &room));
+    for (size_t i = 0; i < count; i++) {
+      memcpy((char *)room + 4 * i, (const char *)c->data + 4 * (i / p->n), 4);
+    }
+    data = room;
   }
-  void *room = NULL; /* one number, or one a row */
-  size_t rows = by_row ? p->m : 1;
-  WEFT_TRY(weft_op_scratch_array(op, rows * p->n, sizeof(int32_t), &room));
-  for (size_t i = 0; i < rows * p->n; i++) {
-    ((int32_t *)room)[i] = ((const int32_t *)c->data)[i / p->n];
+  if (c->type == WEFT_FLOAT) {
+    t->added = data;
+  } else if (by_row) {
+    t->whole_bias = data;
+  } else {
+    t->bias = data;
   }
-  *(by_row ? &t->whole_bias : &t->bias) = room;
   return WEFT_OK;
 }
 
@@ -271,16 +285,6 @@ static weft_status quantised_a(weft_op *op, const weft_tensor *a, size_t rows, c
   }
   *out = room;
   return WEFT_OK;
-}
-
-/* A floating bias is added to finished rows: its operator is rare. */
-static void add_float_bias(weft_op *op, const weft_matmul_plan *p) {
-  const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
-  weft_tensor *y = weft_op_out(op, 0);
-  for (size_t i = 0; c != NULL && c->type == WEFT_FLOAT && y->type == WEFT_FLOAT && i < y->count / p->n; i++) {
-    float *row = (float *)y->data + i * p->n;
-    op->cx->kernels->binary_f32[WEFT_BINARY_ADD](p->n, row, 1, c->data, c->count > 1, row);
-  }
 }
 
 static weft_status place_tiles(weft_op *op, tiles *t) {
@@ -400,6 +404,5 @@ weft_status weft_matmul_integer_run(weft_op *op) {
     t.scale = scale != NULL ? scale + column : NULL;
     weft_parallel_slots(op->cx, (p.m + TILE_ROWS - 1) / TILE_ROWS * t.blocks, 1, run_tiles, &t);
   }
-  add_float_bias(op, &p);
   return WEFT_OK;
 }

@@ -1,6 +1,5 @@
 /* com.microsoft's Attention and QAttention: self-attention together with the projection of its input to queries, keys
  * and values, in float or with 8-bit operands. */
-#include "../kernels/requantize.h"
 #include "integer.h"
 #include "microsoft_attention.h"
 #include "product.h"
@@ -206,14 +205,11 @@ typedef struct integers {
 static void run_integers(void *arg, size_t begin, size_t end) {
   const integers *n = arg;
   size_t columns = n->job->columns, depth = n->job->input;
+  const weft_rescale rescale = {.scale = n->scale, .scale_step = 1, .added = n->job->bias};
   n->kernels->gemm_i8(end - begin, columns, depth, n->a + n->kernels->gemm_i8_a_size(begin, depth), n->b, 0,
                       n->sums + begin * columns, columns);
   for (size_t i = begin; i < end; i++) {
-    float *row = n->job->out + i * columns;
-    weft_sums_to_f32(columns, n->sums + i * columns, NULL, 0, n->scale, 1, row);
-    if (n->job->bias != NULL) {
-      n->kernels->binary_f32[WEFT_BINARY_ADD](columns, row, 1, n->job->bias, 1, row);
-    }
+    n->kernels->sums_to_f32(columns, n->sums + i * columns, &rescale, n->job->out + i * columns);
   }
 }
 

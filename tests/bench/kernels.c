@@ -141,6 +141,39 @@ static void run_gemm_i8(bench *b) {
   b->kernels->gemm_i8(b->m, b->n, b->k, b->b, b->packed, 0, (int32_t *)(void *)b->c, b->n);
 }
 
+static weft_nbits few_bits(const bench *b) {
+  weft_nbits w = {.bits = (unsigned)b->which, .n = b->n, .k = b->k, .block = 32, .blocks = b->k / 32};
+  w.blob = 4 * w.bits;
+  w.weights = (const uint8_t *)(const void *)b->b;
+  w.scales = b->epilogue.row_bias;
+  return w;
+}
+
+static void run_nbits_gemv(bench *b) {
+  weft_nbits w = few_bits(b);
+  b->kernels->nbits_prepare(&w, b->a, b->packed);
+  b->kernels->nbits_gemv(&w, b->packed, 0, b->n, b->c);
+}
+
+static void run_nbits_expand(bench *b) {
+  weft_nbits w = few_bits(b);
+  b->kernels->nbits_expand(&w, 0, b->n, b->packed);
+}
+
+static void run_nbits_i8(bench *b) {
+  weft_nbits w = few_bits(b);
+  char *scratch = (char *)b->packed, *rows = scratch + weft_nbits_i8_scratch(&w);
+  for (size_t i = 0; i < b->m; i++) {
+    b->kernels->nbits_i8_pack_a(&w, b->a + i * b->k, rows + b->kernels->nbits_i8_a_size(&w, i));
+  }
+  b->kernels->nbits_i8(&w, b->m, rows, 0, b->n, b->c, b->n, scratch);
+}
+
+static void run_sums_i8(bench *b) {
+  const weft_rescale r = {.bias = (const int32_t *)(const void *)b->b, .scale = b->a};
+  b->kernels->sums_to_i8(b->n, (const int32_t *)(const void *)b->packed, &r, 3, false, b->c);
+}
+
 static void run_quantize(bench *b) {
   b->kernels->quantize_i8(b->n, b->a, 0.02f, 128, false, b->c);
 }
@@ -190,6 +223,26 @@ static void bench_gemm_i8(bench *b, size_t m, size_t n, size_t k) {
   measure(b, name, run_gemm_i8, 2.0 * (double)m * (double)n * (double)k, "Gop/s");
 }
 
+static void bench_nbits(bench *b, size_t m, size_t n, size_t k, int bits) {
+  char name[64];
+  b->m = m;
+  b->n = n;
+  b->k = k;
+  b->which = bits;
+  double work = 2.0 * (double)n * (double)k;
+  snprintf(name, sizeof name, "%d bits row %zux%zu", bits, n, k);
+  measure(b, name, run_nbits_gemv, work, "Gop/s");
+  snprintf(name, sizeof name, "%d bits expand %zux%zu", bits, n, k);
+  measure(b, name, run_nbits_expand, work / 2.0, "G/s");
+  if (bits != 4) return;
+  snprintf(name, sizeof name, "4 bits with 8 1x%zux%zu", n, k);
+  b->m = 1;
+  measure(b, name, run_nbits_i8, work, "Gop/s");
+  snprintf(name, sizeof name, "4 bits with 8 %zux%zux%zu", m, n, k);
+  b->m = m;
+  measure(b, name, run_nbits_i8, work * (double)m, "Gop/s");
+}
+
 static void bench_rows(bench *b) {
   static const struct {
     const char *name;
@@ -215,6 +268,7 @@ static void bench_rows(bench *b) {
   measure(b, "float16 to float", run_half, 1.5 * bytes, "GB/s");
   measure(b, "float to float16", run_to_half, 1.5 * bytes, "GB/s");
   measure(b, "quantize", run_quantize, 1.25 * bytes, "GB/s");
+  measure(b, "sums to bytes", run_sums_i8, 1.25 * bytes, "GB/s");
   b->n = 768;
   measure(b, "softmax 768", run_softmax, 2.0 * 768 * sizeof(float), "GB/s");
   measure(b, "layer norm 768", run_layer_norm, 2.0 * 768 * sizeof(float), "GB/s");
@@ -261,6 +315,8 @@ static void bench_table(bench *b) {
   bench_depthwise(b, 960, 7, 3, 1);
   bench_gemm_i8(b, 128, 512, 512);
   bench_gemm_i8(b, 1, 512, 512);
+  bench_nbits(b, 128, 1024, 768, 4);
+  bench_nbits(b, 128, 1024, 768, 8);
   bench_rows(b);
 }
 

@@ -448,6 +448,41 @@ static void check_quantize(size_t n) {
   drop(got);
 }
 
+static void check_sums(size_t n) {
+  int32_t *sums = allocate((n + 1) * sizeof *sums), *bias = allocate((n + 1) * sizeof *bias);
+  float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
+  uint8_t *q = allocate(n), *r = allocate(n);
+  for (size_t i = 0; i <= n; i++) {
+    sums[i] = (int32_t)(draw() % 2001) - 1000;
+    bias[i] = draw() % 16 == 0 ? INT32_MAX : (int32_t)(draw() % 2001) - 1000;
+  }
+  for (int form = 0; form < 16; form++) {
+    bool is_signed = form % 2 != 0;
+    weft_rescale how = {.bias = form & 2 ? bias : NULL,
+                        .bias_step = draw() % 2,
+                        .scale = scale,
+                        .scale_step = form & 4 ? 1 : 0,
+                        .added = form & 8 ? added : NULL};
+    portable->sums_to_f32(n, sums, &how, wanted);
+    tested->sums_to_f32(n, sums, &how, got);
+    for (size_t i = 0; i < n; i++) {
+      if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
+    }
+    expect_bytes("sums to floats", n * sizeof(float), got, wanted);
+    portable->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, q);
+    tested->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, r);
+    expect_bytes("sums to bytes", n, r, q);
+  }
+  free(sums);
+  free(bias);
+  free(q);
+  free(r);
+  drop(scale);
+  drop(added);
+  drop(wanted);
+  drop(got);
+}
+
 /* ---- convolution
  * ------------------------------------------------------------------------------------------------------ */
 static size_t below(size_t n) {
@@ -542,6 +577,7 @@ static void check_depthwise_i8(void) {
   fill_bytes(y.in * x.in, plane);
   for (size_t i = 0; i < 25; i++) {
     weights[i] = (int16_t)((int)below(511) - 255);
+    if (x.in % 2 == 0) weights[i] /= 2; /* as signed bytes, which have a way of their own */
   }
   portable->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, wanted);
   tested->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, got);
@@ -549,6 +585,86 @@ static void check_depthwise_i8(void) {
   free(plane);
   free(wanted);
   free(got);
+}
+
+/* ---- weights of few bits
+ * ----------------------------------------------------------------------------------------------- */
+static void check_nbits_product(const weft_nbits *w, size_t m, float (*value)(void)) {
+  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, ldy = n + 3;
+  float *a = make(m * w->k, value), *wanted = make(m * ldy, NULL), *got = make(m * ldy, NULL);
+  const weft_kernels *tables[] = {portable, tested};
+  float *results[] = {wanted, got};
+  for (int t = 0; t < 2; t++) {
+    char *packed = allocate(tables[t]->nbits_i8_a_size(w, m)), *scratch = allocate(weft_nbits_i8_scratch(w));
+    for (size_t i = 0; i < m; i++) {
+      tables[t]->nbits_i8_pack_a(w, a + i * w->k, packed + tables[t]->nbits_i8_a_size(w, i));
+    }
+    tables[t]->nbits_i8(w, m, packed, begin, w->n, results[t], ldy, scratch);
+    free(packed);
+    free(scratch);
+  }
+  for (size_t i = 0; i < m * ldy; i++) {
+    if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
+  }
+  expect_bytes("product of few bits with 8", m * ldy * sizeof(float), got, wanted);
+  drop(a);
+  drop(wanted);
+  drop(got);
+}
+
+static void check_nbits_floats(const weft_nbits *w) {
+  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, size = weft_gemm_packed_size(n, w->k);
+  float *a = make(w->k, draw_float), *wanted = make(size, NULL), *got = make(size, NULL);
+  const weft_kernels *tables[] = {portable, tested};
+  float *results[] = {wanted, got};
+  for (int t = 0; t < 2; t++) {
+    tables[t]->nbits_expand(w, begin, w->n, results[t]);
+  }
+  expect_same("weights of few bits", size, got, wanted);
+  float *y = make(n, NULL), *z = make(n, NULL);
+  float *sums[] = {y, z};
+  for (int t = 0; t < 2 && w->scales != NULL; t++) {
+    float *row = make(weft_nbits_row_size(w), NULL);
+    tables[t]->nbits_prepare(w, a, row);
+    tables[t]->nbits_gemv(w, row, begin, w->n, sums[t]);
+    drop(row);
+  }
+  expect_close("row times weights of few bits", n, z, y, 1e-4f);
+  float *all[] = {a, wanted, got, y, z};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    drop(all[i]);
+  }
+}
+
+static void check_nbits(void) {
+  weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)8 << below(4)};
+  w.k = 1 + below(draw() % 4 == 0 ? 300 : 3 * w.block);
+  w.blocks = (w.k + w.block - 1) / w.block;
+  w.blob = w.block * w.bits / 8;
+  w.zero_row = (w.blocks * w.bits + 7) / 8;
+  uint8_t *weights = allocate(w.n * w.blocks * w.blob), *zeros = allocate(w.n * w.zero_row);
+  float *scales = make(w.n * w.blocks, draw_float), *float_zeros = make(w.n * w.blocks, draw_float);
+  float *bias = make(w.n, draw_float);
+  fill_bytes(w.n * w.blocks * w.blob, weights);
+  fill_bytes(w.n * w.zero_row, zeros);
+  for (size_t i = 0; i < w.n * w.blocks; i++) {
+    scales[i] /= (float)(1 << w.bits);
+  }
+  w.weights = weights;
+  w.scales = scales;
+  w.bias = draw() % 2 == 0 ? bias : NULL;
+  w.zeros = draw() % 2 == 0 ? zeros : NULL;
+  if (weft_nbits_has_i8(&w)) {
+    check_nbits_product(&w, 1 + below(10), draw() % 8 == 0 ? draw_special : draw_float);
+  }
+  w.float_zeros = w.zeros == NULL && draw() % 2 == 0 ? float_zeros : NULL;
+  w.scales = draw() % 8 == 0 ? NULL : scales;
+  check_nbits_floats(&w);
+  free(weights);
+  free(zeros);
+  drop(scales);
+  drop(float_zeros);
+  drop(bias);
 }
 
 /* Sizes beyond what the buffers of the SIMD kernels hold. */
@@ -643,6 +759,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_cells(n % 3 + 1, n, draw_float);
     if (!fused) check_cells(2, n, draw_special);
     check_quantize(n);
+    check_sums(n);
     check_narrow(n);
   }
   check_multiply_adds();
@@ -669,6 +786,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_depthwise_i8();
     check_winograd(2);
     check_winograd(4);
+    check_nbits();
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);

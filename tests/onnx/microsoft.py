@@ -129,6 +129,19 @@ for bits in (2, 4, 8):
                 inputs = [left, packed(q.reshape(n, blocks, block), bits), scales, packed(zeros, bits), order]
                 case(f"matmul_{bits}_bits_{rows}_{'plain' if order is None else 'ordered'}_{level}", "MatMulNBits", inputs, [result.astype(np.float32)], (1, 2, 3) if order is None else (1, 2, 3, 4), K=k, N=n, bits=bits, block_size=block, accuracy_level=level)
 
+# Level 4 lets rows be rounded to 8 bits; these lose nothing by it, their blocks' greatest being 127 steps.
+for rows in (1, 9):
+    n, k, block = 21, 96, 32
+    q, zeros, scales = random.integers(0, 16, (n, k)), random.integers(0, 16, (n, k // block)), abs(f32(n, k // block)) / 8
+    steps = random.integers(-127, 128, (rows, k))
+    steps[:, ::block] = 127
+    left = (steps * np.repeat(2.0 ** random.integers(-9, -4, (rows, k // block)), block, axis=1)).astype(np.float32)
+    for packed_zeros in (packed(zeros, 4), None):
+        offsets = np.repeat(zeros if packed_zeros is not None else np.full_like(zeros, 8), block, axis=1)
+        result = left @ ((q - offsets) * np.repeat(scales, block, axis=1)).T
+        inputs = [left, packed(q.reshape(n, -1, block), 4), scales, packed_zeros]
+        case(f"matmul_4_bits_{rows}_in_8_{'middle' if packed_zeros is None else 'zeros'}", "MatMulNBits", inputs, [result.astype(np.float32)], (1, 2) if packed_zeros is None else (1, 2, 3), K=k, N=n, bits=4, block_size=block, accuracy_level=4)
+
 
 # ---- attention -----------------------------------------------------------------------------------------------------------------------
 def attend(q, k, v, sinks, mask):

@@ -1,0 +1,455 @@
+/* Products with weights of a few bits, which stay as they are in memory.
+ *
+ * Floats: 16 elements of a block are taken at a time as 4 lanes of 4, so that element 4 l + i is in lane l after a shift
+ * by i elements; a prepared row has its elements in that order, and the sums of its lanes. With 4 bits there is no shift:
+ * the mask leaves q * 16^i, and the prepared elements are that much smaller, which is exact.
+ *
+ * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot product of every host. Sums of a
+ * block are integers, and blocks are added in order, so that all tables give the same bits, for one row or many. */
+
+enum { UNIT = 16, WEIGHTS_AT_ONCE = 4 };
+
+/* Shorter blocks are left to the portable kernels. */
+INLINE bool nbits_fits(const weft_nbits *w) {
+  return w->block >= UNIT;
+}
+
+/* One unit of a column: lane l holds elements 4 l to 4 l + 3. */
+INLINE v128_t nbits_unit(const uint8_t *q, const unsigned bits) {
+  if (bits == 8) return wasm_v128_load(q);
+  if (bits == 4) return wasm_u32x4_load16x4(q);
+  v128_t shorts = wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(q));
+  return wasm_u32x4_extend_low_u16x8(shorts);
+}
+
+/* 4 vectors as the columns of a matrix: its rows. */
+INLINE void turn(v128_t *v) {
+  v128_t a = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
+  v128_t c = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), d = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
+  v[0] = wasm_i64x2_shuffle(a, c, 0, 2);
+  v[1] = wasm_i64x2_shuffle(a, c, 1, 3);
+  v[2] = wasm_i64x2_shuffle(b, d, 0, 2);
+  v[3] = wasm_i64x2_shuffle(b, d, 1, 3);
+}
+
+static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
+  if (!nbits_fits(w)) {
+    weft_portable_nbits_prepare(w, x, out);
+    return;
+  }
+  float *to = out, *sums = out + w->blocks * w->block;
+  for (size_t b = 0; b < w->blocks; b++, sums += LANES) {
+    real sum = r_set(0.0f);
+    for (size_t i = b * w->block; i < (b + 1) * w->block; i += UNIT, to += UNIT) {
+      real v[4];
+      for (size_t l = 0; l < 4; l++) {
+        size_t at = i + l * LANES;
+        v[l] = at < w->k ? load_some(x + at, w->k - at) : r_set(0.0f);
+      }
+      turn(v);
+      float factor = 1.0f;
+      for (size_t j = 0; j < 4; j++) {
+        sum = r_sub(sum, v[j]);
+        store(to + j * LANES, r_mul(v[j], r_set(factor)));
+        factor *= w->bits == 4 ? 1.0f / 16 : 1.0f;
+      }
+    }
+    store(sums, sum);
+  }
+}
+
+/* 4 columns of the product of one row; those from `end` on repeat the last. */
+INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits) {
+  static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12};
+  const float *sums = prepared + w->blocks * w->block;
+  const bool is_middle = w->zeros == NULL && w->float_zeros == NULL;
+  v128_t masks[4];
+  const uint8_t *q[4];
+  size_t at[4];
+  real results[4];
+  for (size_t c = 0; c < 4; c++) {
+    masks[c] = bits == 4 ? load_constant(places + c) : wasm_i32x4_splat((1 << bits) - 1);
+    at[c] = column + c < end ? column + c : end - 1;
+    q[c] = w->weights + at[c] * w->blocks * w->blob;
+    results[c] = r_set(0.0f);
+  }
+  for (size_t b = 0; b < w->blocks; b++) {
+    real dots[4];
+    for (size_t c = 0; c < 4; c++) {
+      float zero = is_middle ? (float)(1 << (bits - 1)) : weft_nbits_zero(w, at[c], b);
+      dots[c] = r_mul(load(sums + b * LANES), r_set(zero));
+    }
+    NOT_UNROLLED
+    for (size_t i = 0; i < w->block; i += UNIT, prepared += UNIT) {
+      v128_t v[4];
+      for (size_t c = 0; c < 4; c++) {
+        v[c] = nbits_unit(q[c], bits);
+        q[c] += UNIT * bits / 8;
+      }
+      for (size_t j = 0; j < 4; j++) {
+        const real x = load(prepared + j * LANES);
+        for (size_t c = 0; c < 4; c++) {
+          v128_t part = wasm_v128_and(bits == 4 ? v[c] : wasm_u32x4_shr(v[c], (uint32_t)(bits * j)), masks[j]);
+          dots[c] = r_madd(b_to_real(part), x, dots[c]);
+        }
+      }
+    }
+    for (size_t c = 0; c < 4; c++) {
+      results[c] = r_madd(dots[c], load_splat(w->scales + at[c] * w->blocks + b), results[c]);
+    }
+  }
+  turn(results);
+  return r_add(r_add(results[0], results[2]), r_add(results[1], results[3]));
+}
+
+static void nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y) {
+  if (!nbits_fits(w)) {
+    weft_portable_nbits_gemv(w, prepared, begin, end, y);
+    return;
+  }
+  for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
+    real sums = w->bits == 4   ? nbits_columns(w, prepared, j, end, 4)
+                : w->bits == 8 ? nbits_columns(w, prepared, j, end, 8)
+                               : nbits_columns(w, prepared, j, end, 2);
+    if (w->bias != NULL) sums = r_add(sums, load_some(w->bias + j, end - j));
+    store_some(y, sums, end - j);
+  }
+}
+
+/* ---- panels of floats ----------------------------------------------------------------------------------------------
+ */
+/* What 4 columns' blocks have in common: x = (q - zero) * scale; both 0 from `end` on. */
+typedef struct nbits_numbers {
+  const uint8_t *q[4];
+  real zeros, scales;
+} nbits_numbers;
+
+INLINE nbits_numbers nbits_numbers_of(const weft_nbits *w, size_t column, size_t end, size_t b) {
+  nbits_numbers numbers;
+  float zeros[4] = {0}, scales[4] = {0};
+  for (size_t c = 0; c < 4; c++) {
+    size_t at = column + c < end ? column + c : end - 1;
+    numbers.q[c] = w->weights + (at * w->blocks + b) * w->blob;
+    if (column + c < end) {
+      zeros[c] = w->scales != NULL ? weft_nbits_zero(w, at, b) : 0.0f;
+      scales[c] = w->scales != NULL ? w->scales[at * w->blocks + b] : 1.0f;
+    }
+  }
+  numbers.zeros = load(zeros);
+  numbers.scales = load(scales);
+  return numbers;
+}
+
+/* The first `count` rows of a unit of 4 columns, half a panel. */
+INLINE void nbits_expand_unit(const nbits_numbers *numbers, v128_t *v, size_t count, float *out, const unsigned bits) {
+  const v128_t mask = wasm_i32x4_splat((1 << bits) - 1);
+  for (size_t l = 0; l < 4; l++) {
+    for (size_t j = 0; j < 4 && 4 * l + j < count; j++, out += NR) {
+      real x = b_to_real(wasm_v128_and(wasm_u32x4_shr(v[l], (uint32_t)j * bits), mask));
+      store(out, r_mul(r_sub(x, numbers->zeros), numbers->scales));
+    }
+  }
+}
+
+/* Block b of 4 columns. */
+INLINE void nbits_expand_block(const weft_nbits *w, size_t column, size_t end, size_t b, float *out,
+                               const unsigned bits) {
+  nbits_numbers numbers = nbits_numbers_of(w, column, end, b);
+  size_t n = w->k - b * w->block < w->block ? w->k - b * w->block : w->block;
+  for (size_t i = 0; i < n; i += UNIT, out += UNIT * NR) {
+    v128_t v[4];
+    for (size_t c = 0; c < 4; c++) {
+      v[c] = nbits_unit(numbers.q[c], bits);
+      numbers.q[c] += UNIT * bits / 8;
+    }
+    turn(v);
+    if (n - i >= UNIT) {
+      nbits_expand_unit(&numbers, v, UNIT, out, bits);
+    } else {
+      nbits_expand_unit(&numbers, v, n - i, out, bits);
+    }
+  }
+}
+
+static void nbits_expand(const weft_nbits *w, size_t begin, size_t end, float *out) {
+  if (!nbits_fits(w)) {
+    weft_portable_nbits_expand(w, begin, end, out);
+    return;
+  }
+  for (size_t column = begin; column < end; column += NR, out += NR * w->k) {
+    for (size_t b = 0; b < 2 * w->blocks; b++) {
+      size_t half = b % 2 * LANES;
+      float *to = out + b / 2 * w->block * NR + half;
+      if (w->bits == 4) {
+        nbits_expand_block(w, column + half, end, b / 2, to, 4);
+      } else if (w->bits == 8) {
+        nbits_expand_block(w, column + half, end, b / 2, to, 8);
+      } else {
+        nbits_expand_block(w, column + half, end, b / 2, to, 2);
+      }
+    }
+  }
+}
+
+/* ---- rows of 8 bits ------------------------------------------------------------------------------------------------
+ * A packed row has for each block its scale, its negative sum, and for every 32 elements first the even, then the odd
+ * ones: what the low and the high halves of 16 bytes of weights meet. They are bytes where there is a relaxed dot
+ * product, else 16-bit numbers. */
+enum {
+  HALVES = 32, /* elements in 16 bytes of weights */
+  A_BYTE = FUSED ? 1 : 2,
+  BLOCK_HEADER = sizeof(float) + sizeof(int32_t),
+  PANEL_NUMBERS = NR * (sizeof(float) + sizeof(int32_t)),
+  I8_ROWS = FUSED ? 4 : 2
+};
+
+INLINE size_t nbits_i8_block_size(const weft_nbits *w) {
+  return BLOCK_HEADER + w->block * A_BYTE;
+}
+
+static size_t nbits_i8_a_size(const weft_nbits *w, size_t m) {
+  return m * w->blocks * nbits_i8_block_size(w);
+}
+
+/* 32 elements; the sums of lanes are taken off `sum`. */
+INLINE v128_t nbits_i8_pack_part(const float *x, size_t n, real inverse, char *to, v128_t sum) {
+  v128_t shorts[4];
+  for (size_t j = 0; j < 4; j++) {
+    v128_t v[2];
+    for (size_t h = 0; h < 2; h++) {
+      size_t at = (2 * j + h) * LANES;
+      real y = r_mul(at < n ? load_some(x + at, n - at) : r_set(0.0f), inverse);
+      v[h] = wasm_i32x4_sub(r_add(y, R_CONST(0x1.8p23f)), wasm_i32x4_splat(0x4b400000));
+      sum = wasm_i32x4_sub(sum, v[h]);
+    }
+    shorts[j] = wasm_i16x8_narrow_i32x4(v[0], v[1]);
+  }
+  for (size_t j = 0; j < 2; j++) {
+    v128_t a = shorts[2 * j], b = shorts[2 * j + 1];
+    v128_t even = wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    v128_t odd = wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    if (!FUSED) {
+      wasm_v128_store(to + j * 16, even);
+      wasm_v128_store(to + 32 + j * 16, odd);
+    } else {
+      wasm_v128_store64_lane(to + j * 8, wasm_i8x16_narrow_i16x8(even, even), 0);
+      wasm_v128_store64_lane(to + 16 + j * 8, wasm_i8x16_narrow_i16x8(odd, odd), 0);
+    }
+  }
+  return sum;
+}
+
+/* The greatest magnitude; the bits of magnitudes are in their order, infinities and NaN above all. */
+INLINE float greatest_of(const float *x, size_t n) {
+  v128_t greatest = wasm_i32x4_splat(0);
+  for (size_t i = 0; i < n; i += LANES) {
+    greatest = wasm_i32x4_max(greatest, r_abs(load_some(x + i, n - i)));
+  }
+  greatest = wasm_i32x4_max(greatest, wasm_i32x4_shuffle(greatest, greatest, 2, 3, 0, 1));
+  greatest = wasm_i32x4_max(greatest, wasm_i32x4_shuffle(greatest, greatest, 1, 0, 3, 2));
+  float result = wasm_f32x4_extract_lane(greatest, 0);
+  return isfinite(result) ? result : NAN;
+}
+
+static void nbits_i8_pack_a(const weft_nbits *w, const float *x, void *out) {
+  char *to = out;
+  for (size_t b = 0; b < w->blocks; b++) {
+    size_t first = b * w->block, n = w->k - first < w->block ? w->k - first : w->block;
+    float greatest = greatest_of(x + first, n), scale = greatest / 127;
+    real inverse = r_set(greatest > 1e-36f ? 127 / greatest : 0);
+    v128_t sum = wasm_i32x4_splat(0);
+    char *header = to;
+    to += BLOCK_HEADER;
+    for (size_t i = 0; i < w->block; i += HALVES, to += HALVES * A_BYTE) {
+      bool is_inside = i < n && greatest > 1e-36f;
+      sum = nbits_i8_pack_part(x + first + i, is_inside ? n - i : 0, inverse, to, sum);
+    }
+    int32_t negative = add_i32_lanes(sum);
+    memcpy(header, &scale, sizeof scale);
+    memcpy(header + sizeof scale, &negative, sizeof negative);
+  }
+}
+
+/* sums += the elements at `a` times 16 weights below 16; every lane holds a part of the sum. */
+INLINE v128_t nbits_dot(const char *a, v128_t q, v128_t sums) {
+  if (FUSED) return i8_step(q, wasm_v128_load(a), sums, UNSIGNED_QUADS);
+  sums = i8_step(wasm_u16x8_extend_low_u8x16(q), wasm_v128_load(a), sums, PAIRS);
+  return i8_step(wasm_u16x8_extend_high_u8x16(q), wasm_v128_load(a + 16), sums, PAIRS);
+}
+
+/* One row times 4 columns, straight from the blocks. */
+INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, size_t end) {
+  const v128_t mask = wasm_i8x16_splat(15);
+  const uint8_t *q[4];
+  size_t at[4];
+  v128_t zeros = wasm_i32x4_splat(8);
+  real results = r_set(0.0f);
+  for (size_t c = 0; c < 4; c++) {
+    at[c] = column + c < end ? column + c : end - 1;
+    q[c] = w->weights + at[c] * w->blocks * w->blob;
+  }
+  for (size_t b = 0; b < w->blocks; b++) {
+    v128_t sums[4];
+    const char *header = a;
+    a += BLOCK_HEADER;
+    for (size_t c = 0; c < 4; c++) {
+      sums[c] = wasm_i32x4_splat(0);
+    }
+    NOT_UNROLLED
+    for (size_t i = 0; i < w->block; i += HALVES, a += HALVES * A_BYTE) {
+      for (size_t c = 0; c < 4; c++) {
+        v128_t v = wasm_v128_load(q[c]);
+        q[c] += HALVES / 2;
+        sums[c] = nbits_dot(a, wasm_v128_and(v, mask), sums[c]);
+        sums[c] = nbits_dot(a + HALVES / 2 * A_BYTE, wasm_v128_and(wasm_u16x8_shr(v, 4), mask), sums[c]);
+      }
+    }
+    turn(sums);
+    v128_t sum = wasm_i32x4_add(wasm_i32x4_add(sums[0], sums[1]), wasm_i32x4_add(sums[2], sums[3]));
+    v128_t scales = wasm_v128_load32_zero(w->scales + at[0] * w->blocks + b);
+    scales = wasm_v128_load32_lane(w->scales + at[1] * w->blocks + b, scales, 1);
+    scales = wasm_v128_load32_lane(w->scales + at[2] * w->blocks + b, scales, 2);
+    scales = wasm_v128_load32_lane(w->scales + at[3] * w->blocks + b, scales, 3);
+    if (w->zeros != NULL) {
+      zeros = wasm_i32x4_make(weft_nbits_whole_zero(w, at[0], b), weft_nbits_whole_zero(w, at[1], b),
+                              weft_nbits_whole_zero(w, at[2], b), weft_nbits_whole_zero(w, at[3], b));
+    }
+    sum = wasm_i32x4_add(sum, wasm_i32x4_mul(zeros, wasm_v128_load32_splat(header + sizeof(float))));
+    results = r_add(results, r_mul(b_to_real(sum), r_mul(wasm_v128_load32_splat(header), scales)));
+  }
+  return results;
+}
+
+/* Block b of 8 columns: 8 scales, 8 zero points, and steps of 4 bytes of each column. */
+INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t end, size_t b, char *to) {
+  const v128_t mask = wasm_i8x16_splat(15);
+  const uint8_t *q[NR];
+  float scales[NR];
+  int32_t zeros[NR];
+  for (size_t c = 0; c < NR; c++) {
+    size_t at = column + c < end ? column + c : end - 1;
+    q[c] = w->weights + (at * w->blocks + b) * w->blob;
+    scales[c] = w->scales[at * w->blocks + b];
+    zeros[c] = weft_nbits_whole_zero(w, at, b);
+  }
+  memcpy(to, scales, sizeof scales);
+  memcpy(to + sizeof scales, zeros, sizeof zeros);
+  to += sizeof scales + sizeof zeros;
+  for (size_t i = 0; i < w->blob; i += HALVES / 2, to += HALVES * NR) {
+    for (size_t half = 0; half < 2; half++) {
+      v128_t low[4], high[4];
+      for (size_t c = 0; c < 4; c++) {
+        v128_t v = wasm_v128_load(q[half * 4 + c] + i);
+        low[c] = wasm_v128_and(v, mask);
+        high[c] = wasm_v128_and(wasm_u16x8_shr(v, 4), mask);
+      }
+      turn(low);
+      turn(high);
+      for (size_t l = 0; l < 4; l++) {
+        wasm_v128_store(to + l * 4 * NR + half * 16, low[l]);
+        wasm_v128_store(to + (4 + l) * 4 * NR + half * 16, high[l]);
+      }
+    }
+  }
+  return to;
+}
+
+/* c += a block's part of `rows` rows times 8 columns, b being the block of a panel. Without a relaxed dot product 4
+ * columns' sums are in two vectors until the end, products of two neighbours each. */
+INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const char *b, float *c, const size_t rows) {
+  enum { VECTORS = FUSED ? 2 : 4 };
+  const v128_t scales[2] = {wasm_v128_load(b), wasm_v128_load(b + 16)};
+  const v128_t zeros[2] = {wasm_v128_load(b + 32), wasm_v128_load(b + 48)};
+  v128_t sums[I8_ROWS][VECTORS];
+  const char *a[I8_ROWS];
+  for (size_t i = 0; i < rows; i++) {
+    a[i] = left[i] + BLOCK_HEADER;
+    for (size_t j = 0; j < VECTORS; j++) {
+      sums[i][j] = wasm_i32x4_splat(0);
+    }
+  }
+  b += PANEL_NUMBERS;
+  NOT_UNROLLED
+  for (size_t l = w->block / 4; l > 0; l--, b += 4 * NR) {
+    v128_t y[VECTORS];
+    for (size_t j = 0; j < VECTORS; j++) {
+      y[j] = FUSED ? wasm_v128_load(b + 16 * j) : wasm_u16x8_load8x8(b + 8 * j);
+    }
+    for (size_t i = 0; i < rows; i++) {
+      v128_t x = FUSED ? wasm_v128_load32_splat(a[i]) : wasm_v128_load64_splat(a[i]);
+      a[i] += 4 * A_BYTE;
+      for (size_t j = 0; j < VECTORS; j++) {
+        sums[i][j] = i8_step(y[j], x, sums[i][j], FUSED ? UNSIGNED_QUADS : PAIRS);
+      }
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    const v128_t scale = wasm_v128_load32_splat(left[i]), negative = wasm_v128_load32_splat(left[i] + sizeof(float));
+    for (size_t j = 0; j < 2; j++) {
+      v128_t sum = sums[i][j];
+      if (!FUSED) {
+        v128_t low = sums[i][2 * j % VECTORS], high = sums[i][(2 * j + 1) % VECTORS];
+        sum = wasm_i32x4_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7));
+      }
+      sum = wasm_i32x4_add(sum, wasm_i32x4_mul(zeros[j], negative));
+      float *to = c + i * NR + j * LANES;
+      store(to, r_add(load(to), r_mul(b_to_real(sum), r_mul(scale, scales[j]))));
+    }
+  }
+}
+
+/* `rows` rows times a panel, of which `columns` are stored. */
+INLINE void nbits_i8_tile(const weft_nbits *w, const char *a, const char *b, size_t column, size_t columns, float *y,
+                          size_t ldy, const size_t rows) {
+  float c[I8_ROWS * NR] = {0};
+  const char *left[I8_ROWS];
+  for (size_t i = 0; i < rows; i++) {
+    left[i] = a + nbits_i8_a_size(w, i);
+  }
+  for (size_t block = 0; block < w->blocks; block++, b += PANEL_NUMBERS + w->block * NR) {
+    nbits_i8_block(w, left, b, c, rows);
+    for (size_t i = 0; i < rows; i++) {
+      left[i] += nbits_i8_block_size(w);
+    }
+  }
+  for (size_t i = 0; i < rows; i++, y += ldy) {
+    for (size_t j = 0; j < columns; j += LANES) {
+      real x = load(c + i * NR + j);
+      if (w->bias != NULL) x = r_add(x, load_some(w->bias + column + j, columns - j));
+      store_some(y + j, x, columns - j);
+    }
+  }
+}
+
+static void nbits_i8_direct(const weft_nbits *w, const char *a, size_t begin, size_t end, float *y) {
+  for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
+    real sums = nbits_i8_columns(w, a, j, end);
+    if (w->bias != NULL) sums = r_add(sums, load_some(w->bias + j, end - j));
+    store_some(y, sums, end - j);
+  }
+}
+
+static void nbits_i8_panel(const weft_nbits *w, size_t m, const char *a, const char *b, size_t column, size_t columns,
+                           float *y, size_t ldy) {
+  const size_t row = nbits_i8_a_size(w, 1);
+  for (; m >= I8_ROWS; m -= I8_ROWS, a += I8_ROWS * row, y += I8_ROWS * ldy) {
+    nbits_i8_tile(w, a, b, column, columns, y, ldy, I8_ROWS);
+  }
+  for (; m > 0; m--, a += row, y += ldy) {
+    nbits_i8_tile(w, a, b, column, columns, y, ldy, 1);
+  }
+}
+
+static void nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                     void *scratch) {
+  for (size_t i = 0; m < I8_ROWS && i < m; i++) {
+    nbits_i8_direct(w, (const char *)a + nbits_i8_a_size(w, i), begin, end, y + i * ldy);
+  }
+  for (size_t column = begin; m >= I8_ROWS && column < end; column += NR, y += NR) {
+    char *to = scratch;
+    for (size_t b = 0; b < w->blocks; b++) {
+      to = nbits_i8_expand_block(w, column, end, b, to);
+    }
+    nbits_i8_panel(w, m, a, scratch, column, end - column < NR ? end - column : NR, y, ldy);
+  }
+}
