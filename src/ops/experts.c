@@ -1,7 +1,6 @@
 /* com.microsoft MoE and QMoE: every token goes to the few experts that its router likes best, and the results are mixed
  * by how much it likes them. Tokens are gathered expert by expert, so that an expert's weights, which may be of few
  * bits and are expanded just before their product, are read once. */
-#include "../kernels/nbits.h"
 #include "product.h"
 
 #include <math.h>
@@ -181,6 +180,14 @@ static float zero_of(const layer *l, size_t expert, size_t column, size_t block)
   return (float)(at[bit / 8] >> (bit % 8) & ((1u << l->bits) - 1));
 }
 
+/* The numbers that `count` elements of a few bits stand for, the first in the lowest bits. */
+static void expand_block(unsigned bits, size_t count, const uint8_t *bytes, float scale, float zero, float *out) {
+  for (size_t i = 0; i < count; i++) {
+    unsigned q = bytes[i * bits / 8] >> (i * bits % 8) & ((1u << bits) - 1);
+    out[i] = ((float)q - zero) * scale;
+  }
+}
+
 static void expand_columns(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const turn *t = arg;
   const layer *l = t->l;
@@ -195,7 +202,7 @@ static void expand_columns(const void *arg, size_t index, size_t column, size_t 
       continue;
     }
     for (size_t b = 0; b < l->blocks; b++) {
-      weft_nbits_expand(l->bits, l->block, (const uint8_t *)data + (row * l->k + b * l->block) * l->bits / 8,
+      expand_block((unsigned)l->bits, l->block, (const uint8_t *)data + (row * l->k + b * l->block) * l->bits / 8,
                         l->scales[row * l->blocks + b], zero_of(l, t->expert, column + j, b),
                         wide + j * l->k + b * l->block);
     }

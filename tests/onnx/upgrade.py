@@ -47,6 +47,8 @@ for op, function in (("Add", np.add), ("Sub", np.subtract), ("Mul", np.multiply)
 case("pow_axis", 6, ("Pow", ["x", "y"], ["z"], {"broadcast": 1, "axis": 0}), {"x": abs(x), "y": x[:, 0, 0, 0]}, {"z": abs(x) ** x[:, 0, 0, 0][:, None, None, None]})
 case("less_axis", 1, ("Less", ["x", "y"], ["z"], {"broadcast": 1, "axis": 1}), {"x": x, "y": y}, {"z": x < y[:, :, None]})
 case("and_axis", 1, ("And", ["x", "y"], ["z"], {"broadcast": 1, "axis": 1}), {"x": x > 0, "y": y > 0}, {"z": (x > 0) & (y > 0)[:, :, None]})
+case("add_axis_from_the_end", 6, ("Add", ["x", "y"], ["z"], {"broadcast": 1, "axis": -3}), {"x": x, "y": y}, {"z": x + y[:, :, None]})
+case("or_axis_from_the_end", 1, ("Or", ["x", "y"], ["z"], {"broadcast": 1, "axis": -2}), {"x": x > 0, "y": y[0] > 0}, {"z": (x > 0) | (y[0] > 0)[:, None]})
 case("gemm_broadcast", 6, ("Gemm", ["a", "b", "c"], ["y"], {"broadcast": 1, "alpha": 0.5}), {"a": f32(2, 3)}, {}, {"b": f32(3, 4), "c": f32(4)})
 cases[-1][4]["y"] = (0.5 * cases[-1][3]["a"] @ cases[-1][5]["b"] + cases[-1][5]["c"]).astype(np.float32)
 slope = f32(3)
@@ -60,6 +62,7 @@ case("clip_double", 1, ("Clip", ["x"], ["y"], {"min": 0.5}), {"x": x.astype(np.f
 case("slice", 1, ("Slice", ["x"], ["y"], {"starts": [1, -3], "ends": [3, 1000], "axes": [1, 3]}), {"x": x}, {"y": x[:, 1:3, :, -3:]})
 case("slice_no_axes", 9, ("Slice", ["x"], ["y"], {"starts": [0, 1], "ends": [1, -1]}), {"x": x}, {"y": x[0:1, 1:-1]})
 case("split", 2, ("Split", ["x"], ["a", "b"], {"axis": 3, "split": [2, 3]}), {"x": x}, {"a": x[..., :2], "b": x[..., 2:]})
+case("split_float_input", 1, ("Split", ["x", "s"], ["a", "b"], {"axis": 2}), {"x": x}, {"a": x[:, :, :1], "b": x[:, :, 1:]}, {"s": np.array([1, 3], np.float32)})
 case("split_input", 1, ("Split", ["x", "s"], ["a", "b"], {"axis": 2}), {"x": x}, {"a": x[:, :, :1], "b": x[:, :, 1:]}, {"s": np.array([1, 3], np.int64)})
 case("split_even", 11, ("Split", ["x"], ["a", "", "c", ""], {"axis": 2}), {"x": x}, {"a": x[:, :, :1], "c": x[:, :, 2:3]})
 case("squeeze", 1, ("Squeeze", ["x"], ["y"], {"axes": [0, 2]}), {"x": x[:1, :, :1]}, {"y": x[0, :, 0]})
@@ -78,6 +81,7 @@ case("reduce_log_sum_exp", 17, ("ReduceLogSumExp", ["x"], ["y"], {"axes": [0]}),
 order = np.argsort(-x, axis=-1, kind="stable")[..., :2]
 case("top_k", 1, ("TopK", ["x"], ["v", "i"], {"k": 2}), {"x": x}, {"v": np.take_along_axis(x, order, -1), "i": order.astype(np.int64)})
 case("dropout", 1, ("Dropout", ["x"], ["y"], {"ratio": 0.3, "is_test": 1}), {"x": x}, {"y": x})
+case("dropout_float_mask", 7, ("Dropout", ["x"], ["y", "m"], {"ratio": 0.3}), {"x": x}, {"y": x, "m": np.ones(x.shape, np.float32)})
 case("dropout_mask", 10, ("Dropout", ["x"], ["y", "m"], {"ratio": 0.3}), {"x": x}, {"y": x, "m": np.ones(x.shape, bool)})
 signal = f32(2, 8, 1)
 spectrum = np.fft.fft(signal[..., 0], axis=1)
@@ -180,9 +184,9 @@ case("label_encoder", 1, ("LabelEncoder", ["x"], ["y"], {"classes_strings": ["a"
 case("label_encoder_back", 1, ("LabelEncoder", ["x"], ["y"], {"classes_strings": ["a", "b", "c"], "default_string": "?"}), {"x": np.array([2, 0, 5], np.int64)}, {"y": np.array(["c", "a", "?"], object)}, domain="ai.onnx.ml")
 
 
-def main(out):
+def main(out, kind):
     for name, opset, nodes, inputs, outputs, constants, ir, domain in cases:
-        folder = out / "upgrade" / name
+        folder = out / kind / name
         data = folder / "test_data_set_0"
         data.mkdir(parents=True, exist_ok=True)
         (folder / "data.json").write_text(json.dumps({"rtol": 1e-4, "atol": 1e-6}))
@@ -191,9 +195,9 @@ def main(out):
         for stem, arrays in (("input", inputs), ("output", outputs)):
             for i, (n, a) in enumerate(arrays.items()):
                 (data / f"{stem}_{i}.pb").write_bytes(numpy_helper.from_array(a, n).SerializeToString())
-    (out / "upgrade.json").write_text(json.dumps([c[0] for c in cases]))
+    (out / f"{kind}.json").write_text(json.dumps([c[0] for c in cases]))
     print(f"{len(cases)} cases")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), "upgrade")

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""edges.py OUT_DIR: writes small models of forms and types that the specification allows and the onnx package's own cases leave out,
+in the same layout as generate.py's cases (kind `edges`). The expected outputs are computed here with numpy and ml_dtypes from the
+specification's words. Needs onnx, numpy and ml_dtypes."""
+import pathlib
+import sys
+
+import ml_dtypes
+import numpy as np
+from onnx import TensorProto
+
+import upgrade
+from upgrade import case, f32, random
+
+upgrade.cases.clear()
+sixes = {"e2m3": (ml_dtypes.float6_e2m3fn, TensorProto.FLOAT6E2M3), "e3m2": (ml_dtypes.float6_e3m2fn, TensorProto.FLOAT6E3M2)}
+
+
+def integers(low, high, shape, dtype):
+    return random.integers(low, high, shape).astype(dtype)
+
+
+def complexes(*shape):
+    return (random.standard_normal(shape) + 1j * random.standard_normal(shape)).astype(np.complex64)
+
+
+# ---- 6-bit floats ----------------------------------------------------------------------------------------------------------------
+numbers = np.array([0, -0.0, 0.1, 0.07, -0.03, 0.3, 1, -1.06, 2.5, 7.2, -7.6, 8, 27, 30, -1e9, np.inf], np.float32)
+for name, (dtype, number) in sixes.items():
+    codes = np.arange(64, dtype=np.uint8).view(dtype)
+    case(f"cast_to_{name}", 28, ("Cast", ["x"], ["y"], {"to": number}), {"x": numbers}, {"y": numbers.astype(dtype)}, ir=13)
+    case(f"cast_from_{name}", 28, ("Cast", ["x"], ["y"], {"to": TensorProto.FLOAT}), {"x": codes}, {"y": codes.astype(np.float32)}, ir=13)
+    case(f"weights_{name}", 28, ("Cast", ["w"], ["y"], {"to": TensorProto.DOUBLE}), {}, {"y": codes[5:].astype(np.float64)}, {"w": codes[5:]}, ir=13)
+    case(f"quantize_{name}", 28, ("QuantizeLinear", ["x", "s", "z"], ["y"], {}), {"x": numbers}, {"y": (numbers / np.float32(0.5)).astype(dtype)}, {"s": np.float32(0.5).reshape(()), "z": np.zeros((), dtype)}, ir=13)
+    case(f"dequantize_{name}", 28, ("DequantizeLinear", ["x", "s"], ["y"], {}), {"x": codes}, {"y": codes.astype(np.float32) * np.float32(0.25)}, {"s": np.float32(0.25).reshape(())}, ir=13)
+    case(f"transpose_{name}", 25, ("Transpose", ["x"], ["y"], {}), {"x": codes.reshape(4, 16)}, {"y": codes.reshape(4, 16).T.copy()}, ir=13)
+
+# ---- rare types -------------------------------------------------------------------------------------------------------------------
+case("erf_int", 13, ("Erf", ["x"], ["y"], {}), {"x": np.array([-9, -5, -1, 0, 1, 5, 6], np.int32)}, {"y": np.array([-1, 0, 0, 0, 0, 0, 1], np.int32)}, ir=8)
+case("erf_uint64", 13, ("Erf", ["x"], ["y"], {}), {"x": np.array([0, 2, 2**64 - 1], np.uint64)}, {"y": np.array([0, 0, 1], np.uint64)}, ir=8)
+z = complexes(3, 4)
+z[1, 2] = z[2, 0] = 0
+z[0, 0] = 1j
+case("non_zero_complex", 13, ("NonZero", ["x"], ["y"], {}), {"x": z}, {"y": np.array(np.nonzero(z), np.int64)}, ir=8)
+doubled = np.concatenate([z.ravel(), z.ravel()])
+unique, first, inverse, counts = np.unique(doubled, True, True, True)
+case("unique_complex", 11, ("Unique", ["x"], ["y", "f", "i", "c"], {}), {"x": doubled}, {"y": unique, "f": first, "i": inverse, "c": counts}, ir=8)
+index, update = np.array([4, 1, 4, -6], np.int64), complexes(4)
+added, multiplied = complexes(6), complexes(6)
+case("scatter_elements_add_complex", 18, ("ScatterElements", ["x", "i", "u"], ["y"], {"reduction": "add"}), {"x": added.copy(), "i": index, "u": update}, {"y": added}, ir=8)
+case("scatter_nd_mul_complex", 18, ("ScatterND", ["x", "i", "u"], ["y"], {"reduction": "mul"}), {"x": multiplied.copy(), "i": index[:, None], "u": update}, {"y": multiplied}, ir=8)
+np.add.at(added, index, update)
+np.multiply.at(multiplied, index, update)
+case("dropout_ratio_float8", 22, ("Dropout", ["x", "r", "t"], ["y"], {}), {"x": f32(3), "r": np.array(0.5, ml_dtypes.float8_e4m3fn), "t": np.array(False)}, {}, ir=10)
+upgrade.cases[-1][4]["y"] = upgrade.cases[-1][3]["x"]
+case("blackman_int", 17, ("BlackmanWindow", ["n"], ["y"], {"output_datatype": TensorProto.INT32}), {"n": np.array(2, np.int64)}, {"y": np.array([0, 1], np.int32)}, ir=8)
+
+# ---- quantised products -----------------------------------------------------------------------------------------------------------
+a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
+a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
+product = np.matmul(a.astype(np.int32) - a_zero, b.astype(np.int32) - b_zero)
+case("matmul_integer_rows", 10, ("MatMulInteger", ["a", "b", "p", "q"], ["y"], {}), {"a": a, "b": b, "p": a_zero, "q": b_zero}, {"y": product}, ir=8)
+a_scale, b_scale = abs(f32(2, 1, 2, 1)) / 100, abs(f32(4, 1, 2)) / 100
+real = np.rint(product * a_scale.astype(np.float64) * b_scale / 0.25)
+case("qlinear_matmul_rows", 10, ("QLinearMatMul", ["a", "s", "p", "b", "t", "q", "u", "r"], ["y"], {}), {"a": a, "s": a_scale, "p": a_zero, "b": b, "t": b_scale, "q": b_zero, "u": np.array(0.25, np.float32), "r": np.array(3, np.int8)}, {"y": np.clip(real + 3, -128, 127).astype(np.int8)}, ir=8)
+for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"):
+    dtype = getattr(ml_dtypes, name)
+    a, b, zero = f32(2, 3).astype(dtype), f32(2, 3, 4).astype(dtype), np.zeros((), dtype)
+    real = np.matmul(a.astype(np.float64), b.astype(np.float64)) * 0.5 * 0.25 / 0.125
+    case(f"qlinear_matmul_{name}", 21, ("QLinearMatMul", ["a", "s", "z", "b", "t", "z", "u", "z"], ["y"], {}), {"a": a, "s": np.array(0.5, np.float32), "b": b, "t": np.array(0.25, np.float32), "u": np.array(0.125, np.float32), "z": zero}, {"y": real.astype(np.float32).astype(dtype)}, ir=10)
+x, scale = f32(1024), np.array(0.3, np.float32)
+half = (x.astype(np.float16) / scale.astype(np.float16)).astype(np.float16)
+case("quantize_precision", 23, ("QuantizeLinear", ["x", "s"], ["y"], {"precision": TensorProto.FLOAT16, "output_dtype": TensorProto.FLOAT8E4M3FN}), {"x": x, "s": scale}, {"y": half.astype(np.float32).astype(ml_dtypes.float8_e4m3fn)}, ir=11)
+
+if __name__ == "__main__":
+    upgrade.main(pathlib.Path(sys.argv[1]), "edges")
