@@ -50,48 +50,91 @@ static void NAME(odd_points)(const REAL *turns, size_t n, size_t p, REAL *x) {
   memcpy(x + 2, y + 2, 2 * (p - 1) * sizeof *x);
 }
 
-static void NAME(points)(const REAL *turns, size_t n, size_t p, REAL *x) {
-  if (p == 2) {
-    NAME(add)(x, x + 2, x, x + 2);
-  } else if (p == 4) {
-    REAL even[2], odd[2];
-    NAME(add)(x, x + 4, x, even);
-    NAME(add)(x + 2, x + 6, x + 4, odd);
-    NAME(add)(x, x + 4, x, x + 4);
-    NAME(add_turned)(even, odd, x + 2, x + 6);
-  } else {
-    NAME(odd_points)(turns, n, p, x);
+/* One factor of a transform: `done` of its n numbers are the product of the factors before it, `rest` of those after
+ * it. Number i of the rest is turned by i * j * done after the points are computed. */
+typedef struct NAME(pass) {
+  const REAL *turns, *from;
+  REAL *to;
+  size_t n, done, rest;
+} NAME(pass);
+
+static void NAME(pass_two)(const NAME(pass) * s) {
+  size_t half = 2 * s->rest;
+  for (size_t i = 0; i < s->rest; i++) {
+    const REAL *turn = s->turns + 2 * i * s->done, *in = s->from + 2 * i;
+    REAL *out = s->to + 2 * i, *high = out + half * s->done;
+    for (size_t k = 0; k < s->done; k++, in += 2 * half, out += half, high += half) {
+      REAL re = in[0] - in[half], im = in[1] - in[half + 1];
+      out[0] = in[0] + in[half];
+      out[1] = in[1] + in[half + 1];
+      high[0] = re * turn[0] - im * turn[1];
+      high[1] = re * turn[1] + im * turn[0];
+    }
+  }
+}
+
+static void NAME(pass_four)(const NAME(pass) * s) {
+  size_t quarter = 2 * s->rest, block = quarter * s->done;
+  for (size_t i = 0; i < s->rest; i++) {
+    const REAL *in = s->from + 2 * i, *turn = s->turns + 2 * i * s->done;
+    const REAL *turn2 = s->turns + 4 * i * s->done, *turn3 = s->turns + 6 * i * s->done;
+    const REAL w1r = turn[0], w1i = turn[1], w2r = turn2[0], w2i = turn2[1], w3r = turn3[0], w3i = turn3[1];
+    REAL *out = s->to + 2 * i;
+    for (size_t k = 0; k < s->done; k++, in += 4 * quarter, out += quarter) {
+      const REAL *b = in + quarter, *c = b + quarter, *d = c + quarter;
+      REAL sum_r = in[0] + c[0], sum_i = in[1] + c[1], even_r = in[0] - c[0], even_i = in[1] - c[1];
+      REAL other_r = b[0] + d[0], other_i = b[1] + d[1], odd_r = b[0] - d[0], odd_i = b[1] - d[1];
+      REAL y1r = even_r + odd_i, y1i = even_i - odd_r, y3r = even_r - odd_i, y3i = even_i + odd_r;
+      REAL y2r = sum_r - other_r, y2i = sum_i - other_i;
+      out[0] = sum_r + other_r;
+      out[1] = sum_i + other_i;
+      out[block] = y1r * w1r - y1i * w1i;
+      out[block + 1] = y1r * w1i + y1i * w1r;
+      out[2 * block] = y2r * w2r - y2i * w2i;
+      out[2 * block + 1] = y2r * w2i + y2i * w2r;
+      out[3 * block] = y3r * w3r - y3i * w3i;
+      out[3 * block + 1] = y3r * w3i + y3i * w3r;
+    }
+  }
+}
+
+static void NAME(pass_odd)(const NAME(pass) * s, size_t p) {
+  for (size_t k = 0; k < s->done; k++) {
+    for (size_t i = 0; i < s->rest; i++) {
+      REAL x[2 * FFT_LARGEST_RADIX];
+      const REAL *in = s->from + 2 * (k * p * s->rest + i);
+      for (size_t j = 0; j < p; j++) {
+        x[2 * j] = in[2 * j * s->rest];
+        x[2 * j + 1] = in[2 * j * s->rest + 1];
+      }
+      NAME(odd_points)(s->turns, s->n, p, x);
+      REAL *out = s->to + 2 * (k * s->rest + i);
+      for (size_t j = 0; j < p; j++, out += 2 * s->done * s->rest) {
+        NAME(multiply)(x + 2 * j, s->turns + 2 * (i * j * s->done), out);
+      }
+    }
   }
 }
 
 /* Forward, in place: by one factor after the other, Stockham's way, so that the result comes out in order. `turns` has
  * the n roots of unity, clockwise; `work` room for n numbers. */
 static void NAME(transform)(const weft_fft_plan *plan, const REAL *turns, REAL *data, REAL *work) {
-  size_t n = plan->n, done = 1; /* the product of the factors so far */
-  REAL *from = data, *to = work;
+  NAME(pass) s = {.turns = turns, .from = data, .to = work, .n = plan->n, .done = 1, .rest = plan->n};
   for (int f = 0; f < plan->factor_count; f++) {
-    size_t p = plan->factors[f], rest = n / done / p;
-    for (size_t k = 0; k < done; k++) {
-      for (size_t i = 0; i < rest; i++) {
-        REAL x[2 * FFT_LARGEST_RADIX];
-        const REAL *in = from + 2 * (k * p * rest + i);
-        for (size_t j = 0; j < p; j++) {
-          x[2 * j] = in[2 * j * rest];
-          x[2 * j + 1] = in[2 * j * rest + 1];
-        }
-        NAME(points)(turns, n, p, x);
-        REAL *out = to + 2 * (k * rest + i);
-        for (size_t j = 0; j < p; j++, out += 2 * done * rest) {
-          NAME(multiply)(x + 2 * j, turns + 2 * (i * j * done), out);
-        }
-      }
+    size_t p = plan->factors[f];
+    s.rest /= p;
+    if (p == 2) {
+      NAME(pass_two)(&s);
+    } else if (p == 4) {
+      NAME(pass_four)(&s);
+    } else {
+      NAME(pass_odd)(&s, p);
     }
-    REAL *kept = from;
-    from = to;
-    to = kept;
-    done *= p;
+    s.from = s.to;
+    s.to = s.to == work ? data : work;
+    s.done *= p;
   }
-  if (from != data) {
-    memcpy(data, from, 2 * n * sizeof *data);
+  if (s.from != data) {
+    memcpy(data, s.from, 2 * plan->n * sizeof *data);
   }
 }

@@ -193,11 +193,11 @@ static weft_status run(const flex *f) {
   WEFT_TRY(modify(f, "prob_mod"));
   products = (heads){.f = f, .a = f->scores, .b = v, .c = out, .m = f->rows, .n = f->v_size, .k = f->columns};
   if (!f->wide) {
-    weft_round_floats(f->precision, f->v->count, v);
+    weft_round_floats(op->cx->kernels, f->precision, f->v->count, v);
   }
   WEFT_TRY(multiply(&products));
   if (!f->wide) {
-    weft_round_floats(f->precision, y->count, out);
+    weft_round_floats(op->cx->kernels, f->precision, y->count, out);
   }
   store(f, out, y);
   return WEFT_OK;

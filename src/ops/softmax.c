@@ -28,15 +28,16 @@ weft_status weft_softmax_infer(weft_op *op) {
   return weft_op_set_like(op, 0, x);
 }
 
-void weft_round_floats(weft_type type, size_t n, float *x) {
+void weft_round_floats(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
   uint16_t block[WEFT_BLOCK];
   if (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
     return;
   }
+  bool half = type == WEFT_FLOAT16;
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
     size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
-    weft_store_float(type, x + i, count, block, 0, 1);
-    weft_load_float(type, block, 0, 1, count, x + i);
+    (half ? kernels->f32_to_float16 : kernels->f32_to_bfloat16)(count, x + i, block);
+    (half ? kernels->float16_to_f32 : kernels->bfloat16_to_f32)(count, block, x + i);
   }
 }
 
@@ -47,10 +48,10 @@ static float sum_of_exponentials(const weft_kernels *kernels, weft_type type, si
     size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
     float *to = out != NULL ? out + i : block;
     kernels->unary_f32[WEFT_UNARY_EXP](count, x + i, to);
-    weft_round_floats(type, count, to);
+    weft_round_floats(kernels, type, count, to);
     sum += kernels->sum_f32(count, to);
   }
-  weft_round_floats(type, 1, &sum);
+  weft_round_floats(kernels, type, 1, &sum);
   return sum;
 }
 
@@ -61,19 +62,19 @@ void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, con
   }
   float greatest = kernels->max_f32(n, x);
   kernels->binary_f32[WEFT_BINARY_SUB](n, x, 1, &greatest, 0, y);
-  weft_round_floats(type, n, y);
+  weft_round_floats(kernels, type, n, y);
   float sum = sum_of_exponentials(kernels, type, n, y, logarithm ? NULL : y);
   if (logarithm) {
     sum = logf(sum);
-    weft_round_floats(type, 1, &sum);
+    weft_round_floats(kernels, type, 1, &sum);
   }
   kernels->binary_f32[logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_DIV](n, y, 1, &sum, 0, y);
-  weft_round_floats(type, n, y);
 }
 
 void weft_softmax_scores(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
-  weft_round_floats(type, n, x);
+  weft_round_floats(kernels, type, n, x);
   weft_softmax_row(kernels, type, n, x, false, x);
+  weft_round_floats(kernels, type, n, x);
 }
 
 static void softmax_float(const void *arg, size_t n, const float *x, float *y) {
