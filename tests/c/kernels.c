@@ -448,7 +448,7 @@ static void check_quantize(size_t n) {
   drop(got);
 }
 
-static void check_sums(size_t n) {
+static void check_rescaled_sums(size_t n) {
   int32_t *sums = allocate((n + 1) * sizeof *sums), *bias = allocate((n + 1) * sizeof *bias);
   float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
   uint8_t *q = allocate(n), *r = allocate(n);
@@ -759,7 +759,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_cells(n % 3 + 1, n, draw_float);
     if (!fused) check_cells(2, n, draw_special);
     check_quantize(n);
-    check_sums(n);
+    check_rescaled_sums(n);
     check_narrow(n);
   }
   check_multiply_adds();

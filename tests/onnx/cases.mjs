@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { programs, root } from '../../tools/setup/paths.mjs';
 
 /** The scripts that make our own cases, each of a kind of its name. */
-export const scripts = ['edges', 'microsoft', 'neural', 'upgrade', 'variants'];
+export const scripts = ['edges', 'gradient', 'microsoft', 'ml', 'neural', 'upgrade', 'variants'];
 
 /** How many the package has of each kind; a case that is lost must be noticed. */
 export const counts = { node: 1884, simple: 23, 'pytorch-converted': 82, 'pytorch-operator': 35, light: 9 };
@@ -39,7 +39,8 @@ function generate(script, name) {
 
 /** One case of `folder`, with the settings that `weft check --list` takes. */
 function load(folder, id) {
-  const { rtol, atol } = JSON.parse(readFileSync(join(folder, id, 'data.json'), 'utf8'));
+  const told = join(folder, id, 'data.json');
+  const { rtol, atol } = existsSync(told) ? JSON.parse(readFileSync(told, 'utf8')) : { rtol: 1e-4, atol: 1e-5 };
   const settings = [`rtol=${rtol}`, `atol=${id in known.random ? 'Infinity' : atol}`];
   return { id, folder: join(folder, id), settings };
 }
