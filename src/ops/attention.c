@@ -1,4 +1,5 @@
 /* ONNX's Attention: checks the many forms its inputs may take and describes them to the core. Halves are widened. */
+#include "../base/convert.h"
 #include "attention.h"
 
 #include "product.h"
@@ -110,9 +111,6 @@ weft_status weft_attention_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_same_type(op, Q, K));
   WEFT_TRY(weft_op_expect_type(op, V, "V", WEFT_TYPES_FLOAT));
-  if ((weft_op_in(op, Q)->type == WEFT_DOUBLE) != (weft_op_in(op, V)->type == WEFT_DOUBLE)) {
-    return weft_op_unsupported(op, "double precision in only some of Q, K and V");
-  }
   WEFT_TRY(weft_op_expect_type(op, MASK, "attn_mask", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL)));
   WEFT_TRY(weft_op_expect_type(op, PAST_KEY, "past_key", WEFT_TYPE_BIT(weft_op_in(op, K)->type)));
   WEFT_TRY(weft_op_expect_type(op, PAST_VALUE, "past_value", WEFT_TYPE_BIT(weft_op_in(op, V)->type)));
@@ -250,6 +248,24 @@ static weft_status run_double(weft_op *op, const weft_attention *a, const weft_t
   return weft_attention_compute_double(op, a, &d);
 }
 
+/* V may have another floating type than Q and K: it takes theirs where one is double precision. */
+static weft_status match_precision(weft_op *op, weft_type type, weft_tensor *v) {
+  if ((v->type == WEFT_DOUBLE) == (type == WEFT_DOUBLE)) {
+    return WEFT_OK;
+  }
+  void *room = NULL;
+  WEFT_TRY(weft_op_scratch_array(op, v->count, v->type == WEFT_DOUBLE ? sizeof(float) : sizeof(double), &room));
+  if (v->type == WEFT_DOUBLE) {
+    weft_load_float(v->type, v->data, 0, 1, v->count, room);
+    v->type = WEFT_FLOAT;
+  } else {
+    weft_load_double(v->type, v->data, 0, 1, v->count, room);
+    v->type = WEFT_DOUBLE;
+  }
+  v->data = room;
+  return WEFT_OK;
+}
+
 weft_status weft_attention_run(weft_op *op) {
   form f;
   weft_attention a;
@@ -258,7 +274,8 @@ weft_status weft_attention_run(weft_op *op) {
   WEFT_TRY(describe(op, &f, &a));
   WEFT_TRY(place_cache(op, K, PAST_KEY, PRESENT_KEY, &f.k, f.past, &k, &a.k_at));
   WEFT_TRY(place_cache(op, V, PAST_VALUE, PRESENT_VALUE, &f.v, f.past, &v, &a.v_at));
-  if (weft_op_in(op, Q)->type == WEFT_DOUBLE) {
+  WEFT_TRY(match_precision(op, weft_op_in(op, Q)->type, &v));
+  if (v.type == WEFT_DOUBLE) {
     return run_double(op, &a, &k, &v);
   }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a.q));

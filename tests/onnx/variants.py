@@ -24,6 +24,7 @@ apart = {
     ("Bernoulli", None, None): "random",
     ("BitCast", 26, None): "a type of another width needs another attribute",
     ("DequantizeLinear", None, "float4e2m1"): "the zero point that is lent is not 0, as it must be for floats",
+    **{("GridSample", None, f"{u}int{bits}"): "the reference cuts off at every step" for u in ("", "u") for bits in (8, 16, 32, 64)},
     ("OptionalGetElement", None, "bfloat16"): "the reference's answer is a float",
     ("OptionalGetElement", None, "float16"): "the reference's answer is a float",
     ("TfIdfVectorizer", 9, "string"): "the pool that is lent is of numbers",
