@@ -153,7 +153,7 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
 
 /* ---- with a dot product of bytes ------------------------------------------------------------------------------------
  * The band stays in bytes of the kind that the host's instruction takes, padding being the zero point, which comes off
- * in one number for the whole plane. 4 taps of a row are taken at a time: the bytes that 4 neighbouring outputs meet are
+ * in one number for the whole plane. 4 taps of a row are taken at a time: the bytes that 4 neighbours meet are
  * spread from one load. Weights have to fit into signed bytes. */
 #if FUSED
 enum { BAND_BYTES = 2 * BAND_SHORTS, MOST_QUADS = 32, QUAD_GROUP = 4 };

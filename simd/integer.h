@@ -362,7 +362,7 @@ static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, boo
   }
 }
 
-/* The numbers of a weft_rescale, in vectors where they are the same for all elements, which is a constant of callers. */
+/* The numbers of a weft_rescale, in vectors where they are the same for all elements: a constant of callers. */
 typedef struct rescaler {
   const int32_t *biases;
   const float *scales, *addeds;
@@ -370,7 +370,8 @@ typedef struct rescaler {
   real scale, added;
 } rescaler;
 
-INLINE rescaler rescaler_of(const weft_rescale *r, size_t i, const bool walks, const bool has_bias, const bool has_added) {
+INLINE rescaler rescaler_of(const weft_rescale *r, size_t i, const bool walks, const bool has_bias,
+                            const bool has_added) {
   const size_t at = walks ? i : 0;
   rescaler v = {.scale = load_splat(r->scale + at)};
   v.bias = has_bias ? wasm_v128_load32_splat(r->bias + i * r->bias_step) : wasm_i32x4_splat(0);

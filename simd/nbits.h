@@ -1,11 +1,11 @@
 /* Products with weights of a few bits, which stay as they are in memory.
  *
- * Floats: 16 elements of a block are taken at a time as 4 lanes of 4, so that element 4 l + i is in lane l after a shift
- * by i elements; a prepared row has its elements in that order, and the sums of its lanes. With 4 bits there is no shift:
- * the mask leaves q * 16^i, and the prepared elements are that much smaller, which is exact.
+ * Floats: 16 elements of a block are taken at a time as 4 lanes of 4, so that element 4 l + i is in lane l after a
+ * shift by i elements; a prepared row has its elements in that order, and the sums of its lanes. With 4 bits there is
+ * no shift: the mask leaves q * 16^i, and the prepared elements are that much smaller, which is exact.
  *
- * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot product of every host. Sums of a
- * block are integers, and blocks are added in order, so that all tables give the same bits, for one row or many. */
+ * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot product of every host. Sums of
+ * a block are integers, and blocks are added in order, so that all tables give the same bits, for one row or many. */
 
 enum { UNIT = 16, WEIGHTS_AT_ONCE = 4 };
 

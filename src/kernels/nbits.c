@@ -1,4 +1,4 @@
-/* Products with weights of a few bits, portable: element by element, in the order that says what the others must give. */
+/* Products with weights of a few bits, portable: element by element, which says what the others must give. */
 #include "portable.h"
 
 #include <math.h>

@@ -450,7 +450,8 @@ static void check_quantize(size_t n) {
 
 static void check_rescaled_sums(size_t n) {
   int32_t *sums = allocate((n + 1) * sizeof *sums), *bias = allocate((n + 1) * sizeof *bias);
-  float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
+  float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special);
+  float *wanted = make(n, NULL), *got = make(n, NULL);
   uint8_t *q = allocate(n), *r = allocate(n);
   for (size_t i = 0; i <= n; i++) {
     sums[i] = (int32_t)(draw() % 2001) - 1000;
