@@ -60,8 +60,9 @@ function writeStrings(wasm, value, texts) {
 /** Anything but 0 is true. Four bytes are looked at together, since there is hardly ever one to change. @param {Uint8Array} bytes at a multiple of 16 */
 function makeBools(bytes) {
   let seen = 0;
-  for (const word of new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)) seen |= word;
-  for (const byte of bytes.subarray(bytes.length & ~3)) seen |= byte;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  for (let i = 0; i < words.length; i++) seen |= words[i];
+  for (let i = bytes.length & ~3; i < bytes.length; i++) seen |= bytes[i];
   if ((seen & 0xfefefefe) !== 0) bytes.forEach((byte, i) => (bytes[i] = Number(byte !== 0)));
 }
 

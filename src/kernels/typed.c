@@ -4,13 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* In front of loops that clang takes to be not worth it. */
-#if defined(__clang__)
-#define VECTORISED _Pragma("clang loop vectorize(enable)")
-#else
-#define VECTORISED
-#endif
-
 #define BINARY(name, T, R, expression)                                                                                 \
   static void name(size_t n, const void *x, const void *y, void *z) {                                                  \
     const T *p = x, *q = y;                                                                                            \
@@ -214,14 +207,12 @@ size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool 
 /* Only numbers can be beaten, but for the last NaN; x[i] does when it is not less, or not as large. */
 void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t index, float *best, int32_t *winner) {
   const float sign = least ? -1.0f : 1.0f;
-  VECTORISED
   for (size_t i = 0; i < n && last; i++) {
     const float a = sign * x[i], b = sign * best[i];
     const bool take = (!(a < b) & (b == b)) | (a != a);
     best[i] = take ? x[i] : best[i];
     winner[i] = take ? index : winner[i];
   }
-  VECTORISED
   for (size_t i = 0; i < n && !last; i++) {
     const float a = sign * x[i], b = sign * best[i];
     const bool take = !(a <= b) & (b == b);
