@@ -102,7 +102,7 @@ static weft_status move_scan(weft_upgrade *u, weft_graph *middle, int inputs, co
 static weft_status wrap_body(weft_upgrade *u, bool has_length, weft_graph **out) {
   int inputs = u->node->input_count - !has_length, outputs = u->node->output_count, skipped = has_length;
   int64_t scanned = weft_upgrade_int(u, "num_scan_inputs", 1), carried = inputs - skipped - scanned;
-  weft_graph *middle;
+  weft_graph *middle = NULL;
   int32_t *in, *made;
   span s;
   if (scanned < 1 || carried < 0 || carried > outputs) {
@@ -142,7 +142,7 @@ static weft_status wrap_body(weft_upgrade *u, bool has_length, weft_graph **out)
  * runs the old one: all of its inputs are scanned, all outputs stacked. */
 static weft_status scan_9(weft_upgrade *u) {
   weft_node *node = u->node;
-  weft_graph *middle;
+  weft_graph *middle = NULL;
   weft_attribute *body = (weft_attribute *)weft_node_attribute(node, "body");
   bool has_length = weft_upgrade_input(u, 0) >= 0;
   if (node->input_count < 2 || body == NULL || body->kind != WEFT_ATTRIBUTE_GRAPH) {
