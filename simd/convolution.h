@@ -112,8 +112,8 @@ INLINE real depthwise_result(const depthwise *d, real y) {
   return d->clip ? r_at_most(r_at_least(y, load_splat(&d->lo)), load_splat(&d->hi)) : y;
 }
 
-/* `vectors` of an output row, a constant. With `taps`, also a constant, these are neighbours in the buffer and make up a
- * row of the window; with 1 anything goes. */
+/* `vectors` of an output row, a constant. With `taps`, also a constant, these are neighbours in the buffer and make up
+ * a row of the window; with 1 anything goes. */
 INLINE void depthwise_vectors(const depthwise *d, const size_t taps, const size_t vectors, const float *from, float *to,
                               size_t columns) {
   real sums[4];

@@ -32,7 +32,8 @@ static inline bits exp_parts(real x, real magic, real *rest) {
   return b_of(shifted);
 }
 
-/* The same for x in [-87, 89], infinite from 88.4 on: gives 2^n itself, whose exponent the low bits are with a bias of 127. */
+/* The same for x in [-87, 89], infinite from 88.4 on: gives 2^n itself, whose exponent the low bits are with a bias of
+ * 127. */
 static inline real exp_scale(real x, real *rest) {
   return b_as_real(b_shift_left(exp_parts(x, R_CONST(0x1.8000fep23f), rest), 23));
 }

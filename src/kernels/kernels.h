@@ -176,10 +176,10 @@ typedef struct weft_kernels {
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
   void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
-  /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3): `outputs` is 2 or 4, a
-   * tile makes outputs x outputs elements, by weft_winograd_products(outputs) matrix products over channels. Tiles come
-   * in groups of 4 side by side, numbered row by row; the caller transforms the inputs of groups [begin, end), multiplies,
-   * and transforms the products, channel by channel. Input: the right-hand matrices, each of
+  /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3): `outputs` is 2 or 4,
+   * a tile makes outputs x outputs elements, by weft_winograd_products(outputs) matrix products over channels. Tiles
+   * come in groups of 4 side by side, numbered row by row; the caller transforms the inputs of groups [begin, end),
+   * multiplies, and transforms the products, channel by channel. Input: the right-hand matrices, each of
    * weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart. `patches` says kh = kw = 3, strides and
    * dilations 1. */
   void (*winograd_input)(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,

@@ -2,8 +2,8 @@
  * infinity, F(4, 3) with 0, 5/8, -5/8, 3/2, -3/2 and infinity. Written over the words of scalar.h or simd/vector.h:
  * include one of them first.
  *
- * The points of F(4, 3) are pairs, so that both of a pair share their even and odd parts. Their coefficients are exact in
- * single precision, and errors are about twice those of direct sums where the usual 1 and 2 make them four times
+ * The points of F(4, 3) are pairs, so that both of a pair share their even and odd parts. Their coefficients are exact
+ * in single precision, and errors are about twice those of direct sums where the usual 1 and 2 make them four times
  * (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for DNNs", 2020, on why). */
 #ifndef WEFT_KERNELS_WINOGRAD_WORDS_H
 #define WEFT_KERNELS_WINOGRAD_WORDS_H
@@ -47,8 +47,7 @@ static inline void winograd_output_words(const size_t outputs, const real *x, re
   y[0] = r_add(r_add(x[0], even_a), even_b);
   y[1] = r_madd(odd_b, R_CONST(POINT_B), r_mul(odd_a, R_CONST(POINT_A)));
   y[2] = r_madd(even_b, R_CONST(POINT_B * POINT_B), r_mul(even_a, R_CONST(POINT_A * POINT_A)));
-  y[3] = r_madd(odd_b, R_CONST(POINT_B * POINT_B * POINT_B),
-                r_madd(odd_a, R_CONST(POINT_A * POINT_A * POINT_A), x[5]));
+  y[3] = r_madd(odd_b, R_CONST(POINT_B * POINT_B * POINT_B), r_madd(odd_a, R_CONST(POINT_A * POINT_A * POINT_A), x[5]));
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* Cutting matrix products into tasks. A task is a block of columns (as many as keep the packed block of b in the
- * second-level cache) and, when there are fewer blocks than threads, a part of the rows. Each thread walks its own
- * tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order. */
+ * second-level cache) and, when there are few columns for so many threads, a part of the rows. Each thread walks its
+ * own tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order.
+ */
 #include "product.h"
 
 #include <math.h>
@@ -9,6 +10,7 @@
 enum {
   BLOCK_FLOATS = 49152,   /* of b in one task */
   SMALL_PRODUCT = 262144, /* multiplications that are not worth a thread */
+  FEW_PANELS = 4,         /* for each thread: then rows are shared more evenly than columns */
   GEMV_ROWS = 2           /* so few rows are read against plain b: packing would cost more than the product */
 };
 
@@ -114,7 +116,16 @@ static void cut(job *job, const weft_product *first) {
   if (is_direct(all, first) && (first->packed != NULL || first->transposed)) {
     columns = share; /* the longer a stream of memory the better */
   }
-  job->columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
+  columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
+  const bool by_rows = threads > 1 && all->count == 1 && all->m >= 32 * threads &&
+                       parts_of(all->n, WEFT_GEMM_NR) < FEW_PANELS * threads && all->n <= 2 * columns;
+  if (by_rows) {
+    columns = parts_of(all->n, WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  } else if (all->count == 1 && all->m > GEMV_ROWS) { /* as many blocks for each thread */
+    size_t blocks = parts_of(parts_of(all->n, columns), threads) * threads;
+    columns = parts_of(parts_of(all->n, blocks), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  }
+  job->columns = columns;
   job->blocks = parts_of(all->n, job->columns);
   job->rows = all->m;
   size_t tasks = job->blocks * all->count;

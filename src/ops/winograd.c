@@ -1,15 +1,15 @@
-/* Convolution with 3 x 3 filters as 16 or 36 products of matrices over channels (kernels.h). Outputs are cut into blocks
- * whose transforms stay in the second-level cache; a block's inputs are transformed, multiplied and transformed back by
- * one thread. The cut depends on the shape alone. It must not know operators but for the attributes that rule the
- * method out. */
+/* Convolution with 3 x 3 filters as 16 or 36 products of matrices over channels (kernels.h). Outputs are cut into
+ * blocks whose transforms stay in the second-level cache; a block's inputs are transformed, multiplied and transformed
+ * back by one thread. The cut depends on the shape alone. It must not know operators but for the attributes that rule
+ * the method out. */
 #include "winograd.h"
 
 #include "product.h"
 
 enum {
   LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
-  /* Channels x filters up to which tiles of 4 x 4 and of 2 x 2 outputs are taken: the transforms take 4 and 16 / 9 times
-   * the filters' memory, and larger layers have small images. */
+  /* Channels x filters up to which tiles of 4 x 4 and of 2 x 2 outputs are taken: the transforms take 4 and 16 / 9
+   * times the filters' memory, and larger layers have small images. */
   MOST_WEIGHTS_4 = 32768,
   MOST_WEIGHTS_2 = 131072,
   BLOCK_FLOATS = 131072, /* of a block's transforms */
@@ -45,9 +45,9 @@ weft_status weft_winograd_prepare(weft_op *op, int index) {
     return WEFT_OK;
   }
   const int64_t *dims = w->shape.dims;
-  if (dims[2] != 3 || dims[3] != 3 || dims[0] < LEAST_CHANNELS || dims[1] < LEAST_CHANNELS || dims[0] > MOST_WEIGHTS_2 ||
-      dims[1] > MOST_WEIGHTS_2 / dims[0] || weft_op_attr_int(op, "group", 1) != 1 || !all_ones(op, "strides") ||
-      !all_ones(op, "dilations")) {
+  if (dims[2] != 3 || dims[3] != 3 || dims[0] < LEAST_CHANNELS || dims[1] < LEAST_CHANNELS ||
+      dims[0] > MOST_WEIGHTS_2 || dims[1] > MOST_WEIGHTS_2 / dims[0] || weft_op_attr_int(op, "group", 1) != 1 ||
+      !all_ones(op, "strides") || !all_ones(op, "dilations")) {
     return WEFT_OK;
   }
   void *state = NULL;

@@ -527,7 +527,8 @@ static void check_winograd(size_t outputs) {
   size_t groups = weft_winograd_groups(outputs, oh, ow), begin = below(groups), end = begin + 1 + below(groups - begin);
   size_t count = weft_winograd_products(outputs), tiles = (end - begin) * WEFT_WINOGRAD_GROUP;
   size_t matrix = weft_gemm_packed_size(tiles, channels) + below(3), size = count * matrix;
-  float *in = make(channels * ih * iw, draw_float), *w = make(channels * 9, draw_float), *u = make(count * channels, NULL);
+  float *in = make(channels * ih * iw, draw_float), *w = make(channels * 9, draw_float),
+        *u = make(count * channels, NULL);
   float *wanted_packed = make(size, NULL), *packed = make(size, NULL), *products = make(count * tiles, NULL);
   float *wanted = make(oh * ow, draw_float), *residual = make(oh * ow, draw_float);
   float *got = copy_of(oh * ow, wanted), *defined = copy_of(oh * ow, wanted);
