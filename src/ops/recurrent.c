@@ -8,8 +8,9 @@
 #include "integer.h"
 #include "product.h"
 
-#include <math.h>
 #include <string.h>
+
+enum { SHORT_STEP = 4194304 /* multiplications */ };
 
 /* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate may wait for the
  * reset. */
@@ -308,95 +309,13 @@ weft_status weft_recurrent_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- cells
+/* ---- steps
  * ---------------------------------------------------------------------------------------------------------------- */
-static float apply_one(const weft_cell_function *f, float x) {
-  switch (f->kind) {
-  case F_RELU:
-    return x > 0 ? x : 0;
-  case F_AFFINE:
-    return f->alpha * x + f->beta;
-  case F_LEAKY:
-    return x >= 0 ? x : f->alpha * x;
-  case F_THRESHOLDED:
-    return x >= f->alpha ? x : 0;
-  case F_SCALED_TANH:
-    return f->alpha * tanhf(f->beta * x);
-  case F_HARDSIGMOID:
-    return fminf(fmaxf(f->alpha * x + f->beta, 0), 1);
-  case F_ELU:
-    return x >= 0 ? x : f->alpha * expm1f(x);
-  case F_SOFTSIGN:
-    return x / (1 + fabsf(x));
-  default:
-    return x;
-  }
-}
-
-/* y = f(x); y may be x. */
-static void activate(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y) {
-  if (f->kind == F_SIGMOID || f->kind == F_TANH || f->kind == F_SOFTPLUS) {
-    weft_unary unary = f->kind == F_SIGMOID ? WEFT_UNARY_SIGMOID
-                       : f->kind == F_TANH  ? WEFT_UNARY_TANH
-                                            : WEFT_UNARY_SOFTPLUS;
-    l->kernels->unary_f32[unary](l->hidden, x, y);
-    return;
-  }
-  for (size_t i = 0; i < l->hidden; i++) {
-    y[i] = apply_one(f, x[i]);
-  }
-}
-
-/* y = f(clip(x)) for a gate: y may be x. */
-static void apply(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y) {
-  if (l->clip > 0) {
-    l->kernels->clip_f32(l->hidden, x, -l->clip, l->clip, y);
-    x = y;
-  }
-  activate(l, f, x, y);
-}
-
-/* y += x * z */
-static void add_product(const weft_recurrent_layer *l, const float *x, const float *z, float *y) {
-  for (size_t i = 0; i < l->hidden; i++) {
-    y[i] += x[i] * z[i];
-  }
-}
-
-static void lstm_cell(const weft_recurrent_layer *l, const weft_cell_function *f, const float *peephole, float *gates,
-                      float *h, float *c) {
-  size_t n = l->hidden;
-  float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
-  if (peephole != NULL) {
-    add_product(l, peephole, c, in);
-    add_product(l, peephole + 2 * n, c, forget);
-  }
-  apply(l, &f[0], in, in);
-  apply(l, &f[1], cell, cell);
-  if (l->input_forget) {
-    for (size_t i = 0; i < n; i++) {
-      forget[i] = 1 - in[i];
-    }
-  } else {
-    apply(l, &f[0], forget, forget);
-  }
-  for (size_t i = 0; i < n; i++) {
-    c[i] = forget[i] * c[i] + in[i] * cell[i];
-  }
-  if (peephole != NULL) {
-    add_product(l, peephole + n, c, out);
-  }
-  apply(l, &f[0], out, out);
-  activate(l, &f[2], c, h); /* the state is no gate: it is not clipped */
-  for (size_t i = 0; i < n; i++) {
-    h[i] *= out[i];
-  }
-}
-
 /* The work of one direction. */
 typedef struct pass {
   const weft_recurrent_layer *l;
   const weft_cell_function *functions;
+  bool alone; /* a step's products stay on one thread */
   const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
   const float *x;
   float *before;           /* the inputs' part of all gates: rows as in x */
@@ -456,6 +375,12 @@ static void after_reset_at(const void *arg, size_t index, weft_product *out) {
 
 static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulate,
                             void (*at)(const void *arg, size_t index, weft_product *out)) {
+  if (p->alone) {
+    weft_product product;
+    at(p, 0, &product);
+    weft_product_run(p->l->kernels, p->l->batch, n, p->l->hidden, &product, accumulate, NULL);
+    return WEFT_OK;
+  }
   weft_products products = {
       .count = 1, .m = p->l->batch, .n = n, .k = p->l->hidden, .accumulate = accumulate, .arg = p, .at = at};
   return weft_products_run(op, &products);
@@ -471,10 +396,10 @@ static weft_status gru_step(weft_op *op, const pass *p) {
     if (l->linear_before_reset) {
       l->kernels->binary_f32[WEFT_BINARY_ADD](2 * n, update, 1, after, 1, update);
     }
-    apply(l, &p->functions[0], update, update);
-    apply(l, &p->functions[0], reset, reset);
+    weft_cell_apply(l, &p->functions[0], update, update);
+    weft_cell_apply(l, &p->functions[0], reset, reset);
     if (l->linear_before_reset) {
-      add_product(l, reset, after + 2 * n, reset + n);
+      weft_cell_add_product(l, reset, after + 2 * n, reset + n);
     } else {
       l->kernels->binary_f32[WEFT_BINARY_MUL](n, reset, 1, p->h + b * n, 1, p->extra + b * n);
     }
@@ -484,7 +409,7 @@ static weft_status gru_step(weft_op *op, const pass *p) {
   }
   for (size_t b = 0; b < l->batch; b++) {
     float *update = p->gates + b * 3 * n, *hidden = update + 2 * n;
-    apply(l, &p->functions[1], hidden, hidden);
+    weft_cell_apply(l, &p->functions[1], hidden, hidden);
     for (size_t i = 0; i < n; i++) {
       hidden[i] = (1 - update[i]) * hidden[i] + update[i] * p->h[b * n + i];
     }
@@ -498,11 +423,11 @@ static void finish_entry(const pass *p, size_t b) {
   size_t n = l->hidden;
   float *gates = p->gates + b * l->gates * n, *h = p->h + b * n;
   if (l->kind == WEFT_RECURRENT_LSTM) {
-    lstm_cell(l, p->functions, p->peephole, gates, h, p->c + b * n);
+    weft_cell_lstm(l, p->functions, p->peephole, gates, h, p->c + b * n);
   } else if (l->kind == WEFT_RECURRENT_GRU) {
     memcpy(h, gates + 2 * n, n * sizeof *h);
   } else {
-    apply(l, &p->functions[0], gates, h);
+    weft_cell_apply(l, &p->functions[0], gates, h);
   }
 }
 
@@ -678,7 +603,19 @@ static void end_state(const weft_recurrent_layer *l, size_t direction, const flo
   }
 }
 
-static weft_status run_direction(weft_op *op, const run *r, size_t direction, pass *p) {
+static weft_status make_pass(weft_op *op, const run *r, bool alone, pass *p) {
+  const weft_recurrent_layer *l = &r->l;
+  size_t row = l->gates * l->hidden;
+  *p = (pass){.l = l, .x = r->x, .alone = alone};
+  WEFT_TRY(floats(op, l->steps * l->batch, row, &p->before));
+  WEFT_TRY(floats(op, l->batch, row, &p->gates));
+  WEFT_TRY(floats(op, l->batch, row, &p->after));
+  WEFT_TRY(floats(op, l->batch, l->hidden, &p->h));
+  WEFT_TRY(floats(op, l->batch, l->hidden, &p->c));
+  return floats(op, l->batch, l->hidden, &p->extra);
+}
+
+static weft_status begin_direction(weft_op *op, const run *r, size_t direction, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   p->functions = l->functions[direction];
   p->peephole = r->peephole != NULL ? r->peephole + direction * 3 * l->hidden : NULL;
@@ -689,11 +626,71 @@ static weft_status run_direction(weft_op *op, const run *r, size_t direction, pa
   WEFT_TRY(weft_products_run(op, &inputs));
   begin_state(l, direction, r->initial_h, p->h);
   begin_state(l, direction, r->initial_c, p->c);
+  return WEFT_OK;
+}
+
+static weft_status run_direction(weft_op *op, const run *r, const pass *p, size_t direction) {
+  const weft_recurrent_layer *l = &r->l;
   for (size_t step = 0; step < l->steps && !op->cx->cancelled; step++) {
     WEFT_TRY(run_step(op, r, p, direction, step));
   }
   end_state(l, direction, p->h, r->y_h);
   end_state(l, direction, p->c, r->y_c);
+  return WEFT_OK;
+}
+
+typedef struct both {
+  weft_op *op;
+  const run *r;
+  const pass *passes;
+} both;
+
+/* Passes that stay on a thread have nothing that could fail. */
+static void run_both(void *arg, size_t begin, size_t end) {
+  const both *b = arg;
+  for (size_t direction = begin; direction < end; direction++) {
+    run_direction(b->op, b->r, &b->passes[direction], direction);
+  }
+}
+
+/* Whether a step is so short that threads would spend it waiting for each other: then each has a direction of its own. */
+static bool has_short_steps(const weft_recurrent_layer *l) {
+  size_t work = 0;
+  return weft_mul(l->batch * l->gates, l->hidden, &work) && weft_mul(work, l->hidden, &work) && work < SHORT_STEP;
+}
+
+/* The quantised form's input, rounded once for all steps. */
+static weft_status round_input(weft_op *op, run *r, pass *p) {
+  size_t inputs = r->l.steps * r->l.batch * r->l.input, states = r->l.batch * r->l.hidden;
+  float *rounded = NULL;
+  void *room = NULL;
+  WEFT_TRY(floats(op, inputs, 1, &rounded));
+  WEFT_TRY(weft_op_scratch(op, inputs > states ? inputs : states, &room));
+  r->bytes = room;
+  round_to_bytes(r->l.kernels, inputs, r->x, r->bytes, rounded);
+  p->x = rounded;
+  return WEFT_OK;
+}
+
+static weft_status run_directions(weft_op *op, run *r) {
+  const weft_recurrent_layer *l = &r->l;
+  bool alone = has_short_steps(l), at_once = alone && l->directions > 1 && !l->quantised && weft_parallel_threads(op->cx) > 1;
+  pass passes[2];
+  WEFT_TRY(make_pass(op, r, alone, &passes[0]));
+  if (l->quantised) {
+    WEFT_TRY(round_input(op, r, &passes[0]));
+  }
+  for (size_t direction = 0; direction < l->directions && !at_once; direction++) {
+    WEFT_TRY(begin_direction(op, r, direction, &passes[0]));
+    WEFT_TRY(run_direction(op, r, &passes[0], direction));
+  }
+  if (at_once) {
+    WEFT_TRY(make_pass(op, r, alone, &passes[1]));
+    WEFT_TRY(begin_direction(op, r, 0, &passes[0]));
+    WEFT_TRY(begin_direction(op, r, 1, &passes[1]));
+    both both = {op, r, passes};
+    weft_parallel(op->cx, 2, 1, run_both, &both);
+  }
   return WEFT_OK;
 }
 
@@ -727,19 +724,6 @@ static weft_status place_operands(weft_op *op, run *r) {
   return WEFT_OK;
 }
 
-/* The quantised form's input, rounded once for all steps. */
-static weft_status round_input(weft_op *op, run *r, pass *p) {
-  size_t inputs = r->l.steps * r->l.batch * r->l.input, states = r->l.batch * r->l.hidden;
-  float *rounded = NULL;
-  void *room = NULL;
-  WEFT_TRY(floats(op, inputs, 1, &rounded));
-  WEFT_TRY(weft_op_scratch(op, inputs > states ? inputs : states, &room));
-  r->bytes = room;
-  round_to_bytes(r->l.kernels, inputs, r->x, r->bytes, rounded);
-  p->x = rounded;
-  return WEFT_OK;
-}
-
 weft_status weft_recurrent_run(weft_op *op) {
   run r = {0};
   WEFT_TRY(read_layer(op, &r.l));
@@ -748,24 +732,10 @@ weft_status weft_recurrent_run(weft_op *op) {
     return weft_recurrent_run_double(op, &r.l);
   }
   WEFT_TRY(place_operands(op, &r));
-  const weft_recurrent_layer *l = &r.l;
-  size_t row = l->gates * l->hidden;
-  pass p = {.l = l, .x = r.x};
   if (r.y != NULL && r.lengths != NULL) {
     memset(r.y, 0, weft_op_out(op, 0)->count * sizeof(float));
   }
-  WEFT_TRY(floats(op, l->steps * l->batch, row, &p.before));
-  WEFT_TRY(floats(op, l->batch, row, &p.gates));
-  WEFT_TRY(floats(op, l->batch, row, &p.after));
-  WEFT_TRY(floats(op, l->batch, l->hidden, &p.h));
-  WEFT_TRY(floats(op, l->batch, l->hidden, &p.c));
-  WEFT_TRY(floats(op, l->batch, l->hidden, &p.extra));
-  if (l->quantised) {
-    WEFT_TRY(round_input(op, &r, &p));
-  }
-  for (size_t direction = 0; direction < l->directions; direction++) {
-    WEFT_TRY(run_direction(op, &r, direction, &p));
-  }
+  WEFT_TRY(run_directions(op, &r));
   weft_op_floats_done(op, weft_op_out(op, 0), r.y);
   weft_op_floats_done(op, weft_op_out(op, 1), r.y_h);
   weft_op_floats_done(op, weft_op_out(op, 2), r.y_c);

@@ -37,6 +37,14 @@ typedef struct weft_recurrent_layer {
   weft_cell_function functions[2][3];
 } weft_recurrent_layer;
 
+/* y = f(x) for the `hidden` elements of a gate, clipped before; y may be x. */
+void weft_cell_apply(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y);
+/* y += x * z */
+void weft_cell_add_product(const weft_recurrent_layer *l, const float *x, const float *z, float *y);
+/* From the sums of the four gates, which are overwritten, to the new states; `peephole` may be NULL. */
+void weft_cell_lstm(const weft_recurrent_layer *l, const weft_cell_function *f, const float *peephole, float *gates,
+                    float *h, float *c);
+
 /* The whole layer in double precision: the definition, one state after the other. */
 weft_status weft_recurrent_run_double(weft_op *op, const weft_recurrent_layer *layer);
 
