@@ -118,13 +118,41 @@ function tensorOf(id, items) {
   return new Tensor(type.name, type.name === 'string' ? items : arrayFrom(type, items), [items.length]);
 }
 
-/** @param {Wasm} wasm @param {Scope} scope @param {Info} info @param {Map<any, any>} map */
+/** Types whose elements JavaScript has no numbers for: in maps they are scalar tensors. @param {string} name */
+const isOpaque = (name) => /^(complex|b?float)/.test(name) && name !== 'float32' && name !== 'float64';
+
+/** The values of a map, one tensor in the core. @param {Tensor} tensor @returns {ArrayLike<any>} */
+function splitTensor({ type: name, data, size }) {
+  if (name === 'string') return data;
+  const type = typeNamed(name);
+  if (isPacked(type)) {
+    const each = /** @type {Uint8Array} */ (new type.array(size));
+    unpack(type, /** @type {Uint8Array} */ (data), each);
+    data = each;
+  }
+  if (!isOpaque(name)) return data;
+  return Array.from({ length: size }, (_, i) => new Tensor(name, data.slice(i * type.parts, (i + 1) * type.parts), []));
+}
+
+/** The way back: one tensor of scalars of one type; null where they are not. @param {any[]} items */
+function joinTensors(items) {
+  const name = items[0]?.type;
+  if (name === 'string' || !items.every((item) => isTensor(item) && item.type === name && item.dims.length === 0)) return null;
+  const type = typeNamed(name);
+  const data = new type.array(items.length * type.parts);
+  items.forEach((item, i) => /** @type {any} */ (data).set(item.data, i * type.parts));
+  return new Tensor(name, data, [items.length]);
+}
+
+const INT64 = 7;
+const STRING = 8;
+
+/** The core has all integer keys as int64. @param {Wasm} wasm @param {Scope} scope @param {Info} info @param {Map<any, any>} map */
 function makeMap(wasm, scope, info, map) {
   const items = [...map.values()];
-  const keys = makeTensor(wasm, scope, tensorOf(info.keyType, [...map.keys()]));
-  const plain = !items.some(isTensor);
-  const values = plain ? makeTensor(wasm, scope, tensorOf(info.type, items)) : makeValue(wasm, scope, info, items);
-  return scope.value(wasm.make('weft_value_create_map', keys, values));
+  const keys = makeTensor(wasm, scope, tensorOf(info.keyType === STRING ? STRING : INT64, [...map.keys()]));
+  const values = items.some(isTensor) ? joinTensors(items) ?? items : tensorOf(info.type, items);
+  return scope.value(wasm.make('weft_value_create_map', keys, makeValue(wasm, scope, info, values)));
 }
 
 /**
@@ -212,7 +240,7 @@ export function readValue(wasm, value) {
     case 'map': {
       const keys = /** @type {any} */ (item(0)).data;
       const values = /** @type {any} */ (item(1));
-      const items = isTensor(values) ? values.data : values;
+      const items = isTensor(values) ? splitTensor(values) : values;
       return new Map(Array.from(keys, (key, i) => [key, items[i]]));
     }
     default:

@@ -2,6 +2,7 @@
 """gradient.py OUT_DIR: writes small models with ai.onnx.preview.training's Gradient, in the same layout as generate.py's cases
 (kind `gradient`). The expected derivatives are finite differences of what onnx.reference computes in double precision. Needs
 onnx and numpy."""
+import json
 import math
 import pathlib
 import sys
@@ -90,6 +91,7 @@ class Case:
         names = list(self.xs)
         gradient = helper.make_node("Gradient", names, [f"d{n}" for n in names], domain="ai.onnx.preview.training",
                                     name="the_gradient", xs=names, y=self.of)
+        (folder / self.name / "data.json").write_text(json.dumps({"rtol": 1e-4, "atol": 1e-5}))
         model = self.graph([*self.forward(), gradient], [f"d{n}" for n in names])
         (folder / self.name / "model.onnx").write_bytes(model.SerializeToString())
         for k, (name, x) in enumerate(self.xs.items()):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """ml.py OUT_DIR: writes small models of ai.onnx.ml's operators and of those for text, where the words of the specification
 decide between readings, in the same layout as generate.py's cases (kind `ml`). Needs onnx and numpy."""
+import json
 import pathlib
 import sys
 
@@ -65,6 +66,7 @@ def write(folder, name, op, inputs, output, kind, domain, attributes):
     graph = helper.make_graph([helper.make_node(op, names, ["o"], domain=domain, **attributes)], "ml",
                               [info(n, v, kind) for n, v in zip(names, inputs)], [info("o", output, kind)])
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 4), helper.make_opsetid("com.microsoft", 1)]
+    (folder / name / "data.json").write_text(json.dumps({"rtol": 1e-5, "atol": 1e-6}))
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     (folder / name / "model.onnx").write_bytes(model.SerializeToString())
     for k, value in enumerate(inputs):

@@ -1,10 +1,11 @@
 /*
- * Reads ONNX's files of values (TensorProto, SequenceProto, OptionalProto) into the values of the JavaScript package: tensors,
- * arrays and null. Nothing in such a file tells which message it holds; the model's declared types do.
+ * Reads ONNX's files of values (TensorProto, SequenceProto, MapProto, OptionalProto) into the values of the JavaScript package:
+ * tensors, arrays, Maps and null. Nothing in such a file tells which message it holds; the model's declared types do.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lengthOf, typeNumbered } from '../../web/types.js';
+import { numbersIn } from './compare.mjs';
 import { fields, numbersOf, valueOf, valuesOf } from './protobuf.mjs';
 
 const text = (bytes) => bytes?.toString() ?? '';
@@ -39,7 +40,7 @@ function readTensor(bytes, Tensor) {
 }
 
 /** SequenceProto and OptionalProto hold their items in one field for each kind. */
-const itemReaders = { 3: readTensor, 5: readSequence, 7: readOptional };
+const itemReaders = { 3: readTensor, 5: readSequence, 6: readMap, 7: readOptional };
 
 const items = (bytes, Tensor) =>
   [...fields(bytes)].filter(([number]) => itemReaders[number]).map(([number, value]) => itemReaders[number](value, Tensor));
@@ -52,8 +53,17 @@ function readOptional(bytes, Tensor) {
   return items(bytes, Tensor)[0] ?? null;
 }
 
+/** Every key has a scalar tensor; where JavaScript has numbers for its element, a map has those. */
+function readMap(bytes, Tensor) {
+  const strings = valuesOf(bytes, 4).map(text);
+  const keys = strings.length > 0 ? strings : numbersOf(bytes, 3).map((key) => BigInt.asIntN(64, key));
+  const values = readSequence(valueOf(bytes, 5) ?? Buffer.alloc(0), Tensor);
+  const itemOf = (tensor) => (/^(complex|b?float(?!32|64))/.test(tensor.type) ? tensor : numbersIn(tensor)[0]);
+  return new Map(keys.map((key, i) => [key, itemOf(values[i])]));
+}
+
 /** The message a file holds, by the field of TypeProto that its type is in. */
-const readers = { 1: readTensor, 4: readSequence, 9: readOptional };
+const readers = { 1: readTensor, 4: readSequence, 5: readMap, 9: readOptional };
 
 /** The readers of a model's inputs or outputs, in order, from the types that its graph declares. */
 function declared(graph, number) {
