@@ -206,7 +206,7 @@ static weft_status call(machine *m, const char *word) {
   weft_node *node;
   WEFT_TRY(keep(m->t, word, size, &name));
   WEFT_TRY(operate(m, name, word[size] == '/' ? atoi(word + size + 1) : 1, word, &node));
-  while (attributes != NULL && *attributes != '}') {
+  while (attributes != NULL && (*attributes == '{' || *attributes == ',')) {
     const char *begin = attributes + 1, *text = strchr(begin, '\'');
     size = strcspn(begin, ",}");
     if (text != NULL && text < begin + size) { /* commas within texts do not end them */
@@ -248,6 +248,10 @@ static weft_status take_word(machine *m, const char *word) {
 
 weft_status weft_term_derive(weft_term *t, const char *formula, int32_t *out) {
   machine m = {.t = t};
+  if (formula == NULL) {
+    *out = -1;
+    return WEFT_OK;
+  }
   while (*formula != 0) {
     char word[WORD];
     size_t size = strcspn(formula, " ");

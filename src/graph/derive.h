@@ -27,7 +27,7 @@ typedef struct weft_term {
 
 /* Reads the letter that inputs have from the node; others are empty. */
 void weft_term_begin(weft_term *t, const weft_node *node, int input, int output, int32_t dy);
-/* The value that the formula leaves, in *out. */
+/* The value that the formula leaves, in *out; -1 for no formula. */
 weft_status weft_term_derive(weft_term *t, const char *formula, int32_t *out);
 /* The same, kept under a letter. */
 weft_status weft_term_let(weft_term *t, char letter, const char *formula);

@@ -17,6 +17,11 @@ typedef struct rule {
   weft_status (*write)(weft_term *t, const struct rule *rule, int32_t *out); /* instead, where it is not NULL */
 } rule;
 
+/* The formula for the input that is asked for; NULL: it has none. */
+static const char *own_term(const weft_term *t, const rule *rule) {
+  return t->input < 3 ? rule->terms[t->input] : NULL;
+}
+
 /* ---- elementwise, any number of inputs
  * ------------------------------------------------------------------------------- */
 static weft_status by_every(weft_term *t, const rule *rule, int32_t *out) {
@@ -95,6 +100,17 @@ static weft_status by_gemm(weft_term *t, const rule *rule, int32_t *out) {
 
 enum { EQUATION = 64 };
 
+/* Whether nothing in it could be taken for a part of a formula. */
+static bool is_plain(const char *equation) {
+  for (; *equation != 0; equation++) {
+    bool letter = (*equation >= 'a' && *equation <= 'z') || (*equation >= 'A' && *equation <= 'Z');
+    if (!letter && strchr(" .,->", *equation) == NULL) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* The input's letters change places with the output's; letters that it alone has would be lost. */
 static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
   const weft_attribute *equation = weft_node_attribute(t->node, "equation");
@@ -104,7 +120,7 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
   (void)rule;
   const char *arrow =
       equation == NULL || equation->kind != WEFT_ATTRIBUTE_STRING ? NULL : strstr(equation->s.data, "->");
-  if (arrow == NULL || t->node->input_count > 3 || equation->s.size >= EQUATION) {
+  if (arrow == NULL || t->node->input_count > 3 || equation->s.size >= EQUATION || !is_plain(equation->s.data)) {
     return weft_term_unknown(t, "");
   }
   for (const char *at = equation->s.data; *at != 0;
@@ -199,7 +215,7 @@ static weft_status by_conv_transpose(weft_term *t, const rule *rule, int32_t *ou
     return weft_term_unknown(t, " with padding that depends on shapes");
   }
   if (t->input != 1) {
-    return weft_term_derive(t, rule->terms[t->input], out);
+    return weft_term_derive(t, own_term(t, rule), out);
   }
   int32_t a = t->registers[0];
   WEFT_TRY(weft_term_let(t, 'a', "dy"));
@@ -274,7 +290,7 @@ static weft_status by_layer_norm(weft_term *t, const rule *rule, int32_t *out) {
   WEFT_TRY(weft_term_let(t, 'h', "h v *"));
   WEFT_TRY(weft_term_let(t, 'q', t->registers[1] < 0 ? "dy" : "dy b *"));
   return weft_term_derive(t,
-                          t->input > 0 ? rule->terms[t->input]
+                          t->input > 0 ? own_term(t, rule)
                           : centred    ? "q q r " MEAN "- h q h * r " MEAN "* - v *"
                                        : "q h q h * r " MEAN "* - v *",
                           out);
@@ -290,7 +306,7 @@ static weft_status by_batch_norm(weft_term *t, const rule *rule, int32_t *out) {
   weft_term_set(t, 'v', node->inputs[4]);
   WEFT_TRY(weft_term_let(t, 'z', "b b -"));
   WEFT_TRY(weft_term_let(t, 'o', "b Shape t= 1 t Expand/2"));
-  return weft_term_derive(t, rule->terms[t->input], out);
+  return weft_term_derive(t, own_term(t, rule), out);
 }
 
 /* ---- reductions
@@ -317,7 +333,7 @@ static weft_status by_reduction(weft_term *t, const rule *rule, int32_t *out) {
 }
 
 static weft_status by_extreme_reduction(weft_term *t, const rule *rule, int32_t *out) {
-  if (t->input > 0) {
+  if (t->input > 0 || t->node->input_count > 2) {
     *out = -1;
     return WEFT_OK;
   }
@@ -384,7 +400,7 @@ static weft_status by_scatter(weft_term *t, const rule *rule, int32_t *out) {
   if (!adds && weft_node_attribute(t->node, "reduction") != NULL && !weft_term_is_string(t, "reduction", "none")) {
     return weft_term_unknown(t, " with such a reduction");
   }
-  return weft_term_derive(t, t->input == 0 && adds ? "dy" : rule->terms[t->input], out);
+  return weft_term_derive(t, t->input == 0 && adds ? "dy" : own_term(t, rule), out);
 }
 
 /* ---- losses
@@ -577,6 +593,5 @@ weft_status weft_term_apply_rule(weft_term *t, int32_t *out) {
   if (rule->write != NULL) {
     return rule->write(t, rule, out);
   }
-  *out = -1;
-  return t->input > 2 || rule->terms[t->input] == NULL ? WEFT_OK : weft_term_derive(t, rule->terms[t->input], out);
+  return weft_term_derive(t, own_term(t, rule), out);
 }

@@ -51,6 +51,13 @@ static void refuse(bytes m, const weft_options *options, weft_status code, const
   }
 }
 
+/* What is wrong may first be seen in a run. */
+static void survive(bytes m) {
+  weft_error error;
+  weft_session *session = try_load(&m, NULL, &error);
+  weft_session_destroy(session);
+}
+
 static bytes begin(void) {
   bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
@@ -264,6 +271,24 @@ static void test_gradient(void) {
   g = begin();
   graph_node(&g, node("NonMaxSuppression", "x x", "c"));
   refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
+
+  /* More inputs than the operator has, and texts that formulas have a meaning for. */
+  static const char *const wide[] = {
+      "RMSNormalization",   "ReduceMax", "ReduceSum", "ScatterElements", "Conv", "ConvTranspose",
+      "LayerNormalization", "Gemm",      "Slice",     "Concat",          "TopK", "Where"};
+  for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+    g = begin();
+    graph_node(&g, node(wide[i], "x x x x x", "c"));
+    survive(with_gradient(&g, "x", "c"));
+  }
+  static const char *const equations[] = {"i'->i", "i}->i", "i'->{a=b", "i->", "ii->i", "->->", "-->", "i,i->i"};
+  for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
+    bytes einsum = node("Einsum", "x", "c");
+    with_string(&einsum, "equation", equations[i]);
+    g = begin();
+    graph_node(&g, einsum);
+    survive(with_gradient(&g, "x", "c"));
+  }
 
   bytes trained = node("Dropout", "x r r", "c");
   g = begin();
