@@ -57,8 +57,7 @@ export const tables = {
       : []),
   ],
   operators: (options) => [...against, ['node ms', (row) => ms(row.work.time), 8], ['rate, of limit', rate, 20], ...(options.native ? native : [])],
-  wasi: () => [against[0], ['node ms', (row) => ms(row.times[0]), 10], ['wasmtime ms', (row) => ms(row.times[1]), 11],
-    ['node/wasmtime', (row) => (row.times[0] / row.times[1]).toFixed(2), 13]],
+  wasi: () => [against[0], ['wasmtime ms', (row) => ms(row.times[0]), 11], ['node ms', (row) => ms(row.times[1]), 10], ['ratio', ratio, 6]],
 };
 
 const print = (columns, cell) => console.log(columns.map((column) => String(cell(column)).padEnd(column[2])).join('  ').trimEnd());
@@ -68,7 +67,7 @@ export const printRow = (columns, row) => print(columns, ([, cell]) => cell(row)
 
 const mean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
-/** Geometric means of how much faster Weft is, by group and of all. With --wasi: the time in wasmtime by that in Node.js. */
+/** Geometric means of the ratios, by group and of all. */
 export function printMeans(rows, threads) {
   if (rows.length === 0) return;
   const ratios = (list) => list.map((row) => row.times[1] / row.times[0]);
