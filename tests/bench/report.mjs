@@ -3,7 +3,7 @@
 /** What a model is, by its name, where models.json does not say. */
 const groups = [
   [/int8|qdq/, 'int8'],
-  [/nbits|int4|q4/, '4-bit'],
+  [/4bit|nbits|int4|q4/, '4-bit'],
   [/lstm|gru|gtcrn|vad|audio|speech|kokoro|vits/, 'recurrent and audio'],
   [/bert|gpt|llm|minilm|vit_|whisper|qwen|llama|clip/, 'float transformers'],
   [/./, 'convolutional'],
