@@ -22,16 +22,6 @@ INLINE v128_t nbits_unit(const uint8_t *q, const unsigned bits) {
   return wasm_u32x4_extend_low_u16x8(shorts);
 }
 
-/* 4 vectors as the columns of a matrix: its rows. */
-INLINE void turn(v128_t *v) {
-  v128_t a = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
-  v128_t c = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), d = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
-  v[0] = wasm_i64x2_shuffle(a, c, 0, 2);
-  v[1] = wasm_i64x2_shuffle(a, c, 1, 3);
-  v[2] = wasm_i64x2_shuffle(b, d, 0, 2);
-  v[3] = wasm_i64x2_shuffle(b, d, 1, 3);
-}
-
 static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
   if (!nbits_fits(w)) {
     weft_portable_nbits_prepare(w, x, out);
@@ -46,7 +36,7 @@ static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
         size_t at = i + l * LANES;
         v[l] = at < w->k ? load_some(x + at, w->k - at) : r_set(0.0f);
       }
-      turn(v);
+      transpose_4x4(v);
       float factor = 1.0f;
       for (size_t j = 0; j < 4; j++) {
         sum = r_sub(sum, v[j]);
@@ -98,7 +88,7 @@ INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t col
       results[c] = r_madd(dots[c], load_splat(w->scales + at[c] * w->blocks + b), results[c]);
     }
   }
-  turn(results);
+  transpose_4x4(results);
   return r_add(r_add(results[0], results[2]), r_add(results[1], results[3]));
 }
 
@@ -162,7 +152,7 @@ INLINE void nbits_expand_block(const weft_nbits *w, size_t column, size_t end, s
       v[c] = nbits_unit(numbers.q[c], bits);
       numbers.q[c] += UNIT * bits / 8;
     }
-    turn(v);
+    transpose_4x4(v);
     if (n - i >= UNIT) {
       nbits_expand_unit(&numbers, v, UNIT, out, bits);
     } else {
@@ -304,7 +294,7 @@ INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, 
         sums[c] = nbits_dot(a + HALVES / 2 * A_BYTE, wasm_v128_and(wasm_u16x8_shr(v, 4), mask), sums[c]);
       }
     }
-    turn(sums);
+    transpose_4x4(sums);
     v128_t sum = wasm_i32x4_add(wasm_i32x4_add(sums[0], sums[1]), wasm_i32x4_add(sums[2], sums[3]));
     v128_t scales = wasm_v128_load32_zero(w->scales + at[0] * w->blocks + b);
     scales = wasm_v128_load32_lane(w->scales + at[1] * w->blocks + b, scales, 1);
@@ -343,8 +333,8 @@ INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t en
         low[c] = wasm_v128_and(v, mask);
         high[c] = wasm_v128_and(wasm_u16x8_shr(v, 4), mask);
       }
-      turn(low);
-      turn(high);
+      transpose_4x4(low);
+      transpose_4x4(high);
       for (size_t l = 0; l < 4; l++) {
         wasm_v128_store(to + l * 4 * NR + half * 16, low[l]);
         wasm_v128_store(to + (4 + l) * 4 * NR + half * 16, high[l]);
