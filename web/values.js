@@ -76,7 +76,7 @@ function writeElements(wasm, value, tensor) {
   const at = wasm.get('weft_value_data', value);
   const into = wasm.bytes.subarray(at, at + size);
   if (isPacked(type)) {
-    unpack(type, data.length === count ? packed(type, data) : data, type.signed ? new Int8Array(into.buffer, at, size) : into);
+    unpack(type, data.length === lengthOf(type, count) ? data : packed(type, data), type.signed ? new Int8Array(into.buffer, at, size) : into);
   } else if (data.byteLength !== size) {
     throw argumentError(`a ${tensor.type} tensor of dims [${tensor.dims}]: expected ${size} bytes, found ${data.byteLength}`);
   } else {
