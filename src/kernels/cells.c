@@ -4,7 +4,8 @@
 
 #include "cells.h"
 
-void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h) {
+void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c,
+                            float *h) {
   for (size_t row = 0; row < rows; row++, x += x_stride, r += 4 * n, c += n, h += n) {
     for (size_t i = 0; i < n; i++) {
       h[i] = lstm_cell(x[i] + r[i], x[n + i] + r[n + i], x[2 * n + i] + r[2 * n + i], x[3 * n + i] + r[3 * n + i],

@@ -324,7 +324,7 @@ typedef struct pass {
   float *extra;            /* [batch][hidden]: r * h of GRU, or h rounded to 8 bits */
   float *h, *c;            /* [batch][hidden] */
   const float *bias;       /* [gates][hidden], but for what is in reset_bias */
-  const float *reset_bias; /* [gates][hidden] of `after`, or NULL: GRU resets the hidden gate's recurrent bias as well */
+  const float *reset_bias; /* [gates][hidden] of `after`, or NULL: GRU resets a part of the bias as well */
   const float *peephole;
 } pass;
 
@@ -653,7 +653,7 @@ static void run_both(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Whether a step is so short that threads would spend it waiting for each other: then each has a direction of its own. */
+/* Whether a step is so short that threads would spend it waiting for each other: then each has its own direction. */
 static bool has_short_steps(const weft_recurrent_layer *l) {
   size_t work = 0;
   return weft_mul(l->batch * l->gates, l->hidden, &work) && weft_mul(work, l->hidden, &work) && work < SHORT_STEP;
@@ -674,7 +674,8 @@ static weft_status round_input(weft_op *op, run *r, pass *p) {
 
 static weft_status run_directions(weft_op *op, run *r) {
   const weft_recurrent_layer *l = &r->l;
-  bool alone = has_short_steps(l), at_once = alone && l->directions > 1 && !l->quantised && weft_parallel_threads(op->cx) > 1;
+  bool alone = has_short_steps(l);
+  bool at_once = alone && l->directions > 1 && !l->quantised && weft_parallel_threads(op->cx) > 1;
   pass passes[2];
   WEFT_TRY(make_pass(op, r, alone, &passes[0]));
   if (l->quantised) {
