@@ -141,7 +141,7 @@ function joinTensors(items) {
   const type = typeNamed(name);
   const data = new type.array(items.length * type.parts);
   items.forEach((item, i) => /** @type {any} */ (data).set(item.data, i * type.parts));
-  return new Tensor(name, data, [items.length]);
+  return new Tensor(name, isPacked(type) ? packed(type, /** @type {Uint8Array} */ (data)) : data, [items.length]);
 }
 
 const INT64 = 7;
