@@ -12,7 +12,7 @@
  * The toolchain is set up first if it is not there. Only what changed is built again. With
  * `--operators` the modules have those operators only, and are smaller; docs/building.md says which to name.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,6 +21,8 @@ import { root } from './setup/paths.mjs';
 import { main, run, step } from './setup/run.mjs';
 
 const dist = join(root, 'dist');
+/** Where the package is put together before what changed of it goes to dist/: others may be running what lies there. */
+const staging = join(root, `build/package.${process.pid}`);
 
 /** Which modules share which glue file. */
 const glues = {
@@ -67,17 +69,18 @@ async function readGlue(name, modules) {
   return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }
 
-/** Where a finished glue is put: both are bundled, and that of threads is also a file of its own, which workers load. */
-const glueFile = (name) => join(name === 'weft.threads' ? dist : join(root, 'build/web'), `${name}.mjs`);
+/** Where a finished glue is put for the bundler. */
+const glueFile = (name) => join(root, 'build/web', `${name}.mjs`);
 
 async function collectModules() {
   for (const [name, modules] of Object.entries(glues)) {
     writeFileSync(glueFile(name), await readGlue(name, modules));
     for (const module of modules) {
-      copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(dist, `${module}.wasm`));
+      copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(staging, `${module}.wasm`));
     }
   }
-  for (const name of ['weft', 'weft_reactor']) copyFileSync(join(root, 'build/wasi', `${name}.wasm`), join(dist, `${name}.wasm`));
+  copyFileSync(glueFile('weft.threads'), join(staging, 'weft.threads.mjs')); // which workers load
+  for (const name of ['weft', 'weft_reactor']) copyFileSync(join(root, 'build/wasi', `${name}.wasm`), join(staging, `${name}.wasm`));
 }
 
 /** Lets the bundler find the glue that web/ imports. */
@@ -100,17 +103,29 @@ async function bundle() {
     lineLimit: 160,
     logLevel: 'warning',
   };
-  await build({ ...common, format: 'esm', outfile: join(dist, 'weft.mjs') });
-  await build({ ...common, entryPoints: [join(root, 'web/worker.js')], format: 'esm', outfile: join(dist, 'weft.worker.mjs') });
+  await build({ ...common, format: 'esm', outfile: join(staging, 'weft.mjs') });
+  await build({ ...common, entryPoints: [join(root, 'web/worker.js')], format: 'esm', outfile: join(staging, 'weft.worker.mjs') });
   await build({
     ...common,
     format: 'cjs',
     platform: 'node',
-    outfile: join(dist, 'weft.cjs'),
+    outfile: join(staging, 'weft.cjs'),
     define: { 'import.meta.url': 'weftUrl' },
     banner: { js: "const weftUrl = require('node:url').pathToFileURL(__filename).href;" },
   });
-  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(dist, `weft.d.${extension}`));
+  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(staging, `weft.d.${extension}`));
+}
+
+/** Makes dist/ the same as the staging folder, file by file and each at once. */
+function publish() {
+  mkdirSync(dist, { recursive: true });
+  const names = readdirSync(staging);
+  for (const name of readdirSync(dist)) if (!names.includes(name)) rmSync(join(dist, name), { recursive: true });
+  for (const name of names) {
+    const [from, to] = [join(staging, name), join(dist, name)];
+    if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) renameSync(from, to);
+  }
+  rmSync(staging, { recursive: true });
 }
 
 /** Builds all that ships, with the named operators only or with all of them. */
@@ -119,10 +134,11 @@ export async function buildAll(operators) {
   await step('Modules for browsers and Node.js', () => buildPreset('web', operators));
   await step('WASI modules', () => buildPreset('wasi', operators));
   await step('JavaScript package', async () => {
-    rmSync(dist, { recursive: true, force: true });
-    mkdirSync(dist);
+    rmSync(staging, { recursive: true, force: true });
+    mkdirSync(staging);
     await collectModules();
     await bundle();
+    publish();
   });
 }
 

@@ -30,6 +30,6 @@ for (const [name, host] of Object.entries(hosts)) {
 const command = ['native-asan', 'native'].map((name) => join(root, 'build', name, 'weft')).find(existsSync);
 
 test('our cases without optimisation', { skip: command ? false : 'no native build of the command' }, async (t) => {
-  const host = { command: (list) => [command, 'check', '--no-optimize', '--list', list] };
-  report(t, 'without optimisation', await check(host, Object.values(cases).flat()), () => undefined);
+  const host = { command: (list) => [command, 'check', '--no-optimize', '--list', list], decodesImages: true };
+  report(t, 'without optimisation', await check(host, Object.values(cases).flat()), (id, failure) => reasonFor(id, failure, host));
 });
