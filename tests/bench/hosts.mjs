@@ -7,9 +7,9 @@ import { inToolchain, programs, root } from '../../tools/setup/paths.mjs';
 
 /** Runs a program that prints JSON on its last line. */
 function start(program, args) {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
+  const { status, signal, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
   if (error) throw error;
-  if (status !== 0) throw new Error(stderr.trim().split('\n').slice(-6).join('\n'));
+  if (status !== 0 && signal !== 'SIGKILL') throw new Error(stderr.trim().split('\n').slice(-6).join('\n'));
   return JSON.parse(stdout.trim().split('\n').pop());
 }
 
