@@ -362,12 +362,5 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));
   WEFT_TRY(place_sinks(op, &g, &a->sinks));
-  WEFT_TRY(weft_op_floats_out(op, y, &a->y));
-  WEFT_TRY(weft_op_floats_out(op, scores, &a->scores));
-  if (a->y != NULL) {
-    WEFT_TRY(weft_attention_compute(op, a));
-  }
-  weft_op_floats_done(op, y, a->y);
-  weft_op_floats_done(op, scores, a->scores);
-  return WEFT_OK;
+  return weft_attention_answer(op, a, y, scores);
 }

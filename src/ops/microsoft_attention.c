@@ -206,3 +206,14 @@ float weft_attention_scale(const weft_op *op, size_t head) {
   float scale = weft_op_attr_float(op, "scale", 0);
   return scale != 0 ? scale : 1 / sqrtf((float)head);
 }
+
+weft_status weft_attention_answer(weft_op *op, weft_attention *a, const weft_tensor *y, const weft_tensor *scores) {
+  WEFT_TRY(weft_op_floats_out(op, y, &a->y));
+  WEFT_TRY(weft_op_floats_out(op, scores, &a->scores));
+  if (a->y != NULL) {
+    WEFT_TRY(weft_attention_compute(op, a));
+  }
+  weft_op_floats_done(op, y, a->y);
+  weft_op_floats_done(op, scores, a->scores);
+  return WEFT_OK;
+}

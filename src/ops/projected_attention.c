@@ -313,11 +313,7 @@ weft_status weft_projected_attention_run(weft_op *op) {
   WEFT_TRY(join_past(op, r->past, &f, joined));
   WEFT_TRY(weft_attention_place_bias(op, r->bias, &f.a));
   WEFT_TRY(weft_attention_place_mask(op, r->mask, &f.a, &made));
-  WEFT_TRY(weft_op_floats_out(op, y, &f.a.y));
-  if (f.a.y != NULL) {
-    WEFT_TRY(weft_attention_compute(op, &f.a));
-  }
-  weft_op_floats_done(op, y, f.a.y);
+  WEFT_TRY(weft_attention_answer(op, &f.a, y, NULL));
   weft_op_floats_done(op, present, joined);
   return WEFT_OK;
 }
