@@ -15,18 +15,18 @@
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { median } from '../tests/bench/measure.mjs';
 import { writeOperators } from '../tests/bench/operators.mjs';
 import { inNative, inNode, inWasmtime, openPage } from '../tests/bench/hosts.mjs';
 import { ms, printHead, printMeans, printRow, tables } from '../tests/bench/report.mjs';
+import { readArguments } from './arguments.mjs';
 import { buildAll } from './build.mjs';
 import { setUp } from './setup.mjs';
 import { programs, root } from './setup/paths.mjs';
 import { setUpNative } from './setup/python.mjs';
 import { main, run, step } from './setup/run.mjs';
 
-const { values: args } = parseArgs({
+const { values: args } = readArguments(import.meta.url, {
   options: {
     browser: { type: 'boolean' },
     node24: { type: 'boolean' },

@@ -15,7 +15,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { setUp } from './setup.mjs';
 import { root } from './setup/paths.mjs';
 import { main, run, step } from './setup/run.mjs';
@@ -144,7 +144,7 @@ export async function buildAll(operators) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   main(() => {
-    const { values } = parseArgs({ options: { operators: { type: 'string' } } });
+    const { values } = readArguments(import.meta.url, { options: { operators: { type: 'string' } } });
     return buildAll(values.operators);
   });
 }

@@ -15,14 +15,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { buildAll, buildPreset } from './build.mjs';
 import { setUp } from './setup.mjs';
 import { programs, root } from './setup/paths.mjs';
 import { main, step } from './setup/run.mjs';
 
 const withoutKernel = new Set([':Constant', 'ai.onnx.preview.training:Gradient']);
-const { values: args } = parseArgs({ options: { host: { type: 'string', default: 'native, under ASan and UBSan' } } });
+const { values: args } = readArguments(import.meta.url, { options: { host: { type: 'string', default: 'native, under ASan and UBSan' } } });
 
 /** The operators of ops.def: the version whose meaning they have, by domain and name. */
 function readOwn() {

@@ -11,9 +11,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { makeInput } from '../demo/inputs.js';
 import { parseNpy, writeNpy } from '../demo/npy.js';
+import { readArguments } from './arguments.mjs';
 import { buildAll } from './build.mjs';
 import { serve } from './serve.mjs';
 import { root } from './setup/paths.mjs';
@@ -32,8 +32,8 @@ function readPairs(list, what) {
   );
 }
 
-function readArguments() {
-  const { values, positionals } = parseArgs({
+function readCommand() {
+  const { values, positionals } = readArguments(import.meta.url, {
     allowPositionals: true,
     options: {
       once: { type: 'boolean' },
@@ -164,7 +164,7 @@ async function serveDemo() {
 }
 
 main(async () => {
-  const options = readArguments();
+  const options = readCommand();
   readFileSync(options.model).subarray(0, 1); // a wrong path is told before anything is built
   await buildAll();
   runAsWasi(options, await runInNode(options));

@@ -9,6 +9,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readArguments } from './arguments.mjs';
 import { buildAll, buildPreset } from './build.mjs';
 import { setUp } from './setup.mjs';
 import { root } from './setup/paths.mjs';
@@ -37,7 +38,7 @@ async function unitTests() {
 }
 
 main(async () => {
-  const filters = process.argv.slice(2);
+  const { positionals: filters } = readArguments(import.meta.url, { allowPositionals: true });
   await setUp('test');
   await buildAll();
   const passed = filters.length > 0 || (await unitTests());
