@@ -1,8 +1,13 @@
-/* The thread pool behind weft_parallel. Workers are made with the pool, so that they are ready before the first run,
- * and sleep on a condition between loops; a loop never waits for a worker that has not come to it, so a host that
- * starts threads late (a page, whose workers load) loses speed and nothing else. Pieces are handed out by a shared
- * counter: who runs what is left to chance, which bodies may not notice. Builds without threads keep the plain loop
- * alone. It must not know what a loop computes. */
+/* The thread pool behind weft_parallel. Workers are made with the pool, so that they are ready before the first run. A
+ * loop is cut into pieces and a worker belongs to it only while it holds one: the caller waits for pieces that were
+ * taken, never for a worker, so threads that come late (a page, whose workers load; a machine that is busy) cost speed
+ * and nothing else. Who runs what is left to chance, which bodies may not notice.
+ *
+ * Operators are often shorter than waking a thread takes, so whoever waits looks at a flag for a while before it
+ * sleeps. Builds without threads keep the plain loop alone. It must not know what a loop computes. */
+#if defined(WEFT_THREADS) && !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#endif
 #include "parallel.h"
 
 #include "memory.h"
@@ -11,11 +16,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
 enum {
-  SPINS = 2000, /* looks at a flag before sleeping: some microseconds, what a chain of small operators needs */
-  SHARES = 4,   /* ranges a thread takes on average: evens out threads of unequal speed */
-  MAX_THREADS = 256
+  LOOKS = 1000,          /* at a flag between two looks at the clock */
+  PATIENCE = 200 * 1000, /* nanoseconds before sleeping: longer than what most operators do on one thread */
+  SHARES = 8,            /* pieces a thread takes on average, at least: evens out threads of unequal speed */
+  MAX_THREADS = 256,
+  CACHE_LINE = 64
 };
 
 typedef struct weft_worker {
@@ -24,92 +33,165 @@ typedef struct weft_worker {
   uint32_t slot;
 } weft_worker;
 
-struct weft_pool {
-  pthread_mutex_t mutex;
-  pthread_cond_t work; /* a loop began, or the pool ends */
-  pthread_cond_t done; /* the last worker left the loop */
-  atomic_uint loop;    /* counts loops; changes when one begins */
-  atomic_uint inside;  /* workers in the loop */
-  bool open, quit;     /* guarded by mutex */
-  atomic_size_t next;
-  size_t count, chunk;
+/* The loop at work. `untaken` is the pieces nobody has taken, their first number in the lower half and their end in the
+ * upper: taking a piece is one exchange, and until that piece is done the other members do not change. Their order is
+ * that of `untaken`, written last and read first. */
+typedef struct weft_loop {
+  atomic_uint untaken;
+  size_t count, chunk; /* of a piece, but the last */
   weft_parallel_slot_body body;
   void *arg;
+} weft_loop;
+
+struct weft_pool {
+  weft_loop loop;
+  char apart[CACHE_LINE];
+  atomic_uint undone;   /* pieces of the loop; 0 between loops */
+  atomic_bool waiting;  /* the caller sleeps until there are none */
+  atomic_uint sleepers; /* workers that sleep until there is a loop */
+  atomic_bool quit;
+  int64_t patience;
+  pthread_mutex_t mutex; /* of those who sleep */
+  pthread_cond_t work, done;
   uint32_t workers; /* started: the caller of weft_parallel is one thread more */
   weft_worker worker[];
 };
 
+static bool is_empty(unsigned pieces) {
+  return (pieces & 0xffff) == pieces >> 16;
+}
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Between two looks: lets the other thread of the core work, where there is an instruction for it. */
+static void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static bool has_work(struct weft_pool *pool) {
+  return !is_empty(atomic_load_explicit(&pool->loop.untaken, memory_order_relaxed));
+}
+
+static bool is_done(struct weft_pool *pool) {
+  return atomic_load_explicit(&pool->undone, memory_order_acquire) == 0;
+}
+
+/* Looks until `found`, or until it is time to sleep. */
+static bool look(struct weft_pool *pool, bool (*found)(struct weft_pool *)) {
+  int64_t end = 0;
+  do {
+    for (int i = 0; i < LOOKS; i++) {
+      if (found(pool)) return true;
+      pause_briefly();
+    }
+    if (atomic_load_explicit(&pool->quit, memory_order_relaxed)) return false;
+    if (end == 0) end = now() + pool->patience;
+  } while (now() < end);
+  return false;
+}
+
+/* Threads take neighbouring pieces, from both ends: what one operator wrote, the same core mostly reads in the next. */
+static bool take(weft_loop *loop, bool front, unsigned *piece) {
+  unsigned untaken = atomic_load_explicit(&loop->untaken, memory_order_relaxed);
+  while (!is_empty(untaken)) {
+    unsigned rest = front ? untaken + 1 : untaken - 0x10000;
+    if (atomic_compare_exchange_weak_explicit(&loop->untaken, &untaken, rest, memory_order_acquire,
+                                              memory_order_relaxed)) {
+      *piece = front ? untaken & 0xffff : rest >> 16;
+      return true;
+    }
+  }
+  return false;
+}
+
 static void take_pieces(struct weft_pool *pool, uint32_t slot) {
-  for (;;) {
-    size_t begin = atomic_fetch_add_explicit(&pool->next, pool->chunk, memory_order_relaxed);
-    if (begin >= pool->count) return;
-    size_t left = pool->count - begin;
-    pool->body(pool->arg, slot, begin, begin + (left < pool->chunk ? left : pool->chunk));
+  weft_loop *loop = &pool->loop;
+  for (unsigned piece; take(loop, slot % 2 == 0, &piece);) {
+    size_t begin = piece * loop->chunk, left = loop->count - begin;
+    loop->body(loop->arg, slot, begin, begin + (left < loop->chunk ? left : loop->chunk));
+    if (atomic_fetch_sub(&pool->undone, 1) == 1 && atomic_load(&pool->waiting)) {
+      pthread_mutex_lock(&pool->mutex);
+      pthread_cond_signal(&pool->done);
+      pthread_mutex_unlock(&pool->mutex);
+    }
   }
 }
 
-/* Enters the loop that is open, or waits for one that this worker has not seen. False: the pool ends. */
-static bool enter_loop(struct weft_pool *pool, unsigned *seen) {
-  for (int i = 0; i < SPINS && atomic_load_explicit(&pool->loop, memory_order_relaxed) == *seen; i++) {
-  }
+/* Whoever goes to sleep says so before the last look, and whoever changes something does it before looking for
+ * sleepers. */
+static void sleep_until_work(struct weft_pool *pool) {
   pthread_mutex_lock(&pool->mutex);
-  while (!pool->quit && (!pool->open || atomic_load(&pool->loop) == *seen)) {
+  atomic_fetch_add(&pool->sleepers, 1);
+  if (is_empty(atomic_load(&pool->loop.untaken)) && !atomic_load(&pool->quit)) {
     pthread_cond_wait(&pool->work, &pool->mutex);
   }
-  bool go = !pool->quit;
-  if (go) {
-    *seen = atomic_load(&pool->loop);
-    atomic_fetch_add(&pool->inside, 1);
-  }
+  atomic_fetch_sub(&pool->sleepers, 1);
   pthread_mutex_unlock(&pool->mutex);
-  return go;
+}
+
+static void wake_workers(struct weft_pool *pool) {
+  if (atomic_load(&pool->sleepers) == 0) return;
+  pthread_mutex_lock(&pool->mutex);
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->mutex);
 }
 
 static void *work(void *arg) {
   weft_worker *worker = arg;
   struct weft_pool *pool = worker->pool;
-  unsigned seen = 0;
-  while (enter_loop(pool, &seen)) {
-    take_pieces(pool, worker->slot);
-    pthread_mutex_lock(&pool->mutex);
-    if (atomic_fetch_sub(&pool->inside, 1) == 1) pthread_cond_signal(&pool->done);
-    pthread_mutex_unlock(&pool->mutex);
+  while (!atomic_load_explicit(&pool->quit, memory_order_relaxed)) {
+    if (look(pool, has_work)) {
+      take_pieces(pool, worker->slot);
+    } else {
+      sleep_until_work(pool);
+    }
   }
   return NULL;
 }
 
-static void run_loop(struct weft_pool *pool, size_t count, size_t grain, weft_parallel_slot_body body, void *arg) {
-  size_t shares = ((size_t)pool->workers + 1) * SHARES;
-  size_t grains = (count - 1) / grain + 1;
+static void wait_for_pieces(struct weft_pool *pool) {
+  if (look(pool, is_done)) return;
   pthread_mutex_lock(&pool->mutex);
-  pool->count = count;
-  pool->chunk = ((grains - 1) / shares + 1) * grain;
-  pool->body = body;
-  pool->arg = arg;
-  atomic_store(&pool->next, 0);
-  pool->open = true;
-  atomic_fetch_add(&pool->loop, 1);
-  pthread_cond_broadcast(&pool->work);
-  pthread_mutex_unlock(&pool->mutex);
-
-  take_pieces(pool, 0);
-  for (int i = 0; i < SPINS && atomic_load_explicit(&pool->inside, memory_order_relaxed) != 0; i++) {
-  }
-  pthread_mutex_lock(&pool->mutex);
-  pool->open = false;
-  while (atomic_load(&pool->inside) != 0) {
+  atomic_store(&pool->waiting, true);
+  while (atomic_load(&pool->undone) != 0) {
     pthread_cond_wait(&pool->done, &pool->mutex);
   }
+  atomic_store(&pool->waiting, false);
   pthread_mutex_unlock(&pool->mutex);
+}
+
+static void run_loop(struct weft_pool *pool, size_t count, size_t grain, weft_parallel_slot_body body, void *arg) {
+  size_t shares = ((size_t)pool->workers + 1) * SHARES, grains = (count - 1) / grain + 1;
+  weft_loop *loop = &pool->loop;
+  loop->count = count;
+  loop->chunk = (grains < shares ? 1 : grains / shares) * grain;
+  loop->body = body;
+  loop->arg = arg;
+  unsigned pieces = (unsigned)((count - 1) / loop->chunk + 1);
+  atomic_store_explicit(&pool->undone, pieces, memory_order_relaxed);
+  atomic_store(&loop->untaken, pieces << 16);
+  wake_workers(pool);
+  take_pieces(pool, 0);
+  wait_for_pieces(pool);
 }
 
 void weft_parallel_slots(weft_context *cx, size_t count, size_t grain, weft_parallel_slot_body body, void *arg) {
   if (count == 0) return;
   if (grain == 0) grain = 1;
-  if (cx->pool == NULL || cx->pool->workers == 0 || count <= grain) {
+  struct weft_pool *pool = cx->pool;
+  /* Inside a body a piece is not done yet. */
+  if (pool == NULL || pool->workers == 0 || count <= grain || !is_done(pool)) {
     body(arg, 0, 0, count);
   } else {
-    run_loop(cx->pool, count, grain, body, arg);
+    run_loop(pool, count, grain, body, arg);
   }
 }
 
@@ -129,6 +211,8 @@ weft_status weft_pool_create(weft_context *cx, uint32_t threads, struct weft_poo
     weft_free(block);
     return weft_fail(cx, WEFT_OUT_OF_MEMORY, "the host has no room for a thread pool");
   }
+  /* Where threads outnumber processors, one that only looks keeps another from its work. */
+  pool->patience = (long)threads <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENCE : 0;
   /* A host that gives fewer threads than asked for gets a smaller pool. */
   for (; pool->workers < threads - 1; pool->workers++) {
     weft_worker *worker = &pool->worker[pool->workers];
@@ -142,11 +226,8 @@ weft_status weft_pool_create(weft_context *cx, uint32_t threads, struct weft_poo
 
 void weft_pool_destroy(struct weft_pool *pool) {
   if (pool == NULL) return;
-  pthread_mutex_lock(&pool->mutex);
-  pool->quit = true;
-  atomic_fetch_add(&pool->loop, 1);
-  pthread_cond_broadcast(&pool->work);
-  pthread_mutex_unlock(&pool->mutex);
+  atomic_store(&pool->quit, true);
+  wake_workers(pool);
   for (uint32_t i = 0; i < pool->workers; i++) {
     pthread_join(pool->worker[i].thread, NULL);
   }
