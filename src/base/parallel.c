@@ -20,9 +20,10 @@
 #include <unistd.h>
 
 enum {
-  LOOKS = 1000,          /* at a flag between two looks at the clock */
-  PATIENCE = 200 * 1000, /* nanoseconds before sleeping: longer than what most operators do on one thread */
-  SHARES = 8,            /* pieces a thread takes on average, at least: evens out threads of unequal speed */
+  LOOKS = 1000,            /* at a flag between two looks at the clock */
+  PATIENCE = 200 * 1000,   /* nanoseconds before sleeping: longer than what most operators do on one thread */
+  CROWDED = 100000 * 1000, /* nanoseconds without patience after a thread that looked was not let run */
+  SHARES = 8,              /* pieces a thread takes on average, at least: evens out threads of unequal speed */
   MAX_THREADS = 256,
   CACHE_LINE = 64
 };
@@ -50,6 +51,7 @@ struct weft_pool {
   atomic_bool waiting;  /* the caller sleeps until there are none */
   atomic_uint sleepers; /* workers that sleep until there is a loop */
   atomic_bool quit;
+  _Atomic int64_t crowded; /* until then others want the processors */
   int64_t patience;
   pthread_mutex_t mutex; /* of those who sleep */
   pthread_cond_t work, done;
@@ -84,17 +86,24 @@ static bool is_done(struct weft_pool *pool) {
   return atomic_load_explicit(&pool->undone, memory_order_acquire) == 0;
 }
 
-/* Looks until `found`, or until it is time to sleep. */
+/* Looks until `found`, or until it is time to sleep. Who finds that it did not run while it looked is in another's way.
+ */
 static bool look(struct weft_pool *pool, bool (*found)(struct weft_pool *)) {
-  int64_t end = 0;
+  int64_t begin = 0, time = 0;
   do {
     for (int i = 0; i < LOOKS; i++) {
       if (found(pool)) return true;
       pause_briefly();
     }
     if (atomic_load_explicit(&pool->quit, memory_order_relaxed)) return false;
-    if (end == 0) end = now() + pool->patience;
-  } while (now() < end);
+    int64_t before = time;
+    time = now();
+    if (before == 0) {
+      begin = time;
+    } else if (time - before > PATIENCE) {
+      atomic_store_explicit(&pool->crowded, time + CROWDED, memory_order_relaxed);
+    }
+  } while (time - begin < pool->patience && time > atomic_load_explicit(&pool->crowded, memory_order_relaxed));
   return false;
 }
 
