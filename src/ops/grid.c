@@ -102,7 +102,8 @@ static int axis_taps(const grid_job *job, double g, int64_t dim, int64_t *places
   double last = (double)dim - 1, x = job->align ? (g + 1) / 2 * last : ((g + 1) * (double)dim - 1) / 2;
   double low = job->align ? 0 : -0.5, high = job->align ? last : last + 0.5;
   x = job->mode == GRID_NEAREST ? rint(x) : x;
-  if (job->padding == GRID_BORDER) {
+  /* A cubic's place stays beyond the border: its four taps are brought to the border one by one (tap_place). */
+  if (job->padding == GRID_BORDER && job->mode != GRID_CUBIC) {
     x = x < low ? 0 : x > high ? last : x;
   } else if (job->padding == GRID_REFLECTION && isfinite(x)) {
     x = reflect(x, low, high);

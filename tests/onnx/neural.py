@@ -55,6 +55,16 @@ cases[-1][3]["o0"] = cases[-1][2]["i0"]
 cases[-1][1].graph.node[0].output.append("o0")
 cases[-1][1].graph.output.append(info("o0", cases[-1][3]["o0"]))
 
+# ---- sampling: beyond a border every one of the cubic's four places is the border's, the place itself stays where it is --------------
+def cubic(x):
+    x = np.abs(x)
+    return np.where(x <= 1, (1.25 * x - 2.25) * x * x + 1, np.where(x < 2, ((-0.75 * x + 3.75) * x - 6) * x + 3, 0))
+
+
+spots = np.array([-1.6, -0.3, 0.5, 4.25, 5.5, 9])
+around = np.floor(spots)[:, None] + np.arange(-1, 3)
+case("grid_sample_cubic_border", "GridSample", [line[None, None], (spots / 2 - 1).astype(np.float32)[None, :, None]], [(line[np.clip(around, 0, 4).astype(int)] * cubic(spots[:, None] - around)).sum(1).astype(np.float32)[None, None]], 22, mode="cubic", padding_mode="border", align_corners=1)
+
 # ---- convolution without filters -------------------------------------------------------------------------------------------------
 case("conv_no_filters", "Conv", [f32(1, 3, 5, 5), f32(0, 3, 3, 3)], [f32(1, 0, 3, 3)], 22)
 

@@ -134,6 +134,7 @@ both = np.repeat(image, 2, 2)[..., [0, 2]]
 case("resize_both_ways", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": both}, {"s": np.array([1, 1, 2, 0.8], np.float32)})
 case("resize_scales_fed", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image, "s": np.array([1, 1, 2, 0.8], np.float32)}, {"y": both})
 case("resize_down", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": line}, {"y": line[..., [0, 2]]}, {"s": np.array([1, 1, 1, 0.6], np.float32)})
+case("upsample_down", 9, ("Upsample", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": line}, {"y": line[..., [0, 1]]}, {"s": np.array([1, 1, 1, 0.6], np.float32)})
 case("upsample_linear", 9, ("Upsample", ["x", "s"], ["y"], {"mode": "linear"}), {"x": line}, {"y": np.array([[[[1, 1.5, 2, 2.5, 3, 3.5, 4, 4]]]], np.float32)}, {"s": np.array([1, 1, 1, 2], np.float32)})
 
 # ---- normalisation ----------------------------------------------------------------------------------------------------------------

@@ -122,22 +122,27 @@ static weft_status upsample_9(weft_upgrade *u) {
   return weft_node_set_input(u->model, u->node, 1, v);
 }
 
-static weft_status upsample_to_resize(weft_upgrade *u) {
-  u->node->op_type = "Resize";
-  u->node->version = 10;
-  return WEFT_OK;
-}
-
-/* Version 10 had one way to find the old coordinate, x / scale; its nearest element was the one below, and the one
- * above along an axis that becomes smaller (as the test of that version shows: columns 1 2 3 4 scaled by 0.6 give 1 3).
- * No later mode rounds so: Resize knows it as "outward". */
-static weft_status resize_11(weft_upgrade *u) {
+/* Before version 11 there was one way to find the old coordinate, x / scale. */
+static weft_status resize_from_10(weft_upgrade *u, const char *nearest_mode) {
   int32_t scales = weft_upgrade_input(u, 1);
   WEFT_TRY(weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "asymmetric"));
-  WEFT_TRY(weft_node_set_string(u->model, u->node, "nearest_mode", "outward"));
+  WEFT_TRY(weft_node_set_string(u->model, u->node, "nearest_mode", nearest_mode));
   WEFT_TRY(weft_node_set_input(u->model, u->node, 2, scales));
   u->node->inputs[1] = -1;
   return WEFT_OK;
+}
+
+/* Upsample's nearest element is the one below, and that is meant too where an exporter made it shrink an axis. */
+static weft_status upsample_to_resize(weft_upgrade *u) {
+  u->node->op_type = "Resize";
+  u->node->version = 11;
+  return resize_from_10(u, "floor");
+}
+
+/* The nearest element was the one below, and the one above along an axis that becomes smaller (as the test of version
+ * 10 shows: columns 1 2 3 4 scaled by 0.6 give 1 3). No later mode rounds so: Resize knows it as "outward". */
+static weft_status resize_11(weft_upgrade *u) {
+  return resize_from_10(u, "outward");
 }
 
 static weft_status grid_sample_20(weft_upgrade *u) {
