@@ -348,6 +348,8 @@ weft_status weft_graph_build(weft_context *cx, weft_onnx_model *file, const weft
   WEFT_TRY(weft_alloc_zeroed(cx, 1, sizeof(weft_model), &block));
   weft_model *model = block;
   model->cx = cx;
+  const char *producer = file->proto->producer_name;
+  model->from_pytorch = producer != NULL && strcmp(producer, "pytorch") == 0;
   weft_builder b = {.cx = cx,
                     .file = file,
                     .model = model,

@@ -100,6 +100,7 @@ typedef struct weft_model {
   size_t warning_count, warning_capacity;
   weft_warning *warnings;
   struct weft_custom *customs; /* operators of the caller's, which nodes refer to */
+  bool from_pytorch;           /* says the file; its exporters mean some nodes in a way of their own */
 } weft_model;
 
 /* The attribute called `name`, or NULL. */

@@ -50,6 +50,9 @@ line, nothing = f32(5), np.zeros(0, np.float32)
 case("resize_crop_fraction", "Resize", [line, np.array([0.25, 1], np.float32), np.array([0.5], np.float32)], [linear(line, [1, 1 + 0.75 * 4 / 1.5])], 19, (1, 2), mode="linear", coordinate_transformation_mode="tf_crop_and_resize")
 case("resize_pytorch_fraction", "Resize", [line, None, np.array([0.3], np.float32)], [linear(line, [0.5 / 0.3 - 0.5])], 19, (2,), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")
 case("resize_pytorch_one", "Resize", [line, None, np.array([0.2], np.float32)], [line[:1]], 19, (2,), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")
+case("resize_corners_fraction", "Resize", [line, None, np.array([0.7], np.float32)], [linear(line, np.arange(3) * 4 / 2.5)], 19, (2,), mode="linear", coordinate_transformation_mode="align_corners")
+case("resize_corners_pytorch", "Resize", [line, None, np.array([0.7], np.float32)], [linear(line, [0, 2, 4])], 19, (2,), mode="linear", coordinate_transformation_mode="align_corners")
+cases[-1][1].producer_name = "pytorch"  # which means the elements that there are
 case("resize_scalar", "Resize", [f32(), None, nothing], [], 19, (2,))
 cases[-1][3]["o0"] = cases[-1][2]["i0"]
 cases[-1][1].graph.node[0].output.append("o0")

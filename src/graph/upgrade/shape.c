@@ -145,6 +145,25 @@ static weft_status resize_11(weft_upgrade *u) {
   return resize_from_10(u, "outward");
 }
 
+/* Where corners are aligned, length_resized of the specification has a fraction (0.7 of 5 elements are 3.5); PyTorch's
+ * exporters write the same node and mean the elements that there are (3), as if the sizes were given. */
+static weft_status resize_of_pytorch(weft_upgrade *u) {
+  int32_t in = weft_upgrade_input(u, 0), scales = weft_upgrade_input(u, 2), shape, real, product, sizes;
+  if (!u->model->from_pytorch || scales < 0 || weft_upgrade_input(u, 3) >= 0 ||
+      weft_node_attribute(u->node, "axes") != NULL ||
+      !weft_upgrade_is_string(u, "coordinate_transformation_mode", "align_corners")) {
+    return WEFT_OK;
+  }
+  weft_node *cast;
+  WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &in, NULL, &shape));
+  WEFT_TRY(weft_upgrade_before(u, "CastLike", 2, (int32_t[]){shape, scales}, NULL, &real));
+  WEFT_TRY(weft_upgrade_before(u, "Mul", 2, (int32_t[]){real, scales}, NULL, &product));
+  WEFT_TRY(weft_upgrade_before(u, "Cast", 1, &product, &cast, &sizes));
+  WEFT_TRY(weft_node_set_int(u->model, cast, "to", WEFT_INT64));
+  u->node->inputs[2] = -1;
+  return weft_node_set_input(u->model, u->node, 3, sizes);
+}
+
 static weft_status grid_sample_20(weft_upgrade *u) {
   if (weft_upgrade_is_string(u, "mode", "bilinear")) {
     return weft_node_set_string(u->model, u->node, "mode", "linear");
@@ -166,6 +185,7 @@ const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "Pad", 11, pad_11},
     {"", "Reshape", 5, reshape_5},
     {"", "Resize", 11, resize_11},
+    {"", "Resize", WEFT_UPGRADE_ALWAYS, resize_of_pytorch},
     {"", "RoiAlign", 16, roi_align_16},
     {"", "Scatter", WEFT_UPGRADE_ALWAYS, scatter_11},
     {"", "Slice", 10, slice_10},
