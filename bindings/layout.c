@@ -19,7 +19,8 @@ AT(weft_options, max_depth, 20);
 AT(weft_options, threads, 24);
 AT(weft_options, optimize, 28);
 AT(weft_options, deterministic, 32);
-_Static_assert(sizeof(weft_options) == 40, "web/wasm.js has another size of weft_options");
+AT(weft_options, seed, 40);
+_Static_assert(sizeof(weft_options) == 48, "web/wasm.js has another size of weft_options");
 
 AT(weft_external, path, 0);
 AT(weft_external, offset, 8);

@@ -98,6 +98,8 @@ typedef struct weft_options {
   uint32_t threads;      /* default 1; ignored by builds without threads */
   weft_optimize optimize;
   bool deterministic; /* no relaxed instructions: the same bits on every host, with and without SIMD */
+  uint64_t seed; /* of random operators that have none of their own; 0: another one for each session, from the host, or
+                  * with `deterministic` always the same */
 } weft_options;
 
 typedef struct weft_loader weft_loader;   /* takes a model's bytes, in pieces */

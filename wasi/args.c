@@ -30,6 +30,7 @@ weft_options weft_cli_options(const weft_cli_session *s) {
       .threads = s->threads > 1024 ? 1024 : (uint32_t)s->threads,
       .optimize = s->no_optimize ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL,
       .deterministic = s->deterministic,
+      .seed = s->seed,
   };
 }
 

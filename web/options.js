@@ -30,6 +30,13 @@ function limit(limits, name, most) {
   throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
 }
 
+/** Where random operators without a seed of their own begin; the core takes 0 for always the same. @param {unknown} seed @param {boolean} deterministic */
+function readSeed(seed, deterministic) {
+  if (seed === undefined) return deterministic ? 0 : 1 + Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+  if (typeof seed === 'number' && Number.isSafeInteger(seed) && seed > 0) return seed;
+  throw argumentError(`seed: expected a whole number above 0, found ${describe(seed)}`);
+}
+
 /** @param {any} operators functions by 'domain:Name' @returns {[string, any][]} */
 function listOperators(operators) {
   if (typeof operators !== 'object') throw argumentError(`operators: expected an object of functions, found ${describe(operators)}`);
@@ -67,6 +74,7 @@ export function readOptions(options) {
       maxDepth: limit(limits, 'maxDepth', MAX_UINT32),
       optimize: options.graphOptimizationLevel !== 'disabled',
       deterministic: Boolean(deterministic),
+      seed: readSeed(options.seed, Boolean(deterministic)),
     },
   };
 }

@@ -10,7 +10,7 @@ import { codes, WeftError } from './error.js';
 /** Offsets in the structs of weft.h, in a 32-bit module. */
 const layout = {
   error: { message: 4, node: 1028, op: 1284, size: 1412 },
-  options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, size: 40 },
+  options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, seed: 40, size: 48 },
   external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
   info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, rank: 20, dims: 24, symbols: 152, size: 216 },
   profile: { node: 0, domain: 4, op: 8, parent: 12, type: 16, begin: 24, end: 32, operations: 40, bytes: 48, rank: 56, dims: 64, size: 192 },
@@ -25,7 +25,7 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  * @typedef {{name: string, kind: 'none' | 'tensor' | 'sequence' | 'map', type: number, keyType: number, optional: boolean,
  *   shape: (number | string)[] | null}} Info
  * @typedef {{maxMemory: number, maxElements: number, maxNodes: number, maxDepth: number, threads: number,
- *   optimize: boolean, deterministic: boolean}} CoreOptions
+ *   optimize: boolean, deterministic: boolean, seed: number}} CoreOptions
  * @typedef {{path: string, offset: number, size: number, data: number}} External
  * @typedef {{name: string, type: number, list: boolean, count: number, data: number}} Attribute
  * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number) => number}
@@ -248,6 +248,7 @@ export class Wasm {
     view.setUint32(block + at.threads, options.threads, true);
     view.setUint32(block + at.optimize, options.optimize ? 0 : 1, true);
     view.setUint32(block + at.deterministic, options.deterministic ? 1 : 0, true);
+    view.setBigUint64(block + at.seed, BigInt(options.seed), true);
     return block;
   }
 

@@ -240,6 +240,8 @@ export declare namespace InferenceSession {
     worker?: boolean;
     /** No relaxed instructions: the same bits on every host and with any number of threads. */
     deterministic?: boolean;
+    /** Of random operators without a seed of their own: without it they begin elsewhere in every session, unless it is `deterministic`. */
+    seed?: number;
     /** Operators of your own, by 'domain:Name'. A session in a worker asks this thread for them. */
     operators?: { readonly [name: string]: Operator };
     /** A load or run beyond one of these ends with an error. */

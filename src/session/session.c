@@ -1,6 +1,7 @@
 /* The public face of a session: from a finished loader to a model ready to run, and from named feeds to named outputs. */
 #include <string.h>
 
+#include "../base/seed.h"
 #include "../graph/load.h"
 #include "../graph/shapes.h"
 #include "../onnx/loader.h"
@@ -67,7 +68,9 @@ weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_er
   session->cx = loader->cx;
   weft_memory_retain(session->cx.memory);
   session->options = loader->options;
-  session->random = 0x9e3779b97f4a7c15u;
+  session->random = session->options.seed != 0         ? session->options.seed
+                    : session->options.deterministic ? WEFT_FIXED_SEED
+                                                      : weft_seed(session);
   session->state = (weft_run_state){.cx = &session->cx, .strings = &session->strings, .random = &session->random};
   enter(session, error);
   status = fill_session(session, loader);
@@ -284,6 +287,7 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
                              weft_value *const *feeds, size_t output_count, const char *const *output_names,
                              weft_value **outputs, weft_error *error) {
   const weft_graph *graph = session->model->graph;
+  uint64_t random = session->random;
   void *made;
   enter(session, error);
   session->cx.cancelled = 0;
@@ -300,6 +304,9 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
   weft_free(made);
   weft_strings_release(session->strings);
   session->strings = NULL;
+  if (status != WEFT_OK) {
+    session->random = random; /* a run that is begun again meets the same numbers */
+  }
   for (size_t i = 0; i < output_count && status != WEFT_OK; i++) {
     weft_value_release(outputs[i]);
     outputs[i] = NULL;

@@ -189,6 +189,22 @@ test("onnxruntime's options are accepted", async () => {
   await answers(await InferenceSession.create(doubling(), options));
 });
 
+test('random numbers are others in every session and every run, unless a seed is given', async () => {
+  const bytes = model({ nodes: [node('RandomNormalLike', ['x'], ['y'])], inputs: { x: tensorType('float32', [4]) }, outputs: { y: tensorType('float32', [4]) } });
+  const draw = async (options) => {
+    const session = await InferenceSession.create(bytes, options);
+    const runs = [];
+    for (let i = 0; i < 2; i++) runs.push(`${(await session.run({ x: floats(0, 0, 0, 0) })).y.data}`);
+    await session.release();
+    return runs;
+  };
+  const all = await Promise.all([undefined, undefined, { seed: 1 }, { seed: 2 }, { deterministic: true }].map(draw));
+  assert.equal(new Set(all.flat()).size, 10);
+  assert.deepEqual(await draw({ seed: 1 }), all[2]);
+  assert.deepEqual(await draw({ deterministic: true, worker: true }), all[4]);
+  await rejects(InferenceSession.create(bytes, { seed: 0.5 }), 'INVALID_ARGUMENT', /seed: expected a whole number above 0/);
+});
+
 test('limits end a load or a run with an error', async () => {
   const limits = { maxMemory: 1000 };
   await rejects(InferenceSession.create(doubling(), { limits }), 'OUT_OF_MEMORY', /./);

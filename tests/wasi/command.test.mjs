@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { inToolchain, root } from '../../tools/setup/paths.mjs';
+import { model, node, tensorType } from '../js/onnx.mjs';
 import { additionModel, externalTensor, tensor } from './models.mjs';
 
 const module = join(root, 'dist/weft.wasm');
@@ -45,6 +46,8 @@ function writeFiles(folder) {
   const digits = join(root, 'models/digits');
   copyFileSync(join(digits, 'digits.onnx'), join(folder, 'digits.onnx'));
   copyFileSync(join(digits, 'sample_7.npy'), join(folder, 'seven.npy'));
+  const four = tensorType('float32', [4]);
+  writeFileSync(join(folder, 'random.onnx'), model({ nodes: [node('RandomNormalLike', ['x'], ['y'])], inputs: { x: four }, outputs: { y: four } }));
   writeFileSync(join(folder, 'page.onnx'), '<!DOCTYPE html><html></html>');
   const inside = additionModel(tensor('W', [4], W), [4]);
   writeCase(join(folder, 'good'), inside, [1, 2, 3, 4], [11, 22, 33, 44]);
@@ -112,6 +115,15 @@ for (const [name, start] of Object.entries(hosts)) {
       const first = weft('run', 'digits.onnx', '--dim', 'N=2');
       assert.match(first.stderr, /made up the input 'image': float32 \[2,1,28,28\]/);
       assert.equal(weft('run', 'digits.onnx', '--dim', 'N=2').stdout, first.stdout);
+    });
+
+    test('draws other random numbers every time, unless a seed is given', () => {
+      const draw = (...args) => weft('run', 'random.onnx', ...args).stdout;
+      assert.match(draw(), /^y: float32 \[4\]:/m);
+      assert.notEqual(draw(), draw());
+      assert.notEqual(draw('--seed', '1'), draw('--seed', '2'));
+      assert.equal(draw('--seed', '1'), draw('--seed', '1'));
+      assert.equal(draw('--deterministic'), draw('--deterministic'));
     });
 
     test('inspects a model', () => {

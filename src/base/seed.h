@@ -1,0 +1,12 @@
+/* Where a session's random numbers begin. */
+#ifndef WEFT_BASE_SEED_H
+#define WEFT_BASE_SEED_H
+
+#include <stdint.h>
+
+#define WEFT_FIXED_SEED UINT64_C(0x9e3779b97f4a7c15)
+
+/* Another number on every call, as far as the host lets. `session` is an address that tells sessions apart. */
+uint64_t weft_seed(const void *session);
+
+#endif
