@@ -1,6 +1,6 @@
 /*
  * Our own cases of single operators in every host, natively also without optimisation. What each script beside this file
- * makes, its first words tell: forms of old opsets (upgrade), every version and type (variants), what the onnx package's own cases
+ * makes, its first words tell: forms of old opsets (upgrade), every version and type (variants, versions), what the onnx package's own cases
  * leave out or do not decide (edges, neural, ml), com.microsoft (microsoft), derivatives (gradient), and values of every type and
  * kind that are handed through (values).
  */

@@ -106,6 +106,28 @@ case("transpose_matmul", "TransposeMatMul", [square, f32(2, 3, 5)], [], transA=1
 cases[-1][3].append((0.5 * square.transpose(0, 2, 1) @ cases[-1][2][1]).astype(np.float32))
 
 
+a, b, sa, sb, za, zb = u8(2, 3), i8(2, 3), one(0.1), one(0.2), one(100, np.uint8), one(-7, np.int8)
+limits = one(0.3), one(90, np.uint8)
+case("qlinear_mul", "QLinearMul", [a, sa, za, u8(3), sb, one(9, np.uint8), *limits], [], (1, 2, 4, 5, 6, 7))
+cases[-1][3].append(quantised(real(a, sa, za) * real(cases[-1][2][3], sb, one(9, np.uint8)), *limits))
+case("qlinear_leaky_relu", "QLinearLeakyRelu", [b, sb, zb, sa, one(3, np.int8)], [], (1, 2, 3, 4), alpha=0.25)
+h = real(b, sb, zb)
+cases[-1][3].append(quantised(np.where(h < 0, h * np.float32(0.25), h), sa, one(3, np.int8)))
+case("qlinear_sigmoid", "QLinearSigmoid", [b, sb, zb, one(1 / 256), one(-128, np.int8)], [quantised(1 / (1 + np.exp(-h)), 1 / 256, one(-128, np.int8))], (1, 2, 3, 4))
+a, b, bias = u8(2, 8), i8(8, 3), f32(3)
+case("matmul_integer_to_float", "MatMulIntegerToFloat", [a, b, one(0.1), np.abs(f32(3)), one(100, np.uint8), i8(3), bias], [], (1, 2, 3, 5))
+cases[-1][3].append(((a.astype(np.float32) - 100) @ (b.astype(np.float32) - cases[-1][2][5]) * cases[-1][2][3] * np.float32(0.1) + bias).astype(np.float32))
+h = f32(2, 5)
+case("quick_gelu", "QuickGelu", [h], [h / (1 + np.exp(np.float32(-1.5) * h))], alpha=1.5)
+case("gelu", "Gelu", [one([0, 1, -1])], [one([0, 0.841344746, -0.158655254])])
+x, cosine, sine = f32(1, 2, 3, 4), f32(5, 2), f32(5, 2)
+places = one([[1, 0, 4]], np.int64)
+for name, interleaved in (("halves", 0), ("pairs", 1)):
+    u, v = (x[..., 0::2], x[..., 1::2]) if interleaved else (x[..., :2], x[..., 2:])
+    parts = [u * cosine[places[0]] - v * sine[places[0]], v * cosine[places[0]] + u * sine[places[0]]]
+    case(f"rotary_{name}", "RotaryEmbedding", [x, places, cosine, sine], [np.stack(parts, -1).reshape(x.shape) if interleaved else np.concatenate(parts, -1)], interleaved=interleaved)
+
+
 # ---- weights of few bits -----------------------------------------------------------------------------------------------------------
 def packed(values, bits):
     """Rows of small integers, the lowest bits first."""

@@ -106,6 +106,10 @@ def maps():
          kind=object)
     case("cast_map_strings", "CastMap", [{2: "é", 0: "b"}], texts("b", "", "é").reshape(1, 3), kind=object,
          cast_to="TO_STRING", map_form="SPARSE", max_map=3)
+    case("dict_vectorizer_unknown_key", "DictVectorizer", [{"z": 1.5, "q": 3.0}], np.array([[0, 1.5]], np.float32),
+         string_vocabulary=["a", "z"])
+    case("dict_vectorizer_integers", "DictVectorizer", [{7: 1.5, -2: 3.0}], np.array([[3, 1.5, 0]], np.float32),
+         int64_vocabulary=[-2, 7, 8])
     rows = [{"z": 1.0, "a": 2.0}, {"a": 4.0, "z": 3.0}]
     case("zip_map_in_any_order", "ZipMap", [np.array([[2, 1], [4, 3]], np.float32)], rows, classlabels_strings=["a", "z"])
 
