@@ -2,6 +2,8 @@
  */
 #include "derive.h"
 
+#include "upgrade.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,10 @@ static weft_status keep(weft_term *t, const char *text, size_t size, const char 
  * --------------------------------------------------------------------------------------------- */
 static weft_status add_node(weft_term *t, const char *op_type, int inputs, const int32_t *values, int outputs,
                             weft_node **out) {
+  int32_t value;
+  if (t->upgrade != NULL) {
+    return weft_upgrade_before(t->upgrade, op_type, inputs, values, out, &value);
+  }
   if (t->graph->node_count >= t->max_nodes) {
     return weft_fail(t->model->cx, WEFT_LIMIT_EXCEEDED, "the derivatives take more than %u nodes", t->max_nodes);
   }
@@ -176,7 +182,10 @@ static weft_status push_number(machine *m, const char *word) {
   float number = read_real(m->t, word);
   WEFT_TRY(add_constant(m->t, WEFT_FLOAT, 0, 1, &number, &scalar));
   WEFT_TRY(push(m, scalar, word));
-  WEFT_TRY(push(m, m->t->registers['d' - 'a'], word));
+  if (m->t->like < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(push(m, m->t->like, word));
   return operate(m, "CastLike", 2, word, &made);
 }
 
@@ -295,5 +304,15 @@ void weft_term_begin(weft_term *t, const weft_node *node, int input, int output,
   weft_term_set(t, 'x', node->inputs[input]);
   weft_term_set(t, 'y', node->outputs[output]);
   weft_term_set(t, 'd', dy);
+  t->like = dy;
   weft_term_set(t, 'i', node->output_count > 1 ? node->outputs[1] : -1);
+}
+
+void weft_term_begin_upgrade(weft_term *t, weft_upgrade *u) {
+  *t = (weft_term){.model = u->model, .graph = u->graph, .node = u->node, .name = u->node->name, .upgrade = u};
+  memset(t->registers, 0xff, sizeof t->registers);
+  for (int i = 0; i < 8 && i < u->node->input_count; i++) {
+    t->registers[i] = u->node->inputs[i];
+  }
+  t->like = weft_upgrade_input(u, 0);
 }

@@ -1,10 +1,12 @@
-/* How derivatives are written: as formulas, from which nodes are made. gradient.c walks the graph, rules.c has a
- * formula for each operator, derive.c reads them. A formula is words in the order in which a stack machine takes them:
+/* How derivatives, and operators that are a few others, are written: as formulas, from which nodes are made. gradient.c
+ * walks the graph, rules.c has a formula for each operator, upgrade/formulas.c has those of other operators, derive.c
+ * reads them all. A formula is words in the order in which a stack machine takes them:
  *
- *   a b c        inputs 0, 1, 2 of the node; x the one that is asked for; y the output, dy the derivative by it; i
- * output 1 t= t         other small letters: the top of the stack is kept under it, taken from there
+ *   a b c        inputs 0, 1, 2 of the node (and so on to h, where it is no derivative); of a derivative also x, the
+ *                input that is asked for; y the output, dy the derivative by it; i output 1
+ *   t= t         other small letters: the top of the stack is kept under it, taken from there
  *   + - * / ^    Add, Sub, Mul, Div, Pow
- *   2 -0.5       a number of dy's element type; @alpha:1 the node's attribute alpha, or 1; # how many inputs it has
+ *   2 -0.5       a number of dy's (input 0's) element type, or a float (t->like is -1); @alpha:1 the node's attribute alpha, or 1; # how many inputs it has
  *   [0,-1]       a list of int64; entries may be attributes too: [@axis:0]
  *   Cos          any other operator: of one input, or, as Where/3, of three, the deepest first; its first output is
  * left. Attributes follow: ReduceSum/2{keepdims=1}, {axis=@axis:-1} with the node's own attribute, or -1, {pads=@pads}
@@ -22,9 +24,13 @@ typedef struct weft_term {
   const char *name;      /* which the new nodes bear */
   const weft_node *node; /* a copy: adding nodes moves them, not what they point to */
   int input, output;     /* the input that is asked for; the output that dy belongs to */
+  int32_t like;          /* the value whose element type numbers have; -1: float */
+  struct weft_upgrade *upgrade; /* where new nodes go to instead, before the node at work; or NULL */
   int32_t registers[26]; /* -1: nothing there */
 } weft_term;
 
+/* The same for a node that is being upgraded: its inputs have the letters from a to h. */
+void weft_term_begin_upgrade(weft_term *t, struct weft_upgrade *u);
 /* Reads the letter that inputs have from the node; others are empty. */
 void weft_term_begin(weft_term *t, const weft_node *node, int input, int output, int32_t dy);
 /* The value that the formula leaves, in *out; -1 for no formula. */

@@ -72,5 +72,6 @@ extern const weft_upgrade_row weft_upgrade_control[];
 extern const weft_upgrade_row weft_upgrade_legacy[];
 extern const weft_upgrade_row weft_upgrade_microsoft[];
 extern const weft_upgrade_row weft_upgrade_blocked[];
+extern const weft_upgrade_row weft_upgrade_formulas[];
 
 #endif

@@ -441,6 +441,7 @@ const weft_upgrade_row weft_upgrade_microsoft[] = {
     ROW("BiasAdd", bias_add),
     ROW("BiasDropout", bias_dropout),
     ROW("BiasSplitGelu", bias_split_gelu),
+    ROW("BitmaskBiasDropout", bias_dropout),
     ROW("CausalConvWithState", causal_conv),
     ROW("ExpandDims", expand_dims),
     ROW("FusedGemm", fused_gemm),

@@ -1,0 +1,403 @@
+/* Operators of com.microsoft that are formulas of ONNX's own (derive.h tells how they are written): they need no kernel
+ * of their own, and what the optimiser fuses it fuses here as well. Facts are those of their documentation,
+ * ContribOperators.md, and of what ONNX Runtime answers where that is silent. */
+#include <string.h>
+
+#include "../derive.h"
+#include "../upgrade.h"
+
+#define END "[9223372036854775807]"
+/* Some dimensions of a letter's shape: one, those from one on, those before the last. */
+#define DIM(letter, i, next) letter " Shape [" i "] [" next "] Slice/3 "
+#define DIMS(letter, from) letter " Shape [" from "] " END " Slice/3 "
+#define BUT_LAST(letter) letter " Shape [0] [-1] Slice/3 "
+/* 0, 1, 2... up to a count, as a row. */
+#define ROW(count) "[1] " count "[-1] Reshape/2 Expand/2 NonZero "
+/* Real and imaginary parts, which are the last dimension. */
+#define PARTS "a [0] [1] [-1] Slice/4 p= a [1] [2] [-1] Slice/4 q= b [0] [1] [-1] Slice/4 r= b [1] [2] [-1] Slice/4 s= "
+/* The rows of `letter` at the places that the first of `offsets` name; others are 0. */
+#define RESTORE(letter, offsets)                                                                                       \
+  "0 " offsets                                                                                                         \
+  " [-1] Reshape/2 Shape " DIMS(letter, "1") "Concat/2{axis=0} Expand/2 " offsets " [-1] Reshape/2 [0] " DIM(          \
+      letter, "0", "1") "Slice/3 Cast{to=7} [1] Unsqueeze/2 " letter " ScatterND/3 " offsets                           \
+                        " Shape " DIMS(letter, "1") "Concat/2{axis=0} Reshape/2 "
+/* Over the root mean square along the last dimension; in float. */
+#define RMS(letter) letter " " letter " " letter " * [-1] ReduceMean/2 @epsilon:0.00001 + Sqrt / "
+#define TO_FLOAT "Cast{to=1} "
+#define FLOAT(letter) letter " " TO_FLOAT
+
+typedef struct formula {
+  const char *op_type;
+  int inputs;    /* that must be there */
+  bool in_float; /* numbers are floats, whatever input 0 is */
+  const char *outputs[4];
+} formula;
+
+static const formula formulas[] = {
+    {"BiasSoftmax", 2, false, {"a b + s= s Flatten{axis=@axis:1} Softmax{axis=-1} s Shape Reshape/2{allowzero=1}"}},
+    {"ComplexMul", 2, false, {PARTS "p r * q s * - p s * q r * + Concat/2{axis=-1}"}},
+    {"ComplexMulConj", 2, false, {PARTS "p r * q s * + q r * p s * - Concat/2{axis=-1}"}},
+    /* The hidden states' gate: by how much the key is like the query, both normalised. */
+    {"EngramGate",
+     5,
+     true,
+     {FLOAT("a") "p= " FLOAT("b") "q= " RMS("p") FLOAT("d") "* " RMS("q")
+          FLOAT("e") "* * [-1] ReduceSum/2 " DIM("a", "3", "4") TO_FLOAT
+      "Sqrt / t= t Sign t Abs 0.000001 Max/2 Sqrt * Sigmoid " FLOAT("c") "[2] Unsqueeze/2 * s= s a CastLike/2"}},
+    {"GemmaRotaryEmbedding",
+     5,
+     false,
+     {"a Cos b CastLike/2 [1] Unsqueeze/2 p= a Sin b CastLike/2 [1] Unsqueeze/2 q= b p * c q * +", "d p * e q * +"}},
+    /* The table is [heads][buckets], whatever its shape says. Places are a key's less a query's; h: buckets of one
+     * sign, of which the first half are for one place each and the others for ever longer spans up to max_distance. */
+    {"RelativePositionBias",
+     3,
+     true,
+     {ROW("c ") ROW("b ") "[-1,1] Reshape/2 - r= " DIM(
+         "a", "0",
+         "1") "n= n [@is_bidirectional:0] [1] + / h= "
+              "[@is_bidirectional:0] [1] - Cast{to=9} m= m r Neg [0] Max/2 r Abs Where/3 k= "
+              "h [2] / e= " FLOAT(
+                  "e") "g= k [1] Max/2 " TO_FLOAT "g / Log [@max_distance:1] " TO_FLOAT "g / Log / h e - " TO_FLOAT
+                       "* Cast{to=7} e + h [1] - Min/2 l= k e Less/2 k l Where/3 r [0] Greater/2 Cast{to=7} h * "
+                       "[@is_bidirectional:0] * + s= "
+                       "a " DIM("a", "1", "2") "n Concat/2{axis=0} Reshape/2 s Gather/2{axis=1} [0] Unsqueeze/2"}},
+    /* Input, counts: tokens, their places and then the padding's, sums of counts, the largest count. */
+    {"RemovePadding",
+     2,
+     false,
+     {ROW(DIM("a", "1", "2")) "b Cast{to=7} [1] Unsqueeze/2 Less/2 m= m [-1] Reshape/2 f= f NonZero [-1] Reshape/2 r= "
+                              "a [-1] " DIMS("a", "2") "Concat/2{axis=0} Reshape/2 r Gather/2",
+      "r f Not NonZero [-1] Reshape/2 Concat/2{axis=0} Cast{to=6} m Shape Reshape/2",
+      "[0] Cast{to=6} b [0] [0] Squeeze/2 CumSum/2 Concat/2{axis=0}", "b ReduceMax"}},
+    {"RestorePadding", 2, false, {RESTORE("a", "b")}},
+    {"SampleOp", 1, false, {"a"}},
+    /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word, which ends at its
+     * first 0 or is as long as a window; an empty one gives 0. */
+    {"WordConvEmbedding",
+     4,
+     true,
+     {DIM("b", "2",
+          "3") "w= a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
+               "d a Gather/2 [-1,1] " DIM("a", "-1", "9999")
+                   DIM("d", "1", "2") "Concat/3{axis=0} Reshape/2 b c Conv/3 Tanh y= " ROW(DIM(
+                       "y", "2",
+                       "3")) "[1,1,-1,1] Reshape/2 n w Max/2 w - Greater/2 -2 y Where/3 [2,3] ReduceMax/2{keepdims=0} "
+                             "n [0] Greater/2 " TO_FLOAT "[-1,1] Reshape/2 * " BUT_LAST("a")
+                                 DIM("b", "0", "1") "Concat/2{axis=0} Reshape/2"}},
+};
+
+/* ---- writing them ----------------------------------------------------------------------------------------------- */
+static weft_status begin(weft_upgrade *u, int inputs, weft_term *t) {
+  for (int i = 0; i < inputs; i++) {
+    if (weft_upgrade_input(u, i) < 0) {
+      return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "expected at least %d inputs, input %d is missing", inputs, i);
+    }
+  }
+  weft_term_begin_upgrade(t, u);
+  u->dropped = true;
+  return WEFT_OK;
+}
+
+/* What the formula leaves is the node's output i. */
+static weft_status give(weft_upgrade *u, weft_term *t, int i, const char *text) {
+  int32_t made;
+  WEFT_TRY(weft_term_derive(t, text, &made));
+  return weft_upgrade_output(u, i) < 0 ? WEFT_OK
+                                       : weft_upgrade_after(u, "Identity", 1, &made, u->node->outputs[i], NULL);
+}
+
+static weft_status write_formula(weft_upgrade *u) {
+  const formula *f = formulas;
+  weft_term t;
+  while (strcmp(f->op_type, u->node->op_type) != 0) {
+    f++;
+  }
+  WEFT_TRY(begin(u, f->inputs, &t));
+  if (f->in_float) {
+    t.like = -1;
+  }
+  for (int i = 0; i < 4 && f->outputs[i] != NULL; i++) {
+    WEFT_TRY(give(u, &t, i, f->outputs[i]));
+  }
+  int32_t scale = weft_upgrade_input(u, 5);
+  if (strcmp(f->op_type, "EngramGate") == 0 && scale >= 0) {
+    return give(u, &t, 1, RMS("s") FLOAT("f") "* a CastLike/2");
+  }
+  return WEFT_OK;
+}
+
+/* ---- those that depend on what is there ---------------------------------------------------------------------------
+ */
+static bool has(const weft_upgrade *u, int i) {
+  return weft_upgrade_input(u, i) >= 0;
+}
+
+static weft_status gated_add(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 3, &t));
+  return give(u, &t, 0, has(u, 3) ? "a b c d MatMul/2 Sigmoid * +" : "a b c * +");
+}
+
+static weft_status scaled_silu(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 1, &t));
+  return give(u, &t, 0, has(u, 1) ? "a b a CastLike/2 * s= s s Sigmoid *" : "a @alpha:1 * s= s s Sigmoid *");
+}
+
+/* The clamped form; without `up` the first input is both, one behind the other. */
+static weft_status swiglu(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 1, &t));
+  t.like = -1;
+  WEFT_TRY(weft_term_let(&t, 'h', DIM("a", "-1", "9999") "[2] /"));
+  WEFT_TRY(weft_term_let(&t, 'g', has(u, 1) ? FLOAT("a") : "a [0] h [-1] Slice/4 " TO_FLOAT));
+  WEFT_TRY(weft_term_let(&t, 'l', has(u, 1) ? FLOAT("b") : "a h " END " [-1] Slice/4 " TO_FLOAT));
+  if (weft_upgrade_real(u, "limit", 0) > 0) {
+    WEFT_TRY(weft_term_let(&t, 'g', "g @limit:0 Min/2"));
+    WEFT_TRY(weft_term_let(&t, 'l', "l @limit:0 Min/2 0 @limit:0 - Max/2"));
+  }
+  return give(u, &t, 0, "g g @activation_alpha:1 * Sigmoid * l @activation_beta:0 + * a CastLike/2");
+}
+
+/* s: the streams as [..., branches, size], in float. */
+static weft_status begin_branches(weft_upgrade *u, int inputs, weft_term *t) {
+  WEFT_TRY(begin(u, inputs, t));
+  t->like = -1;
+  return weft_term_let(t, 's',
+                       weft_upgrade_int(u, "num_branches", 0) > 0
+                           ? "a " BUT_LAST("a") "[@num_branches:1,-1] Concat/2{axis=0} Reshape/2 " TO_FLOAT
+                           : FLOAT("a"));
+}
+
+static weft_status branchwise_norm(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin_branches(u, 1, &t));
+  WEFT_TRY(weft_term_let(&t, 's', RMS("s")));
+  if (has(u, 1)) {
+    WEFT_TRY(weft_term_let(&t, 's', "s " FLOAT("b") "[-1] " DIM("s", "-1", "9999") "Concat/2{axis=0} Reshape/2 *"));
+  }
+  return give(u, &t, 0, "s a CastLike/2 a Shape Reshape/2");
+}
+
+/* One number, or as many as a branch has, for each branch. */
+#define PER_BRANCH(letter) FLOAT(letter) BUT_LAST("s") "[-1] Concat/2{axis=0} Reshape/2 "
+
+static weft_status pre_mix(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin_branches(u, 2, &t));
+  return give(u, &t, 0, "s " PER_BRANCH("b") "* [-2] ReduceSum/2{keepdims=0} @reduction_scale:1 * a CastLike/2");
+}
+
+static weft_status post_mix(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin_branches(u, 3, &t));
+  WEFT_TRY(weft_term_let(&t, 'p', PER_BRANCH("c") FLOAT("b") "[-2] Unsqueeze/2 *"));
+  if (has(u, 3)) {
+    WEFT_TRY(weft_term_let(&t, 's', FLOAT("d") "s Einsum/2{equation='...ck,...ch->...kh'}"));
+  }
+  return give(u, &t, 0, "s p + a CastLike/2 a Shape Reshape/2");
+}
+
+static weft_status gated_position_bias(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 6, &t));
+  WEFT_TRY(weft_term_let(&t, 'q', has(u, 6) ? RESTORE("a", "g") "b +" : "a b +"));
+  return give(
+      u, &t, 0,
+      "q [0,0,@num_heads:1,-1] Reshape/2 Einsum{equation='bsnh->bnsh'} d MatMul/2 e + [0,0,0,2,-1] Reshape/2 "
+      "[-1] ReduceSum/2{keepdims=0} Sigmoid s= s [0] [1] [-1] Slice/4 s [1] [2] [-1] Slice/4 f * 1 - * 2 + c *");
+}
+
+static weft_status is_all_finite(weft_upgrade *u) {
+  weft_term t;
+  bool infinite = weft_upgrade_int(u, "isnan_only", 0) == 0, nan = weft_upgrade_int(u, "isinf_only", 0) == 0;
+  WEFT_TRY(begin(u, 1, &t));
+  WEFT_TRY(weft_term_let(&t, 's', "[0] [0] Less/2"));
+  for (int i = 0; i < u->node->input_count; i++) {
+    weft_term_set(&t, 'v', u->node->inputs[i]);
+    WEFT_TRY(weft_term_let(&t, 's',
+                           infinite && nan ? "v IsInf v IsNaN Or/2 ReduceMax{keepdims=0} s Or/2"
+                           : nan           ? "v IsNaN ReduceMax{keepdims=0} s Or/2"
+                                           : "v IsInf ReduceMax{keepdims=0} s Or/2"));
+  }
+  return give(u, &t, 0, "s Not [] Reshape/2");
+}
+
+/* The sum has 32 bits and, as far as the file tells, the input's sign. */
+static weft_status reduce_sum_integer(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 1, &t));
+  bool has_sign = u->graph->values[u->node->inputs[0]].info.type != WEFT_UINT8;
+  const weft_attribute *axes = weft_node_attribute(u->node, "axes");
+  bool some = axes != NULL && axes->kind == WEFT_ATTRIBUTE_INTS;
+  WEFT_TRY(weft_term_list(&t, 'k', some ? axes->count : 0, some ? axes->ints : NULL));
+  WEFT_TRY(weft_term_let(&t, 's', has_sign ? "a Cast{to=6}" : "a Cast{to=12}"));
+  return give(u, &t, 0, "s k ReduceSum/2{keepdims=@keepdims}");
+}
+
+/* The last dimensions of a real signal, the last one half. */
+static weft_status rfft(weft_upgrade *u) {
+  weft_term t;
+  int64_t axes = weft_upgrade_int(u, "signal_ndim", 1);
+  WEFT_TRY(begin(u, 1, &t));
+  WEFT_TRY(weft_term_let(&t, 's', "a [-1] Unsqueeze/2"));
+  WEFT_TRY(weft_term_let(&t, 's', "s " DIM("s", "-2", "-1") "[-2] DFT/3{onesided=1}"));
+  for (int64_t axis = -3; axis >= -1 - axes && axes < WEFT_MAX_RANK; axis--) {
+    WEFT_TRY(weft_term_list(&t, 'k', 1, &axis));
+    WEFT_TRY(weft_term_let(&t, 's', "s s Shape k Gather/2 k DFT/3"));
+  }
+  return give(u, &t, 0, "s");
+}
+
+static weft_status irfft(weft_upgrade *u) {
+  weft_term t;
+  int64_t axes = weft_upgrade_int(u, "signal_ndim", 1);
+  WEFT_TRY(begin(u, 1, &t));
+  WEFT_TRY(weft_term_let(&t, 's', "a"));
+  for (int64_t axis = -3; axis >= -1 - axes && axes < WEFT_MAX_RANK; axis--) {
+    WEFT_TRY(weft_term_list(&t, 'k', 1, &axis));
+    WEFT_TRY(weft_term_let(&t, 's', "s s Shape k Gather/2 k DFT/3{inverse=1}"));
+  }
+  return give(u, &t, 0, "s " DIM("s", "-2", "-1") "[1] - [2] * [-2] DFT/3{onesided=1,inverse=1} [-1] Squeeze/2");
+}
+
+/* Not in training nothing is dropped. */
+static weft_status bitmask_dropout(weft_upgrade *u) {
+  bool masked;
+  weft_term t;
+  WEFT_TRY(weft_upgrade_is_used(u, 1, &masked));
+  if (masked || has(u, 2)) {
+    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "a mask and training_mode, which only training needs");
+  }
+  WEFT_TRY(begin(u, 1, &t));
+  return give(u, &t, 0, "a");
+}
+
+/* ---- attention: what is left is done by another operator -----------------------------------------------------------
+ */
+/* The node becomes another operator of com.microsoft, with these letters as its inputs (a blank: absent). */
+static weft_status become(weft_upgrade *u, const weft_term *t, const char *op_type, const char *letters) {
+  int count = (int)strlen(letters);
+  WEFT_TRY(weft_node_resize(u->model, u->node, count, u->node->output_count));
+  for (int i = 0; i < count; i++) {
+    u->node->inputs[i] = letters[i] == ' ' ? -1 : t->registers[letters[i] - 'a'];
+  }
+  u->node->op_type = op_type;
+  u->dropped = false;
+  return WEFT_OK;
+}
+
+/* Sequences without their padding: they get it back, and lose it again behind the attention. */
+static weft_status packed(weft_upgrade *u, int tensors, int offsets, const char *op_type, const char *letters) {
+  weft_term t;
+  int32_t old;
+  WEFT_TRY(begin(u, 1, &t));
+  for (int i = offsets; i < offsets + 2; i++) {
+    if (!has(u, i)) {
+      return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input %d is needed", i);
+    }
+    weft_term_set(&t, i == offsets ? 'o' : 'n', u->node->inputs[i]);
+  }
+  weft_term_set(&t, 'z', weft_upgrade_input(u, offsets + 2));
+  WEFT_TRY(weft_term_let(&t, 'n', "n [1] " END " [0] Slice/4 n [0] [-1] [0] Slice/4 -"));
+  WEFT_TRY(weft_term_let(&t, 'p', "o [-1] Reshape/2 [0] " DIM("a", "0", "1") "Slice/3"));
+  for (int i = 0; i < tensors; i++) {
+    if (has(u, i)) {
+      weft_term_set(&t, 'v', u->node->inputs[i]);
+      WEFT_TRY(weft_term_let(&t, (char)('a' + i), RESTORE("v", "o")));
+    }
+  }
+  WEFT_TRY(become(u, &t, op_type, letters));
+  WEFT_TRY(weft_upgrade_replace_output(u, 0, &old));
+  int32_t rows, flat = u->node->outputs[0];
+  weft_node *made;
+  WEFT_TRY(weft_graph_add_value(u->model, u->graph, "", &rows));
+  WEFT_TRY(weft_upgrade_after(u, "Flatten", 1, &flat, rows, &made));
+  WEFT_TRY(weft_node_set_int(u->model, made, "axis", 2));
+  return weft_upgrade_after(u, "Gather", 2, (int32_t[]){rows, t.registers['p' - 'a']}, old, NULL);
+}
+
+static weft_status packed_attention(weft_upgrade *u) {
+  return packed(u, 1, 3, "Attention", "abcn z");
+}
+
+static weft_status packed_multi_head(weft_upgrade *u) {
+  return packed(u, 3, 4, "MultiHeadAttention", "abcdnz");
+}
+
+/* One new token after a past, whose buffer the present shares. */
+static weft_status decoder_masked(weft_upgrade *u) {
+  if (has(u, 7) || has(u, 8)) {
+    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "beams that look into each other's past");
+  }
+  u->node->op_type = "Attention";
+  return weft_node_resize(u->model, u->node, 7, u->node->output_count);
+}
+
+/* Which blocks of keys a block of queries sees is in compressed rows, one layout for every so many heads. It becomes
+ * what is added to the scores: m: [layout][block of queries][block of keys], q: places of queries, [sequence][query].
+ */
+static weft_status sparse_attention(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 1, &t));
+  for (int i = 3; i < 9; i++) {
+    if (!has(u, i)) {
+      return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input %d is needed", i);
+    }
+  }
+  weft_term_set(&t, 'k', u->node->inputs[8]);
+  weft_term_set(&t, 'u', weft_upgrade_input(u, 9));
+  weft_term_set(&t, 'v', weft_upgrade_input(u, 10));
+  t.like = -1;
+  WEFT_TRY(weft_term_let(&t, 'n', "f Shape [1] [2] Slice/3 [1] -"));
+  WEFT_TRY(weft_term_let(&t, 'r', "f [2] Unsqueeze/2 Cast{to=7}"));
+  WEFT_TRY(weft_term_let(&t, 'j', ROW(DIM("g", "1", "2"))));
+  WEFT_TRY(weft_term_let(&t, 'm',
+                         "j r [0] [-1] [1] Slice/4 Less/2 Not j r [1] " END " [1] Slice/4 Less/2 And/2 " TO_FLOAT
+                         "g [2] Unsqueeze/2 Cast{to=7} " ROW("n ") "Equal/2 " TO_FLOAT
+                                                                   "MatMul/2 Cast{to=9} 0 -30000 Where/3"));
+  WEFT_TRY(weft_term_let(&t, 's', DIM("a", "1", "2")));
+  WEFT_TRY(weft_term_let(&t, 'l', "h Cast{to=7} [-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(
+      &t, 'q', "k Cast{to=7} [-1,1] Reshape/2 s - s l Less/2 Cast{to=7} * " ROW("s ") "+ [@sparse_block_size:64] /"));
+  WEFT_TRY(weft_term_let(
+      &t, 'm', "m q Gather/2{axis=1} " ROW("l ") "[-1] Reshape/2 [@sparse_block_size:64] / Gather/2{axis=3}"));
+  WEFT_TRY(weft_term_let(&t, 'm',
+                         "m Einsum{equation='lbst->blst'} [1] [@num_heads:1] " DIM(
+                             "f", "0", "1") "/ [1,1] Concat/3{axis=0} Tile/2 a CastLike/2"));
+  WEFT_TRY(weft_term_let(&t, 'k', "k [1] Cast{to=6} -"));
+  weft_node_remove_attribute(u->node, "sparse_block_size");
+  return become(u, &t, "GroupQueryAttention", "abcdekhuv m");
+}
+
+#define FORM(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
+const weft_upgrade_row weft_upgrade_formulas[] = {
+    FORM("BiasSoftmax", write_formula),
+    FORM("BitmaskDropout", bitmask_dropout),
+    FORM("BranchwiseRMSNorm", branchwise_norm),
+    FORM("ComplexMul", write_formula),
+    FORM("ComplexMulConj", write_formula),
+    FORM("DecoderMaskedSelfAttention", decoder_masked),
+    FORM("EngramGate", write_formula),
+    FORM("GatedAdd", gated_add),
+    FORM("GatedRelativePositionBias", gated_position_bias),
+    FORM("GemmaRotaryEmbedding", write_formula),
+    FORM("HyperConnectionPostMix", post_mix),
+    FORM("HyperConnectionPreMix", pre_mix),
+    FORM("Irfft", irfft),
+    FORM("IsAllFinite", is_all_finite),
+    FORM("PackedAttention", packed_attention),
+    FORM("PackedMultiHeadAttention", packed_multi_head),
+    FORM("ReduceSumInteger", reduce_sum_integer),
+    FORM("RelativePositionBias", write_formula),
+    FORM("RemovePadding", write_formula),
+    FORM("RestorePadding", write_formula),
+    FORM("Rfft", rfft),
+    FORM("SampleOp", write_formula),
+    FORM("ScaledSiLU", scaled_silu),
+    FORM("SparseAttention", sparse_attention),
+    FORM("SwiGLU", swiglu),
+    FORM("WordConvEmbedding", write_formula),
+    {NULL, NULL, 0, NULL},
+};

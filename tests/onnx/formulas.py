@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""formulas.py OUT_DIR: writes small models of those operators of com.microsoft that become a few of ONNX's own at load, in the same
+layout as generate.py's cases (kind `formulas`). The expected outputs are computed here with numpy from the words of those operators'
+documentation. Needs onnx and numpy."""
+import pathlib
+import sys
+
+import numpy as np
+
+import microsoft
+from microsoft import attend, case, f32, heads, i8, merged, one, random, silu, softmax, u8
+
+microsoft.cases.clear()
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def rms(x, epsilon=1e-5):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon)
+
+
+def floats(*arrays):
+    return [a.astype(np.float32) for a in arrays]
+
+
+# ---- sums and products -----------------------------------------------------------------------------------------------------------
+scores = f32(2, 3, 4, 5)
+for name, bias, inner in (("rows", f32(2, 1, 4, 5), 1), ("all", f32(4, 5), 0)):
+    total = scores + bias
+    case(f"bias_softmax_{name}", "BiasSoftmax", [scores, bias], floats(softmax(total, -1)), axis=3, is_inner_broadcast=inner)
+case("bias_softmax_matrix", "BiasSoftmax", [scores, f32(2, 3, 4, 5)], [], axis=2, is_inner_broadcast=0)
+microsoft.cases[-1][3].append(softmax((scores + microsoft.cases[-1][2][1]).reshape(6, 20), -1).reshape(scores.shape))
+a, b = f32(3, 4, 2), f32(4, 2)
+u, v = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
+for name, product in (("ComplexMul", u * v), ("ComplexMulConj", u * v.conj())):
+    case(name, name, [a, b], floats(np.stack([product.real, product.imag], -1)))
+signal = f32(2, 6, 8)
+for axes in (1, 2):
+    spectrum = np.fft.rfftn(signal, axes=range(3 - axes, 3))
+    parts = floats(np.stack([spectrum.real, spectrum.imag], -1))
+    case(f"rfft_{axes}", "Rfft", [signal], parts, signal_ndim=axes, onesided=1, normalized=0)
+    case(f"irfft_{axes}", "Irfft", parts, [signal], signal_ndim=axes, onesided=1, normalized=0)
+case("reduce_sum_integer", "ReduceSumInteger", [i8(3, 4, 5)], [], axes=[0, 2], keepdims=0)
+microsoft.cases[-1][3].append(microsoft.cases[-1][2][0].sum((0, 2), dtype=np.int32))
+case("reduce_sum_integer_unsigned", "ReduceSumInteger", [u8(3, 4)], [], axes=[1], keepdims=1)
+microsoft.cases[-1][3].append(microsoft.cases[-1][2][0].sum(1, dtype=np.uint32, keepdims=True))
+plain, odd, huge = f32(3), one([1, np.nan]), one([[np.inf]], np.float64)
+for name, inputs, extra, answer in (
+        ("finite", [plain], {}, True), ("nan", [plain, odd], {}, False), ("infinite", [huge, plain], {}, False),
+        ("only_infinite", [plain, odd], {"isinf_only": 1}, True), ("only_nan", [huge], {"isnan_only": 1}, True), ("both_nan", [odd, huge], {"isnan_only": 1}, False)):
+    case(f"all_finite_{name}", "IsAllFinite", inputs, [one(answer, bool)], **extra)
+case("sample", "SampleOp", [plain], [plain])
+case("bitmask_dropout", "BitmaskDropout", [plain, one(0.5)], [plain])
+case("bitmask_bias_dropout", "BitmaskBiasDropout", [scores[0], scores[1, 0, 0], scores[1]], [scores[0] + scores[1, 0, 0] + scores[1]])
+
+# ---- padding ------------------------------------------------------------------------------------------------------------------------
+counts = one([2, 0, 3], np.int32)
+batch = f32(3, 4, 5)
+real = np.arange(4) < counts[:, None]
+offsets = np.concatenate([np.flatnonzero(real), np.flatnonzero(~real)]).astype(np.int32).reshape(3, 4)
+tokens = batch[real]
+restored = np.where(real[..., None], batch, 0)
+sums = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+case("remove_padding", "RemovePadding", [batch, counts], [tokens, offsets, sums, one([3], np.int32)])
+case("restore_padding", "RestorePadding", [tokens, offsets], [restored])
+counts = one([3, 1], np.int32)
+real = np.arange(3) < counts[:, None]
+offsets = np.concatenate([np.flatnonzero(real), np.flatnonzero(~real)]).astype(np.int32).reshape(2, 3)
+sums = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+hidden = np.where(real, 0, -1e30)[:, None, None]
+q, k, v, bias, extra = f32(2, 3, 8), f32(2, 3, 8), f32(2, 3, 12), f32(28), f32(1, 2, 3, 3)
+parts = [heads(part + b, 2) for part, b in zip((q, k, v), np.split(bias, [8, 16]))]
+y = merged(attend(*parts, None, hidden + extra))
+case("packed_multi_head", "PackedMultiHeadAttention", [q[real], k[real], v[real], bias, offsets, sums, extra], [y[real]], num_heads=2)
+both = f32(2, 3, 2, 3, 4)
+y = merged(attend(*both.transpose(3, 0, 2, 1, 4), None, hidden))
+case("packed_multi_head_joined", "PackedMultiHeadAttention", [both[real], None, None, None, offsets, sums], [y[real]], num_heads=2)
+x, weights, bias = f32(2, 3, 6), f32(6, 24), f32(24)
+parts = [heads(part, 2) for part in np.split(x @ weights + bias, 3, -1)]
+y = merged(attend(*parts, None, hidden + extra))
+case("packed_attention", "PackedAttention", [x[real], weights, bias, offsets, sums, extra], [y[real]], (1, 2), num_heads=2)
+
+# ---- places ----------------------------------------------------------------------------------------------------------------------------
+def bucket(distance, count, most, both_ways):
+    """T5's: of a key's place less a query's."""
+    base = 0
+    if both_ways:
+        count //= 2
+        base = count if distance > 0 else 0
+        distance = abs(distance)
+    else:
+        distance = max(-distance, 0)
+    exact = count // 2
+    if distance < exact:
+        return base + distance
+    return base + min(exact + int(np.log(distance / exact) / np.log(most / exact) * (count - exact)), count - 1)
+
+
+for both_ways in (0, 1):
+    table = f32(16, 2)
+    chosen = np.array([[bucket(j - i, 16, 20, both_ways) for j in range(30)] for i in range(30)])
+    places = table.reshape(2, 16)[:, chosen][None]  # by columns, whatever its shape
+    case(f"relative_bias_{both_ways}", "RelativePositionBias", [table, one(30, np.int64), one(30, np.int64)], [places], (1, 2), max_distance=20, is_bidirectional=both_ways)
+query, query_bias, weight, gate_bias, eco, relative = f32(2, 3, 8), f32(8), f32(4, 6), f32(6), f32(1, 2, 1, 1), f32(1, 2, 3, 3)
+
+
+def gated(x):
+    layer = (x + query_bias).reshape(2, 3, 2, 4).transpose(0, 2, 1, 3)
+    gates = sigmoid((layer @ weight + gate_bias).reshape(2, 2, 3, 2, 3).sum(-1))
+    return ((gates[..., :1] * (gates[..., 1:] * eco - 1) + 2) * relative).astype(np.float32)
+
+
+case("gated_bias", "GatedRelativePositionBias", [query, query_bias, relative, weight, gate_bias, eco], [gated(query)], num_heads=2)
+case("gated_bias_packed", "GatedRelativePositionBias", [query[real], query_bias, relative, weight, gate_bias, eco, offsets], [gated(np.where(real[..., None], query, 0))], num_heads=2)
+turn, q, q_rot, k, k_rot = f32(2, 3, 4), *(f32(2, 2, 3, 4).astype(np.float16) for _ in range(4))
+cosine, sine = (f(turn).astype(np.float16)[:, None] for f in (np.cos, np.sin))
+case("gemma_rotary", "GemmaRotaryEmbedding", [turn, q, q_rot, k, k_rot], [q * cosine + q_rot * sine, k * cosine + k_rot * sine])
+
+# ---- words of letters ---------------------------------------------------------------------------------------------------------------------
+words = one([[3, 1, 2, 4, 0, 0], [5, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]], np.int32)
+filters, filter_bias, letters = f32(5, 1, 3, 4), f32(5), f32(7, 4)
+vectors = np.zeros((4, 5), np.float32)
+for i, word in enumerate(words):
+    length = max(np.count_nonzero(word), 3) if word.any() else 0
+    windows = [np.tanh((letters[word[j:j + 3]] * filters[:, 0]).sum((1, 2)) + filter_bias) for j in range(length - 2)]
+    vectors[i] = np.max(windows, 0) if windows else 0
+case("word_vectors", "WordConvEmbedding", [words, filters, filter_bias, letters], [vectors], (1, 2, 3), embedding_size=5, conv_window_size=3, char_embedding_size=4)
+
+# ---- gates and branches ---------------------------------------------------------------------------------------------------------------------
+x, y, gate, other = f32(2, 3, 4), f32(2, 3, 4), f32(2, 3, 1), one(1.5)
+case("gated_add", "GatedAdd", [x, y, gate], [x + y * gate])
+case("scaled_silu", "ScaledSiLU", [x], [silu(x * 2)], alpha=2.0)
+case("scaled_silu_input", "ScaledSiLU", [x, other], [silu(x * 1.5)], alpha=2.0)
+case("swiglu_plain", "SwiGLU", [x, y], floats(silu(x) * y))
+low, high = np.minimum(x, 0.5), np.clip(y, -0.5, 0.5)
+for name, inputs in (("clamped", [x, y]), ("clamped_halves", [np.concatenate([x, y], -1)])):
+    case(f"swiglu_{name}", "SwiGLU", inputs, floats(low * sigmoid(1.702 * low) * (high + 1)), activation_alpha=1.702, activation_beta=1.0, limit=0.5)
+streams, scale = f32(2, 3, 4), f32(12)
+for name, given, extra in (("grouped", streams, {}), ("flat", streams.reshape(2, 12), {"num_branches": 3})):
+    shape = given.shape
+    case(f"branch_norm_{name}", "BranchwiseRMSNorm", [given], floats(rms(streams, 1e-3).reshape(shape)), epsilon=1e-3, **extra)
+    case(f"branch_norm_{name}_scaled", "BranchwiseRMSNorm", [given, scale], floats((rms(streams, 1e-3) * scale.reshape(3, 4)).reshape(shape)), epsilon=1e-3, **extra)
+    case(f"branch_norm_{name}_shared", "BranchwiseRMSNorm", [given, scale[:4]], floats((rms(streams, 1e-3) * scale[:4]).reshape(shape)), epsilon=1e-3, **extra)
+    for kind, mix in (("branch", f32(2, 3)), ("column", f32(2, 3, 1)), ("each", f32(2, 3, 4))):
+        wide = mix.reshape(2, 3, -1)
+        case(f"pre_mix_{name}_{kind}", "HyperConnectionPreMix", [given, mix], floats(0.5 * (streams * wide).sum(1)), reduction_scale=0.5, **extra)
+        block, matrix = f32(2, 4), f32(2, 3, 3)
+        added = wide * block[:, None]
+        case(f"post_mix_{name}_{kind}", "HyperConnectionPostMix", [given, block, mix], floats((streams + added).reshape(shape)), **extra)
+        case(f"post_mix_{name}_{kind}_mixed", "HyperConnectionPostMix", [given, block, mix, matrix], floats((matrix.transpose(0, 2, 1) @ streams + added).reshape(shape)), **extra)
+key, query, value, scales = f32(2, 3, 2, 4), f32(2, 3, 2, 4), f32(2, 3, 4), [f32(2, 4) for _ in range(3)]
+dot = (rms(key) * scales[0] * rms(query) * scales[1]).sum(-1, keepdims=True) / 2
+out = sigmoid(np.sign(dot) * np.sqrt(np.maximum(abs(dot), 1e-6))) * value[:, :, None]
+case("engram_gate", "EngramGate", [key, query, value, *scales], floats(out, rms(out) * scales[2]))
+case("engram_gate_alone", "EngramGate", [key, query, value, *scales[:2]], floats(out))
+
+# ---- blocks of keys that a head does not see -----------------------------------------------------------------------------------------------------
+block, room = 16, 48
+layouts = one([[[1, 0, 0], [1, 1, 0], [0, 1, 1]], [[1, 0, 0], [0, 1, 0], [1, 0, 1]]], np.int32)
+row_index = one([[0, *np.cumsum(layout.sum(1))] for layout in layouts], np.int32)
+columns = [np.nonzero(layout)[1] for layout in layouts]
+column_index = one([np.pad(c, (0, max(map(len, columns)) - len(c)), constant_values=-1) for c in columns], np.int32)
+for name, rows, before in (("prompt", 40, 0), ("token", 1, 36)):
+    q, k, v = f32(1, rows, 64), f32(1, rows, 32), f32(1, rows, 32)
+    past = np.zeros((2, 1, 2, room, 16), np.float32)
+    past[:, :, :, :before] = f32(2, 1, 2, before, 16)
+    total = before + rows
+    held = past.copy()
+    held[:, :, :, before:total] = np.stack([heads(k, 2), heads(v, 2)])
+    seen = np.kron(layouts, np.ones((block, block), int))[:, before:total, :total]
+    seen = np.tile(seen, (2, 1, 1)) * (np.arange(total) <= np.arange(before, total)[:, None])
+    mask = np.where(seen, 0, -1e30)[None]
+    kk, vv = held[:, :, :, :total].repeat(2, 2)
+    y = merged(attend(heads(q, 4), kk, vv, None, mask))
+    case(f"sparse_attention_{name}", "SparseAttention", [q, k, v, *past, row_index, column_index, one([total], np.int32), one([total], np.int32)], [y, *held], (5, 6), num_heads=4, kv_num_heads=2, sparse_block_size=block)
+past, x, weights, bias = f32(2, 2, 2, 5, 4), f32(2, 1, 6), f32(6, 24), f32(24)
+q, k, v = (heads(part, 2) for part in np.split(x @ weights + bias, 3, -1))
+held = past.copy()
+held[:, :, :, 3:4] = np.stack([k, v])
+y = merged(attend(q, held[0][:, :, :4], held[1][:, :, :4], None, 0))
+case("decoder_masked", "DecoderMaskedSelfAttention", [x, weights, bias, None, past, None, one([3], np.int32)], [y, held], (1, 2), num_heads=2, past_present_share_buffer=1)
+
+if __name__ == "__main__":
+    for arguments in microsoft.cases:
+        name, *rest = arguments
+        microsoft.write(pathlib.Path(sys.argv[1]) / "formulas" / name, *rest)
+    print(f"{len(microsoft.cases)} cases")
