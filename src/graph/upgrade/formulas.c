@@ -33,59 +33,44 @@ typedef struct formula {
   const char *outputs[4];
 } formula;
 
+/* clang-format off */
 static const formula formulas[] = {
     {"BiasSoftmax", 2, false, {"a b + s= s Flatten{axis=@axis:1} Softmax{axis=-1} s Shape Reshape/2{allowzero=1}"}},
     {"ComplexMul", 2, false, {PARTS "p r * q s * - p s * q r * + Concat/2{axis=-1}"}},
     {"ComplexMulConj", 2, false, {PARTS "p r * q s * + q r * p s * - Concat/2{axis=-1}"}},
     /* The hidden states' gate: by how much the key is like the query, both normalised. */
-    {"EngramGate",
-     5,
-     true,
-     {FLOAT("a") "p= " FLOAT("b") "q= " RMS("p") FLOAT("d") "* " RMS("q")
-          FLOAT("e") "* * [-1] ReduceSum/2 " DIM("a", "3", "4") TO_FLOAT
-      "Sqrt / t= t Sign t Abs 0.000001 Max/2 Sqrt * Sigmoid " FLOAT("c") "[2] Unsqueeze/2 * s= s a CastLike/2"}},
-    {"GemmaRotaryEmbedding",
-     5,
-     false,
+    {"EngramGate", 5, true,
+     {FLOAT("a") "p= " FLOAT("b") "q= " RMS("p") FLOAT("d") "* " RMS("q") FLOAT("e") "* * [-1] ReduceSum/2 "
+      DIM("a", "3", "4") TO_FLOAT "Sqrt / t= t Sign t Abs 0.000001 Max/2 Sqrt * Sigmoid "
+      FLOAT("c") "[2] Unsqueeze/2 * s= s a CastLike/2"}},
+    {"GemmaRotaryEmbedding", 5, false,
      {"a Cos b CastLike/2 [1] Unsqueeze/2 p= a Sin b CastLike/2 [1] Unsqueeze/2 q= b p * c q * +", "d p * e q * +"}},
-    /* The table is [heads][buckets], whatever its shape says. Places are a key's less a query's; h: buckets of one
-     * sign, of which the first half are for one place each and the others for ever longer spans up to max_distance. */
-    {"RelativePositionBias",
-     3,
-     true,
-     {ROW("c ") ROW("b ") "[-1,1] Reshape/2 - r= " DIM(
-         "a", "0",
-         "1") "n= n [@is_bidirectional:0] [1] + / h= "
-              "[@is_bidirectional:0] [1] - Cast{to=9} m= m r Neg [0] Max/2 r Abs Where/3 k= "
-              "h [2] / e= " FLOAT(
-                  "e") "g= k [1] Max/2 " TO_FLOAT "g / Log [@max_distance:1] " TO_FLOAT "g / Log / h e - " TO_FLOAT
-                       "* Cast{to=7} e + h [1] - Min/2 l= k e Less/2 k l Where/3 r [0] Greater/2 Cast{to=7} h * "
-                       "[@is_bidirectional:0] * + s= "
-                       "a " DIM("a", "1", "2") "n Concat/2{axis=0} Reshape/2 s Gather/2{axis=1} [0] Unsqueeze/2"}},
+    /* The table is [heads][buckets], whatever its shape says. Places are a key's less a query's; h: buckets of one sign, of
+     * which the first half are for one place each and the others for ever longer spans up to max_distance. */
+    {"RelativePositionBias", 3, true,
+     {ROW("c ") ROW("b ") "[-1,1] Reshape/2 - r= " DIM("a", "0", "1") "n= n [@is_bidirectional:0] [1] + / h= "
+      "[@is_bidirectional:0] [1] - Cast{to=9} m= m r Neg [0] Max/2 r Abs Where/3 k= "
+      "h [2] / e= " FLOAT("e") "g= k [1] Max/2 " TO_FLOAT "g / Log [@max_distance:1] " TO_FLOAT "g / Log / "
+      "h e - " TO_FLOAT "* Cast{to=7} e + h [1] - Min/2 l= "
+      "k e Less/2 k l Where/3 r [0] Greater/2 Cast{to=7} h * [@is_bidirectional:0] * + s= "
+      "a " DIM("a", "1", "2") "n Concat/2{axis=0} Reshape/2 s Gather/2{axis=1} [0] Unsqueeze/2"}},
     /* Input, counts: tokens, their places and then the padding's, sums of counts, the largest count. */
-    {"RemovePadding",
-     2,
-     false,
+    {"RemovePadding", 2, false,
      {ROW(DIM("a", "1", "2")) "b Cast{to=7} [1] Unsqueeze/2 Less/2 m= m [-1] Reshape/2 f= f NonZero [-1] Reshape/2 r= "
-                              "a [-1] " DIMS("a", "2") "Concat/2{axis=0} Reshape/2 r Gather/2",
+      "a [-1] " DIMS("a", "2") "Concat/2{axis=0} Reshape/2 r Gather/2",
       "r f Not NonZero [-1] Reshape/2 Concat/2{axis=0} Cast{to=6} m Shape Reshape/2",
       "[0] Cast{to=6} b [0] [0] Squeeze/2 CumSum/2 Concat/2{axis=0}", "b ReduceMax"}},
     {"RestorePadding", 2, false, {RESTORE("a", "b")}},
     {"SampleOp", 1, false, {"a"}},
-    /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word, which ends at its
-     * first 0 or is as long as a window; an empty one gives 0. */
-    {"WordConvEmbedding",
-     4,
-     true,
-     {DIM("b", "2",
-          "3") "w= a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
-               "d a Gather/2 [-1,1] " DIM("a", "-1", "9999")
-                   DIM("d", "1", "2") "Concat/3{axis=0} Reshape/2 b c Conv/3 Tanh y= " ROW(DIM(
-                       "y", "2",
-                       "3")) "[1,1,-1,1] Reshape/2 n w Max/2 w - Greater/2 -2 y Where/3 [2,3] ReduceMax/2{keepdims=0} "
-                             "n [0] Greater/2 " TO_FLOAT "[-1,1] Reshape/2 * " BUT_LAST("a")
-                                 DIM("b", "0", "1") "Concat/2{axis=0} Reshape/2"}},
+    /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word has letters, or at least
+     * one window; an empty word gives 0. */
+    {"WordConvEmbedding", 4, true,
+     {DIM("b", "2", "3") "w= a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
+      "d a Gather/2 [-1,1] " DIM("a", "-1", "9999") DIM("d", "1", "2") "Concat/3{axis=0} Reshape/2 b c Conv/3 Tanh y= "
+      ROW(DIM("y", "2", "3")) "[1,1,-1,1] Reshape/2 n w Max/2 w - Greater/2 -2 y Where/3 [2,3] ReduceMax/2{keepdims=0} "
+      "n [0] Greater/2 " TO_FLOAT "[-1,1] Reshape/2 * " BUT_LAST("a") DIM("b", "0", "1") "Concat/2{axis=0} Reshape/2"}},
 };
+/* clang-format on */
 
 /* ---- writing them ----------------------------------------------------------------------------------------------- */
 static weft_status begin(weft_upgrade *u, int inputs, weft_term *t) {
