@@ -2,11 +2,12 @@
  * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
  * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K is
  * cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every element
- * is the same chain of multiply-adds whatever tile it fell in, so results do not depend on how callers cut the work. */
+ * is the same chain of multiply-adds whatever tile it fell in (but for a last panel of one column), so results do not
+ * depend on how callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
-  BLOCK_K = 256,
+  BLOCK_K = WEFT_GEMM_BLOCK_K,
   BLOCK_ROWS = 64,
   BLOCK_PANELS = 512 /* rows of panels that are walked together: 16 kB */
 };
@@ -169,6 +170,63 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   }
 }
 
+/* `rows` dot products with x at once, each in `vectors` sums; all constants where this is called. */
+INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const float *x, const float *b, size_t ldb,
+                     float *y) {
+  real sums[4][8];
+  for (size_t i = 0; i < rows * vectors; i++) {
+    sums[i / vectors][i % vectors] = r_set(0.0f);
+  }
+  size_t l = 0;
+  NOT_UNROLLED
+  for (; l + vectors * LANES <= k; l += vectors * LANES) {
+    for (size_t j = 0; j < vectors; j++) {
+      real left = load(x + l + j * LANES);
+      for (size_t i = 0; i < rows; i++) {
+        sums[i][j] = r_madd(left, load(b + i * ldb + l + j * LANES), sums[i][j]);
+      }
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 1; j < vectors; j++) {
+      sums[i][0] = r_add(sums[i][0], sums[i][j]);
+    }
+    float sum = add_lanes(sums[i][0]);
+    for (size_t t = l; t < k; t++) {
+      sum += x[t] * b[i * ldb + t];
+    }
+    y[i] = sum;
+  }
+}
+
+/* The last panel where it is a single column of c: rows of a times that column, as dot products, an eighth of what a
+ * panel would take. So many planes of convolutions are 7 x 7. */
+static void gemm_column(gemm_part p, size_t m) {
+  float column[BLOCK_K], sums[4];
+  for (size_t l = 0; l < p.k || l == 0; l += BLOCK_K) {
+    const size_t depth = p.k - l < BLOCK_K ? p.k - l : BLOCK_K;
+    for (size_t i = 0; i < depth; i++) {
+      column[i] = p.panel[(l + i) * NR];
+    }
+    for (size_t row = 0; row < m; row += 4) {
+      const size_t rows = m - row < 4 ? m - row : 4;
+      const float *a = p.a + row * p.lda + l;
+      if (rows == 4) {
+        dot_rows(4, 2, depth, column, a, p.lda, sums);
+      } else {
+        for (size_t i = 0; i < rows; i++) {
+          dot_rows(1, 2, depth, column, a + i * p.lda, 0, sums + i);
+        }
+      }
+      for (size_t i = 0; i < rows; i++) {
+        float *c = p.c + (row + i) * p.ldc;
+        *c = p.accumulate || l > 0 ? *c + sums[i] : sums[i];
+        if (p.epilogue != NULL && l + depth == p.k) finish_row(p.epilogue, p.row + row + i, p.column, 1, c);
+      }
+    }
+  }
+}
+
 /* One block of k and of rows. */
 static void gemm_block(gemm_part p, size_t m, size_t n) {
   size_t panels = n / NR, together = BLOCK_PANELS / (p.k + 1) / 2 * 2; /* even: whole lines of c */
@@ -181,6 +239,10 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
   for (; panels > 0; panels -= together, skip_columns(&p, together)) {
     together = together < panels ? together : panels;
     gemm_panels(p, m, together);
+  }
+  if (n % NR == 1) {
+    gemm_column(p, m);
+    return;
   }
   for (size_t i = 0; n % NR != 0 && i < m; i += 4, skip_rows(&p, 4)) {
     gemm_narrow(&p, m - i < 4 ? m - i : 4, n % NR);
@@ -260,7 +322,11 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
                     .c = p->c + whole,
                     .ldc = p->ldc,
                     .accumulate = p->accumulate};
-  if (whole < n) gemm_narrow(&rest, m, n - whole);
+  if (n - whole == 1) {
+    gemm_column(rest, m);
+  } else if (whole < n) {
+    gemm_narrow(&rest, m, n - whole);
+  }
   for (size_t i = 0; i < m && epilogue != NULL; i++) {
     finish_row(epilogue, i, 0, n, p->c + i * p->ldc);
   }
@@ -352,35 +418,6 @@ static void gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool t
 
 /* ---- one row --------------------------------------------------------------------------------------------------------
  */
-/* `rows` dot products with x at once, each in `vectors` sums; all constants where this is called. */
-INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const float *x, const float *b, size_t ldb,
-                     float *y) {
-  real sums[4][8];
-  for (size_t i = 0; i < rows * vectors; i++) {
-    sums[i / vectors][i % vectors] = r_set(0.0f);
-  }
-  size_t l = 0;
-  NOT_UNROLLED
-  for (; l + vectors * LANES <= k; l += vectors * LANES) {
-    for (size_t j = 0; j < vectors; j++) {
-      real left = load(x + l + j * LANES);
-      for (size_t i = 0; i < rows; i++) {
-        sums[i][j] = r_madd(left, load(b + i * ldb + l + j * LANES), sums[i][j]);
-      }
-    }
-  }
-  for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 1; j < vectors; j++) {
-      sums[i][0] = r_add(sums[i][0], sums[i][j]);
-    }
-    float sum = add_lanes(sums[i][0]);
-    for (size_t t = l; t < k; t++) {
-      sum += x[t] * b[i * ldb + t];
-    }
-    y[i] = sum;
-  }
-}
-
 /* y[n] += x[0] * b row 0 + ... + x[rows - 1] * b row (rows - 1): y is read and written once for all of them. */
 INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b, size_t ldb, float *y) {
   real factors[4];

@@ -1,5 +1,5 @@
 /* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of
- * a and a panel of b are walked once. */
+ * a and a panel of b are walked once. A last panel of one column is dot products. */
 #include "portable.h"
 
 #include <string.h>
@@ -20,11 +20,48 @@ static void finish(const weft_epilogue *e, size_t row, size_t column, size_t cou
   }
 }
 
+/* x . b over k elements in as many sums side by side, and in the same order, as simd/gemm.h has. */
+static float dot_row(size_t vectors, size_t k, const float *x, const float *b) {
+  enum { LANES = 4 };
+  float sums[4 * LANES] = {0}, lanes[LANES];
+  size_t l = 0;
+  for (; l + vectors * LANES <= k; l += vectors * LANES) {
+    for (size_t i = 0; i < vectors * LANES; i++) sums[i] += x[l + i] * b[l + i];
+  }
+  for (size_t i = 0; i < LANES; i++) {
+    lanes[i] = sums[i];
+    for (size_t v = 1; v < vectors; v++) lanes[i] += sums[v * LANES + i];
+  }
+  float sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  for (; l < k; l++) sum += x[l] * b[l];
+  return sum;
+}
+
+/* A panel of a single column: dot products, block by block of k. */
+static void multiply_column(size_t m, size_t k, const float *a, size_t lda, const float *panel, float *c, size_t ldc,
+                            bool accumulate, const weft_epilogue *epilogue, size_t at) {
+  float column[WEFT_GEMM_BLOCK_K];
+  for (size_t row = 0; row < m; row++, c += ldc) {
+    float sum = 0;
+    for (size_t l = 0; l < k || l == 0; l += WEFT_GEMM_BLOCK_K) {
+      size_t depth = k - l < WEFT_GEMM_BLOCK_K ? k - l : WEFT_GEMM_BLOCK_K;
+      for (size_t i = 0; i < depth; i++) column[i] = panel[(l + i) * NR];
+      float part = dot_row(2, depth, column, a + row * lda + l);
+      sum = l > 0 ? sum + part : accumulate ? *c + part : part;
+    }
+    finish(epilogue, row, at, 1, &sum, c);
+  }
+}
+
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
   for (size_t column = 0; column < n; column += NR) {
     const float *panel = b_packed + column * k;
     size_t count = n - column < NR ? n - column : NR;
+    if (count == 1) {
+      multiply_column(m, k, a, lda, panel, c + column, ldc, accumulate, epilogue, column);
+      return;
+    }
     for (size_t row = 0; row < m; row++) {
       float sums[NR] = {0};
       float *to = c + row * ldc + column;
@@ -53,29 +90,11 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
   }
 }
 
-/* x . b over k elements in as many sums side by side, and in the same order, as simd/gemm.h has. */
-static float dot_row(size_t k, const float *x, const float *b) {
-  enum { LANES = 4 };
-  const size_t vectors = k >= WEFT_GEMV_LONG_ROW ? 4 : 2;
-  float sums[4 * LANES] = {0}, lanes[LANES];
-  size_t l = 0;
-  for (; l + vectors * LANES <= k; l += vectors * LANES) {
-    for (size_t i = 0; i < vectors * LANES; i++) sums[i] += x[l + i] * b[l + i];
-  }
-  for (size_t i = 0; i < LANES; i++) {
-    lanes[i] = sums[i];
-    for (size_t v = 1; v < vectors; v++) lanes[i] += sums[v * LANES + i];
-  }
-  float sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
-  for (; l < k; l++) sum += x[l] * b[l];
-  return sum;
-}
-
 void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                             const weft_epilogue *epilogue) {
   if (transposed) {
     for (size_t j = 0; j < n; j++) {
-      y[j] = dot_row(k, x, b + j * ldb);
+      y[j] = dot_row(k >= WEFT_GEMV_LONG_ROW ? 4 : 2, k, x, b + j * ldb);
     }
   } else {
     memset(y, 0, n * sizeof(float));

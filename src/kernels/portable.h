@@ -6,6 +6,7 @@
 #include "kernels.h"
 
 /* gemm.c */
+#define WEFT_GEMM_BLOCK_K 256 /* a panel's part of so many rows stays in the first-level cache */
 #define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue);
