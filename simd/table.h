@@ -60,6 +60,7 @@
   .gemm_i8_pack_a = FORM##_pack_a, \
   .gemm_i8_pack_b = FORM##_pack_b, \
   .gemm_i8 = FORM##_product, \
+  .winograd_filters = winograd_filters, \
   .winograd_input = winograd_input, \
   .winograd_output = winograd_output, \
   .depthwise_i8 = FORM##_depthwise, \

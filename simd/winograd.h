@@ -9,6 +9,53 @@ enum {
   MOST_TILE = MOST_OUTPUTS + 2
 };
 
+/* The filters of four channels; `x` are their nine elements each. */
+INLINE void filter_group(const size_t outputs, const real *x, float *to, size_t stride) {
+  const size_t tile = outputs + 2;
+  real half[3 * MOST_TILE];
+  for (size_t j = 0; j < 3; j++) {
+    winograd_filter_words(outputs, x + j * 3, half + j * tile);
+  }
+  NOT_UNROLLED
+  for (size_t j = 0; j < tile; j++) {
+    const real column[3] = {half[j], half[tile + j], half[2 * tile + j]};
+    real y[MOST_TILE];
+    winograd_filter_words(outputs, column, y);
+    for (size_t i = 0; i < tile; i++) {
+      store(to + (i * tile + j) * stride, y[i]);
+    }
+  }
+}
+
+INLINE void winograd_filters_of(const size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride,
+                                float *out, size_t stride) {
+  for (size_t f = 0; f < filters; f++, w += w_stride, out += channels) {
+    for (size_t c = 0; c < channels; c += LANES) {
+      const float *from = w + c * 9;
+      real x[9];
+      for (size_t i = 0; i < LANES; i++) {
+        x[i] = load(from + i * 9);
+        x[LANES + i] = load(from + i * 9 + LANES);
+      }
+      transpose_4x4(x);
+      transpose_4x4(x + LANES);
+      x[8] = wasm_f32x4_make(from[8], from[17], from[26], from[35]);
+      filter_group(outputs, x, out + c, stride);
+    }
+  }
+}
+
+static void winograd_filters(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride,
+                             float *out, size_t stride) {
+  if (channels % LANES != 0) {
+    weft_portable_winograd_filters(outputs, filters, channels, w, w_stride, out, stride);
+  } else if (outputs == 2) {
+    winograd_filters_of(2, filters, channels, w, w_stride, out, stride);
+  } else {
+    winograd_filters_of(4, filters, channels, w, w_stride, out, stride);
+  }
+}
+
 /* `count` vectors of every `outputs`-th element, from each of the first ones. */
 INLINE void split_line(const size_t outputs, const float *line, size_t count, float *strip) {
   for (size_t i = 0; i < count; i++, line += outputs * LANES, strip += LANES) {

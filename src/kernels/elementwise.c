@@ -78,6 +78,7 @@ const weft_kernels weft_kernels_portable = {
     .gemm_i8_pack_a = weft_portable_gemm_i8_pack_a,
     .gemm_i8_pack_b = weft_portable_gemm_i8_pack_b,
     .gemm_i8 = weft_portable_gemm_i8,
+    .winograd_filters = weft_portable_winograd_filters,
     .winograd_input = weft_portable_winograd_input,
     .winograd_output = weft_portable_winograd_output,
     .depthwise_i8 = weft_portable_depthwise_i8,

@@ -179,9 +179,12 @@ typedef struct weft_kernels {
   /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3): `outputs` is 2 or 4,
    * a tile makes outputs x outputs elements, by weft_winograd_products(outputs) matrix products over channels. Tiles
    * come in groups of 4 side by side, numbered row by row; the caller transforms the inputs of groups [begin, end),
-   * multiplies, and transforms the products, channel by channel. Input: the right-hand matrices, each of
-   * weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart. `patches` says kh = kw = 3, strides and
-   * dilations 1. */
+   * multiplies, and transforms the products, channel by channel. Filters: channels x 3 x 3 each, `w_stride` floats from
+   * one to the next, as the left-hand matrices of filters x channels, `stride` floats apart. */
+  void (*winograd_filters)(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride, float *out,
+                           size_t stride);
+  /* Input: the right-hand matrices, each of weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart.
+   * `patches` says kh = kw = 3, strides and dilations 1. */
   void (*winograd_input)(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,
                          size_t stride);
   /* `products` points to the output channel's row of the first product, `stride` floats before that of the second;
@@ -227,8 +230,6 @@ static inline size_t weft_winograd_products(size_t outputs) {
 }
 /* Groups that make oh x ow outputs. */
 size_t weft_winograd_groups(size_t outputs, size_t oh, size_t ow);
-/* Filters of channels x 3 x 3 as the left-hand matrices of filters x channels, one after the other. */
-void weft_winograd_weights(size_t outputs, size_t filters, size_t channels, const float *w, float *out);
 
 extern const weft_kernels weft_kernels_portable;
 

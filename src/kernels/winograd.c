@@ -14,35 +14,23 @@ size_t weft_winograd_groups(size_t outputs, size_t oh, size_t ow) {
   return (oh + outputs - 1) / outputs * ((ow + outputs * GROUP - 1) / (outputs * GROUP));
 }
 
-/* y = G x: each point's value of the polynomial with coefficients x, divided by its distances from the other points. */
-static void transform_filter(size_t outputs, const double *x, size_t x_step, double *y, size_t y_step) {
-  static const double two[] = {0, 1, -1}, four[] = {0, POINT_A, -POINT_A, POINT_B, -POINT_B};
-  const double *points = outputs == 2 ? two : four;
-  for (size_t i = 0; i <= outputs; i++, y += y_step) {
-    double distances = 1;
-    for (size_t j = 0; j <= outputs; j++) {
-      if (j != i) distances *= points[i] - points[j];
-    }
-    *y = (x[0] + points[i] * (x[x_step] + points[i] * x[2 * x_step])) / distances;
-  }
-  *y = x[2 * x_step];
-}
-
-void weft_winograd_weights(size_t outputs, size_t filters, size_t channels, const float *w, float *out) {
+void weft_portable_winograd_filters(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride,
+                                    float *out, size_t stride) {
   const size_t tile = outputs + 2;
-  for (size_t i = 0; i < filters * channels; i++) {
-    double filter[9], half[TILE * 3], whole[TILE * TILE];
-    for (size_t j = 0; j < 9; j++) {
-      filter[j] = w[i * 9 + j];
-    }
+  for (size_t i = 0; i < filters * channels; i++, out++) {
+    const float *filter = w + i / channels * w_stride + i % channels * 9;
+    float half[TILE * 3], whole[TILE * TILE];
     for (size_t j = 0; j < 3; j++) {
-      transform_filter(outputs, filter + j, 3, half + j, 3);
+      winograd_filter_words(outputs, filter + j * 3, half + j * tile);
     }
     for (size_t j = 0; j < tile; j++) {
-      transform_filter(outputs, half + j * 3, 1, whole + j * tile, 1);
+      const float x[3] = {half[j], half[tile + j], half[2 * tile + j]};
+      float y[TILE];
+      winograd_filter_words(outputs, x, y);
+      for (size_t l = 0; l < tile; l++) whole[l * tile + j] = y[l];
     }
     for (size_t j = 0; j < tile * tile; j++) {
-      out[j * filters * channels + i] = (float)whole[j];
+      out[j * stride] = whole[j];
     }
   }
 }

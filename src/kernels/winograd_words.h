@@ -13,6 +13,28 @@
 #define POINT_A 0.625f
 #define POINT_B 1.5f
 
+/* y = G x: each point's value of the polynomial with the 3 coefficients x, divided by its distances from the others. */
+static inline void winograd_filter_words(const size_t outputs, const real *x, real *y) {
+  if (outputs == 2) {
+    const real half = R_CONST(0.5f), even = r_mul(r_add(x[0], x[2]), half), odd = r_mul(x[1], half);
+    y[0] = r_neg(x[0]);
+    y[1] = r_add(even, odd);
+    y[2] = r_sub(even, odd);
+    y[3] = x[2];
+    return;
+  }
+  const float aa = POINT_A * POINT_A, bb = POINT_B * POINT_B, apart = 2 * (aa - bb);
+  const real even_a = r_madd(x[2], R_CONST(1 / apart), r_mul(x[0], R_CONST(1 / (aa * apart))));
+  const real even_b = r_madd(x[2], R_CONST(-1 / apart), r_mul(x[0], R_CONST(-1 / (bb * apart))));
+  const real odd_a = r_mul(x[1], R_CONST(1 / (POINT_A * apart))), odd_b = r_mul(x[1], R_CONST(-1 / (POINT_B * apart)));
+  y[0] = r_mul(x[0], R_CONST(1 / (aa * bb)));
+  y[1] = r_add(even_a, odd_a);
+  y[2] = r_sub(even_a, odd_a);
+  y[3] = r_add(even_b, odd_b);
+  y[4] = r_sub(even_b, odd_b);
+  y[5] = x[2];
+}
+
 /* y = B' x: `outputs` + 2 elements of each. */
 static inline void winograd_input_words(const size_t outputs, const real *x, real *y) {
   if (outputs == 2) {

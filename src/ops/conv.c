@@ -280,7 +280,8 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
                      .images = c->images,
                      .filters = c->out_channels,
                      .oh = (size_t)v->out[0],
-                     .weights = op->node->state,
+                     .weights = op->node->state != NULL ? op->node->state : c->w,
+                     .transformed = op->node->state != NULL,
                      .bias = c->bias,
                      .residual = c->residual,
                      .epilogue = c->epilogue,
@@ -306,7 +307,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }
-  if (transformed) {
+  if (transformed || weft_winograd_pays(op, &weft_op_in(op, 1)->shape, window->out)) {
     WEFT_TRY(run_winograd(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;

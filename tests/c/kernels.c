@@ -520,6 +520,19 @@ static void check_convolution(void) {
   drop(panels);
 }
 
+static void check_winograd_filters(size_t outputs) {
+  size_t filters = 1 + below(3), channels = 1 + below(20), w_stride = channels * 9 + below(5);
+  size_t stride = filters * channels + below(5), size = (weft_winograd_products(outputs) - 1) * stride + filters * channels;
+  float *w = make((filters - 1) * w_stride + channels * 9, draw_float);
+  float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
+  portable->winograd_filters(outputs, filters, channels, w, w_stride, wanted, stride);
+  tested->winograd_filters(outputs, filters, channels, w, w_stride, got, stride);
+  expect_same("winograd filters", size, got, wanted);
+  drop(w);
+  drop(wanted);
+  drop(got);
+}
+
 /* The transforms alone against the portable ones, and the whole against the definition. */
 static void check_winograd(size_t outputs) {
   size_t ih = 3 + below(12), iw = 3 + below(30), top = below(2), left = below(2), channels = 1 + below(4);
@@ -536,7 +549,7 @@ static void check_winograd(size_t outputs) {
   portable->winograd_input(outputs, &p, begin, end, wanted_packed, matrix);
   tested->winograd_input(outputs, &p, begin, end, packed, matrix);
   expect_same("winograd input", size, packed, wanted_packed);
-  weft_winograd_weights(outputs, 1, channels, w, u);
+  portable->winograd_filters(outputs, 1, channels, w, channels * 9, u, channels);
   for (size_t j = 0; j < count; j++) {
     portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, products + j * tiles, tiles,
                        false, NULL);
@@ -788,6 +801,8 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_depthwise_i8();
     check_winograd(2);
     check_winograd(4);
+    check_winograd_filters(2);
+    check_winograd_filters(4);
     check_nbits();
   }
   check_large_convolution(3, 3, 9, 7000, 1);
