@@ -71,6 +71,24 @@ case("grid_sample_cubic_border", "GridSample", [line[None, None], (spots / 2 - 1
 # ---- convolution without filters -------------------------------------------------------------------------------------------------
 case("conv_no_filters", "Conv", [f32(1, 3, 5, 5), f32(0, 3, 3, 3)], [f32(1, 0, 3, 3)], 22)
 
+# ---- convolution with 3 x 3 filters of many channels: filters that are constants and that are not, planes of every size -----------
+def convolved(x, w, pads):
+    top, left, bottom, right = pads
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
+    height, width = padded.shape[2] - 2, padded.shape[3] - 2
+    taps = [np.einsum("nchw,fc->nfhw", padded[:, :, i : i + height, j : j + width], w[:, :, i, j].astype(np.float64)) for i in range(3) for j in range(3)]
+    return sum(taps).astype(np.float32)
+
+
+for name, channels, filters, height, width, pads in (
+    ("blocks", 150, 36, 9, 21, (1, 1, 1, 1)), ("small", 130, 17, 7, 7, (1, 1, 1, 1)), ("wide", 17, 33, 30, 70, (0, 2, 1, 0)), ("tiny", 16, 16, 3, 4, (1, 1, 1, 1)),
+):
+    x, w = f32(2, channels, height, width), f32(filters, channels, 3, 3) / np.float32(3 * channels**0.5)
+    for constants in ((), (1,)):
+        case(f"conv_3x3_{name}{'_constant' if constants else ''}", "Conv", [x, w], [convolved(x, w, pads)], 22, constants, pads=pads)
+x, w = f32(1, 200, 14, 14), f32(200, 200, 3, 3) / np.float32(40)
+case("conv_3x3_large_constant", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22, (1,), pads=(1, 1, 1, 1))
+
 # ---- transforms of lengths with factors of all kinds --------------------------------------------------------------------------------
 for n in (1, 2, 3, 8, 12, 37, 60, 62, 400, 1009):
     for kind, rtol, atol in ((np.float32, 1e-4, 1e-5), (np.float64, 1e-10, 1e-11)):
