@@ -113,6 +113,9 @@ INLINE real r_neg(real x) {
 INLINE real r_copysign(real magnitude, real sign) {
   return wasm_v128_bitselect(sign, magnitude, B_CONST(0x80000000u));
 }
+INLINE real r_with_sign(real x, real sign) {
+  return wasm_v128_or(x, wasm_v128_and(sign, B_CONST(0x80000000u)));
+}
 INLINE mask r_less(real a, real b) {
   return wasm_f32x4_lt(a, b);
 }

@@ -71,6 +71,10 @@ static inline real r_neg(real x) {
 static inline real r_copysign(real magnitude, real sign) {
   return copysignf(magnitude, sign);
 }
+/* x, which is not negative, with the sign of `sign`. */
+static inline real r_with_sign(real x, real sign) {
+  return copysignf(x, sign);
+}
 static inline mask r_less(real a, real b) {
   return a < b;
 }

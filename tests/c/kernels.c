@@ -1,6 +1,6 @@
 /* Every SIMD kernel against the portable one: all tails, odd sizes, strides, unaligned pointers, NaN, infinities,
- * subnormals and signed zeros; and the portable elementary functions against double precision. Buffers have exactly the
- * size a kernel may touch, so that AddressSanitizer sees every step beside them.
+ * subnormals and signed zeros (how exact they are, accuracy.c tests). Buffers have exactly the size a kernel may touch,
+ * so that AddressSanitizer sees every step beside them.
  *
  * Most SIMD kernels do the same operations in the same order as the portable ones and must give the same bits; only
  * fused multiply-adds are held to a tolerance. */
@@ -106,63 +106,6 @@ static void expect_bytes(const char *what, size_t n, const void *got, const void
     if (((const uint8_t *)got)[i] != ((const uint8_t *)wanted)[i]) {
       fail(what, i, ((const uint8_t *)got)[i], ((const uint8_t *)wanted)[i]);
     }
-  }
-}
-
-/* ---- accuracy of the elementary functions
- * ---------------------------------------------------------------------------- */
-static double sigmoid(double x) {
-  return 1.0 / (1.0 + exp(-x));
-}
-static double softplus(double x) {
-  return fmax(x, 0.0) + log1p(exp(-fabs(x)));
-}
-static double reciprocal(double x) {
-  return 1.0 / x;
-}
-
-/* Floats of all magnitudes. `limit` is in units in the last place of the exact result. */
-static void check_accuracy(const char *name, weft_unary which, double (*exact)(double), double limit) {
-  for (uint64_t b = 0; b < (1ull << 32); b += 20011) {
-    float x = from_bits((uint32_t)b), got;
-    portable->unary_f32[which](1, &x, &got);
-    double wanted = exact((double)x);
-    float rounded = (float)wanted;
-    if (isnan(rounded) || isinf(rounded)) {
-      if (!close_to(got, rounded, 0.0f) && got < 3.4e38f) fail(name, (size_t)b, (double)got, wanted);
-      continue;
-    }
-    bool may_vanish = which == WEFT_UNARY_SIGMOID || which == WEFT_UNARY_SOFTPLUS;
-    if (may_vanish && fabs(wanted) < 0x1.01p-126 && got == 0.0f) continue;
-    double unit = (double)nextafterf(fabsf(rounded), INFINITY) - (double)fabsf(rounded);
-    if (!(fabs((double)got - wanted) <= limit * unit)) fail(name, (size_t)b, (double)got, wanted);
-  }
-}
-
-static void check_elementary(void) {
-  tested = portable;
-  check_accuracy("exp", WEFT_UNARY_EXP, exp, 1.5);
-  check_accuracy("log", WEFT_UNARY_LOG, log, 1.5);
-  check_accuracy("erf", WEFT_UNARY_ERF, erf, 1.5);
-  check_accuracy("tanh", WEFT_UNARY_TANH, tanh, 2.5);
-  check_accuracy("sigmoid", WEFT_UNARY_SIGMOID, sigmoid, 2.5);
-  check_accuracy("softplus", WEFT_UNARY_SOFTPLUS, softplus, 2.5);
-  check_accuracy("sqrt", WEFT_UNARY_SQRT, sqrt, 0.5);
-  check_accuracy("reciprocal", WEFT_UNARY_RECIPROCAL, reciprocal, 0.5);
-  check_accuracy("round", WEFT_UNARY_ROUND, rint, 0.0);
-  for (float x = -8.0f; x < 8.0f; x += 0.001f) {
-    float gelu, gelu_tanh, silu;
-    double d = (double)x;
-    portable->unary_f32[WEFT_UNARY_GELU](1, &x, &gelu);
-    portable->unary_f32[WEFT_UNARY_GELU_TANH](1, &x, &gelu_tanh);
-    portable->unary_f32[WEFT_UNARY_SILU](1, &x, &silu);
-    double inner = sqrt(2.0 / 3.14159265358979323846) * (d + 0.044715 * d * d * d);
-    if (!(fabs((double)gelu - 0.5 * d * erfc(-d / sqrt(2.0))) < 2e-7 * fabs(d) + 1e-30))
-      fail("gelu", 0, (double)gelu, d);
-    if (!(fabs((double)gelu_tanh - 0.5 * d * (1.0 + tanh(inner))) < 3e-7 * fabs(d) + 1e-30)) {
-      fail("gelu_tanh", 0, (double)gelu_tanh, d);
-    }
-    if (!(fabs((double)silu - d * sigmoid(d)) < 3e-7 * fabs(d) + 1e-30)) fail("silu", 0, (double)silu, d);
   }
 }
 
@@ -819,7 +762,6 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
 }
 
 int main(void) {
-  check_elementary();
   check_table(portable, false);
   check_table(&weft_kernels_simd, false);
 #if defined(__wasm__) && defined(WEFT_RELAXED)
