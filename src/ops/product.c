@@ -11,6 +11,7 @@ enum {
   BLOCK_FLOATS = 49152,   /* of b in one task */
   SMALL_PRODUCT = 262144, /* multiplications that are not worth a thread */
   FEW_PANELS = 4,         /* for each thread: then rows are shared more evenly than columns */
+  LINE = 64,              /* bytes of a cache's line, or fewer */
   GEMV_ROWS = 2           /* so few rows are read against plain b: packing would cost more than the product */
 };
 
@@ -61,6 +62,15 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
                     &product->epilogue);
 }
 
+/* A packed block is used panel by panel, in pieces of 8 kB with much arithmetic between them, and every piece would be
+ * waited for anew: read ahead in one stream a block takes a third of that time (tests/bench/NOTES.md). */
+void weft_read_ahead(const void *data, size_t bytes) {
+  const volatile char *at = data;
+  for (size_t i = 0; i < bytes; i += LINE) {
+    (void)at[i];
+  }
+}
+
 /* The part of a product that one task makes. */
 static void run_task(const job *job, size_t task, char *scratch) {
   const weft_products *all = job->products;
@@ -79,6 +89,9 @@ static void run_task(const job *job, size_t task, char *scratch) {
   e->residual = e->residual != NULL ? e->residual + row * e->residual_stride + column : NULL;
   if (p.packed != NULL) {
     p.packed += column * all->k;
+    if (m > GEMV_ROWS) {
+      weft_read_ahead(p.packed, weft_gemm_packed_size(n, all->k) * sizeof(float));
+    }
   } else if (all->pack != NULL) {
     all->pack(all->arg, index, column, n, (float *)scratch, scratch + job->packed_size);
     p.packed = (const float *)scratch;

@@ -39,6 +39,9 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
                       bool accumulate, float *scratch);
 size_t weft_product_scratch(size_t n, size_t k);
 
+/* Brings memory that is about to be read in pieces into the second-level cache. */
+void weft_read_ahead(const void *data, size_t bytes);
+
 /* A float, half or bfloat16 tensor as floats: its own data, or a widened copy in the node's scratch. NULL gives NULL.
  */
 weft_status weft_op_floats(weft_op *op, const weft_tensor *tensor, const float **out);
