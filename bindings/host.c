@@ -3,14 +3,26 @@
  * and web/operators.js. */
 #include "weft.h"
 
+/* `outputs` are weft_value * to make, or with `infers` weft_info to fill. */
 weft_status weft_host_run(void *number, size_t input_count, const weft_value *const *inputs, size_t output_count,
-                          weft_value **outputs, weft_custom_call *call);
+                          void *outputs, weft_custom_call *call, bool infers);
 weft_status weft_host_add_operator(weft_loader *loader, const char *domain, const char *name, size_t number,
-                                   weft_error *error);
+                                   bool infers, weft_error *error);
+
+static weft_status run(void *number, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                       weft_value **outputs, weft_custom_call *call) {
+  return weft_host_run(number, input_count, inputs, output_count, outputs, call, false);
+}
+
+static weft_status infer(void *number, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                         weft_info *outputs, weft_custom_call *call) {
+  return weft_host_run(number, input_count, inputs, output_count, outputs, call, true);
+}
 
 weft_status weft_host_add_operator(weft_loader *loader, const char *domain, const char *name, size_t number,
-                                   weft_error *error) {
-  weft_custom_op op = {.domain = domain, .name = name, .run = weft_host_run, .user = (void *)number};
+                                   bool infers, weft_error *error) {
+  weft_custom_op op = {.domain = domain, .name = name, .run = run, .user = (void *)number};
+  op.infer = infers ? infer : NULL;
   return weft_loader_add_operator(loader, &op, error);
 }
 

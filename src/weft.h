@@ -117,6 +117,20 @@ typedef struct weft_external {
 
 const char *weft_version(void);
 
+/* A dimension of -1 is unknown until a run; its symbol, if it has one, is in `symbols` (NULL entries otherwise). For a
+ * sequence, map or optional `type` is that of the innermost tensor; `key_type` is a map's. Strings live as long as the
+ * session. A graph input that has an initializer is `optional`: a run may leave it out. */
+typedef struct weft_info {
+  const char *name;
+  weft_kind kind;
+  weft_type type;
+  weft_type key_type;
+  bool optional;
+  int rank; /* -1: unknown */
+  int64_t dims[WEFT_MAX_RANK];
+  const char *symbols[WEFT_MAX_RANK];
+} weft_info;
+
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 /* A loader takes the file in pieces of any size, in order; weights go straight into their final place. After finish, the
  * external pieces must be filled; then a session is made of it. The loader stays the caller's until weft_session_create,
@@ -135,12 +149,17 @@ void weft_loader_destroy(weft_loader *loader);
 /* `run` is called for every node of the operator, on the thread that runs the session. Inputs are borrowed, NULL where
  * absent; `outputs` begins as NULLs and takes new references of weft_value_create_*, also when run fails; what the node
  * does not use may be left NULL. A status other than WEFT_OK ends the run; weft_custom_fail gives it a sentence. */
-typedef struct weft_custom_call weft_custom_call; /* one call of run: not valid after it */
+typedef struct weft_custom_call weft_custom_call; /* one call of run or infer: not valid after it */
 typedef struct weft_custom_op {
   const char *domain, *name;
   weft_status (*run)(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
                      weft_value **outputs, weft_custom_call *call);
   void *user;
+  /* NULL, or tells the outputs' types and shapes from the inputs', whose data may be NULL: not known yet. Called while runs are
+   * planned, and so not for every run. `outputs` begins with ranks of -1, which stand for not known; type, rank and dims
+   * are read. What it tells lets memory be planned ahead, and run must then make exactly that. */
+  weft_status (*infer)(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                       weft_info *outputs, weft_custom_call *call);
 } weft_custom_op;
 
 /* Before finish. The operator is taken instead of what Weft has under that name, except in ONNX's default domain, whose
@@ -181,20 +200,6 @@ weft_status weft_session_create_from_file(const char *path, const weft_options *
 void weft_session_destroy(weft_session *session);
 
 /* ---- what a session takes and gives ------------------------------------------------------------------------------ */
-/* A dimension of -1 is unknown until a run; its symbol, if it has one, is in `symbols` (NULL entries otherwise). For a
- * sequence, map or optional `type` is that of the innermost tensor; `key_type` is a map's. Strings live as long as the
- * session. A graph input that has an initializer is `optional`: a run may leave it out. */
-typedef struct weft_info {
-  const char *name;
-  weft_kind kind;
-  weft_type type;
-  weft_type key_type;
-  bool optional;
-  int rank; /* -1: unknown */
-  int64_t dims[WEFT_MAX_RANK];
-  const char *symbols[WEFT_MAX_RANK];
-} weft_info;
-
 size_t weft_session_input_count(const weft_session *session);
 size_t weft_session_output_count(const weft_session *session);
 weft_status weft_session_input_info(const weft_session *session, size_t index, weft_info *out, weft_error *error);

@@ -5,12 +5,17 @@
  */
 import { argumentError, describe, WeftError } from './error.js';
 import { isTensor } from './tensor.js';
-import { makeValue, readValue, Scope } from './values.js';
+import { typeNamed } from './types.js';
+import { makeValue, readKnown, readValue, Scope } from './values.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
 /** @typedef {import('./values.js').Value} Value */
 /** @typedef {number | bigint | string | import('./tensor.js').Tensor} Attribute */
-/** @typedef {(inputs: Value[], attributes: Record<string, Attribute | Attribute[]>) => any} Operator */
+/** @typedef {(inputs: any[], attributes: Record<string, Attribute | Attribute[]>) => any} Run */
+/** @typedef {Run | {run: Run, infer?: Run}} Operator */
+
+/** Of a weft_info, which are an array here. */
+const INFO_SIZE = 216;
 
 /** Integers that a number cannot hold stay bigints. @param {bigint} value */
 const integer = (value) => (BigInt.asIntN(53, value) === value ? Number(value) : value);
@@ -32,9 +37,9 @@ function readAttributes(wasm, call) {
   return Object.fromEntries(entries);
 }
 
-/** @param {Wasm} wasm @param {number} count @param {number} inputs @returns {Value[]} absent ones are null */
-const readInputs = (wasm, count, inputs) =>
-  Array.from({ length: count }, (_, i) => wasm.readPointer(inputs + 4 * i)).map((value) => (value ? readValue(wasm, value) : null));
+/** Absent ones are null. @param {Wasm} wasm @param {number} count @param {number} inputs @param {(wasm: Wasm, value: number) => any} read */
+const readInputs = (wasm, count, inputs, read) =>
+  Array.from({ length: count }, (_, i) => wasm.readPointer(inputs + 4 * i)).map((value) => (value ? read(wasm, value) : null));
 
 /** The results as a list, one for each output of the node. @param {any} result */
 function listResults(result) {
@@ -58,8 +63,21 @@ function writeOutputs(wasm, results, count, outputs) {
   }
 }
 
+/** What infer says of the outputs; what it leaves out is known when the operator has run. @param {Wasm} wasm @param {any} told @param {number} count @param {number} outputs */
+function writeInfos(wasm, told, count, outputs) {
+  const list = Array.isArray(told) ? told : [told];
+  list.slice(0, count).forEach((info, i) => {
+    if (info === undefined || info === null) return;
+    const type = typeNamed(info.type);
+    const whole = Array.isArray(info.dims) && info.dims.length <= 16 && info.dims.every((/** @type {any} */ dim) => Number.isSafeInteger(dim) && dim >= 0);
+    if (!whole) throw argumentError(`output ${i}: expected infer to return {type, dims}, found ${describe(info.dims)} as dims`);
+    wasm.writeInfo(outputs + INFO_SIZE * i, type.id, info.dims);
+  });
+}
+
 /** The outputs that a function makes. @param {Operator} operator @param {Value[]} inputs @param {any} attributes @returns {any[]} */
-export const callOperator = (operator, inputs, attributes) => listResults(operator(inputs, attributes));
+export const callOperator = (operator, inputs, attributes) =>
+  listResults(typeof operator === 'function' ? operator(inputs, attributes) : operator.run(inputs, attributes));
 
 /** What is told of an error that a function threw. @param {unknown} error */
 export const sentenceOf = (error) => (error instanceof WeftError ? error.message : `its function threw ${error}`);
@@ -79,18 +97,22 @@ function fail(wasm, call, error) {
  * @param {Wasm} wasm @param {number} loader @param {readonly [string, Operator][]} operators by 'domain:Name'
  */
 export function addOperators(wasm, loader, operators) {
-  operators.forEach(([key, _], number) => {
+  operators.forEach(([key, operator], number) => {
     const colon = key.lastIndexOf(':');
     const domain = wasm.writeText(key.slice(0, Math.max(colon, 0)));
     const name = wasm.writeText(key.slice(colon + 1));
-    wasm.run('weft_host_add_operator', loader, domain, name, number);
+    const infers = typeof operator !== 'function' && operator.infer !== undefined;
+    wasm.run('weft_host_add_operator', loader, domain, name, number, infers ? 1 : 0);
     wasm.free(domain);
     wasm.free(name);
   });
-  wasm.runOperator = (number, inputCount, inputs, outputCount, outputs, call) => {
+  wasm.runOperator = (number, inputCount, inputs, outputCount, outputs, call, infers) => {
+    const operator = /** @type {any} */ (operators[number][1]);
     try {
-      const results = callOperator(operators[number][1], readInputs(wasm, inputCount, inputs), readAttributes(wasm, call));
-      writeOutputs(wasm, results, outputCount, outputs);
+      const given = readInputs(wasm, inputCount, inputs, infers ? readKnown : readValue);
+      const attributes = readAttributes(wasm, call);
+      if (infers) writeInfos(wasm, operator.infer(given, attributes), outputCount, outputs);
+      else writeOutputs(wasm, callOperator(operator, given, attributes), outputCount, outputs);
       return 0;
     } catch (error) {
       wasm.thrown = error;

@@ -41,8 +41,10 @@ function readSeed(seed, deterministic) {
 function listOperators(operators) {
   if (typeof operators !== 'object') throw argumentError(`operators: expected an object of functions, found ${describe(operators)}`);
   const entries = Object.entries(operators ?? {});
-  for (const [key, run] of entries) {
-    if (typeof run !== 'function') throw argumentError(`operators: expected a function for '${key}', found ${describe(run)}`);
+  for (const [key, operator] of entries) {
+    const { run, infer } = typeof operator === 'function' ? { run: operator, infer: undefined } : (operator ?? {});
+    if (typeof run !== 'function') throw argumentError(`operators: expected a function for '${key}', found ${describe(operator)}`);
+    if (infer !== undefined && typeof infer !== 'function') throw argumentError(`operators: expected a function as infer of '${key}', found ${describe(infer)}`);
   }
   return entries;
 }

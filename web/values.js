@@ -229,6 +229,13 @@ function readTensor(wasm, value) {
   return new Tensor(type.name, readElements(wasm, value, type), readDims(wasm, value));
 }
 
+/** A value as far as it is known: a tensor's elements, or only its type and shape. @param {Wasm} wasm @param {number} value */
+export function readKnown(wasm, value) {
+  if (wasm.kindOf(value) !== 'tensor' || wasm.get('weft_value_data', value) !== 0) return readValue(wasm, value);
+  const type = /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value)));
+  return { type: type.name, dims: readDims(wasm, value) };
+}
+
 /** @param {Wasm} wasm @param {number} value @returns {Value} */
 export function readValue(wasm, value) {
   const item = (/** @type {number} */ i) => readValue(wasm, wasm.get('weft_value_item', value, i));

@@ -28,8 +28,8 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  *   optimize: boolean, deterministic: boolean, seed: number}} CoreOptions
  * @typedef {{path: string, offset: number, size: number, data: number}} External
  * @typedef {{name: string, type: number, list: boolean, count: number, data: number}} Attribute
- * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number) => number}
- *   RunOperator
+ * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number,
+ *   infers: number) => number} RunOperator
  */
 
 const encoder = new TextEncoder();
@@ -73,7 +73,7 @@ export class Wasm {
   /** Out parameters of up to 8 bytes are written here. */
   #cell;
   #error;
-  /** What the module calls for a node of a caller's operator; pointers are unsigned. @type {RunOperator} */
+  /** What the module calls for a node of a caller's operator, to run it or to tell its outputs ahead; pointers are unsigned. @type {RunOperator} */
   runOperator = () => 0;
   /** What such an operator threw, the cause of the error to come. @type {unknown} */
   thrown;
@@ -250,6 +250,14 @@ export class Wasm {
     view.setUint32(block + at.deterministic, options.deterministic ? 1 : 0, true);
     view.setBigUint64(block + at.seed, BigInt(options.seed), true);
     return block;
+  }
+
+  /** Fills a weft_info in the module's memory. @param {number} at @param {number} type @param {readonly number[]} dims */
+  writeInfo(at, type, dims) {
+    const { type: typeAt, rank, dims: dimsAt } = layout.info;
+    this.view.setInt32(at + typeAt, type, true);
+    this.view.setInt32(at + rank, dims.length, true);
+    dims.forEach((dim, i) => this.view.setBigInt64(at + dimsAt + 8 * i, BigInt(dim), true));
   }
 
   /* ---- structs that the core fills -------------------------------------------------------------------------------------- */

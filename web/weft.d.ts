@@ -262,7 +262,22 @@ export declare namespace InferenceSession {
    * Runs one node: inputs are copies (null where absent), integers that a number cannot hold are bigints. Returns the first
    * output, or an array of all.
    */
-  type Operator = (inputs: any[], attributes: { readonly [name: string]: any }) => Tensor | readonly unknown[];
+  type RunOperator = (inputs: any[], attributes: { readonly [name: string]: any }) => Tensor | readonly unknown[];
+
+  /** What is known of a tensor before it is there. */
+  interface TensorInfo {
+    readonly type: Tensor.Type;
+    readonly dims: readonly number[];
+  }
+
+  /**
+   * An operator may tell its outputs ahead, so that memory is planned for them: `infer` gets the inputs as far as they are known
+   * (a Tensor, or only its type and dims) and returns the first output's type and dims, or an array of all; undefined where it
+   * cannot tell. It is called while runs are planned, not for every run.
+   */
+  type Operator =
+    | RunOperator
+    | { run: RunOperator; infer?: (inputs: any[], attributes: { readonly [name: string]: any }) => TensorInfo | undefined | readonly (TensorInfo | undefined)[] };
 
   interface RunOptions {
     /**

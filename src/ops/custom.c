@@ -1,6 +1,6 @@
 /* The caller's own operators. What they need to know of a node is asked through the call, so that their functions depend
- * on nothing but weft.h. Their types and shapes are known only when they have run, and nothing is assumed of them: they may
- * keep a state, so they are neither folded nor merged. */
+ * on nothing but weft.h. Their types and shapes are known only when they have run, unless they tell them ahead, and nothing else is
+ * assumed of them: they may keep a state, so they are neither folded nor merged. */
 #include "custom.h"
 
 #include <string.h>
@@ -30,6 +30,24 @@ static weft_status keep_strings(weft_op *op, weft_value *value) {
   return WEFT_OK;
 }
 
+/* What infer told has its memory already. */
+static weft_status fill_output(weft_op *op, int i, const weft_value *value) {
+  weft_tensor *out = weft_op_out(op, i);
+  char told[96], made[96];
+  if (value->kind != WEFT_KIND_TENSOR || value->tensor.type != out->type ||
+      !weft_shape_equal(&value->tensor.shape, &out->shape)) {
+    bool tensor = value->kind == WEFT_KIND_TENSOR;
+    return weft_op_run_fail(op, "output %d: its function told %s %s ahead and made %s %s", i, weft_type_name(out->type),
+                            weft_shape_print(&out->shape, told, sizeof told),
+                            tensor ? weft_type_name(value->tensor.type) : "no tensor",
+                            tensor ? weft_shape_print(&value->tensor.shape, made, sizeof made) : "");
+  }
+  if (out->count > 0) {
+    memcpy(out->data, value->tensor.data, out->count * weft_type_size(out->type));
+  }
+  return WEFT_OK;
+}
+
 /* Takes the reference over, also on failure. */
 static weft_status take_output(weft_op *op, int i, weft_value *value) {
   if (op->outputs[i] != NULL && value == NULL) {
@@ -41,7 +59,11 @@ static weft_status take_output(weft_op *op, int i, weft_value *value) {
   }
   weft_status status = weft_value_separate(op->cx, &value);
   status = status == WEFT_OK ? keep_strings(op, value) : status;
-  if (status != WEFT_OK) {
+  bool told = op->outputs[i]->tensor.type != WEFT_UNDEFINED;
+  if (status == WEFT_OK && told) {
+    status = fill_output(op, i, value);
+  }
+  if (status != WEFT_OK || told) {
     weft_value_release(value);
     return status;
   }
@@ -69,6 +91,43 @@ static weft_status run(weft_op *op) {
     }
   }
   return status;
+}
+
+/* ---- telling ahead ---------------------------------------------------------------------------------------------------- */
+static weft_status infer(weft_op *op) {
+  const weft_custom_op *own = &((const weft_custom *)(const void *)op->def)->op;
+  weft_custom_call call = {.op = op};
+  void *block;
+  if (own->infer == NULL) {
+    return WEFT_DEFERRED;
+  }
+  WEFT_TRY(weft_op_scratch(op, (size_t)op->output_count * sizeof(weft_info), &block));
+  memset(block, 0, (size_t)op->output_count * sizeof(weft_info));
+  weft_info *outputs = block;
+  for (int i = 0; i < op->output_count; i++) {
+    outputs[i].rank = -1;
+  }
+  weft_status status = own->infer(own->user, (size_t)op->input_count, (const weft_value *const *)op->inputs,
+                                  (size_t)op->output_count, outputs, &call);
+  if (status != WEFT_OK) {
+    return call.failed ? status : weft_op_run_fail(op, "its function failed: %s", weft_status_name(status));
+  }
+  for (int i = 0; i < op->output_count; i++) {
+    if (op->outputs[i] != NULL && (outputs[i].rank < 0 || outputs[i].type == WEFT_UNDEFINED)) {
+      return WEFT_DEFERRED;
+    }
+  }
+  for (int i = 0; i < op->output_count; i++) {
+    weft_shape shape = {.rank = outputs[i].rank < 0 ? 0 : outputs[i].rank};
+    if (shape.rank > WEFT_MAX_RANK) {
+      return weft_op_run_fail(op, "output %d: its function told %d dimensions ahead", i, shape.rank);
+    }
+    memcpy(shape.dims, outputs[i].dims, (size_t)shape.rank * sizeof *shape.dims);
+    if (op->outputs[i] != NULL) {
+      WEFT_TRY(weft_op_set(op, i, outputs[i].type, &shape));
+    }
+  }
+  return WEFT_OK;
 }
 
 /* ---- registering --------------------------------------------------------------------------------------------------------- */
@@ -100,7 +159,7 @@ weft_status weft_custom_add(weft_context *cx, const weft_custom_op *op, weft_cus
   *custom = (weft_custom){.def = {.domain = text,
                                   .name = text + domain_size,
                                   .version = 1,
-                                  .infer = weft_infer_deferred,
+                                  .infer = infer,
                                   .prepare = weft_no_prepare,
                                   .run = run,
                                   .flags = WEFT_OP_NOT_PURE | WEFT_OP_FIRST_OPTIONAL},

@@ -51,6 +51,18 @@ static weft_status word(void *user, size_t input_count, const weft_value *const 
   return status == WEFT_OK ? weft_value_set_string(outputs[0], 0, "hello", 5, NULL) : status;
 }
 
+static weft_status tell(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                        weft_info *outputs, weft_custom_call *call) {
+  const int64_t *dims = user;
+  CHECK(input_count == 1 && output_count == 1 && weft_value_rank(inputs[0]) == 1 && weft_value_dims(inputs[0])[0] == 2);
+  CHECK(outputs[0].rank == -1 && weft_custom_int(call, "none", 7) == 7);
+  if (dims[0] == 99) return weft_custom_fail(call, "no way to tell");
+  outputs[0].type = (weft_type)dims[0];
+  outputs[0].rank = (int)dims[1];
+  outputs[0].dims[0] = dims[2];
+  return WEFT_OK;
+}
+
 /* ---- running them ------------------------------------------------------------------------------------------- */
 static bytes begin(void) {
   bytes g = {0};
@@ -92,7 +104,7 @@ static void test_function(void) {
   graph_node(&g, n);
   graph_node(&g, last);
   graph_node(&g, node("Abs", "s", "y"));
-  weft_session *session = load(&g, &(weft_custom_op){"f", "Scale", scale, &calls}, &error);
+  weft_session *session = load(&g, &(weft_custom_op){"f", "Scale", scale, &calls, NULL}, &error);
   CHECK(calls == 0);
   for (int round = 1; round <= 2; round++) {
     weft_value *y;
@@ -123,7 +135,7 @@ static void test_results(void) {
   graph_node(&g, node("Neg", "x", "n"));
   graph_node(&g, node("f:Same", "n", "s"));
   graph_node(&g, node("Neg", "s", "y"));
-  weft_session *session = load(&g, &(weft_custom_op){"f", "Same", same, NULL}, &error);
+  weft_session *session = load(&g, &(weft_custom_op){"f", "Same", same, NULL, NULL}, &error);
   CHECK(run(session, &y, &error) == WEFT_OK && ((const float *)weft_value_data(y))[1] == -2);
   weft_value_release(y);
   weft_session_destroy(session);
@@ -133,7 +145,7 @@ static void test_results(void) {
   bytes concat = node("Concat", "w w", "y");
   with_int(&concat, "axis", 0);
   graph_node(&g, concat);
-  session = load(&g, &(weft_custom_op){"f", "Word", word, NULL}, &error);
+  session = load(&g, &(weft_custom_op){"f", "Word", word, NULL, NULL}, &error);
   CHECK(run(session, &y, &error) == WEFT_OK);
   weft_session_destroy(session);
   const weft_string *words = weft_value_data(y);
@@ -141,23 +153,68 @@ static void test_results(void) {
   weft_value_release(y);
 }
 
+/* f:Same, which tells type and shape ahead, between two others; what its function returns must be that. */
+static void test_telling(void) {
+  static const struct {
+    int64_t told[3];
+    const char *sentence;
+  } cases[] = {
+      {{WEFT_FLOAT, 1, 2}, NULL},
+      {{WEFT_UNDEFINED, -1, 0}, NULL},
+      {{WEFT_FLOAT, 1, 3}, "told float32 [3] ahead and made float32 [2]"},
+      {{WEFT_DOUBLE, 1, 2}, "told float64 [2] ahead and made float32 [2]"},
+      {{WEFT_FLOAT, 1, -2}, "negative"},
+      {{WEFT_FLOAT, 99, 2}, "told 99 dimensions"},
+      {{77, 1, 2}, "77 is not an element type"},
+      {{99, 1, 2}, "no way to tell"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t told[3];
+    weft_error error = {0};
+    weft_value *y = NULL;
+    weft_loader *loader;
+    weft_session *session = NULL;
+    memcpy(told, cases[i].told, sizeof told);
+    bytes g = begin();
+    graph_node(&g, node("Neg", "x", "n"));
+    graph_node(&g, node("f:Same", "n", "s"));
+    graph_node(&g, node("Identity", "s", "y"));
+    bytes m = model(18, &g);
+    const weft_custom_op op = {"f", "Same", same, told, tell};
+    CHECK(weft_loader_create(NULL, &loader, &error) == WEFT_OK);
+    CHECK(weft_loader_add_operator(loader, &op, &error) == WEFT_OK);
+    CHECK(weft_loader_push(loader, m.data, m.size, &error) == WEFT_OK && weft_loader_finish(loader, &error) == WEFT_OK);
+    weft_status status = weft_session_create(loader, &session, &error);
+    for (int round = 0; round < 2 && status == WEFT_OK; round++) {
+      status = run(session, &y, &error);
+      CHECK(status != WEFT_OK || ((const float *)weft_value_data(y))[1] == 2);
+      weft_value_release(y);
+    }
+    CHECK((status == WEFT_OK) == (cases[i].sentence == NULL));
+    CHECK(status == WEFT_OK || (strstr(error.message, cases[i].sentence) != NULL && strcmp(error.op, "Same") == 0));
+    weft_session_destroy(session);
+    clear(&m);
+  }
+}
+
 static void test_registration(void) {
   weft_error error = {0};
   weft_loader *loader;
   CHECK(weft_loader_create(NULL, &loader, &error) == WEFT_OK);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"ai.onnx", "Add", same, NULL}, &error) ==
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"ai.onnx", "Add", same, NULL, NULL}, &error) ==
         WEFT_INVALID_ARGUMENT);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "", same, NULL}, &error) == WEFT_INVALID_ARGUMENT);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "Same", NULL, NULL}, &error) == WEFT_INVALID_ARGUMENT);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){NULL, "Unheard", same, NULL}, &error) == WEFT_OK);
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "", same, NULL, NULL}, &error) == WEFT_INVALID_ARGUMENT);
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "Same", NULL, NULL, NULL}, &error) == WEFT_INVALID_ARGUMENT);
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){NULL, "Unheard", same, NULL, NULL}, &error) == WEFT_OK);
   weft_loader_destroy(loader);
 }
 
 int main(void) {
   test_function();
-  expect_failure((weft_custom_op){"f", "Odd", refuse, NULL}, "the moon is full");
-  expect_failure((weft_custom_op){"f", "Odd", nothing, NULL}, "made no output 0");
+  expect_failure((weft_custom_op){"f", "Odd", refuse, NULL, NULL}, "the moon is full");
+  expect_failure((weft_custom_op){"f", "Odd", nothing, NULL, NULL}, "made no output 0");
   test_results();
+  test_telling();
   test_registration();
   return 0;
 }

@@ -58,6 +58,31 @@ for (const [place, settings] of Object.entries(places)) describe(`functions of a
     });
   }
 
+  test('outputs told ahead', async () => {
+    const told = [];
+    const answers = [({ dims }) => ({ type: 'float32', dims }), () => undefined, () => ({ type: 'float32', dims: [7] }), () => ({ type: 'float32', dims: [-1] })];
+    let answer = answers[0];
+    const infer = ([a, b, c], { name }) => {
+      told.push([a.type, a.dims, a.data, b, c.dims, name]);
+      return answer(a);
+    };
+    const operator = { run: ([a]) => new Tensor('float32', a.data.map((v) => 2 * v), a.dims), infer };
+    const session = await create({ 'lab:Op': operator }, lone({ beta: 3 }));
+    for (let i = 0; i < 2; i++) assert.deepEqual([...(await session.run({ x })).y.data], [-2, 4, -6]);
+    const inWorker = settings.options?.worker;
+    assert.equal(told.length === 0, Boolean(inWorker));
+    if (inWorker) return;
+    assert.deepEqual(told.at(-1), ['float32', [3], undefined, null, [3], undefined]);
+    [, answer] = answers;
+    const other = new Tensor('float32', [1, 2]);
+    assert.deepEqual([...(await session.run({ x: other })).y.data], [-2, -4]);
+    answer = answers[2];
+    await assert.rejects(session.run({ x: new Tensor('float32', [1]) }), /mine.*told float32 \[7\] ahead and made float32 \[1\]/);
+    answer = answers[3];
+    await assert.rejects(session.run({ x: new Tensor('float32', [1, 2, 3, 4]) }), /mine.*expected infer to return \{type, dims\}/);
+    await assert.rejects(create({ 'lab:Op': { run: () => x, infer: 3 } }), /operators: expected a function as infer of 'lab:Op'/);
+  });
+
   test('attributes of every kind', async () => {
     let seen;
     const run = ([a], attributes) => ((seen = attributes), a);

@@ -45,8 +45,8 @@ static const formula formulas[] = {
       FLOAT("c") "[2] Unsqueeze/2 * s= s a CastLike/2"}},
     {"GemmaRotaryEmbedding", 5, false,
      {"a Cos b CastLike/2 [1] Unsqueeze/2 p= a Sin b CastLike/2 [1] Unsqueeze/2 q= b p * c q * +", "d p * e q * +"}},
-    /* The table is [heads][buckets], whatever its shape says. Places are a key's less a query's; h: buckets of one sign, of
-     * which the first half are for one place each and the others for ever longer spans up to max_distance. */
+    /* The table is [heads][buckets], whatever its shape says. Places are a key's less a query's; h: buckets of one
+     * sign, of which the first half are for one place each, the others for ever longer spans up to max_distance. */
     {"RelativePositionBias", 3, true,
      {ROW("c ") ROW("b ") "[-1,1] Reshape/2 - r= " DIM("a", "0", "1") "n= n [@is_bidirectional:0] [1] + / h= "
       "[@is_bidirectional:0] [1] - Cast{to=9} m= m r Neg [0] Max/2 r Abs Where/3 k= "
@@ -65,9 +65,11 @@ static const formula formulas[] = {
     /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word has letters, or at least
      * one window; an empty word gives 0. */
     {"WordConvEmbedding", 4, true,
-     {DIM("b", "2", "3") "w= a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
+     {DIM("b", "2", "3") "w= "
+      "a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
       "d a Gather/2 [-1,1] " DIM("a", "-1", "9999") DIM("d", "1", "2") "Concat/3{axis=0} Reshape/2 b c Conv/3 Tanh y= "
-      ROW(DIM("y", "2", "3")) "[1,1,-1,1] Reshape/2 n w Max/2 w - Greater/2 -2 y Where/3 [2,3] ReduceMax/2{keepdims=0} "
+      ROW(DIM("y", "2", "3")) "[1,1,-1,1] Reshape/2 n w Max/2 w - Greater/2 -2 y Where/3 "
+      "[2,3] ReduceMax/2{keepdims=0} "
       "n [0] Greater/2 " TO_FLOAT "[-1,1] Reshape/2 * " BUT_LAST("a") DIM("b", "0", "1") "Concat/2{axis=0} Reshape/2"}},
 };
 /* clang-format on */
