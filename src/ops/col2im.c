@@ -63,7 +63,7 @@ static weft_status read_col2im(weft_op *op, col2im *c) {
 weft_status weft_col2im_infer(weft_op *op) {
   col2im c;
   WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
-  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL)));
+  WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPES_COMPLEX));
   WEFT_TRY(weft_op_expect_rank(op, 0, "input", 3, 3));
   WEFT_TRY(read_col2im(op, &c));
   const weft_tensor *in = weft_op_in(op, 0);
@@ -100,14 +100,16 @@ weft_status weft_col2im_run(weft_op *op) {
   weft_tensor *out = weft_op_out(op, 0);
   size_t image = weft_shape_product(&out->shape, 2, out->shape.rank);
   size_t planes = (size_t)out->shape.dims[0] * (size_t)out->shape.dims[1];
+  weft_type type;
+  size_t parts = weft_number_parts(out->type, &type), columns = (size_t)c.block_size * (size_t)c.blocks * parts;
   memset(out->data, 0, out->count * weft_type_size(out->type));
   for (size_t i = 0; i < (size_t)c.block_size * (size_t)c.blocks; i++) {
     int64_t place = image_place(&c, (int64_t)i / c.blocks, (int64_t)i % c.blocks);
-    for (size_t p = 0; p < planes && place >= 0; p++) {
-      size_t to = p * image + (size_t)place;
-      double sum = weft_number_at(out->type, out->data, to) +
-                   weft_number_at(in->type, in->data, p * (size_t)c.block_size * (size_t)c.blocks + i);
-      weft_number_set(out->type, out->data, to, sum);
+    for (size_t p = 0; p < planes * parts && place >= 0; p++) {
+      size_t part = p % parts, to = (p / parts * image + (size_t)place) * parts + part;
+      double sum = weft_number_at(type, out->data, to) +
+                   weft_number_at(type, in->data, p / parts * columns + i * parts + part);
+      weft_number_set(type, out->data, to, sum);
     }
   }
   return WEFT_OK;

@@ -46,11 +46,15 @@ static weft_status read_grid(weft_op *op, grid_job *job) {
 
 weft_status weft_grid_sample_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
-  WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL)));
+  uint32_t types = WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | WEFT_TYPES_COMPLEX | WEFT_TYPE_BIT(WEFT_STRING);
+  WEFT_TRY(weft_op_expect_type(op, 0, "X", types));
   WEFT_TRY(weft_op_expect_type(op, 1, "grid", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 3, MAX_AXES + 2));
   grid_job job;
   WEFT_TRY(read_grid(op, &job));
+  if (job.in->type == WEFT_STRING && job.mode != GRID_NEAREST) {
+    return weft_op_fail(op, "input X: text has no mean: expected mode nearest");
+  }
   const weft_shape *in = &job.in->shape, *grid = &job.grid->shape;
   if (grid->rank != in->rank || grid->dims[0] != in->dims[0] || grid->dims[grid->rank - 1] != job.axes) {
     char a[96], b[96];
@@ -177,10 +181,20 @@ static void sample_points(void *arg, size_t begin, size_t end) {
         ((float *)job->out->data)[plane * job->points + place] = (float)sum;
         continue;
       }
-      for (int t = 0; t < taps; t++) {
-        sum += weights[t] * weft_number_at(job->in->type, job->in->data, from + (size_t)offsets[t]);
+      if (job->in->type == WEFT_STRING) {
+        const weft_string *words = (const weft_string *)job->in->data + from;
+        ((weft_string *)job->out->data)[plane * job->points + place] = taps > 0 ? words[offsets[0]] : (weft_string){0};
+        continue;
       }
-      weft_number_set(job->out->type, job->out->data, plane * job->points + place, sum);
+      weft_type type;
+      size_t parts = weft_number_parts(job->in->type, &type);
+      for (size_t part = 0; part < parts; part++) {
+        sum = 0;
+        for (int t = 0; t < taps; t++) {
+          sum += weights[t] * weft_number_at(type, job->in->data, (from + (size_t)offsets[t]) * parts + part);
+        }
+        weft_number_set(type, job->out->data, (plane * job->points + place) * parts + part, sum);
+      }
     }
   }
 }

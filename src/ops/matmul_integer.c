@@ -5,6 +5,7 @@
 #include "../base/convert.h"
 #include "integer.h"
 #include "matmul.h"
+#include "number.h"
 #include "product.h"
 
 #include <string.h>
@@ -46,16 +47,22 @@ static weft_status expect_operand(weft_op *op, int i, const char *name, uint32_t
                                : WEFT_OK;
 }
 
-/* QLinearMatMul also takes 8-bit floats: then all of its operands are. */
-static bool is_float8(weft_type type) {
-  return (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT8) != 0;
+/* QLinearMatMul also takes 8-bit floats, for any of its operands and its result. */
+static bool is_float8(const weft_tensor *t) {
+  return t != NULL && (WEFT_TYPE_BIT(t->type) & WEFT_TYPES_FLOAT8) != 0;
+}
+
+/* Whether the operands of a QLinearMatMul whose zero points say what they are, are integers. */
+static bool is_of_integers(const weft_op *op, const roles *r) {
+  return op->def->variant != WEFT_INTEGER_QLINEAR ||
+         (weft_op_is_constant(op, r->a_zero) && weft_op_is_constant(op, r->y_zero) &&
+          !is_float8(weft_op_in(op, r->a_zero)) && !is_float8(weft_op_in(op, r->y_zero)));
 }
 
 weft_status weft_matmul_integer_infer(weft_op *op) {
   const roles *r = roles_for(op);
   const weft_tensor *a = weft_op_in(op, r->a);
-  bool small = op->def->variant == WEFT_INTEGER_QLINEAR && a != NULL && is_float8(a->type);
-  uint32_t operands = small ? WEFT_TYPES_FLOAT8 : WEFT_TYPES_BYTE;
+  uint32_t operands = WEFT_TYPES_BYTE | (op->def->variant == WEFT_INTEGER_QLINEAR ? WEFT_TYPES_FLOAT8 : 0);
   bool gemm = op->def->variant == WEFT_INTEGER_GEMM, dynamic = op->def->variant == WEFT_INTEGER_DYNAMIC;
   WEFT_TRY(weft_op_expect_inputs(op, r->b + 1, r->inputs));
   WEFT_TRY(expect_operand(op, r->a, "A", dynamic ? WEFT_TYPE_BIT(WEFT_FLOAT) : operands, r->a_zero, "a_zero_point"));
@@ -107,7 +114,8 @@ weft_status weft_matmul_integer_prepare(weft_op *op) {
   const roles *r = roles_for(op);
   const weft_tensor *b = weft_op_in(op, r->b), *zero = weft_op_in(op, r->b_zero);
   if (!weft_op_is_constant(op, r->b) || b == NULL || b->shape.rank != 2 || b->count == 0 ||
-      (WEFT_TYPE_BIT(b->type) & WEFT_TYPES_BYTE) == 0 || (zero != NULL && !weft_op_is_constant(op, r->b_zero))) {
+      (WEFT_TYPE_BIT(b->type) & WEFT_TYPES_BYTE) == 0 || !is_of_integers(op, r) ||
+      (zero != NULL && !weft_op_is_constant(op, r->b_zero))) {
     return WEFT_OK;
   }
   bool transposed = op->def->variant == WEFT_INTEGER_GEMM && weft_op_attr_int(op, "transB", 0) != 0;
@@ -351,7 +359,11 @@ static weft_status run_float8(weft_op *op, const weft_matmul_plan *p) {
       sum += (double)row[k] * (double)column[k];
     }
     sum = sum / scale + zero;
-    weft_store_double(y->type, &sum, 1, y->data, at, 1);
+    if (is_float8(y)) {
+      weft_store_double(y->type, &sum, 1, y->data, at, 1);
+    } else {
+      weft_number_set(y->type, y->data, at, sum);
+    }
   }
   return WEFT_OK;
 }
@@ -366,7 +378,7 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   if (t.sums.y == NULL || t.sums.y->count == 0) {
     return WEFT_OK;
   }
-  if (is_float8(a->type)) {
+  if (is_float8(a) || is_float8(b) || is_float8(t.sums.y)) {
     return run_float8(op, &p);
   }
   const uint8_t *a_data = NULL;

@@ -36,6 +36,12 @@ double weft_number_at(weft_type type, const void *data, size_t i) {
   }
 }
 
+size_t weft_number_parts(weft_type type, weft_type *part) {
+  bool complex = type == WEFT_COMPLEX64 || type == WEFT_COMPLEX128;
+  *part = type == WEFT_COMPLEX64 ? WEFT_FLOAT : complex ? WEFT_DOUBLE : type;
+  return complex ? 2 : 1;
+}
+
 /* Rounded and kept within [low, high]. */
 static double clamped(double value, double low, double high) {
   value = rint(value);

@@ -68,6 +68,16 @@ for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz
     a, b, zero = f32(2, 3).astype(dtype), f32(2, 3, 4).astype(dtype), np.zeros((), dtype)
     real = np.matmul(a.astype(np.float64), b.astype(np.float64)) * 0.5 * 0.25 / 0.125
     case(f"qlinear_matmul_{name}", 21, ("QLinearMatMul", ["a", "s", "z", "b", "t", "z", "u", "z"], ["y"], {}), {"a": a, "s": np.array(0.5, np.float32), "b": b, "t": np.array(0.25, np.float32), "u": np.array(0.125, np.float32), "z": zero}, {"y": real.astype(np.float32).astype(dtype)}, ir=10)
+for name in ("float8_e4m3fn", "float8_e5m2"):
+    dtype = getattr(ml_dtypes, name)
+    a, b, zero, most = f32(2, 3).astype(dtype), integers(-128, 128, (3, 4), np.int8), np.array(5, np.int8), float(ml_dtypes.finfo(dtype).max)
+    real = np.matmul(a.astype(np.float64), b.astype(np.float64) - 5) * 0.5 * 0.25 / 0.125
+    of = {"s": np.array(0.5, np.float32), "t": np.array(0.25, np.float32), "u": np.array(0.125, np.float32)}
+    case(f"qlinear_matmul_{name}_int8", 21, ("QLinearMatMul", ["a", "s", "z", "b", "t", "q", "u", "z"], ["y"], {}), {"a": a}, {"y": real.astype(np.float32).astype(dtype)}, of | {"b": b, "q": zero, "z": np.zeros((), dtype)}, ir=10)
+    case(f"qlinear_matmul_int8_{name}", 21, ("QLinearMatMul", ["b", "s", "q", "a", "t", "z", "u", "q"], ["y"], {}), {"b": b.T.copy()}, {"y": np.clip(np.rint(np.matmul(b.T.astype(np.float64) - 5, a.T.astype(np.float64)) * 1.0 + 5), -128, 127).astype(np.int8)}, of | {"a": a.T.copy(), "q": zero, "z": np.zeros((), dtype)}, ir=10)
+    case(f"qlinear_matmul_to_{name}", 21, ("QLinearMatMul", ["c", "s", "q", "b", "t", "q", "u", "z"], ["y"], {}), {"c": b[:2, :3].copy()}, {"y": np.clip(np.matmul(b[:2, :3].astype(np.float64) - 5, b.astype(np.float64) - 5), -most, most).astype(np.float32).astype(dtype)}, of | {"b": b, "q": zero, "z": np.zeros((), dtype)}, ir=10)
+words = np.array([[[["a", "b"], ["c", "d"]]]], object)
+case("grid_sample_words", 20, ("GridSample", ["x", "g"], ["y"], {"mode": "nearest"}), {"x": words, "g": np.array([[[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-3, 0]]]], np.float32)}, {"y": np.array([[[["a", "b", "d", ""]]]], object)}, ir=8)
 x, scale = f32(1024), np.array(0.3, np.float32)
 half = (x.astype(np.float16) / scale.astype(np.float16)).astype(np.float16)
 case("quantize_precision", 23, ("QuantizeLinear", ["x", "s"], ["y"], {"precision": TensorProto.FLOAT16, "output_dtype": TensorProto.FLOAT8E4M3FN}), {"x": x, "s": scale}, {"y": half.astype(np.float32).astype(ml_dtypes.float8_e4m3fn)}, ir=11)
