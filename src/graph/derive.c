@@ -308,11 +308,16 @@ void weft_term_begin(weft_term *t, const weft_node *node, int input, int output,
   weft_term_set(t, 'i', node->output_count > 1 ? node->outputs[1] : -1);
 }
 
-void weft_term_begin_upgrade(weft_term *t, weft_upgrade *u) {
-  *t = (weft_term){.model = u->model, .graph = u->graph, .node = u->node, .name = u->node->name, .upgrade = u};
+void weft_term_begin_forward(weft_term *t, const weft_node *node) {
+  t->node = node;
   memset(t->registers, 0xff, sizeof t->registers);
-  for (int i = 0; i < 8 && i < u->node->input_count; i++) {
-    t->registers[i] = u->node->inputs[i];
+  for (int i = 0; i < 8 && i < node->input_count; i++) {
+    t->registers[i] = node->inputs[i];
   }
-  t->like = weft_upgrade_input(u, 0);
+  t->like = node->input_count > 0 ? node->inputs[0] : -1;
+}
+
+void weft_term_begin_upgrade(weft_term *t, weft_upgrade *u) {
+  *t = (weft_term){.model = u->model, .graph = u->graph, .name = u->node->name, .upgrade = u};
+  weft_term_begin_forward(t, u->node);
 }

@@ -6,7 +6,8 @@
  *                input that is asked for; y the output, dy the derivative by it; i output 1
  *   t= t         other small letters: the top of the stack is kept under it, taken from there
  *   + - * / ^    Add, Sub, Mul, Div, Pow
- *   2 -0.5       a number of dy's (input 0's) element type, or a float (t->like is -1); @alpha:1 the node's attribute alpha, or 1; # how many inputs it has
+ *   2 -0.5       a number of dy's (input 0's) element type, or a float (t->like is -1); @alpha:1 the node's attribute
+ *                alpha, or 1; # how many inputs it has
  *   [0,-1]       a list of int64; entries may be attributes too: [@axis:0]
  *   Cos          any other operator: of one input, or, as Where/3, of three, the deepest first; its first output is
  * left. Attributes follow: ReduceSum/2{keepdims=1}, {axis=@axis:-1} with the node's own attribute, or -1, {pads=@pads}
@@ -29,7 +30,9 @@ typedef struct weft_term {
   int32_t registers[26]; /* -1: nothing there */
 } weft_term;
 
-/* The same for a node that is being upgraded: its inputs have the letters from a to h. */
+/* The formula is for the node itself: its inputs have the letters from a to h. */
+void weft_term_begin_forward(weft_term *t, const weft_node *node);
+/* The same of the node that is being upgraded. */
 void weft_term_begin_upgrade(weft_term *t, struct weft_upgrade *u);
 /* Reads the letter that inputs have from the node; others are empty. */
 void weft_term_begin(weft_term *t, const weft_node *node, int input, int output, int32_t dy);

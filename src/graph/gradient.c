@@ -21,7 +21,7 @@ typedef struct gradient {
 
 /* As many of a number as v has elements, of its element type. */
 static weft_status filled_like(gradient *g, const char *number, int32_t v, int32_t *out) {
-  weft_term_set(&g->term, 'd', v); /* numbers are of dy's type */
+  g->term.like = v;
   weft_term_set(&g->term, 'v', v);
   WEFT_TRY(weft_term_let(&g->term, 'n', number));
   return weft_term_derive(&g->term, "n v Shape Expand/2", out);
@@ -171,19 +171,25 @@ static weft_status differentiate(weft_model *model, const weft_options *options,
   return weft_graph_sort(model, graph);
 }
 
+static size_t find_gradient(const weft_graph *graph) {
+  size_t n = 0;
+  while (n < graph->node_count && (strcmp(graph->nodes[n].op_type, "Gradient") != 0 ||
+                                   strcmp(graph->nodes[n].domain, "ai.onnx.preview.training") != 0)) {
+    n++;
+  }
+  return n;
+}
+
 weft_status weft_model_differentiate(weft_model *model, const weft_options *options) {
-  size_t count = 0;
-  for (size_t n = 0; n < model->graph->node_count;) {
-    const weft_node *node = &model->graph->nodes[n];
-    if (strcmp(node->op_type, "Gradient") == 0 && strcmp(node->domain, "ai.onnx.preview.training") == 0) {
-      if (count++ == MOST) {
-        return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "more than %d Gradient nodes", MOST);
-      }
-      WEFT_TRY(differentiate(model, options, model->graph, n));
-      n = 0; /* the order may be another one now */
-    } else {
-      n++;
+  weft_graph *graph = model->graph;
+  for (int count = 0; find_gradient(graph) < graph->node_count; count++) {
+    if (count == MOST) {
+      return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "more than %d Gradient nodes", MOST);
     }
+    if (count == 0) {
+      WEFT_TRY(weft_graph_expand(model, graph, options->max_nodes));
+    }
+    WEFT_TRY(differentiate(model, options, graph, find_gradient(graph))); /* the order may be another one now */
   }
   return WEFT_OK;
 }

@@ -49,14 +49,6 @@ static weft_status by_gelu(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, "dy t 1 + 0.5 * 1 t t * - a * 0.3989422804014327 * a a * 0.134145 * 1 + * + *", out);
 }
 
-static weft_status by_dropout(weft_term *t, const rule *rule, int32_t *out) {
-  (void)rule;
-  if (t->node->input_count > 2) {
-    return weft_term_unknown(t, " in training mode");
-  }
-  return weft_term_derive(t, "dy", out);
-}
-
 /* ---- products
  * --------------------------------------------------------------------------------------------------------- */
 /* p and q: the two factors as stacks of matrices, m and n telling whether a row or a column had to be added; e: dy
@@ -226,22 +218,40 @@ static weft_status by_conv_transpose(weft_term *t, const rule *rule, int32_t *ou
 
 /* Means of windows are a convolution of every channel with equal weights k, divided by how many elements were under it.
  */
+/* n: how many elements each window holds, where the last windows reach beyond the padding; r is how far. */
+static weft_status let_ragged_counts(weft_term *t, bool pads) {
+  const weft_attribute *strides = weft_node_attribute(t->node, "strides");
+  const weft_attribute *dilations = weft_node_attribute(t->node, "dilations");
+  WEFT_TRY(let_pads(t));
+  WEFT_TRY(weft_term_let(t, 'o', SPATIAL("a") "r= r r - [1] +"));
+  WEFT_TRY(strides == NULL ? weft_term_let(t, 'u', "o") : weft_term_list(t, 'u', strides->count, strides->ints));
+  WEFT_TRY(dilations == NULL ? weft_term_let(t, 'l', "o") : weft_term_list(t, 'l', dilations->count, dilations->ints));
+  WEFT_TRY(weft_term_let(t, 'r', SPATIAL("d") "o - u * " SPATIAL("k") "o - l * + o + r - p - q - o o - Max/2"));
+  return weft_term_derive(t,
+                          pads ? "1 a Shape Expand/2 [0,0] p [0,0] q Concat/4{axis=0} 1 Pad/3 [0,0] o o - [0,0] r "
+                                 "Concat/4{axis=0} Pad/2 k Conv/2{strides=@strides,dilations=@dilations}"
+                               : "1 a Shape Expand/2 [0,0] p [0,0] q r + Concat/4{axis=0} Pad/2 k "
+                                 "Conv/2{strides=@strides,dilations=@dilations}",
+                          &t->registers['n' - 'a']);
+}
+
 static weft_status by_average_pool(weft_term *t, const rule *rule, int32_t *out) {
   const weft_attribute *kernel = weft_node_attribute(t->node, "kernel_shape");
   (void)rule;
-  if (kernel == NULL || kernel->kind != WEFT_ATTRIBUTE_INTS || weft_term_int(t, "ceil_mode", 0) != 0) {
-    return weft_term_unknown(t, " with ceil_mode");
+  bool pads = weft_term_int(t, "count_include_pad", 0) != 0, ceil = weft_term_int(t, "ceil_mode", 0) != 0;
+  if (kernel == NULL || kernel->kind != WEFT_ATTRIBUTE_INTS || (ceil && is_same_pad(t))) {
+    return weft_term_unknown(t, " with such padding");
   }
   WEFT_TRY(weft_term_list(t, 'k', kernel->count, kernel->ints));
   WEFT_TRY(weft_term_let(t, 's', "a Shape"));
   WEFT_TRY(weft_term_let(t, 'k', "1 [1,1] k Concat/2{axis=0} Expand/2"));
   WEFT_TRY(weft_term_let(t, 'a', "a [-1,1] " SPATIAL("a") "Concat/2{axis=0} Reshape/2"));
   WEFT_TRY(weft_term_let(t, 'd', "dy [-1,1] " SPATIAL("dy") "Concat/2{axis=0} Reshape/2"));
-  WEFT_TRY(weft_term_let(t, 'n',
-                         weft_term_int(t, "count_include_pad", 0) != 0
-                             ? "k Size dy CastLike/2"
-                             : "1 a Shape Expand/2 k "
-                               "Conv/2{strides=@strides,dilations=@dilations,pads=@pads,auto_pad=@auto_pad}"));
+  WEFT_TRY(ceil ? let_ragged_counts(t, pads)
+                : weft_term_let(t, 'n',
+                                pads ? "k Size dy CastLike/2"
+                                     : "1 a Shape Expand/2 k "
+                                       "Conv/2{strides=@strides,dilations=@dilations,pads=@pads,auto_pad=@auto_pad}"));
   WEFT_TRY(weft_term_let(t, 'f', "dy n / k " SPREAD));
   WEFT_TRY(let_pads(t));
   return weft_term_derive(t, CROP " s Reshape/2", out);
@@ -299,8 +309,8 @@ static weft_status by_layer_norm(weft_term *t, const rule *rule, int32_t *out) {
 /* The operator itself multiplies by channel: with means and biases of zero that is all it does. */
 static weft_status by_batch_norm(weft_term *t, const rule *rule, int32_t *out) {
   const weft_node *node = t->node;
-  if (weft_term_int(t, "training_mode", 0) != 0 || node->input_count < 5 || t->input > 2) {
-    return weft_term_unknown(t, " in training mode, or by its statistics");
+  if (node->input_count < 5 || t->input > 2) {
+    return weft_term_unknown(t, " by its statistics");
   }
   weft_term_set(t, 'm', node->inputs[3]);
   weft_term_set(t, 'v', node->inputs[4]);
@@ -374,6 +384,15 @@ static weft_status by_moving(weft_term *t, const rule *rule, int32_t *out) {
   WEFT_TRY(weft_term_again(t, inputs, &node));
   weft_term_set(t, 'p', node->outputs[t->output]);
   return weft_term_derive(t, rule->terms[0], out);
+}
+
+/* At the nearest places elements are moved; between them they are mixed. */
+static weft_status by_resize(weft_term *t, const rule *rule, int32_t *out) {
+  bool nearest = weft_node_attribute(t->node, "mode") == NULL || weft_term_is_string(t, "mode", "nearest");
+  if (!nearest || weft_term_is_string(t, "coordinate_transformation_mode", "tf_crop_and_resize")) {
+    return weft_term_unknown(t, " with interpolation or cropping");
+  }
+  return by_moving(t, rule, out);
 }
 
 static weft_status by_transpose(weft_term *t, const rule *rule, int32_t *out) {
@@ -470,7 +489,7 @@ static const rule rules[] = {
     {"CumSum", {NULL}, by_cumulative_sum},
     {"DepthToSpace", {MOVED}, by_moving},
     {"Div", {"dy b /", "dy b / y * Neg"}, NULL},
-    {"Dropout", {NULL}, by_dropout},
+    {"Dropout", {"dy"}, NULL},
     {"Einsum", {NULL}, by_einsum},
     {"Elu", {"a 0 Greater/2 dy dy y @alpha:1 + * Where/3"}, NULL},
     {"Equal", {NULL}, NULL},
@@ -533,6 +552,7 @@ static const rule rules[] = {
     {"ReduceSum", {"dy a Shape Expand/2"}, by_reduction},
     {"ReduceSumSquare", {"dy a * 2 *"}, by_reduction},
     {"Relu", {"a 0 Greater/2 dy 0 Where/3"}, NULL},
+    {"Resize", {MOVED}, by_resize},
     {"Reshape", {RESHAPED, NULL}, NULL},
     {"ReverseSequence", {MOVED}, by_moving},
     {"Round", {NULL}, NULL},

@@ -36,8 +36,35 @@ class Mean(OpRun):
         return (sum(xs) / len(xs),)
 
 
+class AveragePool(OpRun):
+    """onnx.reference's own counts wrongly where windows reach beyond the padding."""
+    def _run(self, x, kernel_shape=None, strides=None, pads=None, ceil_mode=0, count_include_pad=0, **_):
+        axes = len(kernel_shape)
+        strides, pads = strides or [1] * axes, pads or [0] * 2 * axes
+        spans = [n + pads[d] + pads[axes + d] - k for d, (n, k) in enumerate(zip(x.shape[2:], kernel_shape))]
+        counts = [-(-s // t) + 1 if ceil_mode else s // t + 1 for s, t in zip(spans, strides)]
+        counts = [c - ((c - 1) * t >= n + pads[d]) for d, (c, t, n) in enumerate(zip(counts, strides, x.shape[2:]))]
+        y = np.empty((*x.shape[:2], *counts))
+        for place in np.ndindex(*counts):
+            begins = [p * t - pads[d] for d, (p, t) in enumerate(zip(place, strides))]
+            window = x[(..., *(slice(max(b, 0), b + k) for b, k in zip(begins, kernel_shape)))]
+            padded = [min(b + k, n + pads[axes + d]) - b for d, (b, k, n) in enumerate(zip(begins, kernel_shape, x.shape[2:]))]
+            whole = np.prod(padded) if count_include_pad else np.prod(window.shape[2:])
+            y[(..., *place)] = window.sum(tuple(range(2, x.ndim))) / whole
+        return (y,)
+
+
+class GroupNormalization(OpRun):
+    """onnx.reference's own has single precision."""
+    def _run(self, x, scale, bias, epsilon=1e-5, num_groups=1, stash_type=None):
+        groups = x.reshape(len(x), num_groups, -1)
+        normal = (groups - groups.mean(-1, keepdims=True)) / np.sqrt(groups.var(-1, keepdims=True) + epsilon)
+        channels = normal.reshape(*x.shape[:2], -1) * scale[:, None] + bias[:, None]
+        return (channels.reshape(x.shape),)
+
+
 def evaluator(model):
-    return ReferenceEvaluator(model, new_ops=[Erf, Gelu, Mean])
+    return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, Gelu, GroupNormalization, Mean])
 
 
 def real(*shape):
@@ -102,7 +129,8 @@ class Case:
 
 def weighted(name, op, xs, constants=None, outputs="t", domain=(), label=None, **attributes):
     """y = op(xs, constants) times numbers that differ, so that no two derivatives are the same by chance."""
-    inputs = ",".join([*xs, *(constants or {})])
+    inputs = ",".join(n.strip("-") for n in [*xs, *(constants or {})])  # without a name, or "-": absent
+    constants = {n: a for n, a in (constants or {}).items() if a is not None}
     nodes = [(op, inputs, outputs, attributes), ("Mul", f"{outputs.split(',')[-1]},w", "y", {})]
     case = Case(name, nodes, xs, constants)
     shape = evaluator(case.graph(case.forward()[:1], [outputs.split(",")[-1]])).run(None, xs)[0].shape
@@ -191,7 +219,21 @@ def window_cases():
         yield weighted(f"average_pool_{name}_with_pads", "AveragePool", {"x": real(*image)}, count_include_pad=1, **attributes)
 
 
+    yield weighted("average_pool_ceil", "AveragePool", {"x": real(1, 2, 5, 6)}, kernel_shape=[3, 2], strides=[2, 3], ceil_mode=1)
+    yield weighted("average_pool_ceil_pads", "AveragePool", {"x": real(1, 2, 6)}, kernel_shape=[3], strides=[3], pads=[1, 0], ceil_mode=1)
+    yield weighted("average_pool_ceil_with_pads", "AveragePool", {"x": real(1, 2, 6)}, kernel_shape=[3], strides=[3], pads=[1, 0], ceil_mode=1, count_include_pad=1)
+
+
 def norm_cases():
+    names = {"m": real(3), "v": positive(3)}
+    nodes = [("BatchNormalization", "x,z,u,m,v", "t,p,q", {"training_mode": 1, "epsilon": 0.01, "momentum": 0.7}), ("Mul", "t,w", "y", {})]
+    yield Case("batch_norm_training", nodes, {"x": real(2, 3, 4), "z": real(3), "u": real(3)}, {**names, "w": random.uniform(0.5, 2, (2, 3, 4))})
+    nodes = [*nodes[:1], ("Add", "p,q", "r", {}), ("Mul", "r,n", "y", {})]
+    yield Case("batch_norm_training_statistics", nodes, {"x": real(2, 3, 4)}, {**names, "z": real(3), "u": real(3), "n": random.uniform(0.5, 2, 3)})
+    xs = {"x": real(2, 4, 3, 2), "z": real(4), "u": real(4)}
+    yield weighted("group_norm", "GroupNormalization", xs, num_groups=2, epsilon=0.01)
+    yield weighted("instance_norm", "InstanceNormalization", xs, epsilon=0.01)
+    yield weighted("dropout_training", "Dropout", {"x": real(6)}, {"ratio": np.array(0.0), "training": np.array(True)})
     yield weighted("batch_norm", "BatchNormalization", {"x": real(2, 3, 4), "z": real(3), "u": real(3)},
                    {"m": real(3), "v": positive(3)}, epsilon=0.01)
     for axis in (-1, 1, -2):
@@ -227,6 +269,8 @@ def moving_cases():
             ("pad", "Pad", (2, 3), {"p": ints(1, 0, 2, 3)}, {}),
             ("pad_value", "Pad", (2, 3), {"p": ints(1, 0, 2, 1), "v": np.array(3.0)}, {}),
             ("pad_reflect", "Pad", (3, 4), {"p": ints(2, 1, 1, 2)}, {"mode": "reflect"}),
+            ("resize_nearest", "Resize", (1, 2, 3, 2), {"": None, "s": np.array([1, 1, 2, 1.5], np.float32)}, {}),
+            ("resize_nearest_sizes", "Resize", (1, 1, 4, 5), {"": None, "-": None, "s": ints(1, 1, 2, 3)}, {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}),
             ("depth_to_space", "DepthToSpace", (1, 8, 2, 1), {}, {"blocksize": 2}),
             ("space_to_depth", "SpaceToDepth", (1, 2, 2, 4), {}, {"blocksize": 2})):
         yield weighted(name, op, {"x": real(*shape)}, constants, **attributes)
@@ -260,10 +304,22 @@ def network_cases():
     yield Case("attention", nodes, {"q": real(4, 4), "s": real(4)}, {"x": real(2, 3, 4), "v": real(2, 3, 4)})
 
 
+def attention_cases():
+    four = {"x": real(1, 2, 3, 2), "z": real(1, 2, 4, 2), "u": real(1, 2, 4, 3)}
+    three = {"x": real(2, 3, 8), "z": real(2, 3, 4), "u": real(2, 3, 6)}
+    grouped = {"q_num_heads": 4, "kv_num_heads": 2}
+    yield weighted("attention_heads", "Attention", four)
+    yield weighted("attention_scale", "Attention", four, scale=0.3, softcap=0.5)
+    yield weighted("attention_grouped", "Attention", three, is_causal=1, **grouped)
+    yield weighted("attention_mask", "Attention", three, {"m": real(3, 3)}, **grouped)
+    yield weighted("attention_bool_mask", "Attention", four, {"m": np.array([[1, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1]], bool)})
+    yield weighted("attention_learnt_mask", "Attention", {**four, "m": real(3, 4)})
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) / "gradient"
     for cases in (unary_cases, binary_cases, product_cases, window_cases, norm_cases, reduction_cases, moving_cases, loss_cases,
-                  network_cases):
+                  network_cases, attention_cases):
         for case in cases():
             case.write(folder)
 
