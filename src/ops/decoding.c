@@ -1,5 +1,5 @@
-/* com.microsoft's helpers of decoders: NGramRepeatBlock forbids what would repeat itself, DynamicTimeWarping lays words
- * against time. */
+/* com.microsoft's helpers of decoders: NGramRepeatBlock forbids what would repeat itself, BifurcationDetector takes guessed
+ * words as far as they were right, DynamicTimeWarping lays words against time. */
 #include "../base/convert.h"
 #include "op.h"
 
@@ -40,6 +40,67 @@ weft_status weft_ngram_block_run(weft_op *op) {
       }
       ((float *)out->data)[row * words + word] = -INFINITY;
     }
+  }
+  return WEFT_OK;
+}
+
+/* ---- BifurcationDetector: words of a source that are guesses of what comes --------------------------------------- */
+/* How many times `count` words occur in a text of `size`; where the first begins. */
+static size_t find_words(const int64_t *words, size_t count, const int64_t *text, size_t size, size_t *first) {
+  size_t found = 0;
+  for (size_t i = 0; i + count <= size; i++) {
+    if (memcmp(text + i, words, count * sizeof *words) == 0 && found++ == 0) {
+      *first = i;
+    }
+  }
+  return found;
+}
+
+weft_status weft_bifurcation_run(weft_op *op) {
+  enum { SOURCE, CURRENT, PREVIOUS, PREDICTED };
+  WEFT_TRY(weft_op_expect_inputs(op, 3, 4));
+  for (int i = 0; i < op->input_count; i++) {
+    WEFT_TRY(weft_op_expect_type(op, i, "tokens", WEFT_TYPE_BIT(WEFT_INT64)));
+    WEFT_TRY(weft_op_expect_rank(op, i, "tokens", 0, 1));
+  }
+  const weft_tensor *source = weft_op_in(op, SOURCE), *current = weft_op_in(op, CURRENT);
+  const weft_tensor *predicted = weft_op_in(op, PREDICTED);
+  int64_t previous, least = weft_op_attr_int(op, "min_ngram_size", 1), most = weft_op_attr_int(op, "max_ngram_size", 3);
+  WEFT_TRY(weft_op_scalar_int(op, PREVIOUS, "prev_suffix_match_idx", 0, &previous));
+  if (previous < 0 || (size_t)previous > source->count || least < 1 ||
+      (predicted != NULL && predicted->count != source->count - (size_t)previous + 1)) {
+    return weft_op_run_fail(op, "%zu predicted tokens do not follow place %lld of %zu",
+                            predicted != NULL ? predicted->count : 0, (long long)previous, source->count);
+  }
+  const int64_t *text = source->data, *guess = predicted != NULL ? predicted->data : NULL;
+  size_t right = 0, count = current->count;
+  while (guess != NULL && right < source->count - (size_t)previous && guess[right] == text[(size_t)previous + right]) {
+    right++;
+  }
+  size_t taken = guess != NULL ? right + 1 : 0; /* the first wrong one is the model's own */
+  WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT64, &(weft_shape){1, {(int64_t)(count + taken)}}));
+  WEFT_TRY(weft_op_allocate(op, 1, WEFT_INT64, &(weft_shape){0, {0}}));
+  void *room;
+  WEFT_TRY(weft_op_scratch(op, (count + taken + 1) * sizeof(int64_t), &room));
+  int64_t *words = room, match = -1;
+  if (count > 0) {
+    memcpy(words, current->data, count * sizeof *words);
+  }
+  if (taken > 0) {
+    memcpy(words + count, guess, taken * sizeof *words);
+  }
+  for (size_t n = (size_t)least; n <= count + taken && (int64_t)n <= most; n++) {
+    size_t first = 0, found = find_words(words + count + taken - n, n, text, source->count, &first);
+    match = found == 1 ? (int64_t)(first + n) : -1;
+    if (found <= 1) { /* of more than one, more words may tell which */
+      break;
+    }
+  }
+  if (weft_op_out(op, 0) != NULL && count + taken > 0) {
+    memcpy(weft_op_out(op, 0)->data, words, (count + taken) * sizeof *words);
+  }
+  if (weft_op_out(op, 1) != NULL) {
+    *(int64_t *)weft_op_out(op, 1)->data = match;
   }
   return WEFT_OK;
 }
