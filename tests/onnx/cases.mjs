@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { programs, root } from '../../tools/setup/paths.mjs';
 
 /** The scripts that make our own cases, each of a kind of its name. */
-export const scripts = ['edges', 'formulas', 'gradient', 'microsoft', 'ml', 'neural', 'upgrade', 'values', 'variants', 'versions'];
+export const scripts = ['edges', 'formulas', 'gradient', 'microsoft', 'ml', 'neural', 'search', 'upgrade', 'values', 'variants', 'versions'];
 
 /** How many the package has of each kind; a case that is lost must be noticed. */
 export const counts = { node: 1884, simple: 23, 'pytorch-converted': 82, 'pytorch-operator': 35, light: 9 };

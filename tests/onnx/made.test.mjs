@@ -1,7 +1,7 @@
 /*
  * Our own cases of single operators in every host, natively also without optimisation. What each script beside this file
  * makes, its first words tell: forms of old opsets (upgrade), every version and type (variants, versions), what the onnx package's own cases
- * leave out or do not decide (edges, neural, ml), com.microsoft (microsoft, formulas), derivatives (gradient), and values of every type and
+ * leave out or do not decide (edges, neural, ml), com.microsoft (microsoft, formulas, search), derivatives (gradient), and values of every type and
  * kind that are handed through (values).
  */
 import { existsSync } from 'node:fs';
