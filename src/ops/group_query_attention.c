@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { Q, K, V, PAST_KEY, PAST_VALUE, LENGTHS, TOTAL, COSINE, SINE, POSITIONS, ATTENTION_BIAS, SINK };
-enum { KEY_SCALE = 12, VALUE_SCALE, QUERY_NORM, KEY_NORM, INPUTS };
+enum { KEY_SCALE = 12, VALUE_SCALE, QUERY_NORM, KEY_NORM, QUERY_LENGTHS, INPUTS };
 
 typedef struct group_query {
   size_t batch, heads, kv_heads, rows, size, past_room;
@@ -117,6 +117,8 @@ weft_status weft_group_query_attention_infer(weft_op *op) {
        cosine->shape.dims[1] < 1 || (size_t)cosine->shape.dims[1] > g.size / 2)) {
     return weft_op_fail(op, "cos_cache and sin_cache do not fit heads of %zu", g.size);
   }
+  WEFT_TRY(weft_op_expect_type(op, QUERY_LENGTHS, "query_seqlens", WEFT_TYPE_BIT(WEFT_INT32)));
+  WEFT_TRY(expect_count(op, QUERY_LENGTHS, "query_seqlens", g.batch));
   WEFT_TRY(expect_count(op, SINK, "head_sink", g.heads));
   WEFT_TRY(expect_count(op, POSITIONS, "position_ids", g.batch * g.rows));
   WEFT_TRY(expect_count(op, QUERY_NORM, "q_norm_weight", g.size));
@@ -159,8 +161,8 @@ static weft_status normalise(weft_op *op, const group_query *g, size_t heads, in
 }
 
 /* Rotates all heads of queries (or keys) into a copy. */
-static weft_status rotate(weft_op *op, const group_query *g, size_t heads, const int64_t *past, const float **in,
-                          weft_heads *at) {
+static weft_status rotate(weft_op *op, const group_query *g, size_t heads, const int64_t *past, const int64_t *counts,
+                          const float **in, weft_heads *at) {
   const weft_tensor *cache = weft_op_in(op, COSINE), *given = weft_op_in(op, POSITIONS);
   const float *cosine = NULL, *sine = NULL;
   size_t half = (size_t)cache->shape.dims[1];
@@ -177,6 +179,9 @@ static weft_status rotate(weft_op *op, const group_query *g, size_t heads, const
       const int64_t *places = given->data;
       place = g->total == g->rows ? places[0] + (int64_t)row : places[batch * g->rows + row];
     }
+    if (counts != NULL && (int64_t)row >= counts[batch]) {
+      place = 0; /* padding */
+    }
     if (place < 0 || place >= cache->shape.dims[0]) {
       return weft_op_run_fail(op, "position %lld is out of range: the caches hold %lld", (long long)place,
                               (long long)cache->shape.dims[0]);
@@ -190,19 +195,29 @@ static weft_status rotate(weft_op *op, const group_query *g, size_t heads, const
   return WEFT_OK;
 }
 
-/* Per batch: the rows of the past that count, and all rows that do. */
-static weft_status place_lengths(weft_op *op, const group_query *g, int64_t **past, int64_t **valid) {
+/* Per batch: the rows of the past that count, all rows that do, and the new ones (NULL: all of them). */
+static weft_status place_lengths(weft_op *op, const group_query *g, int64_t **past, int64_t **valid, int64_t **counts) {
   const int32_t *lengths = weft_op_in(op, LENGTHS)->data;
+  const weft_tensor *fresh = weft_op_in(op, QUERY_LENGTHS);
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, 2 * g->batch, sizeof(int64_t), &room));
+  WEFT_TRY(weft_op_scratch_array(op, 3 * g->batch, sizeof(int64_t), &room));
   *past = room;
   *valid = *past + g->batch;
-  bool first = g->total == g->rows; /* a prompt: nothing of the past counts, short ones are padded at their end */
+  *counts = fresh != NULL ? *valid + g->batch : NULL;
+  bool first = g->total == g->rows &&
+               fresh == NULL; /* a prompt: nothing of the past counts, short ones are padded at their end */
   for (size_t b = 0; b < g->batch; b++) {
     (*valid)[b] = (int64_t)lengths[b] + 1;
-    (*past)[b] = first ? 0 : (*valid)[b] - (int64_t)g->rows;
+    int64_t rows = fresh != NULL ? ((const int32_t *)fresh->data)[b] : (int64_t)g->rows;
+    if (rows < 0 || (size_t)rows > g->rows) {
+      return weft_op_run_fail(op, "query_seqlens holds %lld, expected at most %zu", (long long)rows, g->rows);
+    }
+    if (fresh != NULL) {
+      (*counts)[b] = rows;
+    }
+    (*past)[b] = first ? 0 : (*valid)[b] - rows;
     if ((*past)[b] < 0 || (size_t)(*past)[b] > g->past_room || (*valid)[b] < 0 || (size_t)(*valid)[b] > g->total ||
-        (size_t)(*past)[b] + g->rows > g->total) {
+        (size_t)((*past)[b] + rows) > g->total) {
       return weft_op_run_fail(op, "seqlens_k holds %ld, which does not fit %zu new rows of %zu in all",
                               (long)lengths[b], g->rows, g->total);
     }
@@ -313,7 +328,8 @@ static weft_status place_sinks(weft_op *op, const group_query *g, const float **
 }
 
 /* Queries, keys and values where they lie in the inputs, then normalised and turned as is asked. */
-static weft_status place_heads(weft_op *op, const group_query *g, const int64_t *past, weft_attention *a) {
+static weft_status place_heads(weft_op *op, const group_query *g, const int64_t *past, const int64_t *counts,
+                               weft_attention *a) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a->q));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, K), &a->k));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, V), &a->v));
@@ -328,8 +344,8 @@ static weft_status place_heads(weft_op *op, const group_query *g, const int64_t 
   WEFT_TRY(normalise(op, g, g->heads, QUERY_NORM, &a->q, &a->q_at));
   WEFT_TRY(normalise(op, g, g->kv_heads, KEY_NORM, &a->k, &a->k_at));
   if (weft_op_attr_int(op, "do_rotary", 0) != 0) {
-    WEFT_TRY(rotate(op, g, g->heads, past, &a->q, &a->q_at));
-    WEFT_TRY(rotate(op, g, g->kv_heads, past, &a->k, &a->k_at));
+    WEFT_TRY(rotate(op, g, g->heads, past, counts, &a->q, &a->q_at));
+    WEFT_TRY(rotate(op, g, g->kv_heads, past, counts, &a->k, &a->k_at));
   }
   return WEFT_OK;
 }
@@ -338,9 +354,10 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   group_query g;
   WEFT_TRY(read_group(op, &g));
   weft_tensor *y = weft_op_out(op, 0), *scores = weft_op_out(op, 3);
-  int64_t *past = NULL, *valid = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
-  WEFT_TRY(place_lengths(op, &g, &past, &valid));
-  weft_cached_attention f = {.past_room = g.past_room, .present_room = g.room, .new_rows = g.rows, .past_rows = past};
+  int64_t *past = NULL, *valid = NULL, *counts = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
+  WEFT_TRY(place_lengths(op, &g, &past, &valid, &counts));
+  weft_cached_attention f = {
+      .past_room = g.past_room, .present_room = g.room, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
   f.a = (weft_attention){.batch = g.batch,
                          .q_heads = g.heads,
                          .kv_heads = g.kv_heads,
@@ -357,7 +374,7 @@ weft_status weft_group_query_attention_run(weft_op *op) {
                          .valid = valid,
                          .scores_stage = weft_op_attr_int(op, "qk_output", 0) == 2 ? 3 : 2};
   weft_attention *a = &f.a;
-  WEFT_TRY(place_heads(op, &g, past, a));
+  WEFT_TRY(place_heads(op, &g, past, counts, a));
   WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_at));
   WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));

@@ -23,13 +23,14 @@ static void join(const weft_cached_attention *f, const float *past, const float 
   for (size_t i = 0; i < a->batch * a->kv_heads; i++, out += f->present_room * size) {
     size_t batch = i / a->kv_heads, head = i % a->kv_heads;
     size_t before = f->past_rows != NULL ? (size_t)f->past_rows[batch] : f->past;
+    size_t rows = f->new_counts != NULL ? (size_t)f->new_counts[batch] : f->new_rows;
     if (past != NULL) {
       memcpy(out, past + i * f->past_room * size, before * size * sizeof *out);
     }
-    for (size_t r = 0; r < f->new_rows; r++) {
+    for (size_t r = 0; r < rows; r++) {
       memcpy(out + (before + r) * size, now + batch * at->batch + head * at->head + r * at->row, size * sizeof *out);
     }
-    size_t end = before + f->new_rows, rest = (f->present_room - end) * size * sizeof *out;
+    size_t end = before + rows, rest = (f->present_room - end) * size * sizeof *out;
     if (past != NULL && f->past_rows == NULL && f->past_room == f->present_room) { /* a shared buffer stays as it is */
       memcpy(out + end * size, past + (i * f->past_room + end) * size, rest);
     } else {
@@ -40,7 +41,7 @@ static void join(const weft_cached_attention *f, const float *past, const float 
 
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,
                                 size_t size, const float **now, weft_heads *at) {
-  if (past == NULL && present == NULL) {
+  if (past == NULL && present == NULL && f->present_room == f->new_rows) {
     return WEFT_OK;
   }
   float *out = present;

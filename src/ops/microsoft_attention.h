@@ -11,6 +11,7 @@ typedef struct weft_cached_attention {
   const int64_t *past_rows; /* how many count per batch, instead; may be NULL */
   size_t present_room;      /* rows of the present tensors */
   size_t new_rows;
+  const int64_t *new_counts; /* how many of them count per batch; NULL: all */
 } weft_cached_attention;
 
 /* Scratch of a * b floats. */

@@ -334,6 +334,25 @@ for wide_bits in (4, 8):
     y = merged(attend(heads(q, 2), kk.repeat(2, 1), vv.repeat(2, 1), None, np.pad(causal[:3, :3], ((0, 0), (2, 0)))))
     case(f"group_query_{wide_bits}_bits", "GroupQueryAttention", [q, k, v, *stored[:2], *numbers] + [None] * 5 + steps, [y, *stored[2:]], num_heads=2, kv_num_heads=1, k_quant_type="PER_TENSOR", v_quant_type="PER_CHANNEL", kv_cache_bit_width=wide_bits)
 
+q, k, v, past = f32(2, 3, 32), f32(2, 3, 16), f32(2, 3, 16), f32(2, 2, 1, 6, 16)
+cosine, sine, held = f32(9, 8), f32(9, 8), past.copy()
+rows, before, y = one([2, 3], np.int32), (3, 1), np.zeros((2, 3, 32), np.float32)
+for b, (count, old) in enumerate(zip(rows, before)):
+    spots = np.arange(old, old + count)
+    tq, tk = (turned(heads(part[b:b + 1, :count], n), cosine[spots], sine[spots]) for part, n in ((q, 2), (k, 1)))
+    held[:, b, :, old:old + count] = np.stack([tk[0], heads(v[b:b + 1, :count], 1)[0]])
+    held[:, b, :, old + count:] = 0
+    kk, vv = (part[b:b + 1, :, :old + count].repeat(2, 1) for part in held)
+    mask = np.where(np.arange(old + count) <= spots[:, None], 0, -1e30)
+    y[b, :count] = merged(attend(tq, kk, vv, None, mask))[0]
+nodes = [("com.microsoft", "GroupQueryAttention", [*(f"i{n}" for n in range(9)), *[""] * 7, "i9"], ["all", "o1", "o2"], {"num_heads": 2, "kv_num_heads": 1, "do_rotary": 1}),
+         ("", "Where", ["i10", "all", "i11"], ["o0"], {})]
+real_rows = (np.arange(3) < rows[:, None])[..., None]
+case("group_query_padded_queries", nodes, [q, k, v, *past, one([4, 3], np.int32), one(6, np.int32), cosine, sine, rows, real_rows, one(0)], [y, *held])
+q, k, v = f32(1, 2, 32), f32(1, 2, 16), f32(1, 2, 16)
+y = merged(attend(heads(q, 2), heads(k, 1).repeat(2, 1), heads(v, 1).repeat(2, 1), None, np.triu(np.full((2, 2), -1e30), 1)))
+case("group_query_room_without_past", "GroupQueryAttention", [q, k, v, None, None, one([1], np.int32), one(7, np.int32)], [y], num_heads=2, kv_num_heads=1)
+
 places, cosine, sine = random.integers(0, 9, (3, 2, 3)), f32(9, 8), f32(9, 8)
 image = f32(2, 2, 3, 16)
 for name, layout, section in (("chunks", 0, [3, 4, 1]), ("mixed", 1, [4, 2, 2])):
