@@ -556,6 +556,11 @@ refuse("a past or present with values of another size than the keys", "attention
 refuse("a mask of shape [3] does not fit 1 sequences, 2 queries and 2 keys", "attention_mask", "Attention", [x, weight, None, one([1, 1, 1], np.int32)], [result], num_heads=2, qkv_hidden_sizes=[4, 4, 8])
 refuse("past_sequence_length is 4: 2 new rows do not fit a buffer of 5", "attention_buffer", "Attention", [x, f32(4, 12), None, None, f32(2, 1, 2, 5, 2), None, one([4], np.int32)], [f32(1, 2, 4)], num_heads=2, past_present_share_buffer=1)
 refuse("cache_indirection holds 2, expected a beam below 2", "multi_beams", "MultiHeadAttention", [f32(2, 1, 4)] * 3 + [None] * 3 + [f32(2, 1, 3, 4)] * 2 + [one([1], np.int32), np.full((1, 2, 3), 2, np.int32)], [f32(2, 1, 4)], num_heads=1)
+refuse("attribute 'signal_ndim': expected 1 to 3, found 20", "transform", "Rfft", [f32(2, 4)], [f32(2, 3, 2)], signal_ndim=20)
+refuse("expected at least 5 inputs, input 4 is missing", "engram", "EngramGate", [f32(1, 1, 2, 4), f32(1, 1, 2, 4), f32(1, 1, 4), f32(2, 4)], [f32(1, 1, 2, 4)])
+refuse("input 3 is needed", "packed", "PackedAttention", [f32(3, 4), f32(4, 12), f32(12)], [f32(3, 4)], num_heads=2)
+refuse("beams that look into each other's past", "masked_beams", "DecoderMaskedSelfAttention", [f32(1, 1, 4), f32(4, 12), f32(12), None, f32(2, 1, 2, 2, 2), None, one([1], np.int32), one([1], np.int32)], [f32(1, 1, 4), f32(2, 1, 2, 2, 2)], num_heads=2)
+refuse("query_seqlens holds 3, expected at most 2", "query_lengths", "GroupQueryAttention", [f32(1, 2, 8), f32(1, 2, 8), f32(1, 2, 8), None, None, one([1], np.int32), one(2, np.int32)] + [None] * 9 + [one([3], np.int32)], [f32(1, 2, 8)], num_heads=2, kv_num_heads=2)
 refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)
 refuse("nothing in it tells whether channels lie in blocks of 8 or of 16", "blocks", [(block_domain, "Conv", ["i0", "i1"], ["o0"], {})], [f32(1, 3, 4, 4), f32(32, 3, 3, 3)], [f32(1, 32, 2, 2)], (1,))
 

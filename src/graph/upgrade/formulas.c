@@ -223,14 +223,23 @@ static weft_status reduce_sum_integer(weft_upgrade *u) {
   return give(u, &t, 0, "s k ReduceSum/2{keepdims=@keepdims}");
 }
 
+static weft_status begin_transform(weft_upgrade *u, weft_term *t, int64_t *axes) {
+  *axes = weft_upgrade_int(u, "signal_ndim", 1);
+  if (*axes < 1 || *axes > 3) {
+    return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "attribute 'signal_ndim': expected 1 to 3, found %lld",
+                     (long long)*axes);
+  }
+  return begin(u, 1, t);
+}
+
 /* The last dimensions of a real signal, the last one half. */
 static weft_status rfft(weft_upgrade *u) {
   weft_term t;
-  int64_t axes = weft_upgrade_int(u, "signal_ndim", 1);
-  WEFT_TRY(begin(u, 1, &t));
+  int64_t axes;
+  WEFT_TRY(begin_transform(u, &t, &axes));
   WEFT_TRY(weft_term_let(&t, 's', "a [-1] Unsqueeze/2"));
   WEFT_TRY(weft_term_let(&t, 's', "s " DIM("s", "-2", "-1") "[-2] DFT/3{onesided=1}"));
-  for (int64_t axis = -3; axis >= -1 - axes && axes < WEFT_MAX_RANK; axis--) {
+  for (int64_t axis = -3; axis >= -1 - axes; axis--) {
     WEFT_TRY(weft_term_list(&t, 'k', 1, &axis));
     WEFT_TRY(weft_term_let(&t, 's', "s s Shape k Gather/2 k DFT/3"));
   }
@@ -239,10 +248,10 @@ static weft_status rfft(weft_upgrade *u) {
 
 static weft_status irfft(weft_upgrade *u) {
   weft_term t;
-  int64_t axes = weft_upgrade_int(u, "signal_ndim", 1);
-  WEFT_TRY(begin(u, 1, &t));
+  int64_t axes;
+  WEFT_TRY(begin_transform(u, &t, &axes));
   WEFT_TRY(weft_term_let(&t, 's', "a"));
-  for (int64_t axis = -3; axis >= -1 - axes && axes < WEFT_MAX_RANK; axis--) {
+  for (int64_t axis = -3; axis >= -1 - axes; axis--) {
     WEFT_TRY(weft_term_list(&t, 'k', 1, &axis));
     WEFT_TRY(weft_term_let(&t, 's', "s s Shape k Gather/2 k DFT/3{inverse=1}"));
   }
