@@ -48,7 +48,7 @@ def used_by(model):
             known = [v for v in versions.get((domain, node.op_type), []) if v <= imports.get(domain, 1)]
             values = [*node.input, *node.output]
             kind = next((types[v] for v in values if types.get(v)), None)
-            found.add((domain, node.op_type, max(known, default=imports.get(domain, 1)), kind))
+            found.add((domain, node.op_type, max(known, default=1), kind))  # others than ONNX's have one version
             for attribute in node.attribute:
                 for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
                     walk(graph.node, imports, {**types, **types_in(graph)})
