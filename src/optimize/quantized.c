@@ -70,6 +70,11 @@ static weft_status find_quantity(quantized_pass *p, int32_t v, int axis, quantit
   return zero >= 0 ? WEFT_OK : add_zeros(p, type, weft_match_constant(graph, out->scale, WEFT_FLOAT), &out->zero);
 }
 
+/* Operators on quantities of one type only are not for those that have a sign here and none there. */
+static bool same_type(const quantized_pass *p, int32_t a, int32_t b) {
+  return weft_match_type(p->graph, a) == weft_match_type(p->graph, b);
+}
+
 /* The node that quantises v, which nothing else reads; NULL if there is none. */
 static weft_node *find_quantizer(const quantized_pass *p, int32_t v) {
   weft_node *node = weft_match_reader(p->graph, &p->uses, v, "QuantizeLinear");
@@ -235,7 +240,7 @@ static weft_status join_binary(quantized_pass *p, weft_node *node) {
   quantity a, b;
   WEFT_TRY(find_quantity(p, weft_node_in(node, 0), ANY_AXIS, &a));
   WEFT_TRY(find_quantity(p, weft_node_in(node, 1), ANY_AXIS, &b));
-  if (last == NULL || a.x < 0 || b.x < 0) {
+  if (last == NULL || a.x < 0 || b.x < 0 || !same_type(p, a.x, b.x) || !same_type(p, a.x, last->inputs[2])) {
     return WEFT_OK;
   }
   const char *op_type = weft_node_is(node, "Add") ? "QLinearAdd" : "QLinearMul";
@@ -264,7 +269,8 @@ static weft_status join_unary(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer(p, node->outputs[0]);
   quantity x;
   WEFT_TRY(find_quantity(p, weft_node_in(node, 0), ANY_AXIS, &x));
-  if (last == NULL || x.x < 0 || (weft_node_is(node, "ReduceMean") && !is_global_mean(p, node))) {
+  if (last == NULL || x.x < 0 || !same_type(p, x.x, last->inputs[2]) ||
+      (weft_node_is(node, "ReduceMean") && !is_global_mean(p, node))) {
     return WEFT_OK;
   }
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -287,7 +293,7 @@ static weft_status join_concat(quantized_pass *p, weft_node *node) {
   for (int i = 0; i < node->input_count; i++) {
     quantity x;
     WEFT_TRY(find_quantity(p, node->inputs[i], ANY_AXIS, &x));
-    if (x.x < 0) {
+    if (x.x < 0 || !same_type(p, x.x, last->inputs[2])) {
       return WEFT_OK;
     }
     memcpy(&values[2 + 3 * i], (int32_t[]){x.x, x.scale, x.zero}, 3 * sizeof *values);

@@ -543,6 +543,21 @@ for block, channels in ((8, 32), (16, 32), (8, 20), (16, 20)):
     case(f"blocks_of_{block}_{channels}_channels", nodes, [x, blocked(w1, block), b1, blocked(w2, block), b2], [pooled.astype(np.float32), mean.astype(np.float32)], (1, 2, 3, 4))
 
 
+# ---- simulated quantisation whose 8 bits have a sign here and none there: the integer operators take one type only -----------------------------
+a, b = i8(1, 4, 6), u8(1, 4, 6)
+a_real, b_real = real(a, 0.02, 5), real(b, 0.03, 100)
+for name, op, fed, y, attributes in (
+    ("add", "Add", "rs", a_real + b_real, {}), ("mul", "Mul", "rs", a_real * b_real, {}), ("concat", "Concat", "rs", np.concatenate([a_real, b_real], 1), {"axis": 1}),
+    ("sigmoid", "Sigmoid", "r", 1 / (1 + np.exp(-a_real)), {}), ("leaky_relu", "LeakyRelu", "r", np.where(a_real < 0, a_real * np.float32(0.25), a_real), {"alpha": 0.25}),
+    ("matmul", "MatMul", "rt", a_real @ b_real.swapaxes(1, 2), {}), ("conv", "Conv", "rs", (a_real * b_real).sum(keepdims=True), {}), ("flatten", "Flatten", "r", a_real.reshape(1, 24), {}),
+    ("average_pool", "AveragePool", "r", a_real.reshape(1, 4, 3, 2).mean(3), {"kernel_shape": [2], "strides": [2]})):
+    zero = one(30, np.uint8)
+    nodes = [("", "DequantizeLinear", ["i0", "i1", "i2"], ["r"], {}), ("", "DequantizeLinear", ["i3", "i4", "i5"], ["s"], {}), ("", "Transpose", ["s"], ["t"], {"perm": [0, 2, 1]}),
+             ("", op, list(fed), ["y"], attributes), ("", "QuantizeLinear", ["y", "i6", "i7"], ["z"], {}), ("", "DequantizeLinear", ["z", "i6", "i7"], ["o0"], {})]
+    answer = real(quantised(y.astype(np.float32), 0.025, zero), 0.025, zero)
+    case(f"simulated_{name}_of_two_types", nodes, [a, one(0.02), one(5, np.int8), b, one(0.03), one(100, np.uint8), one(0.025), zero], [answer], (1, 2, 4, 5, 6, 7))
+
+
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
 
