@@ -1,6 +1,7 @@
-/* Attention by blocks of query rows. The query heads that share keys are multiplied together. A task packs the keys and
- * values of one head for all its blocks; a block's scores stay in the cache from the first product through the softmax
- * to the second. */
+/* Attention by blocks of query rows. The query heads that share keys are multiplied together. The keys and values of a
+ * head are packed once for all its blocks: by the task that has the whole head, or before all tasks where there are too
+ * few heads for the threads and a task is one block. A block's scores stay in the cache from the first product through
+ * the softmax to the second. */
 #include "../base/convert.h"
 #include "attention.h"
 #include "product.h"
@@ -22,10 +23,12 @@ typedef struct job {
   const weft_kernels *kernels;
   size_t shared;       /* query heads of a key head */
   size_t rows, blocks; /* of a block; blocks of a key head */
-  size_t parts;        /* tasks of a key head */
+  size_t parts;        /* tasks of a key head: 1, or one a block */
   bool direct;
   char *scratch;
   size_t slot_size;
+  float *packed;        /* keys and values of all heads, or NULL: each slot has room for those of one */
+  size_t packed_floats; /* of one head */
 } job;
 
 /* A slot's scratch. */
@@ -39,19 +42,20 @@ static size_t values_size(const weft_attention *a) {
   return weft_product_scratch(a->v_head, a->kv_len);
 }
 
+/* Floats of a head's packed keys and values, or false. */
+static bool packed_floats(const weft_attention *a, size_t *out) {
+  return weft_add(a->kv_len, WEFT_GEMM_NR, out) && weft_mul(*out, a->head, out) && weft_add(*out, values_size(a), out);
+}
+
 /* Floats of a slot, or false. */
 static bool slot_floats(const job *job, size_t *out) {
   const weft_attention *a = job->a;
-  size_t floats = 0, packed = 0;
+  size_t floats = 0;
   if (!weft_add(a->head, a->v_head, &floats) || !weft_add(floats, a->kv_len, &floats) ||
       !weft_mul(floats, job->rows, &floats) || !weft_add(floats, a->kv_len, &floats)) {
     return false;
   }
-  if (!job->direct && (!weft_add(a->kv_len, WEFT_GEMM_NR, &packed) || !weft_mul(packed, a->head, &packed) ||
-                       !weft_add(packed, values_size(a), &packed))) {
-    return false;
-  }
-  return weft_add(floats, packed, out);
+  return weft_add(floats, job->parts == 1 ? job->packed_floats : 0, out);
 }
 
 static parts parts_of(const job *job, uint32_t slot) {
@@ -60,10 +64,6 @@ static parts parts_of(const job *job, uint32_t slot) {
   p.results = p.queries + job->rows * a->head;
   p.scores = p.results + job->rows * a->v_head;
   p.mask = p.scores + job->rows * a->kv_len;
-  if (!job->direct) {
-    p.values = p.mask + a->kv_len;
-    p.keys = p.values + values_size(a);
-  }
   return p;
 }
 
@@ -228,6 +228,23 @@ static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, si
   }
 }
 
+/* Packs the keys and values of heads [begin, end), of all batches, one after the other from `out` on. */
+static void pack_heads(const job *job, size_t begin, size_t end, float *out) {
+  const weft_attention *a = job->a;
+  for (size_t i = begin; i < end; i++, out += job->packed_floats) {
+    size_t batch = i / a->kv_heads, head = i % a->kv_heads;
+    job->kernels->gemm_f32_pack(a->v_head, a->kv_len, a->v + begin_of(&a->v_at, batch, head, 0), a->v_at.row, false,
+                                out);
+    job->kernels->gemm_f32_pack(a->kv_len, a->head, a->k + begin_of(&a->k_at, batch, head, 0), a->k_at.row, true,
+                                out + values_size(a));
+  }
+}
+
+static void pack_all(void *arg, size_t begin, size_t end) {
+  const job *job = arg;
+  pack_heads(job, begin, end, job->packed + begin * job->packed_floats);
+}
+
 static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const job *job = arg;
   const weft_attention *a = job->a;
@@ -235,18 +252,35 @@ static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
   size_t all = job->shared * a->q_len;
   for (size_t task = begin; task < end; task++) {
     size_t index = task / job->parts, part = task % job->parts;
-    size_t batch = index / a->kv_heads, kv_head = index % a->kv_heads;
     if (!job->direct) {
-      job->kernels->gemm_f32_pack(a->kv_len, a->head, a->k + begin_of(&a->k_at, batch, kv_head, 0), a->k_at.row, true,
-                                  p.keys);
-      job->kernels->gemm_f32_pack(a->v_head, a->kv_len, a->v + begin_of(&a->v_at, batch, kv_head, 0), a->v_at.row,
-                                  false, p.values);
+      p.values = job->packed != NULL ? job->packed + index * job->packed_floats : p.mask + a->kv_len;
+      p.keys = p.values + values_size(a);
+      if (job->packed == NULL) pack_heads(job, index, index + 1, p.values);
     }
-    for (size_t block = part * job->blocks / job->parts; block < (part + 1) * job->blocks / job->parts; block++) {
+    for (size_t block = part; block < (job->parts > 1 ? part + 1 : job->blocks); block++) {
       size_t first = block * job->rows;
-      run_block(job, &p, batch, kv_head, first, all - first < job->rows ? all - first : job->rows);
+      run_block(job, &p, index / a->kv_heads, index % a->kv_heads, first,
+                all - first < job->rows ? all - first : job->rows);
     }
   }
+}
+
+static weft_status place(weft_op *op, job *job, size_t heads, size_t threads) {
+  size_t floats = 0, size = 0;
+  void *room = NULL;
+  if (!(job->direct || packed_floats(job->a, &job->packed_floats)) || !slot_floats(job, &floats) ||
+      !weft_mul(floats, sizeof(float), &size) || !weft_add(size, 63, &size) ||
+      !weft_mul(job->packed_floats, sizeof(float), &floats)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the scores are larger than the address space");
+  }
+  if (job->parts > 1 && !job->direct) {
+    WEFT_TRY(weft_op_scratch_array(op, heads, floats, &room));
+    job->packed = room;
+  }
+  job->slot_size = size / 64 * 64;
+  WEFT_TRY(weft_op_scratch_array(op, threads, job->slot_size, &room));
+  job->scratch = room;
+  return WEFT_OK;
 }
 
 weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
@@ -260,17 +294,9 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   job.rows = job.rows < LEAST_ROWS ? LEAST_ROWS : job.rows > BLOCK_ROWS ? BLOCK_ROWS : job.rows;
   job.rows = job.rows < all ? job.rows : all;
   job.blocks = (all + job.rows - 1) / job.rows;
-  job.parts = threads > 1 ? (TASKS * threads + heads - 1) / heads : 1;
-  job.parts = job.parts < job.blocks ? job.parts : job.blocks;
-  size_t floats = 0;
-  if (!slot_floats(&job, &floats) || !weft_mul(floats, sizeof(float), &job.slot_size) ||
-      !weft_add(job.slot_size, 63, &job.slot_size)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the scores are larger than the address space");
-  }
-  void *room = NULL;
-  job.slot_size = job.slot_size / 64 * 64;
-  WEFT_TRY(weft_op_scratch_array(op, threads, job.slot_size, &room));
-  job.scratch = room;
+  job.parts = threads > 1 && heads < TASKS * threads ? job.blocks : 1;
+  WEFT_TRY(place(op, &job, heads, threads));
+  if (job.packed != NULL) weft_parallel(op->cx, heads, 1, pack_all, &job);
   weft_parallel_slots(op->cx, heads * job.parts, 1, run_tasks, &job);
   return WEFT_OK;
 }

@@ -7,7 +7,7 @@
 
 #include "op.h"
 
-enum { WEFT_BROADCAST_MAX = 3, WEFT_GRAIN = 16384 /* cheap elements that are worth a thread's attention */ };
+enum { WEFT_BROADCAST_MAX = 3, WEFT_GRAIN = 8192 /* cheap elements that are worth a thread's attention */ };
 
 typedef struct weft_broadcast {
   int rank, operands;

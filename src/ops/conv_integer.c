@@ -8,7 +8,15 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 131072, LARGEST_BLOCK = 1024, DEPTHWISE_FILTERS = 4 };
+enum {
+  BLOCK_BYTES = 131072,
+  LARGEST_BLOCK = 1024,
+  DEPTHWISE_FILTERS = 4,
+  /* For each thread: so many tasks come out even as they are; fewer panels or filters are not cut. */
+  FEW_TASKS = 8,
+  FEW_PANELS = 6,
+  FEW_FILTERS = 16
+};
 
 typedef struct conv {
   const weft_kernels *kernels;
@@ -25,7 +33,8 @@ typedef struct conv {
   const uint8_t *w_packed; /* group after group */
   size_t w_group;          /* bytes */
   weft_sums sums;
-  size_t block, blocks; /* output positions of a task; tasks of a group */
+  size_t block, blocks; /* output positions of a task; blocks of a group */
+  size_t part, parts;   /* filters of a task; tasks of a block */
   char *scratch;
   size_t slot_size;
 } conv;
@@ -198,8 +207,21 @@ static slot_parts parts_of(const conv *c, uint32_t slot) {
   return parts;
 }
 
+/* What one task makes: some positions of some filters of a group (index counts images times groups). */
+typedef struct task {
+  size_t index, first, count, filter, filters;
+} task;
+
+static task task_of(const conv *c, size_t i) {
+  task t = {i / c->parts / c->blocks, i / c->parts % c->blocks * c->block, c->block, i % c->parts * c->part, c->part};
+  t.count = c->window.out_count - t.first < t.count ? c->window.out_count - t.first : t.count;
+  t.filters = c->out_channels - t.filter < t.filters ? c->out_channels - t.filter : t.filters;
+  return t;
+}
+
 /* sums[filter][position] of one block by a product. */
-static void multiply_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
+static void multiply_block(const conv *c, const task *t, const slot_parts *parts) {
+  const size_t index = t->index, first = t->first, count = t->count;
   const weft_window *window = &c->window;
   const uint8_t *x = c->x + index * c->in_channels * window->in_count;
   const void *b = x + first;
@@ -223,17 +245,17 @@ static void multiply_block(const conv *c, size_t index, size_t first, size_t cou
     ldb = count;
   }
   c->kernels->gemm_i8_pack_b(count, c->k, b, ldb, false, c->x_signed, &c->x_zero, 0, parts->packed);
-  c->kernels->gemm_i8(c->out_channels, count, c->k, c->w_packed + index % c->groups * c->w_group, parts->packed, 0,
-                      parts->sums, count);
+  const uint8_t *w = c->w_packed + index % c->groups * c->w_group + c->kernels->gemm_i8_a_size(t->filter, c->k);
+  c->kernels->gemm_i8(t->filters, count, c->k, w, parts->packed, 0, parts->sums, count);
 }
 
 /* The same where the group has one channel; blocks are whole rows. */
-static void add_block(const conv *c, size_t index, size_t first, size_t count, const slot_parts *parts) {
-  for (size_t i = 0; i < c->out_channels; i++) {
-    size_t filter = index % c->groups * c->out_channels + i;
-    c->kernels->depthwise_i8(c->x + index * c->window.in_count, &c->rows, &c->columns, c->direct + filter * c->window.taps,
-                      c->x_zero, c->x_signed, first / c->columns.out, (first + count) / c->columns.out,
-                      parts->sums + i * count);
+static void add_block(const conv *c, const task *t, const slot_parts *parts) {
+  for (size_t i = 0; i < t->filters; i++) {
+    size_t filter = t->index % c->groups * c->out_channels + t->filter + i;
+    c->kernels->depthwise_i8(c->x + t->index * c->window.in_count, &c->rows, &c->columns,
+                             c->direct + filter * c->window.taps, c->x_zero, c->x_signed, t->first / c->columns.out,
+                             (t->first + t->count) / c->columns.out, parts->sums + i * t->count);
   }
 }
 
@@ -241,16 +263,15 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const conv *c = arg;
   size_t out_count = c->window.out_count;
   slot_parts parts = parts_of(c, slot);
-  for (size_t task = begin; task < end; task++) {
-    size_t index = task / c->blocks, first = task % c->blocks * c->block;
-    size_t count = out_count - first < c->block ? out_count - first : c->block;
-    (c->direct != NULL ? add_block : multiply_block)(c, index, first, count, &parts);
-    for (size_t i = 0; i < c->out_channels; i++) {
-      size_t filter = index % c->groups * c->out_channels + i;
+  for (size_t i = begin; i < end; i++) {
+    const task t = task_of(c, i);
+    (c->direct != NULL ? add_block : multiply_block)(c, &t, &parts);
+    for (size_t f = 0; f < t.filters; f++) {
+      size_t channel = t.filter + f, filter = t.index % c->groups * c->out_channels + channel;
       weft_rescale rescale = {.bias = c->bias != NULL ? c->bias + filter : NULL,
                               .scale = c->scales != NULL ? c->scales + filter : NULL};
-      weft_sums_store(&c->sums, count, parts.sums + i * count, &rescale, parts.row,
-                      (index * c->out_channels + i) * out_count + first);
+      weft_sums_store(&c->sums, t.count, parts.sums + f * t.count, &rescale, parts.row,
+                      (t.index * c->out_channels + channel) * out_count + t.first);
     }
   }
 }
@@ -281,6 +302,22 @@ static weft_status place_numbers(weft_op *op, conv *c) {
   return WEFT_OK;
 }
 
+/* Few blocks do not come out even between the threads: then each has as many, or, where positions are few, filters are
+ * shared out instead and the threads pack the same patches. */
+static void share_out(conv *c, size_t threads) {
+  const size_t tasks = c->images * c->groups * c->blocks,
+               panels = (c->window.out_count + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR;
+  if (tasks >= FEW_TASKS * threads || tasks % threads == 0) return;
+  if (panels >= FEW_PANELS * threads) {
+    c->blocks = (c->blocks + threads - 1) / threads * threads;
+    c->block = (panels + c->blocks - 1) / c->blocks * WEFT_GEMM_NR;
+    c->blocks = (c->window.out_count + c->block - 1) / c->block;
+  } else if (c->out_channels >= FEW_FILTERS * threads) {
+    c->part = (c->out_channels + threads - 1) / threads;
+    c->parts = (c->out_channels + c->part - 1) / c->part;
+  }
+}
+
 static weft_status place_scratch(weft_op *op, conv *c) {
   size_t positions = BLOCK_BYTES / (c->k + c->out_channels * sizeof(int32_t)) / WEFT_GEMM_NR * WEFT_GEMM_NR;
   positions = positions < 4 * WEFT_GEMM_NR ? 4 * WEFT_GEMM_NR : positions > LARGEST_BLOCK ? LARGEST_BLOCK : positions;
@@ -289,6 +326,10 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   }
   c->block = positions;
   c->blocks = (c->window.out_count + positions - 1) / positions;
+  c->part = c->out_channels;
+  c->parts = 1;
+  if (c->direct == NULL) share_out(c, weft_parallel_threads(op->cx));
+  positions = c->block;
   size_t bytes = 0, sums = 0;
   if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
       !weft_add(bytes, sums, &c->slot_size) ||
@@ -342,6 +383,6 @@ weft_status weft_conv_integer_run(weft_op *op) {
     pack_weights(c.kernels, weights(op), c.groups, c.w_zeros, room);
     c.w_packed = room;
   }
-  weft_parallel_slots(op->cx, c.images * c.groups * c.blocks, 1, run_blocks, &c);
+  weft_parallel_slots(op->cx, c.images * c.groups * c.blocks * c.parts, 1, run_blocks, &c);
   return WEFT_OK;
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { GRAIN_BYTES = 1 << 15 };
+enum { GRAIN_BYTES = 1 << 14 };
 
 weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis) {
   for (size_t i = 0; i < indices->count; i++) {

@@ -2,9 +2,12 @@
 #include "integer.h"
 
 #include "../base/convert.h"
+#include "broadcast.h"
 
 #include <math.h>
 #include <string.h>
+
+enum { PARTS = 32 /* of a tensor whose extremes are looked for */ };
 
 static weft_status check_count(weft_op *op, const weft_tensor *tensor, const char *name, size_t count) {
   if (tensor != NULL && (tensor->count == 0 || count % tensor->count != 0)) {
@@ -40,14 +43,52 @@ weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const ch
   return WEFT_OK;
 }
 
-void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, float *scale, uint8_t *zero) {
-  float least = n > 0 ? kernels->min_f32(n, x) : 0, greatest = n > 0 ? kernels->max_f32(n, x) : 0;
+static void scale_between(float least, float greatest, float *scale, uint8_t *zero) {
   least = least < 0 ? least : 0;
   greatest = greatest > 0 ? greatest : 0;
   float step = (greatest - least) / 255;
   *scale = step > 0 ? step : 1; /* all zero: any scale does */
   float middle = rintf(-least / *scale);
   *zero = (uint8_t)(middle > 255 ? 255 : middle > 0 ? middle : 0);
+}
+
+void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, float *scale, uint8_t *zero) {
+  scale_between(n > 0 ? kernels->min_f32(n, x) : 0, n > 0 ? kernels->max_f32(n, x) : 0, scale, zero);
+}
+
+typedef struct dynamic {
+  const weft_kernels *kernels;
+  const float *x;
+  uint8_t *y;
+  size_t n, part; /* elements; of a part */
+  float least[PARTS], greatest[PARTS], scale;
+  uint8_t zero;
+} dynamic;
+
+static void find_extremes(void *arg, size_t begin, size_t end) {
+  dynamic *d = arg;
+  for (size_t i = begin; i < end; i++) {
+    size_t at = i * d->part, n = d->n - at < d->part ? d->n - at : d->part;
+    d->least[i] = d->kernels->min_f32(n, d->x + at);
+    d->greatest[i] = d->kernels->max_f32(n, d->x + at);
+  }
+}
+
+static void quantize_range(void *arg, size_t begin, size_t end) {
+  const dynamic *d = arg;
+  d->kernels->quantize_i8(end - begin, d->x + begin, d->scale, d->zero, false, d->y + begin);
+}
+
+void weft_dynamic_quantize(weft_context *cx, size_t n, const float *x, uint8_t *y, float *scale, uint8_t *zero) {
+  dynamic d = {.kernels = cx->kernels, .x = x, .y = y, .n = n, .part = n / PARTS + 1, .scale = 1};
+  size_t parts = (n + d.part - 1) / d.part;
+  weft_parallel(cx, parts, WEFT_GRAIN / d.part + 1, find_extremes, &d);
+  if (n > 0) {
+    scale_between(d.kernels->min_f32(parts, d.least), d.kernels->max_f32(parts, d.greatest), &d.scale, &d.zero);
+  }
+  if (y != NULL) weft_parallel(cx, n, WEFT_GRAIN, quantize_range, &d);
+  *scale = d.scale;
+  *zero = d.zero;
 }
 
 void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const weft_rescale *rescale, float *row,

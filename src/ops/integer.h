@@ -15,6 +15,8 @@ weft_status weft_op_scales(weft_op *op, const weft_tensor *tensor, const char *n
 
 /* The scale and zero point that DynamicQuantizeLinear gives x. */
 void weft_dynamic_scale(const weft_kernels *kernels, size_t n, const float *x, float *scale, uint8_t *zero);
+/* DynamicQuantizeLinear on all threads; y may be NULL. */
+void weft_dynamic_quantize(weft_context *cx, size_t n, const float *x, uint8_t *y, float *scale, uint8_t *zero);
 
 /* Where rows of sums go. `y` is INT32 (the sums as they are), 8 bits (quantised) or floating. */
 typedef struct weft_sums {

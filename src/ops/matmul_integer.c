@@ -3,6 +3,7 @@
  * sums; the last makes integers of its floating a first. Zero points are taken
  * off while packing; a constant b is packed once. */
 #include "../base/convert.h"
+#include "broadcast.h"
 #include "integer.h"
 #include "matmul.h"
 #include "number.h"
@@ -186,6 +187,21 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
+typedef struct packing {
+  const weft_matmul_plan *p;
+  const weft_kernels *kernels;
+  const uint8_t *a;
+  bool is_signed;
+  const int32_t *zeros;
+  uint8_t *out;
+} packing;
+
+static void pack_rows(void *arg, size_t begin, size_t end) {
+  const packing *r = arg;
+  r->kernels->gemm_i8_pack_a(end - begin, r->p->k, r->a + begin * r->p->k, r->p->k, r->is_signed, r->zeros + begin, 1,
+                             r->out + r->kernels->gemm_i8_a_size(begin, r->p->k));
+}
+
 /* Rows of a and columns of b over all of their own leading dimensions, which broadcasting repeats. */
 static size_t rows_of_a(const weft_matmul_plan *p, const weft_tensor *a) {
   return a->shape.rank > 2 ? weft_shape_product(&a->shape, 0, a->shape.rank - 1) : p->m;
@@ -286,8 +302,7 @@ static weft_status quantised_a(weft_op *op, const weft_tensor *a, size_t rows, c
   void *room = NULL;
   uint8_t zero = 0;
   WEFT_TRY(weft_op_scratch_array(op, a->count, 1, &room));
-  weft_dynamic_scale(op->cx->kernels, a->count, a->data, scale, &zero);
-  op->cx->kernels->quantize_i8(a->count, a->data, *scale, zero, false, room);
+  weft_dynamic_quantize(op->cx, a->count, a->data, room, scale, &zero);
   for (size_t i = 0; i < rows; i++) {
     zeros[i] = zero;
   }
@@ -406,8 +421,9 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   const float *row_scale = t.row_scale, *scale = t.scale;
   for (size_t index = 0; index < p.batches; index++) {
     size_t row = first_line(&p, p.a_batch, index), column = first_line(&p, p.b_batch, index);
-    kernels->gemm_i8_pack_a(p.m, p.k, a_data + weft_matmul_offset(&p, p.a_batch, index), p.k, a->type == WEFT_INT8,
-                            a_zero + row, 1, packed_a);
+    packing rows = {&p,           kernels, a_data + weft_matmul_offset(&p, p.a_batch, index), a->type == WEFT_INT8,
+                    a_zero + row, packed_a};
+    weft_parallel(op->cx, p.m, WEFT_GRAIN / (p.k + 1) + 1, pack_rows, &rows);
     if (packed_b != NULL) {
       pack_b(kernels, &p, b, weft_matmul_offset(&p, p.b_batch, index), b_zero + column, packed_b);
     }

@@ -302,13 +302,9 @@ weft_status weft_dynamic_quantize_infer(weft_op *op) {
 weft_status weft_dynamic_quantize_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, X);
   weft_tensor *y = weft_op_out(op, 0), *y_scale = weft_op_out(op, 1), *y_zero = weft_op_out(op, 2);
-  const weft_kernels *kernels = op->cx->kernels;
   float scale = 1;
   uint8_t zero_point = 0;
-  weft_dynamic_scale(kernels, x->count, x->data, &scale, &zero_point);
-  if (y != NULL && y->count > 0) {
-    kernels->quantize_i8(x->count, x->data, scale, zero_point, false, y->data);
-  }
+  weft_dynamic_quantize(op->cx, x->count, x->data, y != NULL ? y->data : NULL, &scale, &zero_point);
   if (y_scale != NULL) {
     *(float *)y_scale->data = scale;
   }

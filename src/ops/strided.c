@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TILE = 16, GRAIN_BYTES = 1 << 15 };
+enum { TILE = 16, GRAIN_BYTES = 1 << 14, MOST_CUTS = 16 };
 
 typedef enum row_kind { ROW_ELEMENTS, ROW_TILE } row_kind;
 
@@ -152,6 +152,24 @@ static void choose_row(copy_job *job) {
   }
 }
 
+/* Few long rows are cut, so that threads can share them. */
+static void cut_row(copy_job *job) {
+  weft_strided *block = &job->block;
+  int64_t rows = 1, cuts = MOST_CUTS;
+  for (int d = 0; d < block->rank; d++) {
+    rows *= block->dims[d];
+  }
+  while (cuts > 1 && (job->dim % cuts != 0 || job->dim / cuts * (int64_t)job->size < GRAIN_BYTES)) {
+    cuts /= 2;
+  }
+  if (job->kind == ROW_TILE || rows >= MOST_CUTS || cuts == 1) return;
+  job->dim /= cuts;
+  block->dims[block->rank] = cuts;
+  block->from[block->rank] = job->dim * job->from_stride;
+  block->to[block->rank] = job->dim * job->to_stride;
+  block->rank++;
+}
+
 void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t element_size, const void *from, void *to) {
   for (int d = 0; d < block->rank; d++) {
     if (block->dims[d] <= 0) {
@@ -162,6 +180,7 @@ void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t eleme
   widen_element(&job);
   lengthen_row(&job.block);
   choose_row(&job);
+  cut_row(&job);
   size_t rows = 1;
   for (int d = 0; d < job.block.rank; d++) {
     rows *= (size_t)job.block.dims[d];
