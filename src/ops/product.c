@@ -9,7 +9,7 @@
 
 enum {
   BLOCK_FLOATS = 49152,   /* of b in one task */
-  SMALL_PRODUCT = 262144, /* multiplications that are not worth a thread */
+  SMALL_PRODUCT = 131072, /* multiplications that are not worth a thread */
   FEW_PANELS = 4,         /* for each thread: then rows are shared more evenly than columns */
   LINE = 64,              /* bytes of a cache's line, or fewer */
   GEMV_ROWS = 2           /* so few rows are read against plain b: packing would cost more than the product */

@@ -2,6 +2,7 @@
  * either one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop.
  * 8-bit segments of floats with one scale go to kernels, everything else is computed block by block. */
 #include "../base/convert.h"
+#include "broadcast.h"
 #include "integer.h"
 #include "product.h"
 
@@ -87,6 +88,24 @@ static size_t segment_scale(const layout *l, size_t s) {
   return s / l->per_line * l->scale_line + (l->scale_step != 0 ? row * l->length : row);
 }
 
+/* What becomes of `n` elements from `at` on, whose scales begin with number `scale`; all lie in one segment. */
+typedef struct sweep {
+  const layout *l;
+  void (*part)(const void *arg, size_t at, size_t n, size_t scale);
+  const void *arg;
+} sweep;
+
+static void sweep_range(void *arg, size_t begin, size_t end) {
+  const sweep *w = arg;
+  const layout *l = w->l;
+  size_t s = begin / l->line * l->per_line + begin % l->line / l->length;
+  for (size_t at = begin; at < end; s++) {
+    size_t first = segment_begin(l, s), stop = first + segment_length(l, s), n = (stop < end ? stop : end) - at;
+    w->part(w->arg, at, n, segment_scale(l, s) + (at - first) * l->scale_step);
+    at += n;
+  }
+}
+
 static weft_status check_zero(weft_op *op) {
   const weft_tensor *zero = weft_op_in(op, ZERO), *scale = weft_op_in(op, SCALE);
   if (zero != NULL && zero->count != scale->count) {
@@ -138,6 +157,8 @@ typedef struct quantizer {
   weft_type precision; /* of the division */
   bool saturate, small_float;
   double least, greatest;
+  const layout *l;
+  const weft_kernels *plain; /* where a kernel does it */
 } quantizer;
 
 /* As a number of the precision that divides. */
@@ -194,6 +215,18 @@ static weft_type division_type(weft_op *op) {
   return scale == WEFT_FLOAT8E8M0 ? x : scale;
 }
 
+static void quantize_part(const void *arg, size_t at, size_t n, size_t scale) {
+  const quantizer *q = arg;
+  if (q->plain != NULL) {
+    q->plain->quantize_i8(n, (const float *)q->x->data + at, ((const float *)q->scale->data)[scale],
+                          zero_at(q->zero, scale), q->y->type == WEFT_INT8, (uint8_t *)q->y->data + at);
+    return;
+  }
+  for (size_t i = 0; i < n; i += WEFT_BLOCK) {
+    quantize_block(q, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK, scale + i * q->l->scale_step, q->l->scale_step);
+  }
+}
+
 weft_status weft_quantize_run(weft_op *op) {
   layout l;
   WEFT_TRY(make_layout(op, &l));
@@ -212,18 +245,10 @@ weft_status weft_quantize_run(weft_op *op) {
   }
   bool plain = q.x->type == WEFT_FLOAT && q.scale->type == WEFT_FLOAT && q.precision == WEFT_FLOAT &&
                (q.y->type == WEFT_INT8 || q.y->type == WEFT_UINT8) && l.scale_step == 0;
-  for (size_t s = 0; s < l.segments; s++) {
-    size_t begin = segment_begin(&l, s), length = segment_length(&l, s), scale = segment_scale(&l, s);
-    if (plain) {
-      op->cx->kernels->quantize_i8(length, (const float *)q.x->data + begin, ((const float *)q.scale->data)[scale],
-                                   zero_at(q.zero, scale), q.y->type == WEFT_INT8, (uint8_t *)q.y->data + begin);
-      continue;
-    }
-    for (size_t i = 0; i < length; i += WEFT_BLOCK) {
-      size_t n = length - i < WEFT_BLOCK ? length - i : WEFT_BLOCK;
-      quantize_block(&q, begin + i, n, scale + i * l.scale_step, l.scale_step);
-    }
-  }
+  q.l = &l;
+  q.plain = plain ? op->cx->kernels : NULL;
+  sweep all = {&l, quantize_part, &q};
+  weft_parallel(op->cx, q.y->count, WEFT_GRAIN, sweep_range, &all);
   return WEFT_OK;
 }
 
@@ -262,29 +287,40 @@ static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_
   weft_store_float(y->type, x, n, y->data, at, 1);
 }
 
+typedef struct dequantizer {
+  const weft_tensor *in[3];
+  weft_tensor *y;
+  const layout *l;
+  const weft_kernels *plain; /* where a kernel does it */
+} dequantizer;
+
+static void dequantize_part(const void *arg, size_t at, size_t n, size_t scale) {
+  const dequantizer *d = arg;
+  const weft_tensor *x = d->in[X];
+  if (d->plain != NULL) {
+    d->plain->dequantize_i8(n, (const uint8_t *)x->data + at, ((const float *)d->in[SCALE]->data)[scale],
+                            zero_at(d->in[ZERO], scale), x->type == WEFT_INT8, (float *)d->y->data + at);
+    return;
+  }
+  for (size_t i = 0; i < n; i += WEFT_BLOCK) {
+    dequantize_block(d->in, d->y, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK, scale + i * d->l->scale_step,
+                     d->l->scale_step);
+  }
+}
+
 weft_status weft_dequantize_run(weft_op *op) {
   layout l;
   WEFT_TRY(make_layout(op, &l));
-  const weft_tensor *in[3] = {weft_op_in(op, X), weft_op_in(op, SCALE), weft_op_in(op, ZERO)};
-  weft_tensor *y = weft_op_out(op, 0);
-  if (y == NULL || y->count == 0) {
+  dequantizer d = {
+      .in = {weft_op_in(op, X), weft_op_in(op, SCALE), weft_op_in(op, ZERO)}, .y = weft_op_out(op, 0), .l = &l};
+  if (d.y == NULL || d.y->count == 0) {
     return WEFT_OK;
   }
-  bool plain = (in[X]->type == WEFT_INT8 || in[X]->type == WEFT_UINT8) && in[SCALE]->type == WEFT_FLOAT &&
-               y->type == WEFT_FLOAT && l.scale_step == 0;
-  for (size_t s = 0; s < l.segments; s++) {
-    size_t begin = segment_begin(&l, s), length = segment_length(&l, s), scale = segment_scale(&l, s);
-    if (plain) {
-      op->cx->kernels->dequantize_i8(length, (const uint8_t *)in[X]->data + begin,
-                                     ((const float *)in[SCALE]->data)[scale], zero_at(in[ZERO], scale),
-                                     in[X]->type == WEFT_INT8, (float *)y->data + begin);
-      continue;
-    }
-    for (size_t i = 0; i < length; i += WEFT_BLOCK) {
-      size_t n = length - i < WEFT_BLOCK ? length - i : WEFT_BLOCK;
-      dequantize_block(in, y, begin + i, n, scale + i * l.scale_step, l.scale_step);
-    }
-  }
+  bool plain = (d.in[X]->type == WEFT_INT8 || d.in[X]->type == WEFT_UINT8) && d.in[SCALE]->type == WEFT_FLOAT &&
+               d.y->type == WEFT_FLOAT && l.scale_step == 0;
+  d.plain = plain ? op->cx->kernels : NULL;
+  sweep all = {&l, dequantize_part, &d};
+  weft_parallel(op->cx, d.y->count, WEFT_GRAIN, sweep_range, &all);
   return WEFT_OK;
 }
 

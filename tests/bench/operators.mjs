@@ -70,6 +70,8 @@ const cases = {
       scalar('float32', 0.01), scalar('int8', 0), scalar('float32', 0.5), scalar('uint8', 128)], {}],
     ['qlinear_conv_1x1', 'QLinearConv', [feed('uint8', 1, 96, 14, 14), scalar('float32', 0.02), scalar('uint8', 120), weight('int8', 576, 96, 1, 1),
       scalar('float32', 0.01), scalar('int8', 0), scalar('float32', 0.5), scalar('uint8', 128)], {}],
+    ['qlinear_conv_1x1_7', 'QLinearConv', [feed('uint8', 1, 960, 7, 7), scalar('float32', 0.02), scalar('uint8', 120), weight('int8', 165, 960, 1, 1),
+      scalar('float32', 0.01), scalar('int8', 0), scalar('float32', 0.5), scalar('uint8', 128)], {}],
     ['qlinear_conv_3x3', 'QLinearConv', [feed('uint8', 1, 64, 56, 56), scalar('float32', 0.02), scalar('uint8', 120), weight('int8', 64, 64, 3, 3),
       scalar('float32', 0.01), scalar('int8', 0), scalar('float32', 0.5), scalar('uint8', 128)], { pads: [1, 1, 1, 1] }],
     ['qlinear_conv_depthwise', 'QLinearConv', [feed('uint8', 1, 144, 56, 56), scalar('float32', 0.02), scalar('uint8', 120), weight('int8', 144, 1, 3, 3),
@@ -90,6 +92,7 @@ const cases = {
     ['instance_norm', 'InstanceNormalization', [f(1, 64, 128, 128), w(64), w(64)], {}],
     ['batch_norm', 'BatchNormalization', [f(1, 64, 112, 112), w(64), w(64), w(64), { ...w(64), above: 0.5 }], {}],
     ['attention', 'Attention', [f(1, 12, 128, 32), f(1, 12, 128, 32), f(1, 12, 128, 32)], {}],
+    ['attention_3_heads', 'Attention', [f(1, 3, 197, 64), f(1, 3, 197, 64), f(1, 3, 197, 64)], {}],
   ],
   elementwise: [
     ['relu', 'Relu', [f(1, 64, 112, 112)], {}],

@@ -20,7 +20,7 @@ import { check, hosts, javascript } from '../tools/hosts.mjs';
 const chosen = new RegExp(
   `^(${[
     'conv_(1x1_14|1x1_7|3x3_14|depthwise.*14|grouped.*|transpose_4x4.*)', 'matmul_(197.*|7x.*|batched_qk|integer_m1|nbits_m1)', 'gemm_m.*', 'einsum_bij.*',
-    'qlinear_(matmul|conv_1x1)', 'dynamic_quantize', 'softmax_128', 'layer_norm_384', '.*_norm', 'attention', 'prelu', 'hard_swish', 'sigmoid',
+    'qlinear_(matmul|conv_1x1.*)', 'dynamic_quantize', 'softmax_128', 'layer_norm_384', '.*_norm', 'attention.*', 'prelu', 'hard_swish', 'sigmoid',
     'tanh', 'exp', 'log', 'erf', 'gelu', 'sqrt', 'sin', 'cumsum.*', 'reduce_.*', 'average_pool_3x3', 'global_average_pool', 'resize_(linear_odd|cubic)',
     'grid_sample', 'lstm', 'gru', 'rnn',
   ].join('|')})$`,
