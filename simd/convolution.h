@@ -10,18 +10,17 @@
 enum { BAND_FLOATS = 6144, MAX_TAPS = 128 };
 
 typedef struct depthwise {
-  const float *in;
-  size_t ih, iw;
-  const float *w;
-  size_t kh, kw;
-  size_t stride_h, stride_w;
-  size_t dilation_h, dilation_w;
-  int64_t pad_top, pad_left;
+  const weft_patches *p;
+  const float *w; /* of the channel at work, as is its bias */
   float bias;
   bool clip;
   float lo, hi;
-  size_t ow;
-  size_t length; /* of one phase of a buffered row: whole vectors in pairs, and the last taps */
+  size_t length;     /* of one phase of a buffered row: whole vectors in pairs, and the last taps */
+  size_t row_floats; /* of all phases */
+  size_t rows;       /* of the output that a band makes */
+  size_t spare;      /* rows of the buffer that are read and count in nothing */
+  bool whole;        /* one band makes all rows */
+  bool simple;       /* a row goes into its phases by whole vectors */
   size_t offsets[MAX_TAPS];
 } depthwise;
 
@@ -48,23 +47,24 @@ NO_IDIOMS static void pad_line(const float *from, size_t n, size_t before, size_
   }
 }
 
+/* A row's n elements behind `before` zeros, which are there already. */
+INLINE void copy_row(const float *from, size_t n, size_t before, float *to) {
+  to += before;
+  if (n < LANES) {
+    store_part(to, load_part(from, n), n);
+    return;
+  }
+  for (size_t i = 0; i + LANES <= n; i += LANES) {
+    store(to + i, load(from + i));
+  }
+  store(to + n - LANES, load(from + n - LANES));
+}
+
 /* The same of a row's even and odd elements, in two lines of `length` one after the other: which is first depends on
  * whether the number of zeros before the row is even. */
-NO_IDIOMS static void pad_halves(const float *from, size_t n, size_t before, size_t length, float *to) {
-  const real zero = r_set(0.0f);
-  const size_t begin[2] = {before / 2, (before + 1) / 2};
-  float *const line[2] = {to + before % 2 * length, to + (before + 1) % 2 * length};
-  for (size_t i = 0; i < 2; i++) { /* zeros first, where an overrun meets nothing */
-    float *const first = to + i * length;
-    const size_t half = first == line[0] ? 0 : 1, count = (n + 1 - half) / 2;
-    for (size_t j = 0; j < begin[half]; j += LANES) {
-      store(first + j, zero);
-    }
-    for (size_t j = begin[half] + count; j < length; j += LANES) {
-      store(first + j, zero);
-    }
-  }
-  float *const even = line[0] + begin[0], *const odd = line[1] + begin[1];
+INLINE void copy_halves(const float *from, size_t n, size_t before, size_t length, float *to) {
+  float *const even = to + before % 2 * length + before / 2, *const odd =
+                                                                 to + (before + 1) % 2 * length + (before + 1) / 2;
   size_t i = 0;
   for (; i + 2 * LANES <= n; i += 2 * LANES) {
     real a = load(from + i), b = load(from + i + LANES);
@@ -84,24 +84,26 @@ static void copy_phase(const float *row, size_t iw, int64_t first, size_t stride
   }
 }
 
-static void fill_band(const depthwise *d, size_t first_row, size_t rows, float *band) {
-  const size_t row_floats = d->stride_w * d->length, before = (size_t)d->pad_left;
-  const bool simple = d->stride_w <= 2 && d->pad_left >= 0 && before < row_floats;
-  const size_t inside = simple && row_floats - before < d->iw ? row_floats - before : d->iw;
-  for (size_t t = 0; t < rows; t++, band += row_floats) {
-    int64_t y = (int64_t)(first_row * d->stride_h + t) - d->pad_top;
-    if (y < 0 || (size_t)y >= d->ih) {
-      clear_floats(band, row_floats);
+/* The rows of `in` that `count` output rows from `first` on are made of. The band is all zeros at first, and only what
+ * lies inside the image changes. */
+static void fill_band(const depthwise *d, const float *in, size_t first, size_t count, float *band) {
+  const weft_patches *p = d->p;
+  const size_t before = (size_t)p->pad_left, rows = (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1;
+  const size_t inside = d->simple && d->row_floats - before < p->iw ? d->row_floats - before : p->iw;
+  for (size_t t = 0; t < rows; t++, band += d->row_floats) {
+    int64_t y = (int64_t)(first * p->stride_h + t) - p->pad_top;
+    if (y < 0 || (size_t)y >= p->ih) {
+      if (!d->whole) clear_floats(band, d->row_floats);
       continue;
     }
-    const float *row = d->in + (size_t)y * d->iw;
-    if (simple && d->stride_w == 1) {
-      pad_line(row, inside, before, d->length, band);
-    } else if (simple) {
-      pad_halves(row, inside, before, d->length, band);
+    const float *row = in + (size_t)y * p->iw;
+    if (d->simple && p->stride_w == 1) {
+      copy_row(row, inside, before, band);
+    } else if (d->simple) {
+      copy_halves(row, inside, before, d->length, band);
     } else {
-      for (size_t phase = 0; phase < d->stride_w; phase++) {
-        copy_phase(row, d->iw, (int64_t)phase - d->pad_left, d->stride_w, d->length, band + phase * d->length);
+      for (size_t phase = 0; phase < p->stride_w; phase++) {
+        copy_phase(row, p->iw, (int64_t)phase - p->pad_left, p->stride_w, d->length, band + phase * d->length);
       }
     }
   }
@@ -112,10 +114,8 @@ INLINE real depthwise_result(const depthwise *d, real y) {
   return d->clip ? r_at_most(r_at_least(y, load_splat(&d->lo)), load_splat(&d->hi)) : y;
 }
 
-/* `vectors` of an output row, a constant. With `taps`, also a constant, these are neighbours in the buffer and make up
- * a row of the window; with 1 anything goes. */
-INLINE void depthwise_vectors(const depthwise *d, const size_t taps, const size_t vectors, const float *from, float *to,
-                              size_t columns) {
+/* `vectors` of an output row, a constant, with any window. */
+INLINE void depthwise_vectors(const depthwise *d, const size_t vectors, const float *from, float *to, size_t columns) {
   real sums[4];
   for (size_t v = 0; v < vectors; v++) {
     sums[v] = load_splat(&d->bias);
@@ -123,28 +123,81 @@ INLINE void depthwise_vectors(const depthwise *d, const size_t taps, const size_
   const float *w = d->w;
   const size_t *offset = d->offsets;
   NOT_UNROLLED
-  for (size_t i = d->kh * d->kw; i > 0; i -= taps) {
-    const float *row = from + *offset;
-    for (size_t j = 0; j < taps; j++) {
-      real weight = load_splat(w + j);
-      for (size_t v = 0; v < vectors; v++) {
-        sums[v] = r_madd(weight, load(row + j + v * LANES), sums[v]);
-      }
+  for (size_t i = d->p->kh * d->p->kw; i > 0; i--) {
+    const float *x = from + *offset++;
+    real weight = load_splat(w++);
+    for (size_t v = 0; v < vectors; v++) {
+      sums[v] = r_madd(weight, load(x + v * LANES), sums[v]);
     }
-    w += taps;
-    offset += taps;
   }
   for (size_t v = 0; v < vectors && v * LANES < columns; v++) {
     store_some(to + v * LANES, depthwise_result(d, sums[v]), columns - v * LANES);
   }
 }
 
-INLINE void depthwise_row(const depthwise *d, const size_t taps, const float *from, float *to) {
+static void depthwise_row(const depthwise *d, const float *from, float *to) {
+  const size_t ow = d->p->ow;
   size_t column = 0;
-  for (; column + 2 * LANES < d->ow; column += 4 * LANES) {
-    depthwise_vectors(d, taps, 4, from + column, to + column, d->ow - column);
+  for (; column + 2 * LANES < ow; column += 4 * LANES) {
+    depthwise_vectors(d, 4, from + column, to + column, ow - column);
   }
-  if (column < d->ow) depthwise_vectors(d, taps, 2, from + column, to + column, d->ow - column);
+  if (column < ow) depthwise_vectors(d, 2, from + column, to + column, ow - column);
+}
+
+/* Some columns, `vectors` of them, of all rows of a k x k window without dilation, from the top down: elements are
+ * loaded once for all the output rows that they count in, whose sums stay in registers, and weights where they are
+ * used. The first of these sums belong to rows above the first and are dropped. k, stride and vectors are constants. */
+INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t stride, const size_t vectors,
+                            const float *from, size_t rows, float *to, size_t columns) {
+  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, length = d->length, ow = d->p->ow;
+  real sums[5][2];
+  for (size_t i = 0; i < alive * vectors; i++) {
+    sums[i / vectors][i % vectors] = load_splat(&d->bias);
+  }
+  NOT_UNROLLED
+  for (size_t turn = 0; turn < rows + alive - 1; turn++) {
+    UNROLLED
+    for (size_t u = 0; u < stride; u++, from += row_floats) {
+      UNROLLED
+      for (size_t j = 0; j < k; j++) {
+        real x[2];
+        for (size_t v = 0; v < vectors; v++) {
+          x[v] = load(from + j % stride * length + j / stride + v * LANES);
+        }
+        UNROLLED
+        for (size_t i = u; i < k; i += stride) {
+          const real weight = load_splat(d->w + i * k + j);
+          for (size_t v = 0; v < vectors; v++) {
+            sums[i / stride][v] = r_madd(weight, x[v], sums[i / stride][v]);
+            FINISHED(sums[i / stride][v]);
+          }
+        }
+      }
+    }
+    if (turn >= alive - 1) {
+      for (size_t v = 0; v < vectors; v++) {
+        store_some(to + v * LANES, depthwise_result(d, sums[alive - 1][v]), columns - v * LANES);
+      }
+      to += ow;
+    }
+    for (size_t v = 0; v < vectors; v++) {
+      UNROLLED
+      for (size_t i = alive - 1; i > 0; i--) {
+        sums[i][v] = sums[i - 1][v];
+      }
+      sums[0][v] = load_splat(&d->bias);
+    }
+  }
+}
+
+INLINE void depthwise_strips(const depthwise *d, const size_t k, const size_t stride, size_t rows, const float *band,
+                             float *to) {
+  const size_t ow = d->p->ow;
+  size_t column = 0;
+  for (; column + LANES < ow; column += 2 * LANES) {
+    depthwise_strip(d, k, stride, 2, band + column, rows, to + column, ow - column);
+  }
+  if (column < ow) depthwise_strip(d, k, stride, 1, band + column, rows, to + column, ow - column);
 }
 
 /* One vector of each of four output rows of a 3 x 3 window without dilation. Each element is loaded once for all rows
@@ -156,110 +209,107 @@ INLINE void depthwise_square(const depthwise *d, const size_t stride, const real
     sums[r] = load_splat(&d->bias);
   }
   UNROLLED
-  for (size_t t = 0; t < 3 * stride + 3; t++, from += stride * d->length) {
+  for (size_t t = 0; t < 3 * stride + 3; t++, from += d->row_floats) {
     UNROLLED
     for (size_t j = 0; j < 3; j++) {
       const real x = load(from + j % stride * d->length + j / stride);
       UNROLLED
       for (size_t r = 0; r < 4; r++) {
-        if (t >= r * stride && t - r * stride < 3) sums[r] = r_madd(w[(t - r * stride) * 3 + j], x, sums[r]);
+        if (t < r * stride || t - r * stride >= 3) continue;
+        sums[r] = r_madd(w[(t - r * stride) * 3 + j], x, sums[r]);
+        FINISHED(sums[r]);
       }
     }
   }
-  for (size_t r = 0; r < 4; r++, to += d->ow) {
+  for (size_t r = 0; r < 4; r++, to += d->p->ow) {
     store_some(to, depthwise_result(d, sums[r]), columns);
   }
 }
 
 /* The last four rows may be made in part again. */
 INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t count, const float *band, float *to) {
+  const size_t ow = d->p->ow;
   real w[9];
   for (size_t i = 0; i < 9; i++) {
     w[i] = load_splat(d->w + i);
   }
   for (size_t row = 0; row < count; row += 4) {
     row = row + 4 <= count ? row : count - 4;
-    const float *from = band + row * stride * stride * d->length;
+    const float *from = band + row * stride * d->row_floats;
     NOT_UNROLLED
-    for (size_t column = 0; column < d->ow; column += LANES) {
-      depthwise_square(d, stride, w, from + column, to + row * d->ow + column, d->ow - column);
+    for (size_t column = 0; column < ow; column += LANES) {
+      depthwise_square(d, stride, w, from + column, to + row * ow + column, ow - column);
     }
   }
 }
 
+/* Whether the window is k x k, without dilation, and goes by as much down as to the right. */
+static bool is_square(const weft_patches *p, size_t k) {
+  return p->kh == k && p->kw == k && p->stride_h == p->stride_w && p->stride_h <= 2 && p->dilation_h == 1 &&
+         p->dilation_w == 1;
+}
+
 static void depthwise_band(const depthwise *d, size_t count, const float *band, float *to) {
-  const bool adjacent = d->stride_w == 1 && d->dilation_w == 1;
-  const size_t row_floats = d->stride_h * d->stride_w * d->length;
-  if (count >= 4 && d->kh == 3 && d->kw == 3 && adjacent && d->stride_h == 1 && d->dilation_h == 1) {
+  const weft_patches *p = d->p;
+  if (count >= 4 && is_square(p, 3) && p->stride_h == 1) {
     depthwise_squares(d, 1, count, band, to);
-  } else if (count >= 4 && d->kh == 3 && d->kw == 3 && d->stride_w == 2 && d->stride_h == 2 && d->dilation_h == 1 &&
-             d->dilation_w == 1) {
+  } else if (count >= 4 && is_square(p, 3)) {
     depthwise_squares(d, 2, count, band, to);
-  } else if (adjacent && d->kw == 5) {
-    for (size_t row = 0; row < count; row++) {
-      depthwise_row(d, 5, band + row * row_floats, to + row * d->ow);
-    }
+  } else if (is_square(p, 5) && p->stride_h == 1) {
+    depthwise_strips(d, 5, 1, count, band, to);
+  } else if (is_square(p, 5)) {
+    depthwise_strips(d, 5, 2, count, band, to);
   } else {
     for (size_t row = 0; row < count; row++) {
-      depthwise_row(d, 1, band + row * row_floats, to + row * d->ow);
+      depthwise_row(d, band + row * p->stride_h * d->row_floats, to + row * p->ow);
     }
   }
 }
 
 /* Fills in the geometry of the buffer; false when a single output row does not fit. */
-static bool depthwise_plan(depthwise *d, size_t *rows) {
-  d->length = (d->ow + 2 * LANES - 1) / (2 * LANES) * 2 * LANES + (d->kw - 1) * d->dilation_w / d->stride_w;
-  size_t extent = (d->kh - 1) * d->dilation_h + 1;
-  size_t row_floats = d->stride_w * d->length;
-  size_t room = row_floats <= BAND_FLOATS ? BAND_FLOATS / row_floats : 0;
-  if (d->kh * d->kw > MAX_TAPS || extent > room) return false;
-  *rows = (room - extent) / d->stride_h + 1;
+static bool depthwise_plan(depthwise *d, size_t oh) {
+  const weft_patches *p = d->p;
+  d->length = (p->ow + 2 * LANES - 1) / (2 * LANES) * 2 * LANES + (p->kw - 1) * p->dilation_w / p->stride_w;
+  d->row_floats = p->stride_w * d->length;
+  d->spare = is_square(p, 5) ? p->stride_h - 1 : 0;
+  size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
+  size_t room = d->row_floats <= BAND_FLOATS ? BAND_FLOATS / d->row_floats : 0;
+  if (p->kh * p->kw > MAX_TAPS || extent > room) return false;
+  d->rows = (room - extent) / p->stride_h + 1;
+  d->whole = d->rows >= oh;
+  d->rows = d->whole ? oh : d->rows;
+  d->simple = p->stride_w <= 2 && p->pad_left >= 0 && (size_t)p->pad_left < d->row_floats;
   size_t phase = 0, step = 0;
-  for (size_t j = 0; j < d->kw; j++) { /* without divisions: small channels are planned in less time than they take */
-    for (size_t i = 0; i < d->kh; i++) {
-      d->offsets[i * d->kw + j] = i * d->dilation_h * row_floats + phase * d->length + step;
+  for (size_t j = 0; j < p->kw; j++) { /* without divisions: small channels are planned in less time than they take */
+    for (size_t i = 0; i < p->kh; i++) {
+      d->offsets[i * p->kw + j] = i * p->dilation_h * d->row_floats + phase * d->length + step;
     }
-    for (phase += d->dilation_w; phase >= d->stride_w; phase -= d->stride_w) {
+    for (phase += p->dilation_w; phase >= p->stride_w; phase -= p->stride_w) {
       step++;
     }
   }
   return true;
 }
 
-static void depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw, size_t stride_h,
-                          size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top, int64_t pad_left,
-                          float bias, weft_activation activation, float lo, float hi, float *out, size_t oh,
-                          size_t ow) {
-  depthwise d = {.in = in,
-                 .ih = ih,
-                 .iw = iw,
-                 .w = w,
-                 .kh = kh,
-                 .kw = kw,
-                 .stride_h = stride_h,
-                 .stride_w = stride_w,
-                 .dilation_h = dilation_h,
-                 .dilation_w = dilation_w,
-                 .pad_top = pad_top,
-                 .pad_left = pad_left,
-                 .bias = bias,
-                 .clip = activation == WEFT_ACT_CLIP,
-                 .lo = lo,
-                 .hi = hi,
-                 .ow = ow};
-  size_t rows = 0;
-  if (kh == 0 || kw == 0 || !depthwise_plan(&d, &rows)) {
-    weft_portable_depthwise_f32(in, ih, iw, w, kh, kw, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left,
-                                bias, activation, lo, hi, out, oh, ow);
+static void depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
+                          float lo, float hi, float *out, size_t oh) {
+  depthwise d = {.p = p, .clip = activation == WEFT_ACT_CLIP, .lo = lo, .hi = hi};
+  if (p->kh == 0 || p->kw == 0 || oh == 0 || !depthwise_plan(&d, oh)) {
+    weft_portable_depthwise_f32(p, w, bias, activation, lo, hi, out, oh);
     return;
   }
-  for (size_t row = 0; row < oh; row += rows) {
-    float band[BAND_FLOATS + OVERRUN];
-    size_t count = oh - row < rows ? oh - row : rows;
-    fill_band(&d, row, (count - 1) * stride_h + (kh - 1) * dilation_h + 1, band);
-    depthwise_band(&d, count, band, out + row * ow);
+  float band[BAND_FLOATS];
+  clear_floats(band, ((d.rows - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1 + d.spare) * d.row_floats);
+  for (size_t c = 0; c < p->channels; c++, out += oh * p->ow) {
+    d.w = w + c * p->kh * p->kw;
+    d.bias = bias != NULL ? bias[c] : 0.0f;
+    for (size_t row = 0; row < oh; row += d.rows) {
+      size_t count = oh - row < d.rows ? oh - row : d.rows;
+      fill_band(&d, p->in + c * p->ih * p->iw, row, count, band);
+      depthwise_band(&d, count, band, out + row * p->ow);
+    }
+    if (!d.clip) activate_f32(oh * p->ow, out, activation, lo, hi);
   }
-  if (!d.clip) activate_f32(oh * ow, out, activation, lo, hi);
 }
 
 /* ---- patches --------------------------------------------------------------------------------------------------------
@@ -342,7 +392,7 @@ INLINE void emit_tap(const tap *t, const float *channel, float *out) {
 static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {
   const size_t taps = patches->kh * patches->kw, plane = patches->ih * patches->iw;
   if (taps == 1 && patches->stride_h == 1 && patches->stride_w == 1 && patches->ow == patches->iw &&
-      patches->pad_top == 0 && patches->pad_left == 0) {
+      patches->pad_top == 0 && patches->pad_left == 0 && end <= plane) { /* positions below the image are padding */
     gemm_f32_pack(end - begin, patches->channels, patches->in + begin, plane, false, out);
     return;
   }

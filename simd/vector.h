@@ -30,6 +30,14 @@
 #define UNROLLED
 #endif
 
+/* Makes clang finish v here. Left alone it turns a chain of multiply-adds into one expression, whose operands are all
+ * loaded before its first instruction: more than there are registers. */
+#if defined(__wasm__)
+#define FINISHED(v) __asm__ volatile("" : "+r"(v))
+#else
+#define FINISHED(v) (void)(v)
+#endif
+
 enum { LANES = 4 };
 
 typedef v128_t real;

@@ -6,32 +6,25 @@ static bool inside(int64_t at, size_t size) {
   return at >= 0 && (uint64_t)at < size;
 }
 
-void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
-                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w,
-                                 int64_t pad_top, int64_t pad_left, float bias, weft_activation activation, float lo,
-                                 float hi, float *out, size_t oh, size_t ow) {
-  for (size_t y = 0; y < oh; y++) {
-    for (size_t x = 0; x < ow; x++) {
-      float sum = bias;
-      for (size_t i = 0; i < kh; i++) {
-        int64_t row = (int64_t)(y * stride_h + i * dilation_h) - pad_top;
-        for (size_t j = 0; j < kw; j++) {
-          int64_t column = (int64_t)(x * stride_w + j * dilation_w) - pad_left;
-          bool is_inside = inside(row, ih) && inside(column, iw);
-          sum += w[i * kw + j] * (is_inside ? in[(size_t)row * iw + (size_t)column] : 0.0f);
-        }
-      }
-      out[y * ow + x] = weft_activate_one(sum, activation, lo, hi);
-    }
-  }
-}
-
 /* One element of the patch matrix: tap (i, j) of a channel at an output position. */
 static float patch_element(const weft_patches *p, const float *channel, size_t i, size_t j, size_t position) {
   int64_t row = (int64_t)(position / p->ow * p->stride_h + i * p->dilation_h) - p->pad_top;
   int64_t column = (int64_t)(position % p->ow * p->stride_w + j * p->dilation_w) - p->pad_left;
   if (!inside(row, p->ih) || !inside(column, p->iw)) return 0.0f;
   return channel[(size_t)row * p->iw + (size_t)column];
+}
+
+void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
+                                 float lo, float hi, float *out, size_t oh) {
+  const size_t taps = p->kh * p->kw, plane = oh * p->ow;
+  for (size_t i = 0; i < p->channels * plane; i++) {
+    const size_t c = i / plane;
+    float sum = bias != NULL ? bias[c] : 0.0f;
+    for (size_t t = 0; t < taps; t++) {
+      sum += w[c * taps + t] * patch_element(p, p->in + c * p->ih * p->iw, t / p->kw, t % p->kw, i % plane);
+    }
+    out[i] = weft_activate_one(sum, activation, lo, hi);
+  }
 }
 
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {

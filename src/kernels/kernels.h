@@ -104,10 +104,9 @@ typedef struct weft_kernels {
   void (*gemv_f32)(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                    const weft_epilogue *epilogue);
 
-  /* One channel of a depthwise convolution: out[oh x ow] of in[ih x iw]; w is kh x kw. Padding reads as zero. */
-  void (*depthwise_f32)(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw, size_t stride_h,
-                        size_t stride_w, size_t dilation_h, size_t dilation_w, int64_t pad_top, int64_t pad_left,
-                        float bias, weft_activation activation, float lo, float hi, float *out, size_t oh, size_t ow);
+  /* A depthwise convolution: channel by channel out[oh x ow] with a filter w[kh x kw] of its own; `bias` may be NULL. */
+  void (*depthwise_f32)(const weft_patches *patches, const float *w, const float *bias, weft_activation activation,
+                        float lo, float hi, float *out, size_t oh);
 
   void (*unary_f32[WEFT_UNARY_COUNT])(size_t n, const float *x, float *y);
   /* z = x op y; a step of 0 repeats the first element, 1 walks. z may be x or y. */

@@ -15,10 +15,8 @@ void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, 
                             const weft_epilogue *epilogue);
 
 /* convolution.c */
-void weft_portable_depthwise_f32(const float *in, size_t ih, size_t iw, const float *w, size_t kh, size_t kw,
-                                 size_t stride_h, size_t stride_w, size_t dilation_h, size_t dilation_w,
-                                 int64_t pad_top, int64_t pad_left, float bias, weft_activation activation, float lo,
-                                 float hi, float *out, size_t oh, size_t ow);
+void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
+                                 float lo, float hi, float *out, size_t oh);
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out);
 
 /* elementwise.c */

@@ -27,7 +27,8 @@ void weft_portable_winograd_filters(size_t outputs, size_t filters, size_t chann
       const float x[3] = {half[j], half[tile + j], half[2 * tile + j]};
       float y[TILE];
       winograd_filter_words(outputs, x, y);
-      for (size_t l = 0; l < tile; l++) whole[l * tile + j] = y[l];
+      for (size_t l = 0; l < tile; l++)
+        whole[l * tile + j] = y[l];
     }
     for (size_t j = 0; j < tile * tile; j++) {
       out[j * stride] = whole[j];

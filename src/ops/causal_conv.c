@@ -75,9 +75,19 @@ static void run_rows(void *arg, size_t begin, size_t end) {
     memcpy(line + c->carried, c->x + row * c->length, c->length * sizeof *line);
     size_t channel = row % c->channels;
     if (c->y != NULL && c->length > 0) {
-      c->kernels->depthwise_f32(line, 1, all, c->w + channel * (c->carried + 1), 1, c->carried + 1, 1, 1, 1, 1, 0, 0,
-                                c->bias != NULL ? c->bias[channel] : 0, c->activation, 0, 0, c->y + row * c->length, 1,
-                                c->length);
+      weft_patches patches = {.in = line,
+                              .channels = 1,
+                              .ih = 1,
+                              .iw = all,
+                              .kh = 1,
+                              .kw = c->carried + 1,
+                              .stride_h = 1,
+                              .stride_w = 1,
+                              .dilation_h = 1,
+                              .dilation_w = 1,
+                              .ow = c->length};
+      c->kernels->depthwise_f32(&patches, c->w + channel * patches.kw, c->bias != NULL ? c->bias + channel : NULL,
+                                c->activation, 0, 0, c->y + row * c->length, 1);
     }
     if (c->present != NULL) {
       memcpy(c->present + row * c->carried, line + c->length, c->carried * sizeof *line);

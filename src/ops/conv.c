@@ -162,26 +162,31 @@ static void pack_patches(const void *arg, size_t index, size_t column, size_t co
   }
 }
 
+/* What kernels see of a window of at most two dimensions: with one, the plane is one row. */
+static weft_patches plane_patches(const conv *c, const float *in, size_t channels) {
+  const weft_window *v = &c->window;
+  bool flat = v->rank == 1;
+  int h = flat ? 0 : v->rank - 2, w = v->rank - 1;
+  return (weft_patches){.in = in,
+                        .channels = channels,
+                        .ih = flat ? 1 : (size_t)v->in[h],
+                        .iw = (size_t)v->in[w],
+                        .kh = flat ? 1 : (size_t)v->kernel[h],
+                        .kw = (size_t)v->kernel[w],
+                        .stride_h = flat ? 1 : (size_t)v->stride[h],
+                        .stride_w = (size_t)v->stride[w],
+                        .dilation_h = flat ? 1 : (size_t)v->dilation[h],
+                        .dilation_w = (size_t)v->dilation[w],
+                        .pad_top = flat ? 0 : v->pad_begin[h],
+                        .pad_left = v->pad_begin[w],
+                        .ow = (size_t)v->out[w]};
+}
+
 /* The same with at most two spatial dimensions, where a kernel does it. */
 static void pack_plane_patches(const void *arg, size_t index, size_t column, size_t columns, float *out,
                                void *scratch) {
   const conv *c = arg;
-  const weft_window *v = &c->window;
-  bool flat = v->rank == 1;
-  int h = flat ? 0 : v->rank - 2, w = v->rank - 1;
-  weft_patches patches = {.in = group_input(c, index),
-                          .channels = c->in_channels,
-                          .ih = flat ? 1 : (size_t)v->in[h],
-                          .iw = (size_t)v->in[w],
-                          .kh = flat ? 1 : (size_t)v->kernel[h],
-                          .kw = (size_t)v->kernel[w],
-                          .stride_h = flat ? 1 : (size_t)v->stride[h],
-                          .stride_w = (size_t)v->stride[w],
-                          .dilation_h = flat ? 1 : (size_t)v->dilation[h],
-                          .dilation_w = (size_t)v->dilation[w],
-                          .pad_top = flat ? 0 : v->pad_begin[h],
-                          .pad_left = v->pad_begin[w],
-                          .ow = (size_t)v->out[w]};
+  weft_patches patches = plane_patches(c, group_input(c, index), c->in_channels);
   (void)scratch;
   c->kernels->conv_f32_pack(&patches, column, column + columns, out);
 }
@@ -237,22 +242,19 @@ static bool covers_input(const weft_window *window) {
 static void depthwise_planes(void *arg, size_t begin, size_t end) {
   const conv *c = arg;
   const weft_window *v = &c->window;
-  int h = v->rank - 2, w = v->rank - 1; /* with one spatial dimension the plane is one row */
-  bool flat = v->rank == 1;
-  size_t filters = c->groups * c->out_channels;
-  weft_activation activation = c->residual != NULL ? WEFT_ACT_NONE : c->epilogue.activation;
-  for (size_t i = begin; i < end; i++) {
-    size_t filter = i % filters, image = i / filters;
-    float *out = c->y + i * v->out_count;
-    c->kernels->depthwise_f32(
-        c->x + (image * c->groups + filter / c->out_channels) * v->in_count, flat ? 1 : (size_t)v->in[h],
-        (size_t)v->in[w], c->w + filter * v->taps, flat ? 1 : (size_t)v->kernel[h], (size_t)v->kernel[w],
-        flat ? 1 : (size_t)v->stride[h], (size_t)v->stride[w], flat ? 1 : (size_t)v->dilation[h],
-        (size_t)v->dilation[w], flat ? 0 : v->pad_begin[h], v->pad_begin[w], c->bias != NULL ? c->bias[filter] : 0,
-        activation, c->epilogue.lo, c->epilogue.hi, out, flat ? 1 : (size_t)v->out[h], (size_t)v->out[w]);
+  const size_t filters = c->groups * c->out_channels, plane = v->out_count;
+  const weft_activation activation = c->residual != NULL ? WEFT_ACT_NONE : c->epilogue.activation;
+  for (size_t i = begin, count = 1; i < end; i += count) {
+    size_t filter = i % filters, image = i / filters, left = end - i < filters - filter ? end - i : filters - filter;
+    float *out = c->y + i * plane;
+    count = c->out_channels == 1 ? left : 1; /* channels with a filter each, or one with several, filter by filter */
+    const float *in = c->x + (image * c->groups + filter / c->out_channels) * v->in_count;
+    weft_patches patches = plane_patches(c, in, count);
+    c->kernels->depthwise_f32(&patches, c->w + filter * v->taps, c->bias != NULL ? c->bias + filter : NULL, activation,
+                              c->epilogue.lo, c->epilogue.hi, out, v->rank == 1 ? 1 : (size_t)v->out[0]);
     if (c->residual != NULL) {
-      c->kernels->binary_f32[WEFT_BINARY_ADD](v->out_count, out, 1, c->residual + i * v->out_count, 1, out);
-      c->kernels->activate_f32(v->out_count, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
+      c->kernels->binary_f32[WEFT_BINARY_ADD](count * plane, out, 1, c->residual + i * plane, 1, out);
+      c->kernels->activate_f32(count * plane, out, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
     }
   }
 }
@@ -264,19 +266,7 @@ weft_status weft_conv_prepare(weft_op *op) {
 static weft_status run_winograd(weft_op *op, const conv *c) {
   const weft_window *v = &c->window;
   weft_winograd w = {.kernels = c->kernels,
-                     .patches = {.in = c->x,
-                                 .channels = c->in_channels,
-                                 .ih = (size_t)v->in[0],
-                                 .iw = (size_t)v->in[1],
-                                 .kh = 3,
-                                 .kw = 3,
-                                 .stride_h = 1,
-                                 .stride_w = 1,
-                                 .dilation_h = 1,
-                                 .dilation_w = 1,
-                                 .pad_top = v->pad_begin[0],
-                                 .pad_left = v->pad_begin[1],
-                                 .ow = (size_t)v->out[1]},
+                     .patches = plane_patches(c, c->x, c->in_channels),
                      .images = c->images,
                      .filters = c->out_channels,
                      .oh = (size_t)v->out[0],

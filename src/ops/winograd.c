@@ -1,11 +1,11 @@
 /* Convolution with 3 x 3 filters as 16 or 36 products of matrices over channels (kernels.h).
  *
- * Few filters are transformed once at load. Outputs are cut into blocks whose transforms stay in the second-level cache;
- * a block's inputs are transformed, multiplied and transformed back by one thread.
+ * Few filters are transformed once at load. Outputs are cut into blocks whose transforms stay in the second-level
+ * cache; a block's inputs are transformed, multiplied and transformed back by one thread.
  *
- * Many filters would take 16 / 9 or 4 times their memory, which large layers cannot afford and their small images do not
- * reward: reading it takes as long as making it anew. They stay as they are and are transformed at every run, a block of
- * them at a time, which meets the transforms of all inputs.
+ * Many filters would take 16 / 9 or 4 times their memory, which large layers cannot afford and their small images do
+ * not reward: reading it takes as long as making it anew. They stay as they are and are transformed at every run, a
+ * block of them at a time, which meets the transforms of all inputs.
  *
  * The cuts depend on the shape alone. It must not know operators but for the attributes that rule the method out. */
 #include "winograd.h"
@@ -13,7 +13,7 @@
 #include "product.h"
 
 enum {
-  LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
+  LEAST_CHANNELS = 16,   /* with fewer, the transforms cost what the products save */
   MOST_KEPT = 32768,     /* channels x filters whose transforms are made at load */
   KEPT_OUTPUTS = 4,      /* of a row of their tiles */
   BLOCK_FLOATS = 131072, /* of a block's transforms */
@@ -89,7 +89,8 @@ bool weft_winograd_pays(const weft_op *op, const weft_shape *filters, const int6
          best_outputs((size_t)out[0], (size_t)out[1]) != 0;
 }
 
-/* ---- filters transformed at load -------------------------------------------------------------------------------------
+/* ---- filters transformed at load
+ * -------------------------------------------------------------------------------------
  */
 typedef struct job {
   const weft_winograd *w;
@@ -133,9 +134,8 @@ static weft_status run_kept(weft_op *op, const weft_winograd *w) {
   const size_t channels = w->patches.channels, products = weft_winograd_products(KEPT_OUTPUTS);
   size_t tiles = BLOCK_FLOATS / products / (channels + w->filters);
   tiles = tiles < LEAST_TILES ? LEAST_TILES : tiles > MOST_TILES ? MOST_TILES : tiles / WEFT_GEMM_NR * WEFT_GEMM_NR;
-  job job = {.w = w,
-             .groups = weft_winograd_groups(KEPT_OUTPUTS, w->oh, w->patches.ow),
-             .block = tiles / WEFT_WINOGRAD_GROUP};
+  job job = {
+      .w = w, .groups = weft_winograd_groups(KEPT_OUTPUTS, w->oh, w->patches.ow), .block = tiles / WEFT_WINOGRAD_GROUP};
   job.blocks = (job.groups + job.block - 1) / job.block;
   job.packed = products * (weft_gemm_packed_size(tiles, channels) + APART);
   job.slot_floats = job.packed + products * (w->filters * tiles + APART);
@@ -146,7 +146,8 @@ static weft_status run_kept(weft_op *op, const weft_winograd *w) {
   return WEFT_OK;
 }
 
-/* ---- filters transformed at every run --------------------------------------------------------------------------------
+/* ---- filters transformed at every run
+ * --------------------------------------------------------------------------------
  */
 typedef struct run_job {
   const weft_winograd *w;
@@ -203,9 +204,9 @@ static void run_filters(const run_job *job, size_t first, size_t filters, float 
   for (size_t i = 0; i < filters; i++) {
     const size_t at = (job->image * w->filters + first + i) * plane;
     w->kernels->winograd_output(job->outputs, products + i * tiles, stride, job->begin, job->end,
-                                w->bias != NULL ? w->bias[first + i] : 0,
-                                w->residual != NULL ? w->residual + at : NULL, w->epilogue.activation, w->epilogue.lo,
-                                w->epilogue.hi, w->y + at, w->oh, w->patches.ow);
+                                w->bias != NULL ? w->bias[first + i] : 0, w->residual != NULL ? w->residual + at : NULL,
+                                w->epilogue.activation, w->epilogue.lo, w->epilogue.hi, w->y + at, w->oh,
+                                w->patches.ow);
   }
 }
 

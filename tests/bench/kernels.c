@@ -83,12 +83,7 @@ static void run_conv_pack(bench *b) {
 }
 
 static void run_depthwise(bench *b) {
-  const weft_patches *p = &b->patches;
-  for (size_t c = 0; c < p->channels; c++) {
-    b->kernels->depthwise_f32(p->in + c * p->ih * p->iw, p->ih, p->iw, b->a + c * p->kh * p->kw, p->kh, p->kw,
-                              p->stride_h, p->stride_w, 1, 1, p->pad_top, p->pad_left, 0.1f, WEFT_ACT_CLIP, 0.0f, 6.0f,
-                              b->c + c * b->n, b->n / p->ow, p->ow);
-  }
+  b->kernels->depthwise_f32(&b->patches, b->a, b->a, WEFT_ACT_CLIP, 0.0f, 6.0f, b->c, b->n / b->patches.ow);
 }
 
 static void run_unary(bench *b) {
@@ -312,6 +307,8 @@ static void bench_table(bench *b) {
   bench_depthwise(b, 192, 28, 3, 1);
   bench_depthwise(b, 576, 14, 3, 1);
   bench_depthwise(b, 576, 14, 5, 1);
+  bench_depthwise(b, 240, 28, 5, 2);
+  bench_depthwise(b, 1152, 7, 5, 1);
   bench_depthwise(b, 960, 7, 3, 1);
   bench_gemm_i8(b, 128, 512, 512);
   bench_gemm_i8(b, 1, 512, 512);

@@ -440,15 +440,14 @@ static void check_convolution(void) {
   size_t eh = (kh - 1) * dh + 1, ew = (kw - 1) * dw + 1;
   if (ih + top + bottom < eh || iw + left + right < ew) return;
   size_t oh = (ih + top + bottom - eh) / sh + 1, ow = (iw + left + right - ew) / sw + 1, channels = 1 + below(3);
-  float *in = make(channels * ih * iw, draw_float), *w = make(kh * kw, draw_float);
-  float *wanted = make(oh * ow, NULL), *got = make(oh * ow, NULL);
+  float *in = make(channels * ih * iw, draw_float), *w = make(channels * kh * kw, draw_float);
+  float *wanted = make(channels * oh * ow, NULL), *got = make(channels * oh * ow, NULL);
   weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
-  portable->depthwise_f32(in, ih, iw, w, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, 0.3f, activation, -0.1f,
-                          0.9f, wanted, oh, ow);
-  tested->depthwise_f32(in, ih, iw, w, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, 0.3f, activation, -0.1f,
-                        0.9f, got, oh, ow);
-  expect_same("depthwise", oh * ow, got, wanted);
   weft_patches p = {in, channels, ih, iw, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, ow};
+  const float *bias = draw() % 2 == 0 ? w : NULL;
+  portable->depthwise_f32(&p, w, bias, activation, -0.1f, 0.9f, wanted, oh);
+  tested->depthwise_f32(&p, w, bias, activation, -0.1f, 0.9f, got, oh);
+  expect_same("depthwise", channels * oh * ow, got, wanted);
   size_t begin = below(oh * ow), end = begin + 1 + below(oh * ow - begin);
   size_t size = weft_gemm_packed_size(end - begin, channels * kh * kw);
   float *wanted_panels = make(size, NULL), *panels = make(size, NULL);
@@ -465,7 +464,8 @@ static void check_convolution(void) {
 
 static void check_winograd_filters(size_t outputs) {
   size_t filters = 1 + below(3), channels = 1 + below(20), w_stride = channels * 9 + below(5);
-  size_t stride = filters * channels + below(5), size = (weft_winograd_products(outputs) - 1) * stride + filters * channels;
+  size_t stride = filters * channels + below(5),
+         size = (weft_winograd_products(outputs) - 1) * stride + filters * channels;
   float *w = make((filters - 1) * w_stride + channels * 9, draw_float);
   float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
   portable->winograd_filters(outputs, filters, channels, w, w_stride, wanted, stride);
@@ -503,14 +503,14 @@ static void check_winograd(size_t outputs) {
   tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, got, oh, ow);
   expect_same("winograd output", oh * ow, got, wanted);
   tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, NULL, WEFT_ACT_NONE, 0, 0, defined, oh, ow);
-  float *direct = make(oh * ow, NULL), *one = make(oh * ow, NULL);
+  float *direct = make(oh * ow, NULL), *ones = make(channels * oh * ow, NULL);
+  const float bias[4] = {0.3f};
+  portable->depthwise_f32(&p, w, bias, WEFT_ACT_NONE, 0, 0, ones, oh);
   for (size_t c = 0; c < channels; c++) {
-    portable->depthwise_f32(in + c * ih * iw, ih, iw, w + c * 9, 3, 3, 1, 1, 1, 1, (int64_t)top, (int64_t)left,
-                            c == 0 ? 0.3f : 0.0f, WEFT_ACT_NONE, 0, 0, one, oh, ow);
-    portable->axpy_f32(oh * ow, 1.0f, one, direct);
+    portable->axpy_f32(oh * ow, 1.0f, ones + c * oh * ow, direct);
   }
   if (begin == 0 && end == groups) expect_close("winograd", oh * ow, defined, direct, 2e-5f);
-  float *all[] = {in, w, u, wanted_packed, packed, products, wanted, residual, got, defined, direct, one};
+  float *all[] = {in, w, u, wanted_packed, packed, products, wanted, residual, got, defined, direct, ones};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     drop(all[i]);
   }
@@ -627,12 +627,14 @@ static void check_nbits(void) {
 
 /* Sizes beyond what the buffers of the SIMD kernels hold. */
 static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, size_t stride) {
-  size_t oh = (ih - kh) / stride + 1, ow = (iw - kw) / stride + 1;
-  float *in = make(ih * iw, draw_float), *w = make(kh * kw, draw_float);
-  float *wanted = make(oh * ow, NULL), *got = make(oh * ow, NULL);
-  portable->depthwise_f32(in, ih, iw, w, kh, kw, stride, stride, 1, 1, 0, 0, 0.3f, WEFT_ACT_NONE, 0, 0, wanted, oh, ow);
-  tested->depthwise_f32(in, ih, iw, w, kh, kw, stride, stride, 1, 1, 0, 0, 0.3f, WEFT_ACT_NONE, 0, 0, got, oh, ow);
-  expect_same("large depthwise", oh * ow, got, wanted);
+  enum { CHANNELS = 2, PAD = 1 };
+  size_t oh = (ih + 2 * PAD - kh) / stride + 1, ow = (iw + 2 * PAD - kw) / stride + 1;
+  float *in = make(CHANNELS * ih * iw, draw_float), *w = make(CHANNELS * kh * kw, draw_float);
+  float *wanted = make(CHANNELS * oh * ow, NULL), *got = make(CHANNELS * oh * ow, NULL);
+  weft_patches p = {in, CHANNELS, ih, iw, kh, kw, stride, stride, 1, 1, PAD, PAD, ow};
+  portable->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, wanted, oh);
+  tested->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, got, oh);
+  expect_same("large depthwise", CHANNELS * oh * ow, got, wanted);
   drop(in);
   drop(w);
   drop(wanted);

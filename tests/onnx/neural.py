@@ -71,6 +71,11 @@ case("grid_sample_cubic_border", "GridSample", [line[None, None], (spots / 2 - 1
 # ---- convolution without filters -------------------------------------------------------------------------------------------------
 case("conv_no_filters", "Conv", [f32(1, 3, 5, 5), f32(0, 3, 3, 3)], [f32(1, 0, 3, 3)], 22)
 
+# padding below alone: output positions follow the input's until they end
+x, w = f32(1, 4, 3, 5), f32(2, 4, 1, 1)
+below = np.einsum("nchw,fc->nfhw", np.pad(x, ((0, 0), (0, 0), (0, 2), (0, 0))), w[:, :, 0, 0])
+case("conv_1x1_padded_below", "Conv", [x, w], [below], 22, pads=(0, 0, 2, 0))
+
 # ---- convolution with 3 x 3 filters of many channels: filters that are constants and that are not, planes of every size -----------
 def convolved(x, w, pads):
     top, left, bottom, right = pads
