@@ -12,6 +12,7 @@ enum {
   SMALL_PRODUCT = 131072, /* multiplications that are not worth a thread */
   FEW_PANELS = 4,         /* for each thread: then rows are shared more evenly than columns */
   LINE = 64,              /* bytes of a cache's line, or fewer */
+  MOST_AHEAD = 196608,    /* floats of weights that stay in the second-level cache */
   GEMV_ROWS = 2           /* so few rows are read against plain b: packing would cost more than the product */
 };
 
@@ -71,6 +72,13 @@ void weft_read_ahead(const void *data, size_t bytes) {
   }
 }
 
+/* Where b is made here, a may be weights that were last read in the run before. The first block meets them cold. */
+static void read_ahead_weights(const weft_products *all, const weft_product *p, size_t m, size_t block) {
+  if (block == 0 && m > GEMV_ROWS && p->lda == all->k && m <= MOST_AHEAD / (all->k + 1)) {
+    weft_read_ahead(p->a, m * all->k * sizeof(float));
+  }
+}
+
 /* The part of a product that one task makes. */
 static void run_task(const job *job, size_t task, char *scratch) {
   const weft_products *all = job->products;
@@ -97,6 +105,9 @@ static void run_task(const job *job, size_t task, char *scratch) {
     p.packed = (const float *)scratch;
   } else {
     p.b += p.transposed ? column * p.ldb : column;
+  }
+  if (p.packed == NULL || all->pack != NULL) {
+    read_ahead_weights(all, &p, m, block);
   }
   weft_product_run(job->cx->kernels, m, n, all->k, &p, all->accumulate, (float *)scratch);
 }
