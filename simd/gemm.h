@@ -2,8 +2,8 @@
  * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
  * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K is
  * cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every element
- * is the same chain of multiply-adds whatever tile it fell in (but for a last panel of one column), so results do not
- * depend on how callers cut the work. */
+ * is the same chain of multiply-adds in each block of k (but for a last panel of one column), and the same chain of blocks,
+ * whatever tile it fell in, so results do not depend on how callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
@@ -75,14 +75,8 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
 INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels) {
   real sums[4][8];
   const size_t vectors = panels * 2;
-  if (p->accumulate) {
-    for (size_t i = 0; i < rows * vectors; i++) {
-      sums[i / vectors][i % vectors] = load(p->c + i / vectors * p->ldc + i % vectors * LANES);
-    }
-  } else {
-    for (size_t i = 0; i < rows * vectors; i++) {
-      sums[i / vectors][i % vectors] = r_set(0.0f);
-    }
+  for (size_t i = 0; i < rows * vectors; i++) {
+    sums[i / vectors][i % vectors] = r_set(0.0f);
   }
   const float *a[4], *b[4];
   for (size_t i = 0; i < rows; i++) {
@@ -106,6 +100,10 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
     for (size_t j = 0; j < panels; j++) {
       b[j] += NR;
     }
+  }
+  for (size_t i = 0; p->accumulate && i < rows * vectors; i++) {
+    real *sum = &sums[i / vectors][i % vectors];
+    *sum = r_add(load(p->c + i / vectors * p->ldc + i % vectors * LANES), *sum);
   }
   if (p->epilogue != NULL) finish_tile(p->epilogue, p->row, p->column, rows, vectors, sums);
   for (size_t i = 0; i < rows; i++) {
@@ -251,8 +249,8 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
 
 /* ---- one or two rows ------------------------------------------------------------------------------------------------
  */
-/* They read b once, from memory, which comes fastest in a few streams that are long: a row takes four panels at once, two
- * rows two, as far apart as b has them. */
+/* They read b once, from memory, which comes fastest in a few streams that are long: a row takes four panels at once,
+ * two rows two, as far apart as b has them. */
 typedef struct few_rows {
   size_t k;
   const float *a;
@@ -263,27 +261,27 @@ typedef struct few_rows {
   bool accumulate;
 } few_rows;
 
-/* rows x panels, the panels `apart` columns from each other; rows and panels are constants where this is called. */
-INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart) {
+/* `depth` steps of k from l on for rows x panels, the panels `apart` columns from each other; rows and panels are
+ * constants where this is called. */
+INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart, size_t l,
+                      size_t depth) {
   real sums[2][8];
   const float *b[4];
   const size_t vectors = panels * 2;
   float *c = p->c + column;
   for (size_t j = 0; j < panels; j++) {
-    b[j] = p->b + (column + j * apart) * p->k;
+    b[j] = p->b + (column + j * apart) * p->k + l * NR;
   }
-  for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 0; j < vectors; j++) {
-      sums[i][j] = p->accumulate ? load(c + i * p->ldc + j / 2 * apart + j % 2 * LANES) : r_set(0.0f);
-    }
+  for (size_t i = 0; i < rows * vectors; i++) {
+    sums[i / vectors][i % vectors] = r_set(0.0f);
   }
-  const float *a = p->a;
+  const float *a = p->a + l;
   NOT_UNROLLED
-  for (size_t l = p->k; l > 0; l--, a++) {
+  for (size_t left = depth; left > 0; left--, a++) {
     for (size_t i = 0; i < rows; i++) {
-      real left = load_splat(a + i * p->lda);
+      real factor = load_splat(a + i * p->lda);
       for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = r_madd(left, load(b[j / 2] + j % 2 * LANES), sums[i][j]);
+        sums[i][j] = r_madd(factor, load(b[j / 2] + j % 2 * LANES), sums[i][j]);
       }
     }
     for (size_t j = 0; j < panels; j++) {
@@ -292,9 +290,19 @@ INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, 
   }
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < vectors; j++) {
-      store(c + i * p->ldc + j / 2 * apart + j % 2 * LANES, sums[i][j]);
+      float *to = c + i * p->ldc + j / 2 * apart + j % 2 * LANES;
+      store(to, p->accumulate || l > 0 ? r_add(load(to), sums[i][j]) : sums[i][j]);
     }
   }
+}
+
+INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart) {
+  size_t l = 0;
+  do {
+    const size_t depth = p->k - l < BLOCK_K ? p->k - l : BLOCK_K;
+    few_block(p, rows, panels, column, apart, l, depth);
+    l += depth;
+  } while (l < p->k);
 }
 
 INLINE void few_panels(const few_rows *p, const size_t rows, size_t n) {
@@ -315,16 +323,19 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
     few_panels(p, 2, n);
   }
   size_t whole = n / NR * NR;
-  gemm_part rest = {.k = p->k,
-                    .a = p->a,
-                    .lda = p->lda,
-                    .panel = p->b + whole * p->k,
-                    .c = p->c + whole,
-                    .ldc = p->ldc,
-                    .accumulate = p->accumulate};
   if (n - whole == 1) {
+    gemm_part rest = {p->k, p->a, p->lda, p->b + whole * p->k, 0, p->c + whole, p->ldc, p->accumulate, NULL, 0, 0};
     gemm_column(rest, m);
-  } else if (whole < n) {
+    whole = n;
+  }
+  for (size_t l = 0; whole < n && (l < p->k || l == 0); l += BLOCK_K) {
+    gemm_part rest = {.k = p->k - l < BLOCK_K ? p->k - l : BLOCK_K,
+                      .a = p->a + l,
+                      .lda = p->lda,
+                      .panel = p->b + whole * p->k + l * NR,
+                      .c = p->c + whole,
+                      .ldc = p->ldc,
+                      .accumulate = p->accumulate || l > 0};
     gemm_narrow(&rest, m, n - whole);
   }
   for (size_t i = 0; i < m && epilogue != NULL; i++) {
@@ -439,6 +450,29 @@ INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b
   }
 }
 
+static void add_all_rows(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
+  size_t i = 0;
+  for (; i + 4 <= k; i += 4) {
+    add_rows(4, n, x + i, b + i * ldb, ldb, y);
+  }
+  for (; i < k; i++) {
+    add_rows(1, n, x + i, b + i * ldb, ldb, y);
+  }
+}
+
+enum { LONG_COLUMNS = 512 };
+
+/* The same for up to LONG_COLUMNS columns that are long, in blocks whose sums are added up. */
+static void sum_long_columns(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
+  float sums[LONG_COLUMNS];
+  clear_floats(y, n);
+  for (size_t l = 0; l < k; l += WEFT_GEMV_BLOCK_K) {
+    clear_floats(sums, n);
+    add_all_rows(n, k - l < WEFT_GEMV_BLOCK_K ? k - l : WEFT_GEMV_BLOCK_K, x + l, b + l * ldb, ldb, sums);
+    add_rows(1, n, (const float[]){1.0f}, sums, 0, y);
+  }
+}
+
 static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                      const weft_epilogue *epilogue) {
   size_t i = 0;
@@ -460,14 +494,13 @@ static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t 
     for (; i < n; i++) {
       dot_rows(1, 2, k, x, b + i * ldb, ldb, y + i);
     }
+  } else if (k > WEFT_GEMV_BLOCK_K) {
+    for (; i < n; i += LONG_COLUMNS) {
+      sum_long_columns(n - i < LONG_COLUMNS ? n - i : LONG_COLUMNS, k, x, b + i, ldb, y + i);
+    }
   } else {
-    memset(y, 0, n * sizeof(float));
-    for (; i + 4 <= k; i += 4) {
-      add_rows(4, n, x + i, b + i * ldb, ldb, y);
-    }
-    for (; i < k; i++) {
-      add_rows(1, n, x + i, b + i * ldb, ldb, y);
-    }
+    clear_floats(y, n);
+    add_all_rows(n, k, x, b, ldb, y);
   }
   if (epilogue != NULL) {
     finish_row(epilogue, 0, 0, n, y);

@@ -136,20 +136,49 @@ static void softmax_f32(size_t n, const float *x, bool logarithm, float *y) {
   if (i < n) store_part(y + i, r_mul(load_part(y + i, n - i), scale), n - i);
 }
 
+/* The sums of x - center and of its square. */
+INLINE void sum_distances(size_t n, const float *x, float center, double *sum, double *square) {
+  const real shift = r_set(center);
+  size_t i = 0;
+  *sum = *square = 0.0;
+  while (n - i >= LANES) {
+    real sums = r_set(0.0f), squares = r_set(0.0f);
+    size_t end = n - i < SUM_BLOCK / 4 ? n : i + SUM_BLOCK / 4;
+    for (; end - i >= LANES; i += LANES) {
+      real d = r_sub(load(x + i), shift);
+      sums = r_add(sums, d);
+      squares = r_madd(d, d, squares);
+    }
+    *sum += (double)add_lanes(sums);
+    *square += (double)add_lanes(squares);
+  }
+  for (; i < n; i++) {
+    const float d = x[i] - center;
+    *sum += (double)d;
+    *square += (double)(d * d);
+  }
+}
+
 static void layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                            bool root_mean_square, float *y, float *mean, float *inverse) {
-  const float center = root_mean_square ? 0.0f : sum_f32(n, x) / (float)n;
-  const double squares = sum_terms(n, x, NULL, r_set(center), term_square);
-  const float factor = 1.0f / sqrtf((float)(squares / (double)n) + epsilon);
+  const float center = root_mean_square ? 0.0f : (float)(sum_terms(n, x, NULL, r_set(0.0f), term_value) / (double)n);
+  double rest = 0.0, square;
+  if (root_mean_square) {
+    square = sum_terms(n, x, NULL, r_set(0.0f), term_square);
+  } else {
+    sum_distances(n, x, center, &rest, &square);
+  }
+  float shift;
+  const float factor = weft_deviation(square / (double)n, rest / (double)n, epsilon, &shift);
   size_t i = 0;
   for (; i + LANES <= n; i += LANES) {
-    real v = r_mul(r_sub(load(x + i), r_set(center)), r_set(factor));
+    real v = r_madd(r_sub(load(x + i), r_set(center)), r_set(factor), r_set(shift));
     if (scale != NULL) v = r_mul(v, load(scale + i));
     if (bias != NULL) v = r_add(v, load(bias + i));
     store(y + i, v);
   }
   if (i < n) {
-    real v = r_mul(r_sub(load_part(x + i, n - i), r_set(center)), r_set(factor));
+    real v = r_madd(r_sub(load_part(x + i, n - i), r_set(center)), r_set(factor), r_set(shift));
     if (scale != NULL) v = r_mul(v, load_part(scale + i, n - i));
     if (bias != NULL) v = r_add(v, load_part(bias + i, n - i));
     store_part(y + i, v, n - i);

@@ -66,8 +66,8 @@ static inline real exp_of_negative(real x) {
 /* Near zero x + x^3 P(x^2); beyond, 1 - 2 / (e^2|x| + 1), where what is taken off is less than a half, and so is its
  * error: ln 2 / 2 in one part will do. */
 static inline real approx_tanh(real x) {
-  static const float small[] = {-0x1.555452p-2f, 0x1.10cefcp-3f, -0x1.af7d36p-5f, 0x1.0d5176p-6f};
-  static const float e[] = {1.0f, 2.0f, 0x1.fffdfap0f, 0x1.5557b2p0f, 0x1.572b12p-1f, 0x1.1061a6p-2f};
+  static const float small[] = {-0x1.555404p-2f, 0x1.10c0dep-3f, -0x1.ae138cp-5f, 0x1.07f726p-6f};
+  static const float e[] = {1.0f, 0x1.fffff6p0f, 0x1.fffdc2p0f, 0x1.555a82p0f, 0x1.573ba8p-1f, 0x1.0f9fcep-2f};
   const real magic = R_CONST(0x1.8000fep23f);
   real a = r_at_most(r_abs(x), R_CONST(10.0f));
   real shifted = r_madd(a, R_CONST(2.8853900817779268f), magic);
@@ -77,7 +77,7 @@ static inline real approx_tanh(real x) {
   real far_out = r_sub(R_CONST(1.0f), r_div(R_CONST(2.0f), divisor));
   real square = r_mul(a, a);
   real near_zero = r_madd(r_mul(a, square), polynomial(square, small, 4), a);
-  return r_with_sign(r_select(r_less(a, R_CONST(0.55f)), near_zero, far_out), x);
+  return r_with_sign(r_select(r_less(a, R_CONST(0.57f)), near_zero, far_out), x);
 }
 
 /* e^-x is scaled by 2^-50, so that it may be as large as 1 / (1 + e^-x) may be small. What its power of two and 1 lose

@@ -1,5 +1,5 @@
 /* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of
- * a and a panel of b are walked once. A last panel of one column is dot products. */
+ * a and a panel of b are walked once, in blocks whose sums are added up. A last panel of one column is dot products. */
 #include "portable.h"
 
 #include <string.h>
@@ -63,16 +63,24 @@ void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t
       return;
     }
     for (size_t row = 0; row < m; row++) {
-      float sums[NR] = {0};
+      float totals[NR] = {0};
       float *to = c + row * ldc + column;
-      if (accumulate) memcpy(sums, to, count * sizeof(float));
-      for (size_t i = 0; i < k; i++) {
-        float factor = a[row * lda + i];
-        for (size_t j = 0; j < NR; j++) {
-          sums[j] += factor * panel[i * NR + j];
+      if (accumulate) memcpy(totals, to, count * sizeof(float));
+      size_t i = 0;
+      do {
+        float sums[NR] = {0};
+        const bool first = i == 0 && !accumulate;
+        for (const size_t end = k - i < WEFT_GEMM_BLOCK_K ? k : i + WEFT_GEMM_BLOCK_K; i < end; i++) {
+          float factor = a[row * lda + i];
+          for (size_t j = 0; j < NR; j++) {
+            sums[j] += factor * panel[i * NR + j];
+          }
         }
-      }
-      finish(epilogue, row, column, count, sums, to);
+        for (size_t j = 0; j < NR; j++) {
+          totals[j] = first ? sums[j] : totals[j] + sums[j];
+        }
+      } while (i < k);
+      finish(epilogue, row, column, count, totals, to);
     }
   }
 }
@@ -90,6 +98,19 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
   }
 }
 
+/* x . a long column of b, in blocks. */
+static float dot_column(size_t k, const float *x, const float *b, size_t ldb) {
+  float total = 0;
+  for (size_t l = 0; l < k;) {
+    const size_t end = k - l < WEFT_GEMV_BLOCK_K ? k : l + WEFT_GEMV_BLOCK_K;
+    float sum = 0;
+    for (; l < end; l++)
+      sum += x[l] * b[l * ldb];
+    total += sum;
+  }
+  return total;
+}
+
 void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                             const weft_epilogue *epilogue) {
   if (transposed) {
@@ -98,7 +119,10 @@ void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, 
     }
   } else {
     memset(y, 0, n * sizeof(float));
-    for (size_t i = 0; i < k; i++) {
+    for (size_t j = 0; j < n && k > WEFT_GEMV_BLOCK_K; j++) {
+      y[j] = dot_column(k, x, b + j, ldb);
+    }
+    for (size_t i = 0; i < k && k <= WEFT_GEMV_BLOCK_K; i++) {
       weft_portable_axpy_f32(n, x[i], b + i * ldb, y);
     }
   }

@@ -6,8 +6,12 @@
 #include "kernels.h"
 
 /* gemm.c */
-#define WEFT_GEMM_BLOCK_K 256 /* a panel's part of so many rows stays in the first-level cache */
-#define WEFT_GEMV_LONG_ROW 256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
+enum {
+  WEFT_GEMM_BLOCK_K = 256,  /* products that are added up before they are added to the rest: long sums stay exact */
+  WEFT_GEMV_BLOCK_K = 4096, /* the same for one row against a b that is not packed */
+  WEFT_GEMV_LONG_ROW =
+      256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
+};
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                             size_t ldc, bool accumulate, const weft_epilogue *epilogue);
 void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
@@ -36,6 +40,11 @@ float weft_portable_multiply_adds(size_t turns, float factor, float addend);
 void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *y);
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);
+
+/* 1 / deviation of a row whose mean is `rest` more than the float that its numbers are measured from, and whose mean
+ * square distance from that float is `square`; what is missing of every distance once it is scaled is `shift`. A float
+ * alone is too coarse for a mean much larger than the deviation. */
+float weft_deviation(double square, double rest, float epsilon, float *shift);
 
 /* cells.c */
 void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);

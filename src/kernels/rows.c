@@ -1,6 +1,6 @@
 /* One row to a number or to a row: sums, extremes, softmax, normalisation. Sums run in blocks of floats whose results
- * are added in double: short chains, so errors stay near that of one block however long the row. Within a block there are
- * as many sums side by side as the SIMD kernels have, in the same order, so that both give the same bits. */
+ * are added in double: short chains, so errors stay near that of one block however long the row. Within a block there
+ * are as many sums side by side as the SIMD kernels have, in the same order, so that both give the same bits. */
 #include "portable.h"
 #include "scalar.h"
 
@@ -28,10 +28,12 @@ static inline double sum_terms(term_kind kind, size_t n, const float *x, const f
     float sums[VECTORS * LANES] = {0};
     size_t end = n - i < SUM_BLOCK ? n : i + SUM_BLOCK;
     for (; end - i >= VECTORS * LANES; i += VECTORS * LANES) {
-      for (size_t l = 0; l < VECTORS * LANES; l++) sums[l] += term(kind, x, y, shift, i + l);
+      for (size_t l = 0; l < VECTORS * LANES; l++)
+        sums[l] += term(kind, x, y, shift, i + l);
     }
     for (; end - i >= LANES; i += LANES) {
-      for (size_t l = 0; l < LANES; l++) sums[l] += term(kind, x, y, shift, i + l);
+      for (size_t l = 0; l < LANES; l++)
+        sums[l] += term(kind, x, y, shift, i + l);
     }
     float lanes[LANES];
     for (size_t l = 0; l < LANES; l++) {
@@ -39,7 +41,8 @@ static inline double sum_terms(term_kind kind, size_t n, const float *x, const f
     }
     total += (double)add_lanes(lanes);
   }
-  for (; i < n; i++) total += (double)term(kind, x, y, shift, i);
+  for (; i < n; i++)
+    total += (double)term(kind, x, y, shift, i);
   return total;
 }
 
@@ -106,13 +109,50 @@ void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *
   }
 }
 
+/* The sums of x - center and of its square. */
+static void sum_distances(size_t n, const float *x, float center, double *sum, double *square) {
+  size_t i = 0;
+  *sum = *square = 0.0;
+  while (n - i >= LANES) {
+    float sums[LANES] = {0}, squares[LANES] = {0};
+    size_t end = n - i < SUM_BLOCK / 4 ? n : i + SUM_BLOCK / 4;
+    for (; end - i >= LANES; i += LANES) {
+      for (size_t l = 0; l < LANES; l++) {
+        const float d = x[i + l] - center;
+        sums[l] += d;
+        squares[l] += d * d;
+      }
+    }
+    *sum += (double)add_lanes(sums);
+    *square += (double)add_lanes(squares);
+  }
+  for (; i < n; i++) {
+    const float d = x[i] - center;
+    *sum += (double)d;
+    *square += (double)(d * d);
+  }
+}
+
+float weft_deviation(double square, double rest, float epsilon, float *shift) {
+  double variance = square - rest * rest;
+  float factor = 1.0f / sqrtf((float)(variance < 0.0 ? 0.0 : variance) + epsilon);
+  *shift = -(float)rest * factor;
+  return factor;
+}
+
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse) {
-  float center = root_mean_square ? 0.0f : weft_portable_sum_f32(n, x) / (float)n;
-  double squares = sum_terms(TERM_SQUARE, n, x, NULL, center);
-  float factor = 1.0f / sqrtf((float)(squares / (double)n) + epsilon);
+  const float center = root_mean_square ? 0.0f : (float)(sum_terms(TERM_VALUE, n, x, NULL, 0.0f) / (double)n);
+  double rest = 0.0, square;
+  if (root_mean_square) {
+    square = sum_terms(TERM_SQUARE, n, x, NULL, 0.0f);
+  } else {
+    sum_distances(n, x, center, &rest, &square);
+  }
+  float shift;
+  const float factor = weft_deviation(square / (double)n, rest / (double)n, epsilon, &shift);
   for (size_t i = 0; i < n; i++) {
-    float v = (x[i] - center) * factor;
+    float v = (x[i] - center) * factor + shift;
     if (scale != NULL) v *= scale[i];
     if (bias != NULL) v += bias[i];
     y[i] = v;
@@ -127,11 +167,14 @@ float weft_portable_multiply_adds(size_t turns, float factor, float addend) {
   float total = 0.0f;
   for (int first = 0; first < WEFT_MULTIPLY_ADDS; first += AT_ONCE) {
     float sums[AT_ONCE];
-    for (int v = 0; v < AT_ONCE; v++) sums[v] = (float)(first + v);
+    for (int v = 0; v < AT_ONCE; v++)
+      sums[v] = (float)(first + v);
     for (size_t t = 0; t < turns; t++) {
-      for (int v = 0; v < AT_ONCE; v++) sums[v] = sums[v] * factor + addend;
+      for (int v = 0; v < AT_ONCE; v++)
+        sums[v] = sums[v] * factor + addend;
     }
-    for (int v = 0; v < AT_ONCE; v++) total += sums[v];
+    for (int v = 0; v < AT_ONCE; v++)
+      total += sums[v];
   }
   return total;
 }

@@ -25,46 +25,71 @@ static bool is_direct(const group_norm *g) {
   return g->type == WEFT_FLOAT && g->fold.step == 1;
 }
 
-/* The sum of (x - mean) to the first or second power. */
-static double moment(const group_norm *g, size_t group, double mean, bool squared) {
+static double sum_of(const group_norm *g, size_t group) {
   double total = 0, block[WEFT_BLOCK];
-  float narrow[WEFT_BLOCK], shift = (float)mean;
   weft_fold_walk walk;
-  weft_fold_begin(&g->fold, group, WEFT_BLOCK, &walk);
+  weft_fold_begin(&g->fold, group, is_direct(g) ? SIZE_MAX : WEFT_BLOCK, &walk);
   while (weft_fold_next(&walk)) {
-    const float *x = (const float *)g->x + walk.offset;
-    if (is_direct(g) && !squared) {
-      total += (double)g->cx->kernels->sum_f32(walk.n, x);
-      continue;
-    }
     if (is_direct(g)) {
-      g->cx->kernels->binary_f32[WEFT_BINARY_SUB](walk.n, x, 1, &shift, 0, narrow);
-      total += (double)g->cx->kernels->sum_square_f32(walk.n, narrow);
+      total += (double)g->cx->kernels->sum_f32(walk.n, (const float *)g->x + walk.offset);
       continue;
     }
     weft_load_double(g->type, g->x, walk.offset, g->fold.step, walk.n, block);
     for (size_t i = 0; i < walk.n; i++) {
-      total += squared ? (block[i] - mean) * (block[i] - mean) : block[i];
+      total += block[i];
     }
   }
   return total;
 }
 
-/* y = x * a + b */
-static void scale_run(const group_norm *g, size_t offset, size_t n, double a, double b) {
+/* In two passes: distances from a mean that need not be exact, and what they say about it. */
+static void measure(const group_norm *g, size_t group, double *mean, double *variance) {
+  const double count = (double)g->fold.n;
+  double sum = 0, square = 0, block[WEFT_BLOCK];
+  double center = sum_of(g, group) / count;
+  const float narrow = (float)center;
+  center = is_direct(g) ? (double)narrow : center;
+  weft_fold_walk walk;
+  weft_fold_begin(&g->fold, group, WEFT_BLOCK, &walk);
+  while (weft_fold_next(&walk)) {
+    if (is_direct(g)) {
+      const weft_kernels *kernels = g->cx->kernels;
+      float near[WEFT_BLOCK];
+      kernels->binary_f32[WEFT_BINARY_SUB](walk.n, (const float *)g->x + walk.offset, 1, &narrow, 0, near);
+      sum += (double)kernels->sum_f32(walk.n, near);
+      square += (double)kernels->sum_square_f32(walk.n, near);
+      continue;
+    }
+    weft_load_double(g->type, g->x, walk.offset, g->fold.step, walk.n, block);
+    for (size_t i = 0; i < walk.n; i++) {
+      double distance = block[i] - center;
+      sum += distance;
+      square += distance * distance;
+    }
+  }
+  double rest = sum / count, difference = square / count - rest * rest;
+  *mean = center + rest;
+  *variance = difference < 0 ? 0 : difference;
+}
+
+/* y = (x - mean) * a + b, the mean of floats in two parts: their distance from the first is exact where it matters. */
+static void scale_run(const group_norm *g, size_t offset, size_t n, double mean, double a, double b) {
   size_t step = g->fold.step;
   double block[WEFT_BLOCK];
-  if (is_direct(g)) {
-    float factor = (float)a, shift = (float)b, *y = (float *)g->y + offset;
-    g->cx->kernels->binary_f32[WEFT_BINARY_MUL](n, (const float *)g->x + offset, 1, &factor, 0, y);
-    g->cx->kernels->binary_f32[WEFT_BINARY_ADD](n, y, 1, &shift, 0, y);
-    return;
-  }
+  const float center = (float)mean, factor = (float)a, shift = (float)(b - (mean - (double)center) * a);
   for (size_t done = 0; done < n; done += WEFT_BLOCK) {
     size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    if (is_direct(g)) {
+      const weft_kernels *kernels = g->cx->kernels;
+      float *y = (float *)g->y + offset + done;
+      kernels->binary_f32[WEFT_BINARY_SUB](m, (const float *)g->x + offset + done, 1, &center, 0, y);
+      kernels->binary_f32[WEFT_BINARY_MUL](m, y, 1, &factor, 0, y);
+      kernels->binary_f32[WEFT_BINARY_ADD](m, y, 1, &shift, 0, y);
+      continue;
+    }
     weft_load_double(g->type, g->x, offset + done * step, step, m, block);
     for (size_t i = 0; i < m; i++) {
-      block[i] = block[i] * a + b;
+      block[i] = (block[i] - mean) * a + b;
     }
     weft_store_double(g->type, block, m, g->y, offset + done * step, step);
   }
@@ -74,9 +99,13 @@ static void run_groups(void *arg, size_t begin, size_t end) {
   const group_norm *g = arg;
   size_t spatial = g->fold.n / g->per_group;
   for (size_t group = begin; group < end; group++) {
-    double count = (double)g->fold.n;
-    double mean = g->given ? g->mean[group] : moment(g, group, 0, false) / count;
-    double variance = g->given ? g->variance[group] : moment(g, group, mean, true) / count;
+    double mean, variance;
+    if (g->given) {
+      mean = g->mean[group];
+      variance = g->variance[group];
+    } else {
+      measure(g, group, &mean, &variance);
+    }
     double deviation = g->epsilon_outside ? sqrt(variance) + g->epsilon : sqrt(variance + g->epsilon);
     size_t first = group * g->per_group % g->channels, done = 0;
     if (g->mean != NULL) {
@@ -90,7 +119,7 @@ static void run_groups(void *arg, size_t begin, size_t end) {
         size_t channel = first + (g->per_group > 1 ? done / spatial : 0);
         n = g->per_group > 1 && spatial - done % spatial < walk.n - i ? spatial - done % spatial : walk.n - i;
         double a = (g->scale != NULL ? g->scale[channel] : 1) / deviation;
-        scale_run(g, walk.offset + i * g->fold.step, n, a, (g->bias != NULL ? g->bias[channel] : 0) - mean * a);
+        scale_run(g, walk.offset + i * g->fold.step, n, mean, a, g->bias != NULL ? g->bias[channel] : 0);
         done += n;
       }
     }
