@@ -1,9 +1,9 @@
 /* Matrix products. A tile is eight vectors of sums: 4 rows of one panel of 8 columns where multiply-adds are fused, 2
  * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
- * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K is
- * cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every element
- * is the same chain of multiply-adds in each block of k (but for a last panel of one column), and the same chain of blocks,
- * whatever tile it fell in, so results do not depend on how callers cut the work. */
+ * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K
+ * is cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every
+ * element is the same chain of multiply-adds in each block of k (but for a last panel of one column), and the same
+ * chain of blocks, whatever tile it fell in, so results do not depend on how callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
@@ -255,22 +255,27 @@ typedef struct few_rows {
   size_t k;
   const float *a;
   size_t lda;
-  const float *b;
+  const void *b; /* floats, or 16-bit floats */
   float *c;
   size_t ldc;
   bool accumulate;
 } few_rows;
 
+/* Four elements of b. */
+INLINE real load_right(const void *b, size_t at, const bool half) {
+  return half ? finite_half_to_real(wasm_i32x4_load16x4((const uint16_t *)b + at)) : load((const float *)b + at);
+}
+
 /* `depth` steps of k from l on for rows x panels, the panels `apart` columns from each other; rows and panels are
  * constants where this is called. */
 INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart, size_t l,
-                      size_t depth) {
+                      size_t depth, const bool half) {
   real sums[2][8];
-  const float *b[4];
-  const size_t vectors = panels * 2;
+  const char *b[4];
+  const size_t vectors = panels * 2, size = half ? sizeof(uint16_t) : sizeof(float);
   float *c = p->c + column;
   for (size_t j = 0; j < panels; j++) {
-    b[j] = p->b + (column + j * apart) * p->k + l * NR;
+    b[j] = (const char *)p->b + ((column + j * apart) * p->k + l * NR) * size;
   }
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
@@ -281,11 +286,11 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
     for (size_t i = 0; i < rows; i++) {
       real factor = load_splat(a + i * p->lda);
       for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = r_madd(factor, load(b[j / 2] + j % 2 * LANES), sums[i][j]);
+        sums[i][j] = r_madd(factor, load_right(b[j / 2], j % 2 * LANES, half), sums[i][j]);
       }
     }
     for (size_t j = 0; j < panels; j++) {
-      b[j] += NR;
+      b[j] += NR * size;
     }
   }
   for (size_t i = 0; i < rows; i++) {
@@ -296,35 +301,37 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   }
 }
 
-INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart) {
+INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart,
+                     const bool half) {
   size_t l = 0;
   do {
     const size_t depth = p->k - l < BLOCK_K ? p->k - l : BLOCK_K;
-    few_block(p, rows, panels, column, apart, l, depth);
+    few_block(p, rows, panels, column, apart, l, depth, half);
     l += depth;
   } while (l < p->k);
 }
 
-INLINE void few_panels(const few_rows *p, const size_t rows, size_t n) {
+INLINE void few_panels(const few_rows *p, const size_t rows, size_t n, const bool half) {
   const size_t streams = 4 / rows;
   size_t apart = n / NR / streams * NR, column = 0;
   for (; column < apart; column += NR) {
-    few_tile(p, rows, streams, column, apart);
+    few_tile(p, rows, streams, column, apart, half);
   }
   for (column = streams * apart; column + NR <= n; column += NR) {
-    few_tile(p, rows, 1, column, 0);
+    few_tile(p, rows, 1, column, 0, half);
   }
 }
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
   if (m == 1) {
-    few_panels(p, 1, n);
+    few_panels(p, 1, n, false);
   } else {
-    few_panels(p, 2, n);
+    few_panels(p, 2, n, false);
   }
   size_t whole = n / NR * NR;
   if (n - whole == 1) {
-    gemm_part rest = {p->k, p->a, p->lda, p->b + whole * p->k, 0, p->c + whole, p->ldc, p->accumulate, NULL, 0, 0};
+    gemm_part rest = {p->k, p->a, p->lda, (const float *)p->b + whole * p->k, 0, p->c + whole, p->ldc, p->accumulate,
+                      NULL, 0,    0};
     gemm_column(rest, m);
     whole = n;
   }
@@ -332,7 +339,7 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
     gemm_part rest = {.k = p->k - l < BLOCK_K ? p->k - l : BLOCK_K,
                       .a = p->a + l,
                       .lda = p->lda,
-                      .panel = p->b + whole * p->k + l * NR,
+                      .panel = (const float *)p->b + whole * p->k + l * NR,
                       .c = p->c + whole,
                       .ldc = p->ldc,
                       .accumulate = p->accumulate || l > 0};
@@ -382,6 +389,22 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
     } while (l < k);
     finish_rows(rows, n, c + row * ldc, ldc, epilogue);
   }
+}
+
+static void gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed, float *c,
+                     size_t ldc, const weft_epilogue *epilogue) {
+  few_rows few = {k, a, lda, b_packed, c, ldc, false};
+  const size_t whole = n / NR * NR;
+  if (m == 1) {
+    few_panels(&few, 1, whole, true);
+  } else {
+    few_panels(&few, 2, whole, true);
+  }
+  if (whole < n) weft_portable_gemm_f16(m, n - whole, k, a, lda, b_packed + whole * k, c + whole, ldc, NULL);
+  for (size_t i = 0; i < m && epilogue != NULL; i++) {
+    finish_row(epilogue, i, 0, n, c + i * ldc);
+  }
+  finish_rows(m, n, c, ldc, epilogue);
 }
 
 /* ---- packing --------------------------------------------------------------------------------------------------------

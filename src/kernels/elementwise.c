@@ -51,6 +51,7 @@ const weft_kernels weft_kernels_portable = {
     .name = "portable",
     .gemm_f32 = weft_portable_gemm_f32,
     .gemm_f32_pack = weft_portable_gemm_f32_pack,
+    .gemm_f16 = weft_portable_gemm_f16,
     .gemv_f32 = weft_portable_gemv_f32,
     .depthwise_f32 = weft_portable_depthwise_f32,
     .unary_f32 = {UNARY_WORDS(UNARY_ENTRY)},

@@ -53,13 +53,21 @@ static weft_status check_c(weft_op *op, const plan *p) {
   return WEFT_OK;
 }
 
+static bool is_narrow(const weft_op *op, int i) {
+  const weft_type type = weft_op_in(op, i)->type;
+  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+}
+
 weft_status weft_matmul_infer(weft_op *op) {
   int variant = op->def->variant;
   bool gemm = variant == WEFT_MATMUL_GEMM || variant == WEFT_MATMUL_FUSED_GEMM;
   bool fused = variant == WEFT_MATMUL_FUSED || variant == WEFT_MATMUL_FUSED_GEMM;
   WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : gemm ? 3 : 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "A", fused ? WEFT_TYPES_FLOAT : MATMUL_TYPES));
-  WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
+  /* B of 16 bits may meet floats: so a graph of 16-bit floats is computed in floats, its weights as they are. */
+  if (!is_narrow(op, 1) || weft_op_in(op, 0)->type != WEFT_FLOAT) {
+    WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
+  }
   WEFT_TRY(weft_op_expect_rank(op, 0, "A", gemm ? 2 : 1, gemm ? 2 : WEFT_MAX_RANK));
   WEFT_TRY(weft_op_expect_rank(op, 1, "B", gemm ? 2 : 1, gemm ? 2 : WEFT_MAX_RANK));
   plan p;
@@ -80,15 +88,34 @@ weft_status weft_matmul_infer(weft_op *op) {
 
 /* ---- packing constants
  * ------------------------------------------------------------------------------------------------ */
-/* What prepare leaves: the panels follow the header. */
+/* What prepare leaves: the panels follow the header, of floats or of the 16-bit elements as they are. */
 typedef struct packed_b {
   size_t offset; /* bytes from here to the panels */
-  size_t unused;
+  weft_type type;
 } packed_b;
+
+/* As gemm_f32_pack packs floats. */
+static void pack_as_is(const weft_matmul_operand *shape, const uint16_t *b, uint16_t *out) {
+  for (size_t column = 0; column < shape->columns; column += WEFT_GEMM_NR) {
+    for (size_t i = 0; i < shape->rows; i++) {
+      for (size_t j = column; j < column + WEFT_GEMM_NR; j++) {
+        *out++ = j < shape->columns ? b[i * shape->row + j * shape->column] : 0;
+      }
+    }
+  }
+}
+
+/* Of float16. */
+static bool all_finite(const weft_tensor *b) {
+  const uint16_t *x = b->data;
+  size_t i = 0;
+  while (i < b->count && (x[i] & 0x7c00) != 0x7c00) i++;
+  return i == b->count;
+}
 
 weft_status weft_matmul_prepare(weft_op *op) {
   const weft_tensor *b = weft_op_in(op, 1);
-  if (!weft_op_is_constant(op, 1) || b == NULL || b->type != WEFT_FLOAT || b->shape.rank < 2 ||
+  if (!weft_op_is_constant(op, 1) || b == NULL || (b->type != WEFT_FLOAT && !is_narrow(op, 1)) || b->shape.rank < 2 ||
       weft_shape_product(&b->shape, 0, b->shape.rank - 2) != 1 || weft_op_attr_int(op, "transBatchB", 0) != 0) {
     return WEFT_OK;
   }
@@ -96,19 +123,27 @@ weft_status weft_matmul_prepare(weft_op *op) {
   weft_matmul_operand shape;
   weft_matmul_describe(&b->shape, false, transposed, false, &shape);
   /* A transposed b that has to stay anyway is read in place: one row takes as long, and many rows earn packing it. */
-  bool stays = transposed && weft_op_is_shared(op, 1);
+  bool stays = transposed && weft_op_is_shared(op, 1) && b->type == WEFT_FLOAT;
   if (shape.columns < PACK_COLUMNS || b->count == 0 || stays) {
     return WEFT_OK;
   }
+  if (b->type == WEFT_FLOAT16 && !all_finite(b)) {
+    return WEFT_OK;
+  }
   size_t size = weft_gemm_packed_size(shape.columns, shape.rows);
-  if (!weft_mul(size, sizeof(float), &size) || !weft_add(size, sizeof(packed_b), &size)) {
+  if (!weft_mul(size, weft_type_size(b->type), &size) || !weft_add(size, sizeof(packed_b), &size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the packed B is larger than the address space");
   }
   void *state = NULL;
   WEFT_TRY(weft_op_state(op, size, &state));
-  *(packed_b *)state = (packed_b){.offset = sizeof(packed_b)};
-  op->cx->kernels->gemm_f32_pack(shape.columns, shape.rows, b->data, transposed ? shape.column : shape.row, transposed,
-                                 (float *)((char *)state + sizeof(packed_b)));
+  *(packed_b *)state = (packed_b){.offset = sizeof(packed_b), .type = b->type};
+  void *panels = (char *)state + sizeof(packed_b);
+  if (b->type == WEFT_FLOAT) {
+    op->cx->kernels->gemm_f32_pack(shape.columns, shape.rows, b->data, transposed ? shape.column : shape.row,
+                                   transposed, panels);
+  } else {
+    pack_as_is(&shape, b->data, panels);
+  }
   weft_op_drop_constant(op, 1);
   return WEFT_OK;
 }
@@ -123,6 +158,7 @@ typedef struct float_run {
   bool a_dense; /* a copy laid out batch by batch */
   const weft_tensor *b;
   const float *packed;
+  const packed_b *narrow; /* panels in 16 bits */
   float *c;
   weft_epilogue epilogue;
 } float_run;
@@ -134,6 +170,10 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
            (run->a_dense ? index * p->shape.m * p->shape.k : weft_matmul_offset(&p->shape, p->shape.a_batch, index));
   out->lda = run->lda;
   out->packed = run->packed;
+  if (run->narrow != NULL) {
+    out->narrow = (const uint16_t *)(const void *)((const char *)run->narrow + run->narrow->offset);
+    out->narrow_type = run->narrow->type;
+  }
   out->transposed = p->shape.b.column != 1;
   out->ldb = out->transposed ? p->shape.b.column : p->shape.b.row;
   if (run->packed == NULL && run->b->type == WEFT_FLOAT) {
@@ -266,7 +306,11 @@ static weft_status run_floats(weft_op *op, const plan *p) {
       .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
   if (op->node->state != NULL) {
     const packed_b *state = op->node->state;
-    run.packed = (const float *)((const char *)state + state->offset);
+    if (state->type == WEFT_FLOAT) {
+      run.packed = (const float *)((const char *)state + state->offset);
+    } else {
+      run.narrow = state;
+    }
   } else if (run.b->type != WEFT_FLOAT) {
     products.pack = pack_narrow;
     products.scratch_column = p->shape.k * sizeof(float);

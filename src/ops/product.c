@@ -51,6 +51,15 @@ static void gemv_rows(const weft_kernels *kernels, size_t m, size_t n, size_t k,
 void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *product,
                       bool accumulate, float *scratch) {
   const float *packed = product->packed;
+  if (packed == NULL && product->narrow != NULL) {
+    if (m <= GEMV_ROWS && product->narrow_type == WEFT_FLOAT16 && !accumulate) {
+      kernels->gemm_f16(m, n, k, product->a, product->lda, product->narrow, product->c, product->ldc,
+                        &product->epilogue);
+      return;
+    }
+    weft_widen(kernels, product->narrow_type, weft_gemm_packed_size(n, k), product->narrow, scratch);
+    packed = scratch;
+  }
   if (packed == NULL) {
     if (m <= GEMV_ROWS && !accumulate) {
       gemv_rows(kernels, m, n, k, product);
@@ -100,6 +109,8 @@ static void run_task(const job *job, size_t task, char *scratch) {
     if (m > GEMV_ROWS) {
       weft_read_ahead(p.packed, weft_gemm_packed_size(n, all->k) * sizeof(float));
     }
+  } else if (p.narrow != NULL) {
+    p.narrow += column * all->k;
   } else if (all->pack != NULL) {
     all->pack(all->arg, index, column, n, (float *)scratch, scratch + job->packed_size);
     p.packed = (const float *)scratch;
@@ -128,7 +139,9 @@ static bool small(const weft_products *products) {
 
 /* One or two rows read b once, and as it lies. */
 static bool is_direct(const weft_products *all, const weft_product *first) {
-  return all->m <= GEMV_ROWS && (first->packed != NULL || (all->pack == NULL && !all->accumulate));
+  const bool plain = all->pack == NULL && !all->accumulate;
+  return all->m <= GEMV_ROWS &&
+         (first->packed != NULL || (plain && (first->narrow == NULL || first->narrow_type == WEFT_FLOAT16)));
 }
 
 static void cut(job *job, const weft_product *first) {
@@ -137,7 +150,7 @@ static void cut(job *job, const weft_product *first) {
   size_t columns = BLOCK_FLOATS / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
   size_t share = parts_of(parts_of(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
   columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
-  if (is_direct(all, first) && (first->packed != NULL || first->transposed)) {
+  if (is_direct(all, first) && (first->packed != NULL || first->narrow != NULL || first->transposed)) {
     columns = share; /* the longer a stream of memory the better */
   }
   columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;

@@ -7,12 +7,15 @@
 
 #include "op.h"
 
-/* One of a batch of products of equal size. b is `packed` whole, or plain (row stride ldb; `transposed`: b[n x k] read
+/* One of a batch of products of equal size. b is `packed` whole, in panels of floats or (`narrow`) of 16-bit floats of
+ * narrow_type, or plain (row stride ldb; `transposed`: b[n x k] read
  * as its transpose), or made by weft_products.pack. */
 typedef struct weft_product {
   const float *a;
   size_t lda;
   const float *packed;
+  const uint16_t *narrow; /* float16 without infinities and NaN */
+  weft_type narrow_type;
   const float *b;
   size_t ldb;
   bool transposed;

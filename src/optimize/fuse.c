@@ -220,6 +220,13 @@ static weft_status finish(weft_pass *pass, chain *c) {
   return fill(pass, c, last);
 }
 
+/* Weights in floats, or in the 16 bits that products of floats take as well. */
+static bool has_weights(const weft_graph *graph, const weft_node *node) {
+  const weft_type type = weft_match_type(graph, node->inputs[1]);
+  const bool narrow = type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+  return type == WEFT_FLOAT || (narrow && weft_match_type(graph, node->inputs[0]) == WEFT_FLOAT);
+}
+
 static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *uses, weft_node *node) {
   static const char *const products[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
   bool is_product = false;
@@ -227,7 +234,7 @@ static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *use
     is_product = weft_node_is(node, products[i]);
   }
   if (!is_product || weft_node_in(node, 0) < 0 || weft_node_in(node, 1) < 0 || node->output_count != 1 ||
-      (weft_match_type(graph, node->inputs[1]) != WEFT_FLOAT) || weft_op_find("weft", node->op_type) == NULL) {
+      !has_weights(graph, node) || weft_op_find("weft", node->op_type) == NULL) {
     return WEFT_OK;
   }
   chain c = {.graph = graph,

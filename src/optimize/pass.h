@@ -19,6 +19,7 @@ typedef weft_status (*weft_pass_function)(weft_pass *pass, weft_graph *graph);
 
 /* The one that is always run: without it the model cannot be. */
 weft_status weft_pass_strings(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_nbits(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph);

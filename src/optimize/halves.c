@@ -1,0 +1,358 @@
+/* A graph of 16-bit floats computes in floats: operators would widen their inputs and narrow their results one by one,
+ * and none of the patterns that make graphs of floats fast would be found. So values become floats, rounded once, where
+ * they leave the graph; constants too, but for the large ones that products and look-ups read: those stay in 16 bits,
+ * as do the packed forms made of them. Weights in 16 bits that a graph of floats casts are kept in the same way.
+ *
+ * Only graphs whose every node with a 16-bit value is known not to care are rewritten, and only for such weights: a
+ * graph without them gains nothing. */
+#include <string.h>
+
+#include "../base/convert.h"
+#include "match.h"
+
+enum { LARGE = 1024 }; /* elements that are worth being kept in 16 bits */
+
+typedef struct halves {
+  weft_pass *pass;
+  weft_graph *graph;
+  bool *narrow;       /* per value: stays in 16 bits */
+  size_t value_count; /* of the values that were there */
+  size_t node_count;
+  int32_t *after; /* per node that was there: the number of a node to follow it, or -1 */
+} halves;
+
+static bool is_half(const weft_graph *graph, int32_t v) {
+  const weft_type type = v >= 0 ? weft_match_type(graph, v) : WEFT_UNDEFINED;
+  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+}
+
+/* Operators that mean the same in floats, and whose attributes do not name a type. */
+static bool is_known(const weft_node *node) {
+  static const char *const known[] = {"Abs",
+                                      "Add",
+                                      "ArgMax",
+                                      "AveragePool",
+                                      "BatchNormalization",
+                                      "Cast",
+                                      "Ceil",
+                                      "Clip",
+                                      "Concat",
+                                      "Conv",
+                                      "ConvTranspose",
+                                      "Cos",
+                                      "CumSum",
+                                      "DepthToSpace",
+                                      "Div",
+                                      "Einsum",
+                                      "Elu",
+                                      "Equal",
+                                      "Erf",
+                                      "Exp",
+                                      "Expand",
+                                      "Flatten",
+                                      "Floor",
+                                      "Gather",
+                                      "GatherElements",
+                                      "GatherND",
+                                      "Gelu",
+                                      "Gemm",
+                                      "GlobalAveragePool",
+                                      "GlobalMaxPool",
+                                      "Greater",
+                                      "GreaterOrEqual",
+                                      "GroupNormalization",
+                                      "HardSigmoid",
+                                      "HardSwish",
+                                      "Identity",
+                                      "InstanceNormalization",
+                                      "IsNaN",
+                                      "LayerNormalization",
+                                      "LeakyRelu",
+                                      "Less",
+                                      "LessOrEqual",
+                                      "Log",
+                                      "LogSoftmax",
+                                      "MatMul",
+                                      "Max",
+                                      "MaxPool",
+                                      "Min",
+                                      "Mul",
+                                      "Neg",
+                                      "PRelu",
+                                      "Pad",
+                                      "Pow",
+                                      "RMSNormalization",
+                                      "Reciprocal",
+                                      "ReduceL2",
+                                      "ReduceMax",
+                                      "ReduceMean",
+                                      "ReduceMin",
+                                      "ReduceSum",
+                                      "Relu",
+                                      "Reshape",
+                                      "Resize",
+                                      "Shape",
+                                      "Sigmoid",
+                                      "Sin",
+                                      "Size",
+                                      "Slice",
+                                      "Softmax",
+                                      "Softplus",
+                                      "SpaceToDepth",
+                                      "Split",
+                                      "Sqrt",
+                                      "Squeeze",
+                                      "Sub",
+                                      "Tanh",
+                                      "Tile",
+                                      "Transpose",
+                                      "Trilu",
+                                      "Unsqueeze",
+                                      "Where"};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (weft_node_is(node, known[i])) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool touches_half(const weft_graph *graph, const weft_node *node) {
+  bool touches = false;
+  for (int i = 0; i < node->input_count; i++)
+    touches |= is_half(graph, node->inputs[i]);
+  for (int i = 0; i < node->output_count; i++)
+    touches |= is_half(graph, node->outputs[i]);
+  return touches;
+}
+
+static bool can_rewrite(const weft_graph *graph) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    if ((node->def != NULL && (node->def->flags & WEFT_OP_SUBGRAPH) != 0) ||
+        (touches_half(graph, node) && !is_known(node))) {
+      return false;
+    }
+  }
+  for (size_t i = 0; i < graph->input_count; i++) {
+    if (is_half(graph, graph->inputs[i]) && graph->values[graph->inputs[i]].constant != NULL) {
+      return false; /* a default */
+    }
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    if (is_half(graph, graph->outputs[i]) && graph->values[graph->outputs[i]].producer < 0) {
+      return false; /* handed on as it is */
+    }
+  }
+  return true;
+}
+
+/* ---- what stays narrow
+ * -------------------------------------------------------------------------------------------------- */
+static bool passes_on(const weft_node *node) {
+  return (weft_node_is(node, "Transpose") || weft_node_is(node, "Cast")) && node->output_count == 1;
+}
+
+/* Whether input i of the node may stay in 16 bits when the node's output is a float. */
+static bool takes_narrow(const halves *h, const weft_node *node, int i) {
+  if (passes_on(node)) {
+    return h->narrow[node->outputs[0]];
+  }
+  return (i == 1 && (weft_node_is(node, "MatMul") || weft_node_is(node, "Gemm"))) ||
+         (i == 0 && weft_node_is(node, "Gather"));
+}
+
+/* A constant, its transpose or its cast is narrow where all who read it can take it. */
+static bool find_narrow(halves *h) {
+  const weft_graph *graph = h->graph;
+  bool any = false;
+  for (size_t v = 0; v < h->value_count; v++) {
+    const weft_value *constant = graph->values[v].constant;
+    h->narrow[v] = constant != NULL && is_half(graph, (int32_t)v) && constant->tensor.shape.rank == 2 &&
+                   constant->tensor.count >= LARGE;
+  }
+  for (size_t n = 0; n < h->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    const int32_t in = weft_node_in(node, 0);
+    if (passes_on(node) && in >= 0 && h->narrow[in] &&
+        (weft_node_is(node, "Transpose") || weft_match_type(graph, node->outputs[0]) == WEFT_FLOAT)) {
+      h->narrow[node->outputs[0]] = true;
+    }
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    h->narrow[graph->outputs[i]] = false;
+  }
+  for (size_t n = h->node_count; n-- > 0;) {
+    const weft_node *node = &graph->nodes[n];
+    for (int i = 0; i < node->input_count; i++) {
+      if (node->inputs[i] >= 0 && !takes_narrow(h, node, i)) {
+        h->narrow[node->inputs[i]] = false;
+      }
+    }
+  }
+  for (size_t n = 0; n < h->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    if (passes_on(node) && h->narrow[node->outputs[0]]) {
+      h->narrow[node->outputs[0]] = h->narrow[node->inputs[0]];
+    }
+    const int32_t right = weft_node_in(node, 1);
+    any |= right >= 0 && h->narrow[right] && !weft_node_is(node, "Gather");
+  }
+  return any;
+}
+
+/* ---- rewriting
+ * ---------------------------------------------------------------------------------------------------------- */
+static weft_status widen_constant(halves *h, int32_t v) {
+  const weft_tensor *old = &h->graph->values[v].constant->tensor;
+  weft_value *wide;
+  WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, WEFT_FLOAT, &old->shape, &wide));
+  weft_load_float(old->type, old->data, 0, 1, old->count, wide->tensor.data);
+  weft_value_release(h->graph->values[v].constant);
+  h->graph->values[v].constant = NULL;
+  weft_slot_set_constant(&h->graph->values[v], wide);
+  return WEFT_OK;
+}
+
+/* A new value of v's shape. */
+static weft_status add_like(halves *h, int32_t v, weft_type type, int32_t *out) {
+  WEFT_TRY(weft_graph_add_value(h->pass->model, h->graph, "", out));
+  h->graph->values[*out].info = h->graph->values[v].info;
+  h->graph->values[*out].info.type = type;
+  return WEFT_OK;
+}
+
+static weft_status add_cast(halves *h, int32_t from, int32_t to, weft_type type) {
+  weft_node *node;
+  WEFT_TRY(weft_graph_add_node(h->pass->model, h->graph, "", "", "Cast", 1, 1, &node));
+  node->def = weft_op_find("", "Cast");
+  node->version = node->def->version;
+  node->inputs[0] = from;
+  node->outputs[0] = to;
+  return weft_node_set_int(h->pass->model, node, "to", (int64_t)type);
+}
+
+static void rename_value(const halves *h, int32_t from, int32_t to) {
+  for (size_t n = 0; n < h->node_count; n++) {
+    weft_node *node = &h->graph->nodes[n];
+    for (int i = 0; i < node->input_count; i++) {
+      if (node->inputs[i] == from) node->inputs[i] = to;
+    }
+    for (int i = 0; i < node->output_count; i++) {
+      if (node->outputs[i] == from) node->outputs[i] = to;
+    }
+  }
+}
+
+/* Inputs are cast by nodes in front of all others, whose number is counted. */
+static weft_status cast_inputs(halves *h, size_t *count) {
+  for (size_t i = 0; i < h->graph->input_count; i++) {
+    const int32_t v = h->graph->inputs[i];
+    int32_t wide;
+    if (is_half(h->graph, v)) {
+      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &wide));
+      rename_value(h, v, wide);
+      WEFT_TRY(add_cast(h, v, wide, WEFT_FLOAT));
+      ++*count;
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status rewrite_nodes(halves *h) {
+  for (size_t n = 0; n < h->node_count; n++) {
+    weft_node *node = &h->graph->nodes[n];
+    const int32_t in = weft_node_in(node, 0), out = weft_node_out(node, 0);
+    h->after[n] = -1;
+    if (weft_node_is(node, "Cast") && out >= 0 && (size_t)out < h->value_count) {
+      if (h->narrow[out]) { /* then it casts nothing, which another pass finds */
+        h->graph->values[out].info.type = weft_match_type(h->graph, in);
+      }
+      if (h->narrow[out] || is_half(h->graph, out)) {
+        WEFT_TRY(weft_node_set_int(h->pass->model, node, "to",
+                                   h->narrow[out] ? (int64_t)weft_match_type(h->graph, in) : WEFT_FLOAT));
+      }
+    } else if (weft_node_is(node, "Gather") && (size_t)in < h->value_count && h->narrow[in]) {
+      int32_t rows;
+      WEFT_TRY(add_like(h, out, weft_match_type(h->graph, in), &rows));
+      h->graph->nodes[n].outputs[0] = rows;
+      h->after[n] = (int32_t)h->graph->node_count;
+      WEFT_TRY(add_cast(h, rows, out, WEFT_FLOAT));
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status cast_outputs(halves *h) {
+  for (size_t i = 0; i < h->graph->output_count; i++) {
+    const int32_t v = h->graph->outputs[i];
+    int32_t wide;
+    if (is_half(h->graph, v)) {
+      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &wide));
+      rename_value(h, v, wide);
+      for (size_t n = h->node_count; n < h->graph->node_count; n++) { /* rows that were looked up */
+        if (h->graph->nodes[n].outputs[0] == v) h->graph->nodes[n].outputs[0] = wide;
+      }
+      WEFT_TRY(add_cast(h, wide, v, weft_match_type(h->graph, v)));
+    }
+  }
+  return WEFT_OK;
+}
+
+/* The new nodes, which are at the end, to where they belong: `first` of them to the front. */
+static weft_status order_nodes(halves *h, size_t first) {
+  weft_graph *graph = h->graph;
+  void *block;
+  WEFT_TRY(weft_alloc(h->pass->model->cx, graph->node_count * sizeof(weft_node), &block));
+  weft_node *nodes = block, *to = graph->nodes;
+  memcpy(nodes, graph->nodes, graph->node_count * sizeof *nodes);
+  for (size_t n = 0; n < first; n++)
+    *to++ = nodes[h->node_count + n];
+  size_t last = h->node_count + first;
+  for (size_t n = 0; n < h->node_count; n++) {
+    *to++ = nodes[n];
+    if (h->after[n] >= 0) *to++ = nodes[h->after[n]];
+    last += h->after[n] >= 0;
+  }
+  for (; last < graph->node_count; last++)
+    *to++ = nodes[last];
+  weft_free(nodes);
+  weft_graph_number_producers(graph);
+  return WEFT_OK;
+}
+
+static weft_status rewrite(halves *h) {
+  weft_graph *graph = h->graph;
+  size_t first = 0;
+  WEFT_TRY(cast_inputs(h, &first));
+  WEFT_TRY(rewrite_nodes(h));
+  WEFT_TRY(cast_outputs(h));
+  for (size_t v = 0; v < h->value_count; v++) {
+    const weft_slot *slot = &graph->values[v];
+    bool outside = slot->is_input;
+    for (size_t i = 0; i < graph->output_count; i++)
+      outside |= graph->outputs[i] == (int32_t)v;
+    if (!is_half(graph, (int32_t)v) || h->narrow[v] || outside) {
+      continue;
+    }
+    if (slot->constant != NULL) {
+      WEFT_TRY(widen_constant(h, (int32_t)v));
+    }
+    graph->values[v].info.type = WEFT_FLOAT;
+  }
+  return order_nodes(h, first);
+}
+
+weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
+  halves h = {.pass = pass, .graph = graph, .value_count = graph->value_count, .node_count = graph->node_count};
+  if (graph->parent != NULL || weft_op_find("", "Cast") == NULL || !can_rewrite(graph)) {
+    return WEFT_OK;
+  }
+  void *block;
+  WEFT_TRY(weft_alloc_zeroed(pass->model->cx, h.node_count * sizeof(int32_t) + h.value_count, sizeof(bool), &block));
+  h.after = block;
+  h.narrow = (bool *)(h.after + h.node_count);
+  weft_status status = find_narrow(&h) ? rewrite(&h) : WEFT_OK;
+  weft_free(block);
+  return status;
+}
