@@ -22,7 +22,12 @@ bool weft_match_scalar(const weft_graph *graph, int32_t v, float *out) {
 
 bool weft_match_near(const weft_graph *graph, int32_t v, double expected) {
   float x;
-  return weft_match_scalar(graph, v, &x) && fabs((double)x - expected) <= 1e-5 * fabs(expected);
+  if (!weft_match_scalar(graph, v, &x)) {
+    return false;
+  }
+  /* The graph may have been one of 16-bit floats. */
+  return fabs((double)x - expected) <= 1e-5 * fabs(expected) ||
+         x == weft_float16_to_float(weft_float_to_float16((float)expected));
 }
 
 weft_node *weft_match_producer(const weft_graph *graph, int32_t v, const char *op_type) {

@@ -59,6 +59,10 @@ static void run_gemm(bench *b) {
   b->kernels->gemm_f32(b->m, b->n, b->k, b->a, b->k, b->packed, b->c, b->n, false, &b->epilogue);
 }
 
+static void run_gemm_half(bench *b) {
+  b->kernels->gemm_f16(b->m, b->n, b->k, b->a, b->k, (const uint16_t *)(const void *)b->packed, b->c, b->n, &b->epilogue);
+}
+
 static void run_pack(bench *b) {
   b->kernels->gemm_f32_pack(b->n, b->k, b->b, b->which != 0 ? b->k : b->n, b->which != 0, b->packed);
 }
@@ -279,6 +283,11 @@ static void bench_table(bench *b) {
   bench_gemm(b, 128, 1024, 256);
   bench_gemm(b, 1, 1024, 256);
   bench_gemm(b, 2, 1024, 256);
+  b->m = 1;
+  b->n = 1024;
+  b->k = 768;
+  b->kernels->f32_to_float16(b->n * b->k, b->b, (uint16_t *)(void *)b->packed);
+  measure(b, "float16 gemm 1x1024x768", run_gemm_half, 2.0 * 1024 * 768, "GFLOP/s");
   bench_gemm(b, 7, 768, 768);
   b->n = b->k = 512;
   for (b->which = 0; b->which < 2; b->which++) {

@@ -321,6 +321,33 @@ static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
   drop(wanted);
 }
 
+/* One or two rows and a b of finite float16. */
+static void check_gemm_f16(size_t m, size_t n, size_t k) {
+  size_t lda = k + 3, ldc = n + 5, count = (m - 1) * ldc + n, packed = weft_gemm_packed_size(n, k);
+  float *a = make((m - 1) * lda + k, draw_float), *numbers = make(m + n + m * (n + 1), draw_float);
+  float *b = make(packed, draw_float), *wanted = make(count, draw_float), *got = copy_of(count, wanted);
+  uint16_t *half = malloc((packed + 1) * sizeof *half);
+  if (half == NULL) exit(2);
+  for (size_t i = 0; i < packed; i++) {
+    if (draw() % 8 == 0) b[i] *= 1e-5f; /* subnormal halves */
+  }
+  portable->f32_to_float16(packed, b, half + 1);
+  weft_epilogue e = draw_epilogue(numbers, m, n);
+  const weft_epilogue *epilogue = draw() % 4 == 0 ? NULL : &e;
+  portable->gemm_f16(m, n, k, a, lda, half + 1, wanted, ldc, epilogue);
+  tested->gemm_f16(m, n, k, a, lda, half + 1, got, ldc, epilogue);
+  expect_same("float16 gemm", count, got, wanted);
+  portable->float16_to_f32(packed, half + 1, b);
+  portable->gemm_f32(m, n, k, a, lda, b, wanted, ldc, false, epilogue);
+  expect_close("float16 gemm as floats", count, got, wanted, 1e-4f);
+  free(half);
+  drop(a);
+  drop(numbers);
+  drop(b);
+  drop(wanted);
+  drop(got);
+}
+
 static void fill_bytes(size_t n, uint8_t *x) {
   for (size_t i = 0; i < n; i++) {
     x[i] = (uint8_t)(draw() % 3 == 0 ? (draw() % 2 == 0 ? 255 : 128) : draw());
@@ -734,6 +761,14 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
       }
     }
   }
+  for (size_t n = 1; n < 90; n += n < 20 ? 1 : 23) {
+    for (size_t k = 0; k < 600; k = 3 * k + 1) {
+      check_gemm_f16(1, n, k);
+      check_gemm_f16(2, n, k);
+    }
+  }
+  check_gemm(1, 3, 9000, draw_float); /* blocks of rows against a plain b */
+  check_gemm(1, 530, 4100, draw_float);
   check_gemm(1, 71, 300, draw_float);
   check_gemm(2, 70, 300, draw_float);
   check_gemm(1, 139, 40, draw_float); /* whole groups of far panels, whole panels, a part of one */

@@ -2,6 +2,7 @@
  */
 #include <math.h>
 
+#include "base/convert.h"
 #include "graph/load.h"
 #include "graph/shapes.h"
 #include "model_bytes.h"
@@ -350,7 +351,115 @@ static void test_quantized(void) {
   expect(&g, "DynamicQuantizeLinear com.microsoft:MatMulIntegerToFloat");
 }
 
+/* ---- 16-bit floats --------------------------------------------------------------------------- */
+static void half_constant(bytes *g, const char *name, int rank, const int64_t *dims) {
+  uint16_t data[2048];
+  size_t count = 1;
+  for (int i = 0; i < rank; i++) {
+    count *= (size_t)dims[i];
+  }
+  CHECK(count <= 2048);
+  for (size_t i = 0; i < count; i++) {
+    data[i] = weft_float_to_float16(number());
+  }
+  graph_tensor(g, name, WEFT_FLOAT16, 2, rank, dims, data);
+}
+
+static bytes begin_halves(weft_type type, int64_t columns) {
+  const int64_t rows[] = {3, 32}, weights[] = {32, columns}, bias[] = {columns};
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "x", (int)type, 2, rows);
+  graph_output(&g, "y");
+  half_constant(&g, "w", 2, weights);
+  half_constant(&g, "b", 1, bias);
+  return g;
+}
+
+static weft_value *run_halves(const bytes *m, weft_optimize optimize) {
+  weft_error error;
+  weft_session *session;
+  weft_value *x, *y;
+  weft_info info;
+  const weft_options options = {.optimize = optimize};
+  const int64_t dims[] = {3, 32};
+  CHECK(weft_session_create_from_bytes(m->data, m->size, &options, &session, &error) == WEFT_OK);
+  CHECK(weft_session_input_info(session, 0, &info, &error) == WEFT_OK);
+  CHECK(weft_value_create_tensor(info.type, 2, dims, &x, &error) == WEFT_OK);
+  state = 99;
+  for (size_t i = 0; i < weft_value_count(x); i++) {
+    const float value = number();
+    weft_store_float(info.type, &value, 1, weft_value_data(x), i, 1);
+  }
+  weft_status status = weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error);
+  if (status != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  weft_value_release(x);
+  weft_session_destroy(session);
+  return y;
+}
+
+/* What the graph becomes, and that it means the same but for roundings in between. */
+static void expect_halves(bytes *g, const char *expected) {
+  bytes m = model(20, g);
+  expect_nodes(&m, expected);
+  weft_value *a = run_halves(&m, WEFT_OPTIMIZE_ALL), *b = run_halves(&m, WEFT_OPTIMIZE_NONE);
+  CHECK(weft_value_count(a) == weft_value_count(b) && weft_value_type(a) == weft_value_type(b));
+  for (size_t i = 0; i < weft_value_count(a); i++) {
+    float p, q;
+    weft_load_float(weft_value_type(a), weft_value_data(a), i, 1, 1, &p);
+    weft_load_float(weft_value_type(b), weft_value_data(b), i, 1, 1, &q);
+    CHECK(fabsf(p - q) <= 2e-3f * (1 + fabsf(q)));
+  }
+  weft_value_release(a);
+  weft_value_release(b);
+  clear(&m);
+}
+
+static void test_halves(void) {
+  enum { LARGE = 40, SMALL = 4 };
+  const int64_t table[] = {100, 16};
+  bytes g = begin_halves(WEFT_FLOAT16, LARGE);
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("Add", "p b", "a"));
+  graph_node(&g, node("Relu", "a", "y"));
+  expect_halves(&g, "Cast weft:MatMul Cast");
+
+  g = begin_halves(WEFT_FLOAT16, SMALL); /* nothing is gained */
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* what the pass does not know */
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("Softsign", "p", "y"));
+  expect_halves(&g, "MatMul Softsign");
+
+  g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
+  bytes cast = node("Cast", "w", "wide");
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, cast);
+  graph_node(&g, node("MatMul", "x wide", "y"));
+  expect_halves(&g, "MatMul");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* rows of a table are cast, not all of it */
+  half_constant(&g, "table", 2, table);
+  bytes arg_max = node("ArgMax", "x", "best");
+  with_int(&arg_max, "axis", 1);
+  graph_node(&g, arg_max);
+  graph_tensor(&g, "last", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){1});
+  graph_node(&g, node("Squeeze", "best last", "i"));
+  graph_node(&g, node("Gather", "table i", "t"));
+  graph_node(&g, node("MatMul", "x w", "p"));
+  bytes concat = node("Concat", "p t", "y");
+  with_int(&concat, "axis", 1);
+  graph_node(&g, concat);
+  expect_halves(&g, "Cast ArgMax Squeeze Gather Cast MatMul Concat Cast");
+}
+
 int main(void) {
+  test_halves();
   test_attention();
   test_quantized();
   test_convolutions();
