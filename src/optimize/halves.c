@@ -74,6 +74,11 @@ static bool can_rewrite(const weft_graph *graph) {
     if (is_half(graph, graph->outputs[i]) && graph->values[graph->outputs[i]].producer < 0) {
       return false; /* handed on as it is */
     }
+    for (size_t j = 0; j < i; j++) {
+      if (graph->outputs[j] == graph->outputs[i]) {
+        return false;
+      }
+    }
   }
   return true;
 }
