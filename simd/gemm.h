@@ -9,7 +9,8 @@ enum {
   NR = WEFT_GEMM_NR,
   BLOCK_K = WEFT_GEMM_BLOCK_K,
   BLOCK_ROWS = 64,
-  BLOCK_PANELS = 512 /* rows of panels that are walked together: 16 kB */
+  BLOCK_PANELS = 512, /* rows of panels that are walked together: 16 kB */
+  LARGE = 32768       /* elements of a plain b for one row: likely to come from memory, fastest in order */
 };
 
 /* A piece of the product, k cut already. */
@@ -473,9 +474,10 @@ INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b
   }
 }
 
+/* Neighbouring rows are read together where they are in the cache; memory is fastest in order. */
 static void add_all_rows(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
   size_t i = 0;
-  for (; i + 4 <= k; i += 4) {
+  for (; n * k < LARGE && i + 4 <= k; i += 4) {
     add_rows(4, n, x + i, b + i * ldb, ldb, y);
   }
   for (; i < k; i++) {
@@ -496,29 +498,46 @@ static void sum_long_columns(size_t n, size_t k, const float *x, const float *b,
   }
 }
 
-static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
-                     const weft_epilogue *epilogue) {
-  size_t i = 0;
-  if (transposed && k >= WEFT_GEMV_LONG_ROW) {
-    size_t half = n / 2; /* two rows far from each other: streams of memory */
-    for (; i < half; i++) {
-      float two[2];
-      dot_rows(2, 4, k, x, b + i * ldb, half * ldb, two);
-      y[i] = two[0];
-      y[half + i] = two[1];
+/* As many products with rows of a transposed b as `rows` divides; the rows read at once are as far from each other as
+ * there are rows, which makes them streams of memory. Gives how many. */
+INLINE size_t dot_far_rows(const size_t rows, const size_t vectors, size_t n, size_t k, const float *x, const float *b,
+                           size_t ldb, float *y) {
+  const size_t apart = n / rows;
+  for (size_t i = 0; i < apart; i++) {
+    float sums[4];
+    dot_rows(rows, vectors, k, x, b + i * ldb, apart * ldb, sums);
+    for (size_t j = 0; j < rows; j++) {
+      y[i + j * apart] = sums[j];
     }
-    for (i *= 2; i < n; i++) {
+  }
+  return rows * apart;
+}
+
+static void gemv_transposed(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
+  size_t i = 0;
+  if (k >= WEFT_GEMV_LONG_ROW) {
+    for (i = dot_far_rows(2, 4, n, k, x, b, ldb, y); i < n; i++) {
       dot_rows(1, 4, k, x, b + i * ldb, ldb, y + i);
     }
-  } else if (transposed) {
-    for (; i + 4 <= n; i += 4) {
-      dot_rows(4, 2, k, x, b + i * ldb, ldb, y + i);
-    }
-    for (; i < n; i++) {
-      dot_rows(1, 2, k, x, b + i * ldb, ldb, y + i);
-    }
+    return;
+  }
+  if (n * k >= LARGE) {
+    i = dot_far_rows(4, 2, n, k, x, b, ldb, y);
+  }
+  for (; i + 4 <= n; i += 4) {
+    dot_rows(4, 2, k, x, b + i * ldb, ldb, y + i);
+  }
+  for (; i < n; i++) {
+    dot_rows(1, 2, k, x, b + i * ldb, ldb, y + i);
+  }
+}
+
+static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
+                     const weft_epilogue *epilogue) {
+  if (transposed) {
+    gemv_transposed(n, k, x, b, ldb, y);
   } else if (k > WEFT_GEMV_BLOCK_K) {
-    for (; i < n; i += LONG_COLUMNS) {
+    for (size_t i = 0; i < n; i += LONG_COLUMNS) {
       sum_long_columns(n - i < LONG_COLUMNS ? n - i : LONG_COLUMNS, k, x, b + i, ldb, y + i);
     }
   } else {

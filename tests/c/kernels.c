@@ -773,6 +773,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   check_gemm(2, 70, 300, draw_float);
   check_gemm(1, 139, 40, draw_float); /* whole groups of far panels, whole panels, a part of one */
   check_gemm(2, 91, 40, draw_float);
+  check_gemm(1, 515, 64, draw_float); /* a plain b that is likely to come from memory */
   check_gemm(130, 37, 70, draw_float);
   check_gemm_i8(1, 71, 300);
   check_gemm_i8(33, 50, 1031);
