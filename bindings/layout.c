@@ -33,6 +33,7 @@ AT(weft_info, kind, 4);
 AT(weft_info, type, 8);
 AT(weft_info, key_type, 12);
 AT(weft_info, optional, 16);
+AT(weft_info, unread, 17);
 AT(weft_info, rank, 20);
 AT(weft_info, dims, 24);
 AT(weft_info, symbols, 152);

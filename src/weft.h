@@ -119,13 +119,15 @@ const char *weft_version(void);
 
 /* A dimension of -1 is unknown until a run; its symbol, if it has one, is in `symbols` (NULL entries otherwise). For a
  * sequence, map or optional `type` is that of the innermost tensor; `key_type` is a map's. Strings live as long as the
- * session. A graph input that has an initializer is `optional`: a run may leave it out. */
+ * session. A graph input that has an initializer is `optional`: a run may leave it out. An input is `unread` when
+ * nothing that runs takes it: its feed has to have its type and shape, but its elements need not be written. */
 typedef struct weft_info {
   const char *name;
   weft_kind kind;
   weft_type type;
   weft_type key_type;
   bool optional;
+  bool unread;
   int rank; /* -1: unknown */
   int64_t dims[WEFT_MAX_RANK];
   const char *symbols[WEFT_MAX_RANK];

@@ -110,7 +110,7 @@ export class Engine {
   /** @param {string} name @param {unknown} value @param {Scope} scope */
   #feed(name, value, scope) {
     const info = this.inputs.find((input) => input.name === name);
-    if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, name, value);
+    if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, info, value);
     return makeValue(this.#wasm, scope, info ?? { name, type: 1, keyType: 7 }, value);
   }
 }

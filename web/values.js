@@ -178,10 +178,10 @@ export class FeedCache {
   #kept = new Map();
 
   /**
-   * @param {Wasm} wasm @param {string} name of the input @param {Tensor} tensor not of strings
+   * @param {Wasm} wasm @param {{name: string, unread: boolean}} info of the input @param {Tensor} tensor not of strings
    * @returns {number} borrowed
    */
-  write(wasm, name, tensor) {
+  write(wasm, { name, unread }, tensor) {
     const key = `${tensor.type}[${tensor.dims}]`;
     let kept = this.#kept.get(name);
     if (kept?.key !== key) {
@@ -190,7 +190,7 @@ export class FeedCache {
       kept = { key, value: createTensor(wasm, tensor) };
       this.#kept.set(name, kept);
     }
-    writeElements(wasm, kept.value, tensor);
+    if (!unread) writeElements(wasm, kept.value, tensor);
     return kept.value;
   }
 }

@@ -12,7 +12,7 @@ const layout = {
   error: { message: 4, node: 1028, op: 1284, size: 1412 },
   options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, seed: 40, size: 48 },
   external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
-  info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, rank: 20, dims: 24, symbols: 152, size: 216 },
+  info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, unread: 17, rank: 20, dims: 24, symbols: 152, size: 216 },
   profile: { node: 0, domain: 4, op: 8, parent: 12, type: 16, begin: 24, end: 32, operations: 40, bytes: 48, rank: 56, dims: 64, size: 192 },
   limits: { operations: 0, bytes: 8, size: 16 },
   attribute: { name: 0, type: 4, list: 8, count: 12, data: 16, size: 20 },
@@ -23,7 +23,7 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
 
 /**
  * @typedef {{name: string, kind: 'none' | 'tensor' | 'sequence' | 'map', type: number, keyType: number, optional: boolean,
- *   shape: (number | string)[] | null}} Info
+ *   unread: boolean, shape: (number | string)[] | null}} Info
  * @typedef {{maxMemory: number, maxElements: number, maxNodes: number, maxDepth: number, threads: number,
  *   optimize: boolean, deterministic: boolean, seed: number}} CoreOptions
  * @typedef {{path: string, offset: number, size: number, data: number}} External
@@ -291,6 +291,7 @@ export class Wasm {
         type: this.readPointer(block + at.type),
         keyType: this.readPointer(block + at.keyType),
         optional: this.bytes[block + at.optional] !== 0,
+        unread: this.bytes[block + at.unread] !== 0,
         shape: rank < 0 ? null : Array.from({ length: rank }, (_, i) => this.#readDim(block, i)),
       };
     } finally {

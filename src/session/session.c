@@ -38,6 +38,24 @@ static weft_status interpret(void *arg, const weft_graph *graph, weft_value **va
   return weft_interpret(&session->state, graph, values);
 }
 
+static void mark_read(void *arg, int32_t v) {
+  weft_graph *graph = arg;
+  graph->values[v].info.unread = false;
+}
+
+/* Of the graph that runs: optimising it may have left an input without readers. */
+static void mark_unread(weft_graph *graph) {
+  for (size_t i = 0; i < graph->input_count; i++) {
+    graph->values[graph->inputs[i]].info.unread = true;
+  }
+  for (size_t n = 0; n < graph->node_count; n++) {
+    weft_node_visit_uses(&graph->nodes[n], mark_read, graph);
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    mark_read(graph, graph->outputs[i]);
+  }
+}
+
 static weft_status fill_session(weft_session *session, weft_loader *loader) {
   weft_context *cx = &session->cx;
   cx->kernels = weft_kernels_choose(session->options.deterministic);
@@ -51,6 +69,7 @@ static weft_status fill_session(weft_session *session, weft_loader *loader) {
   WEFT_TRY(weft_graph_infer(session->model, interpret, session));
   WEFT_TRY(weft_optimize_model(session->model, &session->options, evaluate, session));
   WEFT_TRY(weft_prepare(&session->state, session->model->graph));
+  mark_unread(session->model->graph);
   cx->node = NULL;
   return WEFT_OK;
 }

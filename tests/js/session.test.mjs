@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { env, InferenceSession, Tensor, version, WeftError } from '../../dist/weft.mjs';
-import { doubling, external, model, node, tensor, tensorType } from './onnx.mjs';
+import { doubling, external, graphOf, model, node, tensor, tensorType } from './onnx.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -337,4 +337,28 @@ test('log levels are checked', () => {
   env.logLevel = 'error';
   assert.equal(env.logLevel, 'error');
   assert.throws(() => (env.logLevel = 'loud'), /log level 'loud'/);
+});
+
+test('inputs that nothing reads need feeds like all others; those that subgraphs and outputs read are read', async () => {
+  const pair = tensorType('float32', [2]);
+  const branch = (value) => ({ graph: graphOf({ nodes: [node('Add', [value, value], ['r'])], outputs: { r: pair } }) });
+  const bytes = model({
+    nodes: [node('Relu', ['dead'], ['nobody']), node('If', ['which'], ['y'], { then_branch: branch('a'), else_branch: branch('b') })],
+    inputs: { which: tensorType('bool', []), a: pair, b: pair, dead: pair, unread: pair, passed: pair },
+    outputs: { y: pair, passed: pair },
+  });
+  for (const graphOptimizationLevel of ['all', 'disabled']) {
+    const session = await InferenceSession.create(bytes, { graphOptimizationLevel });
+    const feeds = { a: floats(1, 2), b: floats(3, 4), dead: floats(5, 6), unread: floats(7, 8), passed: floats(9, 10) };
+    for (const [which, expected] of [[true, [2, 4]], [false, [6, 8]]]) {
+      const { y, passed } = await session.run({ ...feeds, which: new Tensor('bool', [which], []) });
+      assert.deepEqual([[...y.data], [...passed.data]], [expected, [9, 10]]);
+    }
+    const which = new Tensor('bool', [true], []);
+    for (const name of ['dead', 'unread']) {
+      await rejects(session.run({ ...feeds, which, [name]: floats(1, 2, 3) }), 'INVALID_ARGUMENT', new RegExp(`'${name}'.*shape`));
+      await rejects(session.run({ ...feeds, which, [name]: undefined }), 'INVALID_ARGUMENT', new RegExp(name));
+    }
+    await session.release();
+  }
 });
