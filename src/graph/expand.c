@@ -120,22 +120,30 @@ static weft_status attention(expansion *e) {
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 typedef weft_status (*expand_function)(expansion *e);
 
+/* NULL for operators that have a rule, and for nodes without inputs that they need: those are told of elsewhere. */
 static expand_function find(const weft_node *node) {
   static const struct {
     const char *op_type;
+    int inputs;
     expand_function write;
-  } table[] = {{"Attention", attention},
-               {"BatchNormalization", batch_norm},
-               {"Dropout", dropout},
-               {"GroupNormalization", group_norm},
-               {"InstanceNormalization", instance_norm}};
+  } table[] = {{"Attention", 3, attention},
+               {"BatchNormalization", 5, batch_norm},
+               {"Dropout", 1, dropout},
+               {"GroupNormalization", 3, group_norm},
+               {"InstanceNormalization", 3, instance_norm}};
   const weft_attribute *training = weft_node_attribute(node, "training_mode");
   for (size_t i = 0; i < sizeof table / sizeof *table && node->domain[0] == 0; i++) {
-    if (strcmp(table[i].op_type, node->op_type) == 0) {
-      bool trained = table[i].write == batch_norm ? training != NULL && training->i != 0
-                                                  : table[i].write != dropout || node->input_count > 2;
-      return trained ? table[i].write : NULL;
+    if (strcmp(table[i].op_type, node->op_type) != 0) {
+      continue;
     }
+    bool expands = table[i].write == batch_norm
+                       ? training != NULL && training->kind == WEFT_ATTRIBUTE_INT && training->i != 0
+                   : table[i].write == dropout ? node->input_count > 2 && node->inputs[2] >= 0
+                                               : true;
+    for (int k = 0; k < table[i].inputs; k++) {
+      expands = expands && k < node->input_count && node->inputs[k] >= 0;
+    }
+    return expands ? table[i].write : NULL;
   }
   return NULL;
 }

@@ -275,11 +275,17 @@ static void test_gradient(void) {
   /* More inputs than the operator has, and texts that formulas have a meaning for. */
   static const char *const wide[] = {
       "RMSNormalization",   "ReduceMax", "ReduceSum", "ScatterElements", "Conv", "ConvTranspose",
-      "LayerNormalization", "Gemm",      "Slice",     "Concat",          "TopK", "Where"};
+      "LayerNormalization", "Gemm",      "Slice",     "Concat",          "TopK", "Where",
+      "Attention",          "Dropout",   "Resize",    "BatchNormalization", "GroupNormalization", "InstanceNormalization"};
   for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
-    g = begin();
-    graph_node(&g, node(wide[i], "x x x x x", "c"));
-    survive(with_gradient(&g, "x", "c"));
+    static const char *const inputs[] = {"x x x x x", "x", "x _ x"};
+    for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {
+      bytes n = node(wide[i], inputs[k], "c");
+      with_int(&n, "training_mode", 1);
+      g = begin();
+      graph_node(&g, n);
+      survive(with_gradient(&g, "x", "c"));
+    }
   }
   static const char *const equations[] = {"i'->i", "i}->i", "i'->{a=b", "i->", "ii->i", "->->", "-->", "i,i->i"};
   for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
@@ -290,11 +296,12 @@ static void test_gradient(void) {
     survive(with_gradient(&g, "x", "c"));
   }
 
-  bytes trained = node("Dropout", "x r r", "c");
+  bytes mixed = node("Resize", "x _ r", "c");
+  with_string(&mixed, "mode", "linear");
   g = begin();
-  graph_tensor(&g, "r", 1, 4, 0, NULL, (float[]){0.5f});
-  graph_node(&g, trained);
-  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "in training mode");
+  graph_tensor(&g, "r", 1, 4, 1, (int64_t[]){1}, (float[]){2});
+  graph_node(&g, mixed);
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "with interpolation");
 
   g = begin();
   graph_node(&g, node("Neg", "x", "c"));
