@@ -283,6 +283,17 @@ static weft_status place(weft_op *op, job *job, size_t heads, size_t threads) {
   return WEFT_OK;
 }
 
+/* Makes a task of each block, blocks of a size, and as many for each thread. */
+static void share_out(job *job, size_t all, size_t heads, size_t threads) {
+  while (heads * job->blocks % threads != 0) {
+    job->blocks++;
+  }
+  job->rows = ((all - 1) / job->blocks / 4 + 1) * 4;
+  job->rows = job->rows < all ? job->rows : all;
+  job->blocks = (all + job->rows - 1) / job->rows;
+  job->parts = job->blocks;
+}
+
 weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   job job = {.a = a, .kernels = op->cx->kernels, .shared = a->kv_heads > 0 ? a->q_heads / a->kv_heads : 0};
   size_t all = job.shared * a->q_len, heads = a->batch * a->kv_heads, threads = weft_parallel_threads(op->cx);
@@ -294,7 +305,8 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   job.rows = job.rows < LEAST_ROWS ? LEAST_ROWS : job.rows > BLOCK_ROWS ? BLOCK_ROWS : job.rows;
   job.rows = job.rows < all ? job.rows : all;
   job.blocks = (all + job.rows - 1) / job.rows;
-  job.parts = threads > 1 && heads < TASKS * threads ? job.blocks : 1;
+  job.parts = 1;
+  if (threads > 1 && heads < TASKS * threads && !job.direct) share_out(&job, all, heads, threads);
   WEFT_TRY(place(op, &job, heads, threads));
   if (job.packed != NULL) weft_parallel(op->cx, heads, 1, pack_all, &job);
   weft_parallel_slots(op->cx, heads * job.parts, 1, run_tasks, &job);

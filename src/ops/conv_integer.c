@@ -302,16 +302,25 @@ static weft_status place_numbers(weft_op *op, conv *c) {
   return WEFT_OK;
 }
 
-/* Few blocks do not come out even between the threads: then each has as many, or, where positions are few, filters are
- * shared out instead and the threads pack the same patches. */
+/* The panels that the busiest thread has when they are shared out in blocks. */
+static size_t most_of_a_thread(size_t panels, size_t block, size_t threads) {
+  size_t blocks = panels / block, rest = panels % block;
+  return (blocks + threads - 1) / threads * block + (blocks % threads == 0 ? rest : 0);
+}
+
+/* Few blocks may not come out even between the threads: then they are of the size that does best, or, where positions
+ * are few, filters are shared out instead and the threads pack the same patches. */
 static void share_out(conv *c, size_t threads) {
   const size_t tasks = c->images * c->groups * c->blocks,
                panels = (c->window.out_count + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR;
   if (tasks >= FEW_TASKS * threads || tasks % threads == 0) return;
   if (panels >= FEW_PANELS * threads) {
-    c->blocks = (c->blocks + threads - 1) / threads * threads;
-    c->block = (panels + c->blocks - 1) / c->blocks * WEFT_GEMM_NR;
-    c->blocks = (c->window.out_count + c->block - 1) / c->block;
+    size_t most = c->block / WEFT_GEMM_NR, best = most;
+    for (size_t block = most; block > 1; block--) {
+      best = most_of_a_thread(panels, block, threads) < most_of_a_thread(panels, best, threads) ? block : best;
+    }
+    c->block = best * WEFT_GEMM_NR;
+    c->blocks = (panels + best - 1) / best;
   } else if (c->out_channels >= FEW_FILTERS * threads) {
     c->part = (c->out_channels + threads - 1) / threads;
     c->parts = (c->out_channels + c->part - 1) / c->part;
