@@ -1,6 +1,5 @@
-/* Pooling of one plane of floats. Rows of the result are made tap by tap over all columns whose window lies inside, a
- * form that compilers turn into vector code; the few columns at the edges are made one by one. Knows neither graphs nor
- * tensors. */
+/* Pooling of one plane of floats. Rows of the result are made tap by tap over all columns for which the tap lies
+ * inside, a form that compilers turn into vector code. Knows neither graphs nor tensors. */
 #include "pool.h"
 
 #include <math.h>
@@ -21,35 +20,20 @@ static span taps_inside(int64_t start, size_t kernel, size_t dilation, size_t in
   return s;
 }
 
-/* The columns of the result whose windows lie inside. */
-static span columns_inside(const weft_pool_axis *x) {
-  span s = {0, x->out};
-  while (s.begin < x->out && (int64_t)(s.begin * x->stride) < x->pad) {
-    s.begin++;
+/* The columns of the result for which a tap, `at` from the input's edge in the first window, lies inside; `columns` are
+ * those of the tap before it. Both ends only go down. */
+static span columns_inside(const weft_pool_axis *x, int64_t at, span columns) {
+  while (columns.begin > 0 && at + (int64_t)((columns.begin - 1) * x->stride) >= 0) {
+    columns.begin--;
   }
-  while (s.end > s.begin &&
-         (int64_t)((s.end - 1) * x->stride + (x->kernel - 1) * x->dilation) - x->pad >= (int64_t)x->in) {
-    s.end--;
+  while (columns.end > columns.begin && at + (int64_t)((columns.end - 1) * x->stride) >= (int64_t)x->in) {
+    columns.end--;
   }
-  return s;
+  return columns;
 }
 
 static inline float greater(float a, float b) {
   return b > a || b != b ? b : a;
-}
-
-static float reduce_edge(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, span rows, int64_t top,
-                         int64_t left, bool average) {
-  span columns = taps_inside(left, x->kernel, x->dilation, x->in);
-  float result = average ? 0 : -INFINITY;
-  for (size_t i = rows.begin; i < rows.end; i++) {
-    const float *row = in + (size_t)(top + (int64_t)(i * y->dilation)) * x->in;
-    for (size_t j = columns.begin; j < columns.end; j++) {
-      float v = row[left + (int64_t)(j * x->dilation)];
-      result = average ? result + v : greater(result, v);
-    }
-  }
-  return result;
 }
 
 static void add_tap(size_t n, const float *in, size_t stride, bool average, float *out) {
@@ -86,28 +70,31 @@ static size_t counted(const weft_pool_axis *axis, int64_t start, bool with_paddi
 
 void weft_pool_plane_f32(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, bool average,
                          bool count_padding, float *out) {
-  span inside = columns_inside(x);
+  const size_t before = x->pad > 0 ? ((size_t)x->pad + x->stride - 1) / x->stride : 0;
+  const span first = {before < x->out ? before : x->out, x->out};
   for (size_t oy = 0; oy < y->out; oy++, out += x->out) {
     int64_t top = (int64_t)(oy * y->stride) - y->pad;
     span rows = taps_inside(top, y->kernel, y->dilation, y->in);
     for (size_t ox = 0; ox < x->out; ox++) {
-      bool edge = ox < inside.begin || ox >= inside.end;
-      out[ox] = edge      ? reduce_edge(in, y, x, rows, top, (int64_t)(ox * x->stride) - x->pad, average)
-                : average ? 0
-                          : -INFINITY;
+      out[ox] = average ? 0 : -INFINITY;
     }
-    for (size_t i = rows.begin; i < rows.end && inside.end > inside.begin; i++) {
+    for (size_t i = rows.begin; i < rows.end; i++) {
       const float *row = in + (size_t)(top + (int64_t)(i * y->dilation)) * x->in;
+      span columns = first;
       for (size_t j = 0; j < x->kernel; j++) {
-        const float *first = row + (int64_t)(inside.begin * x->stride + j * x->dilation) - x->pad;
-        add_tap(inside.end - inside.begin, first, x->stride, average, out + inside.begin);
+        const int64_t at = (int64_t)(j * x->dilation) - x->pad;
+        columns = columns_inside(x, at, columns);
+        if (columns.begin == columns.end) continue;
+        add_tap(columns.end - columns.begin, row + (at + (int64_t)(columns.begin * x->stride)), x->stride, average,
+                out + columns.begin);
       }
     }
     if (average) {
       size_t tall = counted(y, top, count_padding);
       for (size_t ox = 0; ox < x->out; ox++) {
-        bool edge = ox < inside.begin || ox >= inside.end;
-        size_t wide = edge ? counted(x, (int64_t)(ox * x->stride) - x->pad, count_padding) : x->kernel;
+        const int64_t left = (int64_t)(ox * x->stride) - x->pad,
+                      right = left + (int64_t)((x->kernel - 1) * x->dilation);
+        size_t wide = left >= 0 && right < (int64_t)x->in ? x->kernel : counted(x, left, count_padding);
         out[ox] = tall * wide > 0 ? out[ox] / (float)(tall * wide) : 0;
       }
     }
