@@ -1,22 +1,39 @@
-/* See elements.h. One loop for each usual size; the strides that whole models are made of are constants in loops of their own,
- * which compilers can make vectors of. */
+/* See elements.h. One loop for each usual size; the strides that whole models are made of are constants in loops of
+ * their own, which compilers can make vectors of. */
 #include "elements.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* Elements are moved as bits, whatever type their owner reads them as. */
 #if defined(__GNUC__)
 #define ALIAS __attribute__((may_alias))
+#define UNALIGNED __attribute__((may_alias, aligned(1)))
 #else
 #define ALIAS
+#define UNALIGNED
 #endif
 typedef uint8_t ALIAS bits8;
-typedef uint16_t ALIAS bits16;
-typedef uint32_t ALIAS bits32;
-typedef uint64_t ALIAS bits64;
-typedef struct ALIAS bits128 {
-  uint64_t words[2];
+typedef uint16_t UNALIGNED bits16;
+typedef uint32_t UNALIGNED bits32;
+typedef uint64_t UNALIGNED bits64;
+#if defined(__GNUC__)
+typedef uint8_t bits128 __attribute__((vector_size(16), aligned(1), may_alias));
+#else
+typedef struct bits128 {
+  uint8_t bytes[16];
 } bits128;
+#endif
+
+/* Copies that are longer are left to memcpy, which engines run as a call. */
+enum { SHORT_LINE = 1024 };
+
+/* Loops are not to be made such calls again. */
+#if defined(__clang__)
+#define NO_IDIOMS __attribute__((no_builtin("memcpy", "memmove")))
+#else
+#define NO_IDIOMS
+#endif
 
 #define COPY(type, from_step, to_step)                                                                                 \
   for (size_t i = 0; i < n; i++) {                                                                                     \
@@ -27,9 +44,12 @@ typedef struct ALIAS bits128 {
   static void copy_##type(size_t n, const void *from, int64_t from_stride, void *to, int64_t to_stride) {              \
     if (from_stride == 0 && to_stride == 1) {                                                                          \
       const type element = *(const type *)from;                                                                        \
-      for (size_t i = 0; i < n; i++) ((type *)to)[i] = element;                                                        \
+      for (size_t i = 0; i < n; i++)                                                                                   \
+        ((type *)to)[i] = element;                                                                                     \
     } else if (from_stride == 2 && to_stride == 1) {                                                                   \
       COPY(type, 2, 1)                                                                                                 \
+    } else if (from_stride == 3 && to_stride == 1) {                                                                   \
+      COPY(type, 3, 1)                                                                                                 \
     } else if (from_stride == -1 && to_stride == 1) {                                                                  \
       COPY(type, -1, 1)                                                                                                \
     } else {                                                                                                           \
@@ -37,7 +57,12 @@ typedef struct ALIAS bits128 {
     }                                                                                                                  \
   }                                                                                                                    \
   static void map_##type(size_t n, const int64_t *map, const void *from, void *to) {                                   \
-    for (size_t i = 0; i < n; i++) ((type *)to)[i] = ((const type *)from)[map[i]];                                     \
+    for (size_t i = 0; i < n; i++)                                                                                     \
+      ((type *)to)[i] = ((const type *)from)[map[i]];                                                                  \
+  }                                                                                                                    \
+  static void spread_##type(size_t n, const int64_t *map, const void *from, void *to) {                                \
+    for (size_t i = 0; i < n; i++)                                                                                     \
+      ((type *)to)[map[i]] = ((const type *)from)[i];                                                                  \
   }
 
 FUNCTION(bits8)
@@ -77,6 +102,51 @@ void weft_copy_elements(size_t element_size, size_t n, const void *from, int64_t
   }
 }
 
+/* The last part may overlap the one before it. */
+#define COPY_PART(type)                                                                                                \
+  *(type *)to = *(const type *)from;                                                                                   \
+  *(type *)(to + bytes - sizeof(type)) = *(const type *)(from + bytes - sizeof(type));
+
+NO_IDIOMS static inline void copy_line(size_t bytes, const char *from, char *to) {
+  if (bytes >= sizeof(bits128)) {
+    for (size_t i = 0; i + sizeof(bits128) <= bytes; i += sizeof(bits128)) {
+      *(bits128 *)(to + i) = *(const bits128 *)(from + i);
+    }
+    COPY_PART(bits128)
+  } else if (bytes >= 8) {
+    COPY_PART(bits64)
+  } else if (bytes >= 4) {
+    COPY_PART(bits32)
+  } else if (bytes >= 2) {
+    COPY_PART(bits16)
+  } else if (bytes > 0) {
+    *to = *from;
+  }
+}
+
+static inline void copy_block(size_t bytes, const char *from, char *to) {
+  if (bytes < SHORT_LINE) {
+    copy_line(bytes, from, to);
+  } else {
+    memcpy(to, from, bytes);
+  }
+}
+
+void weft_copy_plane(const weft_plane *p, const void *from, void *to) {
+  const char *in = from;
+  char *out = to;
+  const int64_t size = (int64_t)p->element_size;
+  const size_t bytes = p->n * p->element_size;
+  const bool dense = p->from_stride == 1 && p->to_stride == 1;
+  for (size_t line = 0; line < p->lines; line++, in += p->from_line * size, out += p->to_line * size) {
+    if (dense) {
+      copy_block(bytes, in, out);
+    } else {
+      weft_copy_elements(p->element_size, p->n, in, p->from_stride, out, p->to_stride);
+    }
+  }
+}
+
 void weft_map_elements(size_t element_size, size_t n, const int64_t *map, const void *from, void *to) {
   switch (element_size) {
   case 1:
@@ -97,7 +167,79 @@ void weft_map_elements(size_t element_size, size_t n, const int64_t *map, const 
   default:
     break;
   }
-  for (size_t i = 0; i < n; i++) {
-    memcpy((char *)to + i * element_size, (const char *)from + map[i] * (int64_t)element_size, element_size);
+  char *out = to;
+  for (size_t i = 0; i < n; i++, out += element_size) {
+    copy_block(element_size, (const char *)from + map[i] * (int64_t)element_size, out);
   }
+}
+
+void weft_spread_elements(size_t element_size, size_t n, const int64_t *map, const void *from, void *to) {
+  switch (element_size) {
+  case 1:
+    spread_bits8(n, map, from, to);
+    return;
+  case 2:
+    spread_bits16(n, map, from, to);
+    return;
+  case 4:
+    spread_bits32(n, map, from, to);
+    return;
+  case 8:
+    spread_bits64(n, map, from, to);
+    return;
+  case 16:
+    spread_bits128(n, map, from, to);
+    return;
+  default:
+    break;
+  }
+  const char *in = from;
+  for (size_t i = 0; i < n; i++, in += element_size) {
+    copy_block(element_size, in, (char *)to + map[i] * (int64_t)element_size);
+  }
+}
+
+/* One pass says whether, another where: nearly always the first is enough, and has no exit that would keep it from
+ * being made of vectors. */
+#define INDICES(type)                                                                                                  \
+  static size_t check_##type(size_t n, const type *x, int64_t dim, bool *negative) {                                   \
+    type low = 0, high = -1;                                                                                           \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      low = x[i] < low ? x[i] : low;                                                                                   \
+      high = x[i] > high ? x[i] : high;                                                                                \
+    }                                                                                                                  \
+    *negative = low < 0;                                                                                               \
+    if (low >= -dim && high < dim) return n;                                                                           \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      if (x[i] < -dim || x[i] >= dim) return i;                                                                        \
+    }                                                                                                                  \
+    return n;                                                                                                          \
+  }                                                                                                                    \
+  static void place_##type(size_t n, const type *x, int64_t dim, int64_t along, int64_t step, int64_t *map) {          \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      int64_t index = x[i];                                                                                            \
+      map[i] = (int64_t)i * step + (index + (index < 0 ? dim : 0)) * along;                                            \
+    }                                                                                                                  \
+  }
+
+INDICES(int32_t)
+INDICES(int64_t)
+
+size_t weft_indices_check(const weft_indices *indices, size_t n, bool *negative) {
+  return indices->size == sizeof(int32_t) ? check_int32_t(n, indices->data, indices->dim, negative)
+                                          : check_int64_t(n, indices->data, indices->dim, negative);
+}
+
+const int64_t *weft_indices_map(const weft_indices *indices, size_t first, size_t n, int64_t along, int64_t step,
+                                int64_t *room) {
+  if (indices->size == sizeof(int32_t)) {
+    place_int32_t(n, (const int32_t *)indices->data + first, indices->dim, along, step, room);
+    return room;
+  }
+  const int64_t *from = (const int64_t *)indices->data + first;
+  if (!indices->negative && along == 1 && step == 0) {
+    return from;
+  }
+  place_int64_t(n, from, indices->dim, along, step, room);
+  return room;
 }

@@ -5,17 +5,22 @@
 
 #include <string.h>
 
-enum { GRAIN_BYTES = 1 << 14 };
+enum { GRAIN_BYTES = 1 << 14, MAP = 256 /* indices at a time */ };
 
-weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis) {
-  for (size_t i = 0; i < indices->count; i++) {
-    int64_t index = weft_index_at(indices, i);
-    if (index < -dim || index >= dim) {
-      return weft_op_run_fail(op, "input indices: element %zu is %lld, expected a value in [%lld, %lld] for axis %d", i,
-                              (long long)index, (long long)-dim, (long long)dim - 1, axis);
-    }
+static size_t smaller(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis, weft_indices *list) {
+  weft_indices own;
+  list = list != NULL ? list : &own;
+  *list = (weft_indices){.data = indices->data, .size = weft_type_size(indices->type), .dim = dim};
+  size_t i = weft_indices_check(list, indices->count, &list->negative);
+  if (i == indices->count) {
+    return WEFT_OK;
   }
-  return WEFT_OK;
+  return weft_op_run_fail(op, "input indices: element %zu is %lld, expected a value in [%lld, %lld] for axis %d", i,
+                          (long long)weft_index_at(indices, i), (long long)-dim, (long long)dim - 1, axis);
 }
 
 weft_status weft_gather_infer(weft_op *op) {
@@ -36,35 +41,38 @@ weft_status weft_gather_infer(weft_op *op) {
 }
 
 typedef struct gather_job {
-  const weft_tensor *indices;
+  weft_indices indices;
+  size_t count; /* of indices */
   size_t block; /* bytes */
-  int64_t dim;
   const char *from;
   char *to;
 } gather_job;
 
-/* Copies of a size that is not known are calls. */
-static inline void copy_element(char *to, const char *from, size_t size) {
-  switch (size) {
-  case 4:
-    memcpy(to, from, 4);
-    break;
-  case 8:
-    memcpy(to, from, 8);
-    break;
-  default:
-    memcpy(to, from, size);
+/* Blocks [begin, end) of the output, as many at once as belong to one outer position and fit in the map. */
+static void gather_blocks(void *arg, size_t begin, size_t end) {
+  const gather_job *job = arg;
+  int64_t map[MAP];
+  size_t outer = begin / job->count, first = begin % job->count;
+  for (size_t n = begin, some; n < end; n += some, first = 0, outer++) {
+    for (some = 0; first + some < job->count && n + some < end;) {
+      size_t at = first + some, left = smaller(job->count - at, end - n - some), length = smaller(left, MAP);
+      weft_map_elements(job->block, length, weft_indices_map(&job->indices, at, length, 1, 0, map),
+                        job->from + outer * (size_t)job->indices.dim * job->block, job->to + (n + some) * job->block);
+      some += length;
+    }
   }
 }
 
-static void gather_blocks(void *arg, size_t begin, size_t end) {
-  const gather_job *job = arg;
-  size_t count = job->indices->count, size = job->block;
-  for (size_t i = begin; i < end; i++) {
-    int64_t index = weft_index_at(job->indices, i % count), outer = (int64_t)(i / count);
-    const char *from = job->from + (outer * job->dim + (index < 0 ? index + job->dim : index)) * (int64_t)size;
-    copy_element(job->to + i * size, from, size);
-  }
+/* One index for all: a slice. */
+static void gather_slice(weft_op *op, size_t outer, int64_t dim, size_t block, int64_t index) {
+  const weft_tensor *in = weft_op_in(op, 0), *out = weft_op_out(op, 0);
+  size_t size = weft_type_size(in->type);
+  int64_t elements = (int64_t)(block / size);
+  weft_strided slice = {.rank = 0};
+  weft_strided_add(&slice, (int64_t)outer, dim * elements, elements);
+  weft_strided_add(&slice, elements, 1, 1);
+  weft_strided_copy(op->cx, &slice, size, (const char *)in->data + (index < 0 ? index + dim : index) * (int64_t)block,
+                    out->data);
 }
 
 weft_status weft_gather_run(weft_op *op) {
@@ -73,13 +81,18 @@ weft_status weft_gather_run(weft_op *op) {
   int axis, rank = in->shape.rank;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
   int64_t dim = in->shape.dims[axis];
-  WEFT_TRY(weft_index_check(op, indices, dim, axis));
+  weft_indices list;
+  WEFT_TRY(weft_index_check(op, indices, dim, axis, &list));
   size_t block = weft_shape_product(&in->shape, axis + 1, rank) * weft_type_size(in->type);
   size_t outer = weft_shape_product(&in->shape, 0, axis);
   if (out->count == 0) {
     return WEFT_OK;
   }
-  gather_job job = {indices, block, dim, in->data, out->data};
+  if (indices->count == 1) {
+    gather_slice(op, outer, dim, block, weft_index_at(indices, 0));
+    return WEFT_OK;
+  }
+  gather_job job = {list, indices->count, block, in->data, out->data};
   weft_parallel(op->cx, outer * indices->count, GRAIN_BYTES / block + 1, gather_blocks, &job);
   return WEFT_OK;
 }
@@ -102,30 +115,55 @@ weft_status weft_gather_elements_infer(weft_op *op) {
   return weft_op_set(op, 0, in->type, &indices->shape);
 }
 
+typedef struct elements_job {
+  weft_indices indices;
+  const weft_shape *shape;        /* of the indices */
+  int64_t strides[WEFT_MAX_RANK]; /* of the data, 0 for the axis */
+  int64_t along;                  /* the axis's own */
+  size_t row, size;
+  const char *from;
+  char *to;
+} elements_job;
+
+/* Rows [begin, end) of the last dimension of the indices. */
+static void gather_rows(void *arg, size_t begin, size_t end) {
+  const elements_job *job = arg;
+  int64_t map[MAP], step = job->strides[job->shape->rank - 1];
+  for (size_t n = begin; n < end; n++) {
+    int64_t base = 0;
+    size_t rest = n;
+    for (int d = job->shape->rank - 2; d >= 0; d--) {
+      base += (int64_t)(rest % (size_t)job->shape->dims[d]) * job->strides[d];
+      rest /= (size_t)job->shape->dims[d];
+    }
+    for (size_t j = 0; j < job->row; j += MAP) {
+      size_t length = smaller(job->row - j, MAP), at = n * job->row + j;
+      weft_map_elements(job->size, length, weft_indices_map(&job->indices, at, length, job->along, step, map),
+                        job->from + (base + (int64_t)j * step) * (int64_t)job->size, job->to + at * job->size);
+    }
+  }
+}
+
 weft_status weft_gather_elements_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1);
   weft_tensor *out = weft_op_out(op, 0);
   int axis, rank = in->shape.rank;
-  int64_t strides[WEFT_MAX_RANK], index[WEFT_MAX_RANK] = {0};
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
-  WEFT_TRY(weft_index_check(op, indices, in->shape.dims[axis], axis));
-  weft_dense_strides(&in->shape, strides);
-  int64_t dim = in->shape.dims[axis], along = strides[axis], row = indices->shape.dims[rank - 1];
-  int64_t step = axis == rank - 1 ? 0 : 1, size = (int64_t)weft_type_size(in->type);
-  for (size_t i = 0; i < out->count; i += (size_t)row) {
-    int64_t base = 0;
-    for (int d = 0; d < rank - 1; d++) {
-      base += d == axis ? 0 : index[d] * strides[d];
-    }
-    for (int64_t j = 0; j < row; j++) {
-      int64_t at = weft_index_at(indices, i + (size_t)j);
-      int64_t from = base + j * step + (at < 0 ? at + dim : at) * along;
-      copy_element((char *)out->data + ((int64_t)i + j) * size, (const char *)in->data + from * size, (size_t)size);
-    }
-    for (int d = rank - 2; d >= 0 && ++index[d] == indices->shape.dims[d]; d--) {
-      index[d] = 0;
-    }
+  weft_indices list;
+  WEFT_TRY(weft_index_check(op, indices, in->shape.dims[axis], axis, &list));
+  if (out->count == 0) {
+    return WEFT_OK;
   }
+  elements_job job = {.indices = list,
+                      .shape = &indices->shape,
+                      .row = (size_t)indices->shape.dims[rank - 1],
+                      .size = weft_type_size(in->type),
+                      .from = in->data,
+                      .to = out->data};
+  weft_dense_strides(&in->shape, job.strides);
+  job.along = job.strides[axis];
+  job.strides[axis] = 0;
+  weft_parallel(op->cx, out->count / job.row, GRAIN_BYTES / (job.row * job.size) + 1, gather_rows, &job);
   return WEFT_OK;
 }
 

@@ -116,7 +116,7 @@ weft_status weft_gather_quantized_run(weft_op *op) {
   table t;
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(make(op, &t));
-  WEFT_TRY(weft_index_check(op, t.indices, (int64_t)t.dim, t.axis));
+  WEFT_TRY(weft_index_check(op, t.indices, (int64_t)t.dim, t.axis, NULL));
   WEFT_TRY(weft_op_floats_out(op, y, &t.y));
   if (t.y == NULL || y->count == 0) {
     return WEFT_OK;

@@ -2,14 +2,15 @@
 #ifndef WEFT_OPS_INDEX_H
 #define WEFT_OPS_INDEX_H
 
+#include "../kernels/elements.h"
 #include "op.h"
 
 static inline int64_t weft_index_at(const weft_tensor *indices, size_t i) {
   return indices->type == WEFT_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
 }
 
-/* Fails with the first index outside [-dim, dim-1]. */
-weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis);
+/* Fails with the first index outside [-dim, dim-1]; `list` (may be NULL) becomes the indices for use in loops. */
+weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis, weft_indices *list);
 
 /* The block that an index tuple names, counted in blocks: dims [first, first + length) of `shape`. Fails with the first
  * index out of range; `number` is the tuple's own. */

@@ -200,7 +200,7 @@ weft_status weft_array_feature_extractor_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0), *places = weft_op_in(op, 1);
   weft_tensor *out = weft_op_out(op, 0);
   size_t columns = last_dim(in), picked = places->count, size = weft_type_size(in->type);
-  WEFT_TRY(weft_index_check(op, places, (int64_t)columns, in->shape.rank - 1));
+  WEFT_TRY(weft_index_check(op, places, (int64_t)columns, in->shape.rank - 1, NULL));
   for (size_t i = 0; i < out->count; i++) {
     int64_t at = weft_index_at(places, i % picked);
     size_t from = i / picked * columns + (size_t)(at < 0 ? at + (int64_t)columns : at);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { MAP = 256 /* indices at a time */ };
+
 typedef enum reduction { REDUCE_NONE, REDUCE_ADD, REDUCE_MUL, REDUCE_MIN, REDUCE_MAX } reduction;
 
 static weft_status read_reduction(weft_op *op, reduction *out) {
@@ -139,25 +141,48 @@ weft_status weft_scatter_elements_infer(weft_op *op) {
   return weft_op_set_like(op, 0, in);
 }
 
+/* Updates of one row of the indices, whose places begin at `base`. */
+static void scatter_row(const weft_op *op, reduction how, const weft_indices *list, size_t first, size_t row,
+                        int64_t along, int64_t step, int64_t base) {
+  const weft_tensor *updates = weft_op_in(op, 2), *out = weft_op_out(op, 0);
+  size_t size = weft_type_size(out->type);
+  int64_t room[MAP];
+  for (size_t j = 0; j < row; j += MAP) {
+    size_t length = row - j < MAP ? row - j : MAP;
+    const char *from = (const char *)updates->data + (first + j) * size;
+    char *to = (char *)out->data + (base + (int64_t)j * step) * (int64_t)size;
+    const int64_t *map = weft_indices_map(list, first + j, length, along, step, room);
+    if (how == REDUCE_NONE) {
+      weft_spread_elements(size, length, map, from, to);
+      continue;
+    }
+    for (size_t i = 0; i < length; i++) {
+      reduce_block(how, out->type, 1, to + map[i] * (int64_t)size, from + i * size);
+    }
+  }
+}
+
 weft_status weft_scatter_elements_run(weft_op *op) {
-  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
-  weft_tensor *out = weft_op_out(op, 0);
+  const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1);
   int axis, rank = in->shape.rank;
   int64_t strides[WEFT_MAX_RANK], index[WEFT_MAX_RANK] = {0};
   reduction how;
   WEFT_TRY(read_reduction(op, &how));
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
-  WEFT_TRY(weft_index_check(op, indices, in->shape.dims[axis], axis));
-  copy_data(in, out);
+  weft_indices list;
+  WEFT_TRY(weft_index_check(op, indices, in->shape.dims[axis], axis, &list));
+  copy_data(in, weft_op_out(op, 0));
   weft_dense_strides(&in->shape, strides);
-  int64_t dim = in->shape.dims[axis], size = (int64_t)weft_type_size(in->type);
-  for (size_t i = 0; i < indices->count; i++) {
-    int64_t at = weft_index_at(indices, i), to = (at < 0 ? at + dim : at) * strides[axis];
-    for (int d = 0; d < rank; d++) {
-      to += d == axis ? 0 : index[d] * strides[d];
+  size_t row = (size_t)indices->shape.dims[rank - 1];
+  int64_t along = strides[axis];
+  strides[axis] = 0;
+  for (size_t i = 0; i < indices->count; i += row) {
+    int64_t base = 0;
+    for (int d = 0; d < rank - 1; d++) {
+      base += index[d] * strides[d];
     }
-    reduce_block(how, in->type, 1, (char *)out->data + to * size, (const char *)updates->data + (int64_t)i * size);
-    for (int d = rank - 1; d >= 0 && ++index[d] == indices->shape.dims[d]; d--) {
+    scatter_row(op, how, &list, i, row, along, strides[rank - 1], base);
+    for (int d = rank - 2; d >= 0 && ++index[d] == indices->shape.dims[d]; d--) {
       index[d] = 0;
     }
   }

@@ -3,6 +3,7 @@
  * that swap places, which is cut into tiles so that both sides stay within the cache. It must not know operators or
  * types. */
 #include "strided.h"
+#include "../kernels/kernels.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@ enum { TILE = 16, GRAIN_BYTES = 1 << 14, MOST_CUTS = 16 };
 typedef enum row_kind { ROW_ELEMENTS, ROW_TILE } row_kind;
 
 typedef struct copy_job {
+  const weft_kernels *kernels;
   weft_strided block; /* the dimensions walked from row to row */
   row_kind kind;
   size_t size;                         /* bytes of one element */
@@ -38,15 +40,30 @@ void weft_strided_add(weft_strided *block, int64_t dim, int64_t from, int64_t to
   block->rank++;
 }
 
-static void copy_tile(const copy_job *job, const char *from, char *to, int64_t rows) {
-  int64_t size = (int64_t)job->size;
-  for (int64_t c = 0; c < job->dim; c += TILE) {
-    int64_t columns = job->dim - c < TILE ? job->dim - c : TILE;
-    for (int64_t r = 0; r < rows; r++) {
-      weft_copy_elements(job->size, (size_t)columns, from + (c * job->from_stride + r) * size, job->from_stride,
-                         to + (c + r * job->tile_to) * size, 1);
-    }
+static void copy_tile(const copy_job *job, const char *from, char *to, int64_t columns) {
+  job->kernels->transpose((size_t)job->dim, (size_t)columns, job->size, from, (size_t)job->from_stride, to,
+                          (size_t)job->tile_to);
+}
+
+/* As many of the rows from `index` on as lie in the innermost dimension, at most `count`: their number. */
+static size_t copy_plane(const copy_job *job, const int64_t *index, size_t count, const char *from, char *to) {
+  const weft_strided *block = &job->block;
+  int last = block->rank - 1;
+  if (job->kind == ROW_TILE) {
+    int64_t columns = job->tile_dim - index[job->tile_axis] * TILE;
+    copy_tile(job, from, to, columns < TILE ? columns : TILE);
+    return 1;
   }
+  size_t left = last < 0 ? 1 : (size_t)(block->dims[last] - index[last]);
+  weft_plane plane = {.element_size = job->size,
+                      .lines = left < count ? left : count,
+                      .n = (size_t)job->dim,
+                      .from_line = last < 0 ? 0 : block->from[last],
+                      .to_line = last < 0 ? 0 : block->to[last],
+                      .from_stride = job->from_stride,
+                      .to_stride = job->to_stride};
+  weft_copy_plane(&plane, from, to);
+  return plane.lines;
 }
 
 static void copy_rows(void *arg, size_t begin, size_t end) {
@@ -60,18 +77,14 @@ static void copy_rows(void *arg, size_t begin, size_t end) {
     from += index[d] * block->from[d];
     to += index[d] * block->to[d];
   }
-  for (size_t n = begin; n < end; n++) {
-    if (job->kind == ROW_TILE) {
-      int64_t rows = job->tile_dim - index[job->tile_axis] * TILE;
-      copy_tile(job, job->from + from * size, job->to + to * size, rows < TILE ? rows : TILE);
-    } else {
-      weft_copy_elements(job->size, (size_t)job->dim, job->from + from * size, job->from_stride, job->to + to * size,
-                         job->to_stride);
-    }
-    for (int d = block->rank - 1; d >= 0; d--) {
-      from += block->from[d];
-      to += block->to[d];
-      if (++index[d] < block->dims[d]) {
+  for (size_t n = begin; n < end;) {
+    int64_t step = (int64_t)copy_plane(job, index, end - n, job->from + from * size, job->to + to * size);
+    n += (size_t)step;
+    for (int d = block->rank - 1; d >= 0; d--, step = 1) {
+      from += step * block->from[d];
+      to += step * block->to[d];
+      index[d] += step;
+      if (index[d] < block->dims[d]) {
         break;
       }
       index[d] = 0;
@@ -108,19 +121,20 @@ static void widen_element(copy_job *job) {
   block->rank = last;
 }
 
-/* A short innermost dimension is left to the longest one: rows are loops, and beginning one costs as much as ten elements. */
-static void lengthen_row(weft_strided *block) {
-  int last = block->rank - 1, longest = last;
-  for (int d = 0; d < last; d++) {
-    longest = block->dims[d] > block->dims[longest] ? d : longest;
+/* Dimension d, if it is short, changes places with the longest before it: what is walked inside is a loop, and
+ * beginning one costs as much as ten elements. */
+static void lengthen(weft_strided *block, int d) {
+  int longest = d;
+  for (int i = 0; i < d; i++) {
+    longest = block->dims[i] > block->dims[longest] ? i : longest;
   }
-  if (last < 0 || block->dims[last] >= 8 || block->dims[longest] < 4 * block->dims[last]) {
+  if (d < 0 || block->dims[d] >= 8 || block->dims[longest] < 4 * block->dims[d]) {
     return;
   }
-  const int64_t dim = block->dims[last], from = block->from[last], to = block->to[last];
-  block->dims[last] = block->dims[longest];
-  block->from[last] = block->from[longest];
-  block->to[last] = block->to[longest];
+  const int64_t dim = block->dims[d], from = block->from[d], to = block->to[d];
+  block->dims[d] = block->dims[longest];
+  block->from[d] = block->from[longest];
+  block->to[d] = block->to[longest];
   block->dims[longest] = dim;
   block->from[longest] = from;
   block->to[longest] = to;
@@ -135,7 +149,8 @@ static void choose_row(copy_job *job) {
   job->from_stride = last < 0 ? 1 : block->from[last];
   job->to_stride = last < 0 ? 1 : block->to[last];
   block->rank = last < 0 ? 0 : last;
-  if (job->to_stride != 1 || job->from_stride == 1 || job->dim < 4) {
+  bool swaps = job->size <= 16 && (job->size & (job->size - 1)) == 0; /* what the kernel takes */
+  if (!swaps || job->to_stride != 1 || job->from_stride <= 1 || job->dim < 4) {
     return;
   }
   for (int d = 0; d < last; d++) {
@@ -176,10 +191,13 @@ void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t eleme
       return;
     }
   }
-  copy_job job = {.block = *block, .size = element_size, .from = from, .to = to};
+  copy_job job = {.kernels = cx->kernels, .block = *block, .size = element_size, .from = from, .to = to};
   widen_element(&job);
-  lengthen_row(&job.block);
+  lengthen(&job.block, job.block.rank - 1);
   choose_row(&job);
+  if (job.kind == ROW_ELEMENTS) {
+    lengthen(&job.block, job.block.rank - 1);
+  }
   cut_row(&job);
   size_t rows = 1;
   for (int d = 0; d < job.block.rank; d++) {
@@ -194,14 +212,45 @@ typedef struct map_job {
   const int64_t *dims;
   const int64_t *const *maps;
   size_t size;
+  size_t run_begin, run_end; /* of the last dimension: places that are neighbours in `from` too */
   const char *from;
   char *to;
 } map_job;
 
+/* The longest range of a map in which it counts up by one: padding and cutting have one that is nearly all of it. */
+static void find_run(map_job *job) {
+  const int64_t *map = job->maps[job->rank - 1];
+  size_t n = (size_t)job->dims[job->rank - 1];
+  for (size_t begin = 0, end = 0; begin < n; begin = end) {
+    for (end = begin + 1; end < n && map[end] == map[end - 1] + 1; end++) {
+    }
+    if (end - begin > job->run_end - job->run_begin) {
+      job->run_begin = begin;
+      job->run_end = end;
+    }
+  }
+  if (job->run_end - job->run_begin < 16) {
+    job->run_begin = job->run_end = n;
+  }
+}
+
+static void map_row(const map_job *job, const char *from, char *to) {
+  size_t row = (size_t)job->dims[job->rank - 1], run = job->run_end - job->run_begin;
+  const int64_t *map = job->maps[job->rank - 1];
+  weft_map_elements(job->size, job->run_begin, map, from, to);
+  if (run > 0) {
+    weft_plane plane = {.element_size = job->size, .lines = 1, .n = run, .from_stride = 1, .to_stride = 1};
+    weft_copy_plane(&plane, from + map[job->run_begin] * (int64_t)job->size, to + job->run_begin * job->size);
+  }
+  weft_map_elements(job->size, row - job->run_end, map + job->run_end, from, to + job->run_end * job->size);
+}
+
 static void map_rows(void *arg, size_t begin, size_t end) {
   const map_job *job = arg;
   int last = job->rank - 1;
-  size_t row = (size_t)job->dims[last];
+  size_t bytes = (size_t)job->dims[last] * job->size;
+  const weft_plane line = {.element_size = 1, .lines = 1, .n = bytes, .from_stride = 1, .to_stride = 1};
+  int64_t before = -1;
   for (size_t n = begin; n < end; n++) {
     size_t rest = n;
     int64_t from = 0;
@@ -209,7 +258,13 @@ static void map_rows(void *arg, size_t begin, size_t end) {
       from += job->maps[d][rest % (size_t)job->dims[d]];
       rest /= (size_t)job->dims[d];
     }
-    weft_map_elements(job->size, row, job->maps[last], job->from + from * (int64_t)job->size, job->to + n * row * job->size);
+    char *to = job->to + n * bytes;
+    if (from == before) { /* the same row again, as when an image becomes larger */
+      weft_copy_plane(&line, to - bytes, to);
+    } else {
+      map_row(job, job->from + from * (int64_t)job->size, to);
+    }
+    before = from;
   }
 }
 
@@ -226,7 +281,8 @@ void weft_mapped_copy(weft_context *cx, int rank, const int64_t *dims, const int
     }
     rows *= d < rank - 1 ? (size_t)dims[d] : 1;
   }
-  map_job job = {rank, dims, maps, element_size, from, to};
+  map_job job = {.rank = rank, .dims = dims, .maps = maps, .size = element_size, .from = from, .to = to};
+  find_run(&job);
   weft_parallel(cx, rows, GRAIN_BYTES / (element_size * (size_t)dims[rank - 1]) + 1, map_rows, &job);
 }
 
