@@ -8,16 +8,17 @@ void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stri
                             float *h) {
   for (size_t row = 0; row < rows; row++, x += x_stride, r += 4 * n, c += n, h += n) {
     for (size_t i = 0; i < n; i++) {
-      h[i] = lstm_cell(x[i] + r[i], x[n + i] + r[n + i], x[2 * n + i] + r[2 * n + i], x[3 * n + i] + r[3 * n + i],
-                       &c[i]);
+      c[i] = lstm_state(x[i] + r[i], x[2 * n + i] + r[2 * n + i], x[3 * n + i] + r[3 * n + i], c[i]);
+      h[i] = lstm_hidden(x[n + i] + r[n + i], c[i]);
     }
   }
 }
 
-void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *h) {
+void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h) {
   for (size_t row = 0; row < rows; row++, x += x_stride, r += 3 * n, h += n) {
     for (size_t i = 0; i < n; i++) {
-      h[i] = gru_cell(x[i] + r[i], x[n + i] + r[n + i], x[2 * n + i], r[2 * n + i], h[i]);
+      r[2 * n + i] = gru_candidate(x[n + i] + r[n + i], x[2 * n + i], r[2 * n + i]);
+      h[i] = gru_hidden(x[i] + r[i], r[2 * n + i], h[i]);
     }
   }
 }

@@ -135,8 +135,8 @@ typedef struct weft_kernels {
   /* One step of an LSTM with sigmoid and tanh for `rows` sequences: the gates are the sum of x and r, [rows][4][n] in
    * ONNX's order, rows of x lying x_stride apart; c and h, [rows][n], become the new states. */
   void (*lstm_f32)(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
-  /* The same for a GRU whose reset gate scales r's hidden gate: x and r are [rows][3][n]. */
-  void (*gru_f32)(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *h);
+  /* The same for a GRU whose reset gate scales r's hidden gate, which is overwritten: x and r are [rows][3][n]. */
+  void (*gru_f32)(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
   /* y[i] += a * x[i] */
   void (*axpy_f32)(size_t n, float a, const float *x, float *y);
 

@@ -50,7 +50,7 @@ float weft_deviation(double square, double rest, float epsilon, float *shift);
 
 /* cells.c */
 void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
-void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *h);
+void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
 
 /* winograd.c */
 void weft_portable_winograd_filters(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride,

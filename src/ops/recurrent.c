@@ -5,6 +5,7 @@
  * with them to 8 bits first. */
 #include "recurrent.h"
 #include "../base/convert.h"
+#include "../kernels/elements.h"
 #include "integer.h"
 #include "product.h"
 
@@ -315,7 +316,7 @@ weft_status weft_recurrent_prepare(weft_op *op) {
 typedef struct pass {
   const weft_recurrent_layer *l;
   const weft_cell_function *functions;
-  bool alone; /* a step's products stay on one thread */
+  bool alone;                           /* a step's products stay on one thread */
   const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
   const float *x;
   float *before;           /* the inputs' part of all gates: rows as in x */
@@ -463,15 +464,24 @@ static size_t row_of(const weft_recurrent_layer *l, size_t t, size_t b) {
   return l->by_batch ? b * l->steps + t : t * l->batch + b;
 }
 
-static void write_state(const run *r, const pass *p, size_t direction, size_t t, size_t b) {
+/* The states of entries [first, first + count) of step t. */
+static void write_states(const run *r, const pass *p, size_t direction, size_t t, size_t first, size_t count) {
   const weft_recurrent_layer *l = &r->l;
-  size_t n = l->hidden, row = (t * l->directions + direction) * l->batch + b;
+  size_t n = l->hidden, row = (t * l->directions + direction) * l->batch + first;
+  if (r->y == NULL) {
+    return;
+  }
   if (l->by_batch) {
-    row = row_of(l, t, b) * l->directions + direction;
+    row = row_of(l, t, first) * l->directions + direction;
   }
-  if (r->y != NULL) {
-    memcpy(r->y + row * n, p->h + b * n, n * sizeof(float));
-  }
+  weft_plane plane = {.element_size = sizeof(float),
+                      .lines = count,
+                      .n = n,
+                      .from_line = (int64_t)n,
+                      .to_line = (int64_t)(l->by_batch ? l->steps * l->directions * n : n),
+                      .from_stride = 1,
+                      .to_stride = 1};
+  weft_copy_plane(&plane, p->h + first * n, r->y + row * n);
 }
 
 /* Cells as nearly all models have them: a step is a product and one kernel. */
@@ -495,9 +505,7 @@ static weft_status usual_step(weft_op *op, const run *r, const pass *p, size_t d
   } else {
     l->kernels->gru_f32(l->batch, l->hidden, x, stride, p->after, p->h);
   }
-  for (size_t b = 0; b < l->batch; b++) {
-    write_state(r, p, direction, t, b);
-  }
+  write_states(r, p, direction, t, 0, l->batch);
   return WEFT_OK;
 }
 
@@ -527,7 +535,7 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
     size_t length = length_of(r, b);
     if (step < length) {
       finish_entry(p, b);
-      write_state(r, p, direction, reverse ? length - 1 - step : step, b);
+      write_states(r, p, direction, reverse ? length - 1 - step : step, b, 1);
     }
   }
   return WEFT_OK;

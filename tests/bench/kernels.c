@@ -122,6 +122,14 @@ static void run_layer_norm(bench *b) {
   b->kernels->layer_norm_f32(b->n, b->a, b->b, b->b, 1e-5f, false, b->c, NULL, NULL);
 }
 
+static void run_lstm_cell(bench *b) {
+  b->kernels->lstm_f32(16, 64, b->a, 256, b->b, b->c, b->c + 1024);
+}
+
+static void run_gru_cell(bench *b) {
+  b->kernels->gru_f32(64, 16, b->a, 48, b->b, b->c);
+}
+
 static void run_transpose(bench *b) {
   b->kernels->transpose(b->m, b->n, 4, b->a, b->n, b->c, b->m);
 }
@@ -271,6 +279,8 @@ static void bench_rows(bench *b) {
   b->n = 768;
   measure(b, "softmax 768", run_softmax, 2.0 * 768 * sizeof(float), "GB/s");
   measure(b, "layer norm 768", run_layer_norm, 2.0 * 768 * sizeof(float), "GB/s");
+  measure(b, "lstm cell 16x64", run_lstm_cell, 1024.0, "G/s");
+  measure(b, "gru cell 64x16", run_gru_cell, 1024.0, "G/s");
   b->m = b->n = 512;
   measure(b, "transpose 512x512", run_transpose, 2.0 * 512 * 512 * sizeof(float), "GB/s");
 }
@@ -282,6 +292,10 @@ static void bench_table(bench *b) {
   bench_gemm(b, 512, 512, 512);
   bench_gemm(b, 128, 1024, 256);
   bench_gemm(b, 1, 1024, 256);
+  bench_gemm(b, 200, 1024, 128);
+  bench_gemm(b, 200, 1024, 512);
+  bench_gemm(b, 65, 48, 16);
+  bench_gemm(b, 40, 4096, 8);
   bench_gemm(b, 2, 1024, 256);
   b->m = 1;
   b->n = 1024;

@@ -276,10 +276,41 @@ static void check_cells(size_t rows, size_t n, float (*value)(void)) {
   expect_same("lstm state", size, other_c, c);
   expect_same("lstm", size, other_h, h);
   memcpy(other_h, h, size * sizeof *h);
+  float *other_r = copy_of(rows * 4 * n, r);
   portable->gru_f32(rows, n, x, stride, r, h);
-  tested->gru_f32(rows, n, x, stride, r, other_h);
+  tested->gru_f32(rows, n, x, stride, other_r, other_h);
   expect_same("gru", size, other_h, h);
-  drop(x), drop(r), drop(c), drop(h), drop(other_c), drop(other_h);
+  drop(x), drop(r), drop(c), drop(h), drop(other_c), drop(other_h), drop(other_r);
+}
+
+static double logistic(double x) {
+  return 1 / (1 + exp(-x));
+}
+
+/* Within a few units in the last place of 1, or of what is larger. */
+static void expect_double(const char *what, float got, double wanted) {
+  double allowed = 5e-7 * (fabs(wanted) > 1 ? fabs(wanted) : 1);
+  if (!(fabs((double)got - wanted) <= allowed)) fail(what, 0, (double)got, wanted);
+}
+
+/* Both cells against double precision, gates from far below to far above where their functions change. */
+static void check_cell_accuracy(void) {
+  for (int i = 0; i < 20000; i++) {
+    float gates[4], none[4] = {0}, c = 4 * draw_float(), h = draw_float();
+    for (int g = 0; g < 4; g++) {
+      gates[g] = (i % 3 == 0 ? 60.0f : 8.0f) * draw_float();
+    }
+    double state = logistic((double)gates[2]) * (double)c + logistic((double)gates[0]) * tanh((double)gates[3]);
+    double hidden = logistic((double)gates[1]) * tanh(state), z = logistic((double)gates[0]);
+    float next = 0, x[3] = {gates[0], gates[1], draw_float()}, r[3] = {0, 0, draw_float()};
+    tested->lstm_f32(1, 1, gates, 4, none, &c, &next);
+    expect_double("lstm state", c, state);
+    expect_double("lstm", next, hidden);
+    double inner = (double)x[2] + logistic((double)x[1]) * (double)r[2];
+    double old = (double)h, candidate = tanh(inner);
+    tested->gru_f32(1, 1, x, 3, r, &h);
+    expect_double("gru", h, (1 - z) * candidate + z * old);
+  }
 }
 
 static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
@@ -749,6 +780,7 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
     check_rescaled_sums(n);
     check_narrow(n);
   }
+  check_cell_accuracy();
   check_multiply_adds();
   check_rows(2047);
   check_rows(5003);
