@@ -230,6 +230,74 @@ void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, d
   }
 }
 
+void weft_typed_add_lines(size_t lines, size_t n, const float *restrict x, size_t x_line, float *restrict y,
+                          size_t y_line) {
+  for (size_t line = 0; line < lines; line++, x += x_line, y += y_line) {
+    for (size_t i = 0; i < n; i++) {
+      y[i] += x[i];
+    }
+  }
+}
+
+/* ---- boxes ---------------------------------------------------------------------------------------------------------- */
+bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share) {
+  enum { AT_ONCE = 32 };
+  const float top = box[0], left = box[1], bottom = box[2], right = box[3], area = box[4];
+  if (!(area > 0)) return false;
+  for (size_t first = 0; first < n; first += AT_ONCE) {
+    const size_t end = n - first < AT_ONCE ? n : first + AT_ONCE;
+    unsigned found = 0;
+    for (size_t i = first; i < end; i++) {
+      const float *b = boxes + i;
+      const float high = b[2 * stride] < bottom ? b[2 * stride] : bottom, low = b[0] > top ? b[0] : top;
+      const float far = b[3 * stride] < right ? b[3 * stride] : right, near = b[stride] > left ? b[stride] : left;
+      const float tall = high - low, wide = far - near;
+      const float common = (tall > 0 ? tall : 0) * (wide > 0 ? wide : 0), together = area + b[4 * stride] - common;
+      found |= (unsigned)(b[4 * stride] > 0) & (unsigned)(together > 0) & (unsigned)(common / together > share);
+    }
+    if (found != 0) return true;
+  }
+  return false;
+}
+
+/* ---- places between elements ---------------------------------------------------------------------------------------- */
+static inline double sample_row(const weft_bins *b, const weft_sample *y, const weft_sample *x, const float *plane) {
+  const float *low = plane + y->low, *high = plane + y->high;
+  double sum = 0;
+  for (size_t j = 0; j < b->wide; j++, x++) {
+    if (x->inside) {
+      sum += y->low_weight * (x->low_weight * (double)low[x->low] + x->high_weight * (double)low[x->high]) +
+             y->high_weight * (x->low_weight * (double)high[x->low] + x->high_weight * (double)high[x->high]);
+    }
+  }
+  return sum;
+}
+
+void weft_typed_sample_bins(const weft_bins *b, const float *plane, float *out) {
+  const size_t count = b->tall * b->wide;
+  for (size_t row = 0; row < b->rows; row++) {
+    for (size_t column = 0; column < b->columns; column++) {
+      double sum = 0;
+      for (size_t i = 0; i < b->tall; i++) {
+        const weft_sample *y = b->y + row * b->tall + i;
+        sum += y->inside ? sample_row(b, y, b->x + column * b->wide, plane) : 0;
+      }
+      *out++ = (float)(count > 0 ? sum / (double)count : 0);
+    }
+  }
+}
+
+void weft_typed_weigh(size_t planes, const float *x, size_t x_step, size_t taps, const int64_t *offsets,
+                      const double *weights, float *y, size_t y_step) {
+  for (size_t i = 0; i < planes; i++, x += x_step, y += y_step) {
+    double sum = 0;
+    for (size_t t = 0; t < taps; t++) {
+      sum += weights[t] * (double)x[offsets[t]];
+    }
+    *y = (float)sum;
+  }
+}
+
 /* ---- sine and cosine -------------------------------------------------------------------------------------------------- */
 /* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor series
  * there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word. */

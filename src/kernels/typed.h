@@ -42,6 +42,26 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 
 /* totals[i] += x[i], or with `product` *= x[i]; y[i] is the total after that, or with `exclusive` before. y may be x. */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
+/* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */
+void weft_typed_add_lines(size_t lines, size_t n, const float *x, size_t x_line, float *y, size_t y_line);
+/* Whether `box` has more than `share` of its union with one of n boxes in common with it. A box is its low ends along two
+ * axes, its high ends, and its area; `boxes` has all the first of these, then at `stride` all the second, and so on. */
+bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share);
+/* A place between two elements along an axis: their offsets and weights. Not `inside`: it counts as 0. */
+typedef struct weft_sample {
+  double low_weight, high_weight;
+  size_t low, high;
+  bool inside;
+} weft_sample;
+/* rows x columns bins, each the mean of tall x wide places between elements of a plane. */
+typedef struct weft_bins {
+  size_t rows, columns, tall, wide;
+  const weft_sample *y, *x; /* rows * tall, columns * wide */
+} weft_bins;
+void weft_typed_sample_bins(const weft_bins *bins, const float *plane, float *out);
+/* For each of so many planes, x_step and y_step floats apart: y = the sum of weights[t] * x[offsets[t]]. */
+void weft_typed_weigh(size_t planes, const float *x, size_t x_step, size_t taps, const int64_t *offsets,
+                      const double *weights, float *y, size_t y_step);
 /* y = sin x, or cos x, rounded from double precision; y may be x. */
 void weft_typed_sine(size_t n, const float *x, bool cosine, float *y);
 

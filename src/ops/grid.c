@@ -1,5 +1,6 @@
 /* GridSample and AffineGrid: a tensor read at any places, and the places of an affine map. A place has up to 4 taps
  * along each axis; their products are worked out once and then used for all channels. */
+#include "../kernels/typed.h"
 #include "number.h"
 #include "op.h"
 #include "strided.h"
@@ -169,18 +170,15 @@ static void sample_points(void *arg, size_t begin, size_t end) {
   double weights[MAX_TAPS];
   for (size_t point = begin; point < end; point++) {
     int taps = point_taps(job, point, offsets, weights);
-    size_t batch = point / job->points, place = point % job->points;
+    size_t batch = point / job->points, place = point % job->points, first = batch * job->channels;
+    if (job->in->type == WEFT_FLOAT) {
+      weft_typed_weigh(job->channels, (const float *)job->in->data + first * job->plane, job->plane, (size_t)taps,
+                       offsets, weights, (float *)job->out->data + first * job->points + place, job->points);
+      continue;
+    }
     for (size_t c = 0; c < job->channels; c++) {
-      size_t plane = batch * job->channels + c, from = plane * job->plane;
+      size_t plane = first + c, from = plane * job->plane;
       double sum = 0;
-      if (job->in->type == WEFT_FLOAT) {
-        const float *pixels = (const float *)job->in->data + from;
-        for (int t = 0; t < taps; t++) {
-          sum += weights[t] * pixels[offsets[t]];
-        }
-        ((float *)job->out->data)[plane * job->points + place] = (float)sum;
-        continue;
-      }
       if (job->in->type == WEFT_STRING) {
         const weft_string *words = (const weft_string *)job->in->data + from;
         ((weft_string *)job->out->data)[plane * job->points + place] = taps > 0 ? words[offsets[0]] : (weft_string){0};

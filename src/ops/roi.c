@@ -1,8 +1,9 @@
-/* RoiAlign, MaxRoiPool, NonMaxSuppression: boxes in images. Formulas are those of the specification; RoiAlign follows
+/* RoiAlign, MaxRoiPool: boxes in images. Formulas are those of the specification; RoiAlign follows
  * He et al., "Mask R-CNN" (2017), MaxRoiPool Girshick, "Fast R-CNN" (2015). */
+#include "../kernels/typed.h"
 #include "index.h"
 #include "number.h"
-#include "order.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,6 +15,8 @@ typedef struct roi_job {
   double scale;
   int64_t sampling;
   bool half_pixel, max;
+  weft_sample *samples; /* RoiAlign: of one box, for each thread */
+  size_t samples_size;
 } roi_job;
 
 static double roi_at(const roi_job *job, size_t roi, size_t i) {
@@ -80,36 +83,15 @@ weft_status weft_roi_align_infer(weft_op *op) {
   return set_rois(op, weft_op_attr_int(op, "output_height", 1), weft_op_attr_int(op, "output_width", 1));
 }
 
-/* One coordinate's lower neighbour and how far behind it x lies; false beyond the image. */
-static bool clamp_coordinate(double x, size_t size, size_t *low, double *part) {
+static weft_sample place_sample(double x, size_t size, size_t pitch) {
   if (!(x >= -1 && x <= (double)size)) {
-    return false;
+    return (weft_sample){.inside = false};
   }
   x = x < 0 ? 0 : x;
-  *low = (size_t)x >= size - 1 ? size - 1 : (size_t)x;
-  *part = *low == size - 1 ? 0 : x - (double)*low;
-  return true;
-}
-
-static inline double pixel(const roi_job *job, size_t at) {
-  return job->in->type == WEFT_FLOAT ? ((const float *)job->in->data)[at]
-                                     : weft_number_at(job->in->type, job->in->data, at);
-}
-
-/* The four pixels around a place, each times its weight; all 0 beyond the image. */
-static void weighted_corners(const roi_job *job, size_t plane, double y, double x, double *corners) {
-  size_t row, column;
-  double down, right;
-  if (!clamp_coordinate(y, job->height, &row, &down) || !clamp_coordinate(x, job->width, &column, &right)) {
-    memset(corners, 0, 4 * sizeof *corners);
-    return;
-  }
-  size_t at = (plane * job->height + row) * job->width + column;
-  size_t below = row + 1 < job->height ? job->width : 0, beside = column + 1 < job->width;
-  corners[0] = (1 - down) * (1 - right) * pixel(job, at);
-  corners[1] = (1 - down) * right * pixel(job, at + beside);
-  corners[2] = down * (1 - right) * pixel(job, at + below);
-  corners[3] = down * right * pixel(job, at + below + beside);
+  size_t low = (size_t)x >= size - 1 ? size - 1 : (size_t)x, high = low + 1 < size ? low + 1 : low;
+  double part = low == size - 1 ? 0 : x - (double)low;
+  return (weft_sample){
+      .inside = true, .low = low * pitch, .high = high * pitch, .low_weight = 1 - part, .high_weight = part};
 }
 
 typedef struct roi_box {
@@ -136,35 +118,100 @@ static roi_box align_box(const roi_job *job, size_t roi) {
   return box;
 }
 
+/* The samples of all bins along one axis. */
+static void place_samples(double begin, double bin, size_t bins, int64_t each, size_t size, size_t pitch,
+                          weft_sample *out) {
+  for (size_t i = 0; i < bins; i++) {
+    for (int64_t j = 0; j < each; j++) {
+      *out++ = place_sample(begin + ((double)i + ((double)j + 0.5) / (double)each) * bin, size, pitch);
+    }
+  }
+}
+
+static inline double pixel(const roi_job *job, size_t at) {
+  return job->in->type == WEFT_FLOAT ? ((const float *)job->in->data)[at]
+                                     : weft_number_at(job->in->type, job->in->data, at);
+}
+
+/* The four pixels around a place, each times its weight. */
+static inline void weighted_corners(const roi_job *job, size_t plane, const weft_sample *y, const weft_sample *x,
+                                    double *corners) {
+  corners[0] = y->low_weight * x->low_weight * pixel(job, plane + y->low + x->low);
+  corners[1] = y->low_weight * x->high_weight * pixel(job, plane + y->low + x->high);
+  corners[2] = y->high_weight * x->low_weight * pixel(job, plane + y->high + x->low);
+  corners[3] = y->high_weight * x->high_weight * pixel(job, plane + y->high + x->high);
+}
+
 /* The mean of all samples; in mode max the largest weighted pixel, not the largest interpolated value: so the operator
  * is specified by its tests. */
-static double align_bin(const roi_job *job, const roi_box *box, size_t plane, size_t row, size_t column) {
-  double corners[4];
+static double align_bin(const roi_job *job, const roi_box *box, size_t plane, const weft_sample *y,
+                        const weft_sample *x) {
   double result = job->max ? -INFINITY : 0, count = fmax((double)(box->rows * box->columns), 1);
   for (int64_t i = 0; i < box->rows; i++) {
     for (int64_t j = 0; j < box->columns; j++) {
-      double y = box->y + ((double)row + ((double)i + 0.5) / (double)box->rows) * box->bin_height;
-      double x = box->x + ((double)column + ((double)j + 0.5) / (double)box->columns) * box->bin_width;
-      weighted_corners(job, plane, y, x, corners);
+      double corners[4] = {0};
+      if (y[i].inside && x[j].inside) {
+        weighted_corners(job, plane, &y[i], &x[j], corners);
+      }
       for (int c = 0; c < 4; c++) {
-        result = job->max ? fmax(result, corners[c]) : result + corners[c];
+        result = !job->max ? result + corners[c] : corners[c] > result ? corners[c] : result;
       }
     }
   }
   return job->max ? (box->rows * box->columns > 0 ? result : 0) : result / count;
 }
 
-static void align_planes(void *arg, size_t begin, size_t end) {
+/* Planes of the output; those of one box share its samples. */
+static void align_planes(void *arg, uint32_t slot, size_t begin, size_t end) {
   const roi_job *job = arg;
+  weft_sample *y = job->samples + slot * job->samples_size, *x;
+  roi_box box = {0};
   for (size_t n = begin; n < end; n++) {
-    size_t roi = n / job->channels;
-    size_t plane = (size_t)weft_index_at(job->batches, roi) * job->channels + n % job->channels;
-    roi_box box = align_box(job, roi);
+    size_t roi = n / job->channels, to = n * job->out_height * job->out_width;
+    if (n == begin || n % job->channels == 0) {
+      box = align_box(job, roi);
+      place_samples(box.y, box.bin_height, job->out_height, box.rows, job->height, job->width, y);
+    }
+    x = y + job->out_height * (size_t)box.rows;
+    if (n == begin || n % job->channels == 0) {
+      place_samples(box.x, box.bin_width, job->out_width, box.columns, job->width, 1, x);
+    }
+    size_t plane =
+        ((size_t)weft_index_at(job->batches, roi) * job->channels + n % job->channels) * job->height * job->width;
+    if (job->in->type == WEFT_FLOAT && !job->max) {
+      const weft_bins bins = {job->out_height, job->out_width, (size_t)box.rows, (size_t)box.columns, y, x};
+      weft_typed_sample_bins(&bins, (const float *)job->in->data + plane, (float *)job->out->data + to);
+      continue;
+    }
     for (size_t i = 0; i < job->out_height * job->out_width; i++) {
-      double value = align_bin(job, &box, plane, i / job->out_width, i % job->out_width);
-      weft_number_set(job->out->type, job->out->data, n * job->out_height * job->out_width + i, value);
+      size_t row = i / job->out_width, column = i % job->out_width;
+      double value = align_bin(job, &box, plane, y + row * (size_t)box.rows, x + column * (size_t)box.columns);
+      weft_number_set(job->out->type, job->out->data, to + i, value);
     }
   }
+}
+
+/* The most samples that a box has along both axes together. */
+static weft_status make_samples(weft_op *op, roi_job *job) {
+  size_t size = 0;
+  for (size_t roi = 0; roi < job->batches->count; roi++) {
+    roi_box box = align_box(job, roi);
+    size_t down = 0, across = 0;
+    if (!weft_mul(job->out_height, (size_t)box.rows, &down) ||
+        !weft_mul(job->out_width, (size_t)box.columns, &across) || !weft_add(down, across, &across)) {
+      return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a box has more samples than can be addressed");
+    }
+    size = across > size ? across : size;
+  }
+  size_t count = 0;
+  void *room = NULL;
+  if (!weft_mul(size, weft_parallel_threads(op->cx), &count)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a box has more samples than can be addressed");
+  }
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(weft_sample), &room));
+  job->samples = room;
+  job->samples_size = size;
+  return WEFT_OK;
 }
 
 weft_status weft_roi_align_run(weft_op *op) {
@@ -186,7 +233,8 @@ weft_status weft_roi_align_run(weft_op *op) {
     memset(job.out->data, 0, job.out->count * weft_type_size(job.out->type));
     return WEFT_OK;
   }
-  weft_parallel(op->cx, job.batches->count * job.channels, 4, align_planes, &job);
+  WEFT_TRY(make_samples(op, &job));
+  weft_parallel_slots(op->cx, job.batches->count * job.channels, 4, align_planes, &job);
   return WEFT_OK;
 }
 
@@ -245,124 +293,4 @@ weft_status weft_max_roi_pool_run(weft_op *op) {
     }
   }
   return WEFT_OK;
-}
-
-/* ---- NonMaxSuppression
- * ------------------------------------------------------------------------------------------------------- */
-typedef struct nms_job {
-  const float *boxes, *scores; /* of one batch, one class */
-  size_t count;
-  int64_t most;
-  double overlap, least;
-  bool center;
-  int64_t *order, *spare;
-} nms_job;
-
-static weft_status check_boxes(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 2, 5));
-  WEFT_TRY(weft_op_expect_type(op, 0, "boxes", WEFT_TYPE_BIT(WEFT_FLOAT)));
-  WEFT_TRY(weft_op_expect_type(op, 1, "scores", WEFT_TYPE_BIT(WEFT_FLOAT)));
-  WEFT_TRY(weft_op_expect_rank(op, 0, "boxes", 3, 3));
-  WEFT_TRY(weft_op_expect_rank(op, 1, "scores", 3, 3));
-  const int64_t *boxes = weft_op_in(op, 0)->shape.dims, *scores = weft_op_in(op, 1)->shape.dims;
-  if (boxes[2] != 4 || boxes[0] != scores[0] || boxes[1] != scores[2]) {
-    char a[96], b[96];
-    return weft_op_fail(op, "boxes of shape %s and scores of shape %s do not go together",
-                        weft_shape_print(&weft_op_in(op, 0)->shape, a, sizeof a),
-                        weft_shape_print(&weft_op_in(op, 1)->shape, b, sizeof b));
-  }
-  return WEFT_OK;
-}
-
-/* Both ends of a box along axis 0 or 1, in order. */
-static void box_range(const nms_job *job, const float *box, int axis, float *low, float *high) {
-  if (job->center) { /* x, y, width, height */
-    *low = box[axis] - box[axis + 2] / 2;
-    *high = box[axis] + box[axis + 2] / 2;
-  } else {
-    *low = fminf(box[axis], box[axis + 2]);
-    *high = fmaxf(box[axis], box[axis + 2]);
-  }
-}
-
-static bool overlaps(const nms_job *job, int64_t a, int64_t b) {
-  float low_a[2], high_a[2], low_b[2], high_b[2], common = 1;
-  for (int axis = 0; axis < 2; axis++) {
-    box_range(job, job->boxes + 4 * a, axis, &low_a[axis], &high_a[axis]);
-    box_range(job, job->boxes + 4 * b, axis, &low_b[axis], &high_b[axis]);
-    float length = fminf(high_a[axis], high_b[axis]) - fmaxf(low_a[axis], low_b[axis]);
-    common *= length > 0 ? length : 0;
-  }
-  float area_a = (high_a[0] - low_a[0]) * (high_a[1] - low_a[1]),
-        area_b = (high_b[0] - low_b[0]) * (high_b[1] - low_b[1]);
-  float together = area_a + area_b - common;
-  return area_a > 0 && area_b > 0 && together > 0 && common / together > (float)job->overlap;
-}
-
-static int compare_scores(const void *arg, int64_t a, int64_t b) {
-  const float *scores = ((const nms_job *)arg)->scores;
-  return scores[a] > scores[b] ? -1 : scores[a] < scores[b];
-}
-
-/* Selects boxes of one class; they end up first in job->order. Returns how many. */
-static size_t select_boxes(nms_job *job) {
-  size_t kept = 0;
-  weft_order(job->count, compare_scores, job, job->order, job->spare);
-  for (size_t i = 0; i < job->count && (int64_t)kept < job->most; i++) {
-    int64_t box = job->order[i];
-    bool keep = (double)job->scores[box] > job->least;
-    for (size_t k = 0; k < kept && keep; k++) {
-      keep = !overlaps(job, job->order[k], box);
-    }
-    if (keep) {
-      job->order[kept++] = box; /* kept never passes i */
-    }
-  }
-  return kept;
-}
-
-typedef struct selection {
-  void *rows; /* int64 triples */
-  size_t count, capacity;
-} selection;
-
-static weft_status select_all(weft_op *op, nms_job *job, selection *out) {
-  const int64_t *dims = weft_op_in(op, 1)->shape.dims;
-  for (int64_t n = 0; n < dims[0] * dims[1]; n++) {
-    int64_t batch = n / dims[1];
-    job->boxes = (const float *)weft_op_in(op, 0)->data + batch * dims[2] * 4;
-    job->scores = (const float *)weft_op_in(op, 1)->data + n * dims[2];
-    size_t kept = select_boxes(job);
-    WEFT_TRY(weft_grow(op->cx, &out->rows, &out->capacity, out->count + kept, 3 * sizeof(int64_t)));
-    for (size_t k = 0; k < kept; k++) {
-      int64_t row[3] = {batch, n % dims[1], job->order[k]};
-      memcpy((int64_t *)out->rows + 3 * out->count++, row, sizeof row);
-    }
-  }
-  weft_shape shape = {2, {(int64_t)out->count, 3}};
-  WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT64, &shape));
-  if (out->count > 0) {
-    memcpy(weft_op_out(op, 0)->data, out->rows, out->count * 3 * sizeof(int64_t));
-  }
-  return WEFT_OK;
-}
-
-weft_status weft_non_max_suppression_run(weft_op *op) {
-  nms_job job = {.center = weft_op_attr_int(op, "center_point_box", 0) != 0};
-  selection selected = {NULL, 0, 0};
-  void *block;
-  WEFT_TRY(check_boxes(op));
-  WEFT_TRY(weft_op_scalar_int(op, 2, "max_output_boxes_per_class", 0, &job.most));
-  WEFT_TRY(weft_op_scalar_float(op, 3, "iou_threshold", 0, &job.overlap));
-  WEFT_TRY(weft_op_scalar_float(op, 4, "score_threshold", -INFINITY, &job.least));
-  if (!(job.overlap >= 0 && job.overlap <= 1)) {
-    return weft_op_run_fail(op, "input iou_threshold: expected a value in [0, 1]");
-  }
-  job.count = (size_t)weft_op_in(op, 1)->shape.dims[2];
-  WEFT_TRY(weft_op_scratch(op, 2 * job.count * sizeof(int64_t), &block));
-  job.order = block;
-  job.spare = job.order + job.count;
-  weft_status status = select_all(op, &job, &selected);
-  weft_free(selected.rows);
-  return status;
 }
