@@ -36,7 +36,7 @@ static inline float greater(float a, float b) {
   return b > a || b != b ? b : a;
 }
 
-static void add_tap(size_t n, const float *in, size_t stride, bool average, float *out) {
+static void add_tap(size_t n, const float *restrict in, size_t stride, bool average, float *restrict out) {
   if (average) {
     for (size_t i = 0; i < n; i++) {
       out[i] += in[i * stride];
@@ -56,6 +56,71 @@ static void add_tap(size_t n, const float *in, size_t stride, bool average, floa
   }
 }
 
+/* ---- the greatest, rows and columns apart ---------------------------------------------------------------------------
+ */
+enum { LINE = 1024 /* floats of a row of maxima */ };
+
+/* out = the greater of two taps, or one tap again: what the others are added to. */
+static void pair_taps(size_t n, const float *restrict a, const float *restrict b, size_t stride, float *restrict out) {
+  if (stride == 1) {
+    for (size_t i = 0; i < n; i++) {
+      out[i] = greater(a[i], b[i]);
+    }
+  } else if (stride == 2 && b == a + 1) {
+    for (size_t i = 0; i < n; i++) {
+      out[i] = greater(a[2 * i], a[2 * i + 1]);
+    }
+  } else {
+    for (size_t i = 0; i < n; i++) {
+      out[i] = greater(a[i * stride], b[i * stride]);
+    }
+  }
+}
+
+/* line[i] becomes the greatest of column first + i of the window's rows; -infinity where the image does not reach. */
+static void reduce_rows(const float *in, const weft_pool_axis *y, size_t width, span rows, int64_t top, int64_t first,
+                        size_t n, float *line) {
+  size_t begin = first < 0 ? (size_t)-first : 0;
+  int64_t left = (int64_t)width - first;
+  size_t end = left < 0 ? 0 : (size_t)left < n ? (size_t)left : n;
+  if (rows.begin == rows.end || begin >= end) {
+    begin = end = 0;
+  }
+  for (size_t i = 0; i < begin; i++) {
+    line[i] = -INFINITY;
+  }
+  for (size_t i = end; i < n; i++) {
+    line[i] = -INFINITY;
+  }
+  if (begin == end) {
+    return;
+  }
+  const size_t step = y->dilation * width, count = rows.end - rows.begin;
+  const float *row = in + (size_t)(top + (int64_t)(rows.begin * y->dilation)) * width + (first + (int64_t)begin);
+  pair_taps(end - begin, row, count > 1 ? row + step : row, 1, line + begin);
+  for (size_t i = 2; i < count; i++) {
+    add_tap(end - begin, row + i * step, 1, false, line + begin);
+  }
+}
+
+/* What a window costs is its height and its width, not their product. */
+static void max_plane(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, float *out) {
+  float line[LINE];
+  const size_t reach = (x->kernel - 1) * x->dilation + 1, most = (LINE - reach) / x->stride + 1;
+  for (size_t oy = 0; oy < y->out; oy++, out += x->out) {
+    int64_t top = (int64_t)(oy * y->stride) - y->pad;
+    span rows = taps_inside(top, y->kernel, y->dilation, y->in);
+    for (size_t ox = 0; ox < x->out; ox += most) {
+      size_t n = x->out - ox < most ? x->out - ox : most;
+      reduce_rows(in, y, x->in, rows, top, (int64_t)(ox * x->stride) - x->pad, (n - 1) * x->stride + reach, line);
+      pair_taps(n, line, x->kernel > 1 ? line + x->dilation : line, x->stride, out + ox);
+      for (size_t j = 2; j < x->kernel; j++) {
+        add_tap(n, line + j * x->dilation, x->stride, false, out + ox);
+      }
+    }
+  }
+}
+
 /* How many taps of the window that begins at `start` count for an average. */
 static size_t counted(const weft_pool_axis *axis, int64_t start, bool with_padding) {
   int64_t low = with_padding ? -axis->pad : 0;
@@ -70,6 +135,10 @@ static size_t counted(const weft_pool_axis *axis, int64_t start, bool with_paddi
 
 void weft_pool_plane_f32(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, bool average,
                          bool count_padding, float *out) {
+  if (!average && x->kernel <= LINE / x->dilation) {
+    max_plane(in, y, x, out);
+    return;
+  }
   const size_t before = x->pad > 0 ? ((size_t)x->pad + x->stride - 1) / x->stride : 0;
   const span first = {before < x->out ? before : x->out, x->out};
   for (size_t oy = 0; oy < y->out; oy++, out += x->out) {

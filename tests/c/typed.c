@@ -1,7 +1,9 @@
-/* The loops of kernels/typed.h against what they stand for: the general conversions of base/convert.h, and definitions
- * written out one element at a time. All lengths up to a few vectors, special values everywhere. */
+/* The loops of kernels/typed.h, elements.h and pool.h against what they stand for: the general conversions of
+ * base/convert.h, and definitions written out one element at a time. All lengths up to a few vectors, special values everywhere. */
 #include "base/convert.h"
 #include "base/value.h"
+#include "kernels/elements.h"
+#include "kernels/pool.h"
 #include "kernels/typed.h"
 
 #include <math.h>
@@ -207,6 +209,120 @@ static void check_sine(size_t n) {
   }
 }
 
+/* ---- moving elements --------------------------------------------------------------------------------------------------- */
+/* Planes of lines of any element size, at strides that have loops of their own and at others. */
+static void check_plane(size_t n) {
+  static const size_t sizes[] = {1, 2, 3, 4, 8, 12, 16};
+  static const int64_t strides[] = {-1, 0, 1, 2, 3, 5};
+  static uint8_t from[16 * 8 * MOST], to[sizeof from], wanted[sizeof from];
+  for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)draw();
+  const size_t size = sizes[draw() % 7], lines = draw() % 4, m = n / 3;
+  const int64_t from_stride = strides[draw() % 6], to_stride = draw() % 2 == 0 ? 1 : 2, gap = (int64_t)(2 * m + draw() % 3);
+  const weft_plane plane = {size, lines, m, (int64_t)m, gap, from_stride, to_stride};
+  const uint8_t *first = from + (from_stride < 0 ? m * size : 0);
+  memset(to, 0, sizeof to);
+  memset(wanted, 0, sizeof wanted);
+  for (size_t line = 0; line < lines; line++) {
+    for (size_t i = 0; i < m; i++) {
+      memcpy(wanted + (int64_t)size * ((int64_t)line * gap + (int64_t)i * to_stride),
+             first + (int64_t)size * ((int64_t)(line * m) + (int64_t)i * from_stride), size);
+    }
+  }
+  weft_copy_plane(&plane, first, to);
+  for (size_t i = 0; i < sizeof to; i++) check(to[i] == wanted[i], "plane", n, i);
+}
+
+static void check_indices(size_t n) {
+  static const size_t sizes[] = {1, 2, 4, 8, 16, 20};
+  const size_t size = sizes[draw() % 6];
+  const int64_t dim = 1 + draw() % 50;
+  const bool wide = draw() % 2 == 0, below = draw() % 2 == 0;
+  int64_t indices[MOST], room[MOST];
+  int32_t narrow[MOST];
+  uint8_t from[50 * 20], to[MOST * 20], back[50 * 20];
+  for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)draw();
+  for (size_t i = 0; i < n; i++) {
+    indices[i] = draw() % dim - (below ? dim : 0);
+    narrow[i] = (int32_t)indices[i];
+  }
+  weft_indices list = {wide ? (const void *)indices : narrow, wide ? 8 : 4, dim, true};
+  check(weft_indices_check(&list, n, &list.negative) == n && list.negative == (below && n > 0), "indices", n, 0);
+  const int64_t *map = weft_indices_map(&list, n / 2, n - n / 2, 3, 2, room);
+  for (size_t i = 0; i < n - n / 2; i++) {
+    int64_t index = indices[n / 2 + i] + (below ? dim : 0);
+    check(map[i] == (int64_t)(2 * i) + 3 * index, "map of indices", n, i);
+  }
+  map = weft_indices_map(&list, 0, n, 1, 0, room);
+  weft_map_elements(size, n, map, from, to);
+  for (size_t i = 0; i < n; i++) check(memcmp(to + i * size, from + (size_t)map[i] * size, size) == 0, "gather", n, i);
+  memcpy(back, from, sizeof from);
+  weft_spread_elements(size, n, map, to, back);
+  check(memcmp(back, from, sizeof from) == 0, "spread", n, 0);
+  if (n > 0) {
+    size_t at = draw() % n;
+    indices[at] = draw() % 2 == 0 ? dim : -dim - 1;
+    narrow[at] = (int32_t)indices[at];
+    check(weft_indices_check(&list, n, &list.negative) == at, "a wrong index", n, at);
+  }
+}
+
+/* Boxes whose corners are few, so that some touch, some are empty and some are the same. */
+static void check_overlaps(size_t n) {
+  float boxes[5 * MOST], box[5];
+  for (size_t i = 0; i <= n; i++) {
+    float *to = i < n ? boxes + i : box;
+    const size_t step = i < n ? MOST : 1;
+    to[0] = (float)(draw() % 4), to[step] = (float)(draw() % 4);
+    to[2 * step] = to[0] + (float)(draw() % 4), to[3 * step] = to[step] + (float)(draw() % 4);
+    to[4 * step] = (to[2 * step] - to[0]) * (to[3 * step] - to[step]);
+  }
+  const float share = (float)(draw() % 5) / 4;
+  bool wanted = false;
+  for (size_t i = 0; i < n; i++) {
+    const float *b = boxes + i;
+    float tall = fminf(b[2 * MOST], box[2]) - fmaxf(b[0], box[0]);
+    float wide = fminf(b[3 * MOST], box[3]) - fmaxf(b[MOST], box[1]);
+    float common = fmaxf(tall, 0) * fmaxf(wide, 0), together = b[4 * MOST] + box[4] - common;
+    wanted = wanted || (b[4 * MOST] > 0 && box[4] > 0 && common / together > share);
+  }
+  check(weft_typed_overlaps(n, boxes, MOST, box, share) == wanted, "overlaps", n, 0);
+}
+
+/* ---- pooling ----------------------------------------------------------------------------------------------------------- */
+static weft_pool_axis draw_axis(size_t in) {
+  weft_pool_axis a = {.in = in, .kernel = 1 + draw() % 5, .stride = 1 + draw() % 3, .dilation = 1 + draw() % 3};
+  a.pad = draw() % 5;
+  a.pad_end = draw() % 5;
+  const size_t reach = (a.kernel - 1) * a.dilation + 1, room = in + (size_t)(a.pad + a.pad_end);
+  a.out = room < reach ? 0 : (room - reach) / a.stride + 1;
+  return a;
+}
+
+static float greatest(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, size_t row, size_t column) {
+  float most = -INFINITY;
+  for (size_t t = 0; t < y->kernel * x->kernel; t++) {
+    int64_t i = (int64_t)(row * y->stride + t / x->kernel * y->dilation) - y->pad;
+    int64_t j = (int64_t)(column * x->stride + t % x->kernel * x->dilation) - x->pad;
+    if (i < 0 || j < 0 || i >= (int64_t)y->in || j >= (int64_t)x->in) continue;
+    const float v = in[(size_t)i * x->in + (size_t)j];
+    most = v > most || isnan(v) ? v : most;
+    if (isnan(most)) return most;
+  }
+  return most;
+}
+
+static void check_pool(size_t width) {
+  enum { ROWS = 6, ROOM = 2600 };
+  static float in[ROWS * ROOM], out[3 * ROWS * ROOM];
+  const weft_pool_axis y = draw_axis(1 + draw() % ROWS), x = draw_axis(width);
+  for (size_t i = 0; i < y.in * x.in; i++) in[i] = draw() % 4 == 0 ? draw_float() : (float)(draw() % 1000);
+  weft_pool_plane_f32(in, &y, &x, false, false, out);
+  for (size_t i = 0; i < y.out * x.out; i++) {
+    const float wanted = greatest(in, &y, &x, i / x.out, i % x.out);
+    check(out[i] == wanted || (isnan(out[i]) && isnan(wanted)), "maximum", width, i);
+  }
+}
+
 int main(void) {
   int loops = 0;
   for (int round = 0; round < 20; round++) {
@@ -215,8 +331,13 @@ int main(void) {
       check_choose(n);
       check_rows(n);
       check_sine(n);
+      check_plane(n);
+      check_indices(n);
+      check_overlaps(n);
+      check_pool(n + 1);
     }
   }
+  for (size_t width = 1000; width < 2600; width += 97) check_pool(width);
   if (loops != 17 + 25) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
