@@ -87,10 +87,13 @@ static void run_float(void *arg, const weft_run *run) {
     }
   } else if (b->variant != WEFT_BINARY_POW) {
     b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
-  } else { /* squares and cubes; others do not come here */
-    for (size_t i = 0; i < run->n; i++) {
-      float v = x[i * run->step[0]];
-      z[i] = *y == 2 ? v * v : v * v * v;
+  } else {                       /* squares and cubes; others do not come here */
+    const bool square = *y == 2; /* z may be x or y */
+    float squares[WEFT_BLOCK];
+    const weft_kernels *kernels = b->cx->kernels;
+    kernels->binary_f32[WEFT_BINARY_MUL](run->n, x, run->step[0], x, run->step[0], square ? z : squares);
+    if (!square) {
+      kernels->binary_f32[WEFT_BINARY_MUL](run->n, squares, 1, x, run->step[0], z);
     }
   }
 }
@@ -211,7 +214,8 @@ static void run_integer(void *arg, const weft_run *run) {
   weft_store_int64(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
-/* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------- */
+/* ---- loops of kernels/typed.h -------------------------------------------------------------------------------------
+ */
 /* A greater b is b less a: `swapped`. */
 static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
   static const struct {

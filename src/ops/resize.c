@@ -100,8 +100,23 @@ static weft_status load_numbers(weft_op *op, const weft_tensor *in, weft_type wo
   return WEFT_OK;
 }
 
-/* Passes the tensor through every axis that changes, the innermost first: it has single elements as rows, and those are
- * fewest before the others grow. The last pass writes into the output when types allow. */
+/* The axis of the next pass, before `done` have been made: those that shrink from the outermost on, then those that
+ * grow from the innermost on, which has single elements as rows: so these are fewest. -1: none is left. */
+static int next_axis(const weft_resize *r, const weft_resize_table *tables, int rank, const bool *done) {
+  for (int d = 0; d < rank; d++) {
+    if (tables[d].places != NULL && !done[d] && r->axes[d].out < r->axes[d].in) {
+      return d;
+    }
+  }
+  for (int d = rank - 1; d >= 0; d--) {
+    if (tables[d].places != NULL && !done[d]) {
+      return d;
+    }
+  }
+  return -1;
+}
+
+/* Passes the tensor through every axis that changes. The last pass writes into the output when types allow. */
 static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
@@ -113,10 +128,8 @@ static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_res
   for (int d = 0; d < shape.rank; d++) {
     left += tables[d].places != NULL;
   }
-  for (int d = shape.rank - 1; d >= 0; d--) {
-    if (tables[d].places == NULL) {
-      continue;
-    }
+  bool done[WEFT_MAX_RANK] = {false};
+  for (int d; (d = next_axis(r, tables, shape.rank, done)) >= 0; done[d] = true) {
     pass p = {op->cx->kernels,
               &tables[d],
               weft_shape_product(&shape, 0, d),

@@ -6,6 +6,7 @@
 #include "broadcast.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct unary {
   weft_context *cx;
@@ -170,8 +171,8 @@ static void kernel(const unary *u, size_t n, const float *x, float *y) {
       kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, block, 1, y + done);
       continue;
     }
-    for (size_t i = 0; i < m; i++) {
-      y[done + i] = x[done + i];
+    if (x != y) {
+      memcpy(y + done, x + done, m * sizeof *y);
     }
     weft_activate_f32(kernels, m, y + done, u->variant == WEFT_UNARY_LEAKY ? WEFT_ACT_LEAKY : WEFT_ACT_HARDSIGMOID,
                       (float)u->a, (float)u->b);
