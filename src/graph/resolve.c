@@ -2,6 +2,7 @@
  * missing is told in one sentence for the whole model, so that a person need not fix one operator to hear of the next. */
 #include "resolve.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,17 +17,28 @@ typedef struct resolver {
   size_t missing;   /* kinds */
   const weft_node *first_missing;
   char text[TEXT];
-  size_t used;
+  size_t used, first; /* characters of the text; of its first operator, without the node */
 } resolver;
 
+static void note(resolver *r, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  int n = r->used < TEXT ? vsnprintf(r->text + r->used, TEXT - r->used, format, list) : 0;
+  va_end(list);
+  r->used += n < 0 ? 0 : (size_t)n;
+}
+
 static void note_missing(resolver *r, const weft_node *node) {
-  r->first_missing = r->missing == 0 ? node : r->first_missing;
-  if (r->missing++ < LISTED && r->used < TEXT) {
-    int n =
-        snprintf(r->text + r->used, TEXT - r->used, "%s%s%s%.60s version %d (node '%.60s')", r->used == 0 ? "" : ", ",
-                 node->domain, node->domain[0] != 0 ? ":" : "", node->op_type, node->version, node->name);
-    r->used += n < 0 ? 0 : (size_t)n;
+  if (r->missing++ >= LISTED) {
+    return;
   }
+  note(r, "%s%s%s%.60s version %d", r->used == 0 ? "" : ", ", node->domain, node->domain[0] != 0 ? ":" : "",
+       node->op_type, node->version);
+  if (r->missing == 1) {
+    r->first_missing = node;
+    r->first = r->used < TEXT ? r->used : TEXT - 1;
+  }
+  note(r, " (node '%.60s')", node->name);
 }
 
 /* *def is NULL when the operator is missing. */
@@ -110,7 +122,7 @@ weft_status weft_graph_resolve(weft_model *model) {
   model->cx->node = r.first_missing->name;
   model->cx->op = r.first_missing->op_type;
   if (r.missing == 1) {
-    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %s", r.text);
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %.*s", (int)r.first, r.text);
   } else {
     status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s", r.missing,
                        r.text, r.missing > LISTED ? " and others" : "");
