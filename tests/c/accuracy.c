@@ -126,7 +126,7 @@ static const elementary functions[] = {
     {"Neg", WEFT_UNARY_NEG, negative, 0, NULL},
     {"Relu", WEFT_UNARY_RELU, relu, 0, NULL},
     /* Products of x and a function of x. */
-    {"Gelu", WEFT_UNARY_GELU, gelu, 7, NULL},
+    {"Gelu", WEFT_UNARY_GELU, gelu, 9, NULL},
     {"Gelu tanh", WEFT_UNARY_GELU_TANH, gelu_tanh, 3, of_gelu_tanh},
     {"Swish", WEFT_UNARY_SILU, silu, 2.5, of_silu},
     {"HardSwish", WEFT_UNARY_HARDSWISH, hardswish, 2, of_hardswish},
