@@ -65,6 +65,9 @@ function difference(a, b) {
   return largest / scale;
 }
 
+/** Threads look for work for a while after a run: the next engine's round is not to pay for it. */
+const settled = () => new Promise((resolve) => setTimeout(resolve, 30));
+
 /** Runs until `ms` have passed, at least once; the mean time of a run. */
 async function round(session, feeds, ms) {
   const begin = performance.now();
@@ -119,7 +122,10 @@ export async function compare(engines, model, inputs, { rounds, warm, ms }) {
   for (const { session, feeds } of sessions) await round(session, feeds, warm);
   const times = sessions.map(() => []);
   for (let r = 0; r < rounds; r++) {
-    for (const [i, { session, feeds }] of sessions.entries()) times[i].push(await round(session, feeds, ms));
+    for (const [i, { session, feeds }] of sessions.entries()) {
+      await settled();
+      times[i].push(await round(session, feeds, ms));
+    }
   }
   result.times = times.map(median);
   result.work = await workOf(sessions[0].session, sessions[0].feeds, ms);
