@@ -10,7 +10,8 @@ enum {
   BLOCK_K = WEFT_GEMM_BLOCK_K,
   BLOCK_ROWS = 64,
   BLOCK_PANELS = 512, /* rows of panels that are walked together: 16 kB */
-  LARGE = 32768       /* elements of a plain b for one row: likely to come from memory, fastest in order */
+  LARGE = 32768,      /* elements of a plain b for one row: likely to come from memory, fastest in order */
+  STREAMS = FUSED ? 4 : 3 /* panels that one row takes at once */
 };
 
 /* A piece of the product, k cut already. */
@@ -251,7 +252,7 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
 /* ---- one or two rows ------------------------------------------------------------------------------------------------
  */
 /* They read b once, from memory, which comes fastest in a few streams that are long: a row takes four panels at once,
- * two rows two, as far apart as b has them. */
+ * three where products and sums are apart, two rows two, as far apart as b has them. */
 typedef struct few_rows {
   size_t k;
   const float *a;
@@ -313,7 +314,7 @@ INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, 
 }
 
 INLINE void few_panels(const few_rows *p, const size_t rows, size_t n, const bool half) {
-  const size_t streams = 4 / rows;
+  const size_t streams = rows == 1 ? STREAMS : 2;
   size_t apart = n / NR / streams * NR, column = 0;
   for (; column < apart; column += NR) {
     few_tile(p, rows, streams, column, apart, half);
