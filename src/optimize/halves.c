@@ -16,6 +16,7 @@ typedef struct halves {
   weft_pass *pass;
   weft_graph *graph;
   bool *narrow;       /* per value: stays in 16 bits */
+  int32_t *floats;    /* per value: of an input or output in 16 bits, the float that nodes have in its place; or -1 */
   size_t value_count; /* of the values that were there */
   size_t node_count;
   int32_t *after; /* per node that was there: the number of a node to follow it, or -1 */
@@ -73,11 +74,6 @@ static bool can_rewrite(const weft_graph *graph) {
   for (size_t i = 0; i < graph->output_count; i++) {
     if (is_half(graph, graph->outputs[i]) && graph->values[graph->outputs[i]].producer < 0) {
       return false; /* handed on as it is */
-    }
-    for (size_t j = 0; j < i; j++) {
-      if (graph->outputs[j] == graph->outputs[i]) {
-        return false;
-      }
     }
   }
   return true;
@@ -168,28 +164,36 @@ static weft_status add_cast(halves *h, int32_t from, int32_t to, weft_type type)
   return weft_node_set_int(h->pass->model, node, "to", (int64_t)type);
 }
 
-static void rename_value(const halves *h, int32_t from, int32_t to) {
-  for (size_t n = 0; n < h->node_count; n++) {
+static void rename_values(const halves *h, size_t begin, size_t end) {
+  for (size_t n = begin; n < end; n++) {
     weft_node *node = &h->graph->nodes[n];
-    for (int i = 0; i < node->input_count; i++) {
-      if (node->inputs[i] == from) node->inputs[i] = to;
-    }
-    for (int i = 0; i < node->output_count; i++) {
-      if (node->outputs[i] == from) node->outputs[i] = to;
+    int32_t *const lists[] = {node->inputs, node->outputs};
+    const int counts[] = {node->input_count, node->output_count};
+    for (int l = 0; l < 2; l++) {
+      for (int i = 0; i < counts[l]; i++) {
+        const int32_t v = lists[l][i];
+        if (v >= 0 && (size_t)v < h->value_count && h->floats[v] >= 0) lists[l][i] = h->floats[v];
+      }
     }
   }
 }
 
-/* Inputs are cast by nodes in front of all others, whose number is counted. */
-static weft_status cast_inputs(halves *h, size_t *count) {
+static weft_status add_floats(halves *h, const int32_t *values, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (is_half(h->graph, values[i])) {
+      WEFT_TRY(add_like(h, values[i], WEFT_FLOAT, &h->floats[values[i]]));
+    }
+  }
+  return WEFT_OK;
+}
+
+/* Inputs are cast by nodes in front of all others. */
+static weft_status cast_inputs(halves *h) {
+  WEFT_TRY(add_floats(h, h->graph->inputs, h->graph->input_count));
   for (size_t i = 0; i < h->graph->input_count; i++) {
     const int32_t v = h->graph->inputs[i];
-    int32_t wide;
-    if (is_half(h->graph, v)) {
-      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &wide));
-      rename_value(h, v, wide);
-      WEFT_TRY(add_cast(h, v, wide, WEFT_FLOAT));
-      ++*count;
+    if (h->floats[v] >= 0) {
+      WEFT_TRY(add_cast(h, v, h->floats[v], WEFT_FLOAT));
     }
   }
   return WEFT_OK;
@@ -219,17 +223,16 @@ static weft_status rewrite_nodes(halves *h) {
   return WEFT_OK;
 }
 
-static weft_status cast_outputs(halves *h) {
-  for (size_t i = 0; i < h->graph->output_count; i++) {
-    const int32_t v = h->graph->outputs[i];
-    int32_t wide;
-    if (is_half(h->graph, v)) {
-      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &wide));
-      rename_value(h, v, wide);
-      for (size_t n = h->node_count; n < h->graph->node_count; n++) { /* rows that were looked up */
-        if (h->graph->nodes[n].outputs[0] == v) h->graph->nodes[n].outputs[0] = wide;
-      }
-      WEFT_TRY(add_cast(h, wide, v, weft_match_type(h->graph, v)));
+/* `first` nodes cast inputs: they are the only ones that keep the old names. */
+static weft_status cast_outputs(halves *h, size_t first) {
+  weft_graph *graph = h->graph;
+  WEFT_TRY(add_floats(h, graph->outputs, graph->output_count));
+  rename_values(h, 0, h->node_count);
+  rename_values(h, h->node_count + first, graph->node_count);
+  for (size_t i = 0; i < graph->output_count; i++) {
+    const int32_t v = graph->outputs[i];
+    if (h->floats[v] >= 0) {
+      WEFT_TRY(add_cast(h, h->floats[v], v, weft_match_type(graph, v)));
     }
   }
   return WEFT_OK;
@@ -259,16 +262,13 @@ static weft_status order_nodes(halves *h, size_t first) {
 
 static weft_status rewrite(halves *h) {
   weft_graph *graph = h->graph;
-  size_t first = 0;
-  WEFT_TRY(cast_inputs(h, &first));
+  WEFT_TRY(cast_inputs(h));
+  const size_t first = graph->node_count - h->node_count;
   WEFT_TRY(rewrite_nodes(h));
-  WEFT_TRY(cast_outputs(h));
+  WEFT_TRY(cast_outputs(h, first));
   for (size_t v = 0; v < h->value_count; v++) {
     const weft_slot *slot = &graph->values[v];
-    bool outside = slot->is_input;
-    for (size_t i = 0; i < graph->output_count; i++)
-      outside |= graph->outputs[i] == (int32_t)v;
-    if (!is_half(graph, (int32_t)v) || h->narrow[v] || outside) {
+    if (!is_half(graph, (int32_t)v) || h->narrow[v] || h->floats[v] >= 0) {
       continue;
     }
     if (slot->constant != NULL) {
@@ -279,16 +279,33 @@ static weft_status rewrite(halves *h) {
   return order_nodes(h, first);
 }
 
+/* The same value as two outputs. */
+static bool gives_twice(const halves *h) {
+  bool twice = false;
+  for (size_t i = 0; i < h->graph->output_count; i++) {
+    int32_t *seen = &h->floats[h->graph->outputs[i]];
+    twice |= *seen == 0;
+    *seen = 0;
+  }
+  for (size_t i = 0; i < h->graph->output_count; i++) {
+    h->floats[h->graph->outputs[i]] = -1;
+  }
+  return twice;
+}
+
 weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
   halves h = {.pass = pass, .graph = graph, .value_count = graph->value_count, .node_count = graph->node_count};
   if (graph->parent != NULL || weft_op_find("", "Cast") == NULL || !can_rewrite(graph)) {
     return WEFT_OK;
   }
   void *block;
-  WEFT_TRY(weft_alloc_zeroed(pass->model->cx, h.node_count * sizeof(int32_t) + h.value_count, sizeof(bool), &block));
+  const size_t numbers = (h.node_count + h.value_count) * sizeof(int32_t);
+  WEFT_TRY(weft_alloc_zeroed(pass->model->cx, numbers + h.value_count, sizeof(bool), &block));
   h.after = block;
-  h.narrow = (bool *)(h.after + h.node_count);
-  weft_status status = find_narrow(&h) ? rewrite(&h) : WEFT_OK;
+  h.floats = h.after + h.node_count;
+  h.narrow = (bool *)(h.floats + h.value_count);
+  memset(h.floats, 0xff, h.value_count * sizeof *h.floats);
+  weft_status status = find_narrow(&h) && !gives_twice(&h) ? rewrite(&h) : WEFT_OK;
   weft_free(block);
   return status;
 }

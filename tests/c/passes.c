@@ -101,17 +101,20 @@ static void expect_nodes(const bytes *m, const char *expected) {
 }
 
 /* ---- what it means --------------------------------------------------------------------------- */
-static weft_value *run(const bytes *m, weft_optimize optimize) {
+/* The model's answer to x of these dimensions, of the type that the model asks for, with numbers up to `factor`. */
+static weft_value *run(const bytes *m, int rank, const int64_t *dims, float factor, weft_optimize optimize) {
   weft_error error;
   weft_session *session;
   weft_value *x, *y;
+  weft_info info;
   const weft_options options = {.optimize = optimize};
-  int64_t dims[] = {3, 2, 5, 5};
   CHECK(weft_session_create_from_bytes(m->data, m->size, &options, &session, &error) == WEFT_OK);
-  CHECK(weft_value_create_tensor(WEFT_FLOAT, 4, dims, &x, &error) == WEFT_OK);
+  CHECK(weft_session_input_info(session, 0, &info, &error) == WEFT_OK);
+  CHECK(weft_value_create_tensor(info.type, rank, dims, &x, &error) == WEFT_OK);
   state = 99;
   for (size_t i = 0; i < weft_value_count(x); i++) {
-    ((float *)weft_value_data(x))[i] = number() * 4;
+    const float value = number() * factor;
+    weft_store_float(info.type, &value, 1, weft_value_data(x), i, 1);
   }
   weft_status status = weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error);
   if (status != WEFT_OK) {
@@ -126,7 +129,8 @@ static weft_value *run(const bytes *m, weft_optimize optimize) {
 static void expect_within(bytes *g, const char *nodes, float tolerance) {
   bytes m = model(20, g);
   expect_nodes(&m, nodes);
-  weft_value *a = run(&m, WEFT_OPTIMIZE_ALL), *b = run(&m, WEFT_OPTIMIZE_NONE);
+  const int64_t dims[] = {3, 2, 5, 5};
+  weft_value *a = run(&m, 4, dims, 4, WEFT_OPTIMIZE_ALL), *b = run(&m, 4, dims, 4, WEFT_OPTIMIZE_NONE);
   CHECK(weft_value_count(a) == weft_value_count(b));
   for (size_t i = 0; i < weft_value_count(a); i++) {
     float p = ((float *)weft_value_data(a))[i], q = ((float *)weft_value_data(b))[i];
@@ -376,36 +380,12 @@ static bytes begin_halves(weft_type type, int64_t columns) {
   return g;
 }
 
-static weft_value *run_halves(const bytes *m, weft_optimize optimize) {
-  weft_error error;
-  weft_session *session;
-  weft_value *x, *y;
-  weft_info info;
-  const weft_options options = {.optimize = optimize};
-  const int64_t dims[] = {3, 32};
-  CHECK(weft_session_create_from_bytes(m->data, m->size, &options, &session, &error) == WEFT_OK);
-  CHECK(weft_session_input_info(session, 0, &info, &error) == WEFT_OK);
-  CHECK(weft_value_create_tensor(info.type, 2, dims, &x, &error) == WEFT_OK);
-  state = 99;
-  for (size_t i = 0; i < weft_value_count(x); i++) {
-    const float value = number();
-    weft_store_float(info.type, &value, 1, weft_value_data(x), i, 1);
-  }
-  weft_status status = weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error);
-  if (status != WEFT_OK) {
-    fprintf(stderr, "%s\n", error.message);
-    exit(1);
-  }
-  weft_value_release(x);
-  weft_session_destroy(session);
-  return y;
-}
-
 /* What the graph becomes, and that it means the same but for roundings in between. */
 static void expect_halves(bytes *g, const char *expected) {
   bytes m = model(20, g);
   expect_nodes(&m, expected);
-  weft_value *a = run_halves(&m, WEFT_OPTIMIZE_ALL), *b = run_halves(&m, WEFT_OPTIMIZE_NONE);
+  const int64_t dims[] = {3, 32};
+  weft_value *a = run(&m, 2, dims, 1, WEFT_OPTIMIZE_ALL), *b = run(&m, 2, dims, 1, WEFT_OPTIMIZE_NONE);
   CHECK(weft_value_count(a) == weft_value_count(b) && weft_value_type(a) == weft_value_type(b));
   for (size_t i = 0; i < weft_value_count(a); i++) {
     float p, q;
@@ -435,6 +415,22 @@ static void test_halves(void) {
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Softsign", "p", "y"));
   expect_halves(&g, "MatMul Softsign");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
+  graph_output(&g, "p");
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("Add", "p b", "y"));
+  expect_halves(&g, "Cast MatMul Add Cast Cast");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* the same output twice */
+  graph_output(&g, "y");
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* an input that is an output */
+  graph_output(&g, "x");
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
 
   g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
   bytes cast = node("Cast", "w", "wide");
