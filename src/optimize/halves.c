@@ -1,7 +1,8 @@
 /* A graph of 16-bit floats computes in floats: operators would widen their inputs and narrow their results one by one,
- * and none of the patterns that make graphs of floats fast would be found. So values become floats, rounded once, where
- * they leave the graph; constants too, but for the large ones that products and look-ups read: those stay in 16 bits,
- * as do the packed forms made of them. Weights in 16 bits that a graph of floats casts are kept in the same way.
+ * and none of the patterns that make graphs of floats fast would be found. So values become floats, which are rounded
+ * where they leave the graph, and where a node makes much of small differences, as ArgMax and Floor do. Constants
+ * become floats too, but for the large ones that products and look-ups read: those stay in 16 bits, as do the packed
+ * forms made of them. Weights in 16 bits that a graph of floats casts are kept in the same way.
  *
  * Only graphs whose every node with a 16-bit value is known not to care are rewritten, and only for such weights: a
  * graph without them gains nothing. */
@@ -19,7 +20,7 @@ typedef struct halves {
   int32_t *floats;    /* per value: of an input or output in 16 bits, the float that nodes have in its place; or -1 */
   size_t value_count; /* of the values that were there */
   size_t node_count;
-  int32_t *after; /* per node that was there: the number of a node to follow it, or -1 */
+  int32_t *added; /* per node that was there: the number of the first node added for it; one more for the end */
 } halves;
 
 static bool is_half(const weft_graph *graph, int32_t v) {
@@ -47,6 +48,18 @@ static bool is_known(const weft_node *node) {
     }
   }
   return false;
+}
+
+/* Whether two numbers that round to the same 16 bits give results far apart. */
+static bool is_sharp(const weft_graph *graph, const weft_node *node) {
+  static const char *const sharp[] = {"ArgMax", "ArgMin",         "Ceil", "Equal",       "Floor", "Greater",
+                                      "GreaterOrEqual", "Less", "LessOrEqual", "Round", "TopK"};
+  for (size_t i = 0; i < sizeof sharp / sizeof *sharp; i++) {
+    if (weft_node_is(node, sharp[i])) {
+      return true;
+    }
+  }
+  return weft_node_is(node, "Cast") && !weft_type_is_float(weft_match_type(graph, node->outputs[0]));
 }
 
 static bool touches_half(const weft_graph *graph, const weft_node *node) {
@@ -199,27 +212,60 @@ static weft_status cast_inputs(halves *h) {
   return WEFT_OK;
 }
 
+static bool stays_narrow(const halves *h, int32_t v) {
+  return v >= 0 && (size_t)v < h->value_count && h->narrow[v];
+}
+
+static weft_status rewrite_cast(const halves *h, weft_node *node) {
+  const int32_t in = node->inputs[0], out = node->outputs[0];
+  weft_type to = WEFT_FLOAT;
+  if (h->narrow[out]) { /* then it casts nothing, which another pass finds */
+    to = weft_match_type(h->graph, in);
+    h->graph->values[out].info.type = to;
+  }
+  return weft_node_set_int(h->pass->model, node, "to", (int64_t)to);
+}
+
+/* Rows of a table in 16 bits are cast after they were looked up. */
+static weft_status cast_rows(halves *h, size_t n) {
+  const int32_t in = weft_node_in(&h->graph->nodes[n], 0), out = h->graph->nodes[n].outputs[0];
+  int32_t rows;
+  WEFT_TRY(add_like(h, out, weft_match_type(h->graph, in), &rows));
+  h->graph->nodes[n].outputs[0] = rows;
+  return add_cast(h, rows, out, WEFT_FLOAT);
+}
+
+/* What nodes have computed is rounded before it is looked at closely. */
+static weft_status round_inputs(halves *h, size_t n) {
+  const int count = h->graph->nodes[n].input_count;
+  for (int i = 0; i < count; i++) {
+    const int32_t v = h->graph->nodes[n].inputs[i];
+    int32_t rounded, wide;
+    if (is_half(h->graph, v) && h->graph->values[v].producer >= 0) {
+      const weft_type type = weft_match_type(h->graph, v);
+      WEFT_TRY(add_like(h, v, type, &rounded));
+      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &wide));
+      WEFT_TRY(add_cast(h, v, rounded, type));
+      WEFT_TRY(add_cast(h, rounded, wide, WEFT_FLOAT));
+      h->graph->nodes[n].inputs[i] = wide;
+    }
+  }
+  return WEFT_OK;
+}
+
 static weft_status rewrite_nodes(halves *h) {
   for (size_t n = 0; n < h->node_count; n++) {
     weft_node *node = &h->graph->nodes[n];
-    const int32_t in = weft_node_in(node, 0), out = weft_node_out(node, 0);
-    h->after[n] = -1;
-    if (weft_node_is(node, "Cast") && out >= 0 && (size_t)out < h->value_count) {
-      if (h->narrow[out]) { /* then it casts nothing, which another pass finds */
-        h->graph->values[out].info.type = weft_match_type(h->graph, in);
-      }
-      if (h->narrow[out] || is_half(h->graph, out)) {
-        WEFT_TRY(weft_node_set_int(h->pass->model, node, "to",
-                                   h->narrow[out] ? (int64_t)weft_match_type(h->graph, in) : WEFT_FLOAT));
-      }
-    } else if (weft_node_is(node, "Gather") && (size_t)in < h->value_count && h->narrow[in]) {
-      int32_t rows;
-      WEFT_TRY(add_like(h, out, weft_match_type(h->graph, in), &rows));
-      h->graph->nodes[n].outputs[0] = rows;
-      h->after[n] = (int32_t)h->graph->node_count;
-      WEFT_TRY(add_cast(h, rows, out, WEFT_FLOAT));
+    h->added[n] = (int32_t)h->graph->node_count;
+    if (is_sharp(h->graph, node)) {
+      WEFT_TRY(round_inputs(h, n));
+    } else if (weft_node_is(node, "Gather") && stays_narrow(h, weft_node_in(node, 0))) {
+      WEFT_TRY(cast_rows(h, n));
+    } else if (weft_node_is(node, "Cast") && (h->narrow[node->outputs[0]] || is_half(h->graph, node->outputs[0]))) {
+      WEFT_TRY(rewrite_cast(h, node));
     }
   }
+  h->added[h->node_count] = (int32_t)h->graph->node_count;
   return WEFT_OK;
 }
 
@@ -238,6 +284,11 @@ static weft_status cast_outputs(halves *h, size_t first) {
   return WEFT_OK;
 }
 
+static weft_node *append(weft_node *to, const weft_node *nodes, size_t count) {
+  memcpy(to, nodes, count * sizeof *nodes);
+  return to + count;
+}
+
 /* The new nodes, which are at the end, to where they belong: `first` of them to the front. */
 static weft_status order_nodes(halves *h, size_t first) {
   weft_graph *graph = h->graph;
@@ -245,16 +296,16 @@ static weft_status order_nodes(halves *h, size_t first) {
   WEFT_TRY(weft_alloc(h->pass->model->cx, graph->node_count * sizeof(weft_node), &block));
   weft_node *nodes = block, *to = graph->nodes;
   memcpy(nodes, graph->nodes, graph->node_count * sizeof *nodes);
-  for (size_t n = 0; n < first; n++)
-    *to++ = nodes[h->node_count + n];
-  size_t last = h->node_count + first;
+  to = append(to, nodes + h->node_count, first);
   for (size_t n = 0; n < h->node_count; n++) {
-    *to++ = nodes[n];
-    if (h->after[n] >= 0) *to++ = nodes[h->after[n]];
-    last += h->after[n] >= 0;
+    const weft_node *added = nodes + h->added[n];
+    const size_t count = (size_t)(h->added[n + 1] - h->added[n]);
+    const bool before = is_sharp(graph, &nodes[n]);
+    if (before) to = append(to, added, count);
+    to = append(to, &nodes[n], 1);
+    if (!before) to = append(to, added, count);
   }
-  for (; last < graph->node_count; last++)
-    *to++ = nodes[last];
+  append(to, nodes + h->added[h->node_count], graph->node_count - (size_t)h->added[h->node_count]);
   weft_free(nodes);
   weft_graph_number_producers(graph);
   return WEFT_OK;
@@ -299,10 +350,10 @@ weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
     return WEFT_OK;
   }
   void *block;
-  const size_t numbers = (h.node_count + h.value_count) * sizeof(int32_t);
+  const size_t numbers = (h.node_count + 1 + h.value_count) * sizeof(int32_t);
   WEFT_TRY(weft_alloc_zeroed(pass->model->cx, numbers + h.value_count, sizeof(bool), &block));
-  h.after = block;
-  h.floats = h.after + h.node_count;
+  h.added = block;
+  h.floats = h.added + h.node_count + 1;
   h.narrow = (bool *)(h.floats + h.value_count);
   memset(h.floats, 0xff, h.value_count * sizeof *h.floats);
   weft_status status = find_narrow(&h) && !gives_twice(&h) ? rewrite(&h) : WEFT_OK;

@@ -401,7 +401,7 @@ static void expect_halves(bytes *g, const char *expected) {
 static void test_halves(void) {
   enum { LARGE = 40, SMALL = 4 };
   const int64_t table[] = {100, 16};
-  bytes g = begin_halves(WEFT_FLOAT16, LARGE);
+  bytes cast, arg_max, g = begin_halves(WEFT_FLOAT16, LARGE);
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p b", "a"));
   graph_node(&g, node("Relu", "a", "y"));
@@ -432,8 +432,21 @@ static void test_halves(void) {
   graph_node(&g, node("MatMul", "x w", "y"));
   expect_halves(&g, "MatMul");
 
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* sums of 2000 and a little tie when they are rounded */
+  const uint16_t big = weft_float_to_float16(2000);
+  graph_tensor(&g, "big", WEFT_FLOAT16, 2, 0, scalar, &big);
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("Add", "p big", "s"));
+  arg_max = node("ArgMax", "s", "best");
+  with_int(&arg_max, "axis", 1);
+  graph_node(&g, arg_max);
+  cast = node("Cast", "best", "y");
+  with_int(&cast, "to", WEFT_FLOAT16);
+  graph_node(&g, cast);
+  expect_halves(&g, "Cast weft:MatMul Cast Cast ArgMax Cast Cast");
+
   g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
-  bytes cast = node("Cast", "w", "wide");
+  cast = node("Cast", "w", "wide");
   with_int(&cast, "to", WEFT_FLOAT);
   graph_node(&g, cast);
   graph_node(&g, node("MatMul", "x wide", "y"));
@@ -441,7 +454,7 @@ static void test_halves(void) {
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* rows of a table are cast, not all of it */
   half_constant(&g, "table", 2, table);
-  bytes arg_max = node("ArgMax", "x", "best");
+  arg_max = node("ArgMax", "x", "best");
   with_int(&arg_max, "axis", 1);
   graph_node(&g, arg_max);
   graph_tensor(&g, "last", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){1});
