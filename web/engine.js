@@ -5,8 +5,8 @@
 import { WeftError } from './error.js';
 import { load } from './loading.js';
 import { openSource } from './source.js';
-import { isTensor } from './tensor.js';
-import { FeedCache, makeValue, readValue, Scope } from './values.js';
+import { isTensor, keptOf } from './tensor.js';
+import { FeedCache, keepValue, makeValue, readValue, Scope } from './values.js';
 import { Wasm } from './wasm.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
@@ -54,6 +54,11 @@ export class Engine {
     return Array.from({ length: count }, (_, i) => this.#wasm.readInfo(this.#session, side, i));
   }
 
+  /** Whose memory its results stay in, if they stay. */
+  get home() {
+    return this.#wasm;
+  }
+
   /** @returns {Memory} */
   get memory() {
     return this.#wasm.readMemory(this.#session);
@@ -80,11 +85,11 @@ export class Engine {
   }
 
   /**
-   * The wanted outputs, in their order.
-   * @param {[string, unknown][]} feeds @param {string[]} wanted
+   * The wanted outputs, in their order. Tensors among them stay in the module where `stays` says so.
+   * @param {[string, unknown][]} feeds what is kept in them is this engine's @param {string[]} wanted @param {boolean[]} stays
    * @returns {Value[]}
    */
-  run(feeds, wanted) {
+  run(feeds, wanted, stays) {
     const wasm = this.#wasm;
     wasm.checkUsable();
     const scope = new Scope(wasm);
@@ -94,7 +99,8 @@ export class Engine {
       const outputs = scope.block(wasm.writePointers(wanted.map((name) => this.#nameOf(name, scope))));
       const results = scope.block(wasm.writePointers(wanted.map(() => 0)));
       wasm.run('weft_session_run', this.#session, feeds.length, names, values, wanted.length, outputs, results);
-      return wanted.map((_, i) => scope.value(wasm.readPointer(results + 4 * i))).map((value) => readValue(wasm, value));
+      const made = wanted.map((_, i) => scope.value(wasm.readPointer(results + 4 * i)));
+      return made.map((value, i) => (stays[i] ? keepValue : readValue)(wasm, value));
     } catch (error) {
       throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;
     } finally {
@@ -109,6 +115,11 @@ export class Engine {
 
   /** @param {string} name @param {unknown} value @param {Scope} scope */
   #feed(name, value, scope) {
+    const kept = keptOf(value);
+    if (kept?.home === this.home) {
+      this.#feeds.drop(this.#wasm, name);
+      return kept.value;
+    }
     const info = this.inputs.find((input) => input.name === name);
     if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, info, value);
     return makeValue(this.#wasm, scope, info ?? { name, type: 1, keyType: 7 }, value);

@@ -2,26 +2,34 @@
  * Values as they go between a session's worker and the thread that made it: as plain objects in messages, and as bytes where
  * one side waits and cannot take messages. This file must not know workers.
  */
-import { isTensor, Tensor } from './tensor.js';
+import { isTensor, keptOf, Tensor } from './tensor.js';
 import { typeNamed } from './types.js';
 
 /** A view that is sent takes its whole buffer along: parts are copied first. @param {any} data */
 export const compact = (data) =>
   ArrayBuffer.isView(data) && data.byteLength !== data.buffer.byteLength ? /** @type {any} */ (data).slice() : data;
 
-/** A value with `change` made of each of its tensors. @param {any} value @param {(tensor: Tensor) => any} change @returns {any} */
-function mapTensors(value, change) {
+/** A value with `change` made of each of its tensors. @param {any} value @param {(tensor: any) => any} change @returns {any} */
+export function mapTensors(value, change) {
   if (isTensor(value)) return change(value);
   if (Array.isArray(value)) return value.map((item) => mapTensors(item, change));
   if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, mapTensors(item, change)]));
   return value;
 }
 
-/** A value as plain objects. @param {any} value @returns {any} */
-export const toMessage = (value) => mapTensors(value, ({ type, dims, data }) => ({ type, dims, data: compact(data) }));
+/** A value as plain objects; what a session keeps is only named. @param {any} value @returns {any} */
+export const toMessage = (value) =>
+  mapTensors(value, (tensor) => {
+    const { type, dims } = tensor;
+    const kept = keptOf(tensor)?.value;
+    return kept === undefined ? { type, dims, data: compact(tensor.data) } : { type, dims, data: null, kept };
+  });
 
-/** @param {any} value @returns {any} */
-export const fromMessage = (value) => mapTensors(value, ({ type, dims, data }) => new Tensor(type, data, dims));
+/** @param {any} value @param {(name: number) => import('./tensor.js').Kept} [keep] where what is only named is @returns {any} */
+export const fromMessage = (value, keep) =>
+  mapTensors(value, ({ type, dims, data, kept }) =>
+    kept === undefined || !keep ? new Tensor(type, data, dims) : new Tensor({ location: 'wasm', type, dims, kept: keep(kept) }),
+  );
 
 /* ---- bytes -------------------------------------------------------------------------------------------------------------- */
 const ALIGNMENT = 16;

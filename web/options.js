@@ -14,12 +14,16 @@ import { argumentError, describe } from './error.js';
  * @property {number | undefined} threads
  * @property {boolean} deterministic
  * @property {boolean} profiling
+ * @property {string | Record<string, string>} outputLocation
  * @property {readonly (ExternalFile | string | URL)[]} externalData
  * @property {[string, import('./operators.js').Operator][]} operators
  * @property {AbortSignal | undefined} signal
  * @property {((progress: Progress) => void) | undefined} onProgress
  * @property {Omit<import('./wasm.js').CoreOptions, 'threads'>} core
  */
+
+/** What onnxruntime knows beside 'wasm': here all of it is 'cpu'. */
+const otherLocations = ['cpu', 'cpu-pinned', 'texture', 'gpu-buffer', 'ml-tensor', 'none'];
 
 const MAX_UINT32 = 2 ** 32 - 1;
 
@@ -28,6 +32,17 @@ function limit(limits, name, most) {
   const value = limits[name] ?? 0;
   if (typeof value === 'number' && value >= 0 && (Number.isInteger(value) || value === Infinity)) return value > most ? 0 : value;
   throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
+}
+
+/** Where results are put: all of them, or by their names. @param {any} preferred @returns {string | Record<string, string>} */
+function readLocations(preferred = 'cpu') {
+  const isObject = preferred !== null && typeof preferred === 'object';
+  for (const location of isObject ? Object.values(preferred) : [preferred]) {
+    if (location === 'wasm' || otherLocations.includes(location)) continue;
+    const found = typeof location === 'string' ? `'${location}'` : describe(location);
+    throw argumentError(`preferredOutputLocation: expected 'cpu' or 'wasm', found ${found}`);
+  }
+  return preferred;
 }
 
 /** Where random operators without a seed of their own begin; the core takes 0 for always the same. @param {unknown} seed @param {boolean} deterministic */
@@ -66,6 +81,7 @@ export function readOptions(options) {
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
     profiling: Boolean(options.enableProfiling),
+    outputLocation: readLocations(options.preferredOutputLocation),
     externalData,
     signal,
     onProgress,

@@ -5,7 +5,7 @@
  */
 import { argumentError, cancelledError, WeftError } from './error.js';
 import { resolveLocation, startWorker, threadsRefused } from './host.js';
-import { compact, fromMessage, toMessage } from './message.js';
+import { compact, fromMessage, mapTensors, toMessage } from './message.js';
 import { OperatorServer } from './remote.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
@@ -13,6 +13,7 @@ import { OperatorServer } from './remote.js';
 /** @typedef {import('./module.js').Chosen} Chosen */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
+/** @typedef {import('./tensor.js').Kept} Kept */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
 /** A model's source as it can be sent; `transfer` gets what changes hands. @param {any} input @param {Transferable[]} transfer */
@@ -45,6 +46,7 @@ export class ProxyEngine {
   /** @type {string[]} */
   warnings = [];
   memory = { used: 0, peak: 0, reserved: 0 };
+  home = this;
 
   /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
   static async load(input, options, chosen) {
@@ -98,12 +100,18 @@ export class ProxyEngine {
   }
 
   /**
-   * @param {[string, unknown][]} feeds @param {string[]} wanted @param {AbortSignal} [signal]
+   * @param {[string, unknown][]} feeds @param {string[]} wanted @param {boolean[]} stays @param {AbortSignal} [signal]
    * @returns {Promise<Value[]>}
    */
-  async run(feeds, wanted, signal) {
+  async run(feeds, wanted, stays, signal) {
     const plain = feeds.map(([name, value]) => [name, toMessage(value)]);
-    return (await this.#call('run', { feeds: plain, wanted }, [], signal)).map(fromMessage);
+    const values = await this.#call('run', { feeds: plain, wanted, stays }, [], signal);
+    return fromMessage(values, (name) => ({ home: this, value: name, read: () => this.#call('read', { name }, []), release: () => this.#drop(name) }));
+  }
+
+  /** A worker that is gone has nothing to give back. @param {number} name of a result that stays in the worker */
+  #drop(name) {
+    this.#call('drop', { name }, []).catch(() => {});
   }
 
   /** @param {boolean} on */
@@ -129,6 +137,8 @@ export class ProxyEngine {
     return new Promise((resolve, reject) => {
       const cancel = () => {
         if (this.#cancelFlag) Atomics.store(this.#cancelFlag, 0, 1);
+        const late = /** @type {Pending} */ (this.#pending.get(id));
+        late.resolve = (value) => mapTensors(value, ({ kept }) => kept !== undefined && this.#drop(kept));
         reject(cancelledError(/** @type {AbortSignal} */ (signal)));
       };
       const settled = () => signal?.removeEventListener('abort', cancel);

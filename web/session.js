@@ -11,12 +11,11 @@ import { chooseModule } from './module.js';
 import { readOptions } from './options.js';
 import { Profile } from './profile.js';
 import { ProxyEngine } from './proxy.js';
-import { isTensor } from './tensor.js';
+import { isTensor, keptOf, Tensor } from './tensor.js';
 import { typeNumbered } from './types.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
-/** @typedef {import('./tensor.js').Tensor} Tensor */
 
 /** Lets one in at a time, in the order of asking. */
 class Queue {
@@ -90,6 +89,16 @@ function readOptionsObject(options) {
   return readOptions(options);
 }
 
+/** What is to stay must be there. @param {Engine | ProxyEngine} engine @param {string | Record<string, string>} locations */
+function checkLocations(engine, locations) {
+  const names = engine.outputs.map(({ name }) => name);
+  const wanted = typeof locations === 'string' ? [] : Object.entries(locations).filter(([, location]) => location === 'wasm');
+  const unknown = wanted.map(([name]) => name).find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  engine.stop();
+  throw argumentError(`preferredOutputLocation: the model has no output '${unknown}': its outputs are ${names.map((name) => `'${name}'`).join(', ')}`);
+}
+
 /**
  * Puts a result into a tensor that the caller has made for it.
  * @param {string} name @param {Value} made @param {Tensor} tensor
@@ -106,12 +115,17 @@ function fill(name, made, tensor) {
 export class InferenceSession {
   #engine;
   #choice;
+  #outputLocation;
   #queue = new Queue();
 
-  /** Use InferenceSession.create. @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice */
-  constructor(engine, choice) {
+  /**
+   * Use InferenceSession.create.
+   * @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice @param {string | Record<string, string>} outputLocation
+   */
+  constructor(engine, choice, outputLocation) {
     this.#engine = engine;
     this.#choice = choice;
+    this.#outputLocation = outputLocation;
     this.inputNames = engine.inputs.map(({ name }) => name);
     this.outputNames = engine.outputs.map(({ name }) => name);
     this.inputMetadata = engine.inputs.map(metadataOf);
@@ -128,11 +142,12 @@ export class InferenceSession {
     throwIfAborted(options.signal);
     const chosen = chooseModule(options);
     const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, chosen);
+    checkLocations(engine, options.outputLocation);
     const { choice } = await chosen;
     env.weft = choice;
     if (isHeard('warning')) engine.warnings.forEach((warning) => console.warn(`weft: ${warning}`));
     if (options.profiling) engine.record(true);
-    return new InferenceSession(engine, choice);
+    return new InferenceSession(engine, choice, options.outputLocation);
   }
 
   /** The module this session runs on, why that one, what is to be said about its model, and the bytes its core and its module hold. */
@@ -153,14 +168,39 @@ export class InferenceSession {
     const turn = this.#queue.enter(options.signal);
     if (turn) await turn;
     try {
-      const values = await this.#engine.run(given, [...fetches.keys()], options.signal);
+      for (const feed of given) {
+        const [name, value] = feed;
+        if (value?.location === 'none') throw argumentError(`input '${name}': the tensor was disposed of`);
+        if (this.#isElsewhere(value)) feed[1] = await this.#fetch(value);
+      }
+      const stays = Array.from(fetches, ([name, target]) => !target && this.#stays(name));
+      const values = await this.#engine.run(given, [...fetches.keys()], stays, options.signal);
       return Object.fromEntries(Array.from(fetches, ([name, target], i) => {
         if (target) fill(name, values[i], target);
+        const kept = keptOf(values[i]);
+        if (kept) kept.owner = this;
         return [name, target ?? values[i]];
       }));
     } finally {
       await this.#queue.leave();
     }
+  }
+
+  /** Whether an output stays where it is made. @param {string} name */
+  #stays(name) {
+    return (typeof this.#outputLocation === 'string' ? this.#outputLocation : this.#outputLocation[name]) === 'wasm';
+  }
+
+  /** Whether another session keeps a feed, or a part of it. @param {any} value @returns {boolean} */
+  #isElsewhere(value) {
+    if (Array.isArray(value)) return value.some((item) => this.#isElsewhere(item));
+    return (keptOf(value)?.home ?? this.#engine.home) !== this.#engine.home;
+  }
+
+  /** The same feed in JavaScript's memory. @param {any} value @returns {Promise<any>} */
+  async #fetch(value) {
+    if (Array.isArray(value)) return Promise.all(value.map((item) => this.#fetch(item)));
+    return this.#isElsewhere(value) ? new Tensor(value.type, await value.getData(), value.dims) : value;
   }
 
   /** Begins to record where the time of runs goes; what was recorded before is dropped. */
@@ -214,7 +254,8 @@ export class InferenceSession {
     const entries = Array.isArray(fetches) ? fetches.map((name) => [name, null]) : Object.entries(fetches);
     for (const [name, target] of entries) {
       if (typeof name !== 'string') throw argumentError(`fetches: expected output names, found ${describe(name)}`);
-      if (target !== null && !isTensor(target)) throw argumentError(`output '${name}': expected a Tensor to fill, or null`);
+      const fits = target === null || (isTensor(target) && !keptOf(target));
+      if (!fits) throw argumentError(`output '${name}': expected a Tensor to fill, in JavaScript's memory, or null`);
     }
     return new Map(entries);
   }

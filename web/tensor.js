@@ -1,6 +1,7 @@
 /*
- * Tensor: the class of onnxruntime-common, with every ONNX element type. Its data always lies in JavaScript's memory; what
- * a session needs of it is copied when it runs. This file must not know wasm.
+ * Tensor: the class of onnxruntime-common, with every ONNX element type. Its data lies in JavaScript's memory, and what a
+ * session needs of it is copied when it runs; only results that were asked to stay are left where a session made them. This
+ * file must not know wasm.
  */
 import { argumentError, describe } from './error.js';
 import { tensorFromImage, tensorToDataUrl, tensorToImageData } from './image.js';
@@ -8,6 +9,19 @@ import { arrayFrom, isPacked, lengthOf, typeNamed, typeOfArray } from './types.j
 
 /** @typedef {import('./types.js').TypedArray} TypedArray */
 /** @typedef {{type: string, data: TypedArray | string[]}} TypedData */
+/**
+ * Data that a session keeps: in whose memory and under which number, how to copy it out and how to give it back. `owner` is
+ * the session, which stays as long as this does.
+ * @typedef {{home: object, value: number, owner?: object, read: () => any, release: () => void}} Kept
+ */
+
+/** @type {WeakMap<object, Kept>} */
+const keptData = new WeakMap();
+/** Tensors that nobody refers to any more give back what is kept for them. @type {FinalizationRegistry<Kept>} */
+const forgotten = new FinalizationRegistry((kept) => kept.release());
+
+/** Where a tensor's data is if a session keeps it. @param {any} tensor @returns {Kept | undefined} */
+export const keptOf = (tensor) => keptData.get(tensor);
 
 /** Elements of a shape. @param {readonly number[]} dims */
 export function sizeOf(dims) {
@@ -52,6 +66,12 @@ function dataAlone(data) {
   return { type: type.name, data: /** @type {any} */ (data) };
 }
 
+/** Elements of a tensor without dims: an array has one item each, or two of a complex number. @param {TypedData} made @param {unknown} given */
+function countOf({ type, data }, given) {
+  const { length } = Array.isArray(given) ? given : data;
+  return type === 'string' ? length : length / typeNamed(type).parts;
+}
+
 /** @param {string} type @param {TypedArray | string[]} data @param {readonly number[]} dims */
 function checkLength(type, data, dims) {
   const size = sizeOf(dims);
@@ -68,29 +88,35 @@ function checkLength(type, data, dims) {
  */
 export class Tensor {
   /**
-   * new Tensor(type, data, dims?), new Tensor(data, dims?) or new Tensor({location: 'cpu-pinned', type, data, dims}).
+   * new Tensor(type, data, dims?), new Tensor(data, dims?), new Tensor({location: 'cpu-pinned', type, data, dims}), or for
+   * sessions new Tensor({location: 'wasm', type, dims, kept}).
    * @param {any} first @param {any} [second] @param {readonly number[]} [third]
    */
   constructor(first, second, third) {
-    /** @type {'cpu' | 'cpu-pinned' | 'none'} */
+    /** @type {'cpu' | 'cpu-pinned' | 'wasm' | 'none'} */
     let location = 'cpu';
     let made, dims;
     if (typeof first === 'string') {
       made = dataOfType(first, second);
       dims = third;
     } else if (first !== null && typeof first === 'object' && 'location' in first) {
-      if (first.location !== 'cpu-pinned' && first.location !== 'cpu') {
+      if (first.location === 'wasm' && first.kept) {
+        made = { type: first.type, data: /** @type {any} */ (null) };
+        keptData.set(this, first.kept);
+        forgotten.register(this, first.kept, this);
+      } else if (first.location === 'cpu-pinned' || first.location === 'cpu') {
+        made = dataOfType(first.type, first.data);
+      } else {
         throw argumentError(`location '${first.location}' is not supported: Weft computes where JavaScript's memory is, 'cpu'`);
       }
-      made = dataOfType(first.type, first.data);
       dims = first.dims;
       location = first.location;
     } else {
       made = dataAlone(first);
       dims = second;
     }
-    dims ??= [made.data.length];
-    checkLength(made.type, made.data, dims);
+    dims ??= [countOf(made, second)];
+    if (location !== 'wasm') checkLength(made.type, made.data, dims);
     /** @type {string} */
     this.type = made.type;
     /** @type {readonly number[]} */
@@ -100,6 +126,7 @@ export class Tensor {
     this.location = location;
     /** @type {TypedArray | string[]} */
     this.data = made.data;
+    if (location === 'wasm') this.#hideData("the tensor's data is in its session's memory: await getData() for a copy of it");
   }
 
   get texture() {
@@ -114,8 +141,17 @@ export class Tensor {
     return this.#refuse('WebNN tensor');
   }
 
-  async getData() {
-    return this.data;
+  /** What a session keeps is copied; with `releaseData` it moves here for good. @param {boolean} [releaseData] */
+  async getData(releaseData = false) {
+    const kept = keptData.get(this);
+    if (!kept) return this.data;
+    const data = await kept.read();
+    if (releaseData) {
+      this.dispose();
+      this.location = 'cpu';
+      Object.defineProperty(this, 'data', { value: data, writable: true, enumerable: true });
+    }
+    return data;
   }
 
   /** The same data under other dims. @param {readonly number[]} dims */
@@ -124,11 +160,11 @@ export class Tensor {
   }
 
   dispose() {
+    keptData.get(this)?.release();
+    keptData.delete(this);
+    forgotten.unregister(this);
     this.location = 'none';
-    const get = () => {
-      throw argumentError('the tensor was disposed of: its data is gone');
-    };
-    Object.defineProperty(this, 'data', { get, configurable: true });
+    this.#hideData('the tensor was disposed of: its data is gone');
   }
 
   /** @param {import('./image.js').ImageOptions} [options] @returns {ImageData} */
@@ -150,6 +186,14 @@ export class Tensor {
   /** @param {string} type @param {TypedArray} data @param {readonly number[]} [dims] */
   static fromPinnedBuffer(type, data, dims = [data.length]) {
     return new Tensor({ location: 'cpu-pinned', type, data, dims });
+  }
+
+  /** @param {string} why */
+  #hideData(why) {
+    const get = () => {
+      throw argumentError(why);
+    };
+    Object.defineProperty(this, 'data', { get, configurable: true, enumerable: false });
   }
 
   /** @param {string} what @returns {never} */

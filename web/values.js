@@ -1,10 +1,10 @@
 /*
  * Values between JavaScript and a wasm module: tensors, sequences (arrays), maps (Map) and absent optionals (null). Feeds
  * are copied into the module, results out of it into arrays of their own, so nothing outside ever points into the module's
- * memory. This file must not know sessions.
+ * memory. A result may also stay inside, with a Tensor that stands for it. This file must not know sessions.
  */
 import { argumentError, describe } from './error.js';
-import { isTensor, Tensor } from './tensor.js';
+import { isTensor, keptOf, Tensor } from './tensor.js';
 import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
@@ -106,6 +106,8 @@ function createTensor(wasm, tensor) {
 
 /** @param {Wasm} wasm @param {Scope} scope @param {Tensor} tensor */
 function makeTensor(wasm, scope, tensor) {
+  const kept = keptOf(tensor);
+  if (kept?.home === wasm) return kept.value;
   const value = scope.value(createTensor(wasm, tensor));
   writeElements(wasm, value, tensor);
   return value;
@@ -156,7 +158,7 @@ function makeMap(wasm, scope, info, map) {
 }
 
 /**
- * A new value, owned by `scope`.
+ * A new value, owned by `scope`, or one that is kept.
  * @param {Wasm} wasm @param {Scope} scope @param {Info} info of the input it is for @param {unknown} value
  * @returns {number}
  */
@@ -185,13 +187,19 @@ export class FeedCache {
     const key = `${tensor.type}[${tensor.dims}]`;
     let kept = this.#kept.get(name);
     if (kept?.key !== key) {
-      if (kept) wasm.call('weft_value_release', kept.value);
-      this.#kept.delete(name);
+      this.drop(wasm, name);
       kept = { key, value: createTensor(wasm, tensor) };
       this.#kept.set(name, kept);
     }
     if (!unread) writeElements(wasm, kept.value, tensor);
     return kept.value;
+  }
+
+  /** An input that is fed what stays in the module has no use for this. @param {Wasm} wasm @param {string} name of the input */
+  drop(wasm, name) {
+    const kept = this.#kept.get(name);
+    if (kept) wasm.call('weft_value_release', kept.value);
+    this.#kept.delete(name);
   }
 }
 
@@ -227,6 +235,19 @@ function readElements(wasm, value, type) {
 function readTensor(wasm, value) {
   const type = /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value)));
   return new Tensor(type.name, readElements(wasm, value, type), readDims(wasm, value));
+}
+
+/**
+ * A result that stays in the module while there is a Tensor of it, if it is a tensor of what JavaScript has numbers for.
+ * @param {Wasm} wasm @param {number} value borrowed @returns {Value}
+ */
+export function keepValue(wasm, value) {
+  const type = wasm.kindOf(value) === 'tensor' && typeNumbered(wasm.call('weft_value_type', value));
+  if (!type || type.name === 'string') return readValue(wasm, value);
+  wasm.call('weft_value_retain', value);
+  const read = () => readElements(wasm, value, type);
+  const release = () => wasm.isUsable && wasm.call('weft_value_release', value);
+  return new Tensor({ location: 'wasm', type: type.name, dims: readDims(wasm, value), kept: { home: wasm, value, read, release } });
 }
 
 /** A value as far as it is known: a tensor's elements, or only its type and shape. @param {Wasm} wasm @param {number} value */

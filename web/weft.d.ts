@@ -102,7 +102,8 @@ export declare namespace Tensor {
   type Type = keyof DataTypeMap;
   type DataType = DataTypeMap[Type];
   type ElementType = ElementTypeMap[Type];
-  type DataLocation = 'none' | 'cpu' | 'cpu-pinned';
+  /** 'wasm': in the memory of the session that made it. */
+  type DataLocation = 'none' | 'cpu' | 'cpu-pinned' | 'wasm';
   /** Types that are made of their bits only, not of an array of numbers. */
   type BitsOnly =
     | 'float8e4m3fn'
@@ -131,17 +132,20 @@ export declare namespace Tensor {
 export interface TypedTensor<T extends Tensor.Type> {
   readonly type: T;
   readonly dims: readonly number[];
+  /** Throws where a session keeps it. */
   readonly data: Tensor.DataTypeMap[T];
   /** The number of elements. */
   readonly size: number;
   readonly location: Tensor.DataLocation;
-  /** Throw: data is always in JavaScript's memory. */
+  /** Throw: data is never there. */
   readonly texture: never;
   readonly gpuBuffer: never;
   readonly mlTensor: never;
+  /** The data; a copy of what a session keeps, or with `releaseData` all there is of it then. */
   getData(releaseData?: boolean): Promise<Tensor.DataTypeMap[T]>;
   /** The same data under other dims. */
   reshape(dims: readonly number[]): TypedTensor<T>;
+  /** Lets go of the data, also of what a session keeps. */
   dispose(): void;
   toImageData(options?: Tensor.ImageOptions): ImageData;
   toDataURL(options?: Tensor.ImageOptions): string;
@@ -228,6 +232,9 @@ export declare namespace InferenceSession {
     readonly total: number | undefined;
   }
 
+  /** All others of onnxruntime's are accepted, and mean 'cpu'. */
+  type OutputLocation = 'cpu' | 'wasm' | 'cpu-pinned' | 'texture' | 'gpu-buffer' | 'ml-tensor' | 'none';
+
   interface SessionOptions {
     /** Files that hold weights of the model, by the path that it names. Others are looked for beside the model. */
     externalData?: readonly ({ path: string; data: Source } | string | URL)[];
@@ -252,6 +259,8 @@ export declare namespace InferenceSession {
     onProgress?: (progress: Progress) => void;
     /** As if startProfiling were called at once. */
     enableProfiling?: boolean;
+    /** Where results are put. 'wasm': they stay where they are made, to be fed again without being copied. Default 'cpu'. */
+    preferredOutputLocation?: OutputLocation | { readonly [name: string]: OutputLocation };
     /** Accepted, without effect. */
     executionProviders?: readonly (string | { readonly name: string })[];
     freeDimensionOverrides?: { readonly [name: string]: number };

@@ -5,13 +5,25 @@
 import { Engine } from './engine.js';
 import { WeftError } from './error.js';
 import { answerParent } from './host.js';
+import { mapTensors } from './message.js';
 import { OperatorClient } from './remote.js';
-import { isTensor } from './tensor.js';
+import { isTensor, keptOf } from './tensor.js';
 
 /** @type {Engine} */
 let engine;
 /** @type {OperatorClient} */
 let operators;
+
+/** Results that stay here, by the numbers that the other side has for them. @type {Map<number, import('./tensor.js').Tensor>} */
+const kept = new Map();
+let keptCount = 0;
+
+/** @param {any} tensor */
+function nameKept(tensor) {
+  if (!keptOf(tensor)) return tensor;
+  kept.set(++keptCount, tensor);
+  return { type: tensor.type, dims: tensor.dims, data: null, kept: keptCount };
+}
 
 const methods = {
   /** @param {any} args */
@@ -22,7 +34,17 @@ const methods = {
     return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: engine.cancelFlag };
   },
   /** @param {any} args */
-  run: ({ feeds, wanted }) => operators.run(() => engine.run(feeds, wanted)),
+  async run({ feeds, wanted, stays }) {
+    const found = mapTensors(feeds, (tensor) => (tensor.kept === undefined ? tensor : kept.get(tensor.kept)));
+    return mapTensors(await operators.run(() => engine.run(found, wanted, stays)), nameKept);
+  },
+  /** @param {any} args */
+  read: ({ name }) => kept.get(name)?.getData(),
+  /** @param {any} args */
+  drop({ name }) {
+    kept.get(name)?.dispose();
+    kept.delete(name);
+  },
   /** @param {any} args */
   record: ({ on }) => engine.record(on),
   profile: () => engine.profile(),

@@ -64,6 +64,13 @@ test('small integers are packed, the first element lowest', () => {
   refuses(() => new Tensor('uint4', [16]), /not an uint4: expected 0 to 15/);
 });
 
+test('without dims every item of an array is an element', () => {
+  assert.deepEqual(new Tensor('int4', [1, 2, 3]).dims, [3]);
+  assert.deepEqual(new Tensor('complex64', [1, 2, 3, 4]).dims, [2]);
+  assert.deepEqual(new Tensor('complex128', new Float64Array(6)).dims, [3]);
+  refuses(() => new Tensor('complex64', [1, 2, 3]), /dims \[1.5\]: expected integers/);
+});
+
 test('complex numbers take two items', () => {
   assert.equal(new Tensor('complex64', new Float32Array(6), [3]).size, 3);
 });
