@@ -81,6 +81,7 @@ struct weft_graph {
   weft_node *nodes; /* in an order that may be run */
   size_t input_count, output_count;
   int32_t *inputs, *outputs;
+  weft_info *told; /* of the outputs, what users are told; NULL: what their values say */
   void *plans; /* session/'s cache */
 };
 

@@ -194,21 +194,30 @@ static weft_status describe_all(prober *p, weft_graph *graph, weft_value **const
   return WEFT_OK;
 }
 
-/* What users see of a dimension that is not constant: the name the file gives it. The name is a copy, since nothing
- * says that the file uses it for the same size everywhere; and no invented one. */
-static weft_status name_outputs(prober *p, const weft_graph *graph, const weft_info *declared) {
+/* What users see of a dimension that is not constant: the name the file gives it, and no invented one. Nothing says
+ * that the file uses a name for the same size everywhere, so values keep their own symbols. */
+static weft_status keep_declared(prober *p, weft_graph *graph) {
+  void *block;
+  WEFT_TRY(weft_arena_alloc(p->model->cx, &p->model->arena, graph->output_count, sizeof(weft_info), &block));
+  graph->told = block;
   for (size_t o = 0; o < graph->output_count; o++) {
-    weft_info *info = &graph->values[graph->outputs[o]].info;
-    for (int d = 0; d < info->rank; d++) {
-      const char *name = declared[o].rank == info->rank ? declared[o].symbols[d] : NULL;
-      if (info->dims[d] < 0 && name != NULL && name != info->symbols[d]) {
-        WEFT_TRY(weft_arena_copy_string(p->model->cx, &p->model->arena, name, strlen(name), &info->symbols[d]));
-      } else if (info->dims[d] < 0 && weft_symbol_is_invented(info->symbols[d])) {
-        info->symbols[d] = NULL;
+    graph->told[o] = graph->values[graph->outputs[o]].info;
+  }
+  return WEFT_OK;
+}
+
+static void name_outputs(weft_graph *graph) {
+  for (size_t o = 0; o < graph->output_count; o++) {
+    const weft_info declared = graph->told[o];
+    weft_info *told = &graph->told[o];
+    *told = graph->values[graph->outputs[o]].info;
+    for (int d = 0; d < told->rank; d++) {
+      const char *name = declared.rank == told->rank ? declared.symbols[d] : NULL;
+      if (told->dims[d] < 0 && (name != NULL || weft_symbol_is_invented(told->symbols[d]))) {
+        told->symbols[d] = name;
       }
     }
   }
-  return WEFT_OK;
 }
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
@@ -281,21 +290,6 @@ static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const 
   return status;
 }
 
-static weft_status infer_model(prober *p, weft_graph *graph) {
-  void *block;
-  WEFT_TRY(weft_alloc(p->model->cx, graph->output_count * sizeof(weft_info), &block));
-  weft_info *declared = block;
-  for (size_t o = 0; o < graph->output_count; o++) {
-    declared[o] = graph->values[graph->outputs[o]].info;
-  }
-  weft_status status = infer_graph(p, graph, NULL);
-  if (status == WEFT_OK) {
-    status = name_outputs(p, graph, declared);
-  }
-  weft_free(block);
-  return status;
-}
-
 weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg) {
   prober p = {.model = model, .interpret = interpret, .arg = arg};
   if (model->graph->value_count > MAX_PROBED_VALUES || !collect_symbols(&p, model->graph)) {
@@ -303,7 +297,9 @@ weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void
   }
   p.probes = p.symbol_count != 0 ? PROBES : 1;
   p.needed = p.symbol_count != 0 ? NEEDED : 1;
-  weft_status status = infer_model(&p, model->graph);
+  WEFT_TRY(keep_declared(&p, model->graph));
+  weft_status status = infer_graph(&p, model->graph, NULL);
   weft_names_free(&p.invented);
+  name_outputs(model->graph);
   return status;
 }

@@ -10,8 +10,7 @@ typedef weft_status (*weft_interpreter)(void *arg, const weft_graph *graph, weft
 
 /* Sets the infos of all values that interpretation reaches; declarations of outputs stay where it does not. Symbols are
  * compared as pointers: the same pointer means the same size in every run. A dimension that is no constant and no
- * symbol of an input gets an invented symbol; outputs of the main graph, which users see, get the file's name for it
- * instead. */
+ * symbol of an input gets an invented symbol; `told` of the main graph has the file's name for it instead, if any. */
 weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void *arg);
 
 static inline bool weft_symbol_is_invented(const char *symbol) {

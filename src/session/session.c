@@ -124,7 +124,7 @@ size_t weft_session_input_count(const weft_session *session) { return session->m
 size_t weft_session_output_count(const weft_session *session) { return session->model->graph->output_count; }
 
 static weft_status get_info(weft_session *session, const char *what, const int32_t *list, size_t count, size_t index,
-                            weft_info *out, weft_error *error) {
+                            const weft_info *told, weft_info *out, weft_error *error) {
   enter(session, error);
   memset(out, 0, sizeof *out);
   if (index >= count) {
@@ -132,7 +132,7 @@ static weft_status get_info(weft_session *session, const char *what, const int32
                      index);
   }
   const weft_slot *slot = &session->model->graph->values[list[index]];
-  *out = slot->info;
+  *out = told != NULL ? told[index] : slot->info;
   out->name = slot->name;
   out->optional = slot->is_input && slot->constant != NULL;
   return WEFT_OK;
@@ -140,12 +140,13 @@ static weft_status get_info(weft_session *session, const char *what, const int32
 
 weft_status weft_session_input_info(const weft_session *session, size_t index, weft_info *out, weft_error *error) {
   const weft_graph *graph = session->model->graph;
-  return get_info((weft_session *)session, "input", graph->inputs, graph->input_count, index, out, error);
+  return get_info((weft_session *)session, "input", graph->inputs, graph->input_count, index, NULL, out, error);
 }
 
 weft_status weft_session_output_info(const weft_session *session, size_t index, weft_info *out, weft_error *error) {
   const weft_graph *graph = session->model->graph;
-  return get_info((weft_session *)session, "output", graph->outputs, graph->output_count, index, out, error);
+  return get_info((weft_session *)session, "output", graph->outputs, graph->output_count, index, graph->told, out,
+                  error);
 }
 
 size_t weft_session_warning_count(const weft_session *session) { return session->model->warning_count; }

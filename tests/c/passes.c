@@ -290,6 +290,22 @@ static void test_attention(void) {
   graph_node(&g, node("MatMul", "p v", "y"));
   expect(&g, "Neg Attention");
 
+  /* Keys and values of a length that no input has, which are outputs too, as of a cache that grows. */
+  const int64_t rows_unknown[] = {3, 2, 0, 5};
+  g = (bytes){0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, rows_unknown);
+  graph_output(&g, "y");
+  graph_output(&g, "present");
+  bytes concat = node("Concat", "x x", "present");
+  with_int(&concat, "axis", 2);
+  graph_node(&g, concat);
+  graph_node(&g, turned("present", "k", swap_last));
+  graph_node(&g, node("MatMul", "x k", "s"));
+  graph_node(&g, node("Softmax", "s", "p"));
+  graph_node(&g, node("MatMul", "p present", "y"));
+  expect(&g, "Concat Attention");
+
   /* Cut into heads and put together again, with the guard against rows that are masked as a whole. */
   int64_t cut[] = {0, 0, 5, 5}, rows[] = {0, 2, 25}, four[] = {4}, three[] = {3};
   g = begin();
