@@ -259,10 +259,6 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
-weft_status weft_conv_prepare(weft_op *op) {
-  return weft_winograd_prepare(op, 1);
-}
-
 static weft_status run_winograd(weft_op *op, const conv *c) {
   const weft_window *v = &c->window;
   weft_winograd w = {.kernels = c->kernels,
@@ -270,8 +266,7 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
                      .images = c->images,
                      .filters = c->out_channels,
                      .oh = (size_t)v->out[0],
-                     .weights = op->node->state != NULL ? op->node->state : c->w,
-                     .transformed = op->node->state != NULL,
+                     .weights = c->w,
                      .bias = c->bias,
                      .residual = c->residual,
                      .epilogue = c->epilogue,
@@ -281,9 +276,8 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
 
 static weft_status run_floats(weft_op *op, conv *c) {
   weft_tensor *y = weft_op_out(op, 0);
-  bool transformed = op->node->state != NULL;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
-  WEFT_TRY(weft_op_floats(op, transformed ? NULL : weft_op_in(op, 1), &c->w));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 1), &c->w));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 2), &c->bias));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
@@ -297,7 +291,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }
-  if (transformed || weft_winograd_pays(op, &weft_op_in(op, 1)->shape, window->out)) {
+  if (weft_winograd_pays(op, &weft_op_in(op, 1)->shape, window->out)) {
     WEFT_TRY(run_winograd(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;

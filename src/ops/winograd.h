@@ -8,17 +8,14 @@ typedef struct weft_winograd {
   const weft_kernels *kernels;
   weft_patches patches; /* of one image; `in` is the first */
   size_t images, filters, oh;
-  const float *weights;         /* as they are, or */
-  bool transformed;             /* at load: node->state */
+  const float *weights;
   const float *bias, *residual; /* or NULL */
   weft_epilogue epilogue;       /* the activation alone */
   float *y;
 } weft_winograd;
 
-/* In prepare: replaces constant input `index`, the filters, by their transforms in node->state where these are small and
- * the attributes (strides, dilations, group) allow it; otherwise leaves the node as it is. */
-weft_status weft_winograd_prepare(weft_op *op, int index);
-/* Whether filters that are not transformed make out[0] x out[1] outputs faster here than directly. */
+/* Whether the attributes (strides, dilations, group) allow it, and out[0] x out[1] outputs are made faster here than
+ * directly. */
 bool weft_winograd_pays(const weft_op *op, const weft_shape *filters, const int64_t *out);
 weft_status weft_winograd_run(weft_op *op, const weft_winograd *convolution);
 
