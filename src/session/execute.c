@@ -73,7 +73,10 @@ static weft_status check_made(weft_op *op) {
   for (int i = 0; i < op->output_count; i++) {
     const weft_value *value = op->outputs[i];
     if (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data == NULL) {
-      return weft_fail(op->cx, WEFT_INTERNAL, "output %d was not made", i);
+      /* No operator gives an output of no type: the node names more than its operator has. */
+      bool unknown = value->tensor.type == WEFT_UNDEFINED;
+      return weft_fail(op->cx, unknown ? WEFT_INVALID_MODEL : WEFT_INTERNAL,
+                       unknown ? "the operator gives no output %d" : "output %d was not made", i);
     }
   }
   return WEFT_OK;

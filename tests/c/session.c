@@ -106,6 +106,20 @@ static void test_kinds_are_told(void) {
   weft_session_destroy(session);
 }
 
+/* A node that names more outputs than its operator has is the model's mistake. */
+static void test_outputs_too_many(void) {
+  bytes g = begin();
+  graph_node(&g, node("Neg", "x", "y z"));
+  weft_session *session = load(model(18, &g));
+  weft_error error = {0};
+  weft_value *x = make_x(), *y;
+  CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error) ==
+        WEFT_INVALID_MODEL);
+  CHECK(strstr(error.message, "(Neg): the operator gives no output 1") != NULL);
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
 /* Loads a model with the nodes that make y of x, and expects one warning, or none. */
 static void expect_warning(int64_t version, bytes *g, const char *expected) {
   weft_session *session = load(model(version, g));
@@ -193,6 +207,7 @@ int main(void) {
   test_items_are_the_callers();
   test_views_are_the_callers();
   test_kinds_are_told();
+  test_outputs_too_many();
   test_profile();
   return 0;
 }

@@ -59,6 +59,10 @@ case("prelu_shared", 6, ("PRelu", ["x", "s"], ["y"], {}), {"x": x}, {"y": np.whe
 case("clip", 6, ("Clip", ["x"], ["y"], {"min": -0.5, "max": 0.25}), {"x": x}, {"y": np.clip(x, np.float32(-0.5), np.float32(0.25))})
 case("clip_half", 6, ("Clip", ["x"], ["y"], {"max": 0.25}), {"x": x.astype(np.float16)}, {"y": np.minimum(x.astype(np.float16), np.float16(0.25))})
 case("clip_double", 1, ("Clip", ["x"], ["y"], {"min": 0.5}), {"x": x.astype(np.float64)}, {"y": np.maximum(x.astype(np.float64), 0.5)})
+wide, last = np.array([-np.inf, -3, np.nan, np.inf], np.float32), np.finfo(np.float32).max
+case("clip_infinity", 1, ("Clip", ["x"], ["y"], {"min": -1.0}), {"x": wide}, {"y": np.array([-1, -1, np.nan, np.inf], np.float32)})
+case("clip_infinity", 6, ("Clip", ["x"], ["y"], {"min": -1.0}), {"x": wide}, {"y": np.array([-1, -1, np.nan, last], np.float32)})
+case("clip_default", 10, ("Clip", ["x"], ["y"], {}), {"x": wide}, {"y": np.array([-last, -3, np.nan, last], np.float32)})
 case("slice", 1, ("Slice", ["x"], ["y"], {"starts": [1, -3], "ends": [3, 1000], "axes": [1, 3]}), {"x": x}, {"y": x[:, 1:3, :, -3:]})
 case("slice_no_axes", 9, ("Slice", ["x"], ["y"], {"starts": [0, 1], "ends": [1, -1]}), {"x": x}, {"y": x[0:1, 1:-1]})
 case("split", 2, ("Split", ["x"], ["a", "b"], {"axis": 3, "split": [2, 3]}), {"x": x}, {"a": x[..., :2], "b": x[..., 2:]})

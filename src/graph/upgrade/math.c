@@ -1,4 +1,6 @@
 /* Upgrades of arithmetic, reductions and what else computes element by element. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "../upgrade.h"
@@ -45,19 +47,29 @@ static weft_status prelu_7(weft_upgrade *u) {
   return has_both ? align(u, 1) : WEFT_OK;
 }
 
-static weft_status bound_to_input(weft_upgrade *u, const char *name, int i) {
-  int32_t v, data = weft_upgrade_input(u, 0);
-  if (weft_node_attribute(u->node, name) == NULL || data < 0) {
-    return WEFT_OK;
-  }
-  WEFT_TRY(weft_upgrade_float_like(u, weft_upgrade_real(u, name, 0), data, &v));
+static weft_status bound_to_input(weft_upgrade *u, const char *name, int i, float fallback) {
+  int32_t v;
+  WEFT_TRY(weft_upgrade_float_like(u, weft_upgrade_real(u, name, fallback), weft_upgrade_input(u, 0), &v));
   weft_node_remove_attribute(u->node, name);
   return weft_node_set_input(u->model, u->node, i, v);
 }
 
+static weft_status bounds_to_inputs(weft_upgrade *u, float limit) {
+  u->node->version = 11;
+  if (weft_upgrade_input(u, 0) < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(bound_to_input(u, "min", 1, -limit));
+  return bound_to_input(u, "max", 2, limit);
+}
+
+static weft_status clip_6(weft_upgrade *u) {
+  return bounds_to_inputs(u, INFINITY);
+}
+
+/* From version 6 on a bound that was not given was the last number: infinity is clipped. */
 static weft_status clip_11(weft_upgrade *u) {
-  WEFT_TRY(bound_to_input(u, "min", 1));
-  return bound_to_input(u, "max", 2);
+  return bounds_to_inputs(u, FLT_MAX);
 }
 
 static weft_status selu_6(weft_upgrade *u) {
@@ -133,6 +145,7 @@ const weft_upgrade_row weft_upgrade_math[] = {
     BINARY("Add"),
     BINARY("And"),
     {"", "Cast", 6, cast_6},
+    {"", "Clip", 6, clip_6},
     {"", "Clip", 11, clip_11},
     {"", "DFT", 20, dft_20},
     BINARY("Div"),
