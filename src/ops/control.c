@@ -105,11 +105,16 @@ static void end_turns(turns *t) {
   weft_free(t->kept);
 }
 
-/* The shape and type of a yield that no turn has made: what the body declares, unknown dims being 0. */
-static weft_status declared_yield(turns *t, size_t yield, weft_type *type, weft_shape *shape) {
+/* The shape and type of a yield that no turn has made: what the body declares, unknown dims being 0, and an unknown
+ * rank what `axis` asks for. */
+static weft_status declared_yield(turns *t, size_t yield, int64_t axis, weft_type *type, weft_shape *shape) {
   const weft_slot *slot = &t->body->values[t->body->outputs[t->first + t->carried + yield]];
+  int64_t asked = axis < 0 ? -(axis + 1) : axis;
   *type = slot->info.type;
-  *shape = (weft_shape){slot->info.rank < 0 ? 0 : slot->info.rank, {0}};
+  *shape = (weft_shape){asked < WEFT_MAX_RANK ? (int)asked : 0, {0}};
+  if (slot->info.rank >= 0) {
+    shape->rank = slot->info.rank;
+  }
   if (slot->info.kind != WEFT_KIND_TENSOR || *type == WEFT_UNDEFINED) {
     return weft_op_unsupported(t->op, "the body never ran and does not declare the type of its output '%s'",
                                slot->name);
@@ -146,7 +151,7 @@ static weft_status stack_yields(turns *t, size_t yield, int i, int64_t axis_want
   int axis;
   WEFT_TRY(check_yields(t, yield, &first));
   if (first == NULL) {
-    WEFT_TRY(declared_yield(t, yield, &type, &shape));
+    WEFT_TRY(declared_yield(t, yield, axis_wanted, &type, &shape));
   } else {
     type = first->type;
     shape = first->shape;

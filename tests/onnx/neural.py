@@ -129,6 +129,12 @@ weights, half_v = steps(q @ k.swapaxes(2, 3), np.float16).astype(np.float32), v.
 case("flex_attention_half", "FlexAttention", [q, k, v], [(weights @ half_v).astype(np.float16).astype(np.float32)], 26, domain="ai.onnx.preview", scale=1.0, softmax_precision=TensorProto.FLOAT16)
 cases[-1][1].opset_import.append(helper.make_opsetid("ai.onnx.preview", 1))
 
+# ---- scans without a step: of a rank that the axis can be of --------------------------------------------------------------------------
+no_steps, start = np.zeros((3, 0), np.float32), f32(3)
+case("scan_no_steps", "Scan", [start, no_steps], [start, np.zeros((0, 0), np.float32)], 21, num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1], body=helper.make_graph(
+    [helper.make_node("Add", ["s", "e"], ["t"]), helper.make_node("Neg", ["t"], ["u"])], "body",
+    [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "se"], [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "tu"]))
+
 # ---- functions: attributes that nobody gives -----------------------------------------------------------------------------------------
 x = f32(4)
 imports = '<ir_version: 9, opset_import: ["" : 18, "local" : 1]>'
