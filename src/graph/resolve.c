@@ -32,8 +32,10 @@ static void note_missing(resolver *r, const weft_node *node) {
   if (r->missing++ >= LISTED) {
     return;
   }
-  note(r, "%s%s%s%.60s version %d", r->used == 0 ? "" : ", ", node->domain, node->domain[0] != 0 ? ":" : "",
-       node->op_type, node->version);
+  note(r, "%s%s%s%.60s", r->used == 0 ? "" : ", ", node->domain, node->domain[0] != 0 ? ":" : "", node->op_type);
+  if (node->version < INT32_MAX) { /* which nodes have that the upgrade made */
+    note(r, " version %d", node->version);
+  }
   if (r->missing == 1) {
     r->first_missing = node;
     r->first = r->used < TEXT ? r->used : TEXT - 1;

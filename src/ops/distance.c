@@ -23,7 +23,7 @@ weft_status weft_distance_infer(weft_op *op) {
                         (long long)b->shape.dims[1]);
   }
   if (!is_squared(op) && strcmp(metric, "euclidean") != 0) {
-    return weft_op_unsupported(op, "metric '%s'", metric);
+    return weft_op_unsupported(op, "metric '%s': expected euclidean or sqeuclidean", metric);
   }
   weft_shape out = {.rank = 2, .dims = {a->shape.dims[0], b->shape.dims[0]}};
   return weft_op_set(op, 0, a->type, &out);

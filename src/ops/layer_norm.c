@@ -256,7 +256,7 @@ weft_status weft_skip_layer_norm_infer(weft_op *op) {
   }
   /* The skip is of input's shape, or is repeated over the leading dimensions. */
   int extra = rank - skip->shape.rank;
-  bool fits = extra >= 0, repeats = true;
+  bool fits = extra >= 0 && extra < rank, repeats = true;
   for (int d = 0; fits && d < skip->shape.rank; d++) {
     repeats &= skip->shape.dims[d] == 1 && d + 1 < skip->shape.rank;
     fits = repeats || skip->shape.dims[d] == x->shape.dims[d + extra];

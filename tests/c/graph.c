@@ -99,7 +99,13 @@ static void test_names(void) {
   g = begin();
   graph_node(&g, node("Foo", "x", "z"));
   graph_node(&g, node("some.where:Bar", "z", "y"));
-  refuse(model(18, &g), NULL, WEFT_UNSUPPORTED, "some.where:Bar");
+  refuse(model(18, &g), NULL, WEFT_UNSUPPORTED, "Foo version 18 (node 'Foo_0'), some.where:Bar");
+
+  bytes fused = node("com.microsoft:FusedGemm", "x x", "y");
+  with_string(&fused, "activation", "Baz");
+  g = begin();
+  graph_node(&g, fused);
+  refuse(model(18, &g), NULL, WEFT_UNSUPPORTED, "no operator Baz");
 }
 
 /* An initializer that is an input too is its default. */

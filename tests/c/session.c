@@ -106,18 +106,26 @@ static void test_kinds_are_told(void) {
   weft_session_destroy(session);
 }
 
-/* A node that names more outputs than its operator has is the model's mistake. */
-static void test_outputs_too_many(void) {
-  bytes g = begin();
-  graph_node(&g, node("Neg", "x", "y z"));
-  weft_session *session = load(model(18, &g));
+/* Runs a model whose nodes cannot make y of x. */
+static void expect_refusal(bytes *g, const char *part) {
+  weft_session *session = load(model(18, g));
   weft_error error = {0};
   weft_value *x = make_x(), *y;
   CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error) ==
         WEFT_INVALID_MODEL);
-  CHECK(strstr(error.message, "(Neg): the operator gives no output 1") != NULL);
+  CHECK(strstr(error.message, part) != NULL);
   weft_value_release(x);
   weft_session_destroy(session);
+}
+
+static void test_refusals(void) {
+  bytes g = begin();
+  graph_node(&g, node("Neg", "x", "y z"));
+  expect_refusal(&g, "(Neg): the operator gives no output 1");
+  g = begin();
+  graph_tensor(&g, "skip", 1, 4, 0, NULL, (float[]){1});
+  graph_node(&g, node("com.microsoft:SkipLayerNormalization", "x skip w", "y"));
+  expect_refusal(&g, "input skip: shape [] does not fit input's [2]");
 }
 
 /* Loads a model with the nodes that make y of x, and expects one warning, or none. */
@@ -207,7 +215,7 @@ int main(void) {
   test_items_are_the_callers();
   test_views_are_the_callers();
   test_kinds_are_told();
-  test_outputs_too_many();
+  test_refusals();
   test_profile();
   return 0;
 }
