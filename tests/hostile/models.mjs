@@ -174,6 +174,18 @@ export const models = {
     simple('TreeEnsembleRegressor', { domain: 'ai.onnx.ml', nodes_treeids: [0, 0, 0], nodes_nodeids: [0], nodes_featureids: [0, 1] }),
     /TreeEnsemble/,
   ],
+  'tree-half-made': [
+    simple('TreeEnsembleRegressor', {
+      domain: 'ai.onnx.ml', nodes_treeids: [0], nodes_nodeids: [0], nodes_featureids: [0], nodes_truenodeids: [1], nodes_falsenodeids: [2],
+      nodes_modes: ['BRANCH_LEQ'], nodes_values_as_tensor: floats('', [1]),
+      target_treeids: [0], target_nodeids: [0], target_ids: [0], target_weights_as_tensor: floats('', [1]),
+    }),
+    /branches to nodes 1 and 2/,
+  ],
+  'scalar-skip': [
+    simple('SkipLayerNormalization', { domain: 'com.microsoft', more: ['skip', 'gamma'], initializers: [floats('skip', []), floats('gamma', [2])] }),
+    /skip: shape \[\]/,
+  ],
   'svm-lists': [simple('SVMClassifier', { domain: 'ai.onnx.ml', vectors_per_class: [9, 9], kernel_type: 'RBF' }), /SVMClassifier/],
   'no-inputs': [
     model({ nodes: [node('MatMul', [], ['y'])], outputs: { y: float() } }),
