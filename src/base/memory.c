@@ -2,6 +2,7 @@
  * nothing but the pointer and a value may outlive the session that made it. It must not know what is kept in the blocks. */
 #include "memory.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +10,31 @@ typedef struct header {
   weft_memory *memory;
   size_t size; /* with the header */
 #if SIZE_MAX <= 0xffffffffu
-  size_t padding[2];
+  size_t moved; /* bytes from where malloc's block begins */
+  size_t padding;
 #endif
 } header;
 
-_Static_assert(sizeof(header) == 16, "blocks stay aligned to 16 bytes");
+/* Kernels count on ALIGNMENT: 8 bytes off, every fourth vector crosses a line of the cache, and a product that reads its
+ * weights once takes a fifth longer. Some hosts' malloc, Emscripten's among them, promises half of it. */
+enum { ALIGNMENT = 16, SLACK = _Alignof(max_align_t) < ALIGNMENT ? ALIGNMENT - _Alignof(max_align_t) : 0 };
+
+_Static_assert(sizeof(header) == ALIGNMENT, "blocks stay aligned");
+
+/* The header of a block that malloc gave, and back. */
+#if SIZE_MAX <= 0xffffffffu
+static header *header_in(char *start) {
+  size_t moved = (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
+  header *h = (header *)(start + moved);
+  h->moved = moved;
+  return h;
+}
+static void *start_of(header *h) { return (char *)h - h->moved; }
+#else
+_Static_assert(SLACK == 0, "there is room in a header to say how far it was moved");
+static header *header_in(char *start) { return (header *)start; }
+static void *start_of(header *h) { return h; }
+#endif
 
 /* The shared budget: `refs` counts the session and every block. */
 typedef struct budget {
@@ -65,7 +86,7 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   size_t total;
   *out = NULL;
   /* PTRDIFF_MAX bounds a block, as malloc does. */
-  if (!weft_add(size, sizeof(header), &total) || total > SIZE_MAX / 2) {
+  if (!weft_add(size, sizeof(header) + SLACK, &total) || total > SIZE_MAX / 2) {
     return fail_memory(cx, size);
   }
   if (memory->fail_at != 0 && --memory->fail_at == 0) {
@@ -74,10 +95,11 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   if (memory->limit != 0 && (total > memory->limit || memory->used > memory->limit - total)) {
     return fail_memory(cx, size);
   }
-  header *h = zero ? calloc(1, total) : malloc(total);
-  if (h == NULL) {
+  char *start = zero ? calloc(1, total) : malloc(total);
+  if (start == NULL) {
     return fail_memory(cx, size);
   }
+  header *h = header_in(start);
   h->memory = memory;
   h->size = total;
   weft_memory_retain(memory);
@@ -107,7 +129,7 @@ void weft_free(void *block) {
   header *h = (header *)block - 1;
   weft_memory *memory = h->memory;
   memory->used -= h->size;
-  free(h);
+  free(start_of(h));
   weft_memory_release(memory);
 }
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -154,6 +154,23 @@ test('a small model answers soon after the program starts', () => {
 test('the modules do not grow their memory for a small model', () => {
   const found = runProgram('const s = await create(); await double(s); console.log(JSON.stringify(s.weft.memory))');
   assert.ok(found.peak < 1e6, `${found.peak} bytes`);
+});
+
+test('tensors lie where vectors do not cross lines of the cache, whatever was allocated before', () => {
+  const module = new WebAssembly.Module(readFileSync(new URL('../../dist/weft.simd.wasm', import.meta.url)));
+  const imports = Object.fromEntries(WebAssembly.Module.imports(module).map(({ name }) => [name, () => 0]));
+  const c = new WebAssembly.Instance(module, { env: imports }).exports;
+  c.__wasm_call_ctors();
+  const [float, dims, out] = [1, c.malloc(8), c.malloc(4)];
+  const view = new DataView(c.memory.buffer);
+  view.setBigInt64(dims, 100n, true);
+  for (let i = 0; i < 32; i++) {
+    c.malloc(8 * (i % 5));
+    assert.equal(c.weft_value_create_tensor(float, 1, dims, out, 0), 0);
+    const value = view.getUint32(out, true);
+    assert.equal(c.weft_value_data(value) % 16, 0, `tensor ${i}`);
+    if (i % 3 === 0) c.weft_value_release(value);
+  }
 });
 
 test('a trap ends one session and no other', () => {
