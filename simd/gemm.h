@@ -9,6 +9,7 @@ enum {
   NR = WEFT_GEMM_NR,
   BLOCK_K = WEFT_GEMM_BLOCK_K,
   BLOCK_ROWS = 64,
+  TILE_ROWS = FUSED ? 4 : 2, /* the rows left over are one or two, and have tiles of more panels */
   BLOCK_PANELS = 512, /* rows of panels that are walked together: 16 kB */
   LARGE = 32768,      /* elements of a plain b for one row: likely to come from memory, fastest in order */
   STREAMS = FUSED ? 4 : 3 /* panels that one row takes at once */
@@ -134,25 +135,23 @@ INLINE void gemm_strip(gemm_part p, const size_t rows, const size_t at_once, siz
   }
 }
 
-/* All rows of some panels, which stay in the first-level cache: row by row, so that c is written in whole lines. */
+/* Rows by fours, or one or two, of some panels, which stay in the first-level cache: row by row, so that c is written in whole lines. */
 static void gemm_panels(gemm_part p, size_t m, size_t panels) {
   for (; m >= 4; m -= 4, skip_rows(&p, 4)) {
     gemm_strip(p, 4, 1, panels);
   }
-  if (m == 3) gemm_strip(p, 3, 1, panels);
   if (m == 2) gemm_strip(p, 2, 1, panels);
   if (m == 1) gemm_strip(p, 1, 1, panels);
 }
 
 /* Two panels fill lines as they are. */
 static void gemm_pair(gemm_part p, size_t m) {
-  for (; m >= 2; m -= 2, skip_rows(&p, 2)) {
+  for (; m > 0; m -= 2, skip_rows(&p, 2)) {
     gemm_tile(&p, 2, 2);
   }
-  if (m == 1) gemm_tile(&p, 1, 2);
 }
 
-/* Up to 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
+/* 1, 2 or 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
 static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   float whole[4 * NR];
   gemm_part beside = *p;
@@ -227,7 +226,7 @@ static void gemm_column(gemm_part p, size_t m) {
   }
 }
 
-/* One block of k and of rows. */
+/* One block of k and of whole tiles' rows. */
 static void gemm_block(gemm_part p, size_t m, size_t n) {
   size_t panels = n / NR, together = BLOCK_PANELS / (p.k + 1) / 2 * 2; /* even: whole lines of c */
   together = together < 2 ? 2 : together;
@@ -363,16 +362,26 @@ static void finish_rows(size_t m, size_t n, float *c, size_t ldc, const weft_epi
   }
 }
 
-static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
-                     size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
-  if (m == 1 || m == 2) {
-    few_rows few = {k, a, lda, b_packed, c, ldc, accumulate};
-    gemm_few_rows(&few, m, n, epilogue);
-    finish_rows(m, n, c, ldc, epilogue);
+/* One or two rows from `row` on. */
+static void gemm_last_rows(few_rows few, size_t row, size_t m, size_t n, const weft_epilogue *epilogue) {
+  few.a += row * few.lda;
+  few.c += row * few.ldc;
+  if (epilogue == NULL) {
+    gemm_few_rows(&few, m, n, NULL);
     return;
   }
-  for (size_t row = 0; row < m; row += BLOCK_ROWS) {
-    size_t rows = m - row < BLOCK_ROWS ? m - row : BLOCK_ROWS;
+  weft_epilogue e = *epilogue;
+  if (e.row_bias != NULL) e.row_bias += row;
+  if (e.residual != NULL) e.residual += row * e.residual_stride;
+  gemm_few_rows(&few, m, n, &e);
+  finish_rows(m, n, few.c, few.ldc, &e);
+}
+
+static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
+                     size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+  const size_t whole = m <= 2 ? 0 : m / TILE_ROWS * TILE_ROWS;
+  for (size_t row = 0; row < whole; row += BLOCK_ROWS) {
+    size_t rows = whole - row < BLOCK_ROWS ? whole - row : BLOCK_ROWS;
     size_t l = 0;
     do {
       size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;
@@ -390,6 +399,9 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
       l += depth;
     } while (l < k);
     finish_rows(rows, n, c + row * ldc, ldc, epilogue);
+  }
+  for (size_t row = whole; row < m; row += 2) {
+    gemm_last_rows((few_rows){k, a, lda, b_packed, c, ldc, accumulate}, row, m - row < 2 ? 1 : 2, n, epilogue);
   }
 }
 
