@@ -323,6 +323,11 @@ INLINE void few_panels(const few_rows *p, const size_t rows, size_t n, const boo
   }
 }
 
+/* Whether finish_row has anything to do. */
+static bool changes_rows(const weft_epilogue *e) {
+  return e != NULL && (e->row_bias != NULL || e->column_bias != NULL || e->residual != NULL || e->activation == WEFT_ACT_CLIP);
+}
+
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
   if (m == 1) {
     few_panels(p, 1, n, false);
@@ -346,7 +351,7 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
                       .accumulate = p->accumulate || l > 0};
     gemm_narrow(&rest, m, n - whole);
   }
-  for (size_t i = 0; i < m && epilogue != NULL; i++) {
+  for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, p->c + i * p->ldc);
   }
 }
@@ -415,7 +420,7 @@ static void gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, c
     few_panels(&few, 2, whole, true);
   }
   if (whole < n) weft_portable_gemm_f16(m, n - whole, k, a, lda, b_packed + whole * k, c + whole, ldc, NULL);
-  for (size_t i = 0; i < m && epilogue != NULL; i++) {
+  for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, c + i * ldc);
   }
   finish_rows(m, n, c, ldc, epilogue);

@@ -472,14 +472,16 @@ static void write_states(const run *r, const pass *p, size_t direction, size_t t
   if (r->y == NULL) {
     return;
   }
-  if (l->by_batch) {
-    row = row_of(l, t, first) * l->directions + direction;
+  if (!l->by_batch) {
+    memcpy(r->y + row * n, p->h + first * n, count * n * sizeof(float));
+    return;
   }
+  row = row_of(l, t, first) * l->directions + direction;
   weft_plane plane = {.element_size = sizeof(float),
                       .lines = count,
                       .n = n,
                       .from_line = (int64_t)n,
-                      .to_line = (int64_t)(l->by_batch ? l->steps * l->directions * n : n),
+                      .to_line = (int64_t)(l->steps * l->directions * n),
                       .from_stride = 1,
                       .to_stride = 1};
   weft_copy_plane(&plane, p->h + first * n, r->y + row * n);
