@@ -20,10 +20,10 @@ const arrays = {
 };
 
 /**
- * The elements of one input: floats around 0 (from `above` on), all that bytes can be, token numbers, masks of ones. With
- * `below`, whole numbers from 0.
+ * The elements of one input: floats up to `scale` around 0 (from `above` on), all that bytes can be, token numbers, masks of
+ * ones. With `below`, whole numbers from 0.
  */
-export function fill({ name, dtype, shape, below, above }, index) {
+export function fill({ name, dtype, shape, below, above, scale = 1 }, index) {
   const size = shape.reduce((a, b) => a * b, 1);
   const next = generator(index + 1);
   const whole = (/** @type {number} */ end) => Math.floor(((next() + 1) / 2) * end);
@@ -35,7 +35,7 @@ export function fill({ name, dtype, shape, below, above }, index) {
   if (below !== undefined) return made(() => whole(below));
   if (dtype === 'bool') return made(() => whole(2));
   if (dtype === 'uint8' || dtype === 'int8') return made(() => whole(256) - (dtype === 'int8' ? 128 : 0));
-  return above === undefined ? made(next) : made(() => above + Math.abs(next()));
+  return made(above === undefined ? () => scale * next() : () => above + Math.abs(next()));
 }
 
 /** The feeds that `inputs` (a list of {name, dtype, shape}) ask for. */

@@ -28,6 +28,14 @@ function bytesOf({ dtype, data, ...rest }, index) {
   return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
 }
 
+/** One layer, as many inputs as units, with weights so small that rounding does not grow from step to step. */
+function recurrent([name, operator, steps, batch, units, attributes]) {
+  const directions = attributes.direction ? 2 : 1;
+  const columns = units * { LSTM: 4, GRU: 3, RNN: 1 }[operator];
+  const weights = [[columns, units], [columns, units], [2 * columns]].map((shape) => ({ ...w(directions, ...shape), scale: units ** -0.5 }));
+  return [name, operator, [f(steps, batch, units), ...weights], { hidden_size: units, ...attributes }];
+}
+
 /** By group: [name, operator, inputs, attributes, outputs (types)]; null is an absent input. */
 const cases = {
   convolution: [
@@ -198,11 +206,21 @@ const cases = {
       { output_height: 7, output_width: 7, sampling_ratio: 2, spatial_scale: float(1) }],
   ],
   recurrent: [
-    ['lstm', 'LSTM', [f(64, 1, 128), w(1, 512, 128), w(1, 512, 128), w(1, 1024)], { hidden_size: 128 }],
-    ['lstm_bidirectional', 'LSTM', [f(100, 1, 256), w(2, 1024, 256), w(2, 1024, 256), w(2, 2048)], { hidden_size: 256, direction: 'bidirectional' }],
-    ['gru', 'GRU', [f(64, 1, 128), w(1, 384, 128), w(1, 384, 128), w(1, 768)], { hidden_size: 128, linear_before_reset: 1 }],
-    ['rnn', 'RNN', [f(64, 1, 128), w(1, 128, 128), w(1, 128, 128), w(1, 256)], { hidden_size: 128 }],
-  ],
+    ['lstm', 'LSTM', 64, 1, 128, {}],
+    ['lstm_one_step', 'LSTM', 1, 1, 256, {}],
+    ['lstm_1000_steps', 'LSTM', 1000, 1, 64, {}],
+    ['lstm_512_units', 'LSTM', 50, 1, 512, {}],
+    ['lstm_batch_3', 'LSTM', 100, 3, 128, {}],
+    ['lstm_batch_8', 'LSTM', 100, 8, 256, {}],
+    ['lstm_bidirectional', 'LSTM', 100, 1, 256, { direction: 'bidirectional' }],
+    ['gru', 'GRU', 64, 1, 128, { linear_before_reset: 1 }],
+    ['gru_reset_first', 'GRU', 64, 1, 128, {}],
+    ['gru_one_step', 'GRU', 1, 1, 256, { linear_before_reset: 1 }],
+    ['gru_1000_steps', 'GRU', 1000, 1, 256, { linear_before_reset: 1 }],
+    ['gru_batch_64', 'GRU', 64, 64, 16, { linear_before_reset: 1 }],
+    ['gru_bidirectional', 'GRU', 100, 8, 64, { linear_before_reset: 1, direction: 'bidirectional' }],
+    ['rnn', 'RNN', 64, 1, 128, {}],
+  ].map(recurrent),
 };
 
 function build([, operator, inputs, attributes, outputs]) {
