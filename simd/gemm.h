@@ -1,18 +1,19 @@
-/* Matrix products. A tile is eight vectors of sums: 4 rows of one panel of 8 columns where multiply-adds are fused, 2
- * rows of two panels where they are not (tests/bench/NOTES.md). With elements of a splatted as they are loaded that is
- * what engines with 16 vector registers keep without spilling; for the same reason the loop over k is not unrolled. K
- * is cut so that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every
- * element is the same chain of multiply-adds in each block of k (but for a last panel of one column), and the same
- * chain of blocks, whatever tile it fell in, so results do not depend on how callers cut the work. */
+/* Matrix products. A tile is up to twelve vectors of sums where multiply-adds are fused, 4 to 6 rows of one panel of 8
+ * columns, and eight where they are not, 2 rows of two panels (tests/bench/NOTES.md). With elements of a splatted one
+ * by one, just before they are used, that is what engines with 16 vector registers keep without spilling; for the same
+ * reason the loop over k is not unrolled. K is cut so that a panel stays in the first-level cache and rows so that
+ * their part of a stays in the second. Every element is the same chain of multiply-adds in each block of k (but for a
+ * last panel of one column), and the same chain of blocks, whatever tile it fell in, so results do not depend on how
+ * callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
   BLOCK_K = WEFT_GEMM_BLOCK_K,
-  BLOCK_ROWS = 64,
-  TILE_ROWS = FUSED ? 4 : 2, /* the rows left over are one or two, and have tiles of more panels */
-  BLOCK_PANELS = 512, /* rows of panels that are walked together: 16 kB */
-  LARGE = 32768,      /* elements of a plain b for one row: likely to come from memory, fastest in order */
-  STREAMS = FUSED ? 4 : 3 /* panels that one row takes at once */
+  BLOCK_ROWS = FUSED ? 60 : 64,
+  MOST_ROWS = FUSED ? 6 : 4, /* of a tile */
+  BLOCK_PANELS = 512,        /* rows of panels that are walked together: 16 kB */
+  LARGE = 32768,             /* elements of a plain b for one row: likely to come from memory, fastest in order */
+  STREAMS = FUSED ? 4 : 3    /* panels that one row takes at once */
 };
 
 /* A piece of the product, k cut already. */
@@ -31,7 +32,7 @@ typedef struct gemm_part {
 
 /* Bias, residual and clip of rows x vectors finished sums; other activations are done when the rows are finished. */
 INLINE void finish_tile(const weft_epilogue *e, size_t row, size_t column, const size_t rows, const size_t vectors,
-                        real sums[4][8]) {
+                        real sums[MOST_ROWS][4]) {
   for (size_t i = 0; e->row_bias != NULL && i < rows; i++) {
     real bias = load_splat(e->row_bias + row + i);
     for (size_t j = 0; j < vectors; j++) {
@@ -76,12 +77,12 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
 
 /* rows x (8 * panels) of c; both are constants where this is called. */
 INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels) {
-  real sums[4][8];
+  real sums[MOST_ROWS][4];
   const size_t vectors = panels * 2;
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
   }
-  const float *a[4], *b[4];
+  const float *a[MOST_ROWS], *b[2];
   for (size_t i = 0; i < rows; i++) {
     a[i] = p->a + i * p->lda;
   }
@@ -90,7 +91,7 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
   }
   NOT_UNROLLED
   for (size_t l = p->k; l > 0; l--) {
-    real right[8];
+    real right[4];
     for (size_t j = 0; j < vectors; j++) {
       right[j] = load(b[j / 2] + j % 2 * LANES);
     }
@@ -98,6 +99,7 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
       real left = load_splat(a[i]++);
       for (size_t j = 0; j < vectors; j++) {
         sums[i][j] = r_madd(left, right[j], sums[i][j]);
+        if (FUSED) FINISHED(sums[i][j]);
       }
     }
     for (size_t j = 0; j < panels; j++) {
@@ -135,13 +137,24 @@ INLINE void gemm_strip(gemm_part p, const size_t rows, const size_t at_once, siz
   }
 }
 
-/* Rows by fours, or one or two, of some panels, which stay in the first-level cache: row by row, so that c is written in whole lines. */
+/* How many of m rows the next tile takes: as many as the others, and where multiply-adds are fused never 3 unless m is
+ * 3 or 7. */
+static size_t tile_rows(size_t m) {
+  if (!FUSED) return m < MOST_ROWS ? m : MOST_ROWS;
+  const size_t tiles = (m + MOST_ROWS - 1) / MOST_ROWS;
+  return (m + tiles - 1) / tiles;
+}
+
+/* All rows of some panels, which stay in the first-level cache: row by row, so that c is written in whole lines. */
 static void gemm_panels(gemm_part p, size_t m, size_t panels) {
-  for (; m >= 4; m -= 4, skip_rows(&p, 4)) {
-    gemm_strip(p, 4, 1, panels);
+  for (size_t rows; m > 0; m -= rows, skip_rows(&p, rows)) {
+    rows = tile_rows(m);
+    if (FUSED && rows == 6) gemm_strip(p, FUSED ? 6 : 1, 1, panels);
+    if (FUSED && rows == 5) gemm_strip(p, FUSED ? 5 : 1, 1, panels);
+    if (rows == 4) gemm_strip(p, 4, 1, panels);
+    if (rows == 2) gemm_strip(p, 2, 1, panels);
+    if (rows == 1) gemm_strip(p, 1, 1, panels);
   }
-  if (m == 2) gemm_strip(p, 2, 1, panels);
-  if (m == 1) gemm_strip(p, 1, 1, panels);
 }
 
 /* Two panels fill lines as they are. */
@@ -151,14 +164,14 @@ static void gemm_pair(gemm_part p, size_t m) {
   }
 }
 
-/* 1, 2 or 4 rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
+/* A tile's rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
 static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
-  float whole[4 * NR];
+  float whole[MOST_ROWS * NR];
   gemm_part beside = *p;
   beside.c = whole;
   beside.ldc = NR;
   beside.epilogue = NULL;
-  clear_floats(whole, 4 * NR);
+  clear_floats(whole, MOST_ROWS * NR);
   for (size_t i = 0; i < rows && p->accumulate; i++) {
     copy_floats(whole + i * NR, p->c + i * p->ldc, columns);
   }
@@ -243,8 +256,9 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
     gemm_column(p, m);
     return;
   }
-  for (size_t i = 0; n % NR != 0 && i < m; i += 4, skip_rows(&p, 4)) {
-    gemm_narrow(&p, m - i < 4 ? m - i : 4, n % NR);
+  for (size_t rows; n % NR != 0 && m > 0; m -= rows, skip_rows(&p, rows)) {
+    rows = tile_rows(m);
+    gemm_narrow(&p, rows, n % NR);
   }
 }
 
@@ -325,7 +339,8 @@ INLINE void few_panels(const few_rows *p, const size_t rows, size_t n, const boo
 
 /* Whether finish_row has anything to do. */
 static bool changes_rows(const weft_epilogue *e) {
-  return e != NULL && (e->row_bias != NULL || e->column_bias != NULL || e->residual != NULL || e->activation == WEFT_ACT_CLIP);
+  return e != NULL &&
+         (e->row_bias != NULL || e->column_bias != NULL || e->residual != NULL || e->activation == WEFT_ACT_CLIP);
 }
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
@@ -382,11 +397,18 @@ static void gemm_last_rows(few_rows few, size_t row, size_t m, size_t n, const w
   finish_rows(m, n, few.c, few.ldc, &e);
 }
 
+/* How many of m rows have tiles of one panel, or pairs of them; the others are one to three. */
+static size_t whole_rows(size_t m) {
+  if (!FUSED) return m <= 2 ? 0 : m / 2 * 2;
+  return m < 4 ? 0 : m == 7 ? 5 : m;
+}
+
 static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
                      size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
-  const size_t whole = m <= 2 ? 0 : m / TILE_ROWS * TILE_ROWS;
-  for (size_t row = 0; row < whole; row += BLOCK_ROWS) {
-    size_t rows = whole - row < BLOCK_ROWS ? whole - row : BLOCK_ROWS;
+  const size_t whole = whole_rows(m);
+  size_t rows = 0;
+  for (size_t row = 0; row < whole; row += rows) {
+    rows = whole - row < BLOCK_ROWS + 2 * MOST_ROWS ? whole - row : BLOCK_ROWS; /* none of few rows at the end */
     size_t l = 0;
     do {
       size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;

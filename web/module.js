@@ -16,20 +16,34 @@ const files = /** @type {Record<string, () => URL>} */ ({
   'weft.relaxed.threads.wasm': () => new URL('weft.relaxed.threads.wasm', import.meta.url),
 });
 
-/** A module of one function whose body is `code`, which makes one v128. @param {number[]} code */
-const probe = (...code) =>
-  WebAssembly.validate(
-    new Uint8Array([
-      ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version 1
-      ...[1, 5, 1, 0x60, 0, 1, 0x7b], // types: () -> v128
-      ...[3, 2, 1, 0], // functions: one, of type 0
-      ...[10, code.length + 4, 1, code.length + 2, 0, ...code, 0x0b], // code: one body, no locals, end
-    ]),
-  );
+/** A module of one function `f`, whose body is `code` and makes one value of a type. @param {number} type @param {number[]} code */
+const moduleOf = (type, ...code) =>
+  new Uint8Array([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic, version 1
+    ...[1, 5, 1, 0x60, 0, 1, type], // types: () -> type
+    ...[3, 2, 1, 0], // functions: one, of type 0
+    ...[7, 5, 1, 1, 0x66, 0, 0], // exports: function 0 as 'f'
+    ...[10, code.length + 4, 1, code.length + 2, 0, ...code, 0x0b], // code: one body, no locals, end
+  ]);
 
-const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0, i8x16.splat
-const hasSimd = () => probe(...splat);
-const hasRelaxed = () => probe(...splat, ...splat, 0xfd, 0x80, 0x02); // i8x16.relaxed_swizzle
+const i32 = 0x7f;
+const v128 = 0x7b;
+const splat = (/** @type {number} */ x) => [0x41, x, 0xfd, 0x0f]; // i32.const x, i8x16.splat
+const swizzle = [...splat(1), ...splat(16), 0xfd, 0x80, 0x02]; // i8x16.relaxed_swizzle, of an index out of range
+const hasSimd = () => WebAssembly.validate(moduleOf(v128, ...splat(0)));
+const hasRelaxed = () => WebAssembly.validate(moduleOf(v128, ...swizzle));
+
+/**
+ * V8 before Chromium 130 loads all that a turn of a loop takes before the first instruction on it, so that the relaxed
+ * products' sums do not stay in the 16 registers of x86: they take twice as long as those of the module without relaxed
+ * instructions. Such engines do not know Float16Array yet, and x86 alone takes a swizzle's index modulo 16.
+ */
+function spills() {
+  if ('Float16Array' in globalThis) return false;
+  const first = moduleOf(i32, ...swizzle, 0xfd, 0x16, 0); // i8x16.extract_lane_u 0
+  const { f } = new WebAssembly.Instance(new WebAssembly.Module(first)).exports;
+  return /** @type {() => number} */ (f)() === 1;
+}
 
 /** @param {boolean} deterministic @param {string[]} why @returns {'scalar' | 'simd' | 'relaxed'} */
 function chooseSimd(deterministic, why) {
@@ -44,6 +58,8 @@ function chooseSimd(deterministic, why) {
     why.push(`SIMD without relaxed instructions: env.wasm.simd is ${wanted}.`);
   } else if (!hasRelaxed()) {
     why.push('SIMD without relaxed instructions: the host does not have them.');
+  } else if (wanted !== 'relaxed' && spills()) {
+    why.push('SIMD without relaxed instructions: the host has them, but its compiler is too old to make them faster.');
   } else {
     why.push('Relaxed SIMD: the host has it.');
     return 'relaxed';

@@ -807,6 +807,8 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   check_gemm(2, 91, 40, draw_float);
   check_gemm(1, 515, 64, draw_float); /* a plain b that is likely to come from memory */
   check_gemm(130, 37, 70, draw_float);
+  check_gemm(71, 27, 300, draw_float); /* tiles of as many rows as there are, and what they leave */
+  check_gemm(13, 9, 10, draw_float);
   check_gemm_i8(1, 71, 300);
   check_gemm_i8(33, 50, 1031);
   for (int i = 0; i < 3000; i++) {

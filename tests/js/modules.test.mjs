@@ -67,6 +67,12 @@ test('relaxed SIMD where the host has it', { skip: !existsSync(programs.node24) 
   }
   const deterministic = runProgram('await create({ deterministic: true }); console.log(JSON.stringify(env.weft))', programs.node24);
   assert.equal(deterministic.module, 'weft.simd.wasm');
+  const older = (simd) =>
+    runProgram(`delete globalThis.Float16Array; env.wasm.simd = ${simd}; await create(); console.log(JSON.stringify(env.weft))`, programs.node24);
+  const chosen = older(undefined);
+  assert.equal(chosen.module, process.arch === 'x64' ? 'weft.simd.wasm' : 'weft.relaxed.wasm');
+  if (process.arch === 'x64') assert.match(chosen.why.join(' '), /its compiler is too old/);
+  assert.equal(older("'relaxed'").module, 'weft.relaxed.wasm');
 });
 
 test('threads give the same bits as one thread', () => {
