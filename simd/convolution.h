@@ -318,7 +318,8 @@ typedef enum tap_kind { TAP_OUTSIDE, TAP_ADJACENT, TAP_EVERY_SECOND, TAP_SCATTER
 
 typedef struct tap {
   tap_kind kind;
-  int32_t offsets[NR]; /* in a channel; -1: zero. Only the first unless SCATTERED */
+  int32_t offsets[NR]; /* in a channel. Only the first unless SCATTERED */
+  int32_t inside[NR];  /* SCATTERED: all bits, or none where the offset is 0 and the element zero */
 } tap;
 
 /* The window's corner at each of a panel's positions. */
@@ -342,6 +343,14 @@ static void find_positions(const weft_patches *p, size_t begin, size_t end, pane
   }
 }
 
+/* Whether a panel that begins at column x has all its taps between the columns of the image: then those of the next one
+ * in the row are as far apart. */
+static bool is_inner(const weft_patches *p, size_t x) {
+  const int64_t column = (int64_t)(x * p->stride_w) - p->pad_left;
+  return p->stride_w <= 2 && x + NR <= p->ow && column >= 0 &&
+         column + (int64_t)((p->kw - 1) * p->dilation_w + NR * p->stride_w) <= (int64_t)p->iw;
+}
+
 static void find_tap(const weft_patches *p, const panel_positions *at, size_t i, size_t j, tap *t) {
   const int64_t down = (int64_t)(i * p->dilation_h), right = (int64_t)(j * p->dilation_w);
   const int64_t height = (int64_t)p->ih, width = (int64_t)p->iw;
@@ -357,17 +366,26 @@ static void find_tap(const weft_patches *p, const panel_positions *at, size_t i,
   }
   t->kind = TAP_SCATTERED;
   for (size_t lane = 0; lane < NR; lane++) {
-    t->offsets[lane] = -1;
-    if (lane >= at->count) continue;
-    row = at->row[lane] + down;
-    column = at->column[lane] + right;
-    if (row >= 0 && row < height && column >= 0 && column < width) t->offsets[lane] = (int32_t)(row * width + column);
+    row = lane < at->count ? at->row[lane] + down : -1;
+    column = lane < at->count ? at->column[lane] + right : -1;
+    const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+    t->offsets[lane] = inside ? (int32_t)(row * width + column) : 0;
+    t->inside[lane] = inside ? -1 : 0;
   }
+}
+
+INLINE real gather(const float *channel, const tap *t, const size_t first) {
+  const int32_t *const offsets = t->offsets + first;
+  real x = wasm_v128_load32_zero(channel + offsets[0]);
+  x = wasm_v128_load32_lane(channel + offsets[1], x, 1);
+  x = wasm_v128_load32_lane(channel + offsets[2], x, 2);
+  x = wasm_v128_load32_lane(channel + offsets[3], x, 3);
+  return wasm_v128_and(x, wasm_v128_load(t->inside + first));
 }
 
 INLINE void emit_tap(const tap *t, const float *channel, float *out) {
   real low = r_set(0.0f), high = low;
-  const float *from = t->kind == TAP_OUTSIDE || t->kind == TAP_SCATTERED ? channel : channel + t->offsets[0];
+  const float *from = t->kind == TAP_OUTSIDE ? channel : channel + t->offsets[0];
   switch (t->kind) {
   case TAP_OUTSIDE:
     break;
@@ -380,10 +398,9 @@ INLINE void emit_tap(const tap *t, const float *channel, float *out) {
     high = wasm_i32x4_shuffle(load(from + 8), load(from + 12), 0, 2, 4, 6);
     break;
   case TAP_SCATTERED:
-    for (size_t lane = 0; lane < NR; lane++) {
-      out[lane] = t->offsets[lane] < 0 ? 0.0f : channel[t->offsets[lane]];
-    }
-    return;
+    low = gather(channel, t, 0);
+    high = gather(channel, t, LANES);
+    break;
   }
   store(out, low);
   store(out + LANES, high);
@@ -401,15 +418,23 @@ static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end,
     return;
   }
   tap table[MAX_TAPS];
+  size_t known = SIZE_MAX, moved = 0; /* the row whose taps are in the table, and how far they have gone since */
   for (; begin < end; begin += NR) {
-    panel_positions at;
-    find_positions(patches, begin, end, &at);
-    for (size_t t = 0; t < taps; t++) {
-      find_tap(patches, &at, t / patches->kw, t % patches->kw, &table[t]);
+    const size_t y = begin / patches->ow;
+    const bool inner = end - begin >= NR && is_inner(patches, begin % patches->ow);
+    moved += NR * patches->stride_w;
+    if (!inner || y != known) {
+      panel_positions at;
+      find_positions(patches, begin, end, &at);
+      for (size_t t = 0; t < taps; t++) {
+        find_tap(patches, &at, t / patches->kw, t % patches->kw, &table[t]);
+      }
+      known = inner ? y : SIZE_MAX;
+      moved = 0;
     }
     for (size_t c = 0; c < patches->channels; c++) {
       for (size_t t = 0; t < taps; t++, out += NR) {
-        emit_tap(&table[t], patches->in + c * plane, out);
+        emit_tap(&table[t], patches->in + c * plane + moved, out);
       }
     }
   }
