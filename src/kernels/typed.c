@@ -239,6 +239,17 @@ void weft_typed_add_lines(size_t lines, size_t n, const float *restrict x, size_
   }
 }
 
+void weft_typed_weave(size_t lines, size_t width, const float *restrict x, size_t odd, size_t x_line,
+                      float *restrict y) {
+  for (size_t line = 0; line < lines; line++, x += x_line, y += width) {
+    for (size_t i = 0; i < width / 2; i++) {
+      y[2 * i] = x[i];
+      y[2 * i + 1] = x[odd + i];
+    }
+    if (width % 2 != 0) y[width - 1] = x[width / 2];
+  }
+}
+
 /* ---- boxes ---------------------------------------------------------------------------------------------------------- */
 bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share) {
   enum { AT_ONCE = 32 };

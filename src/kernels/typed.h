@@ -44,6 +44,8 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
 /* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */
 void weft_typed_add_lines(size_t lines, size_t n, const float *x, size_t x_line, float *y, size_t y_line);
+/* y, lines of `width` floats, gets its even columns from x and its odd ones from x + odd, lines x_line floats apart. */
+void weft_typed_weave(size_t lines, size_t width, const float *x, size_t odd, size_t x_line, float *y);
 /* Whether `box` has more than `share` of its union with one of n boxes in common with it. A box is its low ends along two
  * axes, its high ends, and its area; `boxes` has all the first of these, then at `stride` all the second, and so on. */
 bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share);

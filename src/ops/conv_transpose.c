@@ -182,6 +182,10 @@ static void add_taps(const weft_window *window, const float *contributions, cons
 /* Puts the columns of all phases where they belong. */
 static void interleave(const weft_window *window, const sums *sums, float *out) {
   size_t width = (size_t)window->out[window->rank - 1];
+  if (sums->phases == 2) {
+    weft_typed_weave(sums->rows, width, sums->at, sums->rows * sums->columns, sums->columns, out);
+    return;
+  }
   for (size_t phase = 0; phase < sums->phases; phase++) {
     weft_plane plane = {.element_size = sizeof(float),
                         .lines = sums->rows,

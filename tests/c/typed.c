@@ -196,6 +196,19 @@ static void check_rows(size_t n) {
   for (size_t i = 0; i < n; i++) check(totals[i] == (double)x[i] || isnan(x[i]), "add wide", n, i);
 }
 
+static void check_weave(size_t width) {
+  enum { LINES = 3, LINE = MOST / 2 + 2, ODD = LINES * LINE };
+  float x[2 * ODD], y[LINES * MOST + 1];
+  for (size_t i = 0; i < 2 * ODD; i++) x[i] = (float)i;
+  y[LINES * width] = -1;
+  weft_typed_weave(LINES, width, x, ODD, LINE, y);
+  for (size_t i = 0; i < LINES * width; i++) {
+    size_t column = i % width;
+    check(y[i] == x[column % 2 * ODD + i / width * LINE + column / 2], "weave", width, i);
+  }
+  check(y[LINES * width] == -1, "weave beyond", width, 0);
+}
+
 static void check_sine(size_t n) {
   float x[MOST], y[MOST];
   for (size_t i = 0; i < n; i++) x[i] = draw() % 4 == 0 ? draw_float() : (float)((double)draw() / 100 - 80000);
@@ -330,6 +343,7 @@ int main(void) {
       loops = check_conversions(n) + check_binary(n);
       check_choose(n);
       check_rows(n);
+      check_weave(n);
       check_sine(n);
       check_plane(n);
       check_indices(n);
