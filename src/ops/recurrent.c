@@ -211,8 +211,9 @@ weft_status weft_recurrent_infer(weft_op *op) {
 
 /* ---- packing
  * ------------------------------------------------------------------------------------------------------------ */
-/* What prepare leaves: where the weights lie, in bytes from the header's begin, one block per direction after the other.
- * They begin at a multiple of 16 bytes: 8 bytes off, every fourth vector crosses a line, and a step takes a fifth longer. */
+/* What prepare leaves: where the weights lie, in bytes from the header's begin, one block per direction after the
+ * other. They begin at a multiple of 16 bytes: 8 bytes off, every fourth vector crosses a line, and a step takes a
+ * fifth longer. */
 typedef struct packed_weights {
   _Alignas(16) size_t w;
   size_t r;
