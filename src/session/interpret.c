@@ -131,8 +131,60 @@ static weft_status take_values(weft_run_state *state, const weft_node *node, nod
   return WEFT_OK;
 }
 
+static bool same_elements(const weft_tensor *a, const weft_tensor *b) {
+  return a->type != WEFT_STRING && memcmp(a->data, b->data, a->count * weft_type_size(a->type)) == 0;
+}
+
+/* Brings a value up to date with `made`, which is taken over; the object stays, unless its elements are known. False where
+ * more or less is known than before. */
+static bool renew_value(weft_value **value, weft_value *made, bool *changed) {
+  weft_value *old = *value;
+  bool known = is_known(made);
+  bool fits =
+      made != NULL && old != NULL ? known == is_known(old) && made->tensor.type == old->tensor.type : made == old;
+  if (fits && made != NULL) {
+    weft_tensor *from = &made->tensor, *to = &old->tensor;
+    *changed = !weft_shape_equal(&from->shape, &to->shape) || (known && !same_elements(from, to));
+    if (known) {
+      *value = made;
+      made = old;
+    } else {
+      to->shape = from->shape;
+      to->count = from->count;
+    }
+  }
+  weft_value_release(made);
+  return fits;
+}
+
+/* `changed` is NULL where nothing is known yet of what the node makes. */
+static weft_status visit_node(weft_run_state *state, weft_node *node, weft_value **values, bool *changed, bool *fits) {
+  node_values room;
+  weft_value **inputs, **outputs;
+  WEFT_TRY(take_values(state, node, &room, &inputs, &outputs));
+  for (int i = 0; i < node->input_count; i++) {
+    inputs[i] = node->inputs[i] >= 0 ? values[node->inputs[i]] : NULL;
+  }
+  state->cx->node = node->name;
+  state->cx->op = node->op_type;
+  weft_status status = interpret_node(state, node, inputs, outputs);
+  for (int i = 0; i < node->output_count; i++) {
+    int32_t v = node->outputs[i];
+    if (status != WEFT_OK) {
+      weft_value_release(outputs[i]);
+      outputs[i] = NULL;
+    }
+    if (changed != NULL && v >= 0) {
+      *fits = renew_value(&values[v], outputs[i], &changed[v]) && *fits;
+    } else if (outputs[i] != NULL) {
+      values[v] = outputs[i];
+    }
+  }
+  weft_free(room.many);
+  return status == WEFT_DEFERRED ? WEFT_OK : status;
+}
+
 weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values) {
-  weft_context *cx = state->cx;
   for (size_t v = 0; v < graph->value_count; v++) {
     weft_value *constant = weft_graph_constant(graph, (int32_t)v);
     if (values[v] == NULL && constant != NULL) {
@@ -140,32 +192,33 @@ weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_
       weft_value_retain(constant);
     }
   }
-  weft_status status = WEFT_OK;
-  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    WEFT_TRY(visit_node(state, &graph->nodes[n], values, NULL, NULL));
+  }
+  state->cx->node = NULL;
+  return WEFT_OK;
+}
+
+static bool reads_changed(const weft_node *node, const bool *changed) {
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] >= 0 && changed[node->inputs[i]]) {
+      return true;
+    }
+  }
+  return false;
+}
+
+weft_status weft_interpret_again(weft_run_state *state, const weft_graph *graph, weft_value **values, bool *changed,
+                                 bool *fits) {
+  *fits = true;
+  for (size_t n = 0; n < graph->node_count && *fits; n++) {
     weft_node *node = &graph->nodes[n];
-    node_values room;
-    weft_value **inputs, **outputs;
-    WEFT_TRY(take_values(state, node, &room, &inputs, &outputs));
-    for (int i = 0; i < node->input_count; i++) {
-      inputs[i] = node->inputs[i] >= 0 ? values[node->inputs[i]] : NULL;
+    if (reads_changed(node, changed)) {
+      WEFT_TRY(visit_node(state, node, values, changed, fits));
     }
-    cx->node = node->name;
-    cx->op = node->op_type;
-    status = interpret_node(state, node, inputs, outputs);
-    for (int i = 0; i < node->output_count; i++) {
-      if (status == WEFT_OK && outputs[i] != NULL) {
-        values[node->outputs[i]] = outputs[i];
-      } else {
-        weft_value_release(outputs[i]);
-      }
-    }
-    weft_free(room.many);
-    status = status == WEFT_DEFERRED ? WEFT_OK : status;
   }
-  if (status == WEFT_OK) {
-    cx->node = NULL;
-  }
-  return status;
+  state->cx->node = NULL;
+  return WEFT_OK;
 }
 
 weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *const *inputs, weft_value **outputs) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096 };
+enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096, STRANGERS = 2, MOST_SLACK = 65536 };
 
 /* ---- signature ------------------------------------------------------------------------------------------------------------ */
 static bool is_given(const weft_slot *slot) { return slot->is_input || slot->outer >= 0; }
@@ -99,7 +99,7 @@ static void class_node(const weft_graph *graph, weft_plan *plan, size_t n) {
 typedef struct layout {
   const weft_graph *graph;
   weft_plan *plan;
-  int32_t *root;         /* per value: whose memory it uses, through any number of steps */
+  int32_t *root;         /* the plan's */
   int32_t *first, *last; /* per root: the nodes between which its memory is in use */
   int32_t node;          /* of the visit in progress */
 } layout;
@@ -348,11 +348,17 @@ static void place_in_order(placed *items, size_t count, const placed **ending, g
   }
 }
 
+static size_t bytes_of(const weft_plan *plan, size_t v) {
+  const weft_tensor *tensor = &plan->shapes[v]->tensor;
+  return tensor->count * weft_type_size(tensor->type);
+}
+
 static weft_status assign_offsets(weft_run_state *state, layout *l) {
   const weft_graph *graph = l->graph;
   weft_plan *plan = l->plan;
   void *block, *live, *room;
   size_t count = 0;
+  plan->arena_size = 0;
   WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed), &block));
   WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(placed *), &live));
   placed *items = block;
@@ -360,12 +366,13 @@ static weft_status assign_offsets(weft_run_state *state, layout *l) {
     if (plan->places[v] != WEFT_PLACE_ARENA || l->root[v] != (int32_t)v) {
       continue;
     }
-    const weft_tensor *tensor = &plan->shapes[v]->tensor;
-    size_t bytes = tensor->count * weft_type_size(tensor->type);
-    if (bytes > SIZE_MAX / 2 - ALIGNMENT) {
+    size_t bytes = bytes_of(plan, v);
+    if (bytes > SIZE_MAX / 2 - ALIGNMENT - MOST_SLACK) {
       return weft_fail(state->cx, WEFT_OUT_OF_MEMORY, "'%s' needs %zu bytes", graph->values[v].name, bytes);
     }
+    bytes += !plan->grows[v] ? 0 : bytes / 8 < MOST_SLACK ? bytes / 8 : MOST_SLACK;
     bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    plan->room[v] = bytes;
     items[count++] = (placed){(int32_t)v, l->first[v], l->last[v], bytes, 0};
   }
   if (count > PAIRS_COMPARED) {
@@ -439,29 +446,36 @@ static weft_status arena_array(weft_run_state *state, weft_plan *plan, size_t co
   return WEFT_OK;
 }
 
+/* Gives what lies in the arena its place there. */
 static weft_status lay_out(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
-  layout l = {.graph = graph, .plan = plan};
+  layout l = {.graph = graph, .plan = plan, .root = plan->root};
   void *block;
-  size_t values = graph->value_count;
-  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, 3 * values * sizeof(int32_t), &block));
-  l.root = block;
-  l.first = l.root + values;
-  l.last = l.first + values;
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, 2 * graph->value_count * sizeof(int32_t), &block));
+  l.first = block;
+  l.last = l.first + graph->value_count;
+  find_views(&l);
+  find_uses(&l);
+  find_in_place(&l);
+  return assign_offsets(state, &l);
+}
+
+static void set_values(const weft_graph *graph, weft_plan *plan) {
+  for (size_t v = 0; v < graph->value_count; v++) {
+    weft_place place = plan->places[v];
+    bool kept = place == WEFT_PLACE_KNOWN || place == WEFT_PLACE_ARENA || place == WEFT_PLACE_VIEW;
+    plan->values[v] = kept ? plan->shapes[v] : NULL;
+  }
+}
+
+static weft_status make_layout(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
   place_values(graph, plan);
   for (size_t n = 0; n < graph->node_count; n++) {
     size_t wide = (size_t)graph->nodes[n].input_count + (size_t)graph->nodes[n].output_count;
     plan->widest = wide > plan->widest ? wide : plan->widest;
     class_node(graph, plan, n);
   }
-  find_views(&l);
-  find_uses(&l);
-  find_in_place(&l);
-  WEFT_TRY(assign_offsets(state, &l));
-  for (size_t v = 0; v < values; v++) {
-    weft_place place = plan->places[v];
-    bool kept = place == WEFT_PLACE_KNOWN || place == WEFT_PLACE_ARENA || place == WEFT_PLACE_VIEW;
-    plan->values[v] = kept ? plan->shapes[v] : NULL;
-  }
+  WEFT_TRY(lay_out(state, graph, plan));
+  set_values(graph, plan);
   return list_releases(state, graph, plan);
 }
 
@@ -483,6 +497,10 @@ static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, wef
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->values, &plan->values));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->places, &plan->places));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->offsets, &plan->offsets));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->room, &plan->room));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->root, &plan->root));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->changed, &plan->changed));
+  WEFT_TRY(arena_array(state, plan, values, sizeof *plan->grows, &plan->grows));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->last_use, &plan->last_use));
   WEFT_TRY(arena_array(state, plan, nodes, sizeof *plan->steps, &plan->steps));
   for (size_t v = 0; v < values; v++) {
@@ -491,7 +509,7 @@ static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, wef
     }
   }
   WEFT_TRY(weft_interpret(state, graph, plan->shapes));
-  return lay_out(state, graph, plan);
+  return make_layout(state, graph, plan);
 }
 
 static weft_status make_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
@@ -515,6 +533,72 @@ static weft_status make_plan(weft_run_state *state, const weft_graph *graph, wef
   return WEFT_OK;
 }
 
+/* ---- shapes that change from run to run -------------------------------------------------------------------------------------- */
+/* Where each run has shapes of its own, as with a cache that grows, the last run's plan is brought up to date: only
+ * nodes that read what changed infer anew, and memory is laid out anew only when something outgrows its place. */
+
+/* Tells what inputs have another shape; false where that is not all that changed. */
+static bool take_given(const weft_graph *graph, weft_plan *plan, weft_value *const *given) {
+  for (size_t v = 0; v < graph->value_count; v++) {
+    weft_value *old = plan->shapes[v];
+    if (plan->places[v] == WEFT_PLACE_ARENA || plan->places[v] == WEFT_PLACE_VIEW) {
+      old->tensor.data = NULL; /* not known, though the last run had it */
+    }
+    if (!is_given(&graph->values[v]) || weft_graph_constant(graph, (int32_t)v) != NULL || old == given[v]) {
+      continue;
+    }
+    if (old == NULL || given[v] == NULL || old->kind != given[v]->kind || old->tensor.type != given[v]->tensor.type) {
+      return false;
+    }
+    plan->changed[v] = old->kind == WEFT_KIND_TENSOR && !weft_shape_equal(&old->tensor.shape, &given[v]->tensor.shape);
+    old->tensor = given[v]->tensor;
+    old->tensor.data = NULL;
+  }
+  return true;
+}
+
+/* Whether results may still be written over what they were. */
+static bool overwrites_same(const weft_plan *plan, const weft_node *node) {
+  int32_t out = node->outputs[0];
+  for (int i = 0; i < node->input_count && out >= 0 && plan->places[out] == WEFT_PLACE_ARENA; i++) {
+    int32_t in = node->inputs[i];
+    if (in >= 0 && plan->root[in] == plan->root[out] &&
+        !weft_shape_equal(&plan->shapes[in]->tensor.shape, &plan->shapes[out]->tensor.shape)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool still_fits(const weft_graph *graph, weft_plan *plan) {
+  const bool *changed = plan->changed;
+  bool fits = true;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    plan->grows[v] |= changed[v];
+    bool moves = changed[v] && plan->places[v] == WEFT_PLACE_ARENA;
+    fits = fits && (!moves || bytes_of(plan, v) <= plan->room[plan->root[v]]);
+  }
+  for (size_t n = 0; n < graph->node_count && fits; n++) {
+    fits = plan->steps[n] != WEFT_STEP_RUN || overwrites_same(plan, &graph->nodes[n]);
+  }
+  return fits;
+}
+
+static weft_status renew_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given, weft_plan *plan,
+                              bool *done) {
+  memset(plan->changed, 0, graph->value_count * sizeof *plan->changed);
+  *done = take_given(graph, plan, given);
+  if (*done) {
+    WEFT_TRY(weft_interpret_again(state, graph, plan->shapes, plan->changed, done));
+  }
+  if (*done && !still_fits(graph, plan)) {
+    WEFT_TRY(lay_out(state, graph, plan));
+  }
+  set_values(graph, plan);
+  plan->bound = NULL;
+  return WEFT_OK;
+}
+
 static weft_status get_plans(weft_run_state *state, weft_graph *graph, weft_plans **out) {
   if (graph->plans == NULL) {
     WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plans), &graph->plans));
@@ -533,6 +617,21 @@ static void drop_last(const weft_graph *graph, weft_plans *plans) {
   plans->count--;
 }
 
+/* The plan of the last run for this one, or NULL where it cannot be; then it is gone. */
+static weft_status renew_first(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
+                               weft_plans *plans, weft_plan **out) {
+  weft_plan *plan = plans->first;
+  bool done = false;
+  weft_status status = renew_plan(state, graph, given, plan, &done);
+  *out = status == WEFT_OK && done ? plan : NULL;
+  if (*out == NULL) {
+    plans->first = plan->next;
+    plans->count--;
+    plan_destroy(graph, plan);
+  }
+  return status;
+}
+
 weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out) {
   weft_plans *plans;
   uint64_t *signature;
@@ -546,8 +645,17 @@ weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value 
       *at = plan->next;
       plan->next = plans->first;
       plans->first = *out = plan;
+      plans->strangers = 0;
       return WEFT_OK;
     }
+  }
+  if (++plans->strangers > STRANGERS && plans->first != NULL && plans->first->signature_count == count) {
+    memcpy(plans->first->signature, signature, count * sizeof *signature); /* interpreting resets scratch memory */
+    WEFT_TRY(renew_first(state, graph, given, plans, out));
+    if (*out != NULL) {
+      return WEFT_OK;
+    }
+    WEFT_TRY(make_signature(state, graph, given, &signature, &count));
   }
   WEFT_TRY(make_plan(state, graph, given, signature, count, out));
   (*out)->next = plans->first;

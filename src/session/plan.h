@@ -29,6 +29,10 @@ typedef struct weft_plan {
   weft_value **values;    /* per value: known ones with data, planned ones bound to the arena; NULL: dynamic, given, output */
   weft_value **shapes;    /* per value: type and shape where known, else NULL */
   size_t *offsets;        /* per value: ARENA */
+  size_t *room;           /* per value: bytes at its offset, where it is a root */
+  int32_t *root;          /* per value: whose memory it uses, through any number of steps */
+  bool *changed;          /* per value: its shape or elements are others than in the run before */
+  bool *grows;            /* per value: they have ever been */
   int32_t *last_use;      /* per value: the node after which a dynamic one is freed; node_count: at the end */
   uint32_t *release_begin; /* per node: its part of release_list, node_count + 1 entries */
   int32_t *release_list;   /* dynamic values to free after a node */
@@ -42,6 +46,7 @@ typedef struct weft_plan {
 typedef struct weft_plans {
   weft_plan *first;
   size_t count;
+  size_t strangers; /* runs in a row with shapes that no plan was there for */
   void *arena;
   size_t arena_size;
 } weft_plans;
@@ -63,6 +68,10 @@ void weft_run_state_free(weft_run_state *state);
 /* Fills values[] (one entry per value of `graph`; the caller sets the inputs' and captures' entries and owns all references):
  * type and shape where they follow from those, data where computing it is cheap. NULL stays where nothing is known. */
 weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values);
+/* The same for other shapes of inputs, from what was filled in before: `changed` tells which inputs' shapes did change,
+ * and is told of all values. fits: as much is known of each value as was; if not, or on failure, values[] is half old. */
+weft_status weft_interpret_again(weft_run_state *state, const weft_graph *graph, weft_value **values, bool *changed,
+                                 bool *fits);
 
 /* The plan for these inputs and captures (given[v] for each such value), from the cache or made now. */
 weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out);

@@ -206,6 +206,96 @@ static void test_profile(void) {
   weft_session_destroy(session);
 }
 
+/* ---- shapes that change from run to run ------------------------------------------------------ */
+static const char *const changing_inputs[] = {"x", "z"}, *const changing_outputs[] = {"y", "count", "sum", "table"};
+enum { CHANGING_OUTPUTS = 4 };
+
+/* Results over what they were made of, views, sizes that are known ahead (few enough of them), and some that are not.
+ */
+static bytes changing_model(void) {
+  const int64_t any[] = {0}, one[] = {1};
+  const float factor = 3;
+  const int64_t zero = 0, single = 1;
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 1, any);
+  graph_value(&g, GRAPH_INPUT, "z", 1, any);
+  graph_tensor(&g, "factor", 1, 4, 1, one, &factor);
+  graph_tensor(&g, "axis", 7, 8, 1, one, &zero);
+  graph_tensor(&g, "last", 7, 8, 1, one, &single);
+  graph_tensor(&g, "from", 7, 8, 0, NULL, &zero);
+  graph_tensor(&g, "step", 7, 8, 0, NULL, &single);
+  for (int i = 0; i < CHANGING_OUTPUTS; i++) {
+    graph_output(&g, changing_outputs[i]);
+  }
+  graph_node(&g, node("Neg", "x", "n"));
+  graph_node(&g, node("Add", "n z", "a"));
+  graph_node(&g, node("Shape", "a", "shape"));
+  graph_node(&g, node("Expand", "factor shape", "e"));
+  graph_node(&g, node("Mul", "a e", "m"));
+  graph_node(&g, node("Unsqueeze", "m axis", "row"));
+  bytes concat = node("Concat", "row row", "rows");
+  with_int(&concat, "axis", 0);
+  graph_node(&g, concat);
+  graph_node(&g, node("ReduceSum", "rows", "total"));
+  graph_node(&g, node("Add", "rows total", "y"));
+  graph_node(&g, node("NonZero", "m", "found"));
+  graph_node(&g, node("Size", "found", "count"));
+  graph_node(&g, node("Squeeze", "shape", "length"));
+  graph_node(&g, node("Range", "from length step", "range"));
+  graph_node(&g, node("ReduceSum", "range", "sum"));
+  graph_node(&g, node("Abs", "x", "b"));
+  graph_node(&g, node("Unsqueeze", "b axis", "across"));
+  graph_node(&g, node("Unsqueeze", "z last", "down"));
+  graph_node(&g, node("Add", "across down", "both")); /* over b while z has one element */
+  graph_node(&g, node("Neg", "both", "table"));
+  return model(20, &g);
+}
+
+static weft_status run_changing(weft_session *session, int64_t x, int64_t z, weft_value **outputs) {
+  weft_value *feeds[2];
+  const int64_t sizes[] = {x, z};
+  for (int i = 0; i < 2; i++) {
+    CHECK(weft_value_create_tensor(WEFT_FLOAT, 1, &sizes[i], &feeds[i], NULL) == WEFT_OK);
+    for (int64_t j = 0; j < sizes[i]; j++) {
+      ((float *)weft_value_data(feeds[i]))[j] = (float)((j * 7 + i * 5) % 11);
+    }
+  }
+  weft_error error;
+  weft_status status =
+      weft_session_run(session, 2, changing_inputs, feeds, CHANGING_OUTPUTS, changing_outputs, outputs, &error);
+  weft_value_release(feeds[0]);
+  weft_value_release(feeds[1]);
+  return status;
+}
+
+/* The plan of one run is made that of the next where no run has the shapes of another; each must answer as a session
+ * does that has seen no other. */
+static void test_shapes_that_change(void) {
+  static const int64_t sizes[][2] = {{2, 2},   {3, 1},   {4, 1},     {5, 1},    {3, 3},    {6, 6},  {7, 7},
+                                     {40, 40}, {8, 8},   {9, 1},     {1, 10},   {11, 11},  {4, 3},  {12, 12},
+                                     {13, 13}, {14, 14}, {900, 900}, {3001, 1}, {15, 15},  {0, 0},  {0, 1},
+                                     {16, 16}, {17, 17}, {5, 5},     {2900, 1}, {2047, 1}, {18, 18}};
+  weft_session *session = load(changing_model());
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    weft_session *fresh = load(changing_model());
+    weft_value *found[CHANGING_OUTPUTS], *expected[CHANGING_OUTPUTS];
+    const int64_t x = sizes[i][0], z = sizes[i][1];
+    const weft_status status = run_changing(fresh, x, z, expected);
+    CHECK(status == (x == z || x == 1 || z == 1 ? WEFT_OK : WEFT_INVALID_MODEL));
+    CHECK(run_changing(session, x, z, found) == status);
+    for (int o = 0; o < CHANGING_OUTPUTS && status == WEFT_OK; o++) {
+      CHECK(weft_value_bytes(found[o]) == weft_value_bytes(expected[o]));
+      CHECK(weft_value_rank(found[o]) == weft_value_rank(expected[o]));
+      CHECK(memcmp(weft_value_data(found[o]), weft_value_data(expected[o]), weft_value_bytes(found[o])) == 0);
+      weft_value_release(found[o]);
+      weft_value_release(expected[o]);
+    }
+    weft_session_destroy(fresh);
+  }
+  weft_session_destroy(session);
+}
+
 int main(void) {
   test_training_is_told();
   test_items_are_the_callers();
@@ -213,5 +303,6 @@ int main(void) {
   test_kinds_are_told();
   test_refusals();
   test_profile();
+  test_shapes_that_change();
   return 0;
 }
