@@ -10,7 +10,7 @@
  * and JavaScript hold. A ratio above 1 means that Weft is faster.
  *
  * FOLDER holds NAME.onnx files and a models.json that lists each one's inputs; without it the models of ../shared/bench are
- * made full-size first, and 4-bit variants of them. --ops measures single operators instead (tests/bench/operators.mjs), with rates by Weft's own
+ * made full-size first, and a decoder whose cache grows, and 4-bit variants of them. --ops measures single operators instead (tests/bench/operators.mjs), with rates by Weft's own
  * count of the work. --native adds native ONNX Runtime, --wasi the command in wasmtime against the package in Node.js.
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -57,8 +57,9 @@ async function hydrated() {
     await step('Full-size models', () => run(programs.python, [join(shared, 'hydrate.py'), folder]));
     writeFileSync(listing, readFileSync(join(shared, 'models.json')));
   }
-  if (!/4bit/.test(readFileSync(listing, 'utf8'))) {
-    await step('4-bit models', () => run(programs.python, [join(root, 'tests/bench/quantize.py'), folder]));
+  for (const [word, what, script] of [['loop', 'A decoder whose cache grows', 'decoder.py'], ['loop_4bit', '4-bit models', 'quantize.py']]) {
+    if (readFileSync(listing, 'utf8').includes(word)) continue;
+    await step(what, () => run(programs.python, [join(root, 'tests/bench', script), folder]));
   }
   return folder;
 }
@@ -112,7 +113,7 @@ main(async () => {
   const folder = await modelFolder();
   const models = JSON.parse(readFileSync(join(folder, 'models.json'), 'utf8'));
   const only = args.only?.split(',');
-  const names = Object.keys(models).filter((name) => !only || only.includes(name));
+  const names = Object.keys(models).filter((name) => (!only || only.includes(name)) && !(args.wasi && models[name].loop));
   const page = args.browser ? await openPage(folder) : null;
   const columns = tables[args.wasi ? 'wasi' : args.ops ? 'operators' : 'models']({ native: args.native, cold: !args['no-cold'] });
   const rows = [];
@@ -120,8 +121,8 @@ main(async () => {
   for (const threads of args.threads.split(',').map(Number)) {
     const first = rows.length;
     for (const name of names) {
-      const { inputs, group } = models[name];
-      const spec = { inputs, threads, rounds: Number(args.rounds), ms: Number(args.ms ?? (args.ops ? 40 : 200)), warm: args.ops ? 400 : 800 };
+      const { inputs, loop, group } = models[name];
+      const spec = { inputs, loop, threads, rounds: Number(args.rounds), ms: Number(args.ms ?? (args.ops ? 40 : 200)), warm: args.ops ? 400 : 800 };
       try {
         const found = args.wasi ? measureWasi(folder, name, spec) : await measureModel(folder, page, name, spec);
         rows.push({ name, group, threads, ...found });

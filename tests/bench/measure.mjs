@@ -56,6 +56,7 @@ function difference(a, b) {
   let largest = 0;
   let scale = 1e-6;
   for (const name of Object.keys(a)) {
+    if (a[name].location !== 'cpu') continue;
     const [x, y] = [a[name].data, b[name].data];
     for (let i = 0; i < x.length; i++) {
       largest = Math.max(largest, Math.abs(Number(x[i]) - Number(y[i])));
@@ -68,13 +69,40 @@ function difference(a, b) {
 /** Threads look for work for a while after a run: the next engine's round is not to pay for it. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 30));
 
+/**
+ * A run, or a step of a loop: what `loop` says (outputs by inputs) is fed to the next one, which begins anew after STEPS.
+ * @returns {() => Promise<Record<string, any>>}
+ */
+function stepper(session, feeds, loop) {
+  if (!loop) return () => session.run(feeds);
+  const STEPS = 200;
+  let fed = feeds;
+  let steps = 0;
+  return async () => {
+    const results = await session.run(fed);
+    const next = { ...feeds };
+    for (const [input, output] of Object.entries(loop)) {
+      if (fed[input] !== feeds[input]) fed[input].dispose();
+      if (steps < STEPS) next[input] = results[output];
+      else results[output].dispose();
+    }
+    steps = steps < STEPS ? steps + 1 : 0;
+    fed = next;
+    return results;
+  };
+}
+
+/** Where a loop's results stay; onnxruntime-web can only give them to its caller. */
+const placesOf = ({ name, options }, loop) =>
+  loop && name === 'weft' ? { ...options, preferredOutputLocation: Object.fromEntries(Object.values(loop).map((output) => [output, 'wasm'])) } : options;
+
 /** Runs until `ms` have passed, at least once; the mean time of a run. */
-async function round(session, feeds, ms) {
+async function round(run, ms) {
   const begin = performance.now();
   let runs = 0;
   let now = begin;
   do {
-    await session.run(feeds);
+    await run();
     runs++;
     now = performance.now();
   } while (now - begin < ms);
@@ -84,10 +112,10 @@ async function round(session, feeds, ms) {
 /** @typedef {{operations: number, bytes: number, time: number, limits: {gflops: number, gbps: number}}} Work of one run */
 
 /** What Weft counts in one run, how long its nodes take, and what the machine can do at best. @returns {Promise<Work | undefined>} */
-async function workOf(session, feeds, ms) {
+async function workOf(session, run, ms) {
   if (!session.profile) return undefined;
   session.startProfiling();
-  await round(session, feeds, ms);
+  await round(run, ms);
   session.endProfiling();
   const { operators, runs, limits } = await session.profile();
   const sum = (key) => operators.reduce((all, row) => all + row[key], 0) / runs;
@@ -99,36 +127,38 @@ async function workOf(session, feeds, ms) {
  * @param {{name: string, InferenceSession: any, Tensor: any, options: object}[]} engines
  * @param {Uint8Array} model
  * @param {{name: string, dtype: string, shape: number[]}[]} inputs
- * @param {{rounds: number, warm: number, ms: number}} options rounds of at least `ms` each, after `warm` ms
+ * @param {{rounds: number, warm: number, ms: number, loop?: Record<string, string>}} options rounds of at least `ms` each,
+ *   after `warm` ms; of a loop, inputs and the outputs that are fed to them
  * @returns {Promise<{times: number[], load: number[], first: number[], difference: number, work: Work | undefined}>} per
  *   engine, in ms: a run; making a session; making it and the first answer; and what Weft says of the work
  */
-export async function compare(engines, model, inputs, { rounds, warm, ms }) {
+export async function compare(engines, model, inputs, { rounds, warm, ms, loop }) {
   const sessions = [];
   const answers = [];
   const result = { times: [], load: [], first: [], difference: 0, work: undefined };
   for (const engine of engines) {
     const begin = performance.now();
-    const session = await engine.InferenceSession.create(model, engine.options);
+    const session = await engine.InferenceSession.create(model, placesOf(engine, loop));
     const loaded = performance.now();
     const feeds = makeFeeds(engine, inputs);
     const made = performance.now();
-    answers.push(await session.run(feeds));
+    const run = stepper(session, feeds, loop);
+    answers.push(await run());
     result.load.push(loaded - begin);
     result.first.push(loaded - begin + performance.now() - made);
-    sessions.push({ session, feeds });
+    sessions.push({ session, run });
   }
   result.difference = answers.length > 1 ? difference(answers[0], answers[1]) : 0;
-  for (const { session, feeds } of sessions) await round(session, feeds, warm);
+  for (const { run } of sessions) await round(run, warm);
   const times = sessions.map(() => []);
   for (let r = 0; r < rounds; r++) {
-    for (const [i, { session, feeds }] of sessions.entries()) {
+    for (const [i, { run }] of sessions.entries()) {
       await settled();
-      times[i].push(await round(session, feeds, ms));
+      times[i].push(await round(run, ms));
     }
   }
   result.times = times.map(median);
-  result.work = await workOf(sessions[0].session, sessions[0].feeds, ms);
+  result.work = await workOf(sessions[0].session, sessions[0].run, ms);
   for (const { session } of sessions) await session.release();
   return result;
 }

@@ -20,6 +20,7 @@ VARIANTS = {
     "minilm_l6_4bit_level4": ("minilm_l6", False, 4),
     "whisper_tiny_decoder_step_4bit": ("whisper_tiny_decoder_step", True, None),
     "gpt2_decode_step_4bit": ("gpt2_decode_step", False, None),
+    "gpt2_decode_loop_4bit": ("gpt2_decode_loop", False, None),
 }
 
 
@@ -118,7 +119,7 @@ def main():
         if origin in models and (folder / f"{origin}.onnx").exists():
             model = make(onnx.load(folder / f"{origin}.onnx"), with_zeros, level)
             (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
-            models[name] = {"inputs": models[origin]["inputs"]}
+            models[name] = {key: models[origin][key] for key in ("inputs", "loop") if key in models[origin]}
     listing.write_text(json.dumps(models, indent=1))
 
 
