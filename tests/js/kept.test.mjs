@@ -41,13 +41,13 @@ for (const worker of [false, true]) {
   test(`named outputs stay while others come, and none of a growing cache is lost or kept for long, ${where}`, async () => {
     const session = await create(growing(), { present: 'wasm', sum: 'cpu' });
     let past = floats(0);
-    for (let i = 1; i <= 300; i++) {
+    for (let i = 1; i <= 1000; i++) {
       const { sum, present } = await session.run({ past, x: floats(i) });
       assert.equal(sum.data[0], (i * (i + 1)) / 2);
       past.dispose();
       past = present;
     }
-    assert.deepEqual([...(await past.getData())], Array.from({ length: 301 }, (_, i) => i));
+    assert.deepEqual([...(await past.getData())], Array.from({ length: 1001 }, (_, i) => i));
     assert.ok(session.weft.memory.used < 300_000, `${session.weft.memory.used} bytes`);
     await session.release();
   });
