@@ -21,6 +21,8 @@ export class Engine {
   #feeds = new FeedCache();
   /** @type {import('./profile.js').Limits | undefined} */
   #limits;
+  /** What is known of an input, by name. @type {Map<string, Info>} */
+  #infos;
   /** Zero-terminated names inside the module. @type {Map<string, number>} */
   #names = new Map();
 
@@ -44,6 +46,7 @@ export class Engine {
     this.#session = session;
     this.inputs = this.#list('input');
     this.outputs = this.#list('output');
+    this.#infos = new Map(this.inputs.map((input) => [input.name, input]));
     this.warnings = wasm.readWarnings(session);
     for (const { name } of [...this.inputs, ...this.outputs]) this.#names.set(name, wasm.writeText(name));
   }
@@ -120,7 +123,7 @@ export class Engine {
       this.#feeds.drop(this.#wasm, name);
       return kept.value;
     }
-    const info = this.inputs.find((input) => input.name === name);
+    const info = this.#infos.get(name);
     if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, info, value);
     return makeValue(this.#wasm, scope, info ?? { name, type: 1, keyType: 7 }, value);
   }

@@ -3,6 +3,7 @@
 
 #include "../base/seed.h"
 #include "../graph/load.h"
+#include "../graph/names.h"
 #include "../graph/shapes.h"
 #include "../onnx/loader.h"
 #include "../optimize/optimize.h"
@@ -15,6 +16,7 @@ struct weft_session {
   weft_error ignored; /* where errors go when a caller wants none */
   weft_options options;
   weft_model *model;
+  weft_names inputs, outputs; /* where in the graph's lists a name is */
   weft_run_state state;
   weft_strings *strings;
   uint64_t random;
@@ -56,6 +58,14 @@ static void mark_unread(weft_graph *graph) {
   }
 }
 
+static weft_status name_list(weft_session *session, const int32_t *list, size_t count, weft_names *out) {
+  WEFT_TRY(weft_names_reserve(&session->cx, out, count));
+  for (size_t i = 0; i < count; i++) {
+    WEFT_TRY(weft_names_put(&session->cx, out, session->model->graph->values[list[i]].name, (int32_t)i));
+  }
+  return WEFT_OK;
+}
+
 static weft_status fill_session(weft_session *session, weft_loader *loader) {
   weft_context *cx = &session->cx;
   cx->kernels = weft_kernels_choose(session->options.deterministic);
@@ -69,9 +79,11 @@ static weft_status fill_session(weft_session *session, weft_loader *loader) {
   WEFT_TRY(weft_graph_infer(session->model, interpret, session));
   WEFT_TRY(weft_optimize_model(session->model, &session->options, evaluate, session));
   WEFT_TRY(weft_prepare(&session->state, session->model->graph));
+  const weft_graph *graph = session->model->graph;
   mark_unread(session->model->graph);
   cx->node = NULL;
-  return WEFT_OK;
+  WEFT_TRY(name_list(session, graph->inputs, graph->input_count, &session->inputs));
+  return name_list(session, graph->outputs, graph->output_count, &session->outputs);
 }
 
 weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error) {
@@ -108,6 +120,8 @@ void weft_session_destroy(weft_session *session) {
   }
   weft_memory *memory = session->cx.memory;
   weft_run_state_free(&session->state);
+  weft_names_free(&session->inputs);
+  weft_names_free(&session->outputs);
   if (session->model != NULL) {
     weft_graph_destroy_plans(session->model->graph);
     weft_model_destroy(session->model);
@@ -188,18 +202,19 @@ static const char *print_names(const weft_graph *graph, const int32_t *list, siz
   return text;
 }
 
-static weft_status find_name(weft_session *session, const char *what, const int32_t *list, size_t count, const char *name,
-                             size_t *index) {
-  const weft_graph *graph = session->model->graph;
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(graph->values[list[i]].name, name) == 0) {
-      *index = i;
-      return WEFT_OK;
-    }
-  }
+static weft_status find_name(weft_session *session, const char *what, const weft_names *known, const int32_t *list,
+                             size_t count, const char *name, int32_t *index) {
   char names[512];
+  if (weft_names_find(known, name, index)) {
+    return WEFT_OK;
+  }
   return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "the model has no %s '%.200s': its %ss are %s", what, name, what,
-                   print_names(graph, list, count, names, sizeof names));
+                   print_names(session->model->graph, list, count, names, sizeof names));
+}
+
+static weft_status find_output(weft_session *session, const char *name, int32_t *index) {
+  const weft_graph *graph = session->model->graph;
+  return find_name(session, "output", &session->outputs, graph->outputs, graph->output_count, name, index);
 }
 
 /* "[N,3,224,224]" of what is declared. */
@@ -264,8 +279,8 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
                               weft_value **inputs) {
   const weft_graph *graph = session->model->graph;
   for (size_t i = 0; i < count; i++) {
-    size_t at;
-    WEFT_TRY(find_name(session, "input", graph->inputs, graph->input_count, names[i], &at));
+    int32_t at;
+    WEFT_TRY(find_name(session, "input", &session->inputs, graph->inputs, graph->input_count, names[i], &at));
     if (inputs[at] != NULL) {
       return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is fed twice", names[i]);
     }
@@ -289,13 +304,13 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
   weft_value **inputs = made + graph->output_count;
   WEFT_TRY(bind_feeds(session, feed_count, feed_names, feeds, inputs));
   for (size_t i = 0; i < output_count; i++) {
-    size_t at;
-    WEFT_TRY(find_name(session, "output", graph->outputs, graph->output_count, output_names[i], &at));
+    int32_t at;
+    WEFT_TRY(find_output(session, output_names[i], &at));
   }
   WEFT_TRY(weft_execute(&session->state, session->model->graph, graph->input_count, inputs, NULL, made));
   for (size_t i = 0; i < output_count; i++) {
-    size_t at;
-    WEFT_TRY(find_name(session, "output", graph->outputs, graph->output_count, output_names[i], &at));
+    int32_t at;
+    WEFT_TRY(find_output(session, output_names[i], &at));
     WEFT_TRY(weft_value_own_strings(&session->cx, &made[at]));
     outputs[i] = made[at];
     weft_value_retain(made[at]);

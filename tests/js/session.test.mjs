@@ -362,3 +362,34 @@ test('inputs that nothing reads need feeds like all others; those that subgraphs
     await session.release();
   }
 });
+
+test('a graph eight times as long takes about eight times as long, whatever it is long in', async () => {
+  const one = new Float32Array([1]);
+  const float = tensorType('float32', [1]);
+  const list = (count, item) => Array.from({ length: count }, (_, i) => item(i));
+  const named = (names) => Object.fromEntries(names.map((name) => [name, float]));
+  const weight = (name) => tensor(name, 'float32', [1], { raw: Buffer.from(one.buffer) });
+  const chain = (count, op, more) => list(count, (i) => node(op, [i === 0 ? 'x' : `v${i}`, ...more(i)], [i === count - 1 ? 'y' : `v${i + 1}`]));
+  const graphs = {
+    weights: (n) => ({ nodes: chain(n, 'Add', (i) => [`w${i}`]), initializers: list(n, (i) => weight(`w${i}`)) }),
+    readers: (n) => ({ nodes: [...list(n, (i) => node('Neg', ['x'], [`n${i}`])), node('Sum', list(n, (i) => `n${i}`), ['y'])] }),
+    constants: (n) => ({ nodes: [node('Constant', [], ['v1'], { value: weight('') }), ...chain(n, 'Add', () => ['v1']).slice(1)] }),
+    inputs: (n) => ({ nodes: [node('Sum', list(n, (i) => `x${i}`), ['y'])], inputs: named(list(n, (i) => `x${i}`)) }),
+    outputs: (n) => ({ nodes: list(n, (i) => node('Neg', ['x'], [`y${i}`])), outputs: named(list(n, (i) => `y${i}`)) }),
+  };
+  const seconds = async (bytes) => {
+    const { user, system } = process.cpuUsage();
+    const session = await InferenceSession.create(bytes);
+    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, new Tensor('float32', one, [1])]).reverse());
+    await session.run(feeds);
+    await session.release();
+    const now = process.cpuUsage();
+    return (now.user - user + now.system - system) / 1e6;
+  };
+  for (const [what, make] of Object.entries(graphs)) {
+    const bytes = (n) => model({ inputs: named(['x']), outputs: named(['y']), ...make(n) });
+    const short = Math.min(await seconds(bytes(2000)), await seconds(bytes(2000)));
+    const long = await seconds(bytes(16000));
+    assert.ok(long < 24 * short, `${what}: ${short} s, then ${long} s`);
+  }
+});
