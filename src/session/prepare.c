@@ -1,11 +1,12 @@
 /* Preparing nodes once at load: operators pack constant weights into a form of their own, and the original's memory is given
- * back when nothing else reads it. While this runs each reader of a constant holds a reference to it, so that the last one to
- * drop it is known. */
+ * back when nothing else reads it. While this runs each reader of a constant holds a reference to it, graphs' outputs
+ * included, so that the last one to drop it is known. */
 #include "plan.h"
 
-/* Every pair of node and constant input, in all graphs. */
+/* Every graph, with NULL for a node, and then its nodes, those of inner graphs after the node they belong to. */
 static weft_status each_node(weft_graph *graph, weft_status (*visit)(void *arg, weft_graph *graph, weft_node *node),
                              void *arg) {
+  WEFT_TRY(visit(arg, graph, NULL));
   for (size_t n = 0; n < graph->node_count; n++) {
     weft_node *node = &graph->nodes[n];
     WEFT_TRY(visit(arg, graph, node));
@@ -22,23 +23,26 @@ static weft_status each_node(weft_graph *graph, weft_status (*visit)(void *arg, 
   return WEFT_OK;
 }
 
-static weft_status hold_constants(void *arg, weft_graph *graph, weft_node *node) {
-  (void)arg;
-  for (int i = 0; i < node->input_count; i++) {
-    if (node->inputs[i] >= 0) {
-      weft_value_retain(weft_graph_constant(graph, node->inputs[i]));
+/* What a graph gives, or a node takes. */
+static void change_references(weft_graph *graph, const weft_node *node, void (*change)(weft_value *)) {
+  const int32_t *list = node == NULL ? graph->outputs : node->inputs;
+  size_t count = node == NULL ? graph->output_count : (size_t)node->input_count;
+  for (size_t i = 0; i < count; i++) {
+    if (list[i] >= 0) {
+      change(weft_graph_constant(graph, list[i]));
     }
   }
+}
+
+static weft_status hold_constants(void *arg, weft_graph *graph, weft_node *node) {
+  (void)arg;
+  change_references(graph, node, weft_value_retain);
   return WEFT_OK;
 }
 
 static weft_status release_constants(void *arg, weft_graph *graph, weft_node *node) {
   (void)arg;
-  for (int i = 0; i < node->input_count; i++) {
-    if (node->inputs[i] >= 0) {
-      weft_value_release(weft_graph_constant(graph, node->inputs[i]));
-    }
-  }
+  change_references(graph, node, weft_value_release);
   return WEFT_OK;
 }
 
@@ -58,7 +62,8 @@ static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
   preparation *p = arg;
   weft_context *cx = p->state->cx;
   weft_value *inputs[32];
-  if (node->def->prepare == weft_no_prepare || node->input_count > (int)(sizeof inputs / sizeof *inputs)) {
+  if (node == NULL || node->def->prepare == weft_no_prepare ||
+      node->input_count > (int)(sizeof inputs / sizeof *inputs)) {
     return WEFT_OK;
   }
   for (int i = 0; i < node->input_count; i++) {

@@ -92,6 +92,43 @@ static void test_views_are_the_callers(void) {
 }
 
 /* ---- mistakes -------------------------------------------------------------------------------- */
+/* What a node packs is kept as it was where a caller gets it too. */
+static void test_packed_weights_are_given(void) {
+  static const int64_t dims[] = {8, 2};
+  float matrix[16];
+  for (int i = 0; i < 16; i++) {
+    matrix[i] = (float)i;
+  }
+  for (int kept = 0; kept < 2; kept++) {
+    bytes g = {0}, transposed = node("Gemm", "a v", "y");
+    add_text(&g, GRAPH_NAME, "main");
+    graph_value(&g, GRAPH_INPUT, "x", 1, two);
+    graph_tensor(&g, "v", 1, 4, 2, dims, matrix);
+    graph_tensor(&g, "axes", 7, 8, 1, (int64_t[]){1}, (int64_t[]){0});
+    graph_node(&g, node("Unsqueeze", "x axes", "a"));
+    with_int(&transposed, "transB", 1);
+    graph_node(&g, transposed);
+    graph_output(&g, "y");
+    if (kept) {
+      graph_output(&g, "v");
+    }
+    weft_session *session = load(model(18, &g));
+    weft_value *x = make_x(), *out[2];
+    CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &x, kept ? 2 : 1, (const char *[]){"y", "v"}, out,
+                           NULL) == WEFT_OK);
+    for (int i = 0; i < 8; i++) {
+      CHECK(((const float *)weft_value_data(out[0]))[i] == matrix[2 * i] - 2 * matrix[2 * i + 1]);
+    }
+    if (kept) {
+      CHECK(memcmp(weft_value_data(out[1]), matrix, sizeof matrix) == 0);
+      weft_value_release(out[1]);
+    }
+    weft_value_release(out[0]);
+    weft_value_release(x);
+    weft_session_destroy(session);
+  }
+}
+
 static void test_kinds_are_told(void) {
   bytes g = begin();
   graph_node(&g, node("Neg", "x", "y"));
@@ -300,6 +337,7 @@ int main(void) {
   test_training_is_told();
   test_items_are_the_callers();
   test_views_are_the_callers();
+  test_packed_weights_are_given();
   test_kinds_are_told();
   test_refusals();
   test_profile();
