@@ -238,6 +238,11 @@ weft_status weft_scratch_alloc(weft_context *cx, weft_scratch *scratch, size_t s
     return WEFT_OK;
   }
   void *taken;
+  if (scratch->used == 0) { /* too small for the first piece already: nothing lies in it */
+    weft_free(scratch->block);
+    scratch->block = NULL;
+    scratch->size = 0;
+  }
   WEFT_TRY(weft_alloc(cx, sizeof(extra_block) + bytes, &taken));
   extra_block *extra = taken;
   extra->next = scratch->extra;

@@ -1,6 +1,8 @@
 /* MatMul and Gemm, and their fused forms, which differ only in what is done to a finished element. Both operands are
  * described by strides, so that transposition, broadcasting and one-dimensional operands need no code of their own. A
  * constant float b is packed once; the leading dimensions of a become rows when b has none of its own. */
+#include <string.h>
+
 #include "matmul.h"
 #include "product.h"
 
@@ -88,12 +90,6 @@ weft_status weft_matmul_infer(weft_op *op) {
 
 /* ---- packing constants
  * ------------------------------------------------------------------------------------------------ */
-/* What prepare leaves: the panels follow the header, of floats or of the 16-bit elements as they are. */
-typedef struct packed_b {
-  size_t offset; /* bytes from here to the panels */
-  weft_type type;
-} packed_b;
-
 /* As gemm_f32_pack packs floats. */
 static void pack_as_is(const weft_matmul_operand *shape, const uint16_t *b, uint16_t *out) {
   for (size_t column = 0; column < shape->columns; column += WEFT_GEMM_NR) {
@@ -103,6 +99,31 @@ static void pack_as_is(const weft_matmul_operand *shape, const uint16_t *b, uint
       }
     }
   }
+}
+
+/* Panels, of floats or of the 16-bit elements as they are. */
+static void pack(const weft_op *op, const weft_matmul_operand *shape, bool transposed, const void *b, void *panels) {
+  if (weft_op_in(op, 1)->type == WEFT_FLOAT) {
+    op->cx->kernels->gemm_f32_pack(shape->columns, shape->rows, b, transposed ? shape->column : shape->row, transposed,
+                                   panels);
+  } else {
+    pack_as_is(shape, b, panels);
+  }
+}
+
+/* Whole panels of a transposed b lie one after another in as many elements as they are packed in. */
+static weft_status pack_in_place(weft_op *op, const weft_matmul_operand *shape) {
+  weft_matmul_operand panel = *shape;
+  panel.columns = WEFT_GEMM_NR;
+  size_t size = WEFT_GEMM_NR * shape->rows * weft_type_size(weft_op_in(op, 1)->type);
+  void *copy;
+  WEFT_TRY(weft_op_scratch(op, size, &copy));
+  char *at = weft_op_take_constant(op, 1);
+  for (size_t column = 0; column < shape->columns; column += WEFT_GEMM_NR, at += size) {
+    memcpy(copy, at, size);
+    pack(op, &panel, true, copy, at);
+  }
+  return WEFT_OK;
 }
 
 /* Of float16. */
@@ -130,20 +151,16 @@ weft_status weft_matmul_prepare(weft_op *op) {
   if (b->type == WEFT_FLOAT16 && !all_finite(b)) {
     return WEFT_OK;
   }
+  if (transposed && shape.columns % WEFT_GEMM_NR == 0 && weft_op_may_take(op, 1)) {
+    return pack_in_place(op, &shape);
+  }
   size_t size = weft_gemm_packed_size(shape.columns, shape.rows);
-  if (!weft_mul(size, weft_type_size(b->type), &size) || !weft_add(size, sizeof(packed_b), &size)) {
+  if (!weft_mul(size, weft_type_size(b->type), &size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the packed B is larger than the address space");
   }
-  void *state = NULL;
-  WEFT_TRY(weft_op_state(op, size, &state));
-  *(packed_b *)state = (packed_b){.offset = sizeof(packed_b), .type = b->type};
-  void *panels = (char *)state + sizeof(packed_b);
-  if (b->type == WEFT_FLOAT) {
-    op->cx->kernels->gemm_f32_pack(shape.columns, shape.rows, b->data, transposed ? shape.column : shape.row,
-                                   transposed, panels);
-  } else {
-    pack_as_is(&shape, b->data, panels);
-  }
+  void *panels;
+  WEFT_TRY(weft_op_state(op, size, &panels));
+  pack(op, &shape, transposed, b->data, panels);
   weft_op_drop_constant(op, 1);
   return WEFT_OK;
 }
@@ -158,7 +175,7 @@ typedef struct float_run {
   bool a_dense; /* a copy laid out batch by batch */
   const weft_tensor *b;
   const float *packed;
-  const packed_b *narrow; /* panels in 16 bits */
+  const uint16_t *narrow; /* panels in 16 bits */
   float *c;
   weft_epilogue epilogue;
 } float_run;
@@ -171,8 +188,8 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
   out->lda = run->lda;
   out->packed = run->packed;
   if (run->narrow != NULL) {
-    out->narrow = (const uint16_t *)(const void *)((const char *)run->narrow + run->narrow->offset);
-    out->narrow_type = run->narrow->type;
+    out->narrow = run->narrow;
+    out->narrow_type = run->b->type;
   }
   out->transposed = p->shape.b.column != 1;
   out->ldb = out->transposed ? p->shape.b.column : p->shape.b.row;
@@ -305,11 +322,10 @@ static weft_status run_floats(weft_op *op, const plan *p) {
   weft_products products = {
       .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
   if (op->node->state != NULL) {
-    const packed_b *state = op->node->state;
-    if (state->type == WEFT_FLOAT) {
-      run.packed = (const float *)((const char *)state + state->offset);
+    if (run.b->type == WEFT_FLOAT) {
+      run.packed = op->node->state;
     } else {
-      run.narrow = state;
+      run.narrow = op->node->state;
     }
   } else if (run.b->type != WEFT_FLOAT) {
     products.pack = pack_narrow;

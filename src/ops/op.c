@@ -380,6 +380,19 @@ bool weft_op_is_shared(const weft_op *op, int i) {
   return op->inputs[i]->refs > GRAPH_AND_THIS_READER;
 }
 
+bool weft_op_may_take(const weft_op *op, int i) {
+  return !weft_op_is_shared(op, i) && op->inputs[i]->storage == WEFT_STORAGE_OWNED;
+}
+
+void *weft_op_take_constant(weft_op *op, int i) {
+  weft_value *constant = op->inputs[i];
+  weft_free(op->node->state);
+  op->node->state = constant->tensor.data;
+  constant->tensor.data = NULL;
+  constant->storage = WEFT_STORAGE_NONE;
+  return op->node->state;
+}
+
 void weft_op_drop_constant(weft_op *op, int i) { op->dropped |= 1u << (unsigned)i; }
 
 /* ---- shared infer functions ------------------------------------------------------------------------------------------------------ */

@@ -128,6 +128,10 @@ bool weft_op_is_constant(const weft_op *op, int i);
 void weft_op_drop_constant(weft_op *op, int i);
 /* In prepare: whether something else reads constant input i as well, so that dropping it would give nothing back. */
 bool weft_op_is_shared(const weft_op *op, int i);
+/* In prepare: constant input i's own memory becomes node->state, to be packed where it lies; as after dropping it, the input
+ * has its type and shape left. Only where it may be taken: nothing else reads it, and no file or caller owns it. */
+bool weft_op_may_take(const weft_op *op, int i);
+void *weft_op_take_constant(weft_op *op, int i);
 
 /* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
 /* A sentence names the input by its name in the specification and says what was expected and what was found. */
