@@ -1,13 +1,18 @@
 /* A product with the transpose of a constant that something else reads as well, such as a model's last layer with the
  * weights of its embedding, reads the constant where it is. Folding the transposition would keep all of it twice, and
- * packing a third time. A transpose that only the product needs is folded: packed weights are faster for many rows. */
+ * packing a third time. A transpose that only the product needs is folded: packed weights are faster for many rows. Of
+ * 16 bits the product packs a copy all the same, since reading across rows would widen all of them in every run. */
 #include "match.h"
 
 /* The matrix that v is the transpose of, or -1. */
 static int32_t find_shared(const weft_graph *graph, const weft_uses *uses, int32_t v) {
   const weft_node *transpose = weft_match_producer(graph, v, "Transpose");
   int32_t from = transpose != NULL ? weft_node_in(transpose, 0) : -1;
-  const weft_tensor *matrix = weft_match_constant(graph, from, WEFT_FLOAT);
+  static const weft_type types[] = {WEFT_FLOAT, WEFT_FLOAT16, WEFT_BFLOAT16};
+  const weft_tensor *matrix = NULL;
+  for (size_t i = 0; matrix == NULL && i < sizeof types / sizeof *types; i++) {
+    matrix = weft_match_constant(graph, from, types[i]);
+  }
   const weft_attribute *perm = transpose != NULL ? weft_node_attribute(transpose, "perm") : NULL;
   if (matrix == NULL || matrix->shape.rank != 2 || uses->count[from] < 2) {
     return -1;

@@ -216,6 +216,15 @@ static void test_tied(void) {
     graph_node(&g, node("MatMul", "a t", "y"));
     expect(&g, tied ? "Mul weft:MatMul" : "Mul MatMul");
   }
+  static const uint16_t zeros[25];
+  bytes g = begin(), cast = node("Cast", "m", "c");
+  graph_tensor(&g, "m", WEFT_FLOAT16, 2, 2, square, zeros);
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, cast);
+  graph_node(&g, node("Mul", "x c", "a"));
+  graph_node(&g, node("Transpose", "m", "t"));
+  graph_node(&g, node("MatMul", "a t", "y"));
+  expect(&g, "Mul weft:MatMul");
 }
 
 static void test_nothing_done(void) {
