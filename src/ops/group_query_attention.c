@@ -13,6 +13,8 @@ enum { KEY_SCALE = 12, VALUE_SCALE, QUERY_NORM, KEY_NORM, QUERY_LENGTHS, INPUTS 
 typedef struct group_query {
   size_t batch, heads, kv_heads, rows, size, past_room;
   size_t total, room; /* rows of keys that count at most, and that the present tensors hold */
+  size_t staged;      /* rows that past and new ones take side by side: `room`, but of a windowed cache */
+  size_t window;      /* past and present hold no more than the last rows, at least so many; 0: all of them */
   bool packed;
 } group_query;
 
@@ -28,6 +30,27 @@ static unsigned cache_bits(const weft_op *op) {
 /* Numbers of a head as the caches hold them. */
 static size_t cache_row(const weft_op *op, const group_query *g) {
   return cache_bits(op) == 4 ? (g->size + 1) / 2 : g->size;
+}
+
+static weft_status read_window(weft_op *op, group_query *g) {
+  int64_t window = weft_op_attr_int(op, "local_window_size", -1);
+  if (weft_op_has(op, ATTENTION_BIAS) || weft_op_out(op, 3) != NULL) {
+    return weft_op_unsupported(op, "attention_bias and output_qk where the cache is a window's");
+  }
+  if (window < 1 || window > INT32_MAX || (size_t)window > g->past_room) {
+    return weft_op_fail(op, "sliding_window_cache: past_key of %zu rows cannot hold a window of %lld", g->past_room,
+                        (long long)window);
+  }
+  g->window = (size_t)window;
+  g->room = g->past_room;
+  g->staged = g->past_room + g->rows;
+  return WEFT_OK;
+}
+
+/* How many rows a windowed cache holds after so many tokens: once full it is cut to its window and fills again. */
+static size_t resident(const group_query *g, size_t tokens) {
+  size_t step = g->room - g->window + 1;
+  return tokens <= g->room ? tokens : tokens - (tokens - g->room + step - 1) / step * step;
 }
 
 static weft_status read_group(weft_op *op, group_query *g) {
@@ -66,8 +89,8 @@ static weft_status read_group(weft_op *op, group_query *g) {
     return weft_op_fail(op, "total_sequence_length is %lld", (long long)total);
   }
   g->total = (size_t)total;
-  g->room = g->total > g->past_room ? g->total : g->past_room;
-  return WEFT_OK;
+  g->room = g->staged = g->total > g->past_room ? g->total : g->past_room;
+  return weft_op_attr_int(op, "sliding_window_cache", 0) != 0 ? read_window(op, g) : WEFT_OK;
 }
 
 static weft_status expect_inputs(weft_op *op) {
@@ -84,9 +107,6 @@ static weft_status expect_inputs(weft_op *op) {
   }
   if (weft_op_has(op, QUERY_NORM) != weft_op_has(op, KEY_NORM)) {
     return weft_op_fail(op, "q_norm_weight and k_norm_weight go together");
-  }
-  if (weft_op_attr_int(op, "sliding_window_cache", 0) != 0) {
-    return weft_op_unsupported(op, "attribute 'sliding_window_cache'");
   }
   return WEFT_OK;
 }
@@ -216,8 +236,8 @@ static weft_status place_lengths(weft_op *op, const group_query *g, int64_t **pa
       (*counts)[b] = rows;
     }
     (*past)[b] = first ? 0 : (*valid)[b] - rows;
-    if ((*past)[b] < 0 || (size_t)(*past)[b] > g->past_room || (*valid)[b] < 0 || (size_t)(*valid)[b] > g->total ||
-        (size_t)((*past)[b] + rows) > g->total) {
+    if ((*past)[b] < 0 || (g->window == 0 && (size_t)(*past)[b] > g->past_room) || (*valid)[b] < 0 ||
+        (size_t)(*valid)[b] > g->total || (size_t)((*past)[b] + rows) > g->total) {
       return weft_op_run_fail(op, "seqlens_k holds %ld, which does not fit %zu new rows of %zu in all",
                               (long)lengths[b], g->rows, g->total);
     }
@@ -290,27 +310,66 @@ static weft_status load_past(weft_op *op, const group_query *g, int input, int s
   return WEFT_OK;
 }
 
+/* Of all tokens so far, past and new rows are those that a windowed cache held and the new ones: places within them.
+ * How many rows there are at most. */
+static size_t place_window(const group_query *g, int64_t *past, int64_t *valid) {
+  size_t most = 0;
+  for (size_t b = 0; b < g->batch; b++) {
+    int64_t gone = past[b] - (int64_t)resident(g, (size_t)past[b]);
+    past[b] -= gone;
+    valid[b] -= gone;
+    most = (size_t)valid[b] > most ? (size_t)valid[b] : most;
+  }
+  return most;
+}
+
+/* The last rows, each of `unit` bytes, become a windowed cache. */
+static void keep_window(const weft_op *op, const group_query *g, const int64_t *valid, size_t unit, const void *from,
+                        void *to) {
+  const int32_t *lengths = weft_op_in(op, LENGTHS)->data;
+  for (size_t i = 0; i < g->batch * g->kv_heads; i++) {
+    size_t b = i / g->kv_heads, count = resident(g, (size_t)((int64_t)lengths[b] + 1));
+    char *out = (char *)to + i * g->room * unit;
+    memcpy(out, (const char *)from + (i * g->staged + (size_t)valid[b] - count) * unit, count * unit);
+    memset(out + count * unit, 0, (g->room - count) * unit);
+  }
+}
+
 /* Keys (or values) follow the past ones; what the present tensor cannot hold exactly is read back from it. */
 static weft_status join_past(weft_op *op, const group_query *g, const weft_cached_attention *f, int input, int scale,
                              weft_tensor *present, const float **now, weft_heads *at) {
   const float *past = NULL;
-  float *joined = NULL;
-  size_t rows = g->batch * g->kv_heads * g->room;
+  float *joined = NULL, *kept = NULL;
+  void *held = present != NULL ? present->data : NULL;
+  size_t rows = g->batch * g->kv_heads * g->staged;
+  bool whole = g->window == 0, integers = cache_bits(op) != 0;
   WEFT_TRY(load_past(op, g, input, scale, &past));
-  if (cache_bits(op) == 0) {
-    WEFT_TRY(weft_op_floats_out(op, present, &joined));
+  if (!integers) {
+    WEFT_TRY(weft_op_floats_out(op, present, &kept));
   }
+  joined = whole ? kept : NULL;
   if (joined == NULL) {
     WEFT_TRY(weft_attention_room(op, rows, g->size, &joined));
   }
   WEFT_TRY(weft_attention_join(op, f, past, joined, g->size, now, at));
-  if (cache_bits(op) == 0) {
-    weft_op_floats_done(op, present, joined);
-  } else if (present != NULL) {
+  if (present == NULL) {
+    return WEFT_OK;
+  }
+  if (integers) {
     cache c;
-    cache_of(op, g, scale, g->room, &c);
-    cache_store(&c, rows, joined, present->data);
-    cache_load(&c, rows, present->data, joined);
+    cache_of(op, g, scale, g->staged, &c);
+    if (!whole) {
+      WEFT_TRY(weft_op_scratch_array(op, rows, c.row, &held));
+    }
+    cache_store(&c, rows, joined, held);
+    cache_load(&c, rows, held, joined);
+  }
+  if (!whole) {
+    size_t unit = integers ? cache_row(op, g) : g->size * sizeof *joined;
+    keep_window(op, g, f->a.valid, unit, integers ? held : joined, integers ? present->data : (void *)kept);
+  }
+  if (!integers) {
+    weft_op_floats_done(op, present, kept);
   }
   return WEFT_OK;
 }
@@ -357,7 +416,7 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   int64_t *past = NULL, *valid = NULL, *counts = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
   WEFT_TRY(place_lengths(op, &g, &past, &valid, &counts));
   weft_cached_attention f = {
-      .past_room = g.past_room, .present_room = g.room, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
+      .past_room = g.past_room, .present_room = g.staged, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
   f.a = (weft_attention){.batch = g.batch,
                          .q_heads = g.heads,
                          .kv_heads = g.kv_heads,
@@ -375,6 +434,9 @@ weft_status weft_group_query_attention_run(weft_op *op) {
                          .scores_stage = weft_op_attr_int(op, "qk_output", 0) == 2 ? 3 : 2};
   weft_attention *a = &f.a;
   WEFT_TRY(place_heads(op, &g, past, counts, a));
+  if (g.window != 0) {
+    a->kv_len = place_window(&g, past, valid);
+  }
   WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_at));
   WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));

@@ -54,6 +54,24 @@ static weft_status expect_count(weft_op *op, int i, const char *name, size_t cou
              : weft_op_fail(op, "input '%s' holds %zu elements, expected %zu", name, t->count, count);
 }
 
+/* Weights of no elements stand for zeros, whatever the scales are. */
+static bool is_left_out(const weft_op *op) {
+  return weft_op_in(op, WEIGHTS)->count == 0;
+}
+
+static weft_status expect_weights(weft_op *op, const weft_nbits *w) {
+  const weft_tensor *zeros = weft_op_in(op, ZEROS);
+  WEFT_TRY(expect_count(op, WEIGHTS, "B", w->n * w->blocks * w->blob));
+  WEFT_TRY(expect_count(op, SCALES, "scales", w->n * w->blocks));
+  if (zeros != NULL) {
+    WEFT_TRY(expect_count(op, ZEROS, "zero_points", zeros->type == WEFT_UINT8 ? w->n * w->zero_row : w->n * w->blocks));
+  }
+  if (weft_op_has(op, ORDER) && weft_op_in(op, ORDER)->count < w->k) {
+    return weft_op_fail(op, "input 'g_idx' holds %zu elements, expected %zu", weft_op_in(op, ORDER)->count, w->k);
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_matmul_nbits_infer(weft_op *op) {
   uint32_t floats = WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE);
   WEFT_TRY(weft_op_expect_inputs(op, 3, 6));
@@ -64,17 +82,14 @@ weft_status weft_matmul_nbits_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, ZEROS, "zero_points", floats | WEFT_TYPE_BIT(WEFT_UINT8)));
   WEFT_TRY(weft_op_expect_type(op, BIAS, "bias", floats));
   WEFT_TRY(weft_op_expect_type(op, ORDER, "g_idx", WEFT_TYPE_BIT(WEFT_INT32)));
+  if (weft_op_attr_int(op, "weight_prepacked", 0) != 0) {
+    return weft_op_unsupported(op, "weights packed for another engine (attribute 'weight_prepacked')");
+  }
   nbits nbits;
   WEFT_TRY(make(op, &nbits));
   const weft_nbits w = nbits.w;
-  WEFT_TRY(expect_count(op, WEIGHTS, "B", w.n * w.blocks * w.blob));
-  WEFT_TRY(expect_count(op, SCALES, "scales", w.n * w.blocks));
-  const weft_tensor *zeros = weft_op_in(op, ZEROS);
-  if (zeros != NULL) {
-    WEFT_TRY(expect_count(op, ZEROS, "zero_points", zeros->type == WEFT_UINT8 ? w.n * w.zero_row : w.n * w.blocks));
-  }
-  if (weft_op_has(op, ORDER) && weft_op_in(op, ORDER)->count < w.k) {
-    return weft_op_fail(op, "input 'g_idx' holds %zu elements, expected %zu", weft_op_in(op, ORDER)->count, w.k);
+  if (!is_left_out(op)) {
+    WEFT_TRY(expect_weights(op, &w));
   }
   WEFT_TRY(expect_count(op, BIAS, "bias", w.n));
   weft_shape out = weft_op_in(op, A)->shape;
@@ -114,8 +129,7 @@ static void pack_rows(void *arg, size_t begin, size_t end) {
 static void run_groups(void *arg, uint32_t slot, size_t begin, size_t end) {
   const nbits *p = arg;
   size_t column = begin * DIRECT_COLUMNS, last = end * DIRECT_COLUMNS < p->w.n ? end * DIRECT_COLUMNS : p->w.n;
-  p->kernels->nbits_i8(&p->w, p->m, p->packed, column, last, p->y + column, p->w.n,
-                       p->scratch + slot * p->slot_size);
+  p->kernels->nbits_i8(&p->w, p->m, p->packed, column, last, p->y + column, p->w.n, p->scratch + slot * p->slot_size);
 }
 
 static weft_status multiply_i8(weft_op *op, nbits *p) {
@@ -180,6 +194,13 @@ static weft_status place_order(weft_op *op, nbits *p) {
   return WEFT_OK;
 }
 
+static void run_left_out(const nbits *p) {
+  memset(p->y, 0, p->m * p->w.n * sizeof *p->y);
+  for (size_t row = 0; p->w.bias != NULL && row < p->m; row++) {
+    memcpy(p->y + row * p->w.n, p->w.bias, p->w.n * sizeof *p->y);
+  }
+}
+
 weft_status weft_matmul_nbits_run(weft_op *op) {
   nbits p;
   weft_tensor *y = weft_op_out(op, 0);
@@ -195,10 +216,15 @@ weft_status weft_matmul_nbits_run(weft_op *op) {
   }
   WEFT_TRY(weft_op_floats_out(op, y, &p.y));
   p.w.weights = weft_op_in(op, WEIGHTS)->data;
-  WEFT_TRY(place_order(op, &p));
   if (p.y == NULL || y->count == 0) {
     return WEFT_OK;
   }
+  if (is_left_out(op)) {
+    run_left_out(&p);
+    weft_op_floats_done(op, y, p.y);
+    return WEFT_OK;
+  }
+  WEFT_TRY(place_order(op, &p));
   bool is_i8 = weft_op_attr_int(op, "accuracy_level", 0) == LEVEL_I8 && weft_nbits_has_i8(&p.w);
   if (p.order != NULL || (p.m > DIRECT_ROWS && !is_i8)) {
     WEFT_TRY(multiply_panels(op, &p));

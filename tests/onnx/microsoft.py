@@ -558,6 +558,45 @@ for name, op, fed, y, attributes in (
     case(f"simulated_{name}_of_two_types", nodes, [a, one(0.02), one(5, np.int8), b, one(0.03), one(100, np.uint8), one(0.025), zero], [answer], (1, 2, 4, 5, 6, 7))
 
 
+# ---- caches of a window: whatever the steps were, the last tokens lie at the front, as many as their number tells ---------------------------
+def held_rows(tokens, room, window):
+    step = room - window + 1
+    return tokens - step * max(0, -(-(tokens - room) // step))
+
+
+for name, room, window, before, new, bits in (("full", 4, 4, [6], 1, 0), ("prompt", 5, 3, [0], 9, 0), ("cut", 6, 4, [8], 3, 0), ("slack", 6, 4, [9], 1, 0), ("ragged", 5, 3, [2, 11], 1, 0), ("turned", 4, 4, [5], 2, 0), ("8_bits", 5, 4, [7], 2, 8), ("4_bits", 5, 4, [3], 4, 4)):
+    batch, total = len(before), max(before) + new
+    q, told, step = f32(batch, new, 32), f32(2, batch, 1, total, 16), one(0.5)
+    low = -(1 << (bits - 1)) if bits else 0
+    if bits:
+        told = np.clip(np.rint(told / step), low, -low - 1)
+    wide = [held_rows(old, room, window) for old in before]
+    past, present, y = np.zeros((2, batch, 1, room, 16), np.float32), np.zeros((2, batch, 1, room, 16), np.float32), np.zeros((batch, new, 32), np.float32)
+    cosine, sine = (f32(total, 8), f32(total, 8)) if name == "turned" else (np.ones((total, 8), np.float32), np.zeros((total, 8), np.float32))
+    real_told = told * (step if bits else one(1))
+    raw = np.stack([real_told[:, b, :, old:old + new] for b, old in enumerate(before)], 1)
+    for b, old in enumerate(before):
+        end = old + new
+        if name == "turned":
+            told[0, b] = real_told[0, b] = turned(told[0, b][None], cosine, sine)[0]
+        past[:, b, :, :wide[b]] = told[:, b, :, old - wide[b]:old]
+        last = held_rows(end, room, window)
+        present[:, b, :, :last] = told[:, b, :, end - last:end]
+        at = np.arange(end) - np.arange(old, end)[:, None]
+        kk, vv = (part[b:b + 1, :, :end].repeat(2, 1) for part in real_told)
+        y[b] = merged(attend(turned(heads(q[b:b + 1], 2), cosine[old:end], sine[old:end]), kk, vv, None, np.where((at <= 0) & (at > -window), 0, -1e30)))[0]
+    stored = [x.astype(np.float32) if not bits else packed(x.astype(int) + 8, 4) if bits == 4 else x.astype(np.int8) for x in (*past, *present)]
+    more = [cosine, sine] if name == "turned" else [None, None]
+    more += [None] * 3 + [step, step] if bits else []
+    extra = {"k_quant_type": "PER_TENSOR", "v_quant_type": "PER_TENSOR", "kv_cache_bit_width": bits} if bits else {"do_rotary": int(name == "turned")}
+    inputs = [q, *(merged(x) for x in raw), *stored[:2], one(np.array(before) + new - 1, np.int32), one(total, np.int32), *more]
+    case(f"group_query_window_{name}", "GroupQueryAttention", inputs, [y, *stored[2:]], num_heads=2, kv_num_heads=1, sliding_window_cache=1, local_window_size=window, **extra)
+
+# Weights that are left out, their place kept, are zeros.
+bias = f32(5)
+case("matmul_4_bits_of_nothing", "MatMulNBits", [f32(2, 3, 32), u8(0, 2, 8), f32(0), None, None, bias], [np.broadcast_to(bias, (2, 3, 5)).copy()], K=32, N=5, bits=4, block_size=16)
+
+
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
 
@@ -576,6 +615,9 @@ refuse("expected at least 5 inputs, input 4 is missing", "engram", "EngramGate",
 refuse("input 3 is needed", "packed", "PackedAttention", [f32(3, 4), f32(4, 12), f32(12)], [f32(3, 4)], num_heads=2)
 refuse("beams that look into each other's past", "masked_beams", "DecoderMaskedSelfAttention", [f32(1, 1, 4), f32(4, 12), f32(12), None, f32(2, 1, 2, 2, 2), None, one([1], np.int32), one([1], np.int32)], [f32(1, 1, 4), f32(2, 1, 2, 2, 2)], num_heads=2)
 refuse("query_seqlens holds 3, expected at most 2", "query_lengths", "GroupQueryAttention", [f32(1, 2, 8), f32(1, 2, 8), f32(1, 2, 8), None, None, one([1], np.int32), one(2, np.int32)] + [None] * 9 + [one([3], np.int32)], [f32(1, 2, 8)], num_heads=2, kv_num_heads=2)
+refuse("sliding_window_cache: past_key of 3 rows cannot hold a window of 4", "window", "GroupQueryAttention", [f32(1, 1, 8), f32(1, 1, 8), f32(1, 1, 8), f32(1, 2, 3, 4), f32(1, 2, 3, 4), one([1], np.int32), one(2, np.int32)], [f32(1, 1, 8)], num_heads=2, kv_num_heads=2, sliding_window_cache=1, local_window_size=4)
+refuse("weights packed for another engine", "prepacked", "MatMulNBits", [f32(2, 32), u8(64, 2, 8), f32(128)], [f32(2, 64)], (1, 2), K=32, N=64, bits=4, block_size=16, weight_prepacked=1)
+refuse("attribute 'state_length' is 4", "causal_state", "CausalConvWithState", [f32(1, 3, 5), f32(3, 1, 3)], [f32(1, 3, 5), f32(1, 3, 2)], state_length=4)
 refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)
 refuse("nothing in it tells whether channels lie in blocks of 8 or of 16", "blocks", [(block_domain, "Conv", ["i0", "i1"], ["o0"], {})], [f32(1, 3, 4, 4), f32(32, 3, 3, 3)], [f32(1, 32, 2, 2)], (1,))
 

@@ -370,14 +370,19 @@ static weft_status group_norm(weft_upgrade *u) {
 
 /* ---- recurrences ------------------------------------------------------------------------------------------------- */
 static weft_status causal_conv(weft_upgrade *u) {
-  bool last = weft_upgrade_int(u, "channels_last", 0) != 0;
+  int64_t last = weft_upgrade_int(u, "channels_last", 0), state = weft_upgrade_int(u, "state_channels_last", -1);
   WEFT_TRY(expect(u, 2));
   WEFT_TRY(expect_plain(u, "ndim", 1));
   WEFT_TRY(expect_plain(u, "dilation", 1));
   WEFT_TRY(expect_plain(u, "state_window", 0));
+  WEFT_TRY(expect_plain(u, "state_update_capacity", 0));
+  WEFT_TRY(expect_plain(u, "state_channels_last", state == last ? last : -1));
+  WEFT_TRY(expect_plain(u, "state_length", 0));
+  WEFT_TRY(expect_plain(u, "input_channel_offset", 0));
+  WEFT_TRY(expect_plain(u, "input_channels", 0));
   weft_node_remove_attribute(u->node, "channels_last");
   become(u, "", u->node->op_type);
-  if (!last) {
+  if (last == 0) {
     return WEFT_OK;
   }
   WEFT_TRY(channels_first(u, 3, 0));
