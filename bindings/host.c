@@ -1,6 +1,7 @@
-/* What a module asks of JavaScript. Its clock; and operators that are JavaScript functions: a C function pointer cannot lead
- * to one, so all of them go through one imported function, which finds the right one by its number: see bindings/host.js
- * and web/operators.js. */
+/* What a module asks of JavaScript. Its clock; and operators that are JavaScript functions: a C function pointer cannot
+ * lead to one, so all of them go through one imported function, which finds the right one by its number: see
+ * bindings/host.js and web/operators.js. And what only JavaScript asks of it. */
+#include "kernels/typed.h"
 #include "weft.h"
 
 /* `outputs` are weft_value * to make, or with `infers` weft_info to fill. */
@@ -36,4 +37,11 @@ void weft_host_profile(weft_session *session, bool on) { weft_session_profile(se
 
 weft_status weft_host_measure(weft_session *session, weft_limits *out, weft_error *error) {
   return weft_session_measure(session, &host_clock, out, error);
+}
+
+/* Bytes of feeds that are to be 0 or 1. */
+void weft_host_make_bools(size_t n, uint8_t *bytes);
+
+void weft_host_make_bools(size_t n, uint8_t *bytes) {
+  weft_typed_convert_of(WEFT_BOOL, WEFT_BOOL)(n, bytes, bytes);
 }

@@ -57,15 +57,6 @@ function writeStrings(wasm, value, texts) {
   });
 }
 
-/** Anything but 0 is true. Four bytes are looked at together, since there is hardly ever one to change. @param {Uint8Array} bytes at a multiple of 16 */
-function makeBools(bytes) {
-  let seen = 0;
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  for (let i = 0; i < words.length; i++) seen |= words[i];
-  for (let i = bytes.length & ~3; i < bytes.length; i++) seen |= bytes[i];
-  if ((seen & 0xfefefefe) !== 0) bytes.forEach((byte, i) => (bytes[i] = Number(byte !== 0)));
-}
-
 /** Writes a tensor's elements into a value of its type and size. @param {Wasm} wasm @param {number} value @param {Tensor} tensor */
 function writeElements(wasm, value, tensor) {
   if (tensor.type === 'string') return writeStrings(wasm, value, /** @type {string[]} */ (tensor.data));
@@ -81,7 +72,7 @@ function writeElements(wasm, value, tensor) {
     throw argumentError(`a ${tensor.type} tensor of dims [${tensor.dims}]: expected ${size} bytes, found ${data.byteLength}`);
   } else {
     into.set(new Uint8Array(data.buffer, data.byteOffset, size));
-    if (tensor.type === 'bool') makeBools(into);
+    if (tensor.type === 'bool') wasm.call('weft_host_make_bools', size, at);
   }
 }
 
