@@ -10,7 +10,11 @@
 
 #include <string.h>
 
-enum { DEPTHWISE_FILTERS = 4 }; /* of one channel; with more, the product shares the patches among them */
+enum {
+  DEPTHWISE_FILTERS = 4, /* of one channel; with more, the product shares the patches among them */
+  FEW_FILTERS = 8,       /* of a group: that share a panel of patches once or twice */
+  PANEL_FLOATS = 16384   /* of all groups, in the cache while they are multiplied */
+};
 
 typedef struct conv {
   const weft_kernels *kernels;
@@ -274,6 +278,47 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
   return weft_winograd_run(op, &w);
 }
 
+/* ---- groups of few filters ------------------------------------------------------------------------------------------
+ */
+/* Where the patches are, and what is multiplied, are then as much work as the products: so a panel of patches is packed
+ * for all groups at once, and stays in the first-level cache for all their products. */
+typedef struct few_filters {
+  const conv *c;
+  size_t panels;  /* of an image */
+  float *scratch; /* a panel of all groups for each slot */
+  size_t floats;
+} few_filters;
+
+static void multiply_panels(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const few_filters *f = arg;
+  const conv *c = f->c;
+  float *packed = f->scratch + slot * f->floats;
+  for (size_t i = begin; i < end; i++) {
+    const size_t image = i / f->panels * c->groups, column = i % f->panels * WEFT_GEMM_NR;
+    const size_t left = c->window.out_count - column, n = left < WEFT_GEMM_NR ? left : WEFT_GEMM_NR;
+    const weft_patches patches = plane_patches(c, group_input(c, image), c->groups * c->in_channels);
+    c->kernels->conv_f32_pack(&patches, column, column + n, packed);
+    for (size_t group = 0; group < c->groups; group++) {
+      weft_product p = {0};
+      product_at(c, image + group, &p);
+      p.epilogue.residual = p.epilogue.residual != NULL ? p.epilogue.residual + column : NULL;
+      c->kernels->gemm_f32(c->out_channels, n, c->k, p.a, p.lda, packed + group * c->k * WEFT_GEMM_NR, p.c + column,
+                           p.ldc, false, &p.epilogue);
+    }
+  }
+}
+
+static weft_status run_few_filters(weft_op *op, const conv *c) {
+  few_filters f = {.c = c, .panels = (c->window.out_count + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR};
+  void *scratch = NULL;
+  f.floats = c->groups * c->k * WEFT_GEMM_NR;
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * f.floats, sizeof(float), &scratch));
+  f.scratch = scratch;
+  const size_t work = f.floats * c->out_channels;
+  weft_parallel_slots(op->cx, c->images * f.panels, 1 + 131072 / (work + 1), multiply_panels, &f);
+  return WEFT_OK;
+}
+
 static weft_status run_floats(weft_op *op, conv *c) {
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
@@ -303,6 +348,11 @@ static weft_status run_floats(weft_op *op, conv *c) {
   } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank <= 2 && window->taps > 1) {
     size_t work = window->out_count * window->taps;
     weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
+    weft_op_floats_done(op, y, c->y);
+    return WEFT_OK;
+  } else if (window->rank <= 2 && !is_pointwise(window) && c->groups > 1 && c->out_channels <= FEW_FILTERS &&
+             c->k <= PANEL_FLOATS / WEFT_GEMM_NR / c->groups) {
+    WEFT_TRY(run_few_filters(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
   } else if (window->rank <= 2 && !is_pointwise(window)) {
