@@ -1,6 +1,7 @@
 /* DeformConv: as a convolution, but every tap is read where an offset tells, between elements, by linear interpolation
  * in as many dimensions as there are. The sampled patches of a block of output positions become the right matrix of a
  * product. Outside the input there are zeros. */
+#include "../kernels/sample.h"
 #include "product.h"
 #include "spatial.h"
 
@@ -151,7 +152,68 @@ static void sample_row(const deform *c, size_t plane, size_t map, size_t image, 
   }
 }
 
+/* Where `tap` meets the input at n output positions from `first` on: coordinates as a grid has them, the last axis
+ * first. */
+static void tap_places(const deform *c, size_t map, const int64_t *tap, size_t first, size_t n, double *coordinates) {
+  const weft_window *window = &c->window;
+  const size_t rank = (size_t)window->rank;
+  int64_t position[WEFT_MAX_RANK];
+  for (size_t d = rank, rest = first; d-- > 0; rest /= (size_t)window->out[d]) {
+    position[d] = (int64_t)(rest % (size_t)window->out[d]);
+  }
+  for (size_t i = 0; i < n; i++) {
+    for (size_t d = 0; d < rank; d++) {
+      const int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + tap[d] * window->dilation[d];
+      coordinates[i * rank + rank - 1 - d] =
+          (double)at + number(c, c->offset, (map * rank + d) * window->out_count + first + i);
+    }
+    weft_window_next(window->rank, window->out, position);
+  }
+}
+
+/* The rows of one tap for `channels` channels from `plane` on that share a map, `row_step` floats apart: what a place
+ * takes from where is worked out once for them. */
+static void sample_channels(const deform *c, size_t plane, size_t channels, size_t map, const int64_t *tap,
+                            size_t column, size_t columns, float *rows, size_t row_step) {
+  const weft_window *window = &c->window;
+  weft_grid grid = {.mode = WEFT_GRID_LINEAR, .padding = WEFT_GRID_ZEROS, .counted = true, .axes = window->rank};
+  memcpy(grid.dims, window->in, (size_t)window->rank * sizeof *grid.dims);
+  const size_t at_once = weft_grid_at_once(&grid);
+  for (size_t done = 0; done < columns; done += at_once) {
+    weft_grid_points points;
+    double coordinates[WEFT_GRID_POINTS * WEFT_GRID_AXES];
+    const size_t n = columns - done < at_once ? columns - done : at_once;
+    tap_places(c, map, tap, column + done, n, coordinates);
+    weft_grid_place(&grid, n, coordinates, &points);
+    for (size_t i = 0; c->mask != NULL && i < n; i++) {
+      const double mask = number(c, c->mask, map * window->out_count + column + done + i);
+      for (int t = 0; t < points.taps[i]; t++) {
+        points.weights[i * points.most + (size_t)t] *= mask;
+      }
+    }
+    weft_grid_sample(&points, n, channels, (const float *)c->x + plane, window->in_count, rows + done, row_step);
+  }
+}
+
 /* The patches of output positions [column, column + columns): k rows of them. */
+static void sample_floats(const deform *c, size_t index, size_t column, size_t columns, float *rows) {
+  const size_t image = index / c->groups, shared = c->groups * c->in_channels / c->offset_groups;
+  const size_t taps = c->window.taps;
+  for (size_t channel = 0, run; channel < c->in_channels; channel += run) {
+    const size_t number = index % c->groups * c->in_channels + channel, left = c->in_channels - channel;
+    const size_t plane = (image * c->groups * c->in_channels + number) * c->window.in_count;
+    const size_t map = (image * c->offset_groups + number / shared) * taps;
+    int64_t tap[WEFT_MAX_RANK] = {0};
+    run = shared - number % shared < left ? shared - number % shared : left;
+    for (size_t t = 0; t < taps; t++) {
+      sample_channels(c, plane, run, map + t, tap, column, columns, rows + (channel * taps + t) * columns,
+                      taps * columns);
+      weft_window_next(c->window.rank, c->window.kernel, tap);
+    }
+  }
+}
+
+/* The same in double precision, or in more dimensions. */
 static void sample_block(const deform *c, size_t index, size_t column, size_t columns, char *rows) {
   size_t image = index / c->groups, shared = c->groups * c->in_channels / c->offset_groups;
   size_t row = columns * (c->wide ? sizeof(double) : sizeof(float));
@@ -168,7 +230,11 @@ static void sample_block(const deform *c, size_t index, size_t column, size_t co
 
 static void pack_samples(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const deform *c = arg;
-  sample_block(c, index, column, columns, scratch);
+  if (c->window.rank <= WEFT_GRID_AXES) {
+    sample_floats(c, index, column, columns, scratch);
+  } else {
+    sample_block(c, index, column, columns, scratch);
+  }
   c->kernels->gemm_f32_pack(columns, c->k, scratch, columns, false, out);
 }
 

@@ -3,6 +3,9 @@
  * after the other. Nearest needs no sums: its tables are maps for a plain copy of any element type. */
 #include "resize.h"
 
+#include "../base/convert.h"
+#include "../kernels/sample.h"
+#include "broadcast.h"
 #include "number.h"
 #include "strided.h"
 
@@ -26,60 +29,44 @@ weft_status weft_resize_infer(weft_op *op) {
 }
 
 typedef struct pass {
-  const weft_kernels *kernels;
   const weft_resize_table *table;
   size_t outer, in, out, inner;
   const void *from;
   void *to;
 } pass;
 
-/* y = weight * x, or added to y. */
-static void add_row_float(const weft_kernels *kernels, bool first, size_t n, float weight, const float *x, float *y) {
-  if (first) {
-    kernels->binary_f32[WEFT_BINARY_MUL](n, x, 1, &weight, 0, y);
-  } else {
-    kernels->axpy_f32(n, weight, x, y);
+/* Rows [begin, end) of outer x out: each is `inner` sums over the same taps; single elements are a row together. */
+static void pass_float(void *arg, size_t begin, size_t end) {
+  const pass *p = arg;
+  const size_t taps = p->table->taps, inner = p->inner;
+  for (size_t row = begin, n; row < end; row += n) {
+    const size_t x = row % p->out;
+    const int64_t *places = p->table->places + x * taps;
+    const double *weights = p->table->weights + x * taps;
+    const float *from = (const float *)p->from + row / p->out * p->in * inner;
+    float *to = (float *)p->to + row * inner;
+    n = inner > 1 ? 1 : p->out - x < end - row ? p->out - x : end - row;
+    if (inner > 1) {
+      weft_sample_rows(inner, taps, places, weights, from, to);
+    } else {
+      weft_sample_row(n, taps, places, weights, from, to);
+    }
   }
 }
 
-static void add_row_double(const weft_kernels *kernels, bool first, size_t n, double weight, const double *x,
-                           double *y) {
-  (void)kernels;
-  for (size_t i = 0; i < n; i++) {
-    y[i] = first ? weight * x[i] : y[i] + weight * x[i];
+static void pass_double(void *arg, size_t begin, size_t end) {
+  const pass *p = arg;
+  const size_t taps = p->table->taps, inner = p->inner;
+  for (size_t i = begin * inner; i < end * inner; i++) {
+    const size_t row = i / inner, x = row % p->out;
+    const double *from = (const double *)p->from + row / p->out * p->in * inner + i % inner;
+    double sum = 0;
+    for (size_t t = 0; t < taps; t++) {
+      sum += p->table->weights[x * taps + t] * from[(size_t)p->table->places[x * taps + t] * inner];
+    }
+    ((double *)p->to)[i] = sum;
   }
 }
-
-/* Rows [begin, end) of outer x out: each is `inner` sums over the same taps. With single elements as rows the sum is
- * kept in a register; else whole rows are added up. */
-#define DEFINE_PASS(name, real, add_row)                                                                               \
-  static void name(void *arg, size_t begin, size_t end) {                                                              \
-    const pass *p = arg;                                                                                               \
-    size_t taps = p->table->taps, inner = p->inner, x = begin % p->out;                                                \
-    const real *from = (const real *)p->from + begin / p->out * p->in * inner;                                         \
-    for (size_t row = begin; row < end; row++) {                                                                       \
-      real *to = (real *)p->to + row * inner;                                                                          \
-      const int64_t *places = p->table->places + x * taps;                                                             \
-      const double *weights = p->table->weights + x * taps;                                                            \
-      if (inner == 1) {                                                                                                \
-        real sum = 0;                                                                                                  \
-        for (size_t t = 0; t < taps; t++) {                                                                            \
-          sum += (real)weights[t] * from[places[t]];                                                                   \
-        }                                                                                                              \
-        *to = sum;                                                                                                     \
-      }                                                                                                                \
-      for (size_t t = 0; inner > 1 && t < taps; t++) {                                                                 \
-        add_row(p->kernels, t == 0, inner, (real)weights[t], from + (size_t)places[t] * inner, to);                    \
-      }                                                                                                                \
-      if (++x == p->out) {                                                                                             \
-        x = 0;                                                                                                         \
-        from += p->in * inner;                                                                                         \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
-
-DEFINE_PASS(pass_float, float, add_row_float)
-DEFINE_PASS(pass_double, double, add_row_double)
 
 /* Types that a float holds exactly, or nearly, are passed as floats. */
 static bool works_in_double(weft_type type) {
@@ -93,11 +80,26 @@ static weft_status load_numbers(weft_op *op, const weft_tensor *in, weft_type wo
     return WEFT_OK;
   }
   WEFT_TRY(weft_op_scratch(op, in->count * weft_type_size(work), &block));
-  for (size_t i = 0; i < in->count; i++) {
-    weft_number_set(work, block, i, weft_number_at(in->type, in->data, i));
-  }
   *out = block;
+  if (work == WEFT_DOUBLE) {
+    weft_load_double(in->type, in->data, 0, 1, in->count, block);
+  } else if (weft_type_size(in->type) == 1) {
+    op->cx->kernels->dequantize_i8(in->count, in->data, 1, 0, in->type == WEFT_INT8, block);
+  } else {
+    weft_block_load(op->cx->kernels, in, 0, 1, in->count, block);
+  }
   return WEFT_OK;
+}
+
+/* Rounded half to even and kept within the type. */
+static void store_numbers(weft_op *op, const void *from, weft_type work, weft_tensor *out) {
+  if (weft_type_size(out->type) == 1) {
+    op->cx->kernels->quantize_i8(out->count, from, 1, 0, out->type == WEFT_INT8, out->data);
+    return;
+  }
+  for (size_t i = 0; i < out->count; i++) {
+    weft_number_set(out->type, out->data, i, weft_number_at(work, from, i));
+  }
 }
 
 /* The axis of the next pass, before `done` have been made: those that shrink from the outermost on, then those that
@@ -130,8 +132,7 @@ static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_res
   }
   bool done[WEFT_MAX_RANK] = {false};
   for (int d; (d = next_axis(r, tables, shape.rank, done)) >= 0; done[d] = true) {
-    pass p = {op->cx->kernels,
-              &tables[d],
+    pass p = {&tables[d],
               weft_shape_product(&shape, 0, d),
               (size_t)r->axes[d].in,
               (size_t)r->axes[d].out,
@@ -150,9 +151,7 @@ static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_res
   if (from != out->data && out->type == work) {
     memcpy(out->data, from, out->count * weft_type_size(work));
   } else if (from != out->data) {
-    for (size_t i = 0; i < out->count; i++) {
-      weft_number_set(out->type, out->data, i, weft_number_at(work, from, i));
-    }
+    store_numbers(op, from, work, out);
   }
   return WEFT_OK;
 }

@@ -1,6 +1,6 @@
 /* RoiAlign, MaxRoiPool: boxes in images. Formulas are those of the specification; RoiAlign follows
  * He et al., "Mask R-CNN" (2017), MaxRoiPool Girshick, "Fast R-CNN" (2015). */
-#include "../kernels/typed.h"
+#include "../kernels/sample.h"
 #include "index.h"
 #include "number.h"
 #include "product.h"
@@ -180,7 +180,7 @@ static void align_planes(void *arg, uint32_t slot, size_t begin, size_t end) {
         ((size_t)weft_index_at(job->batches, roi) * job->channels + n % job->channels) * job->height * job->width;
     if (job->in->type == WEFT_FLOAT && !job->max) {
       const weft_bins bins = {job->out_height, job->out_width, (size_t)box.rows, (size_t)box.columns, y, x};
-      weft_typed_sample_bins(&bins, (const float *)job->in->data + plane, (float *)job->out->data + to);
+      weft_sample_bins(&bins, (const float *)job->in->data + plane, (float *)job->out->data + to);
       continue;
     }
     for (size_t i = 0; i < job->out_height * job->out_width; i++) {

@@ -250,14 +250,15 @@ static void map_rows(void *arg, size_t begin, size_t end) {
   int last = job->rank - 1;
   size_t bytes = (size_t)job->dims[last] * job->size;
   const weft_plane line = {.element_size = 1, .lines = 1, .n = bytes, .from_stride = 1, .to_stride = 1};
-  int64_t before = -1;
+  int64_t before = -1, from = 0;
+  int64_t index[WEFT_MAX_RANK];
+  size_t rest = begin;
+  for (int d = last - 1; d >= 0; d--) {
+    index[d] = (int64_t)(rest % (size_t)job->dims[d]);
+    rest /= (size_t)job->dims[d];
+    from += job->maps[d][index[d]];
+  }
   for (size_t n = begin; n < end; n++) {
-    size_t rest = n;
-    int64_t from = 0;
-    for (int d = last - 1; d >= 0; d--) {
-      from += job->maps[d][rest % (size_t)job->dims[d]];
-      rest /= (size_t)job->dims[d];
-    }
     char *to = job->to + n * bytes;
     if (from == before) { /* the same row again, as when an image becomes larger */
       weft_copy_plane(&line, to - bytes, to);
@@ -265,6 +266,14 @@ static void map_rows(void *arg, size_t begin, size_t end) {
       map_row(job, job->from + from * (int64_t)job->size, to);
     }
     before = from;
+    for (int d = last - 1; d >= 0; d--) {
+      from -= job->maps[d][index[d]];
+      index[d] = index[d] + 1 < job->dims[d] ? index[d] + 1 : 0;
+      from += job->maps[d][index[d]];
+      if (index[d] != 0) {
+        break;
+      }
+    }
   }
 }
 
