@@ -200,16 +200,17 @@ void weft_spread_elements(size_t element_size, size_t n, const int64_t *map, con
 }
 
 /* One pass says whether, another where: nearly always the first is enough, and has no exit that would keep it from
- * being made of vectors. */
+ * being made of vectors. Numbers below 0 have their sign bit set, which sums that wrap keep here. */
 #define INDICES(type)                                                                                                  \
   static size_t check_##type(size_t n, const type *x, int64_t dim, bool *negative) {                                   \
-    type low = 0, high = -1;                                                                                           \
+    uint64_t signs = 0, beyond = 0;                                                                                    \
     for (size_t i = 0; i < n; i++) {                                                                                   \
-      low = x[i] < low ? x[i] : low;                                                                                   \
-      high = x[i] > high ? x[i] : high;                                                                                \
+      const uint64_t index = (uint64_t)x[i];                                                                           \
+      signs |= index;                                                                                                  \
+      beyond |= (index + (uint64_t)dim) | ((uint64_t)dim - 1 - index);                                                 \
     }                                                                                                                  \
-    *negative = low < 0;                                                                                               \
-    if (low >= -dim && high < dim) return n;                                                                           \
+    *negative = signs >> 63 != 0;                                                                                      \
+    if (beyond >> 63 == 0) return n;                                                                                   \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       if (x[i] < -dim || x[i] >= dim) return i;                                                                        \
     }                                                                                                                  \

@@ -1,6 +1,8 @@
-/* Pooling of one plane of floats. Rows of the result are made tap by tap over all columns for which the tap lies
- * inside, a form that compilers turn into vector code. Knows neither graphs nor tensors. */
+/* Pooling of one plane of floats, in loops over neighbouring columns, which compilers turn into vector code. Knows
+ * neither graphs nor tensors. */
 #include "pool.h"
+
+#include "loops.h"
 
 #include <math.h>
 
@@ -20,105 +22,84 @@ static span taps_inside(int64_t start, size_t kernel, size_t dilation, size_t in
   return s;
 }
 
-/* The columns of the result for which a tap, `at` from the input's edge in the first window, lies inside; `columns` are
- * those of the tap before it. Both ends only go down. */
-static span columns_inside(const weft_pool_axis *x, int64_t at, span columns) {
-  while (columns.begin > 0 && at + (int64_t)((columns.begin - 1) * x->stride) >= 0) {
-    columns.begin--;
-  }
-  while (columns.end > columns.begin && at + (int64_t)((columns.end - 1) * x->stride) >= (int64_t)x->in) {
-    columns.end--;
-  }
-  return columns;
-}
-
 static inline float greater(float a, float b) {
   return b > a || b != b ? b : a;
 }
 
-static void add_tap(size_t n, const float *restrict in, size_t stride, bool average, float *restrict out) {
+/* out[i] = of taps a and b the greater, or their sum; out may be a. */
+static inline void pair_at(size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride, bool average,
+                           float *out) {
+  EACH_ALONE
+  for (size_t i = 0; i < n; i++) {
+    const float p = a[i * a_stride], q = b[i * b_stride];
+    out[i] = average ? p + q : greater(p, q);
+  }
+}
+
+static inline void pair_of(size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride, bool average,
+                           float *out) {
+  if (a_stride == 1 && b_stride == 1) {
+    pair_at(n, a, 1, b, 1, average, out);
+  } else if (a_stride == 1 && b_stride == 2) {
+    pair_at(n, a, 1, b, 2, average, out);
+  } else if (a_stride == 2 && b == a + 1) {
+    pair_at(n, a, 2, a + 1, 2, average, out);
+  } else {
+    pair_at(n, a, a_stride, b, b_stride, average, out);
+  }
+}
+
+static void pair(size_t n, const float *a, size_t a_stride, const float *b, size_t b_stride, bool average, float *out) {
   if (average) {
-    for (size_t i = 0; i < n; i++) {
-      out[i] += in[i * stride];
-    }
-  } else if (stride == 1) {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = greater(out[i], in[i]);
-    }
-  } else if (stride == 2) {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = greater(out[i], in[i * 2]);
-    }
+    pair_of(n, a, a_stride, b, b_stride, true, out);
   } else {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = greater(out[i], in[i * stride]);
-    }
+    pair_of(n, a, a_stride, b, b_stride, false, out);
   }
 }
 
-/* ---- the greatest, rows and columns apart ---------------------------------------------------------------------------
- */
-enum { LINE = 1024 /* floats of a row of maxima */ };
-
-/* out = the greater of two taps, or one tap again: what the others are added to. */
-static void pair_taps(size_t n, const float *restrict a, const float *restrict b, size_t stride, float *restrict out) {
-  if (stride == 1) {
+/* out = `count` taps, `step` apart, of n windows that are `stride` apart; with `more`, and what out holds. */
+static void gather_taps(size_t n, const float *in, size_t stride, size_t count, size_t step, bool average, bool more,
+                        float *out) {
+  size_t done = more ? 0 : count > 1 ? 2 : 1;
+  if (done == 1) {
     for (size_t i = 0; i < n; i++) {
-      out[i] = greater(a[i], b[i]);
+      out[i] = in[i * stride];
     }
-  } else if (stride == 2 && b == a + 1) {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = greater(a[2 * i], a[2 * i + 1]);
-    }
-  } else {
-    for (size_t i = 0; i < n; i++) {
-      out[i] = greater(a[i * stride], b[i * stride]);
-    }
+  } else if (done == 2) {
+    pair(n, in, stride, in + step, stride, average, out);
+  }
+  for (; done < count; done++) {
+    pair(n, out, 1, in + done * step, stride, average, out);
   }
 }
 
-/* line[i] becomes the greatest of column first + i of the window's rows; -infinity where the image does not reach. */
+/* ---- rows and columns apart
+ * ------------------------------------------------------------------------------------------- */
+enum { LINE = 1024 /* floats of a row of maxima or sums */ };
+
+/* line[i] becomes what column first + i of the window's rows makes together; where the image does not reach, what
+ * changes nothing. */
 static void reduce_rows(const float *in, const weft_pool_axis *y, size_t width, span rows, int64_t top, int64_t first,
-                        size_t n, float *line) {
+                        size_t n, bool average, float *line) {
   size_t begin = first < 0 ? (size_t)-first : 0;
   int64_t left = (int64_t)width - first;
   size_t end = left < 0 ? 0 : (size_t)left < n ? (size_t)left : n;
   if (rows.begin == rows.end || begin >= end) {
     begin = end = 0;
   }
+  const float nothing = average ? 0 : -INFINITY;
   for (size_t i = 0; i < begin; i++) {
-    line[i] = -INFINITY;
+    line[i] = nothing;
   }
   for (size_t i = end; i < n; i++) {
-    line[i] = -INFINITY;
+    line[i] = nothing;
   }
   if (begin == end) {
     return;
   }
-  const size_t step = y->dilation * width, count = rows.end - rows.begin;
+  const size_t step = y->dilation * width;
   const float *row = in + (size_t)(top + (int64_t)(rows.begin * y->dilation)) * width + (first + (int64_t)begin);
-  pair_taps(end - begin, row, count > 1 ? row + step : row, 1, line + begin);
-  for (size_t i = 2; i < count; i++) {
-    add_tap(end - begin, row + i * step, 1, false, line + begin);
-  }
-}
-
-/* What a window costs is its height and its width, not their product. */
-static void max_plane(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, float *out) {
-  float line[LINE];
-  const size_t reach = (x->kernel - 1) * x->dilation + 1, most = (LINE - reach) / x->stride + 1;
-  for (size_t oy = 0; oy < y->out; oy++, out += x->out) {
-    int64_t top = (int64_t)(oy * y->stride) - y->pad;
-    span rows = taps_inside(top, y->kernel, y->dilation, y->in);
-    for (size_t ox = 0; ox < x->out; ox += most) {
-      size_t n = x->out - ox < most ? x->out - ox : most;
-      reduce_rows(in, y, x->in, rows, top, (int64_t)(ox * x->stride) - x->pad, (n - 1) * x->stride + reach, line);
-      pair_taps(n, line, x->kernel > 1 ? line + x->dilation : line, x->stride, out + ox);
-      for (size_t j = 2; j < x->kernel; j++) {
-        add_tap(n, line + j * x->dilation, x->stride, false, out + ox);
-      }
-    }
-  }
+  gather_taps(end - begin, row, 1, rows.end - rows.begin, step, average, false, line + begin);
 }
 
 /* How many taps of the window that begins at `start` count for an average. */
@@ -133,39 +114,46 @@ static size_t counted(const weft_pool_axis *axis, int64_t start, bool with_paddi
   return count;
 }
 
+/* Sums become means. */
+static void divide(const weft_pool_axis *x, size_t tall, bool count_padding, float *out) {
+  size_t begin = 0, end = 0;
+  for (size_t ox = 0; ox < x->out; ox++) {
+    const int64_t left = (int64_t)(ox * x->stride) - x->pad, right = left + (int64_t)((x->kernel - 1) * x->dilation);
+    if (left >= 0 && right < (int64_t)x->in) {
+      begin = begin == end ? ox : begin;
+      end = ox + 1;
+      continue;
+    }
+    const size_t count = tall * counted(x, left, count_padding);
+    out[ox] = count > 0 ? out[ox] / (float)count : 0;
+  }
+  const float inside = (float)(tall * x->kernel);
+  for (size_t ox = begin; ox < end; ox++) {
+    out[ox] = inside > 0 ? out[ox] / inside : 0;
+  }
+}
+
+/* What a window costs is its height and its width, not their product: a line of what its rows make together serves all
+ * windows side by side. Windows that are wider than a line come one by one, in parts. */
 void weft_pool_plane_f32(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, bool average,
                          bool count_padding, float *out) {
-  if (!average && x->kernel <= LINE / x->dilation) {
-    max_plane(in, y, x, out);
-    return;
-  }
-  const size_t before = x->pad > 0 ? ((size_t)x->pad + x->stride - 1) / x->stride : 0;
-  const span first = {before < x->out ? before : x->out, x->out};
+  float line[LINE];
+  const size_t reach = (x->kernel - 1) * x->dilation + 1, most = reach < LINE ? (LINE - reach) / x->stride + 1 : 1;
   for (size_t oy = 0; oy < y->out; oy++, out += x->out) {
     int64_t top = (int64_t)(oy * y->stride) - y->pad;
     span rows = taps_inside(top, y->kernel, y->dilation, y->in);
-    for (size_t ox = 0; ox < x->out; ox++) {
-      out[ox] = average ? 0 : -INFINITY;
-    }
-    for (size_t i = rows.begin; i < rows.end; i++) {
-      const float *row = in + (size_t)(top + (int64_t)(i * y->dilation)) * x->in;
-      span columns = first;
-      for (size_t j = 0; j < x->kernel; j++) {
-        const int64_t at = (int64_t)(j * x->dilation) - x->pad;
-        columns = columns_inside(x, at, columns);
-        if (columns.begin == columns.end) continue;
-        add_tap(columns.end - columns.begin, row + (at + (int64_t)(columns.begin * x->stride)), x->stride, average,
-                out + columns.begin);
+    for (size_t ox = 0; ox < x->out; ox += most) {
+      const size_t n = x->out - ox < most ? x->out - ox : most, all_but_one = (n - 1) * x->stride;
+      for (size_t j = 0, taps; j < x->kernel; j += taps) {
+        taps = (LINE - 1 - all_but_one) / x->dilation + 1;
+        taps = taps < x->kernel - j ? taps : x->kernel - j;
+        reduce_rows(in, y, x->in, rows, top, (int64_t)(ox * x->stride + j * x->dilation) - x->pad,
+                    all_but_one + (taps - 1) * x->dilation + 1, average, line);
+        gather_taps(n, line, x->stride, taps, x->dilation, average, j > 0, out + ox);
       }
     }
     if (average) {
-      size_t tall = counted(y, top, count_padding);
-      for (size_t ox = 0; ox < x->out; ox++) {
-        const int64_t left = (int64_t)(ox * x->stride) - x->pad,
-                      right = left + (int64_t)((x->kernel - 1) * x->dilation);
-        size_t wide = left >= 0 && right < (int64_t)x->in ? x->kernel : counted(x, left, count_padding);
-        out[ox] = tall * wide > 0 ? out[ox] / (float)(tall * wide) : 0;
-      }
+      divide(x, counted(y, top, count_padding), count_padding, out);
     }
   }
 }

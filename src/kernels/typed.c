@@ -1,6 +1,9 @@
 /* See typed.h. Written so that every loop is one expression without branches. */
 #include "typed.h"
 
+#include "loops.h"
+
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,6 +11,7 @@
   static void name(size_t n, const void *x, const void *y, void *z) {                                                  \
     const T *p = x, *q = y;                                                                                            \
     R *r = z;                                                                                                          \
+    EACH_ALONE                                                                                                         \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       const T a = p[i], b = q[i];                                                                                      \
       r[i] = (R)(expression);                                                                                          \
@@ -19,6 +23,20 @@
   BINARY(sub##bits, uint##bits##_t, uint##bits##_t, a - b)                                                             \
   BINARY(mul##bits, uint##bits##_t, uint##bits##_t, a *b)
 
+/* The least number divided by -1 wraps. */
+#define SIGNED(bits)                                                                                                   \
+  static inline int##bits##_t quotient##bits(int##bits##_t a, int##bits##_t b) {                                       \
+    return b == -1 ? (int##bits##_t)(0 - (uint##bits##_t)a) : a / b;                                                   \
+  }                                                                                                                    \
+  static inline int##bits##_t modulo##bits(int##bits##_t a, int##bits##_t b) {                                         \
+    const int##bits##_t rest = b == -1 ? 0 : a % b;                                                                    \
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;                                                       \
+  }                                                                                                                    \
+  BINARY(div##bits, int##bits##_t, int##bits##_t, quotient##bits(a, b))                                                \
+  BINARY(mod##bits, int##bits##_t, int##bits##_t, modulo##bits(a, b))                                                  \
+  BINARY(min##bits, int##bits##_t, int##bits##_t, a < b ? a : b)                                                       \
+  BINARY(max##bits, int##bits##_t, int##bits##_t, a < b ? b : a)
+
 #define COMPARISONS(suffix, T)                                                                                         \
   BINARY(equal_##suffix, T, uint8_t, a == b)                                                                           \
   BINARY(less_##suffix, T, uint8_t, a < b)                                                                             \
@@ -26,6 +44,8 @@
 
 ARITHMETIC(32)
 ARITHMETIC(64)
+SIGNED(32)
+SIGNED(64)
 BINARY(and8, uint8_t, uint8_t, a &b)
 BINARY(or8, uint8_t, uint8_t, a | b)
 BINARY(xor8, uint8_t, uint8_t, a ^ b)
@@ -34,16 +54,21 @@ COMPARISONS(int32, int32_t)
 COMPARISONS(int64, int64_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
 
+static void power(size_t n, const void *x, const void *y, void *z);
+
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
-  static const weft_typed_binary of32[] = {add32, sub32, mul32}, of64[] = {add64, sub64, mul64};
+  static const weft_typed_binary of32[] = {add32, sub32, mul32, div32, mod32, min32, max32};
+  static const weft_typed_binary of64[] = {add64, sub64, mul64, div64, mod64, min64, max64};
   static const weft_typed_binary of_bool[] = {and8, or8, xor8, equal8};
-  static const weft_typed_binary of_float[] = {equal_float, less_float, less_or_equal_float};
+  static const weft_typed_binary of_float[] = {equal_float, less_float, less_or_equal_float, power};
   static const weft_typed_binary of_int32[] = {equal_int32, less_int32, less_or_equal_int32};
   static const weft_typed_binary of_int64[] = {equal_int64, less_int64, less_or_equal_int64};
-  bool arithmetic = what <= WEFT_TYPED_MUL, comparison = what >= WEFT_TYPED_EQUAL;
+  const bool is_signed = type == WEFT_INT32 || type == WEFT_INT64;
+  const bool arithmetic = what <= (is_signed ? WEFT_TYPED_MAX : WEFT_TYPED_MUL);
+  const bool comparison = what >= WEFT_TYPED_EQUAL && what <= WEFT_TYPED_LESS_OR_EQUAL;
   switch (type) {
   case WEFT_FLOAT:
-    return comparison ? of_float[what - WEFT_TYPED_EQUAL] : NULL;
+    return what >= WEFT_TYPED_EQUAL ? of_float[what - WEFT_TYPED_EQUAL] : NULL;
   case WEFT_INT32:
     return comparison ? of_int32[what - WEFT_TYPED_EQUAL] : arithmetic ? of32[what] : NULL;
   case WEFT_INT64:
@@ -53,17 +78,19 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   case WEFT_UINT64:
     return arithmetic ? of64[what] : NULL;
   case WEFT_BOOL:
-    return !arithmetic && what <= WEFT_TYPED_EQUAL ? of_bool[what - WEFT_TYPED_AND] : NULL;
+    return what >= WEFT_TYPED_AND && what <= WEFT_TYPED_EQUAL ? of_bool[what - WEFT_TYPED_AND] : NULL;
   default:
     return NULL;
   }
 }
 
-/* ---- conversions ---------------------------------------------------------------------------------------------------- */
+/* ---- conversions ----------------------------------------------------------------------------------------------------
+ */
 #define CONVERT(name, FROM, TO, expression)                                                                            \
   static void name(size_t n, const void *x, void *y) {                                                                 \
     const FROM *p = x;                                                                                                 \
     TO *r = y;                                                                                                         \
+    EACH_ALONE                                                                                                         \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       const FROM a = p[i];                                                                                             \
       r[i] = (TO)(expression);                                                                                         \
@@ -85,8 +112,29 @@ static inline int64_t to_int64(float a) {
 
 CONVERT(float_to_int8, float, uint8_t, low_bits(a))
 CONVERT(float_to_int32, float, int32_t, to_int32(a))
-CONVERT(float_to_int64, float, int64_t, to_int64(a))
 CONVERT(float_to_bool, float, uint8_t, a != 0)
+
+/* Elements that are looked at together, for what is rare, before all are treated alike. */
+enum { TOGETHER = 32 };
+
+/* There are vectors of 32-bit numbers. */
+static void float_to_int64(size_t n, const void *x, void *y) {
+  for (size_t begin = 0; begin < n; begin += TOGETHER) {
+    const size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
+    const float *p = (const float *)x + begin;
+    int64_t *r = (int64_t *)y + begin;
+    uint32_t beyond = 0;
+    for (size_t i = 0; i < count; i++) {
+      beyond |= (uint32_t)!(fabsf(p[i]) < 0x1p31f);
+    }
+    for (size_t i = 0; beyond == 0 && i < count; i++) {
+      r[i] = (int32_t)p[i];
+    }
+    for (size_t i = 0; beyond != 0 && i < count; i++) {
+      r[i] = to_int64(p[i]);
+    }
+  }
+}
 CONVERT(int8_to_float, int8_t, float, a)
 CONVERT(uint8_to_float, uint8_t, float, a)
 CONVERT(int32_to_float, int32_t, float, a)
@@ -121,18 +169,27 @@ weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to) {
   return NULL;
 }
 
+/* ---- functions ------------------------------------------------------------------------------------------------------
+ */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
+CONVERT(is_nan, float, uint8_t, a != a)
+CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
+static void sine(size_t n, const void *x, void *y);
+static void cosine(size_t n, const void *x, void *y);
 
-void weft_typed_not(size_t n, const void *x, void *y) {
-  not8(n, x, y);
+weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
+  static const weft_typed_unary functions[] = {not8, is_nan, sign, sine, cosine};
+  return functions[what];
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------------------------------
+ */
 /* A mask of ones chooses x: one expression, whatever the condition. */
 #define CHOOSE(T)                                                                                                      \
   do {                                                                                                                 \
     const T *p = x, *q = y;                                                                                            \
     T *r = z;                                                                                                          \
+    EACH_ALONE                                                                                                         \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       const T mask = (T)(0 - (T)(condition[i] != 0));                                                                  \
       r[i] = (T)((p[i] & mask) | (q[i] & (T)~mask));                                                                   \
@@ -158,15 +215,78 @@ bool weft_typed_choose(size_t size, size_t n, const uint8_t *condition, const vo
   }
 }
 
-/* ---- columns and rows ------------------------------------------------------------------------------------------------ */
-void weft_typed_add_wide(size_t n, const float *x, double *totals) {
-  for (size_t i = 0; i < n; i++) {
-    totals[i] += (double)x[i];
+/* ---- columns and rows
+ * ------------------------------------------------------------------------------------------------ */
+static inline double greater_of(double a, double b) {
+  return ((a != a) | (a > b)) ? a : b;
+}
+
+static inline double term_of(weft_typed_term term, double x) {
+  switch (term) {
+  case WEFT_TYPED_MAGNITUDE:
+    return fabs(x);
+  case WEFT_TYPED_SQUARE:
+    return x * x;
+  case WEFT_TYPED_LEAST:
+    return -x;
+  default:
+    return x;
   }
 }
 
-/* Elements that are looked at together before one of them is looked for. */
-enum { TOGETHER = 32 };
+static inline double together(weft_typed_term term, double a, double b) {
+  return term == WEFT_TYPED_PRODUCT ? a * b : term >= WEFT_TYPED_GREATEST ? greater_of(a, b) : a + b;
+}
+
+/* Values are added four at a time in float. */
+static inline double four_of(weft_typed_term term, float a, float b, float c, float d) {
+  if (term == WEFT_TYPED_VALUE) return (double)((a + b) + (c + d));
+  return together(term, together(term, term_of(term, (double)a), term_of(term, (double)b)),
+                  together(term, term_of(term, (double)c), term_of(term, (double)d)));
+}
+
+/* Lines four at a time, so that totals are read and written once for four. */
+static inline __attribute__((always_inline)) void fold(weft_typed_term term, const weft_lines *l, const float *x,
+                                                       double *totals) {
+  const double sign = term == WEFT_TYPED_LEAST ? -1 : 1;
+  size_t line = 0;
+  for (; l->step == 1 && l->lines - line >= 4; line += 4) {
+    const float *a = x + line * l->line_step, *b = a + l->line_step, *c = b + l->line_step, *d = c + l->line_step;
+    for (size_t i = 0; i < l->n; i++) {
+      const double four = four_of(term, a[i], b[i], c[i], d[i]);
+      totals[i] = sign * together(term, sign * totals[i], four);
+    }
+  }
+  for (; line < l->lines; line++) {
+    for (size_t i = 0; i < l->n; i++) {
+      const double one = term_of(term, (double)x[line * l->line_step + i * l->step]);
+      totals[i] = sign * together(term, sign * totals[i], one);
+    }
+  }
+}
+
+void weft_typed_fold(weft_typed_term term, const weft_lines *lines, const float *x, double *totals) {
+  switch (term) {
+  case WEFT_TYPED_VALUE:
+    fold(WEFT_TYPED_VALUE, lines, x, totals);
+    return;
+  case WEFT_TYPED_MAGNITUDE:
+    fold(WEFT_TYPED_MAGNITUDE, lines, x, totals);
+    return;
+  case WEFT_TYPED_SQUARE:
+    fold(WEFT_TYPED_SQUARE, lines, x, totals);
+    return;
+  case WEFT_TYPED_PRODUCT:
+    fold(WEFT_TYPED_PRODUCT, lines, x, totals);
+    return;
+  case WEFT_TYPED_GREATEST:
+    fold(WEFT_TYPED_GREATEST, lines, x, totals);
+    return;
+  case WEFT_TYPED_LEAST:
+    fold(WEFT_TYPED_LEAST, lines, x, totals);
+    return;
+  }
+}
 
 static bool is_same(float x, float value) {
   return x == value || (x != x && value != value);
@@ -204,6 +324,50 @@ size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool 
   return n;
 }
 
+/* A number that is less for what is better: how it compares, then its place. */
+static inline uint64_t rank_of(float x, bool least, size_t place) {
+  const float plain = x + 0.0f; /* not -0 */
+  uint32_t bits;
+  memcpy(&bits, &plain, sizeof bits);
+  bits ^= (bits >> 31) != 0 ? UINT32_MAX : 0x80000000u;
+  bits = x != x ? UINT32_MAX : bits;
+  return (uint64_t)(least ? bits : ~bits) << 32 | place;
+}
+
+/* Restores the heap, whose worst is on top, below its top, which becomes `moved`. */
+static inline void sift_down(uint64_t *heap, size_t count, size_t at, uint64_t moved) {
+  for (size_t child; (child = 2 * at + 1) < count; at = child) {
+    child += child + 1 < count && heap[child + 1] > heap[child];
+    if (heap[child] <= moved) break;
+    heap[at] = heap[child];
+  }
+  heap[at] = moved;
+}
+
+/* A heap of the best so far, then unheaped from its worst. Most neighbours are told to be worse than all of them
+ * without a rank of their own. */
+void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap) {
+  for (size_t i = 0; i < k; i++) {
+    heap[i] = rank_of(x[i * step], least, i);
+  }
+  for (size_t at = k / 2; at-- > 0;) {
+    sift_down(heap, k, at, heap[at]);
+  }
+  for (size_t i = k; i < n; i++) {
+    if (step == 1) {
+      i = weft_typed_next(i, n, x, x[heap[0] & UINT32_MAX], least);
+      if (i == n) break;
+    }
+    const uint64_t rank = rank_of(x[i * step], least, i);
+    if (rank < heap[0]) sift_down(heap, k, 0, rank);
+  }
+  for (size_t left = k; left > 1; left--) {
+    const uint64_t worst = heap[0];
+    sift_down(heap, left - 1, 0, heap[left - 1]);
+    heap[left - 1] = worst;
+  }
+}
+
 /* Only numbers can be beaten, but for the last NaN; x[i] does when it is not less, or not as large. */
 void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t index, float *best, int32_t *winner) {
   const float sign = least ? -1.0f : 1.0f;
@@ -221,7 +385,8 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
   }
 }
 
-/* ---- running totals --------------------------------------------------------------------------------------------------- */
+/* ---- running totals
+ * --------------------------------------------------------------------------------------------------- */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y) {
   for (size_t i = 0; i < n; i++) {
     const double before = totals[i], after = product ? before * (double)x[i] : before + (double)x[i];
@@ -271,66 +436,70 @@ bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const floa
   return false;
 }
 
-/* ---- places between elements ---------------------------------------------------------------------------------------- */
-static inline double sample_row(const weft_bins *b, const weft_sample *y, const weft_sample *x, const float *plane) {
-  const float *low = plane + y->low, *high = plane + y->high;
-  double sum = 0;
-  for (size_t j = 0; j < b->wide; j++, x++) {
-    if (x->inside) {
-      sum += y->low_weight * (x->low_weight * (double)low[x->low] + x->high_weight * (double)low[x->high]) +
-             y->high_weight * (x->low_weight * (double)high[x->low] + x->high_weight * (double)high[x->high]);
-    }
-  }
-  return sum;
+/* ---- in double precision
+ * ---------------------------------------------------------------------------------------------- */
+static inline double from_bits(uint64_t bits) {
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
 }
 
-void weft_typed_sample_bins(const weft_bins *b, const float *plane, float *out) {
-  const size_t count = b->tall * b->wide;
-  for (size_t row = 0; row < b->rows; row++) {
-    for (size_t column = 0; column < b->columns; column++) {
-      double sum = 0;
-      for (size_t i = 0; i < b->tall; i++) {
-        const weft_sample *y = b->y + row * b->tall + i;
-        sum += y->inside ? sample_row(b, y, b->x + column * b->wide, plane) : 0;
-      }
-      *out++ = (float)(count > 0 ? sum / (double)count : 0);
-    }
-  }
+static inline uint64_t to_bits(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
 }
 
-void weft_typed_weigh(size_t planes, const float *x, size_t x_step, size_t taps, const int64_t *offsets,
-                      const double *weights, float *y, size_t y_step) {
-  for (size_t i = 0; i < planes; i++, x += x_step, y += y_step) {
-    double sum = 0;
-    for (size_t t = 0; t < taps; t++) {
-      sum += weights[t] * (double)x[offsets[t]];
-    }
-    *y = (float)sum;
+/* c[0] + c[1] x + ... by Horner's rule; `count` is a constant. */
+static inline double polynomial(double x, const double *c, int count) {
+  double y = c[count - 1];
+  for (int i = count - 2; i >= 0; i--) {
+    y = y * x + c[i];
   }
+  return y;
 }
 
-/* ---- sine and cosine -------------------------------------------------------------------------------------------------- */
-/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor series
- * there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word. */
+/* ---- sine and cosine
+ * -------------------------------------------------------------------------------------------------- */
+/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor
+ * series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
+ */
 static const float SINE_LIMIT = 1e5f;
 
-static inline double sine_or_cosine(double x, uint64_t quarter) {
-  static const double magic = 0x1.8p52;
-  double turned = x * 0x1.45f306dc9c883p-1 + magic, n = turned - magic;
-  double r = (x - n * 0x1.921fb544p0) - n * 0x1.0b4611a626331p-34, s = r * r;
-  uint64_t bits;
-  memcpy(&bits, &turned, sizeof bits);
-  bits += quarter;
-  double sine = r * (1 + s * (-1.0 / 6 + s * (1.0 / 120 + s * (-1.0 / 5040 + s * (1.0 / 362880 +
-                     s * (-1.0 / 39916800 + s * (1.0 / 6227020800.0)))))));
-  double cosine = 1 + s * (-0.5 + s * (1.0 / 24 + s * (-1.0 / 720 + s * (1.0 / 40320 + s * (-1.0 / 3628800 +
-                      s * (1.0 / 479001600 + s * (-1.0 / 87178291200.0)))))));
-  double y = (bits & 1) != 0 ? cosine : sine;
+static const double sine_table[] = {0x1.8p52,
+                                    0x1.45f306dc9c883p-1,
+                                    0x1.921fb544p0,
+                                    0x1.0b4611a626331p-34, /* 2 / pi and the parts of pi / 2 */
+                                    1,
+                                    -1.0 / 6,
+                                    1.0 / 120,
+                                    -1.0 / 5040,
+                                    1.0 / 362880,
+                                    -1.0 / 39916800,
+                                    1.0 / 6227020800.0,
+                                    0, /* sine */
+                                    1,
+                                    -0.5,
+                                    1.0 / 24,
+                                    -1.0 / 720,
+                                    1.0 / 40320,
+                                    -1.0 / 3628800,
+                                    1.0 / 479001600,
+                                    -1.0 / 87178291200.0};
+
+/* Both have as many coefficients, of which the one or the other is taken. */
+static inline double sine_or_cosine(double x, uint64_t quarter, const double *table) {
+  const double turned = x * table[1] + table[0], n = turned - table[0];
+  const double r = (x - n * table[2]) - n * table[3], s = r * r;
+  const uint64_t bits = to_bits(turned) + quarter;
+  const double sine = r * polynomial(s, table + 4, 7), cosine = polynomial(s, table + 12, 8);
+  const double y = (bits & 1) != 0 ? cosine : sine;
   return (bits & 2) != 0 ? -y : y;
 }
 
-void weft_typed_sine(size_t n, const float *x, bool cosine, float *y) {
+static inline void sines(size_t n, const float *x, bool cosine, float *y) {
   float kept[TOGETHER];
+  READ_AHEAD(table, sine_table);
   for (size_t begin = 0; begin < n; begin += TOGETHER) {
     size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
     uint32_t beyond = 0;
@@ -339,11 +508,111 @@ void weft_typed_sine(size_t n, const float *x, bool cosine, float *y) {
       beyond |= (uint32_t)!(fabsf(kept[i]) < SINE_LIMIT);
     }
     for (size_t i = 0; i < count; i++) {
-      y[begin + i] = (float)sine_or_cosine((double)kept[i], cosine);
+      y[begin + i] = (float)sine_or_cosine((double)kept[i], cosine, table);
     }
     for (size_t i = 0; beyond != 0 && i < count; i++) {
       if (fabsf(kept[i]) < SINE_LIMIT) continue;
       y[begin + i] = (float)(cosine ? cos((double)kept[i]) : sin((double)kept[i]));
     }
+  }
+}
+
+static void sine(size_t n, const void *x, void *y) {
+  sines(n, x, false, y);
+}
+
+static void cosine(size_t n, const void *x, void *y) {
+  sines(n, x, true, y);
+}
+
+/* ---- powers
+ * ----------------------------------------------------------------------------------------------------------- */
+/* What power_parts needs, constants too (see loops.h): the number that rounds to whole numbers when it is added and
+ * leaves them in the low bits, with the bias of exponents; ln 2; log2 e; bounds; and the Taylor series of e^r - 1,
+ * whose next term is below 7e-10 of the sum at |r| = ln 2 / 2, where it ends. */
+static const double exponential_table[] = {
+    0x1.8p52 + 1023, 0x1.62e42fefa39efp-1, 0x1.71547652b82fep0, -1000, 1000, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120,
+    1.0 / 720,       1.0 / 5040,           1.0 / 40320};
+
+/* 2^x is scale * (1 + the result), scale being 2 to the power of the nearest whole number; x is kept within 1000, NaN
+ * stays. */
+static inline double power_parts(double x, const double *table, double *scale) {
+  x = x < table[3] ? table[3] : x;
+  x = x > table[4] ? table[4] : x;
+  const double turned = x + table[0], r = (x - (turned - table[0])) * table[1];
+  *scale = from_bits(to_bits(turned) << 52);
+  return r * polynomial(r, table + 5, 8);
+}
+
+/* 2 / ln 2 times the series of artanh, which ends where the next term is below 2e-12 of the sum; then, for their bits,
+ * sqrt 1/2, what a double has below its exponent, 2 and 2^52; what 2^52 and its bias become; and the logarithms of 0
+ * and infinity. */
+static const double logarithm_table[] = {0x1.71547652b82fep1,
+                                         0x1.71547652b82fep1 / 3,
+                                         0x1.71547652b82fep1 / 5,
+                                         0x1.71547652b82fep1 / 7,
+                                         0x1.71547652b82fep1 / 9,
+                                         0x1.71547652b82fep1 / 11,
+                                         0x1.71547652b82fep1 / 13,
+                                         0x1.6a09e667f3bcdp-1,
+                                         0x0.fffffffffffffp-1022,
+                                         2,
+                                         0x1p52,
+                                         0x1p52 + 1024,
+                                         -1e300,
+                                         1e300,
+                                         1,
+                                         (double)FLT_MAX};
+
+/* log2 x for positive x, 0 and infinity: the exponent and artanh s, s = (m - 1) / (m + 1), with m in [sqrt 1/2, sqrt
+ * 2). */
+static inline double log_two(double x, const double *table) {
+  const uint64_t bits = to_bits(x) - to_bits(table[7]);
+  const double exponent = from_bits(to_bits(table[10]) | (bits + to_bits(table[9])) >> 52) - table[11];
+  const double m = from_bits((bits & to_bits(table[8])) + to_bits(table[7])), s = (m - table[14]) / (m + table[14]);
+  const double y = exponent + s * polynomial(s * s, table, 7);
+  return x == 0 ? table[12] : x > table[15] ? table[13] : y;
+}
+
+/* Where x is negative (-0 too) or y not finite, pow has rules of its own. */
+static inline bool is_plain_power(float x, float y) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits <= 0x7f800000) & (fabsf(y) <= FLT_MAX);
+}
+
+static void power(size_t n, const void *bases, const void *exponents, void *out) {
+  const float *x = bases, *y = exponents;
+  float *z = out;
+  float base[TOGETHER], exponent[TOGETHER];
+  READ_AHEAD(logarithms, logarithm_table);
+  READ_AHEAD(exponentials, exponential_table);
+  for (size_t begin = 0; begin < n; begin += TOGETHER) {
+    size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
+    uint32_t others = 0;
+    for (size_t i = 0; i < count; i++) {
+      base[i] = x[begin + i];
+      exponent[i] = y[begin + i];
+      others |= (uint32_t)!is_plain_power(base[i], exponent[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+      double scale;
+      const double rest = power_parts((double)exponent[i] * log_two((double)base[i], logarithms), exponentials, &scale);
+      z[begin + i] = (float)(scale + scale * rest);
+    }
+    for (size_t i = 0; others != 0 && i < count; i++) {
+      if (!is_plain_power(base[i], exponent[i])) z[begin + i] = (float)pow((double)base[i], (double)exponent[i]);
+    }
+  }
+}
+
+void weft_typed_elu(size_t n, const float *x, double above, double below, double inner, float *y) {
+  READ_AHEAD(table, exponential_table);
+  EACH_ALONE
+  for (size_t i = 0; i < n; i++) {
+    const double a = (double)x[i];
+    double scale;
+    const double rest = power_parts(a * inner * table[2], table, &scale);
+    y[i] = (float)(a >= 0 ? above * a : below * (scale * rest + (scale - table[5])));
   }
 }

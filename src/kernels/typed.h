@@ -9,12 +9,17 @@ typedef enum weft_typed {
   WEFT_TYPED_ADD, /* integers wrap */
   WEFT_TYPED_SUB,
   WEFT_TYPED_MUL,
+  WEFT_TYPED_DIV, /* of signed integers, towards 0; y is not 0 */
+  WEFT_TYPED_MOD, /* the remainder with the divisor's sign */
+  WEFT_TYPED_MIN, /* of signed integers */
+  WEFT_TYPED_MAX,
   WEFT_TYPED_AND,
   WEFT_TYPED_OR,
   WEFT_TYPED_XOR,
   WEFT_TYPED_EQUAL, /* comparisons give bytes of 0 and 1 */
   WEFT_TYPED_LESS,
-  WEFT_TYPED_LESS_OR_EQUAL
+  WEFT_TYPED_LESS_OR_EQUAL,
+  WEFT_TYPED_POWER /* of floats, rounded from double precision */
 } weft_typed;
 
 /* z may be x or y where elements have the same size. */
@@ -25,17 +30,42 @@ typedef void (*weft_typed_unary)(size_t n, const void *x, void *y);
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type);
 /* Converts as base/convert.h says. */
 weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to);
-/* y = !x for bytes of 0 and 1. */
-void weft_typed_not(size_t n, const void *x, void *y);
+/* Functions of floats, but for the first, of bytes of 0 and 1, which a test gives too. y may be x. */
+typedef enum weft_typed_function {
+  WEFT_TYPED_NOT,
+  WEFT_TYPED_IS_NAN,
+  WEFT_TYPED_SIGN,
+  WEFT_TYPED_SINE, /* this and the next rounded from double precision */
+  WEFT_TYPED_COSINE
+} weft_typed_function;
+weft_typed_unary weft_typed_unary_of(weft_typed_function what);
 /* z = condition ? x : y for elements of 1, 2, 4 or 8 bytes; false for other sizes. */
 bool weft_typed_choose(size_t size, size_t n, const uint8_t *condition, const void *x, const void *y, void *z);
 
-/* totals[i] += x[i] */
-void weft_typed_add_wide(size_t n, const float *x, double *totals);
+/* What is folded of a number: itself, its magnitude, its square; or what is not added but multiplied, or the greatest
+ * or least, NaN being both. */
+typedef enum weft_typed_term {
+  WEFT_TYPED_VALUE,
+  WEFT_TYPED_MAGNITUDE,
+  WEFT_TYPED_SQUARE,
+  WEFT_TYPED_PRODUCT,
+  WEFT_TYPED_GREATEST,
+  WEFT_TYPED_LEAST
+} weft_typed_term;
+/* `lines` lines of n floats, and the floats from one line, and from one element, to the next. */
+typedef struct weft_lines {
+  size_t lines, n, line_step, step;
+} weft_lines;
+/* Folds the elements with number i of all lines into totals[i]. Four values are added in float before their sum is in
+ * double; all else is in double throughout. */
+void weft_typed_fold(weft_typed_term term, const weft_lines *lines, const float *x, double *totals);
 /* The index of the first, or with `last` of the last, element that equals `value` (NaN: that is NaN); n if none does. */
 size_t weft_typed_find(size_t n, const float *x, float value, bool last);
 /* The first index from `from` on whose element is not less (with `least`: not greater) than `value`; n if there is none. */
 size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool least);
+/* Places of the k largest (or least) of n > 0 floats, `step` apart, the best first, in the low 32 bits of each of
+ * heap[k]. NaN is the greatest, of equals the first is better; n is below 2^32. */
+void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap);
 /* Where x[i] beats best[i], it becomes best[i] and `index` becomes winner[i]: larger, or with `least` smaller; as large,
  * with `last`; NaN beats all numbers, and NaN with `last`. */
 void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t index, float *best, int32_t *winner);
@@ -49,22 +79,7 @@ void weft_typed_weave(size_t lines, size_t width, const float *x, size_t odd, si
 /* Whether `box` has more than `share` of its union with one of n boxes in common with it. A box is its low ends along two
  * axes, its high ends, and its area; `boxes` has all the first of these, then at `stride` all the second, and so on. */
 bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share);
-/* A place between two elements along an axis: their offsets and weights. Not `inside`: it counts as 0. */
-typedef struct weft_sample {
-  double low_weight, high_weight;
-  size_t low, high;
-  bool inside;
-} weft_sample;
-/* rows x columns bins, each the mean of tall x wide places between elements of a plane. */
-typedef struct weft_bins {
-  size_t rows, columns, tall, wide;
-  const weft_sample *y, *x; /* rows * tall, columns * wide */
-} weft_bins;
-void weft_typed_sample_bins(const weft_bins *bins, const float *plane, float *out);
-/* For each of so many planes, x_step and y_step floats apart: y = the sum of weights[t] * x[offsets[t]]. */
-void weft_typed_weigh(size_t planes, const float *x, size_t x_step, size_t taps, const int64_t *offsets,
-                      const double *weights, float *y, size_t y_step);
-/* y = sin x, or cos x, rounded from double precision; y may be x. */
-void weft_typed_sine(size_t n, const float *x, bool cosine, float *y);
+/* y = x >= 0 ? above * x : below * (e^(x * inner) - 1), rounded from double precision; y may be x. */
+void weft_typed_elu(size_t n, const float *x, double above, double below, double inner, float *y);
 
 #endif

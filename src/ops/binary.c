@@ -226,6 +226,10 @@ static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
       {WEFT_BINARY_ADD, WEFT_TYPED_ADD, false},
       {WEFT_BINARY_SUB, WEFT_TYPED_SUB, false},
       {WEFT_BINARY_MUL, WEFT_TYPED_MUL, false},
+      {WEFT_BINARY_DIV, WEFT_TYPED_DIV, false},
+      {WEFT_BINARY_MOD, WEFT_TYPED_MOD, false},
+      {WEFT_BINARY_MIN, WEFT_TYPED_MIN, false},
+      {WEFT_BINARY_MAX, WEFT_TYPED_MAX, false},
       {WEFT_BINARY_AND, WEFT_TYPED_AND, false},
       {WEFT_BINARY_OR, WEFT_TYPED_OR, false},
       {WEFT_BINARY_XOR, WEFT_TYPED_XOR, false},
@@ -234,9 +238,10 @@ static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
       {WEFT_BINARY_LESS_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, false},
       {WEFT_BINARY_GREATER, WEFT_TYPED_LESS, true},
       {WEFT_BINARY_GREATER_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, true},
+      {WEFT_BINARY_POW, WEFT_TYPED_POWER, false},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
-    if (loops[i].variant == b->variant && b->x_type == b->y_type) {
+    if (loops[i].variant == b->variant && b->x_type == b->y_type && !b->fmod) {
       *swapped = loops[i].swapped;
       return weft_typed_binary_of(loops[i].what, b->x_type);
     }
@@ -285,16 +290,16 @@ static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *longest) {
   bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU, swapped;
+  *longest = WEFT_BLOCK;
+  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT && is_small_power(y)) {
+    return run_float;
+  }
   if (typed_loop(b, &swapped) != NULL) {
     *longest = SIZE_MAX;
     return run_typed;
   }
-  *longest = WEFT_BLOCK;
   if (b->x_type == WEFT_STRING) {
     return run_strings;
-  }
-  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT) {
-    return is_small_power(y) ? run_float : run_double;
   }
   if (weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type)) {
     if (kernel && b->x_type != WEFT_DOUBLE) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../base/convert.h"
+#include "../kernels/elements.h"
 
 /* Whether dimension d + 1 continues dimension d for every operand. */
 static bool continues(const weft_broadcast *b, int last, const size_t *strides, size_t dim) {
@@ -109,9 +110,7 @@ const void *weft_run_neighbours(const weft_run *run, int k, const void *data, si
   }
   if (done == 0) {
     size_t room = sizeof repeated->bytes / size;
-    for (size_t i = 0; i < room && i < run->n; i++) {
-      memcpy(repeated->bytes + i * size, from, size);
-    }
+    weft_copy_elements(size, room < run->n ? room : run->n, from, 0, repeated->bytes, 1);
   }
   return repeated->bytes;
 }

@@ -1,5 +1,6 @@
 /* Clip: min(max(x, lo), hi). NaN stays NaN; integers are compared as integers. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -47,6 +48,25 @@ static void run_double(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* Both bounds as loops over a repeated one, which the place of the results has room for only in blocks. */
+static void run_typed(void *arg, size_t begin, size_t end) {
+  const clip *c = arg;
+  const weft_typed_binary bounds[] = {weft_typed_binary_of(WEFT_TYPED_MAX, c->type),
+                                      weft_typed_binary_of(WEFT_TYPED_MIN, c->type)};
+  const size_t size = weft_type_size(c->type);
+  int64_t low[WEFT_BLOCK], high[WEFT_BLOCK];
+  for (size_t i = 0; i < WEFT_BLOCK; i++) {
+    weft_store_int64(c->type, &c->low, 1, low, i, 1);
+    weft_store_int64(c->type, &c->high, 1, high, i, 1);
+  }
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    char *y = (char *)c->y + done * size;
+    bounds[0](n, (const char *)c->x + done * size, low, y);
+    bounds[1](n, y, high, y);
+  }
+}
+
 static void run_integer(void *arg, size_t begin, size_t end) {
   const clip *c = arg;
   int64_t block[WEFT_BLOCK];
@@ -71,14 +91,14 @@ weft_status weft_clip_run(weft_op *op) {
             .y = weft_op_out(op, 0)->data,
             .lo = -INFINITY,
             .hi = INFINITY,
-            .low = INT64_MIN,
-            .high = INT64_MAX};
+            .low = x->type == WEFT_INT32 ? INT32_MIN : INT64_MIN,
+            .high = x->type == WEFT_INT32 ? INT32_MAX : INT64_MAX};
   weft_parallel_body body = x->type == WEFT_FLOAT ? run_float : run_double;
   if (weft_type_is_float(x->type)) {
     WEFT_TRY(weft_op_scalar_float(op, 1, "min", c.lo, &c.lo));
     WEFT_TRY(weft_op_scalar_float(op, 2, "max", c.hi, &c.hi));
   } else {
-    body = run_integer;
+    body = weft_typed_binary_of(WEFT_TYPED_MAX, x->type) != NULL ? run_typed : run_integer;
     c.bias = weft_type_is_signed(x->type) ? 0 : (uint64_t)1 << 63;
     if (lo != NULL) {
       weft_load_int64(lo->type, lo->data, 0, 1, 1, &c.low);

@@ -1,6 +1,6 @@
-/* MaxPool, AveragePool and LpPool, and their global forms. Planes of floats with one or two spatial dimensions go to a
- * kernel; every other case (more dimensions, indices, other types, p-norms) is one loop in double, which is exact for
- * all types that may occur. */
+/* MaxPool, AveragePool and LpPool, and their global forms. Floats go to a kernel, which takes a plane of two
+ * dimensions; every other case (indices, other types, p-norms) is one loop in double, which is exact for all types that
+ * may occur. */
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -93,18 +93,37 @@ static void pool_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* One axis after the other but the last two, which go together: maxima of maxima, means of means. */
 static weft_status run_planes(weft_op *op, const weft_window *window, size_t planes) {
   weft_tensor *y = weft_op_out(op, 0);
-  plane_run run = {.y = weft_window_axis(window, window->rank - 2),
-                   .x = weft_window_axis(window, window->rank - 1),
-                   .average = op->def->variant == WEFT_POOL_AVERAGE,
-                   .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0,
-                   .in_count = window->in_count,
-                   .out_count = window->out_count};
+  plane_run run = {.average = op->def->variant == WEFT_POOL_AVERAGE,
+                   .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0};
+  float *out;
+  const weft_shape *shape = &weft_op_in(op, 0)->shape;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.in));
-  WEFT_TRY(weft_op_floats_out(op, y, &run.out));
-  weft_parallel(op->cx, planes, 1 + 16384 / (window->out_count * window->taps + 1), pool_planes, &run);
-  weft_op_floats_done(op, y, run.out);
+  WEFT_TRY(weft_op_floats_out(op, y, &out));
+  for (int d = window->rank > 2 ? 0 : window->rank - 2; d <= window->rank - 2; d++) {
+    const bool last = d == window->rank - 2;
+    run.y = weft_window_axis(window, d);
+    const size_t rest = weft_shape_product(shape, d + 3, shape->rank);
+    run.x = last ? weft_window_axis(window, d + 1) : (weft_pool_axis){rest, rest, 1, 1, 1, 0, 0};
+    run.in_count = run.y.in * run.x.in;
+    run.out = out;
+    size_t count;
+    if (!weft_mul(run.y.out, run.x.out, &run.out_count) || !weft_mul(planes, run.out_count, &count)) {
+      return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "planes between dimensions are too large");
+    }
+    if (!last) {
+      void *room;
+      WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+      run.out = room;
+    }
+    size_t work = run.out_count * (run.y.kernel + run.x.kernel);
+    weft_parallel(op->cx, planes, 1 + 16384 / (work + 1), pool_planes, &run);
+    planes *= run.y.out;
+    run.in = run.out;
+  }
+  weft_op_floats_done(op, y, out);
   return WEFT_OK;
 }
 
@@ -122,6 +141,11 @@ static int64_t column_major(const weft_window *window, int64_t offset) {
     offset /= window->in[d];
   }
   return result;
+}
+
+/* x^p, where p is nearly always 2. */
+static double power(double x, double p) {
+  return p == 2 ? x * x : p == 0.5 ? sqrt(x) : pow(x, p);
 }
 
 typedef struct any_run {
@@ -144,7 +168,7 @@ static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *o
     double v = load(run->x, base + (size_t)offsets[t]);
     inside++;
     if (run->variant == WEFT_POOL_LP) {
-      result += pow(fabs(v), run->p);
+      result += power(fabs(v), run->p);
     } else if (run->variant == WEFT_POOL_AVERAGE) {
       result += v;
     } else if (best < 0 || v > result || (isnan(v) && !isnan(result))) {
@@ -154,7 +178,7 @@ static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *o
   }
   size_t count = run->count_padding ? padded : inside;
   if (run->variant == WEFT_POOL_LP) {
-    result = pow(result, 1 / run->p);
+    result = power(result, 1 / run->p);
   } else if (run->variant == WEFT_POOL_AVERAGE && count > 0) {
     result /= (double)count;
   } else if (best < 0 && run->variant == WEFT_POOL_MAX && !weft_type_is_float(run->y->type)) {
@@ -201,7 +225,7 @@ weft_status weft_pool_run(weft_op *op) {
     return WEFT_OK;
   }
   bool floats = x->type == WEFT_FLOAT || x->type == WEFT_FLOAT16 || x->type == WEFT_BFLOAT16;
-  if (floats && window.rank <= 2 && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
+  if (floats && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
     return run_planes(op, &window, planes);
   }
   return run_any(op, &window, planes);
@@ -225,30 +249,50 @@ static double reduce_plane(const weft_tensor *x, size_t first, size_t n, int var
   for (size_t i = 0; i < n; i++) {
     double v = load(x, first + i);
     if (variant == WEFT_POOL_LP) {
-      result += pow(fabs(v), p);
+      result += power(fabs(v), p);
     } else if (variant == WEFT_POOL_AVERAGE) {
       result += v;
     } else if (v > result || isnan(v)) {
       result = v;
     }
   }
-  return variant == WEFT_POOL_LP ? pow(result, 1 / p) : variant == WEFT_POOL_AVERAGE ? result / (double)n : result;
+  return variant == WEFT_POOL_LP ? power(result, 1 / p) : variant == WEFT_POOL_AVERAGE ? result / (double)n : result;
+}
+
+typedef struct global_run {
+  const weft_kernels *kernels;
+  const weft_tensor *x;
+  weft_tensor *y;
+  int variant;
+  size_t n;
+  double p;
+} global_run;
+
+static void pool_globally(void *arg, size_t begin, size_t end) {
+  const global_run *run = arg;
+  const size_t n = run->n;
+  for (size_t i = begin; i < end; i++) {
+    const float *plane = (const float *)run->x->data + i * n;
+    if (run->x->type != WEFT_FLOAT || run->variant == WEFT_POOL_LP || n == 0) {
+      store(run->y, i, reduce_plane(run->x, i * n, n, run->variant, run->p));
+    } else if (run->variant == WEFT_POOL_MAX) {
+      ((float *)run->y->data)[i] = run->kernels->max_f32(n, plane);
+    } else {
+      ((float *)run->y->data)[i] = run->kernels->sum_f32(n, plane) / (float)n;
+    }
+  }
 }
 
 weft_status weft_global_pool_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
-  weft_tensor *y = weft_op_out(op, 0);
-  const weft_kernels *kernels = op->cx->kernels;
-  size_t n = weft_shape_product(&x->shape, 2, x->shape.rank);
-  for (size_t i = 0; y != NULL && i < y->count; i++) {
-    const float *plane = (const float *)x->data + i * n;
-    if (x->type != WEFT_FLOAT || op->def->variant == WEFT_POOL_LP || n == 0) {
-      store(y, i, reduce_plane(x, i * n, n, op->def->variant, (double)weft_op_attr_int(op, "p", 2)));
-    } else if (op->def->variant == WEFT_POOL_MAX) {
-      ((float *)y->data)[i] = kernels->max_f32(n, plane);
-    } else {
-      ((float *)y->data)[i] = kernels->sum_f32(n, plane) / (float)n;
-    }
+  global_run run = {.kernels = op->cx->kernels,
+                    .x = x,
+                    .y = weft_op_out(op, 0),
+                    .variant = op->def->variant,
+                    .n = weft_shape_product(&x->shape, 2, x->shape.rank),
+                    .p = (double)weft_op_attr_int(op, "p", 2)};
+  if (run.y != NULL && run.y->count > 0) {
+    weft_parallel(op->cx, run.y->count, 1 + 16384 / (run.n + 1), pool_globally, &run);
   }
   return WEFT_OK;
 }

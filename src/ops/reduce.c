@@ -54,48 +54,145 @@ static double fold_one(int variant, double total, double v, double shift) {
   }
 }
 
-/* Folds a contiguous run of floats with a kernel; false where there is none. */
-static bool fold_kernel(const reduce *r, int variant, size_t n, const float *x, double *total) {
-  const weft_kernels *kernels = r->cx->kernels;
+/* What is folded of floats; a variant's last step is `finish`. */
+static weft_typed_term term_of(int variant) {
   switch (variant) {
-  case WEFT_REDUCE_SUM:
-  case WEFT_REDUCE_MEAN:
-  case WEFT_REDUCE_LOG_SUM:
-    *total += (double)kernels->sum_f32(n, x);
-    return true;
+  case WEFT_REDUCE_MAX:
+    return WEFT_TYPED_GREATEST;
+  case WEFT_REDUCE_MIN:
+    return WEFT_TYPED_LEAST;
+  case WEFT_REDUCE_PROD:
+    return WEFT_TYPED_PRODUCT;
+  case WEFT_REDUCE_L1:
+    return WEFT_TYPED_MAGNITUDE;
   case WEFT_REDUCE_L2:
   case WEFT_REDUCE_SUM_SQUARE:
-    *total += (double)kernels->sum_square_f32(n, x);
-    return true;
-  case WEFT_REDUCE_MAX:
-  case WEFT_REDUCE_MIN: {
-    double run = (double)(variant == WEFT_REDUCE_MAX ? kernels->max_f32 : kernels->min_f32)(n, x);
-    *total = fold_one(variant, *total, run, 0);
-    return true;
-  }
+    return WEFT_TYPED_SQUARE;
   default:
-    return false;
+    return WEFT_TYPED_VALUE;
   }
 }
 
-static double fold_group(const reduce *r, int variant, size_t group, double shift) {
-  bool kernel = r->type == WEFT_FLOAT && r->fold.step == 1 && r->fold.run >= 8;
-  double total = initial(variant), block[WEFT_BLOCK];
-  weft_fold_walk walk;
-  weft_fold_begin(&r->fold, group, kernel ? SIZE_MAX : WEFT_BLOCK, &walk);
-  while (weft_fold_next(&walk)) {
-    if (kernel && fold_kernel(r, variant, walk.n, (const float *)r->x + walk.offset, &total)) {
-      continue;
+/* e to the power of n floats, `step` apart, above their shifts, of which there may be one. */
+static void exponentials(const reduce *r, size_t offset, size_t step, size_t n, const float *shifts, size_t shift_step,
+                         float *out) {
+  const weft_kernels *kernels = r->cx->kernels;
+  weft_load_float(WEFT_FLOAT, r->x, offset, step, n, out);
+  kernels->binary_f32[WEFT_BINARY_SUB](n, out, 1, shifts, shift_step, out);
+  kernels->unary_f32[WEFT_UNARY_EXP](n, out, out);
+}
+
+/* A row of neighbouring floats: by its kernel, or as lines of a few elements whose totals come together in the end. */
+static void fold_row(const reduce *r, int variant, size_t offset, size_t n, float shift, double *total) {
+  enum { CHAINS = 16 };
+  const weft_kernels *kernels = r->cx->kernels;
+  const float *x = (const float *)r->x + offset;
+  const weft_typed_term term = term_of(variant);
+  double chains[CHAINS];
+  float block[WEFT_BLOCK];
+  for (size_t done = 0; variant == WEFT_REDUCE_LOG_SUM_EXP && done < n; done += WEFT_BLOCK) {
+    size_t count = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    exponentials(r, offset + done, 1, count, &shift, 0, block);
+    *total += (double)kernels->sum_f32(count, block);
+  }
+  if (variant == WEFT_REDUCE_LOG_SUM_EXP) {
+    return;
+  }
+  switch (term) {
+  case WEFT_TYPED_VALUE:
+    *total += (double)kernels->sum_f32(n, x);
+    return;
+  case WEFT_TYPED_SQUARE:
+    *total += (double)kernels->sum_square_f32(n, x);
+    return;
+  case WEFT_TYPED_GREATEST:
+  case WEFT_TYPED_LEAST: {
+    double run = (double)(term == WEFT_TYPED_GREATEST ? kernels->max_f32 : kernels->min_f32)(n, x);
+    *total = fold_one(variant, *total, run, 0);
+    return;
+  }
+  default:
+    break;
+  }
+  for (size_t c = 0; c < CHAINS; c++) {
+    chains[c] = initial(variant);
+  }
+  const weft_lines lines = {.lines = n / CHAINS, .n = CHAINS, .line_step = CHAINS, .step = 1};
+  const weft_lines rest = {.lines = 1, .n = n % CHAINS, .step = 1};
+  weft_typed_fold(term, &lines, x, chains);
+  weft_typed_fold(term, &rest, x + n - rest.n, chains);
+  for (size_t c = 0; c < CHAINS; c++) {
+    *total = term == WEFT_TYPED_PRODUCT ? *total * chains[c] : *total + chains[c];
+  }
+}
+
+/* Where groups are no long rows, as many as lie at even distances are folded side by side, line after line. */
+static bool is_rows(const weft_fold *f) {
+  return f->kept_rank == 0 || (f->step == 1 && f->run >= 8);
+}
+
+/* How many groups from `group` on are folded together. */
+static size_t side_by_side(const weft_fold *f, size_t group, size_t end) {
+  if (is_rows(f)) {
+    return 1;
+  }
+  size_t dim = f->kept_dims[f->kept_rank - 1], count = dim - group % dim;
+  count = count < end - group ? count : end - group;
+  return count < WEFT_BLOCK ? count : WEFT_BLOCK;
+}
+
+/* n lines of a number of each of `count` groups, `step` apart. */
+static void fold_lines(const reduce *r, int variant, size_t n, size_t offset, size_t count, size_t step,
+                       const double *shifts, double *totals) {
+  const weft_lines lines = {.lines = n, .n = count, .line_step = r->fold.step, .step = step};
+  if (r->type == WEFT_FLOAT && variant != WEFT_REDUCE_LOG_SUM_EXP) {
+    weft_typed_fold(term_of(variant), &lines, (const float *)r->x + offset, totals);
+    return;
+  }
+  if (r->type == WEFT_FLOAT) {
+    float block[WEFT_BLOCK], single[WEFT_BLOCK];
+    const weft_lines line = {.lines = 1, .n = count, .step = 1};
+    for (size_t c = 0; c < count; c++) {
+      single[c] = (float)shifts[c];
     }
-    for (size_t done = 0; done < walk.n; done += WEFT_BLOCK) {
-      size_t n = walk.n - done < WEFT_BLOCK ? walk.n - done : WEFT_BLOCK;
-      weft_load_double(r->type, r->x, walk.offset + done * r->fold.step, r->fold.step, n, block);
-      for (size_t i = 0; i < n; i++) {
-        total = fold_one(variant, total, block[i], shift);
+    for (size_t i = 0; i < n; i++) {
+      exponentials(r, offset + i * r->fold.step, step, count, single, 1, block);
+      weft_typed_fold(WEFT_TYPED_VALUE, &line, block, totals);
+    }
+    return;
+  }
+  for (size_t line = 0; line < n; line++) {
+    double block[WEFT_BLOCK];
+    weft_load_double(r->type, r->x, offset + line * r->fold.step, step, count, block);
+    for (size_t c = 0; c < count; c++) {
+      totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
+    }
+  }
+}
+
+/* The totals of `count` groups from `group` on. */
+static void fold_groups(const reduce *r, int variant, size_t group, size_t count, const double *shifts,
+                        double *totals) {
+  const weft_fold *f = &r->fold;
+  const bool rows = is_rows(f), whole = !rows || r->type == WEFT_FLOAT;
+  weft_fold_walk walk;
+  for (size_t c = 0; c < count; c++) {
+    totals[c] = initial(variant);
+  }
+  weft_fold_begin(f, group, whole ? SIZE_MAX : WEFT_BLOCK, &walk);
+  while (weft_fold_next(&walk)) {
+    if (!rows) {
+      fold_lines(r, variant, walk.n, walk.offset, count, f->kept_strides[f->kept_rank - 1], shifts, totals);
+    } else if (whole) {
+      fold_row(r, variant, walk.offset, walk.n, (float)shifts[0], totals);
+    } else {
+      double block[WEFT_BLOCK];
+      weft_load_double(r->type, r->x, walk.offset, 1, walk.n, block);
+      for (size_t i = 0; i < walk.n; i++) {
+        totals[0] = fold_one(variant, totals[0], block[i], shifts[0]);
       }
     }
   }
-  return total;
 }
 
 static double finish(const reduce *r, double total, double shift) {
@@ -117,86 +214,47 @@ static double finite_or_zero(double shift) {
   return isinf(shift) ? 0 : shift;
 }
 
-static void run_double(void *arg, size_t begin, size_t end) {
+static void run_floats(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
-  for (size_t group = begin; group < end; group++) {
-    double shift = 0;
+  for (size_t group = begin, count; group < end; group += count) {
+    double totals[WEFT_BLOCK], shifts[WEFT_BLOCK];
+    count = side_by_side(&r->fold, group, end);
+    for (size_t c = 0; c < count; c++) {
+      shifts[c] = 0;
+    }
     if (r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
-      shift = finite_or_zero(fold_group(r, WEFT_REDUCE_MAX, group, 0));
+      fold_groups(r, WEFT_REDUCE_MAX, group, count, shifts, totals);
+      for (size_t c = 0; c < count; c++) {
+        shifts[c] = finite_or_zero(totals[c]);
+      }
     }
-    double total = finish(r, fold_group(r, r->variant, group, shift), shift);
-    weft_store_double(r->type, &total, 1, r->y, group, 1);
+    fold_groups(r, r->variant, group, count, shifts, totals);
+    for (size_t c = 0; c < count; c++) {
+      totals[c] = finish(r, totals[c], shifts[c]);
+    }
+    weft_store_double(r->type, totals, count, r->y, group, 1);
   }
 }
 
-/* ---- columns: one reduced dimension in front of kept ones -------------------------------------------------------- */
-/* Neighbouring groups are then neighbours in memory, and are folded side by side, row after row. */
-static bool is_columns(const weft_fold *f) {
-  return f->rank == 0 && f->step > 1 && f->n > 1 && f->kept_strides[f->kept_rank - 1] == 1;
+/* Greatest and least of neighbouring columns need neither double nor a walk. */
+static bool is_extreme_columns(const reduce *r) {
+  const weft_fold *f = &r->fold;
+  return (r->variant == WEFT_REDUCE_MAX || r->variant == WEFT_REDUCE_MIN) && r->type == WEFT_FLOAT && f->rank == 0 &&
+         f->step > 1 && f->n > 0;
 }
 
-/* How many groups from `group` on lie side by side. */
-static size_t column_count(const weft_fold *f, size_t group, size_t end) {
-  size_t count = f->step - group % f->step;
-  count = count < end - group ? count : end - group;
-  return count < WEFT_BLOCK ? count : WEFT_BLOCK;
-}
-
-static void fold_columns(const reduce *r, int variant, size_t base, size_t count, const double *shifts,
-                         double *totals) {
-  double block[WEFT_BLOCK];
-  bool plain = variant == WEFT_REDUCE_SUM || variant == WEFT_REDUCE_MEAN;
-  for (size_t c = 0; c < count; c++) {
-    totals[c] = initial(variant);
-  }
-  for (size_t i = 0; i < r->fold.n; i++) {
-    if (plain && r->type == WEFT_FLOAT) {
-      weft_typed_add_wide(count, (const float *)r->x + base + i * r->fold.step, totals);
-      continue;
-    }
-    weft_load_double(r->type, r->x, base + i * r->fold.step, 1, count, block);
-    for (size_t c = 0; c < count && plain; c++) {
-      totals[c] += block[c];
-    }
-    for (size_t c = 0; c < count && !plain; c++) {
-      totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
-    }
-  }
-}
-
-/* Greatest and least floats need no double. */
 static void run_extreme_columns(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   const weft_kernels *kernels = r->cx->kernels;
   for (size_t group = begin, count; group < end; group += count) {
     const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
     float *y = (float *)r->y + group;
-    count = column_count(&r->fold, group, end);
+    count = side_by_side(&r->fold, group, end);
     memcpy(y, x, count * sizeof *y);
     for (size_t i = 1; i < r->fold.n; i++) {
       kernels->binary_f32[r->variant == WEFT_REDUCE_MAX ? WEFT_BINARY_MAX : WEFT_BINARY_MIN](
           count, x + i * r->fold.step, 1, y, 1, y);
     }
-  }
-}
-
-static void run_columns(void *arg, size_t begin, size_t end) {
-  const reduce *r = arg;
-  for (size_t group = begin, count; group < end; group += count) {
-    double totals[WEFT_BLOCK], shifts[WEFT_BLOCK] = {0};
-    size_t base = weft_fold_base(&r->fold, group);
-    count = column_count(&r->fold, group, end);
-    if (r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
-      fold_columns(r, WEFT_REDUCE_MAX, base, count, shifts, totals);
-      for (size_t c = 0; c < count; c++) {
-        shifts[c] = finite_or_zero(totals[c]);
-      }
-    }
-    fold_columns(r, r->variant, base, count, shifts, totals);
-    for (size_t c = 0; c < count; c++) {
-      totals[c] = finish(r, totals[c], shifts[c]);
-    }
-    weft_store_double(r->type, totals, count, r->y, group, 1);
   }
 }
 
@@ -266,7 +324,7 @@ static void run_integer(void *arg, size_t begin, size_t end) {
 /* Groups for a thread's turn: at least as many as are folded side by side. */
 static size_t grain(const weft_fold *f) {
   size_t groups = weft_fold_grain(f);
-  return is_columns(f) && groups < WEFT_BLOCK ? WEFT_BLOCK : groups;
+  return !is_rows(f) && groups < WEFT_BLOCK ? WEFT_BLOCK : groups;
 }
 
 /* ---- Reduce* ----------------------------------------------------------------------------------------------------- */
@@ -317,13 +375,9 @@ weft_status weft_reduce_run(weft_op *op) {
   bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
   WEFT_TRY(read_axes(op, reduced));
   weft_fold_init(&r.fold, &x->shape, reduced);
-  bool extremes = r.variant == WEFT_REDUCE_MAX || r.variant == WEFT_REDUCE_MIN;
-  weft_parallel_body body = is_columns(&r.fold) ? run_columns : run_double;
-  if (body == run_columns && extremes && x->type == WEFT_FLOAT) {
+  weft_parallel_body body = weft_type_is_float(x->type) || logarithm ? run_floats : run_integer;
+  if (is_extreme_columns(&r)) {
     body = run_extreme_columns;
-  }
-  if (!weft_type_is_float(x->type) && !logarithm) {
-    body = run_integer;
   }
   if (y->count > 0) {
     weft_parallel(op->cx, y->count, grain(&r.fold), body, &r);
@@ -429,7 +483,7 @@ static void run_arg_columns(void *arg, size_t begin, size_t end) {
     float best[WEFT_BLOCK];
     int32_t winner[WEFT_BLOCK] = {0};
     const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
-    count = column_count(&r->fold, group, end);
+    count = side_by_side(&r->fold, group, end);
     memcpy(best, x, count * sizeof *best);
     for (size_t i = 1; i < r->fold.n; i++) {
       weft_typed_beat(count, x + i * r->fold.step, r->variant == WEFT_ARG_MIN, r->last_index, (int32_t)i, best, winner);
@@ -445,10 +499,10 @@ static weft_parallel_body arg_body(const reduce *r) {
   if (r->type != WEFT_FLOAT) {
     return run_arg;
   }
-  if (is_columns(&r->fold) && r->fold.n < INT32_MAX) {
+  if (r->fold.step > 1 && r->fold.n < INT32_MAX) {
     return run_arg_columns;
   }
-  return r->fold.rank == 0 && r->fold.step == 1 && r->fold.n > 0 ? run_arg_rows : run_arg;
+  return r->fold.step == 1 && r->fold.n > 0 ? run_arg_rows : run_arg;
 }
 
 weft_status weft_arg_run(weft_op *op) {

@@ -1,10 +1,13 @@
-/* Softmax, LogSoftmax, Hardmax and LpNormalization: one row along one axis at a time. */
+/* Softmax, LogSoftmax, Hardmax and LpNormalization: one row along one axis at a time, or for the first two, many side
+ * by side where rows are no neighbours. */
 #include "softmax.h"
 
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "fold.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct softmax {
   weft_context *cx;
@@ -124,6 +127,76 @@ static void lp_double(const void *arg, size_t n, const double *x, double *y) {
   }
 }
 
+/* ---- along an axis that is not the last ----------------------------------------------------------------------------
+ */
+typedef struct columns {
+  const weft_kernels *kernels;
+  bool logarithm;
+  const float *x;
+  float *y;
+  weft_fold fold;
+} columns;
+
+/* Groups side by side, one line of them after the other; y may be x. */
+static void run_block(const columns *job, size_t count, const float *x, float *y) {
+  const weft_kernels *kernels = job->kernels;
+  const size_t n = job->fold.n, step = job->fold.step;
+  const weft_lines line = {.lines = 1, .n = count, .step = 1};
+  float greatest[WEFT_BLOCK], block[WEFT_BLOCK] = {0};
+  double totals[WEFT_BLOCK] = {0};
+  memcpy(greatest, x, count * sizeof *greatest);
+  for (size_t i = 1; i < n; i++) {
+    kernels->binary_f32[WEFT_BINARY_MAX](count, x + i * step, 1, greatest, 1, greatest);
+  }
+  for (size_t i = 0; i < n; i++) {
+    float *to = y + i * step, *terms = job->logarithm ? block : to;
+    kernels->binary_f32[WEFT_BINARY_SUB](count, x + i * step, 1, greatest, 1, to);
+    kernels->unary_f32[WEFT_UNARY_EXP](count, to, terms);
+    weft_typed_fold(WEFT_TYPED_VALUE, &line, terms, totals);
+  }
+  for (size_t c = 0; c < count; c++) {
+    block[c] = (float)(job->logarithm ? totals[c] : 1 / totals[c]);
+  }
+  if (job->logarithm) {
+    kernels->unary_f32[WEFT_UNARY_LOG](count, block, block);
+  }
+  for (size_t i = 0; i < n; i++) {
+    kernels->binary_f32[job->logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_MUL](count, y + i * step, 1, block, 1,
+                                                                            y + i * step);
+  }
+}
+
+static void run_columns(void *arg, size_t begin, size_t end) {
+  const columns *job = arg;
+  const size_t step = job->fold.step;
+  for (size_t group = begin, count; group < end; group += count) {
+    const size_t base = weft_fold_base(&job->fold, group);
+    count = step - group % step < end - group ? step - group % step : end - group;
+    count = count < WEFT_BLOCK ? count : WEFT_BLOCK;
+    run_block(job, count, job->x + base, job->y + base);
+  }
+}
+
+/* Whether it was done: for floats along an axis with elements between its own. */
+static bool softmax_columns(weft_op *op, const weft_tensor *x, int axis) {
+  columns job = {.kernels = op->cx->kernels,
+                 .logarithm = op->def->variant == WEFT_LOG_SOFTMAX,
+                 .x = x->data,
+                 .y = weft_op_out(op, 0)->data};
+  bool reduced[WEFT_MAX_RANK] = {false};
+  if (x->type != WEFT_FLOAT || x->count == 0 || op->def->variant > WEFT_LOG_SOFTMAX) {
+    return false;
+  }
+  reduced[axis] = x->shape.rank > 0;
+  weft_fold_init(&job.fold, &x->shape, reduced);
+  if (job.fold.step == 1) {
+    return false;
+  }
+  const size_t grain = weft_fold_grain(&job.fold);
+  weft_parallel(op->cx, job.fold.groups, grain < WEFT_BLOCK ? WEFT_BLOCK : grain, run_columns, &job);
+  return true;
+}
+
 weft_status weft_softmax_run(weft_op *op) {
   static const weft_row_functions softmax_rows = {softmax_float, softmax_double, NULL};
   static const weft_row_functions hardmax_rows = {NULL, hardmax_double, NULL};
@@ -133,6 +206,9 @@ weft_status weft_softmax_run(weft_op *op) {
   int axis = 0;
   if (x->shape.rank > 0) {
     WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", -1), x->shape.rank, &axis));
+  }
+  if (softmax_columns(op, x, axis)) {
+    return WEFT_OK;
   }
   const weft_row_functions *rows = s.variant == WEFT_HARDMAX   ? &hardmax_rows
                                    : s.variant == WEFT_LP_NORM ? &lp_rows

@@ -50,20 +50,12 @@ static void sift_down(ranked *heap, size_t count, size_t at) {
   heap[at] = moved;
 }
 
-/* The best k of a line of elements, in order: a heap of the best so far, then unheaped from its worst. Most floats are told
- * to be worse than the worst of them without a key of their own. */
+/* The best k of a line of elements of any type but float, in order: a heap of the best so far, then unheaped from its
+ * worst. */
 static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t count, size_t k, bool largest,
                       ranked *heap) {
   size_t held = 0;
-  bool floats = in->type == WEFT_FLOAT && step == 1;
   for (size_t i = 0; i < count; i++) {
-    if (floats && held == k) {
-      const float *x = (const float *)in->data + begin;
-      i = weft_typed_next(i, count, x, x[heap[0].place], !largest);
-      if (i == count) {
-        break;
-      }
-    }
     uint64_t key = weft_number_key(in->type, in->data, begin + i * step);
     ranked one = {largest ? ~key : key, (int64_t)i};
     if (held < k) {
@@ -84,34 +76,67 @@ static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t c
   }
 }
 
+typedef struct top_k {
+  const weft_tensor *in;
+  char *values; /* or NULL, as this */
+  int64_t *places;
+  size_t k, dim, inner;
+  bool largest;
+  char *scratch; /* k ranked for each slot */
+} top_k;
+
+static void run_lines(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const top_k *t = arg;
+  const size_t k = t->k, inner = t->inner, size = weft_type_size(t->in->type);
+  const bool floats = t->in->type == WEFT_FLOAT && t->dim < UINT32_MAX;
+  char *room = t->scratch + slot * k * sizeof(ranked);
+  ranked *heap = (ranked *)(void *)room;
+  uint64_t *ranks = (uint64_t *)(void *)room;
+  for (size_t line = begin; line < end; line++) {
+    const size_t from = line / inner * t->dim * inner + line % inner, to = line / inner * k * inner + line % inner;
+    const char *in = (const char *)t->in->data + from * size;
+    if (floats) {
+      weft_typed_top(t->dim, (const float *)(const void *)in, inner, k, !t->largest, ranks);
+    } else {
+      rank_line(t->in, from, inner, t->dim, k, t->largest, heap);
+    }
+    for (size_t i = 0; i < k; i++) {
+      const size_t place = floats ? ranks[i] & UINT32_MAX : (size_t)heap[i].place;
+      if (t->values != NULL) {
+        memcpy(t->values + (to + i * inner) * size, in + place * inner * size, size);
+      }
+      if (t->places != NULL) {
+        t->places[to + i * inner] = (int64_t)place;
+      }
+    }
+  }
+}
+
 weft_status weft_top_k_run(weft_op *op) {
-  const weft_tensor *in = weft_op_in(op, 0);
-  weft_tensor *values = weft_op_out(op, 0), *places = weft_op_out(op, 1);
-  bool largest = weft_op_attr_int(op, "largest", 1) != 0;
-  size_t size = weft_type_size(in->type);
+  const weft_tensor *in = weft_op_in(op, 0), *values = weft_op_out(op, 0), *places = weft_op_out(op, 1);
   int axis;
   int64_t wanted;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), in->shape.rank, &axis));
   WEFT_TRY(weft_op_scalar_int(op, 1, "K", 0, &wanted));
-  size_t k = (size_t)wanted, dim = (size_t)in->shape.dims[axis];
-  size_t inner = weft_shape_product(&in->shape, axis + 1, in->shape.rank),
-         outer = weft_shape_product(&in->shape, 0, axis);
-  void *block;
-  WEFT_TRY(weft_op_scratch(op, k * sizeof(ranked), &block));
-  ranked *heap = block;
-  for (size_t line = 0; k > 0 && line < outer * inner; line++) {
-    size_t from = line / inner * dim * inner + line % inner, to = line / inner * k * inner + line % inner;
-    rank_line(in, from, inner, dim, k, largest, heap);
-    for (size_t i = 0; i < k; i++) {
-      if (values != NULL) {
-        memcpy((char *)values->data + (to + i * inner) * size,
-               (const char *)in->data + (from + (size_t)heap[i].place * inner) * size, size);
-      }
-      if (places != NULL) {
-        ((int64_t *)places->data)[to + i * inner] = heap[i].place;
-      }
-    }
+  const size_t lines = weft_shape_product(&in->shape, 0, axis);
+  top_k t = {.in = in,
+             .values = values != NULL ? values->data : NULL,
+             .places = places != NULL ? places->data : NULL,
+             .k = (size_t)wanted,
+             .dim = (size_t)in->shape.dims[axis],
+             .inner = weft_shape_product(&in->shape, axis + 1, in->shape.rank),
+             .largest = weft_op_attr_int(op, "largest", 1) != 0};
+  if (t.k == 0 || lines * t.inner == 0) {
+    return WEFT_OK;
   }
+  size_t room;
+  void *block;
+  if (!weft_mul(t.k, (size_t)weft_parallel_threads(op->cx) * sizeof(ranked), &room)) {
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "lines of %zu elements are too long", t.k);
+  }
+  WEFT_TRY(weft_op_scratch(op, room, &block));
+  t.scratch = block;
+  weft_parallel_slots(op->cx, lines * t.inner, 1 + 16384 / t.dim, run_lines, &t);
   return WEFT_OK;
 }
 

@@ -218,18 +218,9 @@ static int64_t of_integer(const unary *u, int64_t x, bool negative) {
   }
 }
 
-static void run_sine(void *arg, size_t begin, size_t end) {
-  const unary *u = arg;
-  weft_typed_sine(end - begin, (const float *)u->x + begin, u->variant == WEFT_UNARY_COS, (float *)u->y + begin);
-}
-
 static void run_integer(void *arg, size_t begin, size_t end) {
   const unary *u = arg;
   int64_t block[WEFT_BLOCK];
-  if (u->variant == WEFT_UNARY_NOT) {
-    weft_typed_not(end - begin, (const uint8_t *)u->x + begin, (uint8_t *)u->y + begin);
-    return;
-  }
   bool is_signed = weft_type_is_signed(u->in);
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
@@ -239,6 +230,42 @@ static void run_integer(void *arg, size_t begin, size_t end) {
     }
     weft_store_int64(u->out, block, n, u->y, done, 1);
   }
+}
+
+/* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------ */
+static weft_typed_unary typed_loop(const unary *u) {
+  static const struct {
+    int variant;
+    weft_type type;
+    weft_typed_function what;
+  } loops[] = {
+      {WEFT_UNARY_NOT, WEFT_BOOL, WEFT_TYPED_NOT},     {WEFT_UNARY_IS_NAN, WEFT_FLOAT, WEFT_TYPED_IS_NAN},
+      {WEFT_UNARY_SIGN, WEFT_FLOAT, WEFT_TYPED_SIGN},  {WEFT_UNARY_SIN, WEFT_FLOAT, WEFT_TYPED_SINE},
+      {WEFT_UNARY_COS, WEFT_FLOAT, WEFT_TYPED_COSINE},
+  };
+  for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
+    if (loops[i].variant == u->variant && loops[i].type == u->in) {
+      return weft_typed_unary_of(loops[i].what);
+    }
+  }
+  return NULL;
+}
+
+static void run_typed(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  typed_loop(u)(end - begin, (const char *)u->x + begin * weft_type_size(u->in),
+                (char *)u->y + begin * weft_type_size(u->out));
+}
+
+/* Elu, Selu and Celu. */
+static bool is_elu(int variant) {
+  return variant == WEFT_UNARY_ELU || variant == WEFT_UNARY_SELU || variant == WEFT_UNARY_CELU;
+}
+
+static void run_elu(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  const double gamma = u->variant == WEFT_UNARY_SELU ? u->b : 1, inner = u->variant == WEFT_UNARY_CELU ? 1 / u->a : 1;
+  weft_typed_elu(end - begin, (const float *)u->x + begin, gamma, gamma * u->a, inner, (float *)u->y + begin);
 }
 
 /* ---- the operators ----------------------------------------------------------------------------------------------- */
@@ -326,10 +353,12 @@ weft_status weft_unary_run(weft_op *op) {
   unary u = {op->cx, op->def->variant, x, y, x->type, y->type, x->data, y->data, 0, 0};
   WEFT_TRY(read_attributes(op, &u));
   weft_parallel_body body = run_double;
-  if (!weft_type_is_float(x->type)) {
+  if (typed_loop(&u) != NULL) {
+    body = run_typed;
+  } else if (!weft_type_is_float(x->type)) {
     body = run_integer;
-  } else if (x->type == WEFT_FLOAT && (u.variant == WEFT_UNARY_SIN || u.variant == WEFT_UNARY_COS)) {
-    body = run_sine;
+  } else if (x->type == WEFT_FLOAT && is_elu(u.variant)) {
+    body = run_elu;
   } else if (x->type != WEFT_DOUBLE && has_float(u.variant)) {
     body = run_float;
   }

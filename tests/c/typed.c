@@ -88,6 +88,14 @@ static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
     return (int64_t)((uint64_t)a - (uint64_t)b);
   case WEFT_TYPED_MUL:
     return (int64_t)((uint64_t)a * (uint64_t)b);
+  case WEFT_TYPED_DIV:
+    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+  case WEFT_TYPED_MOD:
+    return b == -1 ? 0 : ((a % b) + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0));
+  case WEFT_TYPED_MIN:
+    return a < b ? a : b;
+  case WEFT_TYPED_MAX:
+    return a < b ? b : a;
   case WEFT_TYPED_AND:
     return a & b;
   case WEFT_TYPED_OR:
@@ -117,6 +125,12 @@ static int check_binary(size_t n) {
       weft_type to = what >= WEFT_TYPED_EQUAL ? WEFT_BOOL : type;
       fill(type, n, x);
       fill(type, n, y);
+      const int64_t one = 1;
+      for (size_t i = 0; i < n && (what == WEFT_TYPED_DIV || what == WEFT_TYPED_MOD); i++) {
+        int64_t divisor;
+        weft_load_int64(type, y, i, 1, 1, &divisor);
+        if (divisor == 0) weft_store_int64(type, &one, 1, y, i, 1);
+      }
       for (size_t i = 0; i < n; i++) {
         int64_t a, b, c;
         if (type == WEFT_FLOAT) {
@@ -171,7 +185,6 @@ static bool beats(float best, float value, bool least, bool last) {
 static void check_rows(size_t n) {
   float x[MOST], best[MOST], kept[MOST];
   int32_t winner[MOST];
-  double totals[MOST] = {0};
   fill(WEFT_FLOAT, n, x);
   float value = n > 0 ? x[draw() % n] : 0;
   for (int form = 0; form < 4; form++) {
@@ -192,8 +205,6 @@ static void check_rows(size_t n) {
     while (next < n && (least ? x[next] > value : x[next] < value)) next++;
     check(weft_typed_next(n / 3 < n ? n / 3 : n, n, x, value, least) == next, "next", n, next);
   }
-  weft_typed_add_wide(n, x, totals);
-  for (size_t i = 0; i < n; i++) check(totals[i] == (double)x[i] || isnan(x[i]), "add wide", n, i);
 }
 
 static void check_weave(size_t width) {
@@ -209,11 +220,128 @@ static void check_weave(size_t width) {
   check(y[LINES * width] == -1, "weave beyond", width, 0);
 }
 
-static void check_sine(size_t n) {
+/* Places of the best come in order, and no other is better than the last of them. */
+static void check_top(size_t n) {
+  float x[3 * MOST];
+  uint64_t heap[MOST];
+  const size_t step = draw() % 2 == 0 ? 1 : 3, k = n > 0 ? 1 + draw() % n : 0;
+  const bool least = draw() % 2 == 0;
+  fill(WEFT_FLOAT, n * step, x);
+  if (k == 0) return;
+  weft_typed_top(n, x, step, k, least, heap);
+  for (size_t i = 0; i < k; i++) {
+    size_t better = 0; /* than the one at hand */
+    const size_t place = (size_t)(heap[i] & UINT32_MAX);
+    for (size_t j = 0; j < n; j++) {
+      const float a = x[j * step], b = x[place * step];
+      const bool same = a == b || (isnan(a) && isnan(b));
+      better += same                    ? j < place
+                : !isnan(b) && isnan(a) ? !least
+                : isnan(b) && !isnan(a) ? least
+                : least                 ? a < b
+                                        : a > b;
+    }
+    check(better == i, "top", n, i);
+  }
+}
+
+static bool is_near(double a, double b, double error) {
+  return a == b || fabs(a - b) <= error || (isnan(a) && isnan(b));
+}
+
+static double fold_one(weft_typed_term term, double total, double x) {
+  switch (term) {
+  case WEFT_TYPED_MAGNITUDE:
+    return total + fabs(x);
+  case WEFT_TYPED_SQUARE:
+    return total + x * x;
+  case WEFT_TYPED_PRODUCT:
+    return total * x;
+  case WEFT_TYPED_GREATEST:
+    return isnan(total) || total >= x ? total : x;
+  case WEFT_TYPED_LEAST:
+    return isnan(total) || total <= x ? total : x;
+  default:
+    return total + x;
+  }
+}
+
+/* Lines of n floats, side by side and 3 apart; without special values in every other one. */
+static void check_fold(size_t n) {
+  enum { LINES = 11 };
+  static float x[LINES * (3 * MOST + 5)];
+  double totals[MOST], wanted[MOST], sizes[MOST];
+  const bool special = draw() % 2 == 0;
+  for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+    x[i] = special ? draw_float() : (float)draw() / 0x1p23f - 1.0f;
+  for (weft_typed_term term = WEFT_TYPED_VALUE; term <= WEFT_TYPED_LEAST; term++) {
+    const weft_lines l = {
+        .lines = draw() % (LINES + 1), .n = n, .line_step = 3 * n + draw() % 5, .step = draw() % 2 ? 1 : 3};
+    for (size_t i = 0; i < n; i++) {
+      totals[i] = wanted[i] = draw() % 4;
+      sizes[i] = fabs(wanted[i]);
+      for (size_t line = 0; line < l.lines; line++) {
+        const double one = (double)x[line * l.line_step + i * l.step];
+        if (term <= WEFT_TYPED_MAGNITUDE) sizes[i] = fmax(sizes[i], fabs(one));
+        wanted[i] = fold_one(term, wanted[i], one);
+        sizes[i] = term == WEFT_TYPED_PRODUCT ? fabs(wanted[i]) : sizes[i];
+      }
+      sizes[i] = fmax(sizes[i], fabs(wanted[i]));
+    }
+    weft_typed_fold(term, &l, x, totals);
+    for (size_t i = 0; i < n; i++) {
+      double error = sizes[i] * (term == WEFT_TYPED_VALUE ? 3e-7 : 1e-14);
+      check(is_near(totals[i], wanted[i], isinf(error) ? 0 : error), "fold", n, i);
+    }
+  }
+}
+
+/* Within a thousandth of a unit of being rounded as the double precision function is. */
+static bool is_rounded(float found, double wanted) {
+  const double unit = fmax(fabs(wanted) * 0x1p-23, 0x1p-149);
+  return is_near((double)found, (double)(float)wanted, 0) || fabs((double)found - wanted) <= 0.501 * unit;
+}
+
+static void check_power(size_t n) {
+  float x[MOST], y[MOST], z[MOST];
+  for (size_t i = 0; i < n; i++) {
+    x[i] = draw() % 2 == 0 ? draw_float() : (float)exp((double)draw() / 0x1p17 - 64);
+    y[i] = draw() % 2 == 0 ? draw_float() : (float)draw() / 0x1p22f - 2.0f;
+  }
+  weft_typed_binary_of(WEFT_TYPED_POWER, WEFT_FLOAT)(n, x, y, z);
+  for (size_t i = 0; i < n; i++) {
+    double wanted = pow((double)x[i], (double)y[i]);
+    check(is_rounded(z[i], wanted) && (z[i] != 0 || signbit(z[i]) == signbit(wanted)), "power", n, i);
+  }
+}
+
+static void check_elu(size_t n) {
   float x[MOST], y[MOST];
+  for (size_t i = 0; i < n; i++)
+    x[i] = draw() % 2 == 0 ? draw_float() : (float)draw() / 0x1p20f - 14.0f;
+  weft_typed_elu(n, x, 1.5, 0.75, 2.0, y);
+  for (size_t i = 0; i < n; i++) {
+    double a = (double)x[i], wanted = a > 0 ? 1.5 * a : 0.75 * expm1(2.0 * a);
+    check(is_rounded(y[i], wanted) && (y[i] != 0 || signbit(y[i]) == signbit(wanted)), "elu", n, i);
+  }
+}
+
+static void check_functions(size_t n) {
+  float x[MOST], y[MOST];
+  uint8_t bytes[MOST];
+  fill(WEFT_FLOAT, n, x);
+  weft_typed_unary_of(WEFT_TYPED_IS_NAN)(n, x, bytes);
+  weft_typed_unary_of(WEFT_TYPED_SIGN)(n, x, y);
+  for (size_t i = 0; i < n; i++) {
+    check(bytes[i] == isnan(x[i]), "is NaN", n, i);
+    check(isnan(x[i]) ? isnan(y[i]) : y[i] == (x[i] > 0) - (x[i] < 0), "sign", n, i);
+  }
+  weft_typed_unary_of(WEFT_TYPED_NOT)(n, bytes, bytes);
+  for (size_t i = 0; i < n; i++)
+    check(bytes[i] == !isnan(x[i]), "not", n, i);
   for (size_t i = 0; i < n; i++) x[i] = draw() % 4 == 0 ? draw_float() : (float)((double)draw() / 100 - 80000);
   for (int cosine = 0; cosine < 2; cosine++) {
-    weft_typed_sine(n, x, cosine, y);
+    weft_typed_unary_of(cosine ? WEFT_TYPED_COSINE : WEFT_TYPED_SINE)(n, x, y);
     for (size_t i = 0; i < n; i++) {
       float wanted = (float)(cosine ? cos((double)x[i]) : sin((double)x[i]));
       bool same = y[i] == wanted && signbit(y[i]) == signbit(wanted);
@@ -324,6 +452,25 @@ static float greatest(const float *in, const weft_pool_axis *y, const weft_pool_
   return most;
 }
 
+/* The mean of a window, and the sum of its magnitudes. */
+static double mean(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, bool padding, size_t oy,
+                   size_t ox, double *size) {
+  double sum = 0, count = 0;
+  *size = 0;
+  for (size_t i = 0; i < y->kernel; i++) {
+    for (size_t j = 0; j < x->kernel; j++) {
+      const int64_t at_y = (int64_t)(oy * y->stride + i * y->dilation) - y->pad;
+      const int64_t at_x = (int64_t)(ox * x->stride + j * x->dilation) - x->pad;
+      const bool inside = at_y >= 0 && at_x >= 0 && at_y < (int64_t)y->in && at_x < (int64_t)x->in;
+      const double value = inside ? (double)in[(size_t)at_y * x->in + (size_t)at_x] : 0;
+      count += inside || (padding && at_y < (int64_t)y->in + y->pad_end && at_x < (int64_t)x->in + x->pad_end);
+      sum += value;
+      *size += fabs(value);
+    }
+  }
+  return count > 0 ? sum / count : 0;
+}
+
 static void check_pool(size_t width) {
   enum { ROWS = 6, ROOM = 2600 };
   static float in[ROWS * ROOM], out[3 * ROWS * ROOM];
@@ -333,6 +480,13 @@ static void check_pool(size_t width) {
   for (size_t i = 0; i < y.out * x.out; i++) {
     const float wanted = greatest(in, &y, &x, i / x.out, i % x.out);
     check(out[i] == wanted || (isnan(out[i]) && isnan(wanted)), "maximum", width, i);
+  }
+  const bool padding = draw() % 2 == 0;
+  weft_pool_plane_f32(in, &y, &x, true, padding, out);
+  for (size_t i = 0; i < y.out * x.out; i++) {
+    double size;
+    const double wanted = mean(in, &y, &x, padding, i / x.out, i % x.out, &size);
+    check(is_near((double)out[i], wanted, isinf(size) ? 0 : 1e-6 * size + 1e-44), "mean", width, i);
   }
 }
 
@@ -344,7 +498,11 @@ int main(void) {
       check_choose(n);
       check_rows(n);
       check_weave(n);
-      check_sine(n);
+      check_top(n);
+      check_functions(n);
+      check_fold(n);
+      check_power(n);
+      check_elu(n);
       check_plane(n);
       check_indices(n);
       check_overlaps(n);
@@ -352,7 +510,7 @@ int main(void) {
     }
   }
   for (size_t width = 1000; width < 2600; width += 97) check_pool(width);
-  if (loops != 17 + 25) {
+  if (loops != 17 + 33) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
   }
