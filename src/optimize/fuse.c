@@ -88,10 +88,17 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
 }
 
 /* ---- residual -------------------------------------------------------------------------------- */
+/* Scores of attention whose heads the file only names: exporters give a mask's heads the same name where there is one
+ * mask for all of them. */
+static bool may_be_masked(const chain *c) {
+  const weft_info *info = &c->graph->values[c->out].info;
+  return weft_node_is(c->product, "MatMul") && info->rank > 3 && info->dims[info->rank - 3] < 0;
+}
+
 static void take_residual(chain *c) {
   weft_node *add = weft_match_reader(c->graph, c->uses, c->out, "Add");
   int32_t other = add != NULL ? weft_match_other(add, c->out) : -1;
-  if (other >= 0 && other != c->out && weft_match_same_shape(c->graph, other, c->out)) {
+  if (other >= 0 && other != c->out && weft_match_same_shape(c->graph, other, c->out) && !may_be_masked(c)) {
     c->residual = other;
     take(c, add);
   }

@@ -195,6 +195,17 @@ static void test_products(void) {
   graph_node(&g, node("Add", "e x", "y"));
   expect(&g, "weft:MatMul weft:MatMul");
 
+  /* What seems to be of the result's shape, but may be a mask for all heads. */
+  const int64_t unknown_heads[] = {3, 0, 5, 5};
+  g = (bytes){0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, unknown_heads);
+  graph_output(&g, "y");
+  constant(&g, "m", 2, square);
+  graph_node(&g, node("MatMul", "x m", "a"));
+  graph_node(&g, node("Add", "a x", "y"));
+  expect(&g, "MatMul Add");
+
   /* A column is no bias of a product's columns, and broadcasts the result: no residual either. */
   int64_t column[] = {5, 1};
   g = begin();
