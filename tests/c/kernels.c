@@ -1,113 +1,9 @@
-/* Every SIMD kernel against the portable one: all tails, odd sizes, strides, unaligned pointers, NaN, infinities,
- * subnormals and signed zeros (how exact they are, accuracy.c tests). Buffers have exactly the size a kernel may touch,
- * so that AddressSanitizer sees every step beside them.
+/* Every SIMD kernel of floats against the portable one: all tails, odd sizes, strides, unaligned pointers, NaN,
+ * infinities, subnormals and signed zeros (how exact they are, accuracy.c tests; integers are in kernels_integer.c).
  *
  * Most SIMD kernels do the same operations in the same order as the portable ones and must give the same bits; only
  * fused multiply-adds are held to a tolerance. */
-#include "kernels/kernels.h"
-#include "simd/tables.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static const weft_kernels *portable = &weft_kernels_portable;
-static const weft_kernels *tested; /* the table at work */
-static bool fused;                 /* whether it may round less often */
-static int failures;
-static uint32_t seed = 1;
-
-static uint32_t draw(void) {
-  seed = seed * 1664525u + 1013904223u;
-  return seed >> 8;
-}
-
-static float draw_float(void) {
-  return (float)(draw() % 4001) / 1000.0f - 2.0f;
-}
-
-static float from_bits(uint32_t b) {
-  float x;
-  memcpy(&x, &b, sizeof x);
-  return x;
-}
-
-static uint32_t to_bits(float x) {
-  uint32_t b;
-  memcpy(&b, &x, sizeof b);
-  return b;
-}
-
-/* Any float: mostly tame, now and then something special. */
-static float draw_special(void) {
-  static const float special[] = {0.0f,    -0.0f,     INFINITY, -INFINITY, NAN,  1e-40f,
-                                  -1e-40f, 0x1p-149f, 3e38f,    -3e38f,    1e10f};
-  uint32_t r = draw() % 8;
-  if (r == 0) return special[draw() % (sizeof special / sizeof *special)];
-  if (r == 1) return from_bits(draw() << 8 ^ draw());
-  return 5.0f * draw_float();
-}
-
-/* A block of exactly n elements that does not begin at 16 bytes, zero without `value`; to be freed by way of drop. */
-static float *make(size_t n, float (*value)(void)) {
-  float *block = calloc(n + 1, sizeof(float));
-  if (block == NULL) exit(2);
-  for (size_t i = 0; value != NULL && i < n; i++) {
-    block[i + 1] = value();
-  }
-  return block + 1;
-}
-
-static float *copy_of(size_t n, const float *x) {
-  float *y = make(n, NULL);
-  memcpy(y, x, n * sizeof(float));
-  return y;
-}
-
-static void drop(float *x) {
-  free(x - 1);
-}
-
-static void fail(const char *what, size_t at, double got, double wanted) {
-  if (failures++ < 20) {
-    fprintf(stderr, "%s of %s: element %zu is %.9g, wanted %.9g\n", what, tested != NULL ? tested->name : "portable",
-            at, got, wanted);
-  }
-}
-
-static bool close_to(float got, float wanted, float tolerance) {
-  if (isnan(got) || isnan(wanted)) return isnan(got) && isnan(wanted);
-  if (got == wanted) return true;
-  return fabsf(got - wanted) <= tolerance * (1.0f + fabsf(wanted));
-}
-
-static void expect_close(const char *what, size_t n, const float *got, const float *wanted, float tolerance) {
-  for (size_t i = 0; i < n; i++) {
-    if (!close_to(got[i], wanted[i], tolerance)) fail(what, i, (double)got[i], (double)wanted[i]);
-  }
-}
-
-/* The same bits but for NaN; zeros keep their sign. */
-static void expect_same(const char *what, size_t n, const float *got, const float *wanted) {
-  if (fused) {
-    expect_close(what, n, got, wanted, 1e-4f);
-    return;
-  }
-  for (size_t i = 0; i < n; i++) {
-    if (to_bits(got[i]) != to_bits(wanted[i]) && !(isnan(got[i]) && isnan(wanted[i]))) {
-      fail(what, i, (double)got[i], (double)wanted[i]);
-    }
-  }
-}
-
-static void expect_bytes(const char *what, size_t n, const void *got, const void *wanted) {
-  for (size_t i = 0; i < n; i++) {
-    if (((const uint8_t *)got)[i] != ((const uint8_t *)wanted)[i]) {
-      fail(what, i, ((const uint8_t *)got)[i], ((const uint8_t *)wanted)[i]);
-    }
-  }
-}
+#include "kernels_test.h"
 
 /* ---- elementwise
  * ------------------------------------------------------------------------------------------------------ */
@@ -379,118 +275,8 @@ static void check_gemm_f16(size_t m, size_t n, size_t k) {
   drop(got);
 }
 
-static void fill_bytes(size_t n, uint8_t *x) {
-  for (size_t i = 0; i < n; i++) {
-    x[i] = (uint8_t)(draw() % 3 == 0 ? (draw() % 2 == 0 ? 255 : 128) : draw());
-  }
-}
-
-static void *allocate(size_t size) {
-  void *block = malloc(size);
-  if (block == NULL && size > 0) exit(2);
-  return block;
-}
-
-static void check_gemm_i8(size_t m, size_t n, size_t k) {
-  size_t lda = k + 1, ldc = n + 2;
-  bool a_signed = draw() % 2, b_signed = draw() % 2, transposed = draw() % 2;
-  size_t ldb = (transposed ? k : n) + 1, b_size = transposed ? n * ldb : k * ldb;
-  uint8_t *a = allocate(m * lda), *b = allocate(b_size);
-  int32_t *a_zero = allocate((m + 1) * sizeof *a_zero), *b_zero = allocate((n + 1) * sizeof *b_zero);
-  int32_t *wanted = allocate(m * ldc * sizeof *wanted), *got = allocate(m * ldc * sizeof *got);
-  fill_bytes(m * lda, a);
-  fill_bytes(b_size, b);
-  for (size_t i = 0; i <= m; i++) {
-    a_zero[i] = (int32_t)(draw() % 256) - (a_signed ? 128 : 0);
-  }
-  for (size_t i = 0; i <= n; i++) {
-    b_zero[i] = (int32_t)(draw() % 256) - (b_signed ? 128 : 0);
-  }
-  memset(wanted, 0, m * ldc * sizeof *wanted);
-  memset(got, 0, m * ldc * sizeof *got);
-  size_t first = n > WEFT_GEMM_NR && draw() % 2 == 0 ? WEFT_GEMM_NR : 0;
-  const weft_kernels *tables[] = {portable, tested};
-  int32_t *results[] = {wanted, got};
-  for (int t = 0; t < 2; t++) {
-    void *pa = allocate(tables[t]->gemm_i8_a_size(m, k)), *pb = allocate(tables[t]->gemm_i8_b_size(n, k));
-    tables[t]->gemm_i8_pack_a(m, k, a, lda, a_signed, a_zero, 1, pa);
-    tables[t]->gemm_i8_pack_b(n, k, b, ldb, transposed, b_signed, b_zero, 1, pb);
-    tables[t]->gemm_i8(m, n - first, k, pa, pb, first, results[t], ldc);
-    free(pa);
-    free(pb);
-  }
-  expect_bytes("int8 gemm", m * ldc * sizeof *got, got, wanted);
-  free(a);
-  free(b);
-  free(a_zero);
-  free(b_zero);
-  free(wanted);
-  free(got);
-}
-
-static void check_quantize(size_t n) {
-  float *x = make(n, draw_special), *wanted = make(n, NULL), *got = make(n, NULL);
-  uint8_t *q = allocate(n), *r = allocate(n);
-  for (int form = 0; form < 4; form++) {
-    bool is_signed = form % 2 != 0;
-    float scale = form < 2 ? 0.05f : 1.0f;
-    int32_t zero = is_signed ? -3 : 130;
-    portable->quantize_i8(n, x, scale, zero, is_signed, q);
-    tested->quantize_i8(n, x, scale, zero, is_signed, r);
-    expect_bytes("quantize", n, r, q);
-    portable->dequantize_i8(n, q, scale, zero, is_signed, wanted);
-    tested->dequantize_i8(n, q, scale, zero, is_signed, got);
-    expect_same("dequantize", n, got, wanted);
-  }
-  free(q);
-  free(r);
-  drop(x);
-  drop(wanted);
-  drop(got);
-}
-
-static void check_rescaled_sums(size_t n) {
-  int32_t *sums = allocate((n + 1) * sizeof *sums), *bias = allocate((n + 1) * sizeof *bias);
-  float *scale = make(n + 1, draw_float), *added = make(n + 1, draw_special);
-  float *wanted = make(n, NULL), *got = make(n, NULL);
-  uint8_t *q = allocate(n), *r = allocate(n);
-  for (size_t i = 0; i <= n; i++) {
-    sums[i] = (int32_t)(draw() % 2001) - 1000;
-    bias[i] = draw() % 16 == 0 ? INT32_MAX : (int32_t)(draw() % 2001) - 1000;
-  }
-  for (int form = 0; form < 16; form++) {
-    bool is_signed = form % 2 != 0;
-    weft_rescale how = {.bias = form & 2 ? bias : NULL,
-                        .bias_step = draw() % 2,
-                        .scale = scale,
-                        .scale_step = form & 4 ? 1 : 0,
-                        .added = form & 8 ? added : NULL};
-    portable->sums_to_f32(n, sums, &how, wanted);
-    tested->sums_to_f32(n, sums, &how, got);
-    for (size_t i = 0; i < n; i++) {
-      if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
-    }
-    expect_bytes("sums to floats", n * sizeof(float), got, wanted);
-    portable->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, q);
-    tested->sums_to_i8(n, sums, &how, is_signed ? -3 : 130, is_signed, r);
-    expect_bytes("sums to bytes", n, r, q);
-  }
-  free(sums);
-  free(bias);
-  free(q);
-  free(r);
-  drop(scale);
-  drop(added);
-  drop(wanted);
-  drop(got);
-}
-
 /* ---- convolution
  * ------------------------------------------------------------------------------------------------------ */
-static size_t below(size_t n) {
-  return draw() % n;
-}
-
 static void check_convolution(void) {
   size_t kh = 1 + below(5), kw = draw() % 3 == 0 ? 3 : 1 + below(6), sh = 1 + below(3), sw = 1 + below(3);
   size_t dh = draw() % 3 == 0 ? 2 : 1, dw = draw() % 3 == 0 ? 1 + below(3) : 1;
@@ -535,6 +321,48 @@ static void check_winograd_filters(size_t outputs) {
 }
 
 /* The transforms alone against the portable ones, and the whole against the definition. */
+/* One filter over all channels, as it is defined. */
+static float *convolve(const weft_patches *p, const float *w, float bias, size_t oh) {
+  const size_t plane = oh * p->ow;
+  float *sums = make(plane, NULL), *parts = make(p->channels * plane, NULL);
+  const float biases[4] = {bias};
+  portable->depthwise_f32(p, w, biases, WEFT_ACT_NONE, 0, 0, parts, oh);
+  for (size_t c = 0; c < p->channels; c++) {
+    portable->axpy_f32(plane, 1.0f, parts + c * plane, sums);
+  }
+  drop(parts);
+  return sums;
+}
+
+static float *sizes_of(size_t n, const float *x) {
+  float *sizes = make(n, NULL);
+  for (size_t i = 0; i < n; i++) {
+    sizes[i] = fabsf(x[i]);
+  }
+  return sizes;
+}
+
+/* What rounding may make of a sum is in proportion to the sizes of its terms, which are those of a whole tile: the
+ * transforms of 4x4 outputs err by a few units of their largest (tests/bench/NOTES.md). */
+static void expect_convolution(const weft_patches *p, const float *w, float bias, size_t oh, const float *got) {
+  const size_t plane = oh * p->ow;
+  float *in_sizes = sizes_of(p->channels * p->ih * p->iw, p->in), *w_sizes = sizes_of(p->channels * 9, w);
+  weft_patches sized = *p;
+  sized.in = in_sizes;
+  float *wanted = convolve(p, w, bias, oh), *sizes = convolve(&sized, w_sizes, bias, oh);
+  float largest = 0;
+  for (size_t i = 0; i < plane; i++) {
+    largest = fmaxf(largest, sizes[i]);
+  }
+  for (size_t i = 0; i < plane; i++) {
+    if (!(fabsf(got[i] - wanted[i]) <= 4e-6f * largest)) fail("winograd", i, (double)got[i], (double)wanted[i]);
+  }
+  float *all[] = {in_sizes, w_sizes, wanted, sizes};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    drop(all[i]);
+  }
+}
+
 static void check_winograd(size_t outputs) {
   size_t ih = 3 + below(12), iw = 3 + below(30), top = below(2), left = below(2), channels = 1 + below(4);
   size_t oh = ih + 2 * top - 2, ow = iw + 2 * left - 2;
@@ -561,126 +389,11 @@ static void check_winograd(size_t outputs) {
   tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, got, oh, ow);
   expect_same("winograd output", oh * ow, got, wanted);
   tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, NULL, WEFT_ACT_NONE, 0, 0, defined, oh, ow);
-  float *direct = make(oh * ow, NULL), *ones = make(channels * oh * ow, NULL);
-  const float bias[4] = {0.3f};
-  portable->depthwise_f32(&p, w, bias, WEFT_ACT_NONE, 0, 0, ones, oh);
-  for (size_t c = 0; c < channels; c++) {
-    portable->axpy_f32(oh * ow, 1.0f, ones + c * oh * ow, direct);
-  }
-  if (begin == 0 && end == groups) expect_close("winograd", oh * ow, defined, direct, 2e-5f);
-  float *all[] = {in, w, u, wanted_packed, packed, products, wanted, residual, got, defined, direct, ones};
+  if (begin == 0 && end == groups) expect_convolution(&p, w, 0.3f, oh, defined);
+  float *all[] = {in, w, u, wanted_packed, packed, products, wanted, residual, got, defined};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     drop(all[i]);
   }
-}
-
-static void check_depthwise_i8(void) {
-  weft_pool_axis y = {.in = 1 + below(20), .kernel = 1 + below(5), .stride = 1 + below(3), .dilation = 1 + below(2)};
-  weft_pool_axis x = {.in = 1 + below(60), .kernel = 1 + below(5), .stride = 1 + below(3), .dilation = 1 + below(3)};
-  y.pad = (int64_t)below(4);
-  x.pad = (int64_t)below(4);
-  size_t eh = (y.kernel - 1) * y.dilation + 1, ew = (x.kernel - 1) * x.dilation + 1;
-  size_t h = y.in + (size_t)y.pad + below(4), w = x.in + (size_t)x.pad + below(4);
-  if (h < eh || w < ew) return;
-  y.out = (h - eh) / y.stride + 1;
-  x.out = (w - ew) / x.stride + 1;
-  bool is_signed = below(2) == 0;
-  int32_t zero = (int32_t)below(256) - (is_signed ? 128 : 0);
-  size_t begin = below(y.out), end = begin + 1 + below(y.out - begin), count = (end - begin) * x.out;
-  uint8_t *plane = allocate(y.in * x.in);
-  int16_t weights[25];
-  int32_t *wanted = allocate(count * sizeof *wanted), *got = allocate(count * sizeof *got);
-  fill_bytes(y.in * x.in, plane);
-  for (size_t i = 0; i < 25; i++) {
-    weights[i] = (int16_t)((int)below(511) - 255);
-    if (x.in % 2 == 0) weights[i] /= 2; /* as signed bytes, which have a way of their own */
-  }
-  portable->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, wanted);
-  tested->depthwise_i8(plane, &y, &x, weights, zero, is_signed, begin, end, got);
-  expect_bytes("int8 depthwise", count * sizeof *got, got, wanted);
-  free(plane);
-  free(wanted);
-  free(got);
-}
-
-/* ---- weights of few bits
- * ----------------------------------------------------------------------------------------------- */
-static void check_nbits_product(const weft_nbits *w, size_t m, float (*value)(void)) {
-  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, ldy = n + 3;
-  float *a = make(m * w->k, value), *wanted = make(m * ldy, NULL), *got = make(m * ldy, NULL);
-  const weft_kernels *tables[] = {portable, tested};
-  float *results[] = {wanted, got};
-  for (int t = 0; t < 2; t++) {
-    char *packed = allocate(tables[t]->nbits_i8_a_size(w, m)), *scratch = allocate(weft_nbits_i8_scratch(w));
-    for (size_t i = 0; i < m; i++) {
-      tables[t]->nbits_i8_pack_a(w, a + i * w->k, packed + tables[t]->nbits_i8_a_size(w, i));
-    }
-    tables[t]->nbits_i8(w, m, packed, begin, w->n, results[t], ldy, scratch);
-    free(packed);
-    free(scratch);
-  }
-  for (size_t i = 0; i < m * ldy; i++) {
-    if (isnan(wanted[i]) && isnan(got[i])) got[i] = wanted[i];
-  }
-  expect_bytes("product of few bits with 8", m * ldy * sizeof(float), got, wanted);
-  drop(a);
-  drop(wanted);
-  drop(got);
-}
-
-static void check_nbits_floats(const weft_nbits *w) {
-  size_t begin = below(w->n) / WEFT_GEMM_NR * WEFT_GEMM_NR, n = w->n - begin, size = weft_gemm_packed_size(n, w->k);
-  float *a = make(w->k, draw_float), *wanted = make(size, NULL), *got = make(size, NULL);
-  const weft_kernels *tables[] = {portable, tested};
-  float *results[] = {wanted, got};
-  for (int t = 0; t < 2; t++) {
-    tables[t]->nbits_expand(w, begin, w->n, results[t]);
-  }
-  expect_same("weights of few bits", size, got, wanted);
-  float *y = make(n, NULL), *z = make(n, NULL);
-  float *sums[] = {y, z};
-  for (int t = 0; t < 2 && w->scales != NULL; t++) {
-    float *row = make(weft_nbits_row_size(w), NULL);
-    tables[t]->nbits_prepare(w, a, row);
-    tables[t]->nbits_gemv(w, row, begin, w->n, sums[t]);
-    drop(row);
-  }
-  expect_close("row times weights of few bits", n, z, y, 1e-4f);
-  float *all[] = {a, wanted, got, y, z};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    drop(all[i]);
-  }
-}
-
-static void check_nbits(void) {
-  weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)8 << below(4)};
-  w.k = 1 + below(draw() % 4 == 0 ? 300 : 3 * w.block);
-  w.blocks = (w.k + w.block - 1) / w.block;
-  w.blob = w.block * w.bits / 8;
-  w.zero_row = (w.blocks * w.bits + 7) / 8;
-  uint8_t *weights = allocate(w.n * w.blocks * w.blob), *zeros = allocate(w.n * w.zero_row);
-  float *scales = make(w.n * w.blocks, draw_float), *float_zeros = make(w.n * w.blocks, draw_float);
-  float *bias = make(w.n, draw_float);
-  fill_bytes(w.n * w.blocks * w.blob, weights);
-  fill_bytes(w.n * w.zero_row, zeros);
-  for (size_t i = 0; i < w.n * w.blocks; i++) {
-    scales[i] /= (float)(1 << w.bits);
-  }
-  w.weights = weights;
-  w.scales = scales;
-  w.bias = draw() % 2 == 0 ? bias : NULL;
-  w.zeros = draw() % 2 == 0 ? zeros : NULL;
-  if (weft_nbits_has_i8(&w)) {
-    check_nbits_product(&w, 1 + below(10), draw() % 8 == 0 ? draw_special : draw_float);
-  }
-  w.float_zeros = w.zeros == NULL && draw() % 2 == 0 ? float_zeros : NULL;
-  w.scales = draw() % 8 == 0 ? NULL : scales;
-  check_nbits_floats(&w);
-  free(weights);
-  free(zeros);
-  drop(scales);
-  drop(float_zeros);
-  drop(bias);
 }
 
 /* Sizes beyond what the buffers of the SIMD kernels hold. */
@@ -767,17 +480,13 @@ static void check_multiply_adds(void) {
   }
 }
 
-static void check_table(const weft_kernels *table, bool may_fuse) {
+static void check_floats(void) {
   static const size_t depths[] = {0, 1, 2, 3, 7, 8, 31, 255, 256, 257, 600};
-  tested = table;
-  fused = may_fuse;
   for (size_t n = 0; n <= 70; n++) {
     check_elementwise(n);
     check_rows(n);
     check_cells(n % 3 + 1, n, draw_float);
     if (!fused) check_cells(2, n, draw_special);
-    check_quantize(n);
-    check_rescaled_sums(n);
     check_narrow(n);
   }
   check_cell_accuracy();
@@ -789,7 +498,6 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
       for (size_t n = 0; n <= 20; n += depths[i] > 100 ? 4 : 1) {
         check_gemm(m, n, depths[i], draw_float);
         if (depths[i] < 10 && !fused) check_gemm(m, n, depths[i], draw_special);
-        if (depths[i] < 300) check_gemm_i8(m, n, depths[i]);
       }
     }
   }
@@ -809,16 +517,12 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
   check_gemm(130, 37, 70, draw_float);
   check_gemm(71, 27, 300, draw_float); /* tiles of as many rows as there are, and what they leave */
   check_gemm(13, 9, 10, draw_float);
-  check_gemm_i8(1, 71, 300);
-  check_gemm_i8(33, 50, 1031);
   for (int i = 0; i < 3000; i++) {
     check_convolution();
-    check_depthwise_i8();
     check_winograd(2);
     check_winograd(4);
     check_winograd_filters(2);
     check_winograd_filters(4);
-    check_nbits();
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
@@ -834,16 +538,5 @@ static void check_table(const weft_kernels *table, bool may_fuse) {
 }
 
 int main(void) {
-  check_table(portable, false);
-  check_table(&weft_kernels_simd, false);
-#if defined(__wasm__) && defined(WEFT_RELAXED)
-  check_table(&weft_kernels_relaxed, true);
-  check_table(weft_kernels_choose(false), true);
-#elif !defined(__wasm__)
-  check_table(&weft_kernels_relaxed, false);
-  check_table(&weft_kernels_relaxed_signed, false); /* natively the dot product means what each table wants */
-  check_table(&weft_kernels_relaxed_unsigned, false);
-#endif
-  if (failures > 0) fprintf(stderr, "%d failures\n", failures);
-  return failures > 0;
+  return check_tables(check_floats);
 }
