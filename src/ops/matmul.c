@@ -143,8 +143,11 @@ weft_status weft_matmul_prepare(weft_op *op) {
   bool transposed = op->def->variant != WEFT_MATMUL_PLAIN && weft_op_attr_int(op, "transB", 0) != 0;
   weft_matmul_operand shape;
   weft_matmul_describe(&b->shape, false, transposed, false, &shape);
-  /* A transposed b that has to stay anyway is read in place: one row takes as long, and many rows earn packing it. */
-  bool stays = transposed && weft_op_is_shared(op, 1) && b->type == WEFT_FLOAT;
+  /* A b that has to stay anyway is read in place where it is transposed: one row takes as long, and many rows earn
+   * packing it. So is one that a packed copy for each of many readers would multiply, as where layers share weights. */
+  enum { MOST_COPIES = 2 };
+  size_t readers = weft_op_readers(op, 1);
+  bool stays = b->type == WEFT_FLOAT && readers > (transposed ? 1 : MOST_COPIES);
   if (shape.columns < PACK_COLUMNS || b->count == 0 || stays) {
     return WEFT_OK;
   }

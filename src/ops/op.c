@@ -375,13 +375,12 @@ bool weft_op_is_constant(const weft_op *op, int i) {
   return in != NULL && in->data != NULL;
 }
 
-bool weft_op_is_shared(const weft_op *op, int i) {
-  enum { GRAPH_AND_THIS_READER = 2 };
-  return op->inputs[i]->refs > GRAPH_AND_THIS_READER;
+size_t weft_op_readers(const weft_op *op, int i) {
+  return (size_t)op->inputs[i]->refs - 1; /* which the graph has */
 }
 
 bool weft_op_may_take(const weft_op *op, int i) {
-  return !weft_op_is_shared(op, i) && op->inputs[i]->storage == WEFT_STORAGE_OWNED;
+  return weft_op_readers(op, i) == 1 && op->inputs[i]->storage == WEFT_STORAGE_OWNED;
 }
 
 void *weft_op_take_constant(weft_op *op, int i) {

@@ -214,6 +214,29 @@ static void test_training_is_told(void) {
 }
 
 /* ---- where the time goes --------------------------------------------------------------------- */
+/* Layers that share weights hold them once, not a packed copy each. */
+static void test_shared_weights(void) {
+  enum { SIZE = 128, LAYERS = 12 };
+  static float data[SIZE * SIZE];
+  const int64_t row[] = {1, SIZE}, square[] = {SIZE, SIZE};
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 2, row);
+  graph_tensor(&g, "w", 1, 4, 2, square, data);
+  graph_output(&g, "y");
+  for (int i = 0; i < LAYERS; i++) {
+    char inputs[16], output[8];
+    snprintf(inputs, sizeof inputs, i == 0 ? "x w" : "v%d w", i);
+    snprintf(output, sizeof output, i == LAYERS - 1 ? "y" : "v%d", i + 1);
+    graph_node(&g, node("MatMul", inputs, output));
+  }
+  weft_session *session = load(model(18, &g));
+  size_t used, peak;
+  weft_session_memory(session, &used, &peak);
+  CHECK(used < 2 * sizeof data);
+  weft_session_destroy(session);
+}
+
 static double tick(void *user) { return ++*(double *)user; }
 
 /* Every reading of this clock is one later, so that begins and ends tell their order. */
@@ -340,6 +363,7 @@ int main(void) {
   test_packed_weights_are_given();
   test_kinds_are_told();
   test_refusals();
+  test_shared_weights();
   test_profile();
   test_shapes_that_change();
   return 0;
