@@ -85,8 +85,9 @@ static bool can_rewrite(const weft_graph *graph) {
     }
   }
   for (size_t i = 0; i < graph->output_count; i++) {
-    if (is_half(graph, graph->outputs[i]) && graph->values[graph->outputs[i]].producer < 0) {
-      return false; /* handed on as it is */
+    const int32_t v = graph->outputs[i];
+    if (weft_match_type(graph, v) == WEFT_UNDEFINED || (is_half(graph, v) && graph->values[v].producer < 0)) {
+      return false; /* nobody knows whether it is to be cast, or it is handed on as it is */
     }
   }
   return true;

@@ -405,8 +405,8 @@ static void half_constant(bytes *g, const char *name, int rank, const int64_t *d
   graph_tensor(g, name, WEFT_FLOAT16, 2, rank, dims, data);
 }
 
-static bytes begin_halves(weft_type type, int64_t columns) {
-  const int64_t rows[] = {3, 32}, weights[] = {32, columns}, bias[] = {columns};
+static bytes begin_halves_of(weft_type type, const int64_t *rows, int64_t columns) {
+  const int64_t weights[] = {32, columns}, bias[] = {columns};
   bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
   graph_typed_value(&g, GRAPH_INPUT, "x", (int)type, 2, rows);
@@ -414,6 +414,10 @@ static bytes begin_halves(weft_type type, int64_t columns) {
   half_constant(&g, "w", 2, weights);
   half_constant(&g, "b", 1, bias);
   return g;
+}
+
+static bytes begin_halves(weft_type type, int64_t columns) {
+  return begin_halves_of(type, (const int64_t[]){3, 32}, columns);
 }
 
 /* What the graph becomes, and that it means the same but for roundings in between. */
@@ -451,6 +455,11 @@ static void test_halves(void) {
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Softsign", "p", "y"));
   expect_halves(&g, "MatMul Softsign");
+
+  /* An output whose type is not known before it is there: all tried sizes of x are wrong. */
+  g = begin_halves_of(WEFT_FLOAT16, (const int64_t[]){0, 0}, LARGE);
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
   graph_output(&g, "p");
