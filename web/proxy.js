@@ -13,7 +13,6 @@ import { OperatorServer } from './remote.js';
 /** @typedef {import('./module.js').Chosen} Chosen */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
-/** @typedef {import('./tensor.js').Kept} Kept */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
 /** A model's source as it can be sent; `transfer` gets what changes hands. @param {any} input @param {Transferable[]} transfer */
