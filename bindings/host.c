@@ -33,7 +33,9 @@ weft_status weft_host_measure(weft_session *session, weft_limits *out, weft_erro
 
 static const weft_clock host_clock = {.now = weft_host_now};
 
-void weft_host_profile(weft_session *session, bool on) { weft_session_profile(session, on ? &host_clock : NULL); }
+void weft_host_profile(weft_session *session, bool on) {
+  weft_session_profile(session, on ? &host_clock : NULL);
+}
 
 weft_status weft_host_measure(weft_session *session, weft_limits *out, weft_error *error) {
   return weft_session_measure(session, &host_clock, out, error);

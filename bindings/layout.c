@@ -3,7 +3,8 @@
  * functions of weft.h themselves. */
 #include "weft.h"
 
-#define AT(type, member, place) _Static_assert(offsetof(type, member) == (place), "web/wasm.js has another place for it")
+#define AT(type, member, place)                                                                                        \
+  _Static_assert(offsetof(type, member) == (place), "web/wasm.js has another place for it")
 
 _Static_assert(sizeof(void *) == 4, "web/wasm.js knows 32-bit modules only");
 

@@ -195,8 +195,8 @@ weft_status weft_custom_fail(weft_custom_call *call, const char *sentence);
 
 weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error);
 /* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read beside it). */
-weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options, weft_session **out,
-                                           weft_error *error);
+weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options,
+                                           weft_session **out, weft_error *error);
 weft_status weft_session_create_from_file(const char *path, const weft_options *options, weft_session **out,
                                           weft_error *error);
 void weft_session_destroy(weft_session *session);
@@ -224,7 +224,7 @@ volatile int32_t *weft_session_cancel_flag(weft_session *session);
 /* Bytes held now and at most since the session was begun. */
 void weft_session_memory(const weft_session *session, size_t *used, size_t *peak);
 
-/* ---- where the time goes ------------------------------------------------------------------------------------------ */
+/* ---- where the time goes ----------------------------------------------------------------------------------------- */
 /* The host's clock: milliseconds since any moment, never backwards. */
 typedef struct weft_clock {
   double (*now)(void *user);
@@ -238,8 +238,8 @@ typedef struct weft_clock {
  * kernel does instead; 0 where they are not counted. `bytes` are those of the inputs that are read and of the outputs. */
 typedef struct weft_profile_entry {
   const char *node, *domain, *op;
-  uint32_t parent; /* the entry inside which it lies: a run or a node with subgraphs; WEFT_PROFILE_ROOT for a run */
-  weft_type type;  /* of the first output; WEFT_UNDEFINED where that is no tensor */
+  uint32_t parent;   /* the entry inside which it lies: a run or a node with subgraphs; WEFT_PROFILE_ROOT for a run */
+  weft_type type;    /* of the first output; WEFT_UNDEFINED where that is no tensor */
   double begin, end; /* milliseconds */
   double operations, bytes;
   int rank;
@@ -265,7 +265,8 @@ weft_status weft_session_measure(weft_session *session, const weft_clock *clock,
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 /* A tensor with zeroed (strings: empty) elements. weft_value_data of it may be written before it is fed. */
-weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out, weft_error *error);
+weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out,
+                                     weft_error *error);
 /* Takes its own reference to every item; a NULL list with count 0 is an empty sequence of `type` tensors. */
 weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value *const *items, weft_value **out,
                                        weft_error *error);

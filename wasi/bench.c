@@ -70,9 +70,8 @@ static bool profile(weft_cli *cli, weft_session *session, const weft_cli_named *
   weft_session_profile(session, NULL);
   weft_limits limits;
   bool good = b->trace == NULL || weft_cli_write_trace(cli, session, b->trace);
-  return good && (!b->profile ||
-                  (weft_session_measure(session, &clock, &limits, &cli->error) == WEFT_OK &&
-                   weft_cli_print_profile(cli, session, &limits)));
+  return good && (!b->profile || (weft_session_measure(session, &clock, &limits, &cli->error) == WEFT_OK &&
+                                  weft_cli_print_profile(cli, session, &limits)));
 }
 
 static int compare_times(const void *a, const void *b) {

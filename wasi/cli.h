@@ -49,7 +49,7 @@ typedef struct weft_cli_session {
   {"--threads", WEFT_CLI_NUMBER, &(s).threads, "N", "threads to run on (builds with threads; default 1)"},             \
       {"--max-memory", WEFT_CLI_NUMBER, &(s).max_memory, "BYTES", "the most the session may hold, as in 512M"},        \
       {"--no-optimize", WEFT_CLI_FLAG, &(s).no_optimize, NULL, "run the graph as it is"},                              \
-      {"--deterministic", WEFT_CLI_FLAG, &(s).deterministic, NULL, "the same bits on every host"},                          \
+      {"--deterministic", WEFT_CLI_FLAG, &(s).deterministic, NULL, "the same bits on every host"},                     \
       {"--seed", WEFT_CLI_NUMBER, &(s).seed, "N", "of random operators without their own (else: another each time)"}
 
 typedef struct weft_cli_command {

@@ -150,7 +150,7 @@ bool weft_cli_print_profile(weft_cli *cli, const weft_session *session, const we
   return good;
 }
 
-/* ---- the trace -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the trace --------------------------------------------------------------------------------------------------- */
 static void write_string(FILE *file, const char *text) {
   fputc('"', file);
   for (; *text != 0; text++) {

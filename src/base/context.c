@@ -55,11 +55,13 @@ weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ..
   return code;
 }
 
-const char *weft_version(void) { return WEFT_VERSION; }
+const char *weft_version(void) {
+  return WEFT_VERSION;
+}
 
 const char *weft_status_name(weft_status status) {
-  static const char *const names[] = {"OK",           "INVALID_ARGUMENT", "INVALID_MODEL", "UNSUPPORTED",
-                                      "OUT_OF_MEMORY", "LIMIT_EXCEEDED",   "IO",            "CANCELLED",
-                                      "RUN_FAILED",   "INTERNAL",         "DEFERRED"};
+  static const char *const names[] = {
+      "OK", "INVALID_ARGUMENT", "INVALID_MODEL", "UNSUPPORTED", "OUT_OF_MEMORY", "LIMIT_EXCEEDED",
+      "IO", "CANCELLED",        "RUN_FAILED",    "INTERNAL",    "DEFERRED"};
   return (size_t)status < sizeof names / sizeof *names ? names[status] : "UNKNOWN";
 }

@@ -11,13 +11,13 @@ struct weft_pool;
 struct weft_kernels;
 
 typedef struct weft_context {
-  struct weft_memory *memory;          /* never NULL */
-  weft_error *error;                   /* never NULL: a caller that wants none gets a dummy */
-  struct weft_pool *pool;              /* NULL: everything on this thread */
-  const struct weft_kernels *kernels;  /* chosen once at start */
-  volatile int32_t cancelled;          /* set by another thread, polled between nodes and tiles */
-  const char *node;                    /* the node at work, for errors; NULL: none */
-  const char *op;                      /* its operator */
+  struct weft_memory *memory;         /* never NULL */
+  weft_error *error;                  /* never NULL: a caller that wants none gets a dummy */
+  struct weft_pool *pool;             /* NULL: everything on this thread */
+  const struct weft_kernels *kernels; /* chosen once at start */
+  volatile int32_t cancelled;         /* set by another thread, polled between nodes and tiles */
+  const char *node;                   /* the node at work, for errors; NULL: none */
+  const char *op;                     /* its operator */
 } weft_context;
 
 #if defined(__GNUC__)
@@ -27,12 +27,12 @@ typedef struct weft_context {
 #endif
 
 /* Passes any status but WEFT_OK up to the caller. */
-#define WEFT_TRY(expr)                               \
-  do {                                               \
-    weft_status weft_try_status = (expr);            \
-    if (weft_try_status != WEFT_OK) {                \
-      return weft_try_status;                        \
-    }                                                \
+#define WEFT_TRY(expr)                                                                                                 \
+  do {                                                                                                                 \
+    weft_status weft_try_status = (expr);                                                                              \
+    if (weft_try_status != WEFT_OK) {                                                                                  \
+      return weft_try_status;                                                                                          \
+    }                                                                                                                  \
   } while (0)
 
 /* Writes the sentence into cx->error, prefixed with the node and operator at work if there is one, and returns `code`.

@@ -29,11 +29,17 @@ static header *header_in(char *start) {
   h->moved = moved;
   return h;
 }
-static void *start_of(header *h) { return (char *)h - h->moved; }
+static void *start_of(header *h) {
+  return (char *)h - h->moved;
+}
 #else
 _Static_assert(SLACK == 0, "there is room in a header to say how far it was moved");
-static header *header_in(char *start) { return (header *)start; }
-static void *start_of(header *h) { return h; }
+static header *header_in(char *start) {
+  return (header *)start;
+}
+static void *start_of(header *h) {
+  return h;
+}
 #endif
 
 /* The shared budget: `refs` counts the session and every block. */
@@ -63,7 +69,9 @@ weft_status weft_memory_create(size_t limit, weft_memory **out) {
   return WEFT_OK;
 }
 
-void weft_memory_retain(weft_memory *memory) { ((budget *)memory)->refs++; }
+void weft_memory_retain(weft_memory *memory) {
+  ((budget *)memory)->refs++;
+}
 
 void weft_memory_release(weft_memory *memory) {
   if (memory != NULL && --((budget *)memory)->refs == 0) {
@@ -77,8 +85,8 @@ static weft_status fail_memory(weft_context *cx, size_t size) {
     return weft_fail(cx, WEFT_OUT_OF_MEMORY, "no memory for %zu more bytes: %zu are in use and max_memory is %zu", size,
                      memory->used, memory->limit);
   }
-  return weft_fail(cx, WEFT_OUT_OF_MEMORY, "no memory for %zu more bytes: %zu are in use and the host gives no more", size,
-                   memory->used);
+  return weft_fail(cx, WEFT_OUT_OF_MEMORY, "no memory for %zu more bytes: %zu are in use and the host gives no more",
+                   size, memory->used);
 }
 
 static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
@@ -111,7 +119,9 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   return WEFT_OK;
 }
 
-weft_status weft_alloc(weft_context *cx, size_t size, void **out) { return take(cx, size, false, out); }
+weft_status weft_alloc(weft_context *cx, size_t size, void **out) {
+  return take(cx, size, false, out);
+}
 
 weft_status weft_alloc_zeroed(weft_context *cx, size_t count, size_t size, void **out) {
   size_t total;
@@ -157,7 +167,7 @@ weft_status weft_grow(weft_context *cx, void **items, size_t *capacity, size_t n
   return WEFT_OK;
 }
 
-/* ---- arena: blocks of at least 4 kB, filled front to back -------------------------------------------------------------- */
+/* ---- arena: blocks of at least 4 kB, filled front to back -------------------------------------------------------- */
 struct weft_arena_block {
   weft_arena_block *previous;
   size_t size, used; /* of the bytes behind this header */
@@ -196,7 +206,8 @@ weft_status weft_arena_alloc(weft_context *cx, weft_arena *arena, size_t count, 
   return WEFT_OK;
 }
 
-weft_status weft_arena_copy_string(weft_context *cx, weft_arena *arena, const char *data, size_t size, const char **out) {
+weft_status weft_arena_copy_string(weft_context *cx, weft_arena *arena, const char *data, size_t size,
+                                   const char **out) {
   void *copy;
   size_t total;
   *out = NULL;
@@ -219,7 +230,7 @@ void weft_arena_free(weft_arena *arena) {
   }
 }
 
-/* ---- scratch ------------------------------------------------------------------------------------------------------------ */
+/* ---- scratch ----------------------------------------------------------------------------------------------------- */
 typedef struct extra_block {
   void *next;
   char padding[16 - sizeof(void *)];

@@ -41,7 +41,8 @@ typedef struct weft_arena {
 /* Zeroed memory that lives until weft_arena_free. */
 weft_status weft_arena_alloc(weft_context *cx, weft_arena *arena, size_t count, size_t size, void **out);
 /* A zero-terminated copy. */
-weft_status weft_arena_copy_string(weft_context *cx, weft_arena *arena, const char *data, size_t size, const char **out);
+weft_status weft_arena_copy_string(weft_context *cx, weft_arena *arena, const char *data, size_t size,
+                                   const char **out);
 void weft_arena_free(weft_arena *arena);
 
 typedef struct weft_scratch {

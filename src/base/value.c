@@ -197,7 +197,7 @@ void weft_value_release(weft_value *value) {
   }
 }
 
-/* ---- strings -------------------------------------------------------------------------------------------------------------- */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 weft_status weft_strings_create(weft_context *cx, weft_strings **out) {
   void *block;
   *out = NULL;
@@ -221,24 +221,36 @@ weft_status weft_strings_add(weft_context *cx, weft_strings *strings, const char
   return WEFT_OK;
 }
 
-/* ---- what weft.h shows of a value ------------------------------------------------------------------------------------------ */
-weft_kind weft_value_kind(const weft_value *value) { return value->kind; }
-weft_type weft_value_type(const weft_value *value) { return value->tensor.type; }
-int weft_value_rank(const weft_value *value) { return value->tensor.shape.rank; }
-const int64_t *weft_value_dims(const weft_value *value) { return value->tensor.shape.dims; }
-void *weft_value_data(const weft_value *value) { return value->tensor.data; }
-size_t weft_value_bytes(const weft_value *value) { return value->tensor.count * weft_type_size(value->tensor.type); }
+/* ---- what weft.h shows of a value -------------------------------------------------------------------------------- */
+weft_kind weft_value_kind(const weft_value *value) {
+  return value->kind;
+}
+weft_type weft_value_type(const weft_value *value) {
+  return value->tensor.type;
+}
+int weft_value_rank(const weft_value *value) {
+  return value->tensor.shape.rank;
+}
+const int64_t *weft_value_dims(const weft_value *value) {
+  return value->tensor.shape.dims;
+}
+void *weft_value_data(const weft_value *value) {
+  return value->tensor.data;
+}
+size_t weft_value_bytes(const weft_value *value) {
+  return value->tensor.count * weft_type_size(value->tensor.type);
+}
 
 size_t weft_value_count(const weft_value *value) {
   switch (value->kind) {
-    case WEFT_KIND_TENSOR:
-      return value->tensor.count;
-    case WEFT_KIND_SEQUENCE:
-      return value->item_count;
-    case WEFT_KIND_MAP:
-      return weft_value_count(value->items[0]);
-    case WEFT_KIND_NONE:
-      break;
+  case WEFT_KIND_TENSOR:
+    return value->tensor.count;
+  case WEFT_KIND_SEQUENCE:
+    return value->item_count;
+  case WEFT_KIND_MAP:
+    return weft_value_count(value->items[0]);
+  case WEFT_KIND_NONE:
+    break;
   }
   return 0;
 }

@@ -15,7 +15,7 @@ typedef struct weft_tensor {
   weft_type type;
   weft_shape shape;
   size_t count; /* product of dims */
-  void *data;   /* NULL while only the shape is known; never NULL for a tensor that can be read (also when count is 0) */
+  void *data; /* NULL while only the shape is known; never NULL for a tensor that can be read (also when count is 0) */
 } weft_tensor;
 
 /* Bytes of strings, freed together when the last value that refers to them goes: elements can then be moved as plain
@@ -34,7 +34,7 @@ typedef enum weft_storage {
 struct weft_value {
   uint32_t refs;
   weft_kind kind;
-  weft_tensor tensor;    /* kind TENSOR; for SEQUENCE only `type` (of its tensors) */
+  weft_tensor tensor; /* kind TENSOR; for SEQUENCE only `type` (of its tensors) */
   weft_storage storage;
   weft_value *owner;     /* STORAGE_SHARED */
   weft_strings *strings; /* keeps a string tensor's bytes alive; NULL: they live elsewhere, longer */
@@ -42,7 +42,7 @@ struct weft_value {
   size_t item_count;
 };
 
-/* ---- element types ------------------------------------------------------------------------------------------------ */
+/* ---- element types ----------------------------------------------------------------------------------------------- */
 /* Bytes of one element in memory (types below 8 bits: 1; string: sizeof(weft_string)); 0 for an invalid type. */
 size_t weft_type_size(weft_type type);
 /* Bits of one element in a file: 6 for float6, 4 for int4, uint4, float4e2m1, 2 for int2, uint2, else 8 x size; 0 for strings. */
@@ -55,19 +55,19 @@ bool weft_type_is_signed(weft_type type);
 /* Sets of types as bit masks, for checks: WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT64). */
 #define WEFT_TYPE_BIT(type) (1u << (unsigned)(type))
 #define WEFT_TYPES_ANY 0x1ffffffeu
-#define WEFT_TYPES_FLOAT                                                                                   \
+#define WEFT_TYPES_FLOAT                                                                                               \
   (WEFT_TYPE_BIT(WEFT_FLOAT) | WEFT_TYPE_BIT(WEFT_DOUBLE) | WEFT_TYPE_BIT(WEFT_FLOAT16) | WEFT_TYPE_BIT(WEFT_BFLOAT16))
-#define WEFT_TYPES_INTEGER                                                                                 \
-  (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPE_BIT(WEFT_UINT16) | \
+#define WEFT_TYPES_INTEGER                                                                                             \
+  (WEFT_TYPE_BIT(WEFT_INT8) | WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT16) | WEFT_TYPE_BIT(WEFT_UINT16) |     \
    WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) | WEFT_TYPE_BIT(WEFT_UINT64))
-#define WEFT_TYPES_FLOAT8                                                                                  \
-  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | \
+#define WEFT_TYPES_FLOAT8                                                                                              \
+  (WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) |            \
    WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ))
 #define WEFT_TYPES_NUMERIC (WEFT_TYPES_FLOAT | WEFT_TYPES_INTEGER)
 #define WEFT_TYPES_COMPLEX (WEFT_TYPE_BIT(WEFT_COMPLEX64) | WEFT_TYPE_BIT(WEFT_COMPLEX128))
 #define WEFT_TYPES_INDEX (WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_INT64))
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 /* The product of all dims; false when a dim is negative or the product (or the bytes of `type`) overflows. */
 bool weft_shape_count(const weft_shape *shape, weft_type type, size_t *count);
 bool weft_shape_equal(const weft_shape *a, const weft_shape *b);
@@ -78,7 +78,7 @@ const char *weft_shape_print(const weft_shape *shape, char *text, size_t size);
 /* Multidirectional broadcasting as in numpy; false when the shapes do not go together. */
 bool weft_shape_broadcast(const weft_shape *a, const weft_shape *b, weft_shape *out);
 
-/* ---- making and keeping values -------------------------------------------------------------------------------------- */
+/* ---- making and keeping values ----------------------------------------------------------------------------------- */
 /* A tensor value without data (type WEFT_UNDEFINED, rank 0). */
 weft_status weft_value_new(weft_context *cx, weft_kind kind, weft_value **out);
 /* A tensor that owns uninitialised (strings: zeroed) memory. */
@@ -105,7 +105,7 @@ void weft_strings_release(weft_strings *strings);
 /* Copies `size` bytes into the pool. */
 weft_status weft_strings_add(weft_context *cx, weft_strings *strings, const char *data, size_t size, weft_string *out);
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 float weft_float16_to_float(uint16_t bits);
 uint16_t weft_float_to_float16(float value); /* to nearest, ties to even */
 float weft_bfloat16_to_float(uint16_t bits);

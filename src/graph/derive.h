@@ -22,12 +22,12 @@ typedef struct weft_term {
   weft_model *model;
   weft_graph *graph;
   uint32_t max_nodes;
-  const char *name;      /* which the new nodes bear */
-  const weft_node *node; /* a copy: adding nodes moves them, not what they point to */
-  int input, output;     /* the input that is asked for; the output that dy belongs to */
-  int32_t like;          /* the value whose element type numbers have; -1: float */
+  const char *name;             /* which the new nodes bear */
+  const weft_node *node;        /* a copy: adding nodes moves them, not what they point to */
+  int input, output;            /* the input that is asked for; the output that dy belongs to */
+  int32_t like;                 /* the value whose element type numbers have; -1: float */
   struct weft_upgrade *upgrade; /* where new nodes go to instead, before the node at work; or NULL */
-  int32_t registers[26]; /* -1: nothing there */
+  int32_t registers[26];        /* -1: nothing there */
 } weft_term;
 
 /* The formula is for the node itself: its inputs have the letters from a to h. */

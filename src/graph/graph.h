@@ -82,7 +82,7 @@ struct weft_graph {
   size_t input_count, output_count;
   int32_t *inputs, *outputs;
   weft_info *told; /* of the outputs, what users are told; NULL: what their values say */
-  void *plans; /* session/'s cache */
+  void *plans;     /* session/'s cache */
 };
 
 /* Something about the model that its user should hear, though it runs: one for all nodes with the same trouble. */

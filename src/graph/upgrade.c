@@ -21,8 +21,8 @@ typedef struct upgrader {
 } upgrader;
 
 static weft_status index_rows(upgrader *all) {
-  const weft_upgrade_row *const lists[] = {weft_upgrade_math,    weft_upgrade_shape,  weft_upgrade_neural,
-                                           weft_upgrade_control, weft_upgrade_legacy, weft_upgrade_microsoft,
+  const weft_upgrade_row *const lists[] = {weft_upgrade_math,    weft_upgrade_shape,   weft_upgrade_neural,
+                                           weft_upgrade_control, weft_upgrade_legacy,  weft_upgrade_microsoft,
                                            weft_upgrade_blocked, weft_upgrade_formulas};
   size_t count = 0;
   for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {

@@ -120,8 +120,9 @@ static void depthwise_row(const uint8_t *plane, const weft_pool_axis *y, const w
   }
 }
 
-void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
-                       int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums) {
+void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,
+                                const int16_t *weights, int32_t zero, bool is_signed, size_t begin, size_t end,
+                                int32_t *sums) {
   inside whole = columns_inside(x, 0, 0, x->out), last = columns_inside(x, x->kernel - 1, 0, x->out);
   whole.end = last.end < whole.end ? last.end : whole.end;
   whole.end = whole.end > whole.begin ? whole.end : whole.begin;

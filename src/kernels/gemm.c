@@ -26,14 +26,17 @@ static float dot_row(size_t vectors, size_t k, const float *x, const float *b) {
   float sums[4 * LANES] = {0}, lanes[LANES];
   size_t l = 0;
   for (; l + vectors * LANES <= k; l += vectors * LANES) {
-    for (size_t i = 0; i < vectors * LANES; i++) sums[i] += x[l + i] * b[l + i];
+    for (size_t i = 0; i < vectors * LANES; i++)
+      sums[i] += x[l + i] * b[l + i];
   }
   for (size_t i = 0; i < LANES; i++) {
     lanes[i] = sums[i];
-    for (size_t v = 1; v < vectors; v++) lanes[i] += sums[v * LANES + i];
+    for (size_t v = 1; v < vectors; v++)
+      lanes[i] += sums[v * LANES + i];
   }
   float sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
-  for (; l < k; l++) sum += x[l] * b[l];
+  for (; l < k; l++)
+    sum += x[l] * b[l];
   return sum;
 }
 
@@ -45,7 +48,8 @@ static void multiply_column(size_t m, size_t k, const float *a, size_t lda, cons
     float sum = 0;
     for (size_t l = 0; l < k || l == 0; l += WEFT_GEMM_BLOCK_K) {
       size_t depth = k - l < WEFT_GEMM_BLOCK_K ? k - l : WEFT_GEMM_BLOCK_K;
-      for (size_t i = 0; i < depth; i++) column[i] = panel[(l + i) * NR];
+      for (size_t i = 0; i < depth; i++)
+        column[i] = panel[(l + i) * NR];
       float part = dot_row(2, depth, column, a + row * lda + l);
       sum = l > 0 ? sum + part : accumulate ? *c + part : part;
     }
@@ -99,8 +103,8 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
 }
 
 /* Panel by panel and block by block of k, widened beside it. */
-void weft_portable_gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed, float *c,
-                            size_t ldc, const weft_epilogue *epilogue) {
+void weft_portable_gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed,
+                            float *c, size_t ldc, const weft_epilogue *epilogue) {
   float wide[WEFT_GEMM_BLOCK_K * NR];
   for (size_t column = 0; column < n; column += NR) {
     const size_t count = n - column < NR ? n - column : NR;

@@ -212,7 +212,7 @@ typedef struct weft_kernels {
   /* The same products with rows that are first rounded to 8 bits, block by block to 127 steps of the greatest magnitude,
    * where weft_nbits_has_i8. y has `ldy` floats between rows, its first column is `begin`, a multiple of WEFT_GEMM_NR;
    * `scratch` has weft_nbits_i8_scratch bytes. Every table gives the same bits, for any cut. */
-  size_t (*nbits_i8_a_size)(const weft_nbits *w, size_t m); /* bytes of m packed rows */
+  size_t (*nbits_i8_a_size)(const weft_nbits *w, size_t m);                /* bytes of m packed rows */
   void (*nbits_i8_pack_a)(const weft_nbits *w, const float *x, void *out); /* one row */
   void (*nbits_i8)(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
                    void *scratch);

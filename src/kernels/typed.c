@@ -415,7 +415,7 @@ void weft_typed_weave(size_t lines, size_t width, const float *restrict x, size_
   }
 }
 
-/* ---- boxes ---------------------------------------------------------------------------------------------------------- */
+/* ---- boxes ------------------------------------------------------------------------------------------------------- */
 bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share) {
   enum { AT_ONCE = 32 };
   const float top = box[0], left = box[1], bottom = box[2], right = box[3], area = box[4];

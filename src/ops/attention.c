@@ -1,6 +1,6 @@
 /* ONNX's Attention: checks the many forms its inputs may take and describes them to the core. Halves are widened. */
-#include "../base/convert.h"
 #include "attention.h"
+#include "../base/convert.h"
 
 #include "product.h"
 

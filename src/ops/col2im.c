@@ -107,8 +107,8 @@ weft_status weft_col2im_run(weft_op *op) {
     int64_t place = image_place(&c, (int64_t)i / c.blocks, (int64_t)i % c.blocks);
     for (size_t p = 0; p < planes * parts && place >= 0; p++) {
       size_t part = p % parts, to = (p / parts * image + (size_t)place) * parts + part;
-      double sum = weft_number_at(type, out->data, to) +
-                   weft_number_at(type, in->data, p / parts * columns + i * parts + part);
+      double sum =
+          weft_number_at(type, out->data, to) + weft_number_at(type, in->data, p / parts * columns + i * parts + part);
       weft_number_set(type, out->data, to, sum);
     }
   }

@@ -9,7 +9,9 @@
 /* `position` is that of the input which tells the work. */
 typedef double (*cost_function)(const weft_op *op, int position);
 
-static double count_of(const weft_tensor *tensor) { return tensor != NULL ? (double)tensor->count : 0; }
+static double count_of(const weft_tensor *tensor) {
+  return tensor != NULL ? (double)tensor->count : 0;
+}
 
 static double dim_of(const weft_tensor *tensor, int axis) {
   return tensor != NULL && axis >= 0 && axis < tensor->shape.rank ? (double)tensor->shape.dims[axis] : 0;
@@ -100,8 +102,8 @@ static const struct {
 };
 
 /* Operators that read no more of their first input than they put out, or nothing of it. */
-static const char *const picking[] = {"Gather", "GatherElements", "GatherND", "GatherBlockQuantized", "Slice",
-                                      "Shape",  "Size"};
+static const char *const picking[] = {"Gather", "GatherElements", "GatherND", "GatherBlockQuantized",
+                                      "Slice",  "Shape",          "Size"};
 
 static double bytes_of(const weft_value *value) {
   double sum = 0;

@@ -16,7 +16,7 @@ struct weft_custom_call {
   bool failed; /* and the sentence is in place */
 };
 
-/* ---- running ------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 /* Operators move string elements without their bytes: these must live as long as the run. `value` is nobody else's. */
 static weft_status keep_strings(weft_op *op, weft_value *value) {
   for (size_t i = 0; i < value->item_count; i++) {
@@ -93,7 +93,7 @@ static weft_status run(weft_op *op) {
   return status;
 }
 
-/* ---- telling ahead ---------------------------------------------------------------------------------------------------- */
+/* ---- telling ahead ----------------------------------------------------------------------------------------------- */
 static weft_status infer(weft_op *op) {
   const weft_custom_op *own = &((const weft_custom *)(const void *)op->def)->op;
   weft_custom_call call = {.op = op};
@@ -130,7 +130,7 @@ static weft_status infer(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- registering --------------------------------------------------------------------------------------------------------- */
+/* ---- registering ------------------------------------------------------------------------------------------------- */
 static const char *plain_domain(const char *domain) {
   return domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
@@ -188,7 +188,7 @@ void weft_customs_free(weft_custom *list) {
   }
 }
 
-/* ---- what a call tells --------------------------------------------------------------------------------------------------- */
+/* ---- what a call tells ------------------------------------------------------------------------------------------- */
 int64_t weft_custom_int(const weft_custom_call *call, const char *name, int64_t fallback) {
   return weft_op_attr_int(call->op, name, fallback);
 }
@@ -214,39 +214,41 @@ const weft_value *weft_custom_tensor(const weft_custom_call *call, const char *n
   return a != NULL && a->kind == WEFT_ATTRIBUTE_TENSOR ? a->tensor : NULL;
 }
 
-size_t weft_custom_attribute_count(const weft_custom_call *call) { return call->op->node->attribute_count; }
+size_t weft_custom_attribute_count(const weft_custom_call *call) {
+  return call->op->node->attribute_count;
+}
 
 bool weft_custom_attribute_at(const weft_custom_call *call, size_t index, weft_custom_attribute *out) {
   const weft_attribute *a = &call->op->node->attributes[index];
   *out = (weft_custom_attribute){.name = a->name, .count = a->count};
   switch (a->kind) {
-    case WEFT_ATTRIBUTE_INT:
-    case WEFT_ATTRIBUTE_INTS:
-      out->type = WEFT_INT64;
-      out->list = a->kind == WEFT_ATTRIBUTE_INTS;
-      out->data = out->list ? a->ints : &a->i;
-      return true;
-    case WEFT_ATTRIBUTE_FLOAT:
-    case WEFT_ATTRIBUTE_FLOATS:
-      out->type = WEFT_FLOAT;
-      out->list = a->kind == WEFT_ATTRIBUTE_FLOATS;
-      out->data = out->list ? a->floats : &a->f;
-      return true;
-    case WEFT_ATTRIBUTE_STRING:
-    case WEFT_ATTRIBUTE_STRINGS:
-      out->type = WEFT_STRING;
-      out->list = a->kind == WEFT_ATTRIBUTE_STRINGS;
-      out->data = out->list ? a->strings : &a->s;
-      return true;
-    case WEFT_ATTRIBUTE_TENSOR:
-    case WEFT_ATTRIBUTE_TENSORS:
-      out->list = a->kind == WEFT_ATTRIBUTE_TENSORS;
-      out->data = out->list ? (const void *)a->tensors : (const void *)&a->tensor;
-      return true;
-    case WEFT_ATTRIBUTE_GRAPH:
-    case WEFT_ATTRIBUTE_GRAPHS:
-    case WEFT_ATTRIBUTE_TYPE:
-      break;
+  case WEFT_ATTRIBUTE_INT:
+  case WEFT_ATTRIBUTE_INTS:
+    out->type = WEFT_INT64;
+    out->list = a->kind == WEFT_ATTRIBUTE_INTS;
+    out->data = out->list ? a->ints : &a->i;
+    return true;
+  case WEFT_ATTRIBUTE_FLOAT:
+  case WEFT_ATTRIBUTE_FLOATS:
+    out->type = WEFT_FLOAT;
+    out->list = a->kind == WEFT_ATTRIBUTE_FLOATS;
+    out->data = out->list ? a->floats : &a->f;
+    return true;
+  case WEFT_ATTRIBUTE_STRING:
+  case WEFT_ATTRIBUTE_STRINGS:
+    out->type = WEFT_STRING;
+    out->list = a->kind == WEFT_ATTRIBUTE_STRINGS;
+    out->data = out->list ? a->strings : &a->s;
+    return true;
+  case WEFT_ATTRIBUTE_TENSOR:
+  case WEFT_ATTRIBUTE_TENSORS:
+    out->list = a->kind == WEFT_ATTRIBUTE_TENSORS;
+    out->data = out->list ? (const void *)a->tensors : (const void *)&a->tensor;
+    return true;
+  case WEFT_ATTRIBUTE_GRAPH:
+  case WEFT_ATTRIBUTE_GRAPHS:
+  case WEFT_ATTRIBUTE_TYPE:
+    break;
   }
   return false;
 }

@@ -43,8 +43,7 @@ weft_status weft_embed_layer_norm_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_type(op, POSITION_IDS, "position_ids", ints));
   }
   WEFT_TRY(weft_op_expect_rank(op, IDS, "input_ids", 2, 2));
-  const weft_tensor *ids = weft_op_in(op, IDS), *words = weft_op_in(op, WORDS),
-                    *positions = position_ids(op);
+  const weft_tensor *ids = weft_op_in(op, IDS), *words = weft_op_in(op, WORDS), *positions = position_ids(op);
   static const char *const names[] = {"word_embedding", "position_embedding", "segment_embedding", "gamma", "beta"};
   for (int i = WORDS; i <= BIAS; i++) {
     const weft_tensor *t = weft_op_in(op, i);

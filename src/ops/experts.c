@@ -203,8 +203,8 @@ static void expand_columns(const void *arg, size_t index, size_t column, size_t 
     }
     for (size_t b = 0; b < l->blocks; b++) {
       expand_block((unsigned)l->bits, l->block, (const uint8_t *)data + (row * l->k + b * l->block) * l->bits / 8,
-                        l->scales[row * l->blocks + b], zero_of(l, t->expert, column + j, b),
-                        wide + j * l->k + b * l->block);
+                   l->scales[row * l->blocks + b], zero_of(l, t->expert, column + j, b),
+                   wide + j * l->k + b * l->block);
     }
   }
   t->kernels->gemm_f32_pack(columns, l->k, wide, l->k, true, out);

@@ -11,9 +11,9 @@ enum { DATA, INDICES, SCALES, ZEROS };
 
 typedef struct table {
   const weft_tensor *data, *indices, *scales, *zeros;
-  weft_shape shape; /* of data, one integer an element */
-  int axis;         /* to pick along */
-  unsigned bits;    /* of an integer in a byte; 0: elements are as their type says */
+  weft_shape shape;                                /* of data, one integer an element */
+  int axis;                                        /* to pick along */
+  unsigned bits;                                   /* of an integer in a byte; 0: elements are as their type says */
   size_t dim, inner, along, within, block, blocks; /* `within`: elements of one step along the axis of blocks */
   float middle;                                    /* the zero point where none is given */
   float *y;

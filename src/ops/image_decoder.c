@@ -4,6 +4,7 @@
 #include "op.h"
 
 weft_status weft_image_decoder_run(weft_op *op) {
-  return weft_op_unsupported(op, "this build has no image decoders (CMake's option WEFT_IMAGE_DECODER brings them): feed the "
-                                 "model the decoded pixels as a tensor");
+  return weft_op_unsupported(
+      op, "this build has no image decoders (CMake's option WEFT_IMAGE_DECODER brings them): feed the "
+          "model the decoded pixels as a tensor");
 }

@@ -96,7 +96,8 @@ static weft_status put_nothing(weft_op *op, pixel_format format) {
 static weft_status check_size(weft_op *op, const Image *image) {
   uint64_t bytes = (uint64_t)image->columns * image->rows;
   if (image->columns > INT32_MAX || image->rows > INT32_MAX || bytes > SIZE_MAX / 64) {
-    return weft_op_run_fail(op, "input encoded_stream: an image of %zu x %zu pixels is too large", image->columns, image->rows);
+    return weft_op_run_fail(op, "input encoded_stream: an image of %zu x %zu pixels is too large", image->columns,
+                            image->rows);
   }
   void *room;
   return weft_op_scratch(op, (size_t)bytes * sizeof(Quantum) * 4, &room);

@@ -130,7 +130,8 @@ static weft_status pack_in_place(weft_op *op, const weft_matmul_operand *shape) 
 static bool all_finite(const weft_tensor *b) {
   const uint16_t *x = b->data;
   size_t i = 0;
-  while (i < b->count && (x[i] & 0x7c00) != 0x7c00) i++;
+  while (i < b->count && (x[i] & 0x7c00) != 0x7c00)
+    i++;
   return i == b->count;
 }
 

@@ -11,15 +11,15 @@
 #define WEFT_OPS_LIST "ops.def"
 #endif
 
-#define OP(domain, name, version, infer, prepare, run, variant, flags) \
-  weft_status infer(weft_op *op);                                      \
-  weft_status prepare(weft_op *op);                                    \
+#define OP(domain, name, version, infer, prepare, run, variant, flags)                                                 \
+  weft_status infer(weft_op *op);                                                                                      \
+  weft_status prepare(weft_op *op);                                                                                    \
   weft_status run(weft_op *op);
 #include WEFT_OPS_LIST
 #undef OP
 
 static const weft_op_def ops[] = {
-#define OP(domain, name, version, infer, prepare, run, variant, flags) \
+#define OP(domain, name, version, infer, prepare, run, variant, flags)                                                 \
   {domain, name, version, infer, prepare, run, variant, flags},
 #include WEFT_OPS_LIST
 #undef OP
@@ -27,8 +27,12 @@ static const weft_op_def ops[] = {
 
 enum { OP_COUNT = sizeof ops / sizeof *ops };
 
-size_t weft_op_count(void) { return OP_COUNT; }
-const weft_op_def *weft_op_at(size_t index) { return index < OP_COUNT ? &ops[index] : NULL; }
+size_t weft_op_count(void) {
+  return OP_COUNT;
+}
+const weft_op_def *weft_op_at(size_t index) {
+  return index < OP_COUNT ? &ops[index] : NULL;
+}
 
 const weft_op_def *weft_op_find(const char *domain, const char *name) {
   if (strcmp(domain, "ai.onnx") == 0) {
@@ -42,7 +46,7 @@ const weft_op_def *weft_op_find(const char *domain, const char *name) {
   return NULL;
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 const weft_tensor *weft_op_in(const weft_op *op, int i) {
   if (i < 0 || i >= op->input_count || op->inputs[i] == NULL || op->inputs[i]->kind != WEFT_KIND_TENSOR) {
     return NULL;
@@ -118,23 +122,23 @@ weft_status weft_op_expect_rank(weft_op *op, int i, const char *name, int min, i
 
 static int64_t integer_at(const weft_tensor *tensor, size_t i) {
   switch (tensor->type) {
-    case WEFT_INT64:
-    case WEFT_UINT64:
-      return ((const int64_t *)tensor->data)[i];
-    case WEFT_INT32:
-      return ((const int32_t *)tensor->data)[i];
-    case WEFT_UINT32:
-      return ((const uint32_t *)tensor->data)[i];
-    case WEFT_INT16:
-      return ((const int16_t *)tensor->data)[i];
-    case WEFT_UINT16:
-      return ((const uint16_t *)tensor->data)[i];
-    case WEFT_INT8:
-    case WEFT_INT4:
-    case WEFT_INT2:
-      return ((const int8_t *)tensor->data)[i];
-    default:
-      return ((const uint8_t *)tensor->data)[i];
+  case WEFT_INT64:
+  case WEFT_UINT64:
+    return ((const int64_t *)tensor->data)[i];
+  case WEFT_INT32:
+    return ((const int32_t *)tensor->data)[i];
+  case WEFT_UINT32:
+    return ((const uint32_t *)tensor->data)[i];
+  case WEFT_INT16:
+    return ((const int16_t *)tensor->data)[i];
+  case WEFT_UINT16:
+    return ((const uint16_t *)tensor->data)[i];
+  case WEFT_INT8:
+  case WEFT_INT4:
+  case WEFT_INT2:
+    return ((const int8_t *)tensor->data)[i];
+  default:
+    return ((const uint8_t *)tensor->data)[i];
   }
 }
 
@@ -200,31 +204,31 @@ weft_status weft_op_scalar_float(weft_op *op, int i, const char *name, double fa
   }
   WEFT_TRY(expect_one(op, i, name));
   switch (in->type) {
-    case WEFT_FLOAT:
-      *out = *(const float *)in->data;
+  case WEFT_FLOAT:
+    *out = *(const float *)in->data;
+    return WEFT_OK;
+  case WEFT_DOUBLE:
+    *out = *(const double *)in->data;
+    return WEFT_OK;
+  case WEFT_FLOAT16:
+    *out = weft_float16_to_float(*(const uint16_t *)in->data);
+    return WEFT_OK;
+  case WEFT_BFLOAT16:
+    *out = weft_bfloat16_to_float(*(const uint16_t *)in->data);
+    return WEFT_OK;
+  case WEFT_UINT64:
+    *out = (double)*(const uint64_t *)in->data;
+    return WEFT_OK;
+  default:
+    if (weft_type_is_float(in->type)) { /* of 8 bits and less */
+      weft_load_double(in->type, in->data, 0, 1, 1, out);
       return WEFT_OK;
-    case WEFT_DOUBLE:
-      *out = *(const double *)in->data;
-      return WEFT_OK;
-    case WEFT_FLOAT16:
-      *out = weft_float16_to_float(*(const uint16_t *)in->data);
-      return WEFT_OK;
-    case WEFT_BFLOAT16:
-      *out = weft_bfloat16_to_float(*(const uint16_t *)in->data);
-      return WEFT_OK;
-    case WEFT_UINT64:
-      *out = (double)*(const uint64_t *)in->data;
-      return WEFT_OK;
-    default:
-      if (weft_type_is_float(in->type)) { /* of 8 bits and less */
-        weft_load_double(in->type, in->data, 0, 1, 1, out);
-        return WEFT_OK;
-      }
-      if (!weft_type_is_integer(in->type) && in->type != WEFT_BOOL) {
-        return weft_op_fail(op, "input %s: expected a number, found %s", name, weft_type_name(in->type));
-      }
-      *out = (double)integer_at(in, 0);
-      return WEFT_OK;
+    }
+    if (!weft_type_is_integer(in->type) && in->type != WEFT_BOOL) {
+      return weft_op_fail(op, "input %s: expected a number, found %s", name, weft_type_name(in->type));
+    }
+    *out = (double)integer_at(in, 0);
+    return WEFT_OK;
   }
 }
 
@@ -250,7 +254,7 @@ weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int6
   return WEFT_OK;
 }
 
-/* ---- attributes ----------------------------------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 static const weft_attribute *attribute(const weft_op *op, const char *name, weft_attribute_kind kind) {
   const weft_attribute *a = weft_node_attribute(op->node, name);
   return a != NULL && a->kind == kind ? a : NULL;
@@ -299,10 +303,14 @@ weft_graph *weft_op_attr_graph(const weft_op *op, const char *name) {
   return a != NULL ? a->graph : NULL;
 }
 
-/* ---- outputs ---------------------------------------------------------------------------------------------------------------- */
-static bool wanted(const weft_op *op, int i) { return i < op->output_count && op->outputs[i] != NULL; }
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
+static bool wanted(const weft_op *op, int i) {
+  return i < op->output_count && op->outputs[i] != NULL;
+}
 
-weft_tensor *weft_op_out(const weft_op *op, int i) { return wanted(op, i) ? &op->outputs[i]->tensor : NULL; }
+weft_tensor *weft_op_out(const weft_op *op, int i) {
+  return wanted(op, i) ? &op->outputs[i]->tensor : NULL;
+}
 
 weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *shape) {
   char text[96];
@@ -358,7 +366,7 @@ weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_stri
   return weft_strings_add(op->cx, *op->strings, data, size, out);
 }
 
-/* ---- while running ------------------------------------------------------------------------------------------------------------ */
+/* ---- while running ----------------------------------------------------------------------------------------------- */
 weft_status weft_op_scratch(weft_op *op, size_t size, void **out) {
   return weft_scratch_alloc(op->cx, op->scratch, size, out);
 }
@@ -392,9 +400,11 @@ void *weft_op_take_constant(weft_op *op, int i) {
   return op->node->state;
 }
 
-void weft_op_drop_constant(weft_op *op, int i) { op->dropped |= 1u << (unsigned)i; }
+void weft_op_drop_constant(weft_op *op, int i) {
+  op->dropped |= 1u << (unsigned)i;
+}
 
-/* ---- shared infer functions ------------------------------------------------------------------------------------------------------ */
+/* ---- shared infer functions -------------------------------------------------------------------------------------- */
 weft_status weft_infer_same(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));
   return weft_op_set_like(op, 0, weft_op_in(op, 0));

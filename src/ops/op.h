@@ -18,11 +18,12 @@ typedef struct weft_op weft_op;
 typedef weft_status (*weft_op_function)(weft_op *op);
 
 enum {
-  WEFT_OP_INPLACE = 1,    /* run tolerates an output that shares memory with any input of the same shape and element size */
-  WEFT_OP_VIEW = 2,       /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
-  WEFT_OP_SHAPE_ONLY = 4, /* never reads its inputs' elements (Shape, Size): may be computed while planning */
-  WEFT_OP_NOT_PURE = 8,   /* random, or has a state: never folded, never merged */
-  WEFT_OP_SUBGRAPH = 16,  /* runs subgraphs */
+  WEFT_OP_INPLACE =
+      1,            /* run tolerates an output that shares memory with any input of the same shape and element size */
+  WEFT_OP_VIEW = 2, /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
+  WEFT_OP_SHAPE_ONLY = 4,     /* never reads its inputs' elements (Shape, Size): may be computed while planning */
+  WEFT_OP_NOT_PURE = 8,       /* random, or has a state: never folded, never merged */
+  WEFT_OP_SUBGRAPH = 16,      /* runs subgraphs */
   WEFT_OP_FIRST_OPTIONAL = 32 /* output 0 may be absent; of all others it is required, which is checked at load */
 };
 
@@ -63,10 +64,12 @@ struct weft_op {
   uint32_t dropped; /* bit i: weft_op_drop_constant(op, i) was called */
 };
 
-/* ---- inputs -------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 /* Input i as a tensor, or NULL when it is absent. */
 const weft_tensor *weft_op_in(const weft_op *op, int i);
-static inline bool weft_op_has(const weft_op *op, int i) { return weft_op_in(op, i) != NULL; }
+static inline bool weft_op_has(const weft_op *op, int i) {
+  return weft_op_in(op, i) != NULL;
+}
 /* Fails unless there are at least `min` inputs present (0..min-1 not absent), at most `max`, all tensors. */
 weft_status weft_op_expect_inputs(weft_op *op, int min, int max);
 /* Fails unless input i, if present, has one of `types` (bit mask). `name` is the input's name in the specification. */
@@ -86,7 +89,7 @@ weft_status weft_op_axis(weft_op *op, const char *name, int64_t axis, int rank, 
 /* The same for a list; duplicates fail. flags[d] tells whether d is in the list; flags has `rank` entries. */
 weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int64_t *axes, int rank, bool *flags);
 
-/* ---- attributes ----------------------------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback);
 float weft_op_attr_float(const weft_op *op, const char *name, float fallback);
 /* Zero-terminated; `fallback` may be NULL. */
@@ -98,7 +101,7 @@ const weft_string *weft_op_attr_strings(const weft_op *op, const char *name, siz
 const weft_tensor *weft_op_attr_tensor(const weft_op *op, const char *name);
 weft_graph *weft_op_attr_graph(const weft_op *op, const char *name);
 
-/* ---- outputs -------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
 /* In infer: sets output i's type and shape; checks that the count and bytes do not overflow. An output that is not wanted
  * is skipped. */
 weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *shape);
@@ -116,7 +119,7 @@ weft_status weft_op_keep(weft_op *op, int i, weft_value **out);
 /* A copy of `size` bytes that lives as long as the strings of this run's values. */
 weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_string *out);
 
-/* ---- while running --------------------------------------------------------------------------------------------------- */
+/* ---- while running ----------------------------------------------------------------------------------------------- */
 /* Memory until run returns; aligned to 16 bytes, not zeroed. */
 weft_status weft_op_scratch(weft_op *op, size_t size, void **out);
 /* Memory for node->state, counted and freed with the model: one flat block (no pointers to other blocks inside). */
@@ -139,7 +142,7 @@ void *weft_op_take_constant(weft_op *op, int i);
 #define weft_op_unsupported(op, ...) weft_fail((op)->cx, WEFT_UNSUPPORTED, __VA_ARGS__)
 #define weft_op_run_fail(op, ...) weft_fail((op)->cx, WEFT_RUN_FAILED, __VA_ARGS__)
 
-/* ---- infer functions that many operators share ------------------------------------------------------------------------ */
+/* ---- infer functions that many operators share ------------------------------------------------------------------- */
 weft_status weft_infer_same(weft_op *op);      /* output 0 like input 0 (1..n inputs) */
 weft_status weft_infer_broadcast(weft_op *op); /* all inputs one type, broadcast; output 0 of that type */
 weft_status weft_infer_compare(weft_op *op);   /* as broadcast, output 0 is bool */

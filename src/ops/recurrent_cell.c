@@ -56,7 +56,7 @@ void weft_cell_add_product(const weft_recurrent_layer *l, const float *x, const 
 }
 
 void weft_cell_lstm(const weft_recurrent_layer *l, const weft_cell_function *f, const float *peephole, float *gates,
-                      float *h, float *c) {
+                    float *h, float *c) {
   size_t n = l->hidden;
   float *in = gates, *out = gates + n, *forget = gates + 2 * n, *cell = gates + 3 * n;
   if (peephole != NULL) {

@@ -30,6 +30,7 @@ static bool is_half(const weft_graph *graph, int32_t v) {
 
 /* Operators that mean the same in floats, and whose attributes do not name a type. */
 static bool is_known(const weft_node *node) {
+  /* clang-format off */
   static const char *const known[] = {
       "Abs", "Add", "ArgMax", "ArgMin", "Attention", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip",
       "Concat", "Conv", "ConvTranspose", "Cos", "CumSum", "DepthToSpace", "Div", "Dropout", "Einsum", "Elu", "Equal",
@@ -42,6 +43,7 @@ static bool is_known(const weft_node *node) {
       "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax",
       "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Swish", "Tanh", "Tile", "TopK", "Transpose",
       "Trilu", "Unsqueeze", "Where"};
+  /* clang-format on */
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (weft_node_is(node, known[i])) {
       return true;
@@ -52,8 +54,8 @@ static bool is_known(const weft_node *node) {
 
 /* Whether two numbers that round to the same 16 bits give results far apart. */
 static bool is_sharp(const weft_graph *graph, const weft_node *node) {
-  static const char *const sharp[] = {"ArgMax", "ArgMin",         "Ceil", "Equal",       "Floor", "Greater",
-                                      "GreaterOrEqual", "Less", "LessOrEqual", "Round", "TopK"};
+  static const char *const sharp[] = {"ArgMax",         "ArgMin", "Ceil",        "Equal", "Floor", "Greater",
+                                      "GreaterOrEqual", "Less",   "LessOrEqual", "Round", "TopK"};
   for (size_t i = 0; i < sizeof sharp / sizeof *sharp; i++) {
     if (weft_node_is(node, sharp[i])) {
       return true;

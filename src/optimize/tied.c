@@ -17,8 +17,8 @@ static int32_t find_shared(const weft_graph *graph, const weft_uses *uses, int32
   if (matrix == NULL || matrix->shape.rank != 2 || uses->count[from] < 2) {
     return -1;
   }
-  bool swaps = perm == NULL || (perm->kind == WEFT_ATTRIBUTE_INTS && perm->count == 2 && perm->ints[0] == 1 &&
-                                perm->ints[1] == 0);
+  bool swaps = perm == NULL ||
+               (perm->kind == WEFT_ATTRIBUTE_INTS && perm->count == 2 && perm->ints[0] == 1 && perm->ints[1] == 0);
   return swaps ? from : -1;
 }
 

@@ -51,7 +51,7 @@ static weft_status run_graph(weft_op *op, weft_graph *graph, size_t input_count,
   return WEFT_OK;
 }
 
-/* ---- one node -------------------------------------------------------------------------------------------------------------------- */
+/* ---- one node ---------------------------------------------------------------------------------------------------- */
 /* Gives every wanted output of a planned node its memory. */
 static weft_status planned_outputs(frame *f, const weft_node *node, weft_value **outputs) {
   for (int i = 0; i < node->output_count; i++) {
@@ -170,7 +170,7 @@ static weft_status run_nodes(frame *f) {
   return WEFT_OK;
 }
 
-/* ---- a whole graph --------------------------------------------------------------------------------------------------------------- */
+/* ---- a whole graph ----------------------------------------------------------------------------------------------- */
 /* The caller of the main graph may write to what it gets: that must be no feed, no constant, and no part of either. */
 static weft_status separate_output(frame *f, int32_t v, weft_value **out) {
   weft_place place = f->plan->places[v];

@@ -9,8 +9,10 @@
 
 enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096, STRANGERS = 2, MOST_SLACK = 65536 };
 
-/* ---- signature ------------------------------------------------------------------------------------------------------------ */
-static bool is_given(const weft_slot *slot) { return slot->is_input || slot->outer >= 0; }
+/* ---- signature --------------------------------------------------------------------------------------------------- */
+static bool is_given(const weft_slot *slot) {
+  return slot->is_input || slot->outer >= 0;
+}
 
 static size_t signature_size(const weft_value *value) {
   return value == NULL || value->kind != WEFT_KIND_TENSOR ? 1 : 1 + (size_t)value->tensor.shape.rank;
@@ -23,15 +25,16 @@ static uint64_t *signature_put(const weft_value *value, uint64_t *out) {
   }
   const weft_shape *shape = &value->tensor.shape;
   bool tensor = value->kind == WEFT_KIND_TENSOR;
-  *out++ = 1u + (uint64_t)value->kind + ((uint64_t)value->tensor.type << 8) + (tensor ? (uint64_t)shape->rank << 16 : 0);
+  *out++ =
+      1u + (uint64_t)value->kind + ((uint64_t)value->tensor.type << 8) + (tensor ? (uint64_t)shape->rank << 16 : 0);
   for (int i = 0; tensor && i < shape->rank; i++) {
     *out++ = (uint64_t)shape->dims[i];
   }
   return out;
 }
 
-static weft_status make_signature(weft_run_state *state, const weft_graph *graph, weft_value *const *given, uint64_t **out,
-                                  size_t *count) {
+static weft_status make_signature(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
+                                  uint64_t **out, size_t *count) {
   void *block;
   *count = 0;
   for (size_t v = 0; v < graph->value_count; v++) {
@@ -47,8 +50,10 @@ static weft_status make_signature(weft_run_state *state, const weft_graph *graph
   return WEFT_OK;
 }
 
-/* ---- classes of nodes and values --------------------------------------------------------------------------------------------- */
-static bool is_known(const weft_value *value) { return value != NULL && value->tensor.data != NULL; }
+/* ---- classes of nodes and values --------------------------------------------------------------------------------- */
+static bool is_known(const weft_value *value) {
+  return value != NULL && value->tensor.data != NULL;
+}
 
 static weft_place first_place(const weft_graph *graph, const weft_plan *plan, int32_t v) {
   /* A constant may be without data: packed by the only node that reads it. */
@@ -95,7 +100,7 @@ static void class_node(const weft_graph *graph, weft_plan *plan, size_t n) {
   }
 }
 
-/* ---- lifetimes ------------------------------------------------------------------------------------------------------------------ */
+/* ---- lifetimes --------------------------------------------------------------------------------------------------- */
 typedef struct layout {
   const weft_graph *graph;
   weft_plan *plan;
@@ -201,7 +206,7 @@ static void find_in_place(layout *l) {
   }
 }
 
-/* ---- offsets ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- offsets ----------------------------------------------------------------------------------------------------- */
 typedef struct placed {
   int32_t value;
   int32_t first, last;
@@ -253,7 +258,7 @@ static void place_by_size(placed *items, size_t count, const placed **others) {
   }
 }
 
-/* ---- many values: as if they were allocated and freed one after another ------------------------------------------------------------ */
+/* ---- many values: as if they were allocated and freed one after another ------------------------------------------ */
 typedef struct gap {
   size_t offset, bytes;
 } gap;
@@ -397,7 +402,7 @@ static weft_status assign_offsets(weft_run_state *state, layout *l) {
   return WEFT_OK;
 }
 
-/* ---- freeing dynamic values ------------------------------------------------------------------------------------------------------------ */
+/* ---- freeing dynamic values -------------------------------------------------------------------------------------- */
 static weft_status list_releases(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
   void *block;
   size_t nodes = graph->node_count, total = 0;
@@ -430,7 +435,7 @@ static weft_status list_releases(weft_run_state *state, const weft_graph *graph,
   return WEFT_OK;
 }
 
-/* ---- putting it together ------------------------------------------------------------------------------------------------------------------ */
+/* ---- putting it together ----------------------------------------------------------------------------------------- */
 static void plan_destroy(const weft_graph *graph, weft_plan *plan) {
   for (size_t v = 0; plan->shapes != NULL && v < graph->value_count; v++) {
     weft_value_release(plan->shapes[v]);
@@ -491,7 +496,8 @@ static weft_status given_shape(weft_run_state *state, const weft_value *given, w
   return WEFT_OK;
 }
 
-static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given, weft_plan *plan) {
+static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
+                             weft_plan *plan) {
   size_t values = graph->value_count, nodes = graph->node_count;
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->shapes, &plan->shapes));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->values, &plan->values));
@@ -518,8 +524,7 @@ static weft_status make_plan(weft_run_state *state, const weft_graph *graph, wef
   *out = NULL;
   WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plan), &block));
   weft_plan *plan = block;
-  weft_status status =
-      arena_array(state, plan, signature_count, sizeof *plan->signature, &plan->signature);
+  weft_status status = arena_array(state, plan, signature_count, sizeof *plan->signature, &plan->signature);
   if (status == WEFT_OK) {
     memcpy(plan->signature, signature, signature_count * sizeof *signature);
     plan->signature_count = signature_count;
@@ -533,7 +538,7 @@ static weft_status make_plan(weft_run_state *state, const weft_graph *graph, wef
   return WEFT_OK;
 }
 
-/* ---- shapes that change from run to run -------------------------------------------------------------------------------------- */
+/* ---- shapes that change from run to run -------------------------------------------------------------------------- */
 /* Where each run has shapes of its own, as with a cache that grows, the last run's plan is brought up to date: only
  * nodes that read what changed infer anew, and memory is laid out anew only when something outgrows its place. */
 

@@ -24,21 +24,22 @@ typedef struct weft_plan {
   struct weft_plan *next; /* most recently used first */
   uint64_t *signature;    /* kinds, types and dims of inputs and captures */
   size_t signature_count;
-  weft_step *steps;       /* per node */
-  weft_place *places;     /* per value */
-  weft_value **values;    /* per value: known ones with data, planned ones bound to the arena; NULL: dynamic, given, output */
-  weft_value **shapes;    /* per value: type and shape where known, else NULL */
-  size_t *offsets;        /* per value: ARENA */
-  size_t *room;           /* per value: bytes at its offset, where it is a root */
-  int32_t *root;          /* per value: whose memory it uses, through any number of steps */
-  bool *changed;          /* per value: its shape or elements are others than in the run before */
-  bool *grows;            /* per value: they have ever been */
-  int32_t *last_use;      /* per value: the node after which a dynamic one is freed; node_count: at the end */
+  weft_step *steps;   /* per node */
+  weft_place *places; /* per value */
+  weft_value *
+      *values; /* per value: known ones with data, planned ones bound to the arena; NULL: dynamic, given, output */
+  weft_value **shapes;     /* per value: type and shape where known, else NULL */
+  size_t *offsets;         /* per value: ARENA */
+  size_t *room;            /* per value: bytes at its offset, where it is a root */
+  int32_t *root;           /* per value: whose memory it uses, through any number of steps */
+  bool *changed;           /* per value: its shape or elements are others than in the run before */
+  bool *grows;             /* per value: they have ever been */
+  int32_t *last_use;       /* per value: the node after which a dynamic one is freed; node_count: at the end */
   uint32_t *release_begin; /* per node: its part of release_list, node_count + 1 entries */
   int32_t *release_list;   /* dynamic values to free after a node */
   size_t arena_size;
-  size_t widest; /* the most inputs and outputs that one node has */
-  void *bound;   /* the arena the values point into */
+  size_t widest;     /* the most inputs and outputs that one node has */
+  void *bound;       /* the arena the values point into */
   weft_arena memory; /* everything above */
 } weft_plan;
 

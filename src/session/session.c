@@ -5,9 +5,9 @@
 #include "../graph/load.h"
 #include "../graph/names.h"
 #include "../graph/shapes.h"
+#include "../kernels/measure.h"
 #include "../onnx/loader.h"
 #include "../optimize/optimize.h"
-#include "../kernels/measure.h"
 #include "plan.h"
 #include "profile.h"
 
@@ -29,7 +29,7 @@ static void enter(weft_session *session, weft_error *error) {
   memset(session->cx.error, 0, sizeof *session->cx.error);
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 static weft_status evaluate(void *arg, weft_node *node, weft_value *const *inputs, weft_value **outputs) {
   weft_session *session = arg;
   return weft_evaluate(&session->state, node, inputs, outputs);
@@ -99,9 +99,9 @@ weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_er
   session->cx = loader->cx;
   weft_memory_retain(session->cx.memory);
   session->options = loader->options;
-  session->random = session->options.seed != 0         ? session->options.seed
+  session->random = session->options.seed != 0       ? session->options.seed
                     : session->options.deterministic ? WEFT_FIXED_SEED
-                                                      : weft_seed(session);
+                                                     : weft_seed(session);
   session->state = (weft_run_state){.cx = &session->cx, .strings = &session->strings, .random = &session->random};
   enter(session, error);
   status = fill_session(session, loader);
@@ -133,9 +133,13 @@ void weft_session_destroy(weft_session *session) {
   weft_memory_release(memory);
 }
 
-/* ---- what it takes and gives --------------------------------------------------------------------------------------------------------- */
-size_t weft_session_input_count(const weft_session *session) { return session->model->graph->input_count; }
-size_t weft_session_output_count(const weft_session *session) { return session->model->graph->output_count; }
+/* ---- what it takes and gives ------------------------------------------------------------------------------------- */
+size_t weft_session_input_count(const weft_session *session) {
+  return session->model->graph->input_count;
+}
+size_t weft_session_output_count(const weft_session *session) {
+  return session->model->graph->output_count;
+}
 
 static weft_status get_info(weft_session *session, const char *what, const int32_t *list, size_t count, size_t index,
                             const weft_info *told, weft_info *out, weft_error *error) {
@@ -163,22 +167,28 @@ weft_status weft_session_output_info(const weft_session *session, size_t index, 
                   error);
 }
 
-size_t weft_session_warning_count(const weft_session *session) { return session->model->warning_count; }
+size_t weft_session_warning_count(const weft_session *session) {
+  return session->model->warning_count;
+}
 
 const char *weft_session_warning(const weft_session *session, size_t index) {
   const weft_model *model = session->model;
   return index < model->warning_count ? model->warnings[index].sentence : NULL;
 }
 
-void weft_session_cancel(weft_session *session) { session->cx.cancelled = 1; }
-volatile int32_t *weft_session_cancel_flag(weft_session *session) { return &session->cx.cancelled; }
+void weft_session_cancel(weft_session *session) {
+  session->cx.cancelled = 1;
+}
+volatile int32_t *weft_session_cancel_flag(weft_session *session) {
+  return &session->cx.cancelled;
+}
 
 void weft_session_memory(const weft_session *session, size_t *used, size_t *peak) {
   *used = session->cx.memory->used;
   *peak = session->cx.memory->peak;
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 static const char *kind_name(weft_kind kind) {
   static const char *const names[] = {"an absent optional", "a tensor", "a sequence", "a map"};
   return names[kind];
@@ -208,8 +218,8 @@ static weft_status find_name(weft_session *session, const char *what, const weft
   if (weft_names_find(known, name, index)) {
     return WEFT_OK;
   }
-  return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "the model has no %s '%.200s': its %ss are %s", what, name, what,
-                   print_names(session->model->graph, list, count, names, sizeof names));
+  return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "the model has no %s '%.200s': its %ss are %s", what, name,
+                   what, print_names(session->model->graph, list, count, names, sizeof names));
 }
 
 static weft_status find_output(weft_session *session, const char *name, int32_t *index) {
@@ -252,8 +262,8 @@ static weft_status check_feed(weft_session *session, const weft_slot *slot, cons
     return WEFT_OK; /* nothing declared, or an absent optional */
   }
   if (feed->kind != info->kind) {
-    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected %s, found %s", slot->name,
-                     kind_name(info->kind), kind_name(feed->kind));
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected %s, found %s", slot->name, kind_name(info->kind),
+                     kind_name(feed->kind));
   }
   if (feed->kind != WEFT_KIND_TENSOR) {
     return WEFT_OK;
@@ -298,8 +308,9 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
   return WEFT_OK;
 }
 
-static weft_status run(weft_session *session, size_t feed_count, const char *const *feed_names, weft_value *const *feeds,
-                       size_t output_count, const char *const *output_names, weft_value **made, weft_value **outputs) {
+static weft_status run(weft_session *session, size_t feed_count, const char *const *feed_names,
+                       weft_value *const *feeds, size_t output_count, const char *const *output_names,
+                       weft_value **made, weft_value **outputs) {
   const weft_graph *graph = session->model->graph;
   weft_value **inputs = made + graph->output_count;
   WEFT_TRY(bind_feeds(session, feed_count, feed_names, feeds, inputs));
@@ -349,7 +360,7 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
   return status;
 }
 
-/* ---- where the time goes ---------------------------------------------------------------------------------------------------------- */
+/* ---- where the time goes ----------------------------------------------------------------------------------------- */
 void weft_session_profile(weft_session *session, const weft_clock *clock) {
   session->state.profile = NULL;
   if (clock != NULL) {
@@ -359,8 +370,12 @@ void weft_session_profile(weft_session *session, const weft_clock *clock) {
   }
 }
 
-size_t weft_session_profile_count(const weft_session *session) { return session->profile.count; }
-size_t weft_session_profile_dropped(const weft_session *session) { return session->profile.dropped; }
+size_t weft_session_profile_count(const weft_session *session) {
+  return session->profile.count;
+}
+size_t weft_session_profile_dropped(const weft_session *session) {
+  return session->profile.dropped;
+}
 
 bool weft_session_profile_at(const weft_session *session, size_t index, weft_profile_entry *out) {
   if (index >= session->profile.count) {

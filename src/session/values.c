@@ -19,9 +19,12 @@ static weft_status begin(maker *m, weft_error *error) {
 }
 
 /* The value's blocks keep the budget alive. */
-static void end(maker *m) { weft_memory_release(m->cx.memory); }
+static void end(maker *m) {
+  weft_memory_release(m->cx.memory);
+}
 
-weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out, weft_error *error) {
+weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out,
+                                     weft_error *error) {
   maker m;
   *out = NULL;
   WEFT_TRY(begin(&m, error));
@@ -59,8 +62,9 @@ weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value 
 static weft_status check_map(weft_context *cx, const weft_value *keys, const weft_value *values) {
   weft_type type = keys->tensor.type;
   if (keys->kind != WEFT_KIND_TENSOR || keys->tensor.shape.rank != 1 || (type != WEFT_INT64 && type != WEFT_STRING)) {
-    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "map keys: expected a rank-1 int64 or string tensor, found rank %d of %s",
-                     keys->tensor.shape.rank, weft_type_name(type));
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT,
+                     "map keys: expected a rank-1 int64 or string tensor, found rank %d of %s", keys->tensor.shape.rank,
+                     weft_type_name(type));
   }
   if (weft_value_count(values) != keys->tensor.count) {
     return weft_fail(cx, WEFT_INVALID_ARGUMENT, "map values: expected %zu, found %zu", keys->tensor.count,

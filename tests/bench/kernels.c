@@ -60,7 +60,8 @@ static void run_gemm(bench *b) {
 }
 
 static void run_gemm_half(bench *b) {
-  b->kernels->gemm_f16(b->m, b->n, b->k, b->a, b->k, (const uint16_t *)(const void *)b->packed, b->c, b->n, &b->epilogue);
+  b->kernels->gemm_f16(b->m, b->n, b->k, b->a, b->k, (const uint16_t *)(const void *)b->packed, b->c, b->n,
+                       &b->epilogue);
 }
 
 static void run_pack(bench *b) {

@@ -12,7 +12,8 @@ static weft_status scale(void *user, size_t input_count, const weft_value *const
   const float *bias = input_count > 1 && inputs[1] != NULL ? weft_value_data(inputs[1]) : NULL;
   size_t count;
   const int64_t *offsets = weft_custom_ints(call, "offsets", &count);
-  CHECK(output_count == 1 && weft_custom_string(call, "none", NULL) == NULL && weft_custom_tensor(call, "none") == NULL);
+  CHECK(output_count == 1 && weft_custom_string(call, "none", NULL) == NULL &&
+        weft_custom_tensor(call, "none") == NULL);
   ++*(int *)user;
   weft_status status = weft_value_create_tensor(WEFT_FLOAT, 1, two, &outputs[0], NULL);
   for (int i = 0; i < 2 && status == WEFT_OK; i++) {
@@ -203,8 +204,10 @@ static void test_registration(void) {
   CHECK(weft_loader_create(NULL, &loader, &error) == WEFT_OK);
   CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"ai.onnx", "Add", same, NULL, NULL}, &error) ==
         WEFT_INVALID_ARGUMENT);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "", same, NULL, NULL}, &error) == WEFT_INVALID_ARGUMENT);
-  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "Same", NULL, NULL, NULL}, &error) == WEFT_INVALID_ARGUMENT);
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "", same, NULL, NULL}, &error) ==
+        WEFT_INVALID_ARGUMENT);
+  CHECK(weft_loader_add_operator(loader, &(weft_custom_op){"f", "Same", NULL, NULL, NULL}, &error) ==
+        WEFT_INVALID_ARGUMENT);
   CHECK(weft_loader_add_operator(loader, &(weft_custom_op){NULL, "Unheard", same, NULL, NULL}, &error) == WEFT_OK);
   weft_loader_destroy(loader);
 }

@@ -279,10 +279,24 @@ static void test_gradient(void) {
   refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
 
   /* More inputs than the operator has, and texts that formulas have a meaning for. */
-  static const char *const wide[] = {
-      "RMSNormalization",   "ReduceMax", "ReduceSum", "ScatterElements", "Conv", "ConvTranspose",
-      "LayerNormalization", "Gemm",      "Slice",     "Concat",          "TopK", "Where",
-      "Attention",          "Dropout",   "Resize",    "BatchNormalization", "GroupNormalization", "InstanceNormalization"};
+  static const char *const wide[] = {"RMSNormalization",
+                                     "ReduceMax",
+                                     "ReduceSum",
+                                     "ScatterElements",
+                                     "Conv",
+                                     "ConvTranspose",
+                                     "LayerNormalization",
+                                     "Gemm",
+                                     "Slice",
+                                     "Concat",
+                                     "TopK",
+                                     "Where",
+                                     "Attention",
+                                     "Dropout",
+                                     "Resize",
+                                     "BatchNormalization",
+                                     "GroupNormalization",
+                                     "InstanceNormalization"};
   for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
     static const char *const inputs[] = {"x x x x x", "x", "x _ x"};
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {

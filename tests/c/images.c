@@ -27,7 +27,8 @@ static weft_status decode(weft_session *session, const void *data, size_t size, 
   return status;
 }
 
-static void expect(const char *pixel_format, const void *data, size_t size, const int64_t dims[3], const uint8_t *pixels) {
+static void expect(const char *pixel_format, const void *data, size_t size, const int64_t dims[3],
+                   const uint8_t *pixels) {
   weft_session *session = load(pixel_format);
   weft_error error = {0};
   weft_value *y;

@@ -193,24 +193,28 @@ static bytes normalization(const char *outputs) {
 
 static void test_training_is_told(void) {
   bytes g = dropout("x ratio training", "y", 1);
-  expect_warning(18, &g, "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
-                         "training mode?");
+  expect_warning(18, &g,
+                 "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
+                 "training mode?");
   g = dropout("x ratio training", "y", 0);
   expect_warning(18, &g, NULL);
   g = dropout("x ratio training", "d", 1);
   graph_node(&g, node("Dropout", "d ratio training", "y"));
-  expect_warning(18, &g, "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
-                         "training mode? (1 other node too)");
+  expect_warning(18, &g,
+                 "node 'Dropout_0' (Dropout): drops values at random, as in training: was the model exported in "
+                 "training mode? (1 other node too)");
   g = normalization("y mean variance saved_mean saved_variance");
-  expect_warning(9, &g, "node 'BatchNormalization_1' (BatchNormalization): has outputs of training that nothing reads: "
-                        "it runs as in inference, with the stored mean and variance, but the model was exported in "
-                        "training mode");
+  expect_warning(9, &g,
+                 "node 'BatchNormalization_1' (BatchNormalization): has outputs of training that nothing reads: "
+                 "it runs as in inference, with the stored mean and variance, but the model was exported in "
+                 "training mode");
   g = normalization("y");
   expect_warning(9, &g, NULL);
   g = normalization("n mean variance");
   graph_node(&g, node("Add", "n mean", "y"));
-  expect_warning(9, &g, "node 'BatchNormalization_1' (BatchNormalization): uses the mean and variance of each batch, as "
-                        "in training: was the model exported in training mode?");
+  expect_warning(9, &g,
+                 "node 'BatchNormalization_1' (BatchNormalization): uses the mean and variance of each batch, as "
+                 "in training: was the model exported in training mode?");
 }
 
 /* ---- where the time goes --------------------------------------------------------------------- */
@@ -237,7 +241,9 @@ static void test_shared_weights(void) {
   weft_session_destroy(session);
 }
 
-static double tick(void *user) { return ++*(double *)user; }
+static double tick(void *user) {
+  return ++*(double *)user;
+}
 
 /* Every reading of this clock is one later, so that begins and ends tell their order. */
 static void test_profile(void) {

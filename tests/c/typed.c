@@ -1,10 +1,10 @@
 /* The loops of kernels/typed.h, elements.h and pool.h against what they stand for: the general conversions of
  * base/convert.h, and definitions written out one element at a time. All lengths up to a few vectors, special values everywhere. */
+#include "kernels/typed.h"
 #include "base/convert.h"
 #include "base/value.h"
 #include "kernels/elements.h"
 #include "kernels/pool.h"
-#include "kernels/typed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,9 +28,9 @@ static void check(bool good, const char *what, size_t n, size_t i) {
 }
 
 static float draw_float(void) {
-  static const float special[] = {NAN,    INFINITY, -INFINITY, 0.0f,   -0.0f,  255.5f, -128.9f, 3e9f,
-                                  -3e9f,  1e19f,    -1e19f,    1e30f,  0.5f,   -0.5f,  0x1p31f, -0x1p31f,
-                                  0x1p63f, -0x1p63f, 0x1p24f,  1e-40f, 2.0f};
+  static const float special[] = {NAN,     INFINITY, -INFINITY, 0.0f,     -0.0f,   255.5f, -128.9f,
+                                  3e9f,    -3e9f,    1e19f,     -1e19f,   1e30f,   0.5f,   -0.5f,
+                                  0x1p31f, -0x1p31f, 0x1p63f,   -0x1p63f, 0x1p24f, 1e-40f, 2.0f};
   if (draw() % 2 == 0) return special[draw() % (sizeof special / sizeof *special)];
   return (float)(draw() % 4001) / 1000.0f - 2.0f;
 }
@@ -38,7 +38,8 @@ static float draw_float(void) {
 /* Random elements of a type; bools are 0 and 1, whole numbers small now and then so that some are equal. */
 static void fill(weft_type type, size_t n, void *out) {
   for (size_t i = 0; i < n; i++) {
-    int64_t whole = draw() % 3 == 0 ? (int64_t)(draw() % 3) - 1 : (int64_t)((uint64_t)draw() << 41 ^ (uint64_t)draw() << 20);
+    int64_t whole =
+        draw() % 3 == 0 ? (int64_t)(draw() % 3) - 1 : (int64_t)((uint64_t)draw() << 41 ^ (uint64_t)draw() << 20);
     if (type == WEFT_FLOAT) {
       ((float *)out)[i] = draw_float();
     } else if (type == WEFT_BOOL) {
@@ -49,7 +50,7 @@ static void fill(weft_type type, size_t n, void *out) {
   }
 }
 
-/* ---- conversions ------------------------------------------------------------------------------------------------------- */
+/* ---- conversions ------------------------------------------------------------------------------------------------- */
 static void convert_one(weft_type from, weft_type to, const void *x, size_t i, void *y) {
   if (from != WEFT_FLOAT && to != WEFT_FLOAT) {
     int64_t whole;
@@ -71,7 +72,8 @@ static int check_conversions(size_t n) {
       uint64_t x[MOST], got[MOST] = {0}, wanted[MOST] = {0};
       fill(from, n, x);
       loop(n, x, got);
-      for (size_t i = 0; i < n; i++) convert_one(from, to, x, i, wanted);
+      for (size_t i = 0; i < n; i++)
+        convert_one(from, to, x, i, wanted);
       check(memcmp(got, wanted, sizeof got) == 0, weft_type_name(to), n, 0);
       loops++;
     }
@@ -79,7 +81,7 @@ static int check_conversions(size_t n) {
   return loops;
 }
 
-/* ---- two operands ------------------------------------------------------------------------------------------------------- */
+/* ---- two operands ------------------------------------------------------------------------------------------------ */
 static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
   switch (what) {
   case WEFT_TYPED_ADD:
@@ -164,7 +166,8 @@ static void check_choose(size_t n) {
     uint8_t condition[MOST];
     fill(WEFT_INT64, MOST, x);
     fill(WEFT_INT64, MOST, y);
-    for (size_t i = 0; i < n; i++) condition[i] = (uint8_t)(draw() % 3);
+    for (size_t i = 0; i < n; i++)
+      condition[i] = (uint8_t)(draw() % 3);
     check(weft_typed_choose(size, n, condition, x, y, got), "choose", n, size);
     for (size_t i = 0; i < n; i++) {
       const char *from = (const char *)(condition[i] != 0 ? x : y) + i * size;
@@ -175,7 +178,7 @@ static void check_choose(size_t n) {
   check(!weft_typed_choose(16, 0, NULL, NULL, NULL, &z), "choose 16", 0, 0);
 }
 
-/* ---- rows and columns ----------------------------------------------------------------------------------------------------- */
+/* ---- rows and columns -------------------------------------------------------------------------------------------- */
 static bool beats(float best, float value, bool least, bool last) {
   if (isnan(best)) return last && isnan(value);
   if (isnan(value) || (last && value == best)) return true;
@@ -202,7 +205,8 @@ static void check_rows(size_t n) {
     }
     check(weft_typed_find(n, x, value, last) == found, "find", n, found);
     next = n / 3;
-    while (next < n && (least ? x[next] > value : x[next] < value)) next++;
+    while (next < n && (least ? x[next] > value : x[next] < value))
+      next++;
     check(weft_typed_next(n / 3 < n ? n / 3 : n, n, x, value, least) == next, "next", n, next);
   }
 }
@@ -210,7 +214,8 @@ static void check_rows(size_t n) {
 static void check_weave(size_t width) {
   enum { LINES = 3, LINE = MOST / 2 + 2, ODD = LINES * LINE };
   float x[2 * ODD], y[LINES * MOST + 1];
-  for (size_t i = 0; i < 2 * ODD; i++) x[i] = (float)i;
+  for (size_t i = 0; i < 2 * ODD; i++)
+    x[i] = (float)i;
   y[LINES * width] = -1;
   weft_typed_weave(LINES, width, x, ODD, LINE, y);
   for (size_t i = 0; i < LINES * width; i++) {
@@ -339,7 +344,8 @@ static void check_functions(size_t n) {
   weft_typed_unary_of(WEFT_TYPED_NOT)(n, bytes, bytes);
   for (size_t i = 0; i < n; i++)
     check(bytes[i] == !isnan(x[i]), "not", n, i);
-  for (size_t i = 0; i < n; i++) x[i] = draw() % 4 == 0 ? draw_float() : (float)((double)draw() / 100 - 80000);
+  for (size_t i = 0; i < n; i++)
+    x[i] = draw() % 4 == 0 ? draw_float() : (float)((double)draw() / 100 - 80000);
   for (int cosine = 0; cosine < 2; cosine++) {
     weft_typed_unary_of(cosine ? WEFT_TYPED_COSINE : WEFT_TYPED_SINE)(n, x, y);
     for (size_t i = 0; i < n; i++) {
@@ -350,15 +356,17 @@ static void check_functions(size_t n) {
   }
 }
 
-/* ---- moving elements --------------------------------------------------------------------------------------------------- */
+/* ---- moving elements --------------------------------------------------------------------------------------------- */
 /* Planes of lines of any element size, at strides that have loops of their own and at others. */
 static void check_plane(size_t n) {
   static const size_t sizes[] = {1, 2, 3, 4, 8, 12, 16};
   static const int64_t strides[] = {-1, 0, 1, 2, 3, 5};
   static uint8_t from[16 * 8 * MOST], to[sizeof from], wanted[sizeof from];
-  for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)draw();
+  for (size_t i = 0; i < sizeof from; i++)
+    from[i] = (uint8_t)draw();
   const size_t size = sizes[draw() % 7], lines = draw() % 4, m = n / 3;
-  const int64_t from_stride = strides[draw() % 6], to_stride = draw() % 2 == 0 ? 1 : 2, gap = (int64_t)(2 * m + draw() % 3);
+  const int64_t from_stride = strides[draw() % 6], to_stride = draw() % 2 == 0 ? 1 : 2,
+                gap = (int64_t)(2 * m + draw() % 3);
   const weft_plane plane = {size, lines, m, (int64_t)m, gap, from_stride, to_stride};
   const uint8_t *first = from + (from_stride < 0 ? m * size : 0);
   memset(to, 0, sizeof to);
@@ -370,7 +378,8 @@ static void check_plane(size_t n) {
     }
   }
   weft_copy_plane(&plane, first, to);
-  for (size_t i = 0; i < sizeof to; i++) check(to[i] == wanted[i], "plane", n, i);
+  for (size_t i = 0; i < sizeof to; i++)
+    check(to[i] == wanted[i], "plane", n, i);
 }
 
 static void check_indices(size_t n) {
@@ -381,7 +390,8 @@ static void check_indices(size_t n) {
   int64_t indices[MOST], room[MOST];
   int32_t narrow[MOST];
   uint8_t from[50 * 20], to[MOST * 20], back[50 * 20];
-  for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)draw();
+  for (size_t i = 0; i < sizeof from; i++)
+    from[i] = (uint8_t)draw();
   for (size_t i = 0; i < n; i++) {
     indices[i] = draw() % dim - (below ? dim : 0);
     narrow[i] = (int32_t)indices[i];
@@ -395,7 +405,8 @@ static void check_indices(size_t n) {
   }
   map = weft_indices_map(&list, 0, n, 1, 0, room);
   weft_map_elements(size, n, map, from, to);
-  for (size_t i = 0; i < n; i++) check(memcmp(to + i * size, from + (size_t)map[i] * size, size) == 0, "gather", n, i);
+  for (size_t i = 0; i < n; i++)
+    check(memcmp(to + i * size, from + (size_t)map[i] * size, size) == 0, "gather", n, i);
   memcpy(back, from, sizeof from);
   weft_spread_elements(size, n, map, to, back);
   check(memcmp(back, from, sizeof from) == 0, "spread", n, 0);
@@ -429,7 +440,7 @@ static void check_overlaps(size_t n) {
   check(weft_typed_overlaps(n, boxes, MOST, box, share) == wanted, "overlaps", n, 0);
 }
 
-/* ---- pooling ----------------------------------------------------------------------------------------------------------- */
+/* ---- pooling ----------------------------------------------------------------------------------------------------- */
 static weft_pool_axis draw_axis(size_t in) {
   weft_pool_axis a = {.in = in, .kernel = 1 + draw() % 5, .stride = 1 + draw() % 3, .dilation = 1 + draw() % 3};
   a.pad = draw() % 5;
@@ -475,7 +486,8 @@ static void check_pool(size_t width) {
   enum { ROWS = 6, ROOM = 2600 };
   static float in[ROWS * ROOM], out[3 * ROWS * ROOM];
   const weft_pool_axis y = draw_axis(1 + draw() % ROWS), x = draw_axis(width);
-  for (size_t i = 0; i < y.in * x.in; i++) in[i] = draw() % 4 == 0 ? draw_float() : (float)(draw() % 1000);
+  for (size_t i = 0; i < y.in * x.in; i++)
+    in[i] = draw() % 4 == 0 ? draw_float() : (float)(draw() % 1000);
   weft_pool_plane_f32(in, &y, &x, false, false, out);
   for (size_t i = 0; i < y.out * x.out; i++) {
     const float wanted = greatest(in, &y, &x, i / x.out, i % x.out);
@@ -509,7 +521,8 @@ int main(void) {
       check_pool(n + 1);
     }
   }
-  for (size_t width = 1000; width < 2600; width += 97) check_pool(width);
+  for (size_t width = 1000; width < 2600; width += 97)
+    check_pool(width);
   if (loops != 17 + 33) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
