@@ -47,8 +47,7 @@ void weft_cli_warn(const weft_session *session) {
   }
 }
 
-/* ---- help
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------------------------------------------- */
 static void print_help(const weft_cli_command *command, const weft_cli_option *options, size_t count) {
   printf("weft %s %s\n\n%s\n\n", command->name, command->operands, command->summary);
   for (size_t i = 0; i < count; i++) {
@@ -65,8 +64,7 @@ static int usage(const weft_cli_command *command, const char *what, const char *
   return WEFT_CLI_USAGE;
 }
 
-/* ---- parsing
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------------------------------------- */
 static bool parse_number(const char *text, uint64_t *out) {
   char *end;
   unsigned long long value = strtoull(text, &end, 10);

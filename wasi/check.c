@@ -17,8 +17,7 @@ typedef struct settings {
   weft_type declared; /* of the output that is compared */
 } settings;
 
-/* ---- one file
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 static bool read_value(weft_cli *cli, const char *path, weft_kind kind, char name[NAME_SIZE], weft_value **out) {
   weft_cli_bytes bytes;
   *out = NULL;
@@ -53,8 +52,7 @@ static size_t count_files(weft_cli *cli, const char *folder, const char *prefix)
   return n;
 }
 
-/* ---- inputs
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 /* The input that file `n` is for: the one the file names, or by position (skipping inputs with a default when there are
  * fewer files than inputs). */
 static bool choose_input(weft_cli *cli, weft_session *session, const char *name, size_t n, bool skip_optional,
@@ -113,8 +111,7 @@ static bool read_inputs(weft_cli *cli, weft_session *session, const char *folder
   return true;
 }
 
-/* ---- outputs
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
 static const weft_value *find_output(const weft_cli_named *outputs, const char *name, size_t n, const char **found) {
   for (size_t i = 0; i < outputs->count; i++) {
     if (name[0] != 0 && strcmp(outputs->names[i], name) == 0) {
@@ -195,8 +192,7 @@ static bool compare_outputs(weft_cli *cli, weft_session *session, const char *fo
          weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "there are no answers to compare with in '%s'", folder);
 }
 
-/* ---- one folder
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- one folder -------------------------------------------------------------------------------------------------- */
 static bool check_data(weft_cli *cli, weft_session *session, const char *folder, const settings *s) {
   weft_cli_named inputs = {0}, outputs = {0};
   bool good = read_inputs(cli, session, folder, &inputs) && weft_cli_outputs(cli, session, &outputs);
@@ -251,9 +247,7 @@ static bool check_and_print(weft_cli *cli, const char *dir, const settings *s) {
   return good;
 }
 
-/* ---- lists
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 /* A line of a list: the folder, then settings of its own between tabs: rtol=, atol=, expected=. */
 static bool parse_line(weft_cli *cli, char *line, settings *own) {
   for (char *word = strchr(line, '\t'); word != NULL;) {
@@ -315,8 +309,7 @@ static bool check_list(weft_cli *cli, const char *path, const settings *s, size_
   return true;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 static int check(weft_cli *cli, int argc, char **argv) {
   settings s = {.rtol = 1e-3, .atol = 1e-7};
   weft_cli_session session = {0};

@@ -16,8 +16,7 @@ bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) WEF
 
 enum { WEFT_CLI_OK = 0, WEFT_CLI_FAILED = 1, WEFT_CLI_USAGE = 2 }; /* exit codes */
 
-/* ---- arguments
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 typedef struct weft_cli_list {
   const char **items;
   size_t count, room;
@@ -73,8 +72,7 @@ int weft_cli_report(const weft_cli *cli);
 /* Prints what the session has to say about its model to standard error. */
 void weft_cli_warn(const weft_session *session);
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 typedef struct weft_cli_bytes {
   char *data; /* size + 1 bytes, the last is zero */
   size_t size;
@@ -88,8 +86,7 @@ bool weft_cli_make_folder(weft_cli *cli, const char *path);
 /* printf into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
 
-/* ---- values of a session
- * ------------------------------------------------------------------------------------------------- */
+/* ---- values of a session ----------------------------------------------------------------------------------------- */
 /* Values, some perhaps NULL, with the names they go by in a session. */
 typedef struct weft_cli_named {
   size_t count;
@@ -123,15 +120,13 @@ void weft_cli_free_given(weft_cli_given *given);
 bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_value **out);
 bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tensor);
 
-/* ---- profiles
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- profiles ---------------------------------------------------------------------------------------------------- */
 /* What the session has recorded, by operator and by node, on standard output. */
 bool weft_cli_print_profile(weft_cli *cli, const weft_session *session, const weft_limits *limits);
 /* The same as a file for trace viewers. */
 bool weft_cli_write_trace(weft_cli *cli, const weft_session *session, const char *path);
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 /* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes
  * the same, but that an answer in another floating type will do where `declared` is the type found. Strings and bools must be equal. On false the sentence tells where and how far. */
 bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,

@@ -13,8 +13,7 @@ double weft_cli_number(const weft_tensor *tensor, size_t i) {
   return value;
 }
 
-/* ---- tensors
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 static bool is_close(double expected, double found, double rtol, double atol) {
   if (expected == found || (isnan(expected) && isnan(found))) {
     return true;
@@ -94,8 +93,7 @@ static bool compare_tensors(weft_cli *cli, const char *name, const weft_tensor *
   return compare_numbers(cli, name, expected, found, 1, rtol, atol);
 }
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 static const char *kind_name(weft_kind kind) {
   static const char *const names[] = {"absent", "a tensor", "a sequence", "a map"};
   return names[kind];

@@ -13,8 +13,7 @@ void weft_cli_free_given(weft_cli_given *given) {
   weft_cli_free_list(&given->dims);
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 static bool ends_with(const char *path, const char *end) {
   size_t n = strlen(path), m = strlen(end);
   return n >= m && strcmp(path + n - m, end) == 0;
@@ -113,8 +112,7 @@ static bool read_sequence(weft_cli *cli, const weft_cli_list *given, const weft_
   return good;
 }
 
-/* ---- made up
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- made up ----------------------------------------------------------------------------------------------------- */
 /* SplitMix64 (Steele, Lea and Flood, 2014). */
 static uint64_t next_random(uint64_t *state) {
   uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -170,8 +168,7 @@ static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *d
   return true;
 }
 
-/* ---- all inputs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- all inputs -------------------------------------------------------------------------------------------------- */
 static bool make_feed(weft_cli *cli, const weft_cli_given *given, const weft_info *info, weft_value **out) {
   size_t at = 0, files = 0;
   while (next_file(&given->inputs, info->name, &at) != NULL) {

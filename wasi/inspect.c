@@ -36,8 +36,7 @@ static void print_name(const char *name) {
   }
 }
 
-/* ---- collecting
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- collecting -------------------------------------------------------------------------------------------------- */
 static bool collect_graph(weft_cli *cli, inspection *in, const Weft__GraphProto *graph);
 
 static bool collect_nodes(weft_cli *cli, inspection *in, size_t count, Weft__NodeProto **nodes) {
@@ -125,9 +124,7 @@ static size_t next_operator(const inspection *in, size_t i) {
   return end;
 }
 
-/* ---- types
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- types ------------------------------------------------------------------------------------------------------- */
 static void print_shape(const Weft__TensorShapeProto *shape) {
   if (shape == NULL) {
     return;
@@ -183,8 +180,7 @@ static void print_type(const Weft__TypeProto *type) {
   printf(")");
 }
 
-/* ---- as text
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- as text ----------------------------------------------------------------------------------------------------- */
 static void print_values(const char *title, size_t count, Weft__ValueInfoProto **values) {
   printf("%s\n", title);
   for (size_t i = 0; i < count; i++) {
@@ -227,8 +223,7 @@ static void print_text(const inspection *in) {
   printf("runs      %s%s\n", in->runs ? "yes" : "no: ", in->runs ? "" : in->why);
 }
 
-/* ---- as JSON
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 static void json_text(const char *text) {
   putchar('"');
   for (; *text != 0; text++) {
@@ -336,8 +331,7 @@ static void print_json(const inspection *in) {
   printf("\n}\n");
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
   weft_session *session;
   in->runs = weft_session_create_from_file(path, NULL, &session, &cli->error) == WEFT_OK;

@@ -27,8 +27,7 @@ static bool fail_npy(weft_cli *cli, const char *path, const char *what) {
   return weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "the numpy file '%s' %s", path, what);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 typedef struct header {
   weft_type type;   /* WEFT_STRING for U and S */
   char text;        /* 'U', 'S', or 0 */
@@ -185,8 +184,7 @@ bool weft_cli_read_npy(weft_cli *cli, const char *path, weft_type wanted, weft_v
   return good;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 /* The character at `*at`, which moves behind it; bytes that are no UTF-8 count as Latin-1. */
 static uint32_t next_character(const char **at, const char *end) {
   const uint8_t *p = (const uint8_t *)*at;

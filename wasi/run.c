@@ -8,8 +8,7 @@
 
 enum { SHOWN = 8, STEM_SIZE = 200 };
 
-/* ---- on the screen
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- on the screen ----------------------------------------------------------------------------------------------- */
 static void print_element(const weft_tensor *t, size_t i) {
   switch (t->type) {
   case WEFT_STRING: {
@@ -62,8 +61,7 @@ static void print_value(const char *name, const weft_value *value) {
   }
 }
 
-/* ---- to files
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- to files ---------------------------------------------------------------------------------------------------- */
 /* A file name from an output's name: what is no letter, digit, dot, dash or underscore becomes an underscore, and then
  * the output's number is added so that names stay apart. */
 static void make_stem(const char *name, size_t index, char out[STEM_SIZE]) {
@@ -118,8 +116,7 @@ static bool write_outputs(weft_cli *cli, const char *folder, const weft_cli_name
   return true;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 static bool run_session(weft_cli *cli, weft_session *session, const weft_cli_given *given, const char *folder) {
   weft_cli_named feeds = {0}, outputs = {0};
   bool good = weft_cli_feeds(cli, session, given, &feeds) && weft_cli_outputs(cli, session, &outputs) &&

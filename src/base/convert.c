@@ -52,8 +52,7 @@ static float bits_float(uint32_t bits) {
   return value;
 }
 
-/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even
- * ------------------------------------------------- */
+/* ---- 16-bit floats: IEEE 754 binary16 and bfloat16, to nearest, ties to even ------------------------------------- */
 float weft_float16_to_float(uint16_t bits) {
   uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
   uint32_t magnitude = bits & 0x7fffu;

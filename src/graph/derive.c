@@ -29,8 +29,7 @@ static weft_status keep(weft_term *t, const char *text, size_t size, const char 
   return WEFT_OK;
 }
 
-/* ---- nodes and constants
- * --------------------------------------------------------------------------------------------- */
+/* ---- nodes and constants ----------------------------------------------------------------------------------------- */
 static weft_status add_node(weft_term *t, const char *op_type, int inputs, const int32_t *values, int outputs,
                             weft_node **out) {
   int32_t value;
@@ -62,8 +61,7 @@ weft_status weft_term_list(weft_term *t, char letter, size_t count, const int64_
   return add_constant(t, WEFT_INT64, 1, count, values, &t->registers[letter - 'a']);
 }
 
-/* ---- attributes of the node
- * ------------------------------------------------------------------------------------------- */
+/* ---- attributes of the node -------------------------------------------------------------------------------------- */
 int64_t weft_term_int(const weft_term *t, const char *name, int64_t fallback) {
   const weft_attribute *attribute = weft_node_attribute(t->node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
@@ -156,8 +154,7 @@ weft_status weft_term_again(weft_term *t, const int32_t *inputs, weft_node **out
   return WEFT_OK;
 }
 
-/* ---- words
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 static weft_status push(machine *m, int32_t value, const char *word) {
   if (m->depth == STACK || value < 0) {
     return fault(m->t, word);

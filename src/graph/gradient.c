@@ -27,8 +27,7 @@ static weft_status filled_like(gradient *g, const char *number, int32_t v, int32
   return weft_term_derive(&g->term, "n v Shape Expand/2", out);
 }
 
-/* ---- one Gradient node
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one Gradient node ------------------------------------------------------------------------------------------- */
 static weft_status add_term(gradient *g, int32_t term, int32_t v) {
   int32_t fitting;
   WEFT_TRY(weft_term_sum_to(&g->term, term, v, &fitting));

@@ -22,8 +22,7 @@ static const char *own_term(const weft_term *t, const rule *rule) {
   return t->input < 3 ? rule->terms[t->input] : NULL;
 }
 
-/* ---- elementwise, any number of inputs
- * ------------------------------------------------------------------------------- */
+/* ---- elementwise, any number of inputs --------------------------------------------------------------------------- */
 static weft_status by_every(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, rule->terms[0], out);
 }
@@ -49,8 +48,7 @@ static weft_status by_gelu(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, "dy t 1 + 0.5 * 1 t t * - a * 0.3989422804014327 * a a * 0.134145 * 1 + * + *", out);
 }
 
-/* ---- products
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 /* p and q: the two factors as stacks of matrices, m and n telling whether a row or a column had to be added; e: dy
  * likewise. */
 static weft_status by_matmul(weft_term *t, const rule *rule, int32_t *out) {
@@ -147,8 +145,7 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, formula, out);
 }
 
-/* ---- windows
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
 static bool is_same_pad(const weft_term *t) {
   return weft_term_is_string(t, "auto_pad", "SAME_UPPER") || weft_term_is_string(t, "auto_pad", "SAME_LOWER");
 }
@@ -274,8 +271,7 @@ static weft_status by_max_pool(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, rule->terms[0], out);
 }
 
-/* ---- normalisation
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- normalisation ----------------------------------------------------------------------------------------------- */
 /* r: the axes from `axis` on. */
 static weft_status let_axes(weft_term *t, int64_t axis) {
   int64_t axes[8];
@@ -319,8 +315,7 @@ static weft_status by_batch_norm(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, own_term(t, rule), out);
 }
 
-/* ---- reductions
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- reductions -------------------------------------------------------------------------------------------------- */
 /* The node again, as another operator if that is not NULL, with the reduced axes kept. */
 static weft_status reduce_again(weft_term *t, const char *op_type, int32_t a, char letter) {
   int32_t inputs[2] = {a, t->registers[1]};
@@ -365,8 +360,7 @@ static weft_status by_cumulative_sum(weft_term *t, const rule *rule, int32_t *ou
                           out);
 }
 
-/* ---- elements moved
- * --------------------------------------------------------------------------------------------------- */
+/* ---- elements moved ---------------------------------------------------------------------------------------------- */
 /* An operator that only moves elements is applied to their numbers, from 1 on: so it tells where every element of its
  * output came from, and 0 where it came from nowhere. */
 static weft_status by_moving(weft_term *t, const rule *rule, int32_t *out) {
@@ -422,8 +416,7 @@ static weft_status by_scatter(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, t->input == 0 && adds ? "dy" : own_term(t, rule), out);
 }
 
-/* ---- losses
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- losses ------------------------------------------------------------------------------------------------------ */
 /* l: the classes, o: them as rows with a 1, w: weights, g: the derivative by each element's loss. */
 static weft_status by_loss(weft_term *t, const rule *rule, int32_t *out) {
   bool ignores = weft_node_attribute(t->node, "ignore_index") != NULL;
@@ -447,8 +440,7 @@ static weft_status by_loss(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, rule->terms[0], out);
 }
 
-/* ---- the table
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 #define MOVED                                                                                                          \
   "a Size [1] + z= 0 z Expand/2 p [-1] Reshape/2 dy [-1] Reshape/2 ScatterElements/3{axis=0,reduction='add'} "         \
   "[1] z [0] Slice/4 a Shape Reshape/2"

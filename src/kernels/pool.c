@@ -73,8 +73,7 @@ static void gather_taps(size_t n, const float *in, size_t stride, size_t count, 
   }
 }
 
-/* ---- rows and columns apart
- * ------------------------------------------------------------------------------------------- */
+/* ---- rows and columns apart -------------------------------------------------------------------------------------- */
 enum { LINE = 1024 /* floats of a row of maxima or sums */ };
 
 /* line[i] becomes what column first + i of the window's rows makes together; where the image does not reach, what

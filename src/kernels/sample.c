@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- along one axis
- * --------------------------------------------------------------------------------------------------- */
+/* ---- along one axis ---------------------------------------------------------------------------------------------- */
 void weft_sample_row(size_t n, size_t taps, const int64_t *places, const double *weights, const float *x, float *y) {
   if (taps == 2) {
     for (size_t i = 0; i < n; i++) {
@@ -40,8 +39,7 @@ void weft_sample_rows(size_t n, size_t taps, const int64_t *rows, const double *
   }
 }
 
-/* ---- bins
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- bins -------------------------------------------------------------------------------------------------------- */
 static inline double sample_row(const weft_bins *b, const weft_sample *y, const weft_sample *x, const float *plane) {
   const float *low = plane + y->low, *high = plane + y->high;
   double sum = 0;
@@ -68,8 +66,7 @@ void weft_sample_bins(const weft_bins *b, const float *plane, float *out) {
   }
 }
 
-/* ---- grids
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- grids ------------------------------------------------------------------------------------------------------- */
 /* Turns x back at the bounds as often as it takes. */
 static double reflect(double x, double low, double high) {
   double range = high - low;

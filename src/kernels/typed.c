@@ -215,8 +215,7 @@ bool weft_typed_choose(size_t size, size_t n, const uint8_t *condition, const vo
   }
 }
 
-/* ---- columns and rows
- * ------------------------------------------------------------------------------------------------ */
+/* ---- columns and rows -------------------------------------------------------------------------------------------- */
 static inline double greater_of(double a, double b) {
   return ((a != a) | (a > b)) ? a : b;
 }
@@ -385,8 +384,7 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
   }
 }
 
-/* ---- running totals
- * --------------------------------------------------------------------------------------------------- */
+/* ---- running totals ---------------------------------------------------------------------------------------------- */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y) {
   for (size_t i = 0; i < n; i++) {
     const double before = totals[i], after = product ? before * (double)x[i] : before + (double)x[i];
@@ -436,8 +434,7 @@ bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const floa
   return false;
 }
 
-/* ---- in double precision
- * ---------------------------------------------------------------------------------------------- */
+/* ---- in double precision ----------------------------------------------------------------------------------------- */
 static inline double from_bits(uint64_t bits) {
   double x;
   memcpy(&x, &bits, sizeof x);
@@ -459,8 +456,7 @@ static inline double polynomial(double x, const double *c, int count) {
   return y;
 }
 
-/* ---- sine and cosine
- * -------------------------------------------------------------------------------------------------- */
+/* ---- sine and cosine --------------------------------------------------------------------------------------------- */
 /* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor
  * series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
  */
@@ -525,8 +521,7 @@ static void cosine(size_t n, const void *x, void *y) {
   sines(n, x, true, y);
 }
 
-/* ---- powers
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- powers ------------------------------------------------------------------------------------------------------ */
 /* What power_parts needs, constants too (see loops.h): the number that rounds to whole numbers when it is added and
  * leaves them in the low bits, with the bias of exponents; ln 2; log2 e; bounds; and the Taylor series of e^r - 1,
  * whose next term is below 7e-10 of the sum at |r| = ln 2 / 2, where it ends. */

@@ -28,8 +28,7 @@ static weft_status decode(reader *r, const ProtobufCMessageDescriptor *root, con
   return status;
 }
 
-/* ---- one message, one value
- * ---------------------------------------------------------------------------------------------- */
+/* ---- one message, one value -------------------------------------------------------------------------------------- */
 static weft_status read_sequence(reader *r, const Weft__SequenceProto *message, weft_value **out);
 
 /* A map's keys as a rank-1 tensor. */
@@ -147,8 +146,7 @@ static weft_status read_optional(reader *r, const Weft__OptionalProto *message, 
   return weft_value_new(r->model.cx, WEFT_KIND_NONE, out);
 }
 
-/* ---- the file
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 static const ProtobufCMessageDescriptor *message_of(weft_kind kind) {
   switch (kind) {
   case WEFT_KIND_TENSOR:

@@ -21,9 +21,7 @@ static weft_status fail_external(weft_onnx_model *model, const Weft__TensorProto
                    text);
 }
 
-/* ---- paths
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- paths ------------------------------------------------------------------------------------------------------- */
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -61,9 +59,7 @@ static weft_status normalise(weft_onnx_model *model, const char *location, const
   return WEFT_OK;
 }
 
-/* ---- keys
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 /* Decimal digits only. */
 static bool read_number(const char *text, uint64_t *out) {
   *out = 0;
@@ -153,8 +149,7 @@ static weft_status find_in_tensor(weft_onnx_model *model, Weft__TensorProto *ten
   return payload.size == 0 ? WEFT_OK : add_payload(model, tensor, &payload);
 }
 
-/* ---- every tensor of the model
- * ---------------------------------------------------------------------------------------------- */
+/* ---- every tensor of the model ----------------------------------------------------------------------------------- */
 static weft_status find_in_sparse(weft_onnx_model *model, Weft__SparseTensorProto *sparse) {
   if (sparse == NULL) {
     return WEFT_OK;

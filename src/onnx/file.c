@@ -24,8 +24,7 @@ static weft_status fail_file(weft_loader *loader, const char *what, const char *
   return weft_fail(&loader->cx, WEFT_IO, "%s '%s': %s", what, path, strerror(code));
 }
 
-/* ---- the model
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 static weft_status push_all(weft_loader *loader, int file, const char *path, uint8_t *buffer, weft_error *error) {
   for (;;) {
     ssize_t n = read(file, buffer, PIECE);
@@ -60,8 +59,7 @@ weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_er
   return result;
 }
 
-/* ---- external data
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- external data ----------------------------------------------------------------------------------------------- */
 /* The folder part of `path` ("." if it has none); false when it does not fit. */
 static bool folder_of(const char *path, char out[PATH_BYTES]) {
   const char *slash = strrchr(path, '/');

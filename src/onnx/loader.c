@@ -84,8 +84,7 @@ void weft_onnx_model_free(weft_onnx_model *model) {
   model->proto = NULL;
 }
 
-/* ---- files that are something else
- * ---------------------------------------------------------------------------------------- */
+/* ---- files that are something else ------------------------------------------------------------------------------- */
 typedef struct signature {
   size_t at;
   const char *bytes;
@@ -128,8 +127,7 @@ static void keep_head(weft_loader *loader, const void *bytes, size_t size) {
   }
 }
 
-/* ---- taking the file
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- taking the file --------------------------------------------------------------------------------------------- */
 void weft_loader_expect(weft_loader *loader, uint64_t total) {
   if (loader->walker != NULL) {
     weft_walker_expect(loader->walker, total);
@@ -190,8 +188,7 @@ weft_status weft_loader_check_ready(weft_loader *loader) {
   return WEFT_OK;
 }
 
-/* ---- external data
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- external data ----------------------------------------------------------------------------------------------- */
 size_t weft_loader_external_count(const weft_loader *loader) {
   return loader->finished ? loader->model.payload_count - loader->external_first : 0;
 }

@@ -36,8 +36,7 @@ static const char *field_name(uint32_t field) {
   return d->name;
 }
 
-/* ---- type and shape
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- type and shape ---------------------------------------------------------------------------------------------- */
 static weft_status check_type(weft_onnx_model *model, const Weft__TensorProto *tensor, weft_type *out) {
   if (!weft_type_is_valid(tensor->data_type)) {
     return weft_fail(model->cx, WEFT_INVALID_MODEL, "tensor '%s' has the element type %d, which ONNX does not define",
@@ -84,8 +83,7 @@ weft_status weft_onnx_tensor_shape(weft_onnx_model *model, const Weft__TensorPro
   return WEFT_OK;
 }
 
-/* ---- finding the elements
- * --------------------------------------------------------------------------------------------------- */
+/* ---- finding the elements ---------------------------------------------------------------------------------------- */
 static weft_status find_payload(weft_onnx_model *model, const Weft__TensorProto *tensor, source *out) {
   if (tensor->payload >= model->payload_count) {
     return weft_fail(model->cx, WEFT_INTERNAL, "tensor '%s' refers to a payload that is not there", name_of(tensor));
@@ -197,8 +195,7 @@ static weft_status check_count(weft_onnx_model *model, const Weft__TensorProto *
   return WEFT_OK;
 }
 
-/* ---- converting
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- converting -------------------------------------------------------------------------------------------------- */
 /* Numbers below 8 bits lie low bits first, those of 6 bits across bytes; signed ones are extended. `stride` is how many
  * bits each takes in the file. */
 static void spread(weft_type type, unsigned stride, const uint8_t *from, size_t count, uint8_t *to) {
@@ -311,8 +308,7 @@ static void normalise_bools(weft_tensor *tensor) {
   }
 }
 
-/* ---- making the value
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- making the value -------------------------------------------------------------------------------------------- */
 static bool may_adopt(const source *from, weft_type type) {
   return from->payload != NULL && !from->encoded && weft_type_bits(type) >= 8;
 }

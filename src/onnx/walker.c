@@ -70,8 +70,7 @@ struct weft_walker {
   size_t size, capacity;
 };
 
-/* ---- what fields are
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what fields are --------------------------------------------------------------------------------------------- */
 static bool is_number(const ProtobufCFieldDescriptor *field) {
   return field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_BYTES &&
          field->type != PROTOBUF_C_TYPE_MESSAGE;
@@ -113,8 +112,7 @@ static frame *top_of(weft_walker *w) {
   return &w->frames[w->depth - 1];
 }
 
-/* ---- failures name the field and where it begins
- * ----------------------------------------------------------------------- */
+/* ---- failures name the field and where it begins ----------------------------------------------------------------- */
 static weft_status fail(weft_context *cx, weft_walker *w, weft_status code, const char *what) {
   const char *message = top_of(w)->message->short_name;
   if (w->field != NULL) {
@@ -127,8 +125,7 @@ static weft_status fail_invalid(weft_context *cx, weft_walker *w, const char *wh
   return fail(cx, w, WEFT_INVALID_MODEL, what);
 }
 
-/* ---- writing the skeleton
- * --------------------------------------------------------------------------------------------- */
+/* ---- writing the skeleton ---------------------------------------------------------------------------------------- */
 static weft_status put(weft_context *cx, weft_walker *w, const void *bytes, size_t size) {
   if (size > (size_t)INT32_MAX - w->size) {
     return fail(cx, w, WEFT_LIMIT_EXCEEDED, "brings what the model holds besides large tensors to more than 2 GB");
@@ -193,8 +190,7 @@ static weft_status begin_number(weft_context *cx, weft_walker *w) {
   return WEFT_OK;
 }
 
-/* ---- messages
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 static weft_status count_message(weft_context *cx, weft_walker *w, const ProtobufCMessageDescriptor *message) {
   if (w->depth == MAX_MESSAGES) {
     return fail(cx, w, WEFT_LIMIT_EXCEEDED, "nests messages more than 512 deep");
@@ -244,8 +240,7 @@ static void end_field(weft_walker *w) {
   }
 }
 
-/* ---- payloads
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- payloads ---------------------------------------------------------------------------------------------------- */
 static weft_status begin_payload(weft_context *cx, weft_walker *w, uint64_t size) {
   frame *top = top_of(w);
   weft_onnx_model *model = w->model;
@@ -289,8 +284,7 @@ static weft_status put_payload(weft_context *cx, weft_walker *w, const uint8_t *
   return WEFT_OK;
 }
 
-/* ---- the states
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the states -------------------------------------------------------------------------------------------------- */
 /* Takes one byte of a varint; `done` when it was the last. */
 static weft_status take_varint(weft_context *cx, weft_walker *w, uint8_t byte, bool *done) {
   if (w->offset == top_of(w)->end) {
@@ -417,8 +411,7 @@ static weft_status take_bytes(weft_context *cx, weft_walker *w, const uint8_t *b
   return WEFT_OK;
 }
 
-/* ---- the walker
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the walker -------------------------------------------------------------------------------------------------- */
 weft_status weft_walker_create(weft_context *cx, const ProtobufCMessageDescriptor *root, weft_walker_limits limits,
                                weft_onnx_model *model, weft_walker **out) {
   void *block;

@@ -144,8 +144,7 @@ weft_status weft_attention_infer(weft_op *op) {
   return weft_op_set(op, SCORES, type, &scores);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 /* [batch][head][past + rows][size] of the past and the new, in any element type. */
 static void join(const weft_tensor *past, const weft_tensor *now, const sizes *s, size_t past_rows, char *out) {
   size_t row = s->size * weft_type_size(now->type), total = past_rows + s->rows;

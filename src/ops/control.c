@@ -187,8 +187,7 @@ static weft_status put_state(turns *t) {
   return WEFT_OK;
 }
 
-/* ---- If
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- If ---------------------------------------------------------------------------------------------------------- */
 weft_status weft_if_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "cond", WEFT_TYPE_BIT(WEFT_BOOL)));
@@ -214,8 +213,7 @@ weft_status weft_if_run(weft_op *op) {
   return status;
 }
 
-/* ---- Loop
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Loop -------------------------------------------------------------------------------------------------------- */
 static weft_status scalar_value(weft_op *op, weft_type type, int64_t number, weft_value **out) {
   weft_shape scalar = {0, {0}};
   WEFT_TRY(weft_value_new_tensor(op->cx, type, &scalar, out));
@@ -281,8 +279,7 @@ weft_status weft_loop_run(weft_op *op) {
   return status;
 }
 
-/* ---- Scan
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Scan -------------------------------------------------------------------------------------------------------- */
 /* Entry i of an optional list attribute of `expected` entries. */
 static weft_status list_entry(weft_op *op, const char *name, size_t expected, size_t i, int64_t *out) {
   size_t count;
@@ -386,8 +383,7 @@ weft_status weft_scan_run(weft_op *op) {
   return status;
 }
 
-/* ---- SequenceMap
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- SequenceMap ------------------------------------------------------------------------------------------------- */
 /* The body's inputs for turn n: item n of every sequence, tensors as they are. */
 static weft_status map_inputs(turns *t, size_t n) {
   weft_op *op = t->op;

@@ -222,8 +222,7 @@ static void vector_at(const void *arg, size_t index, weft_product *out) {
   out->epilogue.row_bias = NULL;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 /* Whether output elements are products of input elements in their own order: kernel 1, no stride, no padding. */
 static bool is_pointwise(const weft_window *window) {
   for (int d = 0; d < window->rank; d++) {

@@ -102,8 +102,7 @@ weft_status weft_conv_integer_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &out);
 }
 
-/* ---- packing the weights
- * ------------------------------------------------------------------------------------------------- */
+/* ---- packing the weights ----------------------------------------------------------------------------------------- */
 static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size_t groups, const int32_t *zeros,
                          uint8_t *out) {
   size_t filters = (size_t)w->shape.dims[0] / groups, k = w->count / (size_t)w->shape.dims[0];
@@ -139,8 +138,7 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- patches
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- patches ----------------------------------------------------------------------------------------------------- */
 /* The bytes that `tap` meets at output positions [first, first + count), padding being `zero`: for windows of more
  * dimensions than the kernel knows. */
 static void gather_any(const weft_window *window, const uint8_t *plane, const int64_t *tap, size_t first, size_t count,
@@ -276,8 +274,7 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_status place_numbers(weft_op *op, conv *c) {
   size_t filters = c->groups * c->out_channels;
   void *room = NULL;

@@ -109,8 +109,7 @@ weft_status weft_conv_transpose_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- adding contributions
- * ------------------------------------------------------------------------------------------------ */
+/* ---- adding contributions ---------------------------------------------------------------------------------------- */
 /* The input places [begin, end) of dimension d where `tap` lands inside the output, and where the first lands. */
 typedef struct reach {
   int64_t begin, end, first;
@@ -198,8 +197,7 @@ static void interleave(const weft_window *window, const sums *sums, float *out) 
   }
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 typedef struct chunks {
   const transposed *c;
   size_t index; /* image and group */

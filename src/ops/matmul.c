@@ -88,8 +88,7 @@ weft_status weft_matmul_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &p.shape.out);
 }
 
-/* ---- packing constants
- * ------------------------------------------------------------------------------------------------ */
+/* ---- packing constants ------------------------------------------------------------------------------------------- */
 /* As gemm_f32_pack packs floats. */
 static void pack_as_is(const weft_matmul_operand *shape, const uint16_t *b, uint16_t *out) {
   for (size_t column = 0; column < shape->columns; column += WEFT_GEMM_NR) {
@@ -169,8 +168,7 @@ weft_status weft_matmul_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- running: floats, halves
- * -------------------------------------------------------------------------------------------- */
+/* ---- running: floats, halves ------------------------------------------------------------------------------------- */
 typedef struct float_run {
   const weft_kernels *kernels;
   const plan *p;
@@ -340,8 +338,7 @@ static weft_status run_floats(weft_op *op, const plan *p) {
   return WEFT_OK;
 }
 
-/* ---- running: double, integers
- * ------------------------------------------------------------------------------------------- */
+/* ---- running: double, integers ----------------------------------------------------------------------------------- */
 #define COMBINE(name, element)                                                                                         \
   static void name(size_t n, element *y, const element *c, const size_t *offsets, float alpha, float beta) {           \
     for (size_t i = 0; i < n; i++) {                                                                                   \

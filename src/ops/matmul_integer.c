@@ -101,8 +101,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &p.out);
 }
 
-/* ---- packing a constant b
- * ------------------------------------------------------------------------------------------------ */
+/* ---- packing a constant b ---------------------------------------------------------------------------------------- */
 /* b is plain rows (column == 1) or its transpose (row == 1). */
 static void pack_b(const weft_kernels *kernels, const weft_matmul_plan *p, const weft_tensor *b, size_t offset,
                    const int32_t *zeros, void *out) {
@@ -136,8 +135,7 @@ weft_status weft_matmul_integer_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 typedef struct tiles {
   const weft_kernels *kernels;
   const weft_matmul_plan *p;

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Scaler
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Scaler ------------------------------------------------------------------------------------------------------ */
 static weft_status feature_floats(weft_op *op, const char *name, size_t columns, const float **out, size_t *count) {
   *out = weft_op_attr_floats(op, name, count);
   if (*count != 1 && *count != columns) {
@@ -50,8 +49,7 @@ weft_status weft_scaler_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Imputer
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Imputer ----------------------------------------------------------------------------------------------------- */
 typedef struct imputer {
   size_t count;
   const float *floats; /* one of the two */
@@ -120,8 +118,7 @@ weft_status weft_imputer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Binarizer, Normalizer
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Binarizer, Normalizer --------------------------------------------------------------------------------------- */
 weft_status weft_binarizer_infer(weft_op *op) {
   WEFT_TRY(expect_features(op));
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
@@ -180,8 +177,7 @@ weft_status weft_normalizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- ArrayFeatureExtractor, FeatureVectorizer
- * ------------------------------------------------------------------------------- */
+/* ---- ArrayFeatureExtractor, FeatureVectorizer -------------------------------------------------------------------- */
 weft_status weft_array_feature_extractor_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FEATURE | WEFT_TYPE_BIT(WEFT_STRING)));

@@ -47,8 +47,7 @@ static list pick_list(list floats, list ints, list strings, list tensor) {
                                 : none;
 }
 
-/* ---- LabelEncoder
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- LabelEncoder ------------------------------------------------------------------------------------------------ */
 static weft_status encoder_lists(weft_op *op, list *keys, list *values) {
   *keys = pick_list(float_list(op, "keys_floats"), int_list(op, "keys_int64s"), string_list(op, "keys_strings"),
                     tensor_list(op, "keys_tensor"));
@@ -114,8 +113,7 @@ weft_status weft_label_encoder_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- CategoryMapper: between strings and integers, whichever the input is
- * ------------------------------------------------------ */
+/* ---- CategoryMapper: between strings and integers, whichever the input is ---------------------------------------- */
 static weft_status category_lists(weft_op *op, list *strings, list *ints) {
   *strings = string_list(op, "cats_strings");
   *ints = int_list(op, "cats_int64s");
@@ -156,8 +154,7 @@ weft_status weft_category_mapper_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- OneHotEncoder
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- OneHotEncoder ----------------------------------------------------------------------------------------------- */
 static weft_status one_hot_keys(weft_op *op, list *keys) {
   *keys = string_list(op, "cats_strings");
   if (keys->count == 0) {

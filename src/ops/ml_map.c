@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* ---- ZipMap: rows of scores as a sequence of maps
- * ------------------------------------------------------------------------------ */
+/* ---- ZipMap: rows of scores as a sequence of maps ---------------------------------------------------------------- */
 static weft_status map_keys(weft_op *op, size_t columns, weft_value **out) {
   weft_labels labels;
   weft_shape shape = {1, {(int64_t)columns}};
@@ -69,9 +68,7 @@ weft_status weft_zip_map_run(weft_op *op) {
   return weft_op_put(op, 0, sequence);
 }
 
-/* ---- maps in
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- maps in ----------------------------------------------------------------------------------------------------- */
 static weft_status expect_map(weft_op *op, const weft_tensor **keys, const weft_tensor **values) {
   if (op->input_count != 1 || op->inputs[0] == NULL || op->inputs[0]->kind != WEFT_KIND_MAP) {
     return weft_op_fail(op, "input X: expected a map");

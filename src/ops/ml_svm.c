@@ -78,8 +78,7 @@ static double kernel(const weft_op *op, const svm *s, kernel_type type, size_t r
   return 0;
 }
 
-/* ---- SVMRegressor
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- SVMRegressor ------------------------------------------------------------------------------------------------ */
 static weft_status read_regressor(weft_op *op, svm *s) {
   int64_t supports = weft_op_attr_int(op, "n_supports", 0);
   if (supports < 0 || supports > INT32_MAX) {
@@ -122,8 +121,7 @@ weft_status weft_svm_regressor_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- SVMClassifier
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- SVMClassifier ----------------------------------------------------------------------------------------------- */
 static weft_status read_support(weft_op *op, size_t labels, size_t *vectors, svm *s) {
   size_t count;
   const int64_t *per_class = weft_op_attr_ints(op, "vectors_per_class", &count);

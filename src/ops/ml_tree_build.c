@@ -106,8 +106,7 @@ static void copy_base(const number_list *base, weft_trees *trees) {
   }
 }
 
-/* ---- nodes named by tree and number: TreeEnsembleRegressor, TreeEnsembleClassifier
- * ------------------------------------------ */
+/* ---- nodes named by tree and number: TreeEnsembleRegressor, TreeEnsembleClassifier ------------------------------- */
 typedef struct named_nodes {
   size_t count;
   const int64_t *trees, *numbers, *features, *yes, *no, *missing;
@@ -346,8 +345,7 @@ static weft_status prepare_named(weft_op *op, bool classifier) {
   return find_roots(op, &n, trees);
 }
 
-/* ---- leaves in lists of their own: TreeEnsemble
- * ------------------------------------------------------------------------------ */
+/* ---- leaves in lists of their own: TreeEnsemble ------------------------------------------------------------------ */
 typedef struct listed_nodes {
   size_t count, leaf_count, root_count;
   const int64_t *features, *yes, *no, *yes_leaf, *no_leaf, *missing, *targets, *roots;

@@ -75,8 +75,7 @@ weft_status weft_pool_infer(weft_op *op) {
   return weft_op_set(op, 1, WEFT_INT64, &out);
 }
 
-/* ---- planes of floats
- * ------------------------------------------------------------------------------------------------- */
+/* ---- planes of floats -------------------------------------------------------------------------------------------- */
 typedef struct plane_run {
   weft_pool_axis y, x;
   bool average, count_padding;
@@ -127,8 +126,7 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
   return WEFT_OK;
 }
 
-/* ---- everything else
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- everything else --------------------------------------------------------------------------------------------- */
 /* An offset in a plane, counted with the first spatial dimension running fastest. */
 static int64_t column_major(const weft_window *window, int64_t offset) {
   int64_t result = 0;
@@ -231,8 +229,7 @@ weft_status weft_pool_run(weft_op *op) {
   return run_any(op, &window, planes);
 }
 
-/* ---- global poolings
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- global poolings --------------------------------------------------------------------------------------------- */
 weft_status weft_global_pool_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));

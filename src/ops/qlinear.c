@@ -49,8 +49,7 @@ static void from_floats(const weft_kernels *kernels, const quantised *q, const f
   kernels->quantize_i8(n, in, q->scale, q->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
 }
 
-/* ---- two operands
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- two operands ------------------------------------------------------------------------------------------------ */
 enum { A = 0, B = 3, C_SCALE = 6 };
 
 weft_status weft_qlinear_binary_infer(weft_op *op) {
@@ -104,8 +103,7 @@ weft_status weft_qlinear_binary_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- functions of one element
- * ---------------------------------------------------------------------------------------------- */
+/* ---- functions of one element ------------------------------------------------------------------------------------ */
 enum { X = 0, Y_SCALE = 3 };
 
 weft_status weft_qlinear_unary_infer(weft_op *op) {
@@ -151,8 +149,7 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- QLinearWhere
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearWhere ------------------------------------------------------------------------------------------------ */
 enum { CONDITION, CHOSEN, OTHER = 4, Z_SCALE = 7 };
 
 weft_status weft_qlinear_where_infer(weft_op *op) {
@@ -211,8 +208,7 @@ weft_status weft_qlinear_where_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- QLinearSoftmax
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearSoftmax ---------------------------------------------------------------------------------------------- */
 weft_status weft_qlinear_softmax_infer(weft_op *op) {
   int axis = 0;
   WEFT_TRY(weft_qlinear_unary_infer(op));
@@ -250,8 +246,7 @@ weft_status weft_qlinear_softmax_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- poolings
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- poolings ---------------------------------------------------------------------------------------------------- */
 /* NhwcMaxPool always has its channels last, and no scales: the greatest byte is the greatest number. */
 static bool channels_last(const weft_op *op) {
   return op->def->variant == WEFT_POOL_MAX || weft_op_attr_int(op, "channels_last", 0) != 0;
@@ -391,8 +386,7 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   return pool_all(op, &p, (size_t)in->dims[0]);
 }
 
-/* ---- QLinearConcat
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- QLinearConcat ----------------------------------------------------------------------------------------------- */
 enum { FIRST = 2 }; /* after the result's scale and zero point: tensor, scale, zero point, and so on */
 
 static weft_status concat_shape(weft_op *op, int *axis, weft_shape *out) {

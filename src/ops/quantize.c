@@ -114,8 +114,7 @@ static weft_status check_zero(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- QuantizeLinear
- * --------------------------------------------------------------------------------------------------- */
+/* ---- QuantizeLinear ---------------------------------------------------------------------------------------------- */
 static weft_status quantized_type(weft_op *op, weft_type *out) {
   const weft_tensor *zero = weft_op_in(op, ZERO);
   int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
@@ -253,8 +252,7 @@ weft_status weft_quantize_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- DequantizeLinear
- * --------------------------------------------------------------------------------------------------- */
+/* ---- DequantizeLinear -------------------------------------------------------------------------------------------- */
 weft_status weft_dequantize_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 3));
   WEFT_TRY(weft_op_expect_type(op, X, "x", QUANTIZED_TYPES | WEFT_TYPE_BIT(WEFT_INT32)));
@@ -325,8 +323,7 @@ weft_status weft_dequantize_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- DynamicQuantizeLinear
- * ------------------------------------------------------------------------------------------------ */
+/* ---- DynamicQuantizeLinear --------------------------------------------------------------------------------------- */
 weft_status weft_dynamic_quantize_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, X, "x", WEFT_TYPE_BIT(WEFT_FLOAT)));

@@ -32,8 +32,7 @@ static size_t packed_recurrent_size(const weft_recurrent_layer *l) {
   return size;
 }
 
-/* ---- attributes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 static const struct {
   const char *name;
   bool has_alpha, has_beta;
@@ -209,8 +208,7 @@ weft_status weft_recurrent_infer(weft_op *op) {
   return lstm ? weft_op_set(op, 2, type, &last) : WEFT_OK;
 }
 
-/* ---- packing
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 /* What prepare leaves: where the weights lie, in bytes from the header's begin, one block per direction after the
  * other. They begin at a multiple of 16 bytes: 8 bytes off, every fourth vector crosses a line, and a step takes a
  * fifth longer. */
@@ -312,8 +310,7 @@ weft_status weft_recurrent_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- steps
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 /* The work of one direction. */
 typedef struct pass {
   const weft_recurrent_layer *l;
@@ -434,8 +431,7 @@ static void finish_entry(const pass *p, size_t b) {
   }
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 typedef struct run {
   weft_recurrent_layer l;
   const float *x, *w, *r, *b, *initial_h, *initial_c, *peephole;

@@ -82,8 +82,7 @@ static bool peek(const parser *p, char c) {
   return more(p) && p->text[p->at] == c;
 }
 
-/* ---- characters and classes
- * ------------------------------------------------------------------------------------------------- */
+/* ---- characters and classes -------------------------------------------------------------------------------------- */
 /* The ranges of \d, \w, \s; `complement` those of \D, \W, \S. */
 static weft_status add_class(parser *p, char kind, bool complement) {
   static const range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
@@ -280,8 +279,7 @@ static weft_status parse_escape(parser *p) {
   return emit(p, OP_SET, begin, p->regex->range_count);
 }
 
-/* ---- structure
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- structure --------------------------------------------------------------------------------------------------- */
 static weft_status parse_alternatives(parser *p);
 
 /* Behind "(?": flags, a name, or ":". *only_flags: "(?i)" is a group without a body, its flags hold on. */
@@ -532,8 +530,7 @@ weft_status weft_regex_compile(weft_op *op, const char *pattern, weft_regex **ou
   return WEFT_OK;
 }
 
-/* ---- matching
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 static bool in_set(const weft_regex *r, const instruction *set, uint32_t c) {
   bool found = false;
   for (int32_t i = set->a; i < set->b && !found; i++) {

@@ -60,8 +60,7 @@ static roi_job make_job(const weft_op *op) {
                    .scale = weft_op_attr_float(op, "spatial_scale", 1)};
 }
 
-/* ---- RoiAlign
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- RoiAlign ---------------------------------------------------------------------------------------------------- */
 weft_status weft_roi_align_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
   WEFT_TRY(expect_rois(op, 4));
@@ -238,8 +237,7 @@ weft_status weft_roi_align_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- MaxRoiPool
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- MaxRoiPool -------------------------------------------------------------------------------------------------- */
 weft_status weft_max_roi_pool_infer(weft_op *op) {
   size_t count;
   const int64_t *pooled = weft_op_attr_ints(op, "pooled_shape", &count);

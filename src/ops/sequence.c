@@ -115,8 +115,7 @@ weft_status weft_sequence_length_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- SplitToSequence, ConcatFromSequence
- * ------------------------------------------------------------------------------------ */
+/* ---- SplitToSequence, ConcatFromSequence ------------------------------------------------------------------------- */
 /* How the axis is cut: pieces of `split` each when it is a scalar, else as listed; without it one place each. */
 typedef struct cut {
   size_t pieces;
@@ -249,8 +248,7 @@ weft_status weft_concat_from_sequence_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- optionals
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- optionals --------------------------------------------------------------------------------------------------- */
 static weft_value *first_input(const weft_op *op) {
   return op->input_count > 0 && op->inputs[0] != NULL && op->inputs[0]->kind != WEFT_KIND_NONE ? op->inputs[0] : NULL;
 }

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* ---- TopK
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- TopK -------------------------------------------------------------------------------------------------------- */
 weft_status weft_top_k_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_NUMERIC));
@@ -140,8 +139,7 @@ weft_status weft_top_k_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Unique
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Unique ------------------------------------------------------------------------------------------------------ */
 /* What is compared: slices of the input along an axis, or its elements as slices of one. */
 typedef struct slices {
   const weft_tensor *in;

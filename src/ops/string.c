@@ -12,8 +12,7 @@ static weft_status expect_strings(weft_op *op, int i, const char *name) {
   return weft_op_expect_type(op, i, name, WEFT_TYPE_BIT(WEFT_STRING));
 }
 
-/* ---- StringConcat
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- StringConcat ------------------------------------------------------------------------------------------------ */
 weft_status weft_string_concat_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(expect_strings(op, 0, "X"));
@@ -51,8 +50,7 @@ weft_status weft_string_concat_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- StringSplit
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- StringSplit ------------------------------------------------------------------------------------------------- */
 static bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -137,8 +135,7 @@ weft_status weft_string_split_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- StringNormalizer
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- StringNormalizer -------------------------------------------------------------------------------------------- */
 typedef enum case_change { CASE_NONE, CASE_LOWER, CASE_UPPER } case_change;
 
 static weft_status change_case(weft_op *op, case_change change, const weft_string *from, weft_string *to) {
@@ -237,8 +234,7 @@ weft_status weft_string_normalizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- RegexFullMatch
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- RegexFullMatch ---------------------------------------------------------------------------------------------- */
 weft_status weft_regex_full_match_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(expect_strings(op, 0, "X"));

@@ -95,8 +95,7 @@ static bool can_rewrite(const weft_graph *graph) {
   return true;
 }
 
-/* ---- what stays narrow
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what stays narrow ------------------------------------------------------------------------------------------- */
 static bool passes_on(const weft_node *node) {
   return (weft_node_is(node, "Transpose") || weft_node_is(node, "Cast")) && node->output_count == 1;
 }
@@ -149,8 +148,7 @@ static bool find_narrow(halves *h) {
   return any;
 }
 
-/* ---- rewriting
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- rewriting --------------------------------------------------------------------------------------------------- */
 static weft_status widen_constant(halves *h, int32_t v) {
   const weft_tensor *old = &h->graph->values[v].constant->tensor;
   weft_value *wide;

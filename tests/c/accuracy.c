@@ -15,8 +15,7 @@
 
 static int failures;
 
-/* ---- the functions, in double
- * ------------------------------------------------------------------------------------------ */
+/* ---- the functions, in double ------------------------------------------------------------------------------------ */
 static double sigmoid(double x) {
   double e = exp(-fabs(x));
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
@@ -73,8 +72,7 @@ static double power(double x) {
   return pow(x, (double)2.7f);
 }
 
-/* ---- what may be lost
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what may be lost -------------------------------------------------------------------------------------------- */
 /* An error that rounding the function's inner value to a float alone may cause, or is of no interest, in absolute
  * terms. */
 typedef double (*allowance)(double x);
@@ -154,8 +152,7 @@ static const elementary functions[] = {
     {"Pow", -1, power, 0.51, NULL},
 };
 
-/* ---- the numbers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the numbers ------------------------------------------------------------------------------------------------- */
 typedef struct numbers {
   size_t n, room;
   float *x;
@@ -209,8 +206,7 @@ static void collect(numbers *s) {
     put(s, special[i]);
 }
 
-/* ---- comparing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 typedef struct worst {
   double error;
   float at;
@@ -243,8 +239,7 @@ static void check_kernels(const elementary *f, const numbers *s, const double *e
   }
 }
 
-/* ---- operators
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- operators --------------------------------------------------------------------------------------------------- */
 static const int64_t any_length[] = {0};
 
 static weft_session *make_session(const elementary *f, weft_type type) {

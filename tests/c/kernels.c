@@ -5,8 +5,7 @@
  * fused multiply-adds are held to a tolerance. */
 #include "kernels_test.h"
 
-/* ---- elementwise
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- elementwise ------------------------------------------------------------------------------------------------- */
 static void check_elementwise(size_t n) {
   float *x = make(n, draw_special), *y = make(n, draw_special), *got = make(n, NULL), *wanted = make(n, NULL);
   for (int f = 0; f < WEFT_UNARY_COUNT; f++) {
@@ -54,8 +53,7 @@ static void check_elementwise(size_t n) {
   drop(wanted);
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 /* The same bits, or near them where a multiply-add may round once. */
 static void expect_row(const char *what, size_t n, const float *got, const float *wanted) {
   if (fused) {
@@ -148,8 +146,7 @@ static void check_rows(size_t n) {
   drop(y);
 }
 
-/* ---- products
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 static weft_epilogue draw_epilogue(float *numbers, size_t m, size_t n) {
   weft_epilogue e = {.lo = -0.5f, .hi = 3.0f, .activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1))};
   if (draw() % 2 == 0) e.activation = WEFT_ACT_CLIP;
@@ -275,8 +272,7 @@ static void check_gemm_f16(size_t m, size_t n, size_t k) {
   drop(got);
 }
 
-/* ---- convolution
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- convolution ------------------------------------------------------------------------------------------------- */
 static void check_convolution(void) {
   size_t kh = 1 + below(5), kw = draw() % 3 == 0 ? 3 : 1 + below(6), sh = 1 + below(3), sw = 1 + below(3);
   size_t dh = draw() % 3 == 0 ? 2 : 1, dw = draw() % 3 == 0 ? 1 + below(3) : 1;
@@ -412,8 +408,7 @@ static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, 
   drop(got);
 }
 
-/* ---- movement
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- movement ---------------------------------------------------------------------------------------------------- */
 static void check_transpose(size_t rows, size_t columns, size_t size) {
   size_t in_stride = columns + 1, out_stride = rows + 2;
   size_t in_size = (rows * in_stride) * size, out_size = (columns * out_stride) * size;

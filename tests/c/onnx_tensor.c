@@ -5,8 +5,7 @@
 
 #include <stdbool.h>
 
-/* ---- helpers
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 /* A model whose graph has `tensor` (emptied) as its initializer, or as field `id` of the graph. */
 static weft_loader *load(bytes *tensor, uint32_t id, weft_status *status, weft_error *error) {
   bytes model = {0}, graph = {0};
@@ -58,8 +57,7 @@ static bytes begin_tensor(weft_type type, size_t count) {
   return t;
 }
 
-/* ---- every type
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- every type -------------------------------------------------------------------------------------------------- */
 /* Element i is the number i % 50 or the lowest bits of its type; enough to see that each element comes to its place. */
 static uint64_t element(size_t i, unsigned bits) {
   return bits < 6 ? i % (1u << bits) : i % 50;
@@ -193,8 +191,7 @@ static void test_strings(void) {
   weft_value_release(value);
 }
 
-/* ---- what is refused
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- what is refused --------------------------------------------------------------------------------------------- */
 static void test_refused(void) {
   static const uint8_t raw[8] = {0};
   bytes t = begin_tensor(WEFT_FLOAT, 2);
@@ -221,8 +218,7 @@ static void test_refused(void) {
   expect_failure(&t, "in two places");
 }
 
-/* ---- sparse tensors
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sparse tensors ---------------------------------------------------------------------------------------------- */
 static bytes make_sparse(const int64_t *indices, size_t count, bool rows) {
   bytes s = {0}, values = begin_tensor(WEFT_FLOAT, count), places = {0};
   for (size_t i = 0; i < count; i++) {
@@ -259,8 +255,7 @@ static void test_sparse(void) {
   CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "lacks its values") != NULL);
 }
 
-/* ---- external data
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- external data ----------------------------------------------------------------------------------------------- */
 static void add_entry(bytes *tensor, const char *key, const char *value) {
   bytes entry = {0};
   add_text(&entry, 1, key);
@@ -325,8 +320,7 @@ static void test_external_refused(void) {
   expect_failure(&t, "a key that ONNX does not define: '__class__'");
 }
 
-/* ---- files of values
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- files of values --------------------------------------------------------------------------------------------- */
 static weft_value *read_value(weft_kind kind, bytes *b) {
   weft_error error;
   weft_memory *memory;

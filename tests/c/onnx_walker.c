@@ -6,8 +6,7 @@
 
 enum { LARGE = 300 };
 
-/* ---- a model with tensors in every place
- * ----------------------------------------------------------------------------- */
+/* ---- a model with tensors in every place ------------------------------------------------------------------------- */
 static void add_tensor(bytes *to, uint32_t id, const char *name, float first, bool packed) {
   bytes t = {0};
   float values[LARGE];
@@ -93,8 +92,7 @@ static void check_model(weft_loader *loader) {
   CHECK(numbers->n_ints == 3 && numbers->ints[2] == -2);
 }
 
-/* ---- loading
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 static weft_status load(const weft_options *options, const uint8_t *data, size_t size, size_t piece, bool expect,
                         bool check, weft_error *error) {
   weft_loader *loader;
@@ -185,8 +183,7 @@ static void test_budget(const bytes *model) {
   CHECK(loaded);
 }
 
-/* ---- hostile files
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- hostile files ----------------------------------------------------------------------------------------------- */
 /* `levels` messages inside each other, field `ids[i % cycle]` at level i, written from the inside out. */
 static bytes nest(size_t levels, const uint32_t *ids, size_t cycle) {
   bytes reversed = {0};

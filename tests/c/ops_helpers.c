@@ -23,8 +23,7 @@ static void expect(bool good, const char *what, const char *text) {
   }
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 static void test_case(const char *lower, const char *upper) {
   char made[64];
   size_t at = 0, size = 0;
@@ -52,8 +51,7 @@ static void test_broken_text(void) {
   }
 }
 
-/* ---- regular expressions
- * ----------------------------------------------------------------------------------------------- */
+/* ---- regular expressions ----------------------------------------------------------------------------------------- */
 typedef struct regex_case {
   const char *pattern, *text;
   bool matches;
@@ -129,8 +127,7 @@ static void test_regex(weft_context *cx) {
   weft_scratch_free(&scratch);
 }
 
-/* ---- strided copies
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- strided copies ---------------------------------------------------------------------------------------------- */
 /* A random block of up to 4 dims: a permutation of a dense tensor, some dims repeated or walked backwards. */
 static void test_strided(weft_context *cx, size_t size) {
   int rank = (int)draw(5);

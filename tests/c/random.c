@@ -12,8 +12,7 @@ enum { CLASSES = 4 };
 
 static const int64_t row[] = {1, COUNT};
 
-/* ---- running
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 /* A node that makes `y` (and `m`) of x, which holds COUNT times `fill`, or of the logarithms of 1, 2, 3, 4; empties
  * `n`. */
 static bytes one_node(bytes n, float fill, bool weights) {
@@ -68,8 +67,7 @@ static const double *draw(bytes n, float fill, bool weights) {
   return out;
 }
 
-/* ---- distributions
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- distributions ----------------------------------------------------------------------------------------------- */
 static int ascending(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
@@ -169,8 +167,7 @@ static void test_discrete(void) {
   expect_share("Dropout", y, 1 / 0.7, 0.7);
 }
 
-/* ---- where sessions draw from
- * --------------------------------------------------------------------------------------------- */
+/* ---- where sessions draw from ------------------------------------------------------------------------------------ */
 /* Whether two runs of a session of each kind draw the same. */
 static bool are_same(const weft_options *one, const weft_options *other, bool second_run) {
   bytes m = one_node(node("RandomUniformLike", "x", "y"), 0, false);

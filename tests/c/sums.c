@@ -43,8 +43,7 @@ static double relative(double got, double wanted) {
   return fabs(got - wanted) / fabs(wanted);
 }
 
-/* ---- running one operator
- * ---------------------------------------------------------------------------------------------- */
+/* ---- running one operator ---------------------------------------------------------------------------------------- */
 typedef struct tensor {
   int rank;
   int64_t dims[4];
@@ -87,8 +86,7 @@ static weft_value *run(const char *op, const tensor *x, const tensor *more, void
   return out;
 }
 
-/* ---- reductions: of a whole row, and of each of 6 columns
- * --------------------------------------------------------------- */
+/* ---- reductions: of a whole row, and of each of 6 columns -------------------------------------------------------- */
 typedef struct reduction {
   const char *op;
   double (*term)(double x, double greatest), (*end)(double sum, double n, double greatest);
@@ -160,8 +158,7 @@ static void check_reductions(size_t n, kind k) {
   free(x);
 }
 
-/* ---- normalizations
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- normalizations ---------------------------------------------------------------------------------------------- */
 static void of_one_group(bytes *n) {
   with_int(n, "num_groups", 1);
 }
@@ -219,8 +216,7 @@ static void check_normalizations(size_t n, kind k) {
   free(zeros);
 }
 
-/* ---- softmax, pooling, running totals
- * ---------------------------------------------------------------------------------- */
+/* ---- softmax, pooling, running totals ---------------------------------------------------------------------------- */
 static void check_softmax(size_t n) {
   float *x = make(n, POSITIVE);
   const tensor in = {2, {1, (int64_t)n}, x};
@@ -286,8 +282,7 @@ static void check_running(size_t n) {
   free(x);
 }
 
-/* ---- products
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 static void by_transpose(bytes *n) {
   with_int(n, "transB", 1);
 }
@@ -318,8 +313,7 @@ static void check_products(size_t m, size_t k) {
   free(b);
 }
 
-/* ---- kernels alone
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- kernels alone ----------------------------------------------------------------------------------------------- */
 static void check_kernels(size_t n) {
   const weft_kernels *const tables[] = {&weft_kernels_portable, &weft_kernels_simd, &weft_kernels_relaxed};
   float *x = make(n, POSITIVE), *y = make(n, POSITIVE), *c = malloc(9 * sizeof *c);
