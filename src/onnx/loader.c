@@ -102,8 +102,29 @@ static const signature signatures[] = {
     {4, "TFL3", "a TensorFlow Lite model"},
     {1, "HDF", "an HDF5 file (a Keras model?)"},
     {0, "GGUF", "a GGUF model"},
+    {8, "{\"", "a safetensors file: weights without a graph"},
+    {0, "\200\002", "a Python pickle (a PyTorch or scikit-learn file?)"},
+    {0, "\200\003", "a Python pickle (a PyTorch or scikit-learn file?)"},
+    {0, "\200\004", "a Python pickle (a PyTorch or scikit-learn file?)"},
+    {1, "NUMPY", "a NumPy array"},
+    {1, "PNG", "a PNG image"},
+    {0, "\377\330\377", "a JPEG image"},
+    {1, "asm", "a WebAssembly module"},
     {0, "{", "a JSON text"},
 };
+
+/* How long a text's first line is, as far as it is known; 0 if this is no text: an ONNX file has small numbers there. */
+static int text_line(const uint8_t *bytes, size_t size) {
+  size_t line = size;
+  for (size_t i = 0; i < size; i++) {
+    bool space = bytes[i] >= '\t' && bytes[i] <= '\r';
+    if (bytes[i] == 127 || (bytes[i] < ' ' && !space)) {
+      return 0;
+    }
+    line = space && i < line ? i : line;
+  }
+  return size >= 8 ? (int)line : 0;
+}
 
 /* Replaces a failure by a better sentence when the file's first bytes are known ones. */
 static weft_status explain(weft_loader *loader, weft_status status) {
@@ -114,6 +135,11 @@ static weft_status explain(weft_loader *loader, weft_status status) {
     if (loader->head_size >= s->at + n && memcmp(loader->head + s->at, s->bytes, n) == 0) {
       return weft_fail(&loader->cx, status, "this is not an ONNX model: the file is %s", s->meaning);
     }
+  }
+  int line = status == WEFT_INVALID_MODEL ? text_line(loader->head, loader->head_size) : 0;
+  if (line > 0) {
+    return weft_fail(&loader->cx, status, "this is not an ONNX model: the file is a text that begins with '%.*s'", line,
+                     (const char *)loader->head);
   }
   return status;
 }

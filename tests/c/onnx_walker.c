@@ -271,6 +271,14 @@ static void test_fields(void) {
   expect_message(&b, WEFT_INVALID_MODEL, "Git LFS pointer");
   add(&b, "<!DOCTYPE html>", 15);
   expect_message(&b, WEFT_INVALID_MODEL, "web page");
+  add(&b, "# Weft\n\nRuns any model.\n", 24);
+  expect_message(&b, WEFT_INVALID_MODEL, "a text that begins with '# Weft");
+  add(&b, "\x40\0\0\0\0\0\0\0{\"a\":{}}", 16);
+  expect_message(&b, WEFT_INVALID_MODEL, "safetensors");
+  add(&b, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+  expect_message(&b, WEFT_INVALID_MODEL, "PNG image");
+  add(&b, "\x93NUMPY\x01\0v\0{'descr'", 18);
+  expect_message(&b, WEFT_INVALID_MODEL, "NumPy array");
   expect_message(&b, WEFT_INVALID_MODEL, "holds no graph");
 }
 
