@@ -13,7 +13,10 @@ enum {
   MOST_ROWS = FUSED ? 6 : 4, /* of a tile */
   BLOCK_PANELS = 512,        /* rows of panels that are walked together: 16 kB */
   LARGE = 32768,             /* elements of a plain b for one row: likely to come from memory, fastest in order */
-  STREAMS = FUSED ? 4 : 3    /* panels that one row takes at once */
+  STREAMS = FUSED ? 4 : 3,   /* panels that one row takes at once */
+  COLD = 393216,             /* elements of b that are more than a core's own cache: likely to come from memory */
+  HOT_ROW = 1024,            /* elements of a that are kept in the first-level cache beside a cold b */
+  LINE = 16                  /* floats of a cache's line, or fewer */
 };
 
 /* A piece of the product, k cut already. */
@@ -264,8 +267,10 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
 
 /* ---- one or two rows ------------------------------------------------------------------------------------------------
  */
-/* They read b once, from memory, which comes fastest in a few streams that are long: a row takes four panels at once,
- * three where products and sums are apart, two rows two, as far apart as b has them. */
+/* They read b once, from memory, which comes fastest in a few streams that are long: two panels at once, half of b
+ * apart. One row and a b that the cache may hold take four, three where products and sums are apart, so that sums do not
+ * wait for each other. A stream drives the row out of the first-level cache, and every line of it that is missed in
+ * the loop delays the streams: so it is read before each block, at once (tests/bench/NOTES.md). */
 typedef struct few_rows {
   size_t k;
   const float *a;
@@ -316,18 +321,25 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   }
 }
 
+INLINE void keep_row(const few_rows *p, size_t l, size_t depth) {
+  const volatile float *a = p->k <= HOT_ROW ? p->a : p->a + l;
+  for (size_t i = 0, count = p->k <= HOT_ROW ? p->k : depth; i < count; i += LINE) {
+    (void)a[i];
+  }
+}
+
 INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart,
                      const bool half) {
   size_t l = 0;
   do {
     const size_t depth = p->k - l < BLOCK_K ? p->k - l : BLOCK_K;
+    if (rows == 1 && panels == 2) keep_row(p, l, depth);
     few_block(p, rows, panels, column, apart, l, depth, half);
     l += depth;
   } while (l < p->k);
 }
 
-INLINE void few_panels(const few_rows *p, const size_t rows, size_t n, const bool half) {
-  const size_t streams = rows == 1 ? STREAMS : 2;
+INLINE void few_panels(const few_rows *p, const size_t rows, const size_t streams, size_t n, const bool half) {
   size_t apart = n / NR / streams * NR, column = 0;
   for (; column < apart; column += NR) {
     few_tile(p, rows, streams, column, apart, half);
@@ -344,10 +356,12 @@ static bool changes_rows(const weft_epilogue *e) {
 }
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
-  if (m == 1) {
-    few_panels(p, 1, n, false);
+  if (m != 1) {
+    few_panels(p, 2, 2, n, false);
+  } else if (p->k > 0 && n / NR >= 2 && n >= COLD / p->k) {
+    few_panels(p, 1, 2, n, false);
   } else {
-    few_panels(p, 2, n, false);
+    few_panels(p, 1, STREAMS, n, false);
   }
   size_t whole = n / NR * NR;
   if (n - whole == 1) {
@@ -437,9 +451,9 @@ static void gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, c
   few_rows few = {k, a, lda, b_packed, c, ldc, false};
   const size_t whole = n / NR * NR;
   if (m == 1) {
-    few_panels(&few, 1, whole, true);
+    few_panels(&few, 1, STREAMS, whole, true);
   } else {
-    few_panels(&few, 2, whole, true);
+    few_panels(&few, 2, 2, whole, true);
   }
   if (whole < n) weft_portable_gemm_f16(m, n - whole, k, a, lda, b_packed + whole * k, c + whole, ldc, NULL);
   for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
