@@ -28,6 +28,7 @@ weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dynamic(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_pattern(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph);
+weft_status weft_pass_turn(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_scale(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_fuse(weft_pass *pass, weft_graph *graph);
 weft_status weft_pass_dead(weft_pass *pass, weft_graph *graph);

@@ -286,13 +286,70 @@ static void test_patterns(void) {
   expect(&g, "LayerNormalization");
 }
 
-static bytes turned(const char *in, const char *out, const int64_t *order) {
+static bytes turned(const char *in, const char *out, int rank, const int64_t *order) {
   bytes n = node("Transpose", in, out), perm = attribute("perm", ATTRIBUTE_INTS);
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < rank; i++) {
     add_int(&perm, 8, (uint64_t)order[i]);
   }
   add_message(&n, NODE_ATTRIBUTE, &perm);
   return n;
+}
+
+static void turn(bytes *g, const char *in, const char *out, int rank, const int64_t *order) {
+  graph_node(g, turned(in, out, rank, order));
+}
+
+static void reshape(bytes *g, const char *in, const char *out, int64_t rank, const int64_t *dims) {
+  char inputs[32];
+  snprintf(inputs, sizeof inputs, "%s to_%s", in, out);
+  graph_tensor(g, inputs + strlen(in) + 1, 7, 8, 1, &rank, dims);
+  graph_node(g, node("Reshape", inputs, out));
+}
+
+/* x is [?, 2, 5, 5]: one axis of which all that is known is that it stays the same. */
+static void test_turns(void) {
+  const int64_t swap[] = {0, 2, 1, 3}, swap3[] = {1, 0, 2};
+  const int64_t joined[] = {-1, 5, 10}, split[] = {-1, 5, 1, 2, 5}, crossing[] = {-1, 25, 2};
+  /* What is joined stays together. */
+  bytes g = begin();
+  graph_node(&g, node("Abs", "x", "a"));
+  turn(&g, "a", "t", 4, swap);
+  reshape(&g, "t", "r", 3, joined);
+  turn(&g, "r", "y", 3, swap3);
+  expect(&g, "Abs Transpose Reshape");
+
+  /* There and back again. */
+  g = begin();
+  graph_node(&g, node("Abs", "x", "a"));
+  turn(&g, "a", "t", 4, swap);
+  reshape(&g, "t", "r", 5, split);
+  turn(&g, "r", "u", 5, (int64_t[]){0, 3, 1, 2, 4});
+  graph_node(&g, node("Neg", "u", "y"));
+  expect(&g, "Abs Reshape Neg");
+
+  /* Only an axis of one moves. */
+  g = begin();
+  graph_node(&g, node("Abs", "x", "a"));
+  reshape(&g, "a", "r", 5, (int64_t[]){-1, 1, 2, 5, 5});
+  turn(&g, "r", "u", 5, (int64_t[]){0, 2, 3, 1, 4});
+  graph_node(&g, node("Neg", "u", "y"));
+  expect(&g, "Abs Reshape Reshape Neg");
+
+  /* A Reshape that cuts across axes, and one that something else reads. */
+  g = begin();
+  turn(&g, "x", "t", 4, swap);
+  reshape(&g, "t", "r", 3, crossing);
+  turn(&g, "r", "y", 3, swap3);
+  expect(&g, "Transpose Reshape Transpose");
+
+  g = begin();
+  turn(&g, "x", "t", 4, swap);
+  reshape(&g, "t", "r", 3, joined);
+  turn(&g, "r", "u", 3, swap3);
+  graph_node(&g, node("Neg", "r", "n"));
+  turn(&g, "n", "v", 3, swap3);
+  graph_node(&g, node("Add", "u v", "y"));
+  expect(&g, "Transpose Reshape Transpose Neg Transpose Add");
 }
 
 static void test_attention(void) {
@@ -302,7 +359,7 @@ static void test_attention(void) {
   constant(&g, "mask", 2, mask);
   one(&g, "scale", 0.3f);
   graph_node(&g, node("Neg", "x", "v"));
-  graph_node(&g, turned("x", "k", swap_last));
+  graph_node(&g, turned("x", "k", 4, swap_last));
   graph_node(&g, node("MatMul", "x k", "s"));
   graph_node(&g, node("Mul", "s scale", "t"));
   graph_node(&g, node("Add", "t mask", "u"));
@@ -320,7 +377,7 @@ static void test_attention(void) {
   bytes concat = node("Concat", "x x", "present");
   with_int(&concat, "axis", 2);
   graph_node(&g, concat);
-  graph_node(&g, turned("present", "k", swap_last));
+  graph_node(&g, turned("present", "k", 4, swap_last));
   graph_node(&g, node("MatMul", "x k", "s"));
   graph_node(&g, node("Softmax", "s", "p"));
   graph_node(&g, node("MatMul", "p present", "y"));
@@ -334,14 +391,14 @@ static void test_attention(void) {
   one(&g, "zero", 0);
   graph_node(&g, node("Reshape", "x rows", "a"));
   graph_node(&g, node("Reshape", "a cut", "h"));
-  graph_node(&g, turned("h", "q", swap_heads));
-  graph_node(&g, turned("h", "k", heads_and_last));
+  graph_node(&g, turned("h", "q", 4, swap_heads));
+  graph_node(&g, turned("h", "k", 4, heads_and_last));
   graph_node(&g, node("MatMul", "q k", "s"));
   graph_node(&g, node("Softmax", "s", "p"));
   graph_node(&g, node("IsNaN", "p", "n"));
   graph_node(&g, node("Where", "n zero p", "guarded"));
   graph_node(&g, node("MatMul", "guarded q", "o"));
-  graph_node(&g, turned("o", "r", swap_heads));
+  graph_node(&g, turned("o", "r", 4, swap_heads));
   graph_node(&g, node("Reshape", "r rows", "z"));
   graph_node(&g, node("Abs", "z", "y"));
   expect(&g, "Reshape Attention Abs");
@@ -515,6 +572,7 @@ static void test_halves(void) {
 int main(void) {
   test_halves();
   test_attention();
+  test_turns();
   test_quantized();
   test_convolutions();
   test_products();
