@@ -168,6 +168,9 @@ case("affine", 1, ("Affine", ["x"], ["y"], {"alpha": 2.0, "beta": 0.5}), {"x": x
 case("scaled_tanh", 1, ("ScaledTanh", ["x"], ["y"], {"alpha": 2.0, "beta": 0.5}), {"x": x}, {"y": 2 * np.tanh(np.float32(0.5) * x)})
 case("image_scaler", 7, ("ImageScaler", ["x"], ["y"], {"scale": 2.0, "bias": [1.0, 2.0, 3.0]}), {"x": x}, {"y": 2 * x + np.array([1, 2, 3], np.float32)[:, None, None]})
 case("crop", 1, ("Crop", ["x"], ["y"], {"border": [1, 0, 1, 2]}), {"x": x}, {"y": x[:, :, :-2, 1:-1]})
+starts, ends, axes = (np.array(a, np.int64) for a in ([0, -3], [2**63 - 1, -1], [1, -1]))
+case("dynamic_slice", 9, ("DynamicSlice", ["x", "starts", "ends", "axes"], ["y"], {}), {"x": x}, {"y": x[..., -3:-1]}, {"starts": starts, "ends": ends, "axes": axes})
+case("dynamic_slice_fed", 9, ("DynamicSlice", ["x", "starts", "ends"], ["y"], {}), {"x": x, "starts": starts, "ends": ends}, {"y": x[:, -3:-1]})
 
 # ---- control flow, ai.onnx.ml -------------------------------------------------------------------------------------------------------
 step = helper.make_graph(

@@ -89,9 +89,16 @@ static weft_status crop(weft_upgrade *u) {
   return WEFT_OK;
 }
 
+/* data, starts, ends, axes: what Slice takes since opset 10, but for steps. */
+static weft_status dynamic_slice(weft_upgrade *u) {
+  u->node->op_type = "Slice";
+  return WEFT_OK;
+}
+
 const weft_upgrade_row weft_upgrade_legacy[] = {
     {"", "Affine", WEFT_UPGRADE_ALWAYS, affine},
     {"", "Crop", WEFT_UPGRADE_ALWAYS, crop},
+    {"", "DynamicSlice", WEFT_UPGRADE_ALWAYS, dynamic_slice},
     {"", "ImageScaler", WEFT_UPGRADE_ALWAYS, image_scaler},
     {"", "ParametricSoftplus", WEFT_UPGRADE_ALWAYS, parametric_softplus},
     {"", "Scale", WEFT_UPGRADE_ALWAYS, scale},
