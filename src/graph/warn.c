@@ -30,10 +30,20 @@ static const weft_tensor *constant_scalar(const weft_graph *graph, const weft_no
   return value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.count == 1 ? &value->tensor : NULL;
 }
 
+/* Weights are no batch: networks without normalisation of their activations (NFNets) standardise their weights, reshaped,
+ * with this very operator, and are right to. */
 static bool uses_batch_statistics(const weft_graph *graph, const weft_node *node) {
   const weft_attribute *training = weft_node_attribute(node, "training_mode");
-  (void)graph;
-  return training != NULL && training->kind == WEFT_ATTRIBUTE_INT && training->i != 0;
+  if (training == NULL || training->kind != WEFT_ATTRIBUTE_INT || training->i == 0) {
+    return false;
+  }
+  int32_t v = node->input_count != 0 ? node->inputs[0] : -1;
+  while (v >= 0 && graph->values[v].producer >= 0) {
+    const weft_node *from = &graph->nodes[graph->values[v].producer];
+    bool moves = strcmp(from->op_type, "Reshape") == 0 || strcmp(from->op_type, "Identity") == 0;
+    v = moves && from->input_count != 0 ? from->inputs[0] : -1;
+  }
+  return v < 0 || weft_graph_constant(graph, v) == NULL;
 }
 
 static bool drops_values(const weft_graph *graph, const weft_node *node) {

@@ -215,6 +215,24 @@ static void test_training_is_told(void) {
   expect_warning(9, &g,
                  "node 'BatchNormalization_1' (BatchNormalization): uses the mean and variance of each batch, as "
                  "in training: was the model exported in training mode?");
+  /* Weights that a network standardises are no batch. */
+  const int64_t one[] = {1}, column[] = {2, 1};
+  for (int constant = 0; constant < 2; constant++) {
+    bytes standardised = node("BatchNormalization", "c one one one one", "n mean variance");
+    with_int(&standardised, "training_mode", 1);
+    g = begin();
+    graph_tensor(&g, "one", 1, 4, 1, one, (float[]){1});
+    graph_tensor(&g, "column", 7, 8, 1, two, column);
+    graph_tensor(&g, "row", 7, 8, 1, one, two);
+    graph_node(&g, node("Reshape", constant ? "w column" : "x column", "c"));
+    graph_node(&g, standardised);
+    graph_node(&g, node("Reshape", "n row", "flat"));
+    graph_node(&g, node("Add", "x flat", "y"));
+    expect_warning(18, &g,
+                   constant ? NULL
+                            : "node 'BatchNormalization_1' (BatchNormalization): uses the mean and variance of each "
+                              "batch, as in training: was the model exported in training mode?");
+  }
 }
 
 /* ---- where the time goes --------------------------------------------------------------------- */
