@@ -197,8 +197,8 @@ static void fold_groups(const reduce *r, int variant, size_t group, size_t count
 
 static double finish(const reduce *r, double total, double shift) {
   switch (r->variant) {
-  case WEFT_REDUCE_MEAN:
-    return total / (double)r->fold.n;
+  case WEFT_REDUCE_MEAN: /* of nothing it is undefined: 0, which PyTorch's exporter of EmbeddingBag counts on */
+    return total / (double)(r->fold.n > 0 ? r->fold.n : 1);
   case WEFT_REDUCE_L2:
     return sqrt(total);
   case WEFT_REDUCE_LOG_SUM:

@@ -55,6 +55,11 @@ case("dropout_ratio_float8", 22, ("Dropout", ["x", "r", "t"], ["y"], {}), {"x": 
 upgrade.cases[-1][4]["y"] = upgrade.cases[-1][3]["x"]
 case("blackman_int", 17, ("BlackmanWindow", ["n"], ["y"], {"output_datatype": TensorProto.INT32}), {"n": np.array(2, np.int64)}, {"y": np.array([0, 1], np.int32)}, ir=8)
 
+# ---- nothing to reduce ------------------------------------------------------------------------------------------------------------
+# The mean of no elements is undefined; PyTorch's exporter writes the mean of a bag of embeddings so, which is 0 for an empty bag.
+for name, dtype in {"float": np.float32, "double": np.float64, "float16": np.float16, "int32": np.int32}.items():
+    case(f"reduce_mean_of_nothing_{name}", 18, ("ReduceMean", ["x", "a"], ["y"], {"keepdims": 0}), {"x": np.zeros((2, 0, 3), dtype)}, {"y": np.zeros((2, 3), dtype)}, {"a": np.array([1], np.int64)}, ir=8)
+
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
 a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
