@@ -413,7 +413,7 @@ static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end,
     gemm_f32_pack(end - begin, patches->channels, patches->in + begin, plane, false, out);
     return;
   }
-  if (taps > MAX_TAPS || plane > INT32_MAX) {
+  if (taps > MAX_TAPS || plane > INT32_MAX || plane == 0) { /* scattered taps read something in any case */
     weft_portable_conv_f32_pack(patches, begin, end, out);
     return;
   }

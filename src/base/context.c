@@ -1,39 +1,39 @@
-/* Failures become one sentence here. Text that came from a model may hold anything: bytes that are no printable ASCII or
- * well-formed-looking UTF-8 continuation are replaced, so that a message can be shown anywhere. */
+/* Failures become one sentence here. Text that came from a model may hold anything: what is no printable character of
+ * well-formed UTF-8 is replaced, so that a message can be shown anywhere. */
 #include "context.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void make_printable(char *text) {
-  for (unsigned char *p = (unsigned char *)text; *p != 0; p++) {
-    if (*p < 0x20 || *p == 0x7f) {
-      *p = '?';
-    }
+/* The bytes of the character at p, or 0 where there is no printable one (RFC 3629). */
+static size_t character_length(const unsigned char *p) {
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (*p < 0x80) {
+    return *p >= 0x20 && *p != 0x7f;
   }
+  size_t length = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+  uint32_t code = *p & (0x7fu >> length);
+  for (size_t i = 1; i < length; i++) {
+    if ((p[i] & 0xc0u) != 0x80u) {
+      return 0; /* at the latest at the end */
+    }
+    code = code << 6 | (p[i] & 0x3fu);
+  }
+  return *p < 0xf8 && code >= least[length] && code <= 0x10ffff && (code & ~0x7ffu) != 0xd800 ? length : 0;
 }
 
-/* A cut must not leave half a UTF-8 character at the end. */
-static void drop_cut_character(char *text, size_t size) {
-  size_t n = strlen(text);
-  if (n + 1 < size) {
-    return;
+static void make_printable(char *text) {
+  for (unsigned char *p = (unsigned char *)text; *p != 0;) {
+    size_t length = character_length(p);
+    *p = length == 0 ? '?' : *p;
+    p += length == 0 ? 1 : length;
   }
-  size_t begin = n;
-  while (begin > 0 && ((unsigned char)text[begin - 1] & 0xc0u) == 0x80u) {
-    begin--;
-  }
-  if (begin > 0 && (unsigned char)text[begin - 1] >= 0xc0u) {
-    begin--;
-  }
-  text[begin] = 0;
 }
 
 static void copy_name(char *out, size_t size, const char *name) {
   snprintf(out, size, "%s", name != NULL ? name : "");
   make_printable(out);
-  drop_cut_character(out, size);
 }
 
 weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ...) {
@@ -51,7 +51,6 @@ weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ..
   vsnprintf(error->message + used, sizeof error->message - used, format, args);
   va_end(args);
   make_printable(error->message);
-  drop_cut_character(error->message, sizeof error->message);
   return code;
 }
 

@@ -17,6 +17,33 @@ typedef struct header {
 
 /* Kernels count on ALIGNMENT: 8 bytes off, every fourth vector crosses a line of the cache, and a product that reads its
  * weights once takes a fifth longer. Some hosts' malloc, Emscripten's among them, promises half of it. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define POISONED 1
+#endif
+#endif
+
+/* Pieces of one block lie side by side, and AddressSanitizer sees no step from one into the next: with it there is a gap behind
+ * each that must not be touched. */
+#ifdef POISONED
+enum { GAP = 16 };
+static void fence(void *piece, size_t size, size_t taken) {
+  ASAN_POISON_MEMORY_REGION((char *)piece + size, taken - size);
+}
+static void unfence(void *block, size_t size) {
+  ASAN_UNPOISON_MEMORY_REGION(block, size);
+}
+#else
+enum { GAP = 0 };
+static void fence(void *piece, size_t size, size_t taken) {
+  (void)piece, (void)size, (void)taken;
+}
+static void unfence(void *block, size_t size) {
+  (void)block, (void)size;
+}
+#endif
+
 enum { ALIGNMENT = 16, SLACK = _Alignof(max_align_t) < ALIGNMENT ? ALIGNMENT - _Alignof(max_align_t) : 0 };
 
 _Static_assert(sizeof(header) == ALIGNMENT, "blocks stay aligned");
@@ -179,12 +206,12 @@ _Static_assert(sizeof(weft_arena_block) % 16 == 0, "objects stay aligned to 16 b
 enum { ARENA_BLOCK = 4096 };
 
 weft_status weft_arena_alloc(weft_context *cx, weft_arena *arena, size_t count, size_t size, void **out) {
-  size_t bytes;
+  size_t wanted;
   *out = NULL;
-  if (!weft_mul(count, size, &bytes) || bytes > SIZE_MAX / 4) {
+  if (!weft_mul(count, size, &wanted) || wanted > SIZE_MAX / 4) {
     return fail_memory(cx, SIZE_MAX);
   }
-  bytes = (bytes + 15) & ~(size_t)15;
+  size_t bytes = (wanted + GAP + 15) & ~(size_t)15;
   weft_arena_block *block = arena->last;
   if (block == NULL || block->size - block->used < bytes) {
     /* Blocks grow with the arena, so that a large graph takes few of them. */
@@ -203,6 +230,7 @@ weft_status weft_arena_alloc(weft_context *cx, weft_arena *arena, size_t count, 
   *out = (char *)(block + 1) + block->used;
   block->used += bytes;
   memset(*out, 0, bytes);
+  fence(*out, wanted, bytes);
   return WEFT_OK;
 }
 
@@ -226,6 +254,7 @@ void weft_arena_free(weft_arena *arena) {
   while (arena->last != NULL) {
     weft_arena_block *block = arena->last;
     arena->last = block->previous;
+    unfence(block + 1, block->size);
     weft_free(block);
   }
 }
@@ -241,11 +270,12 @@ weft_status weft_scratch_alloc(weft_context *cx, weft_scratch *scratch, size_t s
   if (size > SIZE_MAX / 4) {
     return fail_memory(cx, size);
   }
-  size_t bytes = (size + 15) & ~(size_t)15;
+  size_t bytes = (size + GAP + 15) & ~(size_t)15;
   scratch->wanted += bytes;
   if (scratch->size - scratch->used >= bytes && scratch->block != NULL) {
     *out = (char *)scratch->block + scratch->used;
     scratch->used += bytes;
+    fence(*out, size, bytes);
     return WEFT_OK;
   }
   void *taken;
@@ -271,6 +301,7 @@ static void free_extra(weft_scratch *scratch) {
 }
 
 void weft_scratch_reset(weft_context *cx, weft_scratch *scratch) {
+  unfence(scratch->block, scratch->size);
   if (scratch->extra != NULL) {
     free_extra(scratch);
     weft_free(scratch->block);
@@ -286,6 +317,7 @@ void weft_scratch_reset(weft_context *cx, weft_scratch *scratch) {
 
 void weft_scratch_free(weft_scratch *scratch) {
   free_extra(scratch);
+  unfence(scratch->block, scratch->size);
   weft_free(scratch->block);
   memset(scratch, 0, sizeof *scratch);
 }

@@ -39,6 +39,9 @@ void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_
 }
 
 weft_value *weft_graph_constant(const weft_graph *graph, int32_t v) {
+  if (v < 0) {
+    return NULL;
+  }
   while (graph->values[v].outer >= 0 && graph->parent != NULL) {
     v = graph->values[v].outer;
     graph = graph->parent;

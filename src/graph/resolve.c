@@ -89,7 +89,37 @@ static weft_status expect_output(weft_context *cx, const weft_node *node) {
   return status;
 }
 
+typedef struct unmade {
+  const weft_graph *graph;
+  const char *name; /* of a value that is read and that nothing makes, or NULL */
+} unmade;
+
+static void find_unmade(void *arg, int32_t v) {
+  unmade *u = arg;
+  const weft_slot *slot = &u->graph->values[v];
+  if (slot->producer < 0 && slot->outer < 0 && !slot->is_input && slot->constant == NULL) {
+    u->name = slot->name;
+  }
+}
+
+/* A node that was rewritten, or stood for a formula, may have named more outputs than its operator has. */
+static weft_status expect_made(weft_context *cx, const weft_graph *graph) {
+  unmade u = {.graph = graph};
+  for (size_t n = 0; n < graph->node_count; n++) {
+    weft_node_visit_uses(&graph->nodes[n], find_unmade, &u);
+  }
+  for (size_t i = 0; i < graph->output_count; i++) {
+    find_unmade(&u, graph->outputs[i]);
+  }
+  return u.name == NULL ? WEFT_OK
+                        : weft_fail(cx, WEFT_INVALID_MODEL,
+                                    "'%s' is made by no node of graph '%s': its node names more outputs than its "
+                                    "operator has",
+                                    u.name, graph->name);
+}
+
 static weft_status resolve_graph(resolver *r, weft_graph *graph) {
+  WEFT_TRY(expect_made(r->model->cx, graph));
   for (size_t n = 0; n < graph->node_count; n++) {
     weft_node *node = &graph->nodes[n];
     const weft_op_def *def;

@@ -150,17 +150,23 @@ static bool is_same_pad(const weft_term *t) {
   return weft_term_is_string(t, "auto_pad", "SAME_UPPER") || weft_term_is_string(t, "auto_pad", "SAME_LOWER");
 }
 
+/* The attribute if it is a list of integers, or NULL. */
+static const weft_attribute *ints_of(const weft_term *t, const char *name) {
+  const weft_attribute *list = weft_node_attribute(t->node, name);
+  return list != NULL && list->kind == WEFT_ATTRIBUTE_INTS ? list : NULL;
+}
+
 /* p and q: what was added before and behind each spatial dimension of a. f covers a with all that was added, as far as
  * windows reached. */
 static weft_status let_pads(weft_term *t) {
-  const weft_attribute *pads = weft_node_attribute(t->node, "pads");
+  const weft_attribute *pads = ints_of(t, "pads");
   if (is_same_pad(t)) {
     WEFT_TRY(weft_term_let(t, 'z', SPATIAL("f") SPATIAL("a") "-"));
     WEFT_TRY(weft_term_let(t, 'z', "z z z - Max/2"));
     WEFT_TRY(weft_term_let(t, 'p', weft_term_is_string(t, "auto_pad", "SAME_UPPER") ? "z [2] /" : "z [1] + [2] /"));
     return weft_term_let(t, 'q', "z p -");
   }
-  if (pads == NULL || pads->kind != WEFT_ATTRIBUTE_INTS || weft_term_is_string(t, "auto_pad", "VALID")) {
+  if (pads == NULL || weft_term_is_string(t, "auto_pad", "VALID")) {
     WEFT_TRY(weft_term_let(t, 'p', SPATIAL("a") "z= z z -"));
     return weft_term_let(t, 'q', "p");
   }
@@ -217,8 +223,7 @@ static weft_status by_conv_transpose(weft_term *t, const rule *rule, int32_t *ou
  */
 /* n: how many elements each window holds, where the last windows reach beyond the padding; r is how far. */
 static weft_status let_ragged_counts(weft_term *t, bool pads) {
-  const weft_attribute *strides = weft_node_attribute(t->node, "strides");
-  const weft_attribute *dilations = weft_node_attribute(t->node, "dilations");
+  const weft_attribute *strides = ints_of(t, "strides"), *dilations = ints_of(t, "dilations");
   WEFT_TRY(let_pads(t));
   WEFT_TRY(weft_term_let(t, 'o', SPATIAL("a") "r= r r - [1] +"));
   WEFT_TRY(strides == NULL ? weft_term_let(t, 'u', "o") : weft_term_list(t, 'u', strides->count, strides->ints));
@@ -233,10 +238,10 @@ static weft_status let_ragged_counts(weft_term *t, bool pads) {
 }
 
 static weft_status by_average_pool(weft_term *t, const rule *rule, int32_t *out) {
-  const weft_attribute *kernel = weft_node_attribute(t->node, "kernel_shape");
+  const weft_attribute *kernel = ints_of(t, "kernel_shape");
   (void)rule;
   bool pads = weft_term_int(t, "count_include_pad", 0) != 0, ceil = weft_term_int(t, "ceil_mode", 0) != 0;
-  if (kernel == NULL || kernel->kind != WEFT_ATTRIBUTE_INTS || (ceil && is_same_pad(t))) {
+  if (kernel == NULL || (ceil && is_same_pad(t))) {
     return weft_term_unknown(t, " with such padding");
   }
   WEFT_TRY(weft_term_list(t, 'k', kernel->count, kernel->ints));

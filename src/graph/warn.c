@@ -26,7 +26,7 @@ weft_status weft_model_warn(weft_model *model, const weft_node *node, const char
 /* The one element of a constant input, or NULL. */
 static const weft_tensor *constant_scalar(const weft_graph *graph, const weft_node *node, int i) {
   int32_t v = i < node->input_count ? node->inputs[i] : -1;
-  const weft_value *value = v >= 0 ? weft_graph_constant(graph, v) : NULL;
+  const weft_value *value = weft_graph_constant(graph, v);
   return value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.count == 1 ? &value->tensor : NULL;
 }
 

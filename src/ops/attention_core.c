@@ -79,8 +79,8 @@ weft_heads weft_heads_of(bool rows_first, size_t heads, size_t rows, size_t size
 /* The keys that query `row` of `batch` may see, before any mask: [*begin, *end). */
 static void visible(const weft_attention *a, size_t batch, size_t row, size_t *begin, size_t *end) {
   int64_t place = (a->offsets != NULL ? a->offsets[batch] : a->offset) + (int64_t)row;
-  int64_t low = a->left >= 0 ? place - a->left : 0, high = (int64_t)a->kv_len;
-  if (a->right >= 0 && place + a->right + 1 < high) {
+  int64_t low = a->left >= 0 && a->left < place ? place - a->left : 0, high = (int64_t)a->kv_len;
+  if (a->right >= 0 && a->right < high - 1 - place) {
     high = place + a->right + 1;
   }
   if (a->valid != NULL && a->valid[batch] < high) {
@@ -89,7 +89,6 @@ static void visible(const weft_attention *a, size_t batch, size_t row, size_t *b
   if (a->mask != NULL && (int64_t)a->mask_len < high) {
     high = (int64_t)a->mask_len;
   }
-  low = low > 0 ? low : 0;
   *begin = low < high ? (size_t)low : 0;
   *end = low < high ? (size_t)high : 0;
 }

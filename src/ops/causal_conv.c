@@ -21,7 +21,7 @@ static weft_status make(weft_op *op, causal *c) {
   const char *activation = weft_op_attr_string(op, "activation", "none");
   bool silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
   if (!silu && strcmp(activation, "none") != 0) {
-    return weft_op_fail(op, "attribute 'activation' is '%s'", activation);
+    return weft_op_fail(op, "attribute 'activation': expected none, silu or swish, found '%.64s'", activation);
   }
   int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2];
   if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1) {

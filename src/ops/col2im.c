@@ -23,7 +23,8 @@ static weft_status read_list(weft_op *op, const char *name, size_t count, int64_
   for (size_t i = 0; i < count; i++) {
     out[i] = list == NULL ? fallback : list[i];
     if (out[i] < least || out[i] > INT32_MAX) {
-      return weft_op_fail(op, "%s: entry %zu is %lld", name, i, (long long)out[i]);
+      return weft_op_fail(op, "%s: expected numbers from %lld to %d, entry %zu is %lld", name, (long long)least,
+                          INT32_MAX, i, (long long)out[i]);
     }
   }
   return WEFT_OK;

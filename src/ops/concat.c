@@ -161,7 +161,7 @@ static weft_status slice_ranges(weft_op *op, const weft_shape *shape, slice_rang
   for (size_t i = 0; i < count; i++) {
     int64_t d = axes[i] < 0 ? axes[i] + shape->rank : axes[i];
     if (steps[i] == 0) {
-      return weft_op_fail(op, "input steps: element %zu is 0", i);
+      return weft_op_fail(op, "input steps: expected no 0, found it at element %zu", i);
     }
     ranges[d] = clamp_range(shape->dims[d], starts[i], ends[i], steps[i]);
   }

@@ -51,8 +51,9 @@ static weft_status read_activation(weft_op *op, experts *e) {
   for (int i = 0; i < 5; i++) {
     if (strcmp(name, names[i]) == 0) {
       e->activation = (expert_activation)i;
-      return e->fusion >= 0 && e->fusion <= 2 ? WEFT_OK
-                                              : weft_op_fail(op, "attribute 'swiglu_fusion' is %d", e->fusion);
+      return e->fusion >= 0 && e->fusion <= 2
+                 ? WEFT_OK
+                 : weft_op_fail(op, "attribute 'swiglu_fusion': expected 0, 1 or 2, found %d", e->fusion);
     }
   }
   return weft_op_unsupported(op, "activation '%s' is not supported", name);

@@ -28,7 +28,8 @@ static weft_status make(weft_op *op, table *t) {
   int axis = 0, last = t->data->shape.rank - 1;
   t->shape = t->data->shape;
   if ((bits != 2 && bits != 4 && bits != 8) || block < 1 || t->shape.dims[last] > INT64_MAX / 8) {
-    return weft_op_fail(op, "attributes 'bits' and 'block_size' are %lld and %lld", (long long)bits, (long long)block);
+    return weft_op_fail(op, "attributes 'bits' and 'block_size': found %lld and %lld, which is no packing",
+                        (long long)bits, (long long)block);
   }
   if (t->data->type == WEFT_UINT8) {
     t->bits = (unsigned)bits;

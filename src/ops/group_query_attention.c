@@ -86,7 +86,7 @@ static weft_status read_group(weft_op *op, group_query *g) {
   }
   WEFT_TRY(weft_op_scalar_int(op, TOTAL, "total_sequence_length", 0, &total));
   if (total < 0 || total > INT32_MAX) {
-    return weft_op_fail(op, "total_sequence_length is %lld", (long long)total);
+    return weft_op_fail(op, "total_sequence_length: expected 0 to 2^31 - 1, found %lld", (long long)total);
   }
   g->total = (size_t)total;
   g->room = g->staged = g->total > g->past_room ? g->total : g->past_room;

@@ -48,7 +48,8 @@ static weft_status make(weft_op *op, linear *l) {
   l->decays = strncmp(rule, "gated", 5) == 0;
   l->corrects = strcmp(rule, "delta") == 0 || strcmp(rule, "gated_delta") == 0;
   if (strcmp(rule, "linear") != 0 && strcmp(rule, "gated") != 0 && !l->corrects) {
-    return weft_op_fail(op, "attribute 'update_rule' is '%s'", rule);
+    return weft_op_fail(op, "attribute 'update_rule': expected linear, gated, delta or gated_delta, found '%.64s'",
+                        rule);
   }
   if ((l->decays && decay == NULL) || (l->corrects && beta == NULL)) {
     return weft_op_fail(op, "update rule '%s' needs the input '%s'", rule,

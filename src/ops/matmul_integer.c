@@ -13,17 +13,17 @@
 
 enum { TILE_ROWS = 64, TILE_BYTES = 262144 };
 
-/* Input numbers by role; -1: there is none. */
+/* Input numbers by role; -1: there is none. How many must be there, and how many there may be. */
 typedef struct roles {
-  int a, a_scale, a_zero, b, b_scale, b_zero, bias, y_scale, y_zero, inputs;
+  int a, a_scale, a_zero, b, b_scale, b_zero, bias, y_scale, y_zero, required, inputs;
 } roles;
 
 static const roles roles_of[] = {
-    [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 4},
-    [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8},
-    [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
-    [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 7},
-    [WEFT_INTEGER_DYNAMIC] = {0, -1, -1, 1, 2, 3, 4, -1, -1, 5},
+    [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 2, 4},
+    [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8, 8},
+    [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 9},
+    [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 4, 7},
+    [WEFT_INTEGER_DYNAMIC] = {0, -1, -1, 1, 2, 3, 4, -1, -1, 3, 5},
 };
 
 static const roles *roles_for(const weft_op *op) {
@@ -65,7 +65,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   const weft_tensor *a = weft_op_in(op, r->a);
   uint32_t operands = WEFT_TYPES_BYTE | (op->def->variant == WEFT_INTEGER_QLINEAR ? WEFT_TYPES_FLOAT8 : 0);
   bool gemm = op->def->variant == WEFT_INTEGER_GEMM, dynamic = op->def->variant == WEFT_INTEGER_DYNAMIC;
-  WEFT_TRY(weft_op_expect_inputs(op, r->b + 1, r->inputs));
+  WEFT_TRY(weft_op_expect_inputs(op, r->required, r->inputs));
   WEFT_TRY(expect_operand(op, r->a, "A", dynamic ? WEFT_TYPE_BIT(WEFT_FLOAT) : operands, r->a_zero, "a_zero_point"));
   WEFT_TRY(expect_operand(op, r->b, "B", operands, r->b_zero, "b_zero_point"));
   if (gemm) {

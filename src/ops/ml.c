@@ -75,6 +75,9 @@ weft_status weft_labels_read(weft_op *op, const char *ints_name, weft_labels *ou
   if (strings > 0 && ints > 0) {
     return weft_op_fail(op, "classlabels_strings and %s: expected one of them, found both", ints_name);
   }
+  if (strings == 0) {
+    out->strings = NULL; /* an empty list is none */
+  }
   out->count = strings + ints;
   return WEFT_OK;
 }

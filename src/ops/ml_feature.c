@@ -217,6 +217,9 @@ static weft_status vectorizer_widths(weft_op *op, const int64_t **widths, size_t
   if (count != 0 && count != (size_t)op->input_count) {
     return weft_op_fail(op, "inputdimensions: expected %d entries, found %zu", op->input_count, count);
   }
+  if (count == 0) {
+    *widths = NULL; /* an empty list is none */
+  }
   for (int i = 0; i < op->input_count; i++) {
     const weft_tensor *in = weft_op_in(op, i);
     size_t own, columns;

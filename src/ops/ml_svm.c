@@ -82,7 +82,7 @@ static double kernel(const weft_op *op, const svm *s, kernel_type type, size_t r
 static weft_status read_regressor(weft_op *op, svm *s) {
   int64_t supports = weft_op_attr_int(op, "n_supports", 0);
   if (supports < 0 || supports > INT32_MAX) {
-    return weft_op_fail(op, "n_supports: found %lld", (long long)supports);
+    return weft_op_fail(op, "n_supports: expected at least 0, found %lld", (long long)supports);
   }
   WEFT_TRY(read_svm(op, (size_t)supports, s));
   size_t expected = supports > 0 ? (size_t)supports : s->columns;
@@ -128,7 +128,8 @@ static weft_status read_support(weft_op *op, size_t labels, size_t *vectors, svm
   *vectors = 0;
   for (size_t i = 0; i < count; i++) {
     if (per_class[i] < 0 || per_class[i] > INT32_MAX) {
-      return weft_op_fail(op, "vectors_per_class: entry %zu is %lld", i, (long long)per_class[i]);
+      return weft_op_fail(op, "vectors_per_class: expected numbers of at least 0, entry %zu is %lld", i,
+                          (long long)per_class[i]);
     }
     *vectors += (size_t)per_class[i];
   }

@@ -93,7 +93,7 @@ static weft_status refuse_cycles(weft_op *op, const weft_trees *trees) {
 
 static weft_status set_feature(weft_op *op, weft_trees *trees, weft_tree_node *node, int64_t feature) {
   if (feature < 0 || feature > INT32_MAX / 2) {
-    return weft_op_fail(op, "nodes_featureids: found %lld", (long long)feature);
+    return weft_op_fail(op, "nodes_featureids: expected at least 0, found %lld", (long long)feature);
   }
   node->feature = (int32_t)feature;
   trees->features = (size_t)feature >= trees->features ? (size_t)feature + 1 : trees->features;

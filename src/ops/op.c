@@ -257,7 +257,26 @@ weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int6
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
 static const weft_attribute *attribute(const weft_op *op, const char *name, weft_attribute_kind kind) {
   const weft_attribute *a = weft_node_attribute(op->node, name);
-  return a != NULL && a->kind == kind ? a : NULL;
+  if (a == NULL || a->kind == kind) {
+    return a;
+  }
+  if (a->count > 0) { /* an empty list is of any kind */
+    *op->misfit = a;
+  }
+  return NULL;
+}
+
+weft_status weft_op_call(weft_op *op, weft_op_function function) {
+  static const char *const kinds[] = {"a float",  "an integer", "a string", "a tensor", "a graph", "floats",
+                                      "integers", "strings",    "tensors",  "graphs",   "a type"};
+  const weft_attribute *misfit = NULL;
+  op->misfit = &misfit;
+  weft_status status = function(op);
+  if (misfit == NULL || status == WEFT_OUT_OF_MEMORY || status == WEFT_CANCELLED) {
+    return status;
+  }
+  return weft_op_fail(op, "attribute '%s' is %s, which is not what its operator takes", misfit->name,
+                      kinds[misfit->kind]);
 }
 
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) {
@@ -319,8 +338,13 @@ weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *sh
     return weft_op_fail(op, "output %d: %d is not an element type", i, (int)type);
   }
   if (!weft_shape_count(shape, type, &count)) {
-    return weft_op_fail(op, "output %d: a %s tensor of shape %s is negative or too large to address", i,
-                        weft_type_name(type), weft_shape_print(shape, text, sizeof text));
+    bool negative = false;
+    for (int d = 0; d < shape->rank; d++) {
+      negative = negative || shape->dims[d] < 0;
+    }
+    return weft_fail(op->cx, negative ? WEFT_INVALID_MODEL : WEFT_LIMIT_EXCEEDED,
+                     "output %d: a %s tensor of shape %s is %s", i, weft_type_name(type),
+                     weft_shape_print(shape, text, sizeof text), negative ? "negative" : "too large to address");
   }
   if (wanted(op, i)) {
     weft_value *value = op->outputs[i];

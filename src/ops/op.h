@@ -61,8 +61,12 @@ struct weft_op {
   weft_strings **strings; /* the run's pool, made at first use */
   uint64_t *random;       /* the session's generator state, for nodes without a seed */
   const weft_op_host *host;
-  uint32_t dropped; /* bit i: weft_op_drop_constant(op, i) was called */
+  const weft_attribute **misfit; /* becomes an attribute that was asked for as another kind than the node has */
+  uint32_t dropped;              /* bit i: weft_op_drop_constant(op, i) was called */
 };
+
+/* Calls one of def's functions; fails as well where it met an attribute of another kind than the operator has. */
+weft_status weft_op_call(weft_op *op, weft_op_function function);
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
 /* Input i as a tensor, or NULL when it is absent. */
@@ -139,7 +143,7 @@ void *weft_op_take_constant(weft_op *op, int i);
 /* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
 /* A sentence names the input by its name in the specification and says what was expected and what was found. */
 #define weft_op_fail(op, ...) weft_fail((op)->cx, WEFT_INVALID_MODEL, __VA_ARGS__)
-#define weft_op_unsupported(op, ...) weft_fail((op)->cx, WEFT_UNSUPPORTED, __VA_ARGS__)
+#define weft_op_unsupported(op, ...) weft_fail((op)->cx, WEFT_UNSUPPORTED, "not supported: " __VA_ARGS__)
 #define weft_op_run_fail(op, ...) weft_fail((op)->cx, WEFT_RUN_FAILED, __VA_ARGS__)
 
 /* ---- infer functions that many operators share ------------------------------------------------------------------- */

@@ -188,7 +188,7 @@ static weft_status center_axes(weft_op *op, pad_axis *out) {
   for (size_t i = 0; i < count; i++) {
     int d = (int)(axes[i] < 0 ? axes[i] + shape->rank : axes[i]);
     if (sizes[i] < 0 || sizes[i] > INT64_MAX / 4) {
-      return weft_op_fail(op, "input shape: element %zu is %lld", i, (long long)sizes[i]);
+      return weft_op_fail(op, "input shape: expected sizes of at least 0, element %zu is %lld", i, (long long)sizes[i]);
     }
     int64_t dim = shape->dims[d], more = sizes[i] - dim;
     out[d] = more < 0 ? (pad_axis){-more / 2, sizes[i], 0, 0} : (pad_axis){0, dim, more / 2, more - more / 2};

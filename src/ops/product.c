@@ -294,7 +294,7 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
       return WEFT_OK;
     }
   }
-  return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s' is not supported", name);
+  return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s'", name);
 }
 
 #define PLAIN_PRODUCT(name, element)                                                                                   \

@@ -39,7 +39,7 @@ static weft_status make_layout(weft_op *op, layout *l) {
   int64_t block = weft_op_attr_int(op, "block_size", 0);
   *l = (layout){.segments = 1, .per_line = 1, .line = x->count, .length = x->count, .scale_block = 1};
   if (block < 0) {
-    return weft_op_fail(op, "attribute 'block_size' is %lld", (long long)block);
+    return weft_op_fail(op, "attribute 'block_size': expected at least 0, found %lld", (long long)block);
   }
   if (scale->shape.rank == 0 || (block == 0 && scale->count == 1)) {
     return WEFT_OK;

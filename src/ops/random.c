@@ -13,10 +13,15 @@ typedef struct generator {
 } generator;
 
 static generator begin(const weft_op *op) {
-  float seed = weft_op_attr_float(op, "seed", 0);
-  uint32_t bits;
-  memcpy(&bits, &seed, sizeof bits);
-  bool seeded = weft_node_attribute(op->node, "seed") != NULL;
+  const weft_attribute *seed = weft_node_attribute(op->node, "seed");
+  bool seeded = seed != NULL;
+  uint64_t bits = 0;
+  if (seeded && seed->kind == WEFT_ATTRIBUTE_INT) { /* Dropout's */
+    bits = (uint64_t)seed->i;
+  } else {
+    float real = weft_op_attr_float(op, "seed", 0);
+    memcpy(&bits, &real, sizeof real);
+  }
   return (generator){seeded ? bits : *op->random, seeded};
 }
 

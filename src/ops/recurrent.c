@@ -131,7 +131,8 @@ static weft_status read_layer(weft_op *op, weft_recurrent_layer *l) {
   bool both = strcmp(direction, "bidirectional") == 0;
   l->reverse_first = strcmp(direction, "reverse") == 0;
   if (!both && !l->reverse_first && strcmp(direction, "forward") != 0) {
-    return weft_op_fail(op, "attribute 'direction' is '%s'", direction);
+    return weft_op_fail(op, "attribute 'direction': expected forward, reverse or bidirectional, found '%.64s'",
+                        direction);
   }
   l->directions = both ? 2 : 1;
   l->by_batch = weft_op_attr_int(op, "layout", 0) != 0;

@@ -17,7 +17,7 @@ static weft_status read_choice(weft_op *op, const char *name, const char *fallba
       return WEFT_OK;
     }
   }
-  return weft_op_fail(op, "%s: %s is not one of its values", name, text);
+  return weft_op_fail(op, "attribute '%s': found '%.64s', which is none of its values", name, text);
 }
 
 static weft_status read_attributes(weft_op *op, weft_resize *r) {
@@ -80,8 +80,9 @@ static weft_status read_sizes(weft_op *op, size_t count, const int *axes, weft_r
   for (size_t i = 0; i < count; i++) {
     weft_resize_axis *axis = &r->axes[axes[i]];
     axis->out = ((const int64_t *)weft_op_in(op, 3)->data)[i];
-    if (axis->out < 0) {
-      return weft_op_fail(op, "input sizes: element %zu is %lld", i, (long long)axis->out);
+    if (axis->out < 0 || axis->out > (int64_t)1 << 62) {
+      return weft_op_fail(op, "input sizes: expected a number of at least 0 and in bounds, element %zu is %lld", i,
+                          (long long)axis->out);
     }
     axis->scale = axis->in == 0 ? 1 : (double)axis->out / (double)axis->in;
     axis->length = (double)axis->out;
@@ -92,6 +93,9 @@ static weft_status read_sizes(weft_op *op, size_t count, const int *axes, weft_r
     weft_resize_axis *axis = &r->axes[axes[i]];
     axis->scale = common;
     axis->length = common * (double)axis->in;
+    if (!(axis->length < 0x1p62)) {
+      return weft_op_fail(op, "input sizes: their common scale makes dim %d too large", axes[i]);
+    }
     axis->out = (int64_t)floor(axis->length + 0.5);
   }
   return WEFT_OK;

@@ -62,7 +62,11 @@ static weft_status make(weft_op *op, rotary *r) {
   r->size = (size_t)(whole ? x->shape.dims[3] : x->shape.dims[2] / heads);
   r->at = weft_heads_of(!whole, r->heads, r->rows, r->size);
   r->rotated = rotated == 0 ? r->size : (size_t)rotated;
-  if (rotated < 0 || r->rotated > r->size || r->rotated % 2 != 0 || (size_t)width != r->rotated / 2 ||
+  if (rotated < 0) {
+    return weft_op_fail(op, "attribute 'rotary_embedding_dim': expected a number of at least 0, found %lld",
+                        (long long)rotated);
+  }
+  if (r->rotated > r->size || r->rotated % 2 != 0 || (size_t)width != r->rotated / 2 ||
       !weft_shape_equal(&cosine->shape, &sine->shape)) {
     char text[96];
     return weft_op_fail(op, "caches of shape %s do not fit a rotated part of %zu out of %zu",

@@ -188,7 +188,7 @@ weft_status weft_reverse_sequence_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, 1, "sequence_lens", 1, 1));
   const weft_tensor *in = weft_op_in(op, 0), *lengths = weft_op_in(op, 1);
   int64_t time = weft_op_attr_int(op, "time_axis", 0), batch = weft_op_attr_int(op, "batch_axis", 1);
-  if (time + batch != 1 || time * batch != 0) {
+  if ((time != 0 || batch != 1) && (time != 1 || batch != 0)) {
     return weft_op_fail(op, "time_axis and batch_axis: expected 0 and 1 or 1 and 0, found %lld and %lld",
                         (long long)time, (long long)batch);
   }

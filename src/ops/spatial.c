@@ -46,7 +46,8 @@ weft_status weft_window_read(weft_op *op, int rank, const int64_t *in, const int
                           (long long)out->kernel[d], (long long)kernel[d]);
     }
     if (kernel[d] < 1 || kernel[d] >= LARGEST) {
-      return weft_op_fail(op, "the weight's kernel has a dimension of %lld", (long long)kernel[d]);
+      return weft_op_fail(op, "the weight's kernel: expected dimensions of at least 1, found %lld",
+                          (long long)kernel[d]);
     }
     out->kernel[d] = kernel[d];
   }
@@ -66,7 +67,8 @@ static weft_status check_auto_pad(weft_op *op, const char *mode) {
       strcmp(mode, "SAME_LOWER") == 0) {
     return WEFT_OK;
   }
-  return weft_op_fail(op, "attribute 'auto_pad' is '%s'", mode);
+  return weft_op_fail(op, "attribute 'auto_pad': expected NOTSET, SAME_UPPER, SAME_LOWER or VALID, found '%.64s'",
+                      mode);
 }
 
 weft_status weft_window_count(weft_op *op, weft_window *window) {

@@ -67,10 +67,14 @@ static weft_status read_pool(weft_op *op, pool *p) {
     return weft_op_fail(op, "ngram_indexes and weights: expected %zu entries, found %zu and %zu", p->gram_count,
                         columns, weights);
   }
+  if (weights == 0) {
+    p->weights = NULL; /* an empty list is none */
+  }
   p->width = 0;
   for (size_t i = 0; i < columns; i++) {
     if (p->columns[i] < 0 || p->columns[i] > INT32_MAX) {
-      return weft_op_fail(op, "ngram_indexes: entry %zu is %lld", i, (long long)p->columns[i]);
+      return weft_op_fail(op, "ngram_indexes: expected numbers of at least 0, entry %zu is %lld", i,
+                          (long long)p->columns[i]);
     }
     p->width = (size_t)p->columns[i] >= p->width ? (size_t)p->columns[i] + 1 : p->width;
   }

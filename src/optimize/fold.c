@@ -28,7 +28,7 @@ static size_t expected_bytes(const weft_graph *graph, int32_t v) {
 static bool measure(const weft_pass *pass, const weft_graph *graph, const weft_node *node, size_t *growth) {
   size_t in = 0, out = 0;
   for (int i = 0; i < node->input_count; i++) {
-    const weft_value *constant = node->inputs[i] >= 0 ? weft_graph_constant(graph, node->inputs[i]) : NULL;
+    const weft_value *constant = weft_graph_constant(graph, node->inputs[i]);
     if (node->inputs[i] >= 0 &&
         (constant == NULL || constant->kind != WEFT_KIND_TENSOR || constant->tensor.data == NULL)) {
       return false;
@@ -75,7 +75,7 @@ static weft_status evaluate(weft_pass *pass, weft_graph *graph, weft_node *node,
                             weft_value **outputs) {
   weft_context *cx = pass->model->cx;
   for (int i = 0; i < node->input_count; i++) {
-    inputs[i] = node->inputs[i] >= 0 ? weft_graph_constant(graph, node->inputs[i]) : NULL;
+    inputs[i] = weft_graph_constant(graph, node->inputs[i]);
   }
   weft_error *told = cx->error, ignored;
   cx->error = &ignored;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 const weft_tensor *weft_match_constant(const weft_graph *graph, int32_t v, weft_type type) {
-  const weft_value *value = v >= 0 ? weft_graph_constant(graph, v) : NULL;
+  const weft_value *value = weft_graph_constant(graph, v);
   bool fits =
       value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL && value->tensor.type == type;
   return fits ? &value->tensor : NULL;

@@ -9,7 +9,7 @@ typedef struct noop_pass {
 } noop_pass;
 
 static bool is_false(const weft_graph *graph, int32_t v) {
-  const weft_value *value = v >= 0 ? weft_graph_constant(graph, v) : NULL;
+  const weft_value *value = weft_graph_constant(graph, v);
   return v < 0 || (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.type == WEFT_BOOL &&
                    value->tensor.count == 1 && ((const bool *)value->tensor.data)[0] == false);
 }

@@ -85,7 +85,7 @@ static weft_status check_made(weft_op *op) {
 /* infer with all values at hand, then memory for what it set, then run. */
 static weft_status run_dynamic(weft_op *op) {
   weft_context *cx = op->cx;
-  weft_status status = op->def->infer(op);
+  weft_status status = weft_op_call(op, op->def->infer);
   if (status != WEFT_OK && status != WEFT_DEFERRED) {
     return status;
   }
@@ -100,7 +100,7 @@ static weft_status run_dynamic(weft_op *op) {
       WEFT_TRY(weft_value_allocate(cx, op->outputs[i]));
     }
   }
-  WEFT_TRY(op->def->run(op));
+  WEFT_TRY(weft_op_call(op, op->def->run));
   return check_made(op);
 }
 
@@ -139,8 +139,9 @@ static weft_status run_node(frame *f, size_t n) {
     status = dynamic_node(f, &op);
   } else {
     status = planned_outputs(f, node, outputs);
-    status = status == WEFT_OK ? node->def->run(&op) : status;
+    status = status == WEFT_OK ? weft_op_call(&op, node->def->run) : status;
   }
+  weft_node_explain(state->cx, node, inputs, status);
   weft_profile_leave(state->profile, entry, status == WEFT_OK ? &op : NULL);
   weft_scratch_reset(state->cx, &state->scratch);
   return status;

@@ -1,12 +1,13 @@
 /* Interpreting a graph for concrete input shapes: each node's infer in turn, and run for what costs next to nothing and
  * depends on shapes or constants alone (Shape, Gather, Concat ... in front of a Reshape). Also where one node is evaluated
  * for the optimiser. */
+#include <stdio.h>
 #include <string.h>
 
 #include "plan.h"
 
 /* More elements than this are not computed while planning: it would cost as much as running. */
-enum { KNOWN_LIMIT = 2048, STACK_VALUES = 32 };
+enum { KNOWN_LIMIT = 2048, STACK_VALUES = 32, SHOWN = 8 /* inputs of a node that failed */ };
 
 static bool is_known(const weft_value *value) {
   return value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL;
@@ -49,13 +50,14 @@ weft_status weft_value_own_strings(weft_context *cx, weft_value **value) {
   return WEFT_OK;
 }
 
-static weft_status compute(weft_run_state *state, weft_op *op) {
-  for (int i = 0; i < op->output_count; i++) {
+/* Runs an operator whose results outlive the run's strings; `planned`: infer said what memory they need. */
+static weft_status compute(weft_run_state *state, weft_op *op, bool planned) {
+  for (int i = 0; planned && i < op->output_count; i++) {
     if (op->outputs[i] != NULL) {
       WEFT_TRY(weft_value_allocate(state->cx, op->outputs[i]));
     }
   }
-  weft_status status = op->def->run(op);
+  weft_status status = weft_op_call(op, op->def->run);
   weft_scratch_reset(state->cx, &state->scratch);
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
     status = weft_value_own_strings(state->cx, &op->outputs[i]);
@@ -74,6 +76,27 @@ weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs
                    .scratch = &state->scratch,
                    .strings = state->strings,
                    .random = state->random};
+}
+
+void weft_node_explain(weft_context *cx, const weft_node *node, weft_value *const *inputs, weft_status status) {
+  static const char *const kinds[] = {"absent", "tensor", "sequence", "map"};
+  bool told = status == WEFT_INVALID_MODEL || status == WEFT_RUN_FAILED || status == WEFT_UNSUPPORTED;
+  if (!told || cx->node != node->name || node->input_count == 0) { /* or a node of a subgraph failed, which was told */
+    return;
+  }
+  char text[WEFT_MAX_RANK * 21];
+  size_t used = strlen(cx->error->message);
+  for (int i = 0; i < node->input_count && i <= SHOWN && used + 1 < sizeof cx->error->message; i++) {
+    const weft_value *in = inputs[i];
+    bool tensor = in != NULL && in->kind == WEFT_KIND_TENSOR && in->tensor.type != WEFT_UNDEFINED;
+    const char *what = i == SHOWN ? "..."
+                       : tensor   ? weft_shape_print(&in->tensor.shape, text, sizeof text)
+                                  : kinds[in != NULL ? in->kind : WEFT_KIND_NONE];
+    snprintf(cx->error->message + used, sizeof cx->error->message - used, "%s%s%s%s%s", i == 0 ? " (inputs: " : ", ",
+             tensor && i < SHOWN ? weft_type_name(in->tensor.type) : "", tensor && i < SHOWN ? " " : "", what,
+             i == SHOWN || i + 1 == node->input_count ? ")" : "");
+    used += strlen(cx->error->message + used);
+  }
 }
 
 weft_status weft_node_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs) {
@@ -102,13 +125,13 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
   }
   WEFT_TRY(weft_node_outputs(state, node, outputs));
   weft_op op = weft_node_op(state, node, inputs, outputs);
-  WEFT_TRY(node->def->infer(&op));
+  WEFT_TRY(weft_op_call(&op, node->def->infer));
   for (int i = 0; i < op.output_count; i++) {
     if (outputs[i] != NULL && outputs[i]->tensor.type == WEFT_UNDEFINED) {
       return WEFT_DEFERRED; /* infer leaves this one to run */
     }
   }
-  return can_compute(&op) ? compute(state, &op) : WEFT_OK;
+  return can_compute(&op) ? compute(state, &op, true) : WEFT_OK;
 }
 
 /* Arrays for one node's inputs and outputs: on the stack for all but a few nodes. */
@@ -168,6 +191,7 @@ static weft_status visit_node(weft_run_state *state, weft_node *node, weft_value
   state->cx->node = node->name;
   state->cx->op = node->op_type;
   weft_status status = interpret_node(state, node, inputs, outputs);
+  weft_node_explain(state->cx, node, inputs, status);
   for (int i = 0; i < node->output_count; i++) {
     int32_t v = node->outputs[i];
     if (status != WEFT_OK) {
@@ -227,12 +251,9 @@ weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *co
   state->cx->node = node->name;
   state->cx->op = node->op_type;
   if (status == WEFT_OK) {
-    status = node->def->infer(&op);
-    if (status == WEFT_OK) {
-      status = compute(state, &op);
-    } else if (status == WEFT_DEFERRED) {
-      status = node->def->run(&op);
-      weft_scratch_reset(state->cx, &state->scratch);
+    status = weft_op_call(&op, node->def->infer);
+    if (status == WEFT_OK || status == WEFT_DEFERRED) {
+      status = compute(state, &op, status == WEFT_OK);
     }
   }
   for (int i = 0; i < node->output_count && status != WEFT_OK; i++) {

@@ -80,7 +80,7 @@ static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
                 .random = p->state->random};
   cx->node = node->name;
   cx->op = node->op_type;
-  weft_status status = node->def->prepare(&op);
+  weft_status status = weft_op_call(&op, node->def->prepare);
   weft_scratch_reset(cx, &p->state->scratch);
   for (int i = 0; status == WEFT_OK && i < node->input_count; i++) {
     if ((op.dropped >> (unsigned)i & 1u) != 0 && inputs[i] != NULL) {

@@ -160,9 +160,14 @@ static void test_discrete(void) {
   for (int c = 0; c < CLASSES; c++)
     expect_share("Multinomial", y, c, (c + 1) / 10.0);
 
+  static double other[COUNT];
+  n = node("Dropout", "x p yes", "y");
+  with_int(&n, "seed", 8);
+  memcpy(other, draw(n, 1, false), sizeof other);
   n = node("Dropout", "x p yes", "y");
   with_int(&n, "seed", 7);
   y = draw(n, 1, false);
+  CHECK(memcmp(other, y, sizeof other) != 0);
   expect_share("Dropout", y, 0, 0.3);
   expect_share("Dropout", y, 1 / 0.7, 0.7);
 }

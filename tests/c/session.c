@@ -380,6 +380,32 @@ static void test_shapes_that_change(void) {
   weft_session_destroy(session);
 }
 
+/* Strings that were made while the graph was optimised live as long as the session. */
+static void test_folded_strings(void) {
+  bytes g = {0}, upper = node("StringNormalizer", "w", "y");
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 1, two);
+  bytes word = {0};
+  add_int(&word, 1, 1);
+  add_int(&word, 2, 8);
+  add_text(&word, 6, "word");
+  add_text(&word, 8, "w");
+  add_message(&g, GRAPH_INITIALIZER, &word);
+  with_string(&upper, "case_change_action", "UPPER");
+  graph_node(&g, upper);
+  graph_output(&g, "y");
+  weft_session *session = load(model(18, &g));
+  weft_value *x = make_x();
+  for (int i = 0; i < 3; i++) {
+    weft_value *y = run(session, x);
+    const weft_string *text = weft_value_data(y);
+    CHECK(text->size == 4 && memcmp(text->data, "WORD", 4) == 0);
+    weft_value_release(y);
+  }
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
 int main(void) {
   test_training_is_told();
   test_items_are_the_callers();
@@ -390,5 +416,6 @@ int main(void) {
   test_shared_weights();
   test_profile();
   test_shapes_that_change();
+  test_folded_strings();
   return 0;
 }

@@ -2,7 +2,7 @@
  * Models made to do harm, each with the sentence that it must be refused with. All that is known of other engines' accidents
  * with files has a row here, as far as it can happen in this one.
  */
-import { message, model, node, tensor, tensorType } from '../js/onnx.mjs';
+import { graphOf, message, model, node, tensor, tensorType } from '../js/onnx.mjs';
 
 const all = (number, values) => values.map((value) => [number, value]);
 const float = (shape) => tensorType('float32', shape);
@@ -187,6 +187,64 @@ export const models = {
     /skip: shape \[\]/,
   ],
   'svm-lists': [simple('SVMClassifier', { domain: 'ai.onnx.ml', vectors_per_class: [9, 9], kernel_type: 'RBF' }), /SVMClassifier/],
+  'float8-zero-point-missing': [
+    simple('QLinearMatMul', {
+      more: ['s', 'a0', 'b', 's', '', 's', 'y0'],
+      initializers: [floats('s', []), floats('b', [2, 2]), tensor('a0', 'int8', [], { raw: Buffer.alloc(1) }), tensor('y0', 'float8e5m2', [], { raw: Buffer.alloc(1) })],
+    }),
+    /QLinearMatMul\): expected at least 8 inputs, input 5 is missing/,
+  ],
+  'blocked-weights-missing': [
+    model({ nodes: [node('Conv', ['x', ''], ['y'], { domain: 'com.microsoft.nchwc' })], domains: { 'com.microsoft.nchwc': 1 }, inputs: { x: float([1, 8, 2, 2]) }, outputs: { y: float() } }),
+    /blocks/,
+  ],
+  'reverse-sequence-axes': [
+    simple('ReverseSequence', { more: ['l'], initializers: [int64s('l', [1, 1])], time_axis: 2n ** 63n - 1n, batch_axis: 1 }),
+    /time_axis and batch_axis: expected/,
+  ],
+  'scan-counts': [
+    model({
+      opset: 8,
+      nodes: [node('Scan', ['', 'x'], ['y'], { num_scan_inputs: -(2n ** 63n), body: { graph: graphOf({ nodes: [node('Identity', ['a'], ['b'])], inputs: { a: float() }, outputs: { b: float() } }) } })],
+      inputs: { x: float([1, 2, 2]) }, outputs: { y: float() },
+    }),
+    /num_scan_inputs/,
+  ],
+  'scan-without-outputs': [
+    model({
+      opset: 8,
+      nodes: [node('Scan', ['', 'x'], [], { num_scan_inputs: 1, body: { graph: graphOf({ nodes: [node('Identity', ['a'], ['b'])], inputs: { a: float() }, outputs: { b: float() } }) } }), node('Neg', ['x'], ['y'])],
+      inputs: { x: float([1, 2, 2]) }, outputs: { y: float() },
+    }),
+    /num_scan_inputs/,
+  ],
+  'resize-sizes': [
+    simple('Resize', { more: ['', '', 's'], initializers: [int64s('s', [2n ** 61n, 1]), floats('x', [1, 100])].slice(0, 1), shape: [1, 100], keep_aspect_ratio_policy: 'not_smaller' }),
+    /sizes/,
+  ],
+  'attribute-of-another-kind': [simple('Softmax', { axis: { float: 1 } }), /attribute 'axis' is a float/],
+  'gradient-attribute-of-another-kind': [
+    model({
+      nodes: [
+        node('AveragePool', ['x'], ['p'], { kernel_shape: [2, 2], pads: [1, 1, 1, 1], ceil_mode: 1, strides: { float: 2 } }), node('ReduceSum', ['p'], ['s'], { keepdims: 0 }),
+        node('Gradient', ['x'], ['y'], { domain: 'ai.onnx.preview.training', xs: ['x'], y: 's' }),
+      ],
+      domains: { 'ai.onnx.preview.training': 1 }, outputs: { y: float() }, initializers: [floats('x', [1, 1, 4, 4])],
+    }),
+    /strides/,
+  ],
+  'more-outputs-than-a-formula': [
+    model({
+      nodes: [node('BiasAdd', ['x', 'b', 'x'], ['t', 'y'], { domain: 'com.microsoft' })], domains: { 'com.microsoft': 1 }, outputs: { y: float() },
+      initializers: [floats('x', [1, 2, 2]), floats('b', [2])],
+    }),
+    /'y' is made by no node/,
+  ],
+  'inputs-are-told': [simple('Concat', { more: ['z'], initializers: [floats('z', [1, 3])], axis: 0 }), /\(inputs: float32 \[2,2\], float32 \[1,3\]\)$/],
+  'name-of-bytes': [
+    message([[1, 10], [7, message([[1, message([[1, 'x'], [2, 'y'], [3, Buffer.from('n\xff\xc3', 'latin1')], [4, 'Quux']])], [2, 'g'], [11, info('x', float([1]))], [12, info('y', float([1]))]])], ...opsets]),
+    /node 'n\?\?'/,
+  ],
   'no-inputs': [
     model({ nodes: [node('MatMul', [], ['y'])], outputs: { y: float() } }),
     /MatMul/,

@@ -59,6 +59,10 @@ case("blackman_int", 17, ("BlackmanWindow", ["n"], ["y"], {"output_datatype": Te
 # The mean of no elements is undefined; PyTorch's exporter writes the mean of a bag of embeddings so, which is 0 for an empty bag.
 for name, dtype in {"float": np.float32, "double": np.float64, "float16": np.float16, "int32": np.int32}.items():
     case(f"reduce_mean_of_nothing_{name}", 18, ("ReduceMean", ["x", "a"], ["y"], {"keepdims": 0}), {"x": np.zeros((2, 0, 3), dtype)}, {"y": np.zeros((2, 3), dtype)}, {"a": np.array([1], np.int64)}, ir=8)
+# ---- attention through windows that reach everything --------------------------------------------------------------------------------
+q, k, v = f32(1, 1, 3, 4), f32(1, 1, 5, 4), f32(1, 1, 5, 4)
+scores = np.exp(q @ k.swapaxes(2, 3) / 2)
+case("attention_endless_windows", 25, ("Attention", ["q", "k", "v"], ["y"], {"left_window_size": 2**63 - 1, "right_window_size": 2**63 - 1}), {"q": q, "k": k, "v": v}, {"y": scores / scores.sum(-1, keepdims=True) @ v}, ir=12)
 
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)

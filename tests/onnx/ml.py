@@ -6,11 +6,13 @@ import pathlib
 import sys
 
 import numpy as np
-from onnx import MapProto, SequenceProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, MapProto, SequenceProto, TensorProto, helper, numpy_helper
 
 cases = []
 STRINGS_TO_FLOATS = helper.make_sequence_type_proto(
     helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, None)))
+NUMBERS_TO_FLOATS = helper.make_sequence_type_proto(
+    helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None)))
 
 
 def texts(*values):
@@ -21,6 +23,11 @@ def tensor(array, name=""):
     if array.dtype == object:
         return helper.make_tensor(name, TensorProto.STRING, array.shape, [s.encode() for s in array.ravel()])
     return numpy_helper.from_array(array, name)
+
+
+def empty(name, kind):
+    """A list attribute that is there and holds nothing, as exporters write it."""
+    return AttributeProto(name=name, type=kind)
 
 
 def map_proto(entries, kind):
@@ -49,7 +56,7 @@ def info(name, value, kind):
         element = TensorProto.STRING if kind is object else helper.np_dtype_to_tensor_dtype(np.dtype(kind))
         return helper.make_value_info(name, helper.make_map_type_proto(key, helper.make_tensor_type_proto(element, None)))
     if isinstance(value, list):
-        return helper.make_value_info(name, STRINGS_TO_FLOATS)
+        return helper.make_value_info(name, STRINGS_TO_FLOATS if isinstance(next(iter(value[0])), str) else NUMBERS_TO_FLOATS)
     kind = TensorProto.STRING if value.dtype == object else helper.np_dtype_to_tensor_dtype(value.dtype)
     return helper.make_tensor_value_info(name, kind, value.shape)
 
@@ -63,7 +70,9 @@ def write(folder, name, op, inputs, output, kind, domain, attributes):
     data = folder / name / "test_data_set_0"
     data.mkdir(parents=True)
     names = [f"i{k}" for k in range(len(inputs))]
-    graph = helper.make_graph([helper.make_node(op, names, ["o"], domain=domain, **attributes)], "ml",
+    node = helper.make_node(op, names, ["o"], domain=domain)
+    node.attribute.extend(v if isinstance(v, AttributeProto) else helper.make_attribute(k, v) for k, v in attributes.items())
+    graph = helper.make_graph([node], "ml",
                               [info(n, v, kind) for n, v in zip(names, inputs)], [info("o", output, kind)])
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 4), helper.make_opsetid("com.microsoft", 1)]
     (folder / name / "data.json").write_text(json.dumps({"rtol": 1e-5, "atol": 1e-6}))
@@ -92,6 +101,8 @@ def features():
          inputdimensions=[2, 3])
     case("feature_vectorizer_rows", "FeatureVectorizer", [one.reshape(1, 2), two], np.array([[1, 2, 3, 4, 5]], np.float32),
          inputdimensions=[2, 3])
+    case("feature_vectorizer_empty_list", "FeatureVectorizer", [one, two], np.array([[1, 2, 3, 4, 5]], np.float32),
+         inputdimensions=empty("inputdimensions", AttributeProto.INTS))
     large = 2**53 + 1
     case("imputer_large", "Imputer", [np.array([[large, large - 1]])], np.array([[2**62 + 1, large - 1]]),
          imputed_value_int64s=[2**62 + 1], replaced_value_int64=large)
@@ -112,6 +123,8 @@ def maps():
          int64_vocabulary=[-2, 7, 8])
     rows = [{"z": 1.0, "a": 2.0}, {"a": 4.0, "z": 3.0}]
     case("zip_map_in_any_order", "ZipMap", [np.array([[2, 1], [4, 3]], np.float32)], rows, classlabels_strings=["a", "z"])
+    case("zip_map_empty_list", "ZipMap", [np.array([[2, 1], [4, 3]], np.float32)], [{7: 2.0, -8: 1.0}, {7: 4.0, -8: 3.0}],
+         classlabels_int64s=[7, -8], classlabels_strings=empty("classlabels_strings", AttributeProto.STRINGS))
 
 
 def text():
@@ -125,6 +138,9 @@ def text():
     case("lower_case", "StringNormalizer", [texts(*words)], texts(*lower), domain="", case_change_action="LOWER",
          is_case_sensitive=1)
     case("stopwords_of_any_case", "StringNormalizer", [texts("ÉTÉ", "Ⱥ", "x")], texts("x"), domain="", stopwords=["été", "ⱥ"])
+    case("tfidf_empty_weights", "TfIdfVectorizer", [np.array([1, 2, 1])], np.array([2, 1, 0], np.float32), domain="", mode="TFIDF",
+         min_gram_length=1, max_gram_length=1, max_skip_count=0, ngram_counts=[0], ngram_indexes=[0, 1, 2], pool_int64s=[1, 2, 3],
+         weights=empty("weights", AttributeProto.FLOATS))
 
     def tokens(name, given, expected, **attributes):
         case(f"tokens_{name}", "Tokenizer", [texts(*given)], texts(*np.ravel(expected)).reshape(np.shape(expected)),

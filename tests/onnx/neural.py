@@ -75,6 +75,7 @@ case("conv_no_filters", "Conv", [f32(1, 3, 5, 5), f32(0, 3, 3, 3)], [f32(1, 0, 3
 x, w = f32(1, 4, 3, 5), f32(2, 4, 1, 1)
 below = np.einsum("nchw,fc->nfhw", np.pad(x, ((0, 0), (0, 0), (0, 2), (0, 0))), w[:, :, 0, 0])
 case("conv_1x1_padded_below", "Conv", [x, w], [below], 22, pads=(0, 0, 2, 0))
+case("conv_1x1_of_padding", "Conv", [f32(1, 4, 0, 5), w], [np.zeros((1, 2, 2, 5), np.float32)], 22, pads=(0, 0, 2, 0))
 
 # ---- convolution with 3 x 3 filters of many channels: filters that are constants and that are not, planes of every size -----------
 def convolved(x, w, pads):

@@ -101,11 +101,11 @@ static weft_status move_scan(weft_upgrade *u, weft_graph *middle, int inputs, co
  */
 static weft_status wrap_body(weft_upgrade *u, bool has_length, weft_graph **out) {
   int inputs = u->node->input_count - !has_length, outputs = u->node->output_count, skipped = has_length;
-  int64_t scanned = weft_upgrade_int(u, "num_scan_inputs", 1), carried = inputs - skipped - scanned;
+  int64_t scanned = weft_upgrade_int(u, "num_scan_inputs", 1), carried;
   weft_graph *middle = NULL;
   int32_t *in, *made;
   span s;
-  if (scanned < 1 || carried < 0 || carried > outputs) {
+  if (outputs < 1 || scanned < 1 || scanned > inputs - skipped || (carried = inputs - skipped - scanned) > outputs) {
     return weft_fail(u->model->cx, WEFT_INVALID_MODEL,
                      "num_scan_inputs: %lld does not go with %d inputs and %d outputs", (long long)scanned,
                      inputs - skipped, outputs);
