@@ -65,6 +65,8 @@ async function readGlue(name, modules) {
   // level is not for every host. What runs when the file is loaded must not fail where Node.js is only imitated.
   glue = glue.replace(/\(await import\("(?:node:)?worker_threads"\)\)\./, 'process.getBuiltinModule?.("node:worker_threads")?.');
   glue = glue.replace(/await import\("(?:node:)?(\w+)"\)/g, 'process.getBuiltinModule("node:$1")');
+  // Bun has a postMessage in every thread, but gives a thread's messages to its port alone.
+  glue = glue.replace('if(!globalThis.postMessage)', 'if(!globalThis.postMessage||process.versions.bun)');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }

@@ -2,7 +2,7 @@
  * An engine: one model in one WebAssembly module, on this thread. Everything it does is one call into the module. Who may
  * call when is not its matter, nor how its answers are shown.
  */
-import { WeftError } from './error.js';
+import { about, WeftError } from './error.js';
 import { load } from './loading.js';
 import { openSource } from './source.js';
 import { isTensor, keptOf } from './tensor.js';
@@ -98,7 +98,7 @@ export class Engine {
     const scope = new Scope(wasm);
     try {
       const names = scope.block(wasm.writePointers(feeds.map(([name]) => this.#nameOf(name, scope))));
-      const values = scope.block(wasm.writePointers(feeds.map(([name, value]) => this.#feed(name, value, scope))));
+      const values = scope.block(wasm.writePointers(feeds.map(([name, value]) => about(`input '${name}'`, () => this.#feed(name, value, scope)))));
       const outputs = scope.block(wasm.writePointers(wanted.map((name) => this.#nameOf(name, scope))));
       const results = scope.block(wasm.writePointers(wanted.map(() => 0)));
       wasm.run('weft_session_run', this.#session, feeds.length, names, values, wanted.length, outputs, results);

@@ -49,6 +49,16 @@ export function throwIfAborted(signal) {
   if (signal?.aborted) throw cancelledError(signal);
 }
 
+/** What `action` gives; its error says what it is about. @template T @param {string} what @param {() => T} action @returns {T} */
+export function about(what, action) {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof WeftError) || error.message.startsWith(what)) throw error;
+    throw new WeftError(error.code, `${what}: ${error.message}`, { cause: error.cause });
+  }
+}
+
 /** How a value that is not what was asked for is named in a message. @param {unknown} value */
 export function describe(value) {
   if (value === null) return 'null';

@@ -2,6 +2,7 @@
  * What differs between hosts: files, and when the event loop gets its turn. Node.js' modules are asked of the process
  * instead of imported, so that bundlers for the browser never meet them.
  */
+import { argumentError } from './error.js';
 
 /** @type {any} */
 const process = /** @type {any} */ (globalThis).process;
@@ -20,13 +21,20 @@ export const isUrl = (/** @type {string} */ text) => /^[a-z][a-z0-9+.-]+:/i.test
  */
 export function resolveLocation(location) {
   if (location instanceof URL) return location;
-  if (isUrl(location)) return new URL(location);
-  if (hasFiles()) return builtin('url').pathToFileURL(location);
-  return new URL(location, globalThis.document?.baseURI ?? globalThis.location?.href);
+  try {
+    if (isUrl(location)) return new URL(location);
+    if (hasFiles()) return builtin('url').pathToFileURL(location);
+    return new URL(location, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch (cause) {
+    throw argumentError(`'${location}' is neither a URL nor a path: ${/** @type {Error} */ (cause).message}`);
+  }
 }
 
 /** @param {URL} url @returns {Promise<Uint8Array<ArrayBuffer>>} */
-export const readFile = (url) => builtin('fs').promises.readFile(url);
+export async function readFile(url) {
+  if (hasFiles()) return builtin('fs').promises.readFile(url);
+  throw new Error(process?.versions?.node ? `Node.js ${process.version} is too old, 20.16 is the first that will do` : 'the host has no files');
+}
 
 /** Bytes of a file. @param {URL} url @returns {Promise<number>} */
 export const sizeOfFile = async (url) => (await builtin('fs').promises.stat(url)).size;
@@ -56,6 +64,13 @@ export async function* readPieces(url, size) {
     await file.close();
   }
 }
+
+/**
+ * Calls `release` for things that were registered and then forgotten; not in every host (Cloudflare Workers of before May 2025).
+ * @template T @param {(held: T) => void} release @returns {Pick<FinalizationRegistry<T>, 'register' | 'unregister'>}
+ */
+export const registryOf = (release) =>
+  typeof FinalizationRegistry === 'undefined' ? { register() {}, unregister: () => false } : new FinalizationRegistry(release);
 
 export const processors = () => builtin('os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
 

@@ -70,7 +70,8 @@ function listExternal(wasm, loader) {
   const count = wasm.get('weft_loader_external_count', loader);
   for (let i = 0; i < count; i++) {
     const part = wasm.readExternal(loader, i);
-    files.set(part.path, [...(files.get(part.path) ?? []), part]);
+    if (!files.has(part.path)) files.set(part.path, []);
+    files.get(part.path).push(part);
   }
   for (const parts of files.values()) parts.sort((/** @type {External} */ a, /** @type {External} */ b) => a.offset - b.offset);
   return files;
@@ -87,6 +88,9 @@ function scatter(wasm, parts, at, piece) {
   }
 }
 
+/** Whether a server answered with a page of its own, as many do for files that are not there. @param {Uint8Array} piece */
+const isPage = (piece) => /^\s*<(!doctype |html)/i.test(new TextDecoder().decode(piece.slice(0, 64)));
+
 /** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {LoadOptions} options */
 async function fillParts(wasm, source, parts, options) {
   const progress = progressOf(options, 'external', source);
@@ -94,6 +98,7 @@ async function fillParts(wasm, source, parts, options) {
   let at = 0;
   let open = parts;
   for await (const piece of source.pieces) {
+    if (at === 0 && isPage(piece)) throw new WeftError('IO', `${source.name} is a web page, not weights`);
     scatter(wasm, open, at, piece);
     at += piece.length;
     progress(piece.length);
@@ -106,7 +111,7 @@ async function fillParts(wasm, source, parts, options) {
 /** @param {Wasm} wasm @param {number} loader @param {Source} model @param {LoadOptions} options */
 async function loadExternal(wasm, loader, model, options) {
   for (const [path, parts] of listExternal(wasm, loader)) {
-    await fillParts(wasm, await openSource(await placeOf(path, model, options), options.signal), parts, options);
+    await fillParts(wasm, await openSource(await placeOf(path, model, options), options.signal, `the data of '${path}'`), parts, options);
   }
 }
 

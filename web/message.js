@@ -5,9 +5,13 @@
 import { isTensor, keptOf, Tensor } from './tensor.js';
 import { typeNamed } from './types.js';
 
+const { slice } = Object.getPrototypeOf(Uint8Array.prototype); // Node.js' Buffer has another one, which copies nothing
+
 /** A view that is sent takes its whole buffer along: parts are copied first. @param {any} data */
-export const compact = (data) =>
-  ArrayBuffer.isView(data) && data.byteLength !== data.buffer.byteLength ? /** @type {any} */ (data).slice() : data;
+export function compact(data) {
+  if (!ArrayBuffer.isView(data) || data.byteLength === data.buffer.byteLength) return data;
+  return slice.call(data instanceof DataView ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : data);
+}
 
 /** A value with `change` made of each of its tensors. @param {any} value @param {(tensor: any) => any} change @returns {any} */
 export function mapTensors(value, change) {

@@ -6,6 +6,7 @@
 import { env, version } from './env.js';
 import { argumentError, WeftError } from './error.js';
 import { processors, readFile, resolveLocation, threadsRefused } from './host.js';
+import { isBuffer } from './source.js';
 
 /** The literal form is what bundlers know: each file is found, renamed and shipped by them. */
 const files = /** @type {Record<string, () => URL>} */ ({
@@ -15,6 +16,17 @@ const files = /** @type {Record<string, () => URL>} */ ({
   'weft.simd.threads.wasm': () => new URL('weft.simd.threads.wasm', import.meta.url),
   'weft.relaxed.threads.wasm': () => new URL('weft.relaxed.threads.wasm', import.meta.url),
 });
+
+/** @param {string} name */
+function besidePackage(name) {
+  try {
+    return files[name]();
+  } catch (cause) { // the package was bundled for a host that does not say where its files are
+    throw new WeftError('IO', `${name} is not found beside the package: ${sayWhere}`, { cause });
+  }
+}
+
+const sayWhere = 'the option wasm or env.wasm.wasmPaths can say where it is';
 
 /** A module of one function `f`, whose body is `code` and makes one value of a type. @param {number} type @param {number[]} code */
 const moduleOf = (type, ...code) =>
@@ -118,7 +130,7 @@ function compileOnce(url) {
   if (known) return known;
   const module = compileFrom(url).catch((cause) => {
     compiled.delete(url.href);
-    throw new WeftError('IO', `${url.href}: the WebAssembly module could not be loaded: ${cause.message}`, { cause });
+    throw new WeftError('IO', `${url.href}: the WebAssembly module could not be loaded: ${cause.message}; ${sayWhere}`, { cause });
   });
   compiled.set(url.href, module);
   return module;
@@ -128,7 +140,7 @@ function compileOnce(url) {
 async function compileGiven(wasm) {
   if (wasm instanceof WebAssembly.Module) return wasm;
   if (typeof wasm === 'string' || wasm instanceof URL) return compileOnce(resolveLocation(wasm));
-  if (wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm)) {
+  if (isBuffer(wasm) || ArrayBuffer.isView(wasm)) {
     return WebAssembly.compile(/** @type {BufferSource} */ (wasm)).catch((cause) => {
       throw argumentError(`the given WebAssembly module is not valid: ${cause.message}`);
     });
@@ -176,7 +188,7 @@ async function chooseFile(options) {
   const threads = chooseThreads(options.threads, simd, why);
   const name = `weft.${simd}${threads > 1 ? '.threads' : ''}.wasm`;
   const place = placeOf(name, why);
-  const module = await compileOnce(place ?? files[name]());
+  const module = await compileOnce(place ?? besidePackage(name));
   checkIsWeft(module);
   return { module, threaded: threads > 1, choice: { module: name, threads, why } };
 }

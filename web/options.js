@@ -25,6 +25,7 @@ import { argumentError, describe } from './error.js';
 /** What onnxruntime knows beside 'wasm': here all of it is 'cpu'. */
 const otherLocations = ['cpu', 'cpu-pinned', 'texture', 'gpu-buffer', 'ml-tensor', 'none'];
 
+const limitNames = ['maxMemory', 'maxElements', 'maxNodes', 'maxDepth'];
 const MAX_UINT32 = 2 ** 32 - 1;
 
 /** A limit in [1, most]; 0, left out or beyond `most` means the default. @param {any} limits @param {string} name @param {number} most */
@@ -32,6 +33,13 @@ function limit(limits, name, most) {
   const value = limits[name] ?? 0;
   if (typeof value === 'number' && value >= 0 && (Number.isInteger(value) || value === Infinity)) return value > most ? 0 : value;
   throw argumentError(`limits.${name}: expected a whole number, found ${describe(value)}`);
+}
+
+/** @param {any} signal @returns {AbortSignal | undefined} */
+export function readSignal(signal) {
+  if (signal === undefined || signal === null) return undefined;
+  if (typeof signal.addEventListener === 'function') return signal;
+  throw argumentError(`signal: expected an AbortSignal, found ${describe(signal)}`);
 }
 
 /** Where results are put: all of them, or by their names. @param {any} preferred @returns {string | Record<string, string>} */
@@ -66,9 +74,12 @@ function listOperators(operators) {
 
 /** @param {any} options @returns {LoadOptions} */
 export function readOptions(options) {
-  const { signal, onProgress, deterministic = false } = options;
+  const { onProgress, deterministic = false } = options;
   const externalData = options.externalData ?? [];
   const limits = options.limits ?? {};
+  const unknown = typeof limits === 'object' ? Object.keys(limits).find((name) => !limitNames.includes(name)) : describe(limits);
+  if (unknown !== undefined) throw argumentError(`limits: expected an object of ${limitNames.join(', ')}, found ${unknown}`);
+  if (typeof (onProgress ?? describe) !== 'function') throw argumentError(`onProgress: expected a function, found ${describe(onProgress)}`);
   if (!Array.isArray(externalData)) throw argumentError(`externalData: expected an array, found ${describe(externalData)}`);
   for (const entry of externalData) {
     const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);
@@ -83,7 +94,7 @@ export function readOptions(options) {
     profiling: Boolean(options.enableProfiling),
     outputLocation: readLocations(options.preferredOutputLocation),
     externalData,
-    signal,
+    signal: readSignal(options.signal),
     onProgress,
     core: {
       maxMemory: limit(limits, 'maxMemory', MAX_UINT32),

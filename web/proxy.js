@@ -132,6 +132,7 @@ export class ProxyEngine {
   /** @param {string} method @param {object} args @param {Transferable[]} transfer @param {AbortSignal} [signal] @returns {Promise<any>} */
   #call(method, args, transfer, signal) {
     if (this.#broken) return Promise.reject(this.#broken);
+    if (signal?.aborted) return Promise.reject(cancelledError(signal));
     const id = this.#calls++;
     return new Promise((resolve, reject) => {
       const cancel = () => {

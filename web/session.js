@@ -6,13 +6,13 @@
 import { env, isHeard } from './env.js';
 import { Engine } from './engine.js';
 import { argumentError, cancelledError, describe, throwIfAborted } from './error.js';
-import { nextTurn } from './host.js';
+import { nextTurn, registryOf } from './host.js';
 import { chooseModule } from './module.js';
-import { readOptions } from './options.js';
+import { readOptions, readSignal } from './options.js';
 import { Profile } from './profile.js';
 import { ProxyEngine } from './proxy.js';
 import { isTensor, keptOf, Tensor } from './tensor.js';
-import { typeNumbered } from './types.js';
+import { arrayName, isPacked, typeNamed, typeNumbered, unpack } from './types.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
@@ -108,8 +108,15 @@ function fill(name, made, tensor) {
     const found = isTensor(made) ? `${made.type} [${made.dims}]` : 'no tensor';
     throw argumentError(`output '${name}' is ${found}: the tensor given for it is ${tensor.type} [${tensor.dims}]`);
   }
-  if (Array.isArray(made.data)) made.data.forEach((text, i) => (/** @type {string[]} */ (tensor.data)[i] = text));
-  else /** @type {any} */ (tensor.data).set(made.data);
+  const [from, to] = /** @type {any[]} */ ([made.data, tensor.data]);
+  const type = typeNamed(made.type);
+  const onePerByte = isPacked(type) && to?.length !== from.length && to?.length === made.size;
+  if (arrayName(from) !== arrayName(to) || (from.length !== to.length && !onePerByte)) {
+    throw argumentError(`output '${name}': the data of the tensor given for it is not ${from.length} items of ${made.type}`);
+  }
+  if (onePerByte) unpack(type, from, to);
+  else if (Array.isArray(from)) from.forEach((text, i) => (to[i] = text));
+  else to.set(from);
 }
 
 export class InferenceSession {
@@ -162,10 +169,10 @@ export class InferenceSession {
    * @returns {Promise<Record<string, any>>}
    */
   async run(feeds, second, third) {
-    const { fetches, options } = this.#readRunArguments(feeds, second, third);
+    const { fetches, signal } = this.#readRunArguments(feeds, second, third);
     const given = Object.entries(feeds).filter(([, value]) => value !== undefined);
-    throwIfAborted(options.signal);
-    const turn = this.#queue.enter(options.signal);
+    throwIfAborted(signal);
+    const turn = this.#queue.enter(signal);
     if (turn) await turn;
     try {
       for (const feed of given) {
@@ -174,7 +181,7 @@ export class InferenceSession {
         if (this.#isElsewhere(value)) feed[1] = await this.#fetch(value);
       }
       const stays = Array.from(fetches, ([name, target]) => !target && this.#stays(name));
-      const values = await this.#engine.run(given, [...fetches.keys()], stays, options.signal);
+      const values = await this.#engine.run(given, [...fetches.keys()], stays, signal);
       return Object.fromEntries(Array.from(fetches, ([name, target], i) => {
         if (target) fill(name, values[i], target);
         const kept = keptOf(values[i]);
@@ -245,7 +252,8 @@ export class InferenceSession {
     const isFetches = Array.isArray(second) || this.outputNames.some((name) => second && name in second);
     const options = (isFetches || second === undefined ? third : second) ?? {};
     if (typeof options !== 'object') throw argumentError(`run options: expected an object, found ${describe(options)}`);
-    return { fetches: this.#readFetches(isFetches ? second : this.outputNames), options };
+    const signal = readSignal(options.signal);
+    return { fetches: this.#readFetches(isFetches ? second : this.outputNames), signal };
   }
 
   /** @param {any} fetches @returns {Map<string, Tensor | null>} */
@@ -261,8 +269,8 @@ export class InferenceSession {
   }
 }
 
-/** Threads and workers of a session that was forgotten, not released, end when it is collected. @type {FinalizationRegistry<Engine | ProxyEngine>} */
-const forgotten = new FinalizationRegistry((engine) => engine.stop());
+/** Threads and workers of a session that was forgotten, not released, end when it is collected. */
+const forgotten = registryOf((/** @type {Engine | ProxyEngine} */ engine) => engine.stop());
 
 // Where the host has `using`, leaving its block releases the session.
 for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {

@@ -16,6 +16,9 @@ import { hasFiles, readPieces, resolveLocation, sizeOfFile } from './host.js';
 
 const PIECE = 1 << 20;
 
+/** @param {ArrayBufferView} view */
+const bytesOf = ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength);
+
 /** @param {Uint8Array} bytes */
 async function* piecesOfBytes(bytes) {
   for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
@@ -27,7 +30,7 @@ async function* piecesOfStream(stream) {
   try {
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       if (!ArrayBuffer.isView(next.value)) throw argumentError(`the stream: expected pieces of bytes, found ${describe(next.value)}`);
-      yield* piecesOfBytes(next.value);
+      yield* piecesOfBytes(bytesOf(next.value));
     }
   } finally {
     // Cancelling ends a download that is not read to its end; after the end it does nothing.
@@ -72,7 +75,8 @@ async function urlSource(url, signal) {
   if (url.protocol === 'file:' && hasFiles()) return fileSource(url);
   const response = await fetch(url, { signal }).catch((cause) => {
     throwIfAborted(signal);
-    throw new WeftError('IO', `${url.href} could not be fetched: ${cause.message}`, { cause });
+    const why = [cause.message, cause.cause?.message].filter(Boolean).join(', '); // Node.js tells the reason below
+    throw new WeftError('IO', `${url.href} could not be fetched: ${why}`, { cause });
   });
   return responseSource(response, url);
 }
@@ -80,19 +84,21 @@ async function urlSource(url, signal) {
 /** @param {string} name @param {Uint8Array} bytes @returns {Source} */
 const bytesSource = (name, bytes) => ({ name, total: bytes.length, pieces: piecesOfBytes(bytes), location: undefined });
 
-/** @param {unknown} buffer @returns {buffer is ArrayBufferLike} */
-const isBuffer = (buffer) =>
-  buffer instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer);
+/** Also of another realm, such as a frame or a test's sandbox. @param {unknown} buffer @returns {buffer is ArrayBufferLike} */
+export const isBuffer = (buffer) => /^\[object (Shared)?ArrayBuffer]$/.test(Object.prototype.toString.call(buffer));
 
-/** @param {unknown} input @param {AbortSignal} [signal] @returns {Promise<Source>} */
-export const openSource = async (input, signal) => guarded(await findSource(input, signal));
+/** @param {unknown} input @param {AbortSignal} [signal] @param {string} [name] of bytes, for messages @returns {Promise<Source>} */
+export const openSource = async (input, signal, name = 'the model') => guarded(await findSource(input, signal, name));
 
-/** @param {unknown} input @param {AbortSignal} [signal] @returns {Promise<Source>} */
-async function findSource(input, signal) {
+/** @param {unknown} input @param {AbortSignal | undefined} signal @param {string} name @returns {Promise<Source>} */
+async function findSource(input, signal, name) {
   if (typeof input === 'string' || input instanceof URL) return urlSource(resolveLocation(input), signal);
-  if (isBuffer(input)) return bytesSource('the model', new Uint8Array(input));
-  if (ArrayBuffer.isView(input)) {
-    return bytesSource('the model', new Uint8Array(input.buffer, input.byteOffset, input.byteLength));
+  if (isBuffer(input) || ArrayBuffer.isView(input)) {
+    try {
+      return bytesSource(name, isBuffer(input) ? new Uint8Array(input) : bytesOf(input));
+    } catch (cause) {
+      throw argumentError(`${name} cannot be read: ${/** @type {Error} */ (cause).message}`); // its buffer was transferred
+    }
   }
   if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input);
   if (typeof Blob !== 'undefined' && input instanceof Blob) {

@@ -4,8 +4,9 @@
  * file must not know wasm.
  */
 import { argumentError, describe } from './error.js';
+import { registryOf } from './host.js';
 import { tensorFromImage, tensorToDataUrl, tensorToImageData } from './image.js';
-import { arrayFrom, isPacked, lengthOf, typeNamed, typeOfArray } from './types.js';
+import { arrayFrom, arrayName, isPacked, lengthOf, typeNamed, typeOfArray } from './types.js';
 
 /** @typedef {import('./types.js').TypedArray} TypedArray */
 /** @typedef {{type: string, data: TypedArray | string[]}} TypedData */
@@ -17,8 +18,8 @@ import { arrayFrom, isPacked, lengthOf, typeNamed, typeOfArray } from './types.j
 
 /** @type {WeakMap<object, Kept>} */
 const keptData = new WeakMap();
-/** Tensors that nobody refers to any more give back what is kept for them. @type {FinalizationRegistry<Kept>} */
-const forgotten = new FinalizationRegistry((kept) => kept.release());
+/** Tensors that nobody refers to any more give back what is kept for them. */
+const forgotten = registryOf((/** @type {Kept} */ kept) => kept.release());
 
 /** Where a tensor's data is if a session keeps it. @param {any} tensor @returns {Kept | undefined} */
 export const keptOf = (tensor) => keptData.get(tensor);
@@ -43,11 +44,13 @@ function dataOfType(name, data) {
   }
   const type = typeNamed(name);
   if (Array.isArray(data)) return { type: name, data: arrayFrom(type, data) };
-  if (data instanceof type.array) return { type: name, data };
-  if (data instanceof Uint8ClampedArray && name === 'uint8') return { type: name, data: new Uint8Array(data) };
-  const bits16 = name === 'float16' && data instanceof Uint16Array;
-  const bits4 = isPacked(type) && (data instanceof Uint8Array || data instanceof Int8Array);
-  if (bits16 || bits4) return { type: name, data: new type.array(data.buffer, data.byteOffset, data.length) };
+  const given = /** @type {any} */ (data);
+  const kind = arrayName(data);
+  if (kind === type.array.name) return { type: name, data: given };
+  if (kind === 'Uint8ClampedArray' && name === 'uint8') return { type: name, data: new Uint8Array(given) };
+  const bits16 = name === 'float16' && kind === 'Uint16Array';
+  const bits4 = isPacked(type) && (kind === 'Uint8Array' || kind === 'Int8Array');
+  if (bits16 || bits4) return { type: name, data: new type.array(given.buffer, given.byteOffset, given.length) };
   throw argumentError(`a ${name} tensor: expected a ${type.array.name} or an array, found ${describe(data)}`);
 }
 
@@ -60,8 +63,8 @@ function dataAlone(data) {
     const found = data.length === 0 ? 'an empty array' : `an array of ${kind}s`;
     throw argumentError(`the type of ${found} is not clear: give it, as in new Tensor('float32', data, dims)`);
   }
-  if (data instanceof Uint8ClampedArray) return dataOfType('uint8', data);
-  const type = ArrayBuffer.isView(data) && typeOfArray(data);
+  if (arrayName(data) === 'Uint8ClampedArray') return dataOfType('uint8', data);
+  const type = typeOfArray(data);
   if (!type) throw argumentError(`a tensor's data: expected a typed array, strings or booleans, found ${describe(data)}`);
   return { type: type.name, data: /** @type {any} */ (data) };
 }
@@ -80,6 +83,13 @@ function checkLength(type, data, dims) {
   if (data.length === expected || onePerByte) return;
   const items = expected === 1 ? '1 item' : `${expected} items`;
   throw argumentError(`a ${type} tensor of dims [${dims}]: expected data of ${items}, found ${data.length}`);
+}
+
+/** What a tensor to be fed holds: whoever made it may have changed it since, or it may be none of ours. @param {any} tensor */
+export function dataOf({ type, data, dims }) {
+  const made = dataOfType(type, data);
+  checkLength(type, made.data, dims);
+  return made.data;
 }
 
 /**

@@ -73,10 +73,10 @@ const byId = new Map(types.map((type) => [type.id, type]));
 const byArray = new Map(
   ['float32', 'uint8', 'int8', 'uint16', 'int16', 'int32', 'int64', 'float64', 'uint32', 'uint64'].map((name) => {
     const type = /** @type {ElementType} */ (byName.get(name));
-    return [/** @type {unknown} */ (type.array), type];
+    return [/** @type {string | undefined} */ (type.array.name), type];
   }),
 );
-if (HalfArray !== Uint16Array) byArray.set(HalfArray, /** @type {ElementType} */ (byName.get('float16')));
+if (HalfArray !== Uint16Array) byArray.set(HalfArray.name, /** @type {ElementType} */ (byName.get('float16')));
 
 /** @param {string} name @returns {ElementType} */
 export function typeNamed(name) {
@@ -88,8 +88,14 @@ export function typeNamed(name) {
 /** @param {number} id @returns {ElementType | undefined} */
 export const typeNumbered = (id) => byId.get(id);
 
-/** @param {object} array @returns {ElementType | undefined} */
-export const typeOfArray = (array) => byArray.get(array.constructor);
+/**
+ * What kind of typed array a value is, also one of a subclass (as Node.js' Buffer) or of another realm (a frame, a test's
+ * sandbox); undefined for all else. @param {unknown} value @returns {string | undefined}
+ */
+export const arrayName = (value) => (ArrayBuffer.isView(value) ? /** @type {any} */ (value)[Symbol.toStringTag] : undefined);
+
+/** @param {unknown} array @returns {ElementType | undefined} */
+export const typeOfArray = (array) => byArray.get(arrayName(array));
 
 /** @param {ElementType} type */
 export const isPacked = (type) => type.bits < 8;

@@ -4,7 +4,7 @@
  * memory. A result may also stay inside, with a Tensor that stands for it. This file must not know sessions.
  */
 import { argumentError, describe } from './error.js';
-import { isTensor, keptOf, Tensor } from './tensor.js';
+import { dataOf, isTensor, keptOf, Tensor } from './tensor.js';
 import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
@@ -57,22 +57,19 @@ function writeStrings(wasm, value, texts) {
   });
 }
 
-/** Writes a tensor's elements into a value of its type and size. @param {Wasm} wasm @param {number} value @param {Tensor} tensor */
-function writeElements(wasm, value, tensor) {
-  if (tensor.type === 'string') return writeStrings(wasm, value, /** @type {string[]} */ (tensor.data));
-  const type = typeNamed(tensor.type);
-  const data = /** @type {Uint8Array} */ (tensor.data);
+/** Writes a tensor's elements into a value of its type and size. @param {Wasm} wasm @param {number} value @param {string} name of the type @param {any} data */
+function writeElements(wasm, value, name, data) {
+  if (name === 'string') return writeStrings(wasm, value, data);
+  const type = typeNamed(name);
   const count = wasm.get('weft_value_count', value);
   const size = wasm.get('weft_value_bytes', value);
   const at = wasm.get('weft_value_data', value);
   const into = wasm.bytes.subarray(at, at + size);
   if (isPacked(type)) {
     unpack(type, data.length === lengthOf(type, count) ? data : packed(type, data), type.signed ? new Int8Array(into.buffer, at, size) : into);
-  } else if (data.byteLength !== size) {
-    throw argumentError(`a ${tensor.type} tensor of dims [${tensor.dims}]: expected ${size} bytes, found ${data.byteLength}`);
   } else {
     into.set(new Uint8Array(data.buffer, data.byteOffset, size));
-    if (tensor.type === 'bool') wasm.call('weft_host_make_bools', size, at);
+    if (name === 'bool') wasm.call('weft_host_make_bools', size, at);
   }
 }
 
@@ -99,8 +96,9 @@ function createTensor(wasm, tensor) {
 function makeTensor(wasm, scope, tensor) {
   const kept = keptOf(tensor);
   if (kept?.home === wasm) return kept.value;
+  const data = dataOf(tensor);
   const value = scope.value(createTensor(wasm, tensor));
-  writeElements(wasm, value, tensor);
+  writeElements(wasm, value, tensor.type, data);
   return value;
 }
 
@@ -175,6 +173,7 @@ export class FeedCache {
    * @returns {number} borrowed
    */
   write(wasm, { name, unread }, tensor) {
+    const data = dataOf(tensor);
     const key = `${tensor.type}[${tensor.dims}]`;
     let kept = this.#kept.get(name);
     if (kept?.key !== key) {
@@ -182,7 +181,7 @@ export class FeedCache {
       kept = { key, value: createTensor(wasm, tensor) };
       this.#kept.set(name, kept);
     }
-    if (!unread) writeElements(wasm, kept.value, tensor);
+    if (!unread) writeElements(wasm, kept.value, tensor.type, data);
     return kept.value;
   }
 

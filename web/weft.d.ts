@@ -7,6 +7,11 @@
 /** The package's version. */
 export declare const version: string;
 
+/* What the host has: a program for Node.js that is compiled without the types of pages lacks some of these. */
+type OfHost<Name extends string> = typeof globalThis extends { [key in Name]: { prototype: infer Instance } } ? Instance : never;
+type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer Instance } } } ? Instance : never;
+type Url = OfHost<'URL'>;
+
 /* ---- errors ------------------------------------------------------------------------------------------------------------- */
 /** What every call that fails throws or rejects with. The message is one sentence for people. */
 export declare class WeftError extends Error {
@@ -147,7 +152,7 @@ export interface TypedTensor<T extends Tensor.Type> {
   reshape(dims: readonly number[]): TypedTensor<T>;
   /** Lets go of the data, also of what a session keeps. */
   dispose(): void;
-  toImageData(options?: Tensor.ImageOptions): ImageData;
+  toImageData(options?: Tensor.ImageOptions): OfHost<'ImageData'>;
   toDataURL(options?: Tensor.ImageOptions): string;
 }
 
@@ -197,7 +202,7 @@ export interface TensorConstructor {
   }): TypedTensor<T>;
 
   fromImage(
-    image: ImageData | ImageBitmap | HTMLImageElement | string | URL,
+    image: OfHost<'ImageData'> | OfHost<'ImageBitmap'> | OfHost<'HTMLImageElement'> | string | Url,
     options?: Tensor.ImageOptions,
   ): Promise<TypedTensor<'float32'> | TypedTensor<'uint8'>>;
   fromPinnedBuffer<T extends Exclude<Tensor.Type, 'string'>>(
@@ -221,7 +226,7 @@ export declare namespace InferenceSession {
   type ReturnType = { readonly [name: string]: Tensor };
 
   /** Where the model, or a file of it, is. */
-  type Source = string | URL | ArrayBufferLike | ArrayBufferView | Blob | Response | ReadableStream<Uint8Array>;
+  type Source = string | Url | ArrayBufferLike | ArrayBufferView | OfHost<'Blob'> | OfHost<'Response'> | OfHost<'ReadableStream'>;
 
   interface Progress {
     /** 'model' and 'external' while files are read, 'prepare' before and after the model is made ready. */
@@ -237,7 +242,7 @@ export declare namespace InferenceSession {
 
   interface SessionOptions {
     /** Files that hold weights of the model, by the path that it names. Others are looked for beside the model. */
-    externalData?: readonly ({ path: string; data: Source } | string | URL)[];
+    externalData?: readonly ({ path: string; data: Source } | string | Url)[];
     /** 'disabled': the graph is run as it is. All other levels mean the same. */
     graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
     /** Threads of this session; default: env.wasm.numThreads. 0 lets the package choose. */
@@ -254,8 +259,8 @@ export declare namespace InferenceSession {
     /** A load or run beyond one of these ends with an error. */
     limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };
     /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
-    wasm?: WebAssembly.Module | BufferSource | string | URL;
-    signal?: AbortSignal;
+    wasm?: WasmModule | ArrayBufferLike | ArrayBufferView | string | Url;
+    signal?: OfHost<'AbortSignal'>;
     onProgress?: (progress: Progress) => void;
     /** As if startProfiling were called at once. */
     enableProfiling?: boolean;
@@ -293,7 +298,7 @@ export declare namespace InferenceSession {
      * Ends the wait for the session's turn. Of a session in a worker it also ends the run: at once for the caller, and soon
      * for the worker if it has threads. Without a worker a run that has begun keeps this thread busy to its end.
      */
-    signal?: AbortSignal;
+    signal?: OfHost<'AbortSignal'>;
     [option: string]: unknown;
   }
 
@@ -409,9 +414,9 @@ export declare namespace Env {
     /** false: the module without SIMD; true or 'fixed': SIMD without relaxed instructions; default: the best there is. */
     simd?: boolean | 'fixed' | 'relaxed';
     /** The folder of the .wasm files (ending in a slash), or the URL of each by its name, or of the one to use as `wasm`. */
-    wasmPaths?: string | URL | { readonly [file: string]: string | URL };
+    wasmPaths?: string | Url | { readonly [file: string]: string | Url };
     /** The module itself. */
-    wasmBinary?: ArrayBufferLike | Uint8Array | WebAssembly.Module;
+    wasmBinary?: ArrayBufferLike | Uint8Array | WasmModule;
     /** Sessions run in workers of their own, as with the option `worker`. */
     proxy?: boolean;
     [flag: string]: unknown;

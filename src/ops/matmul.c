@@ -1,9 +1,11 @@
 /* MatMul and Gemm, and their fused forms, which differ only in what is done to a finished element. Both operands are
  * described by strides, so that transposition, broadcasting and one-dimensional operands need no code of their own. A
  * constant float b is packed once; the leading dimensions of a become rows when b has none of its own. */
+#include <math.h>
 #include <string.h>
 
 #include "matmul.h"
+#include "number.h"
 #include "product.h"
 
 enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
@@ -339,23 +341,24 @@ static weft_status run_floats(weft_op *op, const plan *p) {
 }
 
 /* ---- running: double, integers ----------------------------------------------------------------------------------- */
-#define COMBINE(name, element)                                                                                         \
+#define COMBINE(name, element, type)                                                                                   \
   static void name(size_t n, element *y, const element *c, const size_t *offsets, float alpha, float beta) {           \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       element sum = c != NULL ? c[offsets[i]] : 0;                                                                     \
       if (alpha == 1 && beta == 1) {                                                                                   \
-        y[i] = (element)(y[i] + sum);                                                                                  \
+        y[i] = type == WEFT_DOUBLE ? (element)(y[i] + sum) : (element)((uint64_t)y[i] + (uint64_t)sum);                \
       } else {                                                                                                         \
-        y[i] = (element)((double)alpha * (double)y[i] + (double)beta * (double)sum);                                   \
+        double scaled = (double)alpha * (double)y[i] + (double)beta * (double)sum;                                     \
+        weft_number_set(type, y, i, type == WEFT_DOUBLE ? scaled : trunc(scaled));                                     \
       }                                                                                                                \
     }                                                                                                                  \
   }
 
-COMBINE(combine_double, double)
-COMBINE(combine_int32, int32_t)
-COMBINE(combine_uint32, uint32_t)
-COMBINE(combine_int64, int64_t)
-COMBINE(combine_uint64, uint64_t)
+COMBINE(combine_double, double, WEFT_DOUBLE)
+COMBINE(combine_int32, int32_t, WEFT_INT32)
+COMBINE(combine_uint32, uint32_t, WEFT_UINT32)
+COMBINE(combine_int64, int64_t, WEFT_INT64)
+COMBINE(combine_uint64, uint64_t, WEFT_UINT64)
 
 /* y = alpha * y + beta * C for one row of results, `row` counted over all batches. */
 static void combine_row(const plan *p, const weft_tensor *c, size_t row, weft_tensor *y, size_t *offsets) {

@@ -97,6 +97,15 @@ test('the types fit programs, in ES modules and CommonJS', () => {
   tsc(...options, '--module', 'esnext', '--moduleResolution', 'bundler', 'program.mts');
 });
 
+test('the types need no types of pages', () => {
+  writeFileSync(join(folder, 'bare.mts'), `
+    import { InferenceSession, Tensor } from 'onnx-weft';
+    const session = await InferenceSession.create(new Uint8Array(1), { limits: { maxMemory: 1 } });
+    const { y } = await session.run({ x: new Tensor('float32', [1, 2], [2]) });
+    export const dims: readonly number[] = (y as Tensor).dims;`);
+  tsc('--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2022', '--types', '', '--module', 'nodenext', 'bare.mts');
+});
+
 test("the package's own files have the types they claim", () => {
   tsc('-p', join(root, 'web'));
 });

@@ -64,6 +64,11 @@ q, k, v = f32(1, 1, 3, 4), f32(1, 1, 5, 4), f32(1, 1, 5, 4)
 scores = np.exp(q @ k.swapaxes(2, 3) / 2)
 case("attention_endless_windows", 25, ("Attention", ["q", "k", "v"], ["y"], {"left_window_size": 2**63 - 1, "right_window_size": 2**63 - 1}), {"q": q, "k": k, "v": v}, {"y": scores / scores.sum(-1, keepdims=True) @ v}, ir=12)
 
+# ---- products of integers, beyond what their type holds ------------------------------------------------------------------------------
+ones = np.array([[1, 2]], np.uint32)
+case("gemm_uint32_clamped", 13, ("Gemm", ["a", "b"], ["y"], {"alpha": 1e9}), {"a": ones, "b": np.array([[0, 1], [3, 0]], np.uint32)}, {"y": np.array([[2**32 - 1, 10**9]], np.uint32)}, ir=8)
+case("gemm_int32_wraps", 13, ("Gemm", ["a", "b", "c"], ["y"], {}), {"a": ones.astype(np.int32), "b": np.array([[2**31 - 1], [0]], np.int32), "c": np.array([1], np.int32)}, {"y": np.array([[-2**31]], np.int32)}, ir=8)
+
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
 a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
