@@ -8,6 +8,7 @@
 #include "number.h"
 #include "product.h"
 
+enum { FORM_PANELS = 1, FORM_PANELS_OF_TRANSPOSE };
 enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
 
 #define MATMUL_TYPES                                                                                                   \
@@ -145,12 +146,16 @@ weft_status weft_matmul_prepare(weft_op *op) {
   bool transposed = op->def->variant != WEFT_MATMUL_PLAIN && weft_op_attr_int(op, "transB", 0) != 0;
   weft_matmul_operand shape;
   weft_matmul_describe(&b->shape, false, transposed, false, &shape);
+  if (shape.columns < PACK_COLUMNS || b->count == 0) {
+    return WEFT_OK;
+  }
   /* A b that has to stay anyway is read in place where it is transposed: one row takes as long, and many rows earn
-   * packing it. So is one that a packed copy for each of many readers would multiply, as where layers share weights. */
+   * packing it. So is one that a packed copy for each of many readers would multiply. Where layers share weights, one
+   * packed form serves all of them. */
   enum { MOST_COPIES = 2 };
-  size_t readers = weft_op_readers(op, 1);
-  bool stays = b->type == WEFT_FLOAT && readers > (transposed ? 1 : MOST_COPIES);
-  if (shape.columns < PACK_COLUMNS || b->count == 0 || stays) {
+  bool stays = b->type == WEFT_FLOAT && weft_op_readers(op, 1) > (transposed ? 1 : MOST_COPIES);
+  const uint8_t form = transposed ? FORM_PANELS_OF_TRANSPOSE : FORM_PANELS;
+  if (stays && !weft_op_agree(op, 1, form)) {
     return WEFT_OK;
   }
   if (b->type == WEFT_FLOAT16 && !all_finite(b)) {
@@ -164,9 +169,13 @@ weft_status weft_matmul_prepare(weft_op *op) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the packed B is larger than the address space");
   }
   void *panels;
-  WEFT_TRY(weft_op_state(op, size, &panels));
+  WEFT_TRY(stays ? weft_alloc(op->cx, size, &panels) : weft_op_state(op, size, &panels));
   pack(op, &shape, transposed, b->data, panels);
-  weft_op_drop_constant(op, 1);
+  if (stays) {
+    weft_op_replace(op, 1, form, panels);
+  } else {
+    weft_op_drop_constant(op, 1);
+  }
   return WEFT_OK;
 }
 
@@ -331,6 +340,8 @@ static weft_status run_floats(weft_op *op, const plan *p) {
     } else {
       run.narrow = op->node->state;
     }
+  } else if (weft_op_form(op, 1) != 0) {
+    run.packed = run.b->data;
   } else if (run.b->type != WEFT_FLOAT) {
     products.pack = pack_narrow;
     products.scratch_column = p->shape.k * sizeof(float);

@@ -428,6 +428,25 @@ void weft_op_drop_constant(weft_op *op, int i) {
   op->dropped |= 1u << (unsigned)i;
 }
 
+bool weft_op_agree(const weft_op *op, int i, uint8_t form) {
+  weft_value *constant = op->inputs[i];
+  constant->readers = constant->offered == form ? constant->readers + 1 : 1;
+  constant->offered = form;
+  return constant->readers == weft_op_readers(op, i);
+}
+
+void weft_op_replace(const weft_op *op, int i, uint8_t form, void *block) {
+  weft_value *constant = op->inputs[i];
+  weft_value_clear(constant);
+  constant->tensor.data = block;
+  constant->storage = WEFT_STORAGE_OWNED;
+  constant->form = form;
+}
+
+uint8_t weft_op_form(const weft_op *op, int i) {
+  return op->inputs[i]->form;
+}
+
 /* ---- shared infer functions -------------------------------------------------------------------------------------- */
 weft_status weft_infer_same(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));

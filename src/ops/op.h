@@ -140,6 +140,13 @@ size_t weft_op_readers(const weft_op *op, int i);
 bool weft_op_may_take(const weft_op *op, int i);
 void *weft_op_take_constant(weft_op *op, int i);
 
+/* In prepare: this node could read constant input i in that form, not 0, whose meaning its readers know. True once all of
+ * them could: then weft_op_replace gives them its elements, a block that the constant owns from now on. */
+bool weft_op_agree(const weft_op *op, int i, uint8_t form);
+void weft_op_replace(const weft_op *op, int i, uint8_t form, void *block);
+/* In run: the form of input i; 0 where it is as in the file. */
+uint8_t weft_op_form(const weft_op *op, int i);
+
 /* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
 /* A sentence names the input by its name in the specification and says what was expected and what was found. */
 #define weft_op_fail(op, ...) weft_fail((op)->cx, WEFT_INVALID_MODEL, __VA_ARGS__)

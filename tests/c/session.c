@@ -236,11 +236,14 @@ static void test_training_is_told(void) {
 }
 
 /* ---- where the time goes --------------------------------------------------------------------- */
-/* Layers that share weights hold them once, not a packed copy each. */
-static void test_shared_weights(void) {
-  enum { SIZE = 128, LAYERS = 12 };
+/* Layers that share weights hold them once, packed for all of them, and not where something else reads them as well. */
+static void test_shared_weights(bool read_otherwise) {
+  enum { SIZE = 100, LAYERS = 12 };
   static float data[SIZE * SIZE];
-  const int64_t row[] = {1, SIZE}, square[] = {SIZE, SIZE};
+  for (int i = 0; i < SIZE * SIZE; i++) { /* moves by one place and halves */
+    data[i] = i % SIZE == (i / SIZE + 1) % SIZE ? 0.5f : 0;
+  }
+  const int64_t row[] = {0, SIZE}, square[] = {SIZE, SIZE};
   bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
   graph_value(&g, GRAPH_INPUT, "x", 2, row);
@@ -252,10 +255,31 @@ static void test_shared_weights(void) {
     snprintf(output, sizeof output, i == LAYERS - 1 ? "y" : "v%d", i + 1);
     graph_node(&g, node("MatMul", inputs, output));
   }
+  if (read_otherwise) {
+    graph_node(&g, node("ReduceMax", "x", "m"));
+    graph_node(&g, node("Add", "w m", "n"));
+    graph_output(&g, "n");
+  }
   weft_session *session = load(model(18, &g));
   size_t used, peak;
   weft_session_memory(session, &used, &peak);
   CHECK(used < 2 * sizeof data);
+  weft_value *x = NULL, *y = NULL;
+  weft_error error;
+  for (int rows = 1; rows < 6; rows += 4) {
+    CHECK(weft_value_create_tensor(WEFT_FLOAT, 2, (const int64_t[]){rows, SIZE}, &x, &error) == WEFT_OK);
+    float *of_x = weft_value_data(x);
+    for (int i = 0; i < rows * SIZE; i++) {
+      of_x[i] = (float)i;
+    }
+    CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error) == WEFT_OK);
+    for (int i = 0; i < rows * SIZE; i++) {
+      int from = i / SIZE * SIZE + (i % SIZE + SIZE - LAYERS) % SIZE;
+      CHECK(((const float *)weft_value_data(y))[i] == (float)from / (1 << LAYERS));
+    }
+    weft_value_release(x);
+    weft_value_release(y);
+  }
   weft_session_destroy(session);
 }
 
@@ -413,7 +437,8 @@ int main(void) {
   test_packed_weights_are_given();
   test_kinds_are_told();
   test_refusals();
-  test_shared_weights();
+  test_shared_weights(false);
+  test_shared_weights(true);
   test_profile();
   test_shapes_that_change();
   test_folded_strings();
