@@ -70,13 +70,23 @@ static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, con
   break
 
 /* Integers wrap: they are computed unsigned, but compared as what they are. */
-static void reduce_block(reduction how, weft_type type, size_t n, void *to, const void *from) {
+static void reduce_block(const weft_op *op, reduction how, weft_type type, size_t n, void *to, const void *from) {
+  static const uint8_t kernel[] = {
+      [REDUCE_ADD] = WEFT_BINARY_ADD,
+      [REDUCE_MUL] = WEFT_BINARY_MUL,
+      [REDUCE_MIN] = WEFT_BINARY_MIN,
+      [REDUCE_MAX] = WEFT_BINARY_MAX,
+  };
   if (how == REDUCE_NONE) {
     memcpy(to, from, n * weft_type_size(type));
     return;
   }
   switch (type) {
   case WEFT_FLOAT:
+    if (n > 1) {
+      op->cx->kernels->binary_f32[kernel[how]](n, to, 1, from, 1, to);
+      break;
+    }
     REDUCE_AS(float, float);
   case WEFT_DOUBLE:
     REDUCE_AS(double, double);
@@ -156,8 +166,13 @@ static void scatter_row(const weft_op *op, reduction how, const weft_indices *li
       weft_spread_elements(size, length, map, from, to);
       continue;
     }
-    for (size_t i = 0; i < length; i++) {
-      reduce_block(how, out->type, 1, to + map[i] * (int64_t)size, from + i * size);
+    /* Neighbours often go to neighbouring places, as where a graph network sums what edges bring to its nodes: all
+     * features of an edge to the same node. Places that differ may be reduced at once. */
+    for (size_t i = 0, n; i < length; i += n) {
+      for (n = 1; i + n < length && map[i + n] == map[i] + (int64_t)n;) {
+        n++;
+      }
+      reduce_block(op, how, out->type, n, to + map[i] * (int64_t)size, from + i * size);
     }
   }
 }
@@ -225,7 +240,7 @@ weft_status weft_scatter_nd_run(weft_op *op) {
   for (size_t i = 0; i < tuples; i++) {
     int64_t offset;
     WEFT_TRY(weft_index_tuple(op, &in->shape, index + i * (size_t)tuple, i, 0, tuple, &offset));
-    reduce_block(how, in->type, block, (char *)out->data + (size_t)offset * block * size,
+    reduce_block(op, how, in->type, block, (char *)out->data + (size_t)offset * block * size,
                  (const char *)updates->data + i * block * size);
   }
   return WEFT_OK;

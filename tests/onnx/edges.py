@@ -51,6 +51,21 @@ case("scatter_elements_add_complex", 18, ("ScatterElements", ["x", "i", "u"], ["
 case("scatter_nd_mul_complex", 18, ("ScatterND", ["x", "i", "u"], ["y"], {"reduction": "mul"}), {"x": multiplied.copy(), "i": index[:, None], "u": update}, {"y": multiplied}, ir=8)
 np.add.at(added, index, update)
 np.multiply.at(multiplied, index, update)
+# Whole rows to the same place, as graph networks sum what edges bring to nodes; the last row's elements go apart, runs among them.
+nodes = np.repeat(np.array([[3], [1], [3], [0], [2], [3]], np.int64), 300, 1)
+nodes[5] = integers(0, 4, 300, np.int64)
+nodes[4, 7:20] = 1
+columns = np.broadcast_to(np.arange(300), nodes.shape)
+for how, function in {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}.items():
+    for name, dtype in {"float": np.float32, "float16": np.float16, "int8": np.int8}.items():
+        held, brought = integers(-9, 9, (4, 300), np.int64).astype(dtype), integers(-3, 4, (6, 300), np.int64).astype(dtype)
+        if dtype == np.float32:
+            brought[1, 5:9] = np.nan
+        for axis, turned in ((0, np.asarray), (1, np.transpose)):
+            result = held.copy()
+            function.at(result, (nodes, columns), brought)
+            x, i, u, y = (np.ascontiguousarray(turned(t)) for t in (held, nodes, brought, result))
+            case(f"scatter_rows_{how}_{name}_{axis}", 18, ("ScatterElements", ["x", "i", "u"], ["y"], {"axis": axis, "reduction": how}), {"x": x, "i": i, "u": u}, {"y": y}, ir=8)
 case("dropout_ratio_float8", 22, ("Dropout", ["x", "r", "t"], ["y"], {}), {"x": f32(3), "r": np.array(0.5, ml_dtypes.float8_e4m3fn), "t": np.array(False)}, {}, ir=10)
 upgrade.cases[-1][4]["y"] = upgrade.cases[-1][3]["x"]
 case("blackman_int", 17, ("BlackmanWindow", ["n"], ["y"], {"output_datatype": TensorProto.INT32}), {"n": np.array(2, np.int64)}, {"y": np.array([0, 1], np.int32)}, ir=8)
