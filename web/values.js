@@ -44,17 +44,26 @@ const encoder = new TextEncoder();
 
 /** @param {Wasm} wasm @param {number} value @param {readonly string[]} texts */
 function writeStrings(wasm, value, texts) {
-  texts.forEach((text, i) => {
-    if (typeof text !== 'string') throw argumentError(`item ${i} of a string tensor: expected a string, found ${describe(text)}`);
-    const bytes = encoder.encode(text);
-    const block = wasm.allocate(bytes.length);
-    try {
+  const short = new Uint8Array(1024);
+  let block = 0;
+  let room = -1;
+  try {
+    texts.forEach((text, i) => {
+      if (typeof text !== 'string') throw argumentError(`item ${i} of a string tensor: expected a string, found ${describe(text)}`);
+      const isShort = 3 * text.length <= short.length;
+      const bytes = isShort ? short.subarray(0, encoder.encodeInto(text, short).written) : encoder.encode(text);
+      if (bytes.length > room) {
+        wasm.free(block);
+        block = 0;
+        room = Math.max(bytes.length, short.length);
+        block = wasm.allocate(room);
+      }
       wasm.bytes.set(bytes, block);
       wasm.run('weft_value_set_string', value, i, block, bytes.length);
-    } finally {
-      wasm.free(block);
-    }
-  });
+    });
+  } finally {
+    wasm.free(block);
+  }
 }
 
 /** Writes a tensor's elements into a value of its type and size. @param {Wasm} wasm @param {number} value @param {string} name of the type @param {any} data */
