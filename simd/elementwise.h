@@ -4,17 +4,25 @@
 typedef real (*one_number)(real);
 typedef real (*two_numbers)(real, real);
 
-INLINE void map(size_t n, const float *x, float *y, one_number function) {
+/* Where a function is long, the last vector goes through the same code as the others. */
+INLINE void map(size_t n, const float *x, float *y, one_number function, bool is_long) {
   size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    store(y + i, function(load(x + i)));
+  for (; is_long ? i < n : i + LANES <= n; i += LANES) {
+    if (is_long) {
+      store_some(y + i, function(load_some(x + i, n - i)), n - i);
+    } else {
+      store(y + i, function(load(x + i)));
+    }
   }
-  if (i < n) store_part(y + i, function(load_part(x + i, n - i)), n - i);
+  if (!is_long && i < n) store_part(y + i, function(load_part(x + i, n - i)), n - i);
 }
 
+#define IS_LONG(NAME)                                                                                                  \
+  (WEFT_UNARY_##NAME <= WEFT_UNARY_SILU || WEFT_UNARY_##NAME == WEFT_UNARY_SOFTPLUS ||                                 \
+   WEFT_UNARY_##NAME == WEFT_UNARY_ATAN)
 #define DEFINE_UNARY(NAME, word)                                                                                       \
   static void unary_##NAME(size_t n, const float *x, float *y) {                                                       \
-    map(n, x, y, word);                                                                                                \
+    map(n, x, y, word, IS_LONG(NAME));                                                                                 \
   }
 UNARY_WORDS(DEFINE_UNARY)
 
@@ -46,6 +54,13 @@ static void clip_f32(size_t n, const float *x, float lo, float hi, float *y) {
     store(y + i, r_at_most(r_at_least(load(x + i), low), high));
   }
   if (i < n) store_part(y + i, r_at_most(r_at_least(load_part(x + i, n - i), low), high), n - i);
+}
+
+static void elu_f32(size_t n, const float *x, float above, float below, float unit, float *y) {
+  const real a = r_set(above), b = r_set(below), u = r_set(unit);
+  for (size_t i = 0; i < n; i += LANES) {
+    store_some(y + i, approx_elu(load_some(x + i, n - i), a, b, u), n - i);
+  }
 }
 
 static void activate_f32(size_t n, float *y, weft_activation activation, float lo, float hi) {

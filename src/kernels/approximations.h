@@ -164,6 +164,68 @@ static inline real approx_gelu(real x) {
   return r_sub(r_at_least(x, R_CONST(0.0f)), tail);
 }
 
+/* x >= 0 ? above * x : below * (e^(x / unit) - 1). From e^(-ln 2 / 2) down 2^n - 1 is exact and no less than a half. */
+static inline real approx_elu(real x, real above, real below, real unit) {
+  real rest, scale = exp_scale(r_at_least(r_div(x, unit), R_CONST(-87.0f)), &rest);
+  real negative = r_mul(r_madd(rest, scale, r_sub(scale, R_CONST(1.0f))), below);
+  return r_select(r_less(x, R_CONST(0.0f)), negative, r_mul(x, above));
+}
+
+/* t + t^3 P(t^2) for t <= 1; beyond, pi/2 less the same of 1/t. */
+static inline real approx_atan(real x) {
+  static const float c[] = {-0x1.55553ep-2f, 0x1.9991fep-3f,  -0x1.2421b6p-3f, 0x1.c099fep-4f,  -0x1.583492p-4f,
+                            0x1.dac9e6p-5f,  -0x1.fed162p-6f, 0x1.65a66p-7f,   -0x1.d62ff4p-10f};
+  const real one = R_CONST(1.0f);
+  real a = r_abs(x);
+  mask beyond = r_less(one, a);
+  real t = r_div(r_select(beyond, one, a), r_select(beyond, a, one));
+  real square = r_mul(t, t);
+  real part = r_mul(r_mul(t, square), polynomial(square, c, 9));
+  real far_out = r_sub(R_CONST(1.57079637f), r_add(t, r_add(part, R_CONST(4.37113883e-8f))));
+  return r_with_sign(r_select(beyond, far_out, r_add(t, part)), x);
+}
+
+static inline real approx_softsign(real x) {
+  return r_div(x, r_add(r_abs(x), R_CONST(1.0f)));
+}
+
+/* x^y: log2 x in double, since an error of the exponent is one of the result: e + s P(s^2), s = (m - 1) / (m + 1), where x
+ * = 2^e m as above; the power of two as e^x. Zero and infinity only need an exponent that is large enough. Where x is
+ * negative (-0 too) or y not finite, pow has rules of its own. */
+static inline real approx_power(real x, real y) {
+  static const double c[] = {0x1.71547652be962p1, 0x1.ec709d14d618cp-1, 0x1.27777ef0f39d1p-1, 0x1.a58de0498e73ap-2,
+                             0x1.5ce32d372ce9cp-2};
+  const bits root_half = B_CONST(0x3f3504f3u);
+  const wide one = W_CONST(1.0), magic = W_CONST(0x1.8p52);
+  mask plain = m_and(b_below(b_of(x), B_CONST(0x7f800001u)), b_below(b_of(r_abs(y)), B_CONST(0x7f800000u)));
+  mask endless = m_or(r_equal(x, R_CONST(0.0f)), r_equal(x, R_CONST(INFINITY)));
+  mask tiny = r_less(x, R_CONST(0x1p-126f));
+  real large = r_select(endless, R_CONST(0x1p100f), R_CONST(1.0f));
+  bits b = b_sub(b_of(r_select(tiny, r_mul(x, R_CONST(0x1p23f)), x)), root_half);
+  real e = r_add(b_to_real(b_shift_right(b, 23)), r_unless(m_not(tiny), R_CONST(-23.0f)));
+  wide m = w_of(b_as_real(b_add(b_and(b, B_CONST(0x7fffffu)), root_half)));
+  wide s = w_div(w_sub(m, one), w_add(m, one)), square = w_mul(s, s), p = w_load(c + 4);
+  for (int i = 3; i >= 0; i--) {
+    p = w_add(w_mul(p, square), w_load(c + i));
+  }
+  wide t = w_mul(w_add(w_of(e), w_mul(s, p)), w_of(r_mul(r_mul(y, large), large)));
+  t = w_at_most(w_at_least(t, W_CONST(-200.0)), W_CONST(200.0));
+  wide shifted = w_add(t, magic);
+  real rest = exp_of_rest(r_of(w_mul(w_sub(t, w_sub(shifted, magic)), W_CONST(0x1.62e42fefa39efp-1))));
+  bits n = w_low_bits(shifted), half = b_shift_right(n, 1);
+  real z = r_mul(r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half)), power_of_two(b_sub(n, half)));
+  return m_all(plain) ? z : r_otherwise(plain, z, pow, x, y);
+}
+
+/* The exact remainder, with the sign of x: a quotient below 2^28 times y is exact in double. */
+static inline real approx_fmod(real x, real y) {
+  real a = r_abs(x), b = r_abs(y);
+  wide p = w_of(a), q = w_of(b);
+  mask plain = m_and(r_less(a, r_mul(b, R_CONST(0x1p28f))), r_less(b, R_CONST(INFINITY)));
+  real z = r_with_sign(r_of(w_sub(p, w_mul(w_truncate(w_div(p, q)), q))), x);
+  return m_all(plain) ? z : r_otherwise(plain, z, fmod, x, y);
+}
+
 static inline real approx_silu(real x) {
   return times_sigmoid(x, x);
 }
@@ -239,7 +301,9 @@ static inline real activate(real y, weft_activation activation, float lo, float 
   X(FLOOR, r_floor)                                                                                                    \
   X(CEIL, r_ceil)                                                                                                      \
   X(ROUND, r_round)                                                                                                    \
-  X(SOFTPLUS, approx_softplus)
+  X(SOFTPLUS, approx_softplus)                                                                                         \
+  X(ATAN, approx_atan)                                                                                                 \
+  X(SOFTSIGN, approx_softsign)
 
 #define BINARY_WORDS(X)                                                                                                \
   X(ADD, r_add)                                                                                                        \
@@ -247,6 +311,8 @@ static inline real activate(real y, weft_activation activation, float lo, float 
   X(MUL, r_mul)                                                                                                        \
   X(DIV, r_div)                                                                                                        \
   X(MIN, r_min)                                                                                                        \
-  X(MAX, r_max)
+  X(MAX, r_max)                                                                                                        \
+  X(POW, approx_power)                                                                                                 \
+  X(FMOD, approx_fmod)
 
 #endif

@@ -22,6 +22,12 @@ UNARY_WORDS(DEFINE_UNARY)
   }
 BINARY_WORDS(DEFINE_BINARY)
 
+static void elu_f32(size_t n, const float *x, float above, float below, float unit, float *y) {
+  for (size_t i = 0; i < n; i++) {
+    y[i] = approx_elu(x[i], above, below, unit);
+  }
+}
+
 float weft_activate_one(float y, weft_activation activation, float lo, float hi) {
   return activate(y, activation, lo, hi);
 }
@@ -57,6 +63,7 @@ const weft_kernels weft_kernels_portable = {
     .unary_f32 = {UNARY_WORDS(UNARY_ENTRY)},
     .binary_f32 = {BINARY_WORDS(BINARY_ENTRY)},
     .clip_f32 = weft_portable_clip_f32,
+    .elu_f32 = elu_f32,
     .activate_f32 = weft_portable_activate_f32,
     .sum_f32 = weft_portable_sum_f32,
     .sum_square_f32 = weft_portable_sum_square_f32,

@@ -66,6 +66,8 @@ typedef enum weft_unary {
   WEFT_UNARY_CEIL,
   WEFT_UNARY_ROUND, /* half to even */
   WEFT_UNARY_SOFTPLUS,
+  WEFT_UNARY_ATAN,
+  WEFT_UNARY_SOFTSIGN,
   WEFT_UNARY_COUNT
 } weft_unary;
 
@@ -76,6 +78,8 @@ typedef enum weft_binary {
   WEFT_BINARY_DIV,
   WEFT_BINARY_MIN, /* NaN wins, as numpy.minimum */
   WEFT_BINARY_MAX,
+  WEFT_BINARY_POW,
+  WEFT_BINARY_FMOD, /* the remainder with x's sign */
   WEFT_BINARY_COUNT
 } weft_binary;
 
@@ -117,6 +121,8 @@ typedef struct weft_kernels {
   void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step,
                                         float *z);
   void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
+  /* y = x >= 0 ? above * x : below * (e^(x / unit) - 1); y may be x. */
+  void (*elu_f32)(size_t n, const float *x, float above, float below, float unit, float *y);
   /* In place; any activation, WEFT_ACT_NONE included. */
   void (*activate_f32)(size_t n, float *y, weft_activation activation, float lo, float hi);
 

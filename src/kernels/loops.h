@@ -12,6 +12,13 @@
 #define EACH_ALONE
 #endif
 
+/* A function of whole numbers that is as fast when it is small. */
+#if defined(__clang__)
+#define SMALL_CODE __attribute__((minsize, noinline))
+#else
+#define SMALL_CODE
+#endif
+
 /* Coefficients of loops are read before these, as numbers that compilers do not know: V8 builds a v128.const anew at
  * every use. */
 #if defined(__GNUC__)

@@ -10,9 +10,11 @@
 typedef float real;
 typedef uint32_t bits;
 typedef bool mask;
+typedef double wide; /* a real in double precision */
 
 #define R_CONST(x) (x)
 #define B_CONST(x) ((bits)(x))
+#define W_CONST(x) (x)
 
 static inline real r_set(float x) {
   return x;
@@ -117,6 +119,63 @@ static inline bits b_shift_right(bits a, unsigned n) {
 /* The signed integer as a float. */
 static inline real b_to_real(bits a) {
   return (float)(int32_t)a;
+}
+
+static inline mask b_below(bits a, bits b) {
+  return a < b;
+}
+static inline mask m_and(mask a, mask b) {
+  return a && b;
+}
+static inline mask m_or(mask a, mask b) {
+  return a || b;
+}
+static inline mask m_not(mask a) {
+  return !a;
+}
+static inline bool m_all(mask a) {
+  return a;
+}
+/* z where the mask is set, elsewhere the function of x and y. */
+static inline real r_otherwise(mask m, real z, double (*function)(double, double), real x, real y) {
+  return m ? z : (real)function((double)x, (double)y);
+}
+
+static inline wide w_of(real x) {
+  return (wide)x;
+}
+static inline real r_of(wide x) {
+  return (real)x;
+}
+static inline wide w_load(const double *x) {
+  return *x;
+}
+static inline wide w_add(wide a, wide b) {
+  return a + b;
+}
+static inline wide w_sub(wide a, wide b) {
+  return a - b;
+}
+static inline wide w_mul(wide a, wide b) {
+  return a * b;
+}
+static inline wide w_div(wide a, wide b) {
+  return a / b;
+}
+static inline wide w_at_least(wide x, wide low) {
+  return x < low ? low : x;
+}
+static inline wide w_at_most(wide x, wide high) {
+  return high < x ? high : x;
+}
+static inline wide w_truncate(wide x) {
+  return trunc(x);
+}
+/* The low half of a double's bits. */
+static inline bits w_low_bits(wide x) {
+  uint64_t b;
+  memcpy(&b, &x, sizeof b);
+  return (bits)b;
 }
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "loops.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -50,17 +49,26 @@ BINARY(and8, uint8_t, uint8_t, a &b)
 BINARY(or8, uint8_t, uint8_t, a | b)
 BINARY(xor8, uint8_t, uint8_t, a ^ b)
 COMPARISONS(float, float)
+COMPARISONS(double, double)
+BINARY(add_double, double, double, a + b)
+BINARY(sub_double, double, double, a - b)
+BINARY(mul_double, double, double, a *b)
+BINARY(div_double, double, double, a / b)
+BINARY(min_double, double, double, ((a < b) | (a != a)) ? a : b)
+BINARY(max_double, double, double, ((a > b) | (a != a)) ? a : b)
 COMPARISONS(int32, int32_t)
 COMPARISONS(int64, int64_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
-
-static void power(size_t n, const void *x, const void *y, void *z);
 
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   static const weft_typed_binary of32[] = {add32, sub32, mul32, div32, mod32, min32, max32};
   static const weft_typed_binary of64[] = {add64, sub64, mul64, div64, mod64, min64, max64};
   static const weft_typed_binary of_bool[] = {and8, or8, xor8, equal8};
-  static const weft_typed_binary of_float[] = {equal_float, less_float, less_or_equal_float, power};
+  static const weft_typed_binary of_float[] = {equal_float, less_float, less_or_equal_float};
+  static const weft_typed_binary of_double[] = {
+      add_double, sub_double, mul_double, div_double,   NULL,        min_double,           max_double,
+      NULL,       NULL,       NULL,       equal_double, less_double, less_or_equal_double,
+  };
   static const weft_typed_binary of_int32[] = {equal_int32, less_int32, less_or_equal_int32};
   static const weft_typed_binary of_int64[] = {equal_int64, less_int64, less_or_equal_int64};
   const bool is_signed = type == WEFT_INT32 || type == WEFT_INT64;
@@ -68,7 +76,9 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   const bool comparison = what >= WEFT_TYPED_EQUAL && what <= WEFT_TYPED_LESS_OR_EQUAL;
   switch (type) {
   case WEFT_FLOAT:
-    return what >= WEFT_TYPED_EQUAL ? of_float[what - WEFT_TYPED_EQUAL] : NULL;
+    return comparison ? of_float[what - WEFT_TYPED_EQUAL] : NULL;
+  case WEFT_DOUBLE:
+    return of_double[what];
   case WEFT_INT32:
     return comparison ? of_int32[what - WEFT_TYPED_EQUAL] : arithmetic ? of32[what] : NULL;
   case WEFT_INT64:
@@ -137,6 +147,8 @@ static void float_to_int64(size_t n, const void *x, void *y) {
 }
 CONVERT(int8_to_float, int8_t, float, a)
 CONVERT(uint8_to_float, uint8_t, float, a)
+CONVERT(int16_to_float, int16_t, float, a)
+CONVERT(uint16_to_float, uint16_t, float, a)
 CONVERT(int32_to_float, int32_t, float, a)
 CONVERT(int64_to_float, int64_t, float, a)
 CONVERT(bool_to_float, uint8_t, float, a != 0)
@@ -153,15 +165,16 @@ weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to) {
     weft_type from, to;
     weft_typed_unary loop;
   } loops[] = {
-      {WEFT_FLOAT, WEFT_INT8, float_to_int8},   {WEFT_FLOAT, WEFT_UINT8, float_to_int8},
-      {WEFT_FLOAT, WEFT_INT32, float_to_int32}, {WEFT_FLOAT, WEFT_INT64, float_to_int64},
-      {WEFT_FLOAT, WEFT_BOOL, float_to_bool},   {WEFT_INT8, WEFT_FLOAT, int8_to_float},
-      {WEFT_UINT8, WEFT_FLOAT, uint8_to_float}, {WEFT_INT32, WEFT_FLOAT, int32_to_float},
-      {WEFT_INT64, WEFT_FLOAT, int64_to_float}, {WEFT_BOOL, WEFT_FLOAT, bool_to_float},
-      {WEFT_INT32, WEFT_INT64, int32_to_int64}, {WEFT_INT64, WEFT_INT32, int64_to_int32},
-      {WEFT_BOOL, WEFT_INT64, bool_to_int64},   {WEFT_BOOL, WEFT_INT32, bool_to_int32},
-      {WEFT_INT64, WEFT_BOOL, int64_to_bool},   {WEFT_INT32, WEFT_BOOL, int32_to_bool},
-      {WEFT_BOOL, WEFT_BOOL, bool_to_bool},
+      {WEFT_FLOAT, WEFT_INT8, float_to_int8},     {WEFT_FLOAT, WEFT_UINT8, float_to_int8},
+      {WEFT_FLOAT, WEFT_INT32, float_to_int32},   {WEFT_FLOAT, WEFT_INT64, float_to_int64},
+      {WEFT_FLOAT, WEFT_BOOL, float_to_bool},     {WEFT_INT8, WEFT_FLOAT, int8_to_float},
+      {WEFT_UINT8, WEFT_FLOAT, uint8_to_float},   {WEFT_INT32, WEFT_FLOAT, int32_to_float},
+      {WEFT_INT64, WEFT_FLOAT, int64_to_float},   {WEFT_BOOL, WEFT_FLOAT, bool_to_float},
+      {WEFT_INT32, WEFT_INT64, int32_to_int64},   {WEFT_INT64, WEFT_INT32, int64_to_int32},
+      {WEFT_BOOL, WEFT_INT64, bool_to_int64},     {WEFT_BOOL, WEFT_INT32, bool_to_int32},
+      {WEFT_INT64, WEFT_BOOL, int64_to_bool},     {WEFT_INT32, WEFT_BOOL, int32_to_bool},
+      {WEFT_BOOL, WEFT_BOOL, bool_to_bool},       {WEFT_INT16, WEFT_FLOAT, int16_to_float},
+      {WEFT_UINT16, WEFT_FLOAT, uint16_to_float},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     if (loops[i].from == from && loops[i].to == to) return loops[i].loop;
@@ -169,16 +182,42 @@ weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to) {
   return NULL;
 }
 
+#define SATURATE(T)                                                                                                    \
+  for (size_t i = 0; i < n; i++) {                                                                                     \
+    float v = x[i] > least ? x[i] : least; /* NaN too: there is no such integer */                                     \
+    v = v < greatest ? v : greatest;                                                                                   \
+    ((T *)y)[i] = (T)(int32_t)v;                                                                                       \
+  }
+
+void weft_typed_saturate(size_t size, size_t n, const float *restrict x, float least, float greatest,
+                         void *restrict y) {
+  if (size == 1) {
+    SATURATE(uint8_t)
+  } else {
+    SATURATE(uint16_t)
+  }
+}
+
 /* ---- functions ------------------------------------------------------------------------------------------------------
  */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
 CONVERT(is_nan, float, uint8_t, a != a)
+CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
 CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
+
+void weft_typed_shrink(size_t n, const float *x, float low, float high, float bias, float *y) {
+  EACH_ALONE
+  for (size_t i = 0; i < n; i++) {
+    const float a = x[i];
+    y[i] = a < low ? a + bias : a > high ? a - bias : 0;
+  }
+}
+
 static void sine(size_t n, const void *x, void *y);
 static void cosine(size_t n, const void *x, void *y);
 
 weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
-  static const weft_typed_unary functions[] = {not8, is_nan, sign, sine, cosine};
+  static const weft_typed_unary functions[] = {not8, is_nan, is_infinite, sign, sine, cosine};
   return functions[what];
 }
 
@@ -343,22 +382,77 @@ static inline void sift_down(uint64_t *heap, size_t count, size_t at, uint64_t m
   heap[at] = moved;
 }
 
-/* A heap of the best so far, then unheaped from its worst. Most neighbours are told to be worse than all of them
- * without a rank of their own. */
-void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap) {
+/* In order of their high halves; equal ones keep their order. */
+SMALL_CODE static void sort_ranks(size_t n, uint64_t *x, uint64_t *room) {
+  enum { DIGITS = 4 };
+  uint32_t begins[DIGITS][256] = {{0}};
+  uint64_t *from = x, *to = room;
+  for (size_t i = 0; i < n; i++) {
+    for (int d = 0; d < DIGITS; d++) {
+      begins[d][x[i] >> (32 + 8 * d) & 255]++;
+    }
+  }
+  for (int d = 0; d < DIGITS; d++) {
+    for (uint32_t v = 0, sum = 0; v < 256; v++) {
+      const uint32_t count = begins[d][v];
+      begins[d][v] = sum;
+      sum += count;
+    }
+    for (size_t i = 0; i < n; i++) {
+      to[begins[d][from[i] >> (32 + 8 * d) & 255]++] = from[i];
+    }
+    uint64_t *const swapped = from;
+    from = to;
+    to = swapped;
+  }
+}
+
+/* Where many are wanted: those whose first bits are among the best, sorted. False where they are more than there is
+ * room for. */
+SMALL_CODE static bool top_by_bits(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *ranks) {
+  enum { BITS = 11 };
+  uint32_t counts[1 << BITS] = {0};
+  size_t last = 0, held = 0;
+  for (size_t i = 0; i < n; i++) {
+    counts[rank_of(x[i * step], least, 0) >> (64 - BITS)]++;
+  }
+  for (held = counts[0]; held < k; held += counts[last]) {
+    last++;
+  }
+  if (held > k * (WEFT_TYPED_TOP_ROOM / 2)) return false;
+  held = 0;
+  for (size_t i = 0; i < n; i++) {
+    const uint64_t rank = rank_of(x[i * step], least, i);
+    if (rank >> (64 - BITS) <= last) ranks[held++] = rank;
+  }
+  sort_ranks(held, ranks, ranks + held);
+  return true;
+}
+
+/* A heap of the best so far, then unheaped from its worst. Most elements are told to be worse than all of them without a
+ * rank of their own, which is done for neighbours: others are put side by side first. */
+SMALL_CODE void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap) {
+  enum { MANY = 64, LINE = 256 };
+  float line[LINE];
+  if (k >= MANY && k >= n / 32 && top_by_bits(n, x, step, k, least, heap)) return;
   for (size_t i = 0; i < k; i++) {
     heap[i] = rank_of(x[i * step], least, i);
   }
   for (size_t at = k / 2; at-- > 0;) {
     sift_down(heap, k, at, heap[at]);
   }
-  for (size_t i = k; i < n; i++) {
-    if (step == 1) {
-      i = weft_typed_next(i, n, x, x[heap[0] & UINT32_MAX], least);
-      if (i == n) break;
+  for (size_t begin = k, count; begin < n; begin += count) {
+    count = step == 1 || n - begin < LINE ? n - begin : LINE;
+    const float *block = step == 1 ? x + begin : line;
+    for (size_t i = 0; step != 1 && i < count; i++) {
+      line[i] = x[(begin + i) * step];
     }
-    const uint64_t rank = rank_of(x[i * step], least, i);
-    if (rank < heap[0]) sift_down(heap, k, 0, rank);
+    for (size_t i = 0; i < count; i++) {
+      i = weft_typed_next(i, count, block, x[(heap[0] & UINT32_MAX) * step], least);
+      if (i == count) break;
+      const uint64_t rank = rank_of(block[i], least, begin + i);
+      if (rank < heap[0]) sift_down(heap, k, 0, rank);
+    }
   }
   for (size_t left = k; left > 1; left--) {
     const uint64_t worst = heap[0];
@@ -382,6 +476,17 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
     best[i] = take ? x[i] : best[i];
     winner[i] = take ? index : winner[i];
   }
+}
+
+/* ---- products ---------------------------------------------------------------------------------------------------- */
+SMALL_CODE double weft_typed_dot(size_t n, const double *x, const float *y, bool distances) {
+  enum { CHAINS = 4 };
+  double sums[CHAINS] = {0};
+  for (size_t i = 0; i < n; i++) {
+    const double a = x[i], b = (double)y[i], d = a - b;
+    sums[i % CHAINS] += distances ? d * d : a * b;
+  }
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
 /* ---- running totals ---------------------------------------------------------------------------------------------- */
@@ -435,12 +540,6 @@ bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const floa
 }
 
 /* ---- in double precision ----------------------------------------------------------------------------------------- */
-static inline double from_bits(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 static inline uint64_t to_bits(double x) {
   uint64_t bits;
   memcpy(&bits, &x, sizeof bits);
@@ -519,95 +618,4 @@ static void sine(size_t n, const void *x, void *y) {
 
 static void cosine(size_t n, const void *x, void *y) {
   sines(n, x, true, y);
-}
-
-/* ---- powers ------------------------------------------------------------------------------------------------------ */
-/* What power_parts needs, constants too (see loops.h): the number that rounds to whole numbers when it is added and
- * leaves them in the low bits, with the bias of exponents; ln 2; log2 e; bounds; and the Taylor series of e^r - 1,
- * whose next term is below 7e-10 of the sum at |r| = ln 2 / 2, where it ends. */
-static const double exponential_table[] = {
-    0x1.8p52 + 1023, 0x1.62e42fefa39efp-1, 0x1.71547652b82fep0, -1000, 1000, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120,
-    1.0 / 720,       1.0 / 5040,           1.0 / 40320};
-
-/* 2^x is scale * (1 + the result), scale being 2 to the power of the nearest whole number; x is kept within 1000, NaN
- * stays. */
-static inline double power_parts(double x, const double *table, double *scale) {
-  x = x < table[3] ? table[3] : x;
-  x = x > table[4] ? table[4] : x;
-  const double turned = x + table[0], r = (x - (turned - table[0])) * table[1];
-  *scale = from_bits(to_bits(turned) << 52);
-  return r * polynomial(r, table + 5, 8);
-}
-
-/* 2 / ln 2 times the series of artanh, which ends where the next term is below 2e-12 of the sum; then, for their bits,
- * sqrt 1/2, what a double has below its exponent, 2 and 2^52; what 2^52 and its bias become; and the logarithms of 0
- * and infinity. */
-static const double logarithm_table[] = {0x1.71547652b82fep1,
-                                         0x1.71547652b82fep1 / 3,
-                                         0x1.71547652b82fep1 / 5,
-                                         0x1.71547652b82fep1 / 7,
-                                         0x1.71547652b82fep1 / 9,
-                                         0x1.71547652b82fep1 / 11,
-                                         0x1.71547652b82fep1 / 13,
-                                         0x1.6a09e667f3bcdp-1,
-                                         0x0.fffffffffffffp-1022,
-                                         2,
-                                         0x1p52,
-                                         0x1p52 + 1024,
-                                         -1e300,
-                                         1e300,
-                                         1,
-                                         (double)FLT_MAX};
-
-/* log2 x for positive x, 0 and infinity: the exponent and artanh s, s = (m - 1) / (m + 1), with m in [sqrt 1/2, sqrt
- * 2). */
-static inline double log_two(double x, const double *table) {
-  const uint64_t bits = to_bits(x) - to_bits(table[7]);
-  const double exponent = from_bits(to_bits(table[10]) | (bits + to_bits(table[9])) >> 52) - table[11];
-  const double m = from_bits((bits & to_bits(table[8])) + to_bits(table[7])), s = (m - table[14]) / (m + table[14]);
-  const double y = exponent + s * polynomial(s * s, table, 7);
-  return x == 0 ? table[12] : x > table[15] ? table[13] : y;
-}
-
-/* Where x is negative (-0 too) or y not finite, pow has rules of its own. */
-static inline bool is_plain_power(float x, float y) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return (bits <= 0x7f800000) & (fabsf(y) <= FLT_MAX);
-}
-
-static void power(size_t n, const void *bases, const void *exponents, void *out) {
-  const float *x = bases, *y = exponents;
-  float *z = out;
-  float base[TOGETHER], exponent[TOGETHER];
-  READ_AHEAD(logarithms, logarithm_table);
-  READ_AHEAD(exponentials, exponential_table);
-  for (size_t begin = 0; begin < n; begin += TOGETHER) {
-    size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
-    uint32_t others = 0;
-    for (size_t i = 0; i < count; i++) {
-      base[i] = x[begin + i];
-      exponent[i] = y[begin + i];
-      others |= (uint32_t)!is_plain_power(base[i], exponent[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-      double scale;
-      const double rest = power_parts((double)exponent[i] * log_two((double)base[i], logarithms), exponentials, &scale);
-      z[begin + i] = (float)(scale + scale * rest);
-    }
-    for (size_t i = 0; others != 0 && i < count; i++) {
-      if (!is_plain_power(base[i], exponent[i])) z[begin + i] = (float)pow((double)base[i], (double)exponent[i]);
-    }
-  }
-}
-
-void weft_typed_elu(size_t n, const float *x, double above, double below, double inner, float *y) {
-  READ_AHEAD(table, exponential_table);
-  EACH_ALONE
-  for (size_t i = 0; i < n; i++) {
-    const double a = (double)x[i];
-    double scale;
-    const double rest = power_parts(a * inner * table[2], table, &scale);
-    y[i] = (float)(a >= 0 ? above * a : below * (scale * rest + (scale - table[5])));
-  }
 }

@@ -9,17 +9,16 @@ typedef enum weft_typed {
   WEFT_TYPED_ADD, /* integers wrap */
   WEFT_TYPED_SUB,
   WEFT_TYPED_MUL,
-  WEFT_TYPED_DIV, /* of signed integers, towards 0; y is not 0 */
+  WEFT_TYPED_DIV, /* of doubles, and signed integers: towards 0; y is not 0 */
   WEFT_TYPED_MOD, /* the remainder with the divisor's sign */
-  WEFT_TYPED_MIN, /* of signed integers */
+  WEFT_TYPED_MIN, /* of doubles, where NaN wins, and signed integers */
   WEFT_TYPED_MAX,
   WEFT_TYPED_AND,
   WEFT_TYPED_OR,
   WEFT_TYPED_XOR,
   WEFT_TYPED_EQUAL, /* comparisons give bytes of 0 and 1 */
   WEFT_TYPED_LESS,
-  WEFT_TYPED_LESS_OR_EQUAL,
-  WEFT_TYPED_POWER /* of floats, rounded from double precision */
+  WEFT_TYPED_LESS_OR_EQUAL
 } weft_typed;
 
 /* z may be x or y where elements have the same size. */
@@ -34,11 +33,16 @@ weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to);
 typedef enum weft_typed_function {
   WEFT_TYPED_NOT,
   WEFT_TYPED_IS_NAN,
+  WEFT_TYPED_IS_INFINITE,
   WEFT_TYPED_SIGN,
   WEFT_TYPED_SINE, /* this and the next rounded from double precision */
   WEFT_TYPED_COSINE
 } weft_typed_function;
 weft_typed_unary weft_typed_unary_of(weft_typed_function what);
+/* y = x < low ? x + bias : x > high ? x - bias : 0; y may be x. */
+void weft_typed_shrink(size_t n, const float *x, float low, float high, float bias, float *y);
+/* Integers of 1 or 2 bytes from whole floats: those below `least`, and NaN, become `least`, those above `greatest` it. */
+void weft_typed_saturate(size_t size, size_t n, const float *restrict x, float least, float greatest, void *restrict y);
 /* z = condition ? x : y for elements of 1, 2, 4 or 8 bytes; false for other sizes. */
 bool weft_typed_choose(size_t size, size_t n, const uint8_t *condition, const void *x, const void *y, void *z);
 
@@ -64,12 +68,15 @@ size_t weft_typed_find(size_t n, const float *x, float value, bool last);
 /* The first index from `from` on whose element is not less (with `least`: not greater) than `value`; n if there is none. */
 size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool least);
 /* Places of the k largest (or least) of n > 0 floats, `step` apart, the best first, in the low 32 bits of each of
- * heap[k]. NaN is the greatest, of equals the first is better; n is below 2^32. */
+ * heap[k]; heap has room for WEFT_TYPED_TOP_ROOM numbers for each of them. NaN is the greatest, of equals the first is better; n is below 2^32. */
+#define WEFT_TYPED_TOP_ROOM 4
 void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap);
 /* Where x[i] beats best[i], it becomes best[i] and `index` becomes winner[i]: larger, or with `least` smaller; as large,
  * with `last`; NaN beats all numbers, and NaN with `last`. */
 void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t index, float *best, int32_t *winner);
 
+/* The sum of the products of n numbers, or of the squares of their distances. */
+double weft_typed_dot(size_t n, const double *x, const float *y, bool distances);
 /* totals[i] += x[i], or with `product` *= x[i]; y[i] is the total after that, or with `exclusive` before. y may be x. */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
 /* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */
@@ -79,7 +86,5 @@ void weft_typed_weave(size_t lines, size_t width, const float *x, size_t odd, si
 /* Whether `box` has more than `share` of its union with one of n boxes in common with it. A box is its low ends along two
  * axes, its high ends, and its area; `boxes` has all the first of these, then at `stride` all the second, and so on. */
 bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const float box[5], float share);
-/* y = x >= 0 ? above * x : below * (e^(x * inner) - 1), rounded from double precision; y may be x. */
-void weft_typed_elu(size_t n, const float *x, double above, double below, double inner, float *y);
 
 #endif

@@ -16,9 +16,10 @@ typedef struct binary {
   const void *x, *y;
   void *z;
   bool is_unsigned; /* the integers compare as unsigned */
-  bool fmod;
-  bool left;     /* shifts */
-  unsigned bits; /* of the integers */
+  bool fmod;        /* of integers */
+  int power;        /* 2 or 3: squares and cubes of floats */
+  bool left;        /* shifts */
+  unsigned bits;    /* of the integers */
 } binary;
 
 /* ---- double ------------------------------------------------------------------------------------------------------ */
@@ -50,19 +51,27 @@ DOUBLE(greater, x > y)
 DOUBLE(greater_or_equal, x >= y)
 
 static double (*const doubles[])(double x, double y) = {
-    [WEFT_BINARY_ADD] = add,         [WEFT_BINARY_SUB] = sub,
-    [WEFT_BINARY_MUL] = mul,         [WEFT_BINARY_DIV] = divide,
-    [WEFT_BINARY_MIN] = minimum,     [WEFT_BINARY_MAX] = maximum,
-    [WEFT_BINARY_POW] = pow,         [WEFT_BINARY_MOD] = floor_mod,
-    [WEFT_BINARY_PRELU] = prelu,     [WEFT_BINARY_EQUAL] = equal,
-    [WEFT_BINARY_LESS] = less,       [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
-    [WEFT_BINARY_GREATER] = greater, [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
+    [WEFT_BINARY_ADD] = add,
+    [WEFT_BINARY_SUB] = sub,
+    [WEFT_BINARY_MUL] = mul,
+    [WEFT_BINARY_DIV] = divide,
+    [WEFT_BINARY_MIN] = minimum,
+    [WEFT_BINARY_MAX] = maximum,
+    [WEFT_BINARY_POW] = pow,
+    [WEFT_BINARY_FMOD] = fmod,
+    [WEFT_BINARY_MOD] = floor_mod,
+    [WEFT_BINARY_PRELU] = prelu,
+    [WEFT_BINARY_EQUAL] = equal,
+    [WEFT_BINARY_LESS] = less,
+    [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
+    [WEFT_BINARY_GREATER] = greater,
+    [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
 };
 
 static void run_double(void *arg, const weft_run *run) {
   const binary *b = arg;
   double x[WEFT_BLOCK], y[WEFT_BLOCK];
-  double (*function)(double, double) = b->fmod ? fmod : doubles[b->variant];
+  double (*function)(double, double) = doubles[b->variant];
   weft_load_double(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
   weft_load_double(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
   for (size_t i = 0; i < run->n; i++) {
@@ -85,10 +94,10 @@ static void run_float(void *arg, const weft_run *run) {
       float v = x[i * run->step[0]];
       z[i] = v < 0 ? v * y[i * run->step[1]] : v;
     }
-  } else if (b->variant != WEFT_BINARY_POW) {
+  } else if (b->power == 0) {
     b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
-  } else {                       /* squares and cubes; others do not come here */
-    const bool square = *y == 2; /* z may be x or y */
+  } else {
+    const bool square = b->power == 2; /* z may be x or y */
     float squares[WEFT_BLOCK];
     const weft_kernels *kernels = b->cx->kernels;
     kernels->binary_f32[WEFT_BINARY_MUL](run->n, x, run->step[0], x, run->step[0], square ? z : squares);
@@ -113,12 +122,13 @@ static void run_half(void *arg, const weft_run *run) {
   weft_block_store(b->cx->kernels, b->z_tensor, run->out, 1, run->n, x);
 }
 
-static bool is_small_power(const weft_tensor *y) {
+/* 2 or 3, which are products, or 0: another power. */
+static int small_power(const weft_tensor *y) {
   double exponent = 0;
   if (y->count == 1) {
     weft_load_double(y->type, y->data, 0, 1, 1, &exponent);
   }
-  return exponent == 2 || exponent == 3;
+  return exponent == 2 ? 2 : exponent == 3 ? 3 : 0;
 }
 
 /* ---- integers and bool ------------------------------------------------------------------------------------------- */
@@ -238,7 +248,6 @@ static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
       {WEFT_BINARY_LESS_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, false},
       {WEFT_BINARY_GREATER, WEFT_TYPED_LESS, true},
       {WEFT_BINARY_GREATER_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, true},
-      {WEFT_BINARY_POW, WEFT_TYPED_POWER, false},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     if (loops[i].variant == b->variant && b->x_type == b->y_type && !b->fmod) {
@@ -288,10 +297,11 @@ static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
-static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *longest) {
+static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) {
   bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU, swapped;
   *longest = WEFT_BLOCK;
-  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT && is_small_power(y)) {
+  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && small_power(y) != 0) {
+    b->power = small_power(y);
     return run_float;
   }
   if (typed_loop(b, &swapped) != NULL) {
@@ -302,7 +312,7 @@ static weft_run_body body_for(const binary *b, const weft_tensor *y, size_t *lon
     return run_strings;
   }
   if (weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type)) {
-    if (kernel && b->x_type != WEFT_DOUBLE) {
+    if (kernel && b->x_type != WEFT_DOUBLE && b->y_type == b->x_type) {
       *longest = b->x_type == WEFT_FLOAT ? SIZE_MAX : WEFT_BLOCK;
       return b->x_type == WEFT_FLOAT ? run_float : run_half;
     }
@@ -338,6 +348,7 @@ weft_status weft_binary_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0), *y = weft_op_in(op, 1);
   if (b.variant == WEFT_BINARY_MOD) {
     b.fmod = weft_op_attr_int(op, "fmod", 0) != 0;
+    b.variant = b.fmod && weft_type_is_float(x->type) ? WEFT_BINARY_FMOD : WEFT_BINARY_MOD;
   } else if (b.variant == WEFT_BINARY_SHIFT) {
     b.left = weft_op_attr_string(op, "direction", "")[0] == 'L';
   }

@@ -172,13 +172,21 @@ static size_t print_float(weft_type type, double value, char *text, size_t size)
   if (!isfinite(value)) {
     return (size_t)snprintf(text, size, "%s", isnan(value) ? "NaN" : value > 0 ? "INF" : "-INF");
   }
-  int digits = 1, n;
-  do {
-    n = snprintf(text, size, "%.*e", digits - 1, value);
-  } while (digits++ < 17 && !reads_back(type, text, value));
+  /* Digits that are enough are so with more. */
+  int n = 0, few = 1, enough = 17;
+  while (few < enough) {
+    const int digits = (few + enough) / 2;
+    snprintf(text, size, "%.*e", digits - 1, value);
+    if (reads_back(type, text, value)) {
+      enough = digits;
+    } else {
+      few = digits + 1;
+    }
+  }
+  n = snprintf(text, size, "%.*e", enough - 1, value);
   int exponent = atoi(strchr(text, 'e') + 1);
   if (exponent >= -5 && exponent < 16) {
-    int decimals = digits - 2 - exponent;
+    int decimals = enough - 1 - exponent;
     n = snprintf(text, size, "%.*f", decimals > 0 ? decimals : 0, value);
   }
   return (size_t)n;

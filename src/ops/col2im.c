@@ -106,7 +106,11 @@ weft_status weft_col2im_run(weft_op *op) {
   memset(out->data, 0, out->count * weft_type_size(out->type));
   for (size_t i = 0; i < (size_t)c.block_size * (size_t)c.blocks; i++) {
     int64_t place = image_place(&c, (int64_t)i / c.blocks, (int64_t)i % c.blocks);
-    for (size_t p = 0; p < planes * parts && place >= 0; p++) {
+    const bool floats = type == WEFT_FLOAT && parts == 1;
+    for (size_t p = 0; floats && p < planes && place >= 0; p++) {
+      ((float *)out->data)[p * image + (size_t)place] += ((const float *)in->data)[p * columns + i];
+    }
+    for (size_t p = 0; !floats && p < planes * parts && place >= 0; p++) {
       size_t part = p % parts, to = (p / parts * image + (size_t)place) * parts + part;
       double sum =
           weft_number_at(type, out->data, to) + weft_number_at(type, in->data, p / parts * columns + i * parts + part);

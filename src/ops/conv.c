@@ -262,6 +262,60 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* With three dimensions: plane by plane, the sum of a plane of the result for each plane of the filter. */
+typedef struct volumes {
+  const conv *c;
+  float *scratch; /* a plane for each slot */
+} volumes;
+
+static void depthwise_volume(const volumes *v, const float *x, size_t filter, float *room, float *y) {
+  const conv *c = v->c;
+  const weft_window *w = &c->window;
+  const size_t in = (size_t)(w->in[1] * w->in[2]), out = (size_t)(w->out[1] * w->out[2]);
+  const size_t taps = w->taps / (size_t)w->kernel[0];
+  for (int64_t z = 0; z < w->out[0]; z++, y += out) {
+    bool more = false;
+    for (int64_t i = 0; i < w->kernel[0]; i++) {
+      const int64_t at = z * w->stride[0] + i * w->dilation[0] - w->pad_begin[0];
+      if (at < 0 || at >= w->in[0]) continue;
+      const weft_patches patches = plane_patches(c, x + (size_t)at * in, 1);
+      c->kernels->depthwise_f32(&patches, c->w + filter * w->taps + (size_t)i * taps,
+                                c->bias != NULL && !more ? c->bias + filter : NULL, WEFT_ACT_NONE, 0, 0,
+                                more ? room : y, (size_t)w->out[1]);
+      if (more) c->kernels->binary_f32[WEFT_BINARY_ADD](out, y, 1, room, 1, y);
+      more = true;
+    }
+    for (size_t i = 0; !more && i < out; i++) {
+      y[i] = c->bias != NULL ? c->bias[filter] : 0;
+    }
+  }
+}
+
+static void depthwise_volumes(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const volumes *v = arg;
+  const conv *c = v->c;
+  const size_t filters = c->groups * c->out_channels, count = c->window.out_count;
+  float *room = v->scratch + slot * (count / (size_t)c->window.out[0]);
+  for (size_t i = begin; i < end; i++) {
+    float *y = c->y + i * count;
+    depthwise_volume(v, c->x + i / c->out_channels * c->window.in_count, i % filters, room, y);
+    if (c->residual != NULL) {
+      c->kernels->binary_f32[WEFT_BINARY_ADD](count, y, 1, c->residual + i * count, 1, y);
+    }
+    c->kernels->activate_f32(count, y, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
+  }
+}
+
+static weft_status run_volumes(weft_op *op, const conv *c) {
+  volumes v = {.c = c};
+  void *scratch = NULL;
+  const size_t plane = c->window.out_count / (size_t)c->window.out[0];
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * plane, sizeof(float), &scratch));
+  v.scratch = scratch;
+  weft_parallel_slots(op->cx, c->images * c->groups * c->out_channels, 1, depthwise_volumes, &v);
+  return WEFT_OK;
+}
+
 static weft_status run_winograd(weft_op *op, const conv *c) {
   const weft_window *v = &c->window;
   weft_winograd w = {.kernels = c->kernels,
@@ -347,6 +401,10 @@ static weft_status run_floats(weft_op *op, conv *c) {
   } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank <= 2 && window->taps > 1) {
     size_t work = window->out_count * window->taps;
     weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
+    weft_op_floats_done(op, y, c->y);
+    return WEFT_OK;
+  } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank == 3 && window->taps > 1) {
+    WEFT_TRY(run_volumes(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
   } else if (window->rank <= 2 && !is_pointwise(window) && c->groups > 1 && c->out_channels <= FEW_FILTERS &&

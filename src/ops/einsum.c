@@ -350,6 +350,21 @@ static bool has_lone_sum(const einsum *e) {
          labels_of(e, false, true, false, lone.labels, &lone.size) > 0;
 }
 
+/* One operand of which nothing is summed: its elements in another order. */
+static void run_copy(weft_op *op, const einsum *e) {
+  const weft_tensor *y = weft_op_out(op, 0);
+  weft_strided block = {0};
+  int64_t to[WEFT_MAX_RANK], stride = 1;
+  for (int d = e->out_rank - 1; d >= 0; d--) {
+    to[d] = stride;
+    stride *= (int64_t)e->size[e->out[d]];
+  }
+  for (int d = 0; d < e->out_rank; d++) {
+    weft_strided_add(&block, (int64_t)e->size[e->out[d]], (int64_t)e->stride[0][e->out[d]], to[d]);
+  }
+  weft_strided_copy(op->cx, &block, weft_type_size(y->type), weft_op_in(op, 0)->data, y->data);
+}
+
 static weft_status run_pair(weft_op *op, const einsum *e) {
   label_list batch, rows, columns, sums;
   weft_tensor *y = weft_op_out(op, 0);
@@ -394,6 +409,10 @@ weft_status weft_einsum_run(weft_op *op) {
   }
   if (e.operands == 2 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE && !has_lone_sum(&e)) {
     return run_pair(op, &e);
+  }
+  if (e.operands == 1 && e.sum_rank == 0 && !empty) {
+    run_copy(op, &e);
+    return WEFT_OK;
   }
   for (int d = 0; d < e.sum_rank; d++) {
     if (!weft_mul(l.sums, e.size[e.sums[d]], &l.sums)) {

@@ -1,5 +1,8 @@
 /* LinearClassifier and LinearRegressor: scores are products of a row of features with rows of coefficients. */
+#include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "ml.h"
+#include "product.h"
 
 typedef struct linear {
   size_t rows, columns, scores;
@@ -24,15 +27,19 @@ static weft_status read_linear(weft_op *op, size_t scores, linear *out) {
   return WEFT_OK;
 }
 
+/* `scores` are followed by room for one more and the features of a row. */
 static void score_row(const weft_op *op, const linear *l, size_t row, double *scores) {
   const weft_tensor *in = weft_op_in(op, 0);
+  double *features = scores + l->scores + 1;
+  weft_load_double(in->type, in->data, row * l->columns, 1, l->columns, features);
   for (size_t s = 0; s < l->scores; s++) {
-    double sum = l->intercepts == NULL ? 0 : l->intercepts[s];
-    for (size_t c = 0; c < l->columns; c++) {
-      sum += weft_number_at(in->type, in->data, row * l->columns + c) * l->coefficients[s * l->columns + c];
-    }
-    scores[s] = sum;
+    scores[s] = weft_typed_dot(l->columns, features, l->coefficients + s * l->columns, false) +
+                (l->intercepts == NULL ? 0 : (double)l->intercepts[s]);
   }
+}
+
+static weft_status make_scores(weft_op *op, const linear *l, void **out) {
+  return weft_op_scratch_array(op, l->scores + 1 + l->columns, sizeof(double), out);
 }
 
 weft_status weft_linear_regressor_infer(weft_op *op) {
@@ -54,7 +61,7 @@ weft_status weft_linear_regressor_run(weft_op *op) {
   void *scores;
   WEFT_TRY(weft_post_read(op, &post));
   WEFT_TRY(read_linear(op, (size_t)weft_op_attr_int(op, "targets", 1), &l));
-  WEFT_TRY(weft_op_scratch(op, l.scores * sizeof(double), &scores));
+  WEFT_TRY(make_scores(op, &l, &scores));
   for (size_t row = 0; row < l.rows; row++) {
     score_row(op, &l, row, scores);
     weft_post_apply(post, l.scores, scores);
@@ -91,7 +98,7 @@ weft_status weft_linear_classifier_run(weft_op *op) {
   WEFT_TRY(weft_post_read(op, &post));
   WEFT_TRY(weft_labels_read(op, "classlabels_ints", &labels));
   WEFT_TRY(read_linear(op, 0, &l));
-  WEFT_TRY(weft_op_scratch(op, (l.scores + 1) * sizeof(double), &block));
+  WEFT_TRY(make_scores(op, &l, &block));
   double *scores = block;
   bool binary = is_binary(&l, &labels);
   size_t columns = binary ? 2 : l.scores;

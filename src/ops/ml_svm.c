@@ -1,7 +1,10 @@
 /* SVMClassifier and SVMRegressor, after libsvm: kernels against every support vector, then one decision for each pair
  * of classes; with prob_a and prob_b the decisions become probabilities by pairwise coupling (Wu, Lin and Weng 2004,
  * section 3). Without support vectors the coefficients are a linear model (liblinear). */
+#include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "ml.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,13 +61,8 @@ static weft_status read_svm(weft_op *op, size_t vectors, svm *s) {
   return WEFT_OK;
 }
 
-static double kernel(const weft_op *op, const svm *s, kernel_type type, size_t row, const float *vector) {
-  const weft_tensor *in = weft_op_in(op, 0);
-  double sum = 0;
-  for (size_t c = 0; c < s->columns; c++) {
-    double x = weft_number_at(in->type, in->data, row * s->columns + c), y = vector[c];
-    sum += type == KERNEL_RBF ? (x - y) * (x - y) : x * y;
-  }
+static double kernel(const svm *s, kernel_type type, const double *row, const float *vector) {
+  const double sum = weft_typed_dot(s->columns, row, vector, type == KERNEL_RBF);
   switch (type) {
   case KERNEL_LINEAR:
     return sum;
@@ -103,13 +101,17 @@ weft_status weft_svm_regressor_run(weft_op *op) {
   svm s;
   WEFT_TRY(read_regressor(op, &s));
   bool one_class = weft_op_attr_int(op, "one_class", 0) != 0;
+  const weft_tensor *in = weft_op_in(op, 0);
+  void *features;
+  WEFT_TRY(weft_op_scratch_array(op, s.columns, sizeof(double), &features));
   for (size_t row = 0; row < s.rows; row++) {
+    weft_load_double(in->type, in->data, row * s.columns, 1, s.columns, features);
     double sum = s.rho[0];
     for (size_t v = 0; v < s.vectors; v++) {
-      sum += s.coefficients[v] * kernel(op, &s, s.kernel, row, s.support + v * s.columns);
+      sum += s.coefficients[v] * kernel(&s, s.kernel, features, s.support + v * s.columns);
     }
     if (s.vectors == 0) {
-      sum += kernel(op, &s, s.kernel, row, s.coefficients);
+      sum += kernel(&s, s.kernel, features, s.coefficients);
     }
     if (one_class) {
       sum = sum > 0 ? 1 : -1;
@@ -266,15 +268,16 @@ static void couple(const svm *s, const double *decisions, double *work, double *
 }
 
 typedef struct svm_work {
-  double *kernels, *decisions, *votes, *coupling, *scores;
+  double *features, *kernels, *decisions, *votes, *coupling, *scores;
 } svm_work;
 
 static weft_status make_work(weft_op *op, const svm *s, svm_work *w) {
-  size_t n = s->classes,
-         total = s->vectors + s->pairs + 1 + n + (s->prob_count > 0 ? 2 * n * n + n : 0) + n + s->pairs + 2;
+  size_t n = s->classes, total = s->columns + s->vectors + s->pairs + 1 + n + (s->prob_count > 0 ? 2 * n * n + n : 0) +
+                                 n + s->pairs + 2;
   void *block;
   WEFT_TRY(weft_op_scratch(op, total * sizeof(double), &block));
-  w->kernels = block;
+  w->features = block;
+  w->kernels = w->features + s->columns;
   w->decisions = w->kernels + s->vectors;
   w->votes = w->decisions + s->pairs + 1;
   w->scores = w->votes + n;
@@ -283,15 +286,16 @@ static weft_status make_work(weft_op *op, const svm *s, svm_work *w) {
 }
 
 /* Scores of one row; returns its class. */
-static size_t classify(const weft_op *op, const svm *s, size_t row, svm_work *w) {
+static size_t classify(const weft_tensor *in, const svm *s, size_t row, svm_work *w) {
+  weft_load_double(in->type, in->data, row * s->columns, 1, s->columns, w->features);
   if (s->vectors == 0) {
     for (size_t c = 0; c < s->classes; c++) {
-      w->scores[c] = s->rho[0] + kernel(op, s, KERNEL_LINEAR, row, s->coefficients + c * s->columns);
+      w->scores[c] = s->rho[0] + kernel(s, KERNEL_LINEAR, w->features, s->coefficients + c * s->columns);
     }
     return s->classes == 1 ? (size_t)(w->scores[0] > 0) : weft_best(s->classes, w->scores);
   }
   for (size_t v = 0; v < s->vectors; v++) {
-    w->kernels[v] = kernel(op, s, s->kernel, row, s->support + v * s->columns);
+    w->kernels[v] = kernel(s, s->kernel, w->features, s->support + v * s->columns);
   }
   decide_pairs(s, w->kernels, w->decisions, w->votes);
   if (s->prob_count > 0) {
@@ -310,7 +314,7 @@ weft_status weft_svm_classifier_run(weft_op *op) {
   WEFT_TRY(make_work(op, &s, &w));
   size_t raw = raw_scores(&s), columns = score_columns(&s, &labels);
   for (size_t row = 0; row < s.rows; row++) {
-    size_t best = classify(op, &s, row, &w);
+    size_t best = classify(weft_op_in(op, 0), &s, row, &w);
     if (columns == 2 && raw == 1) {
       w.scores[1] = w.scores[0];
       w.scores[0] = -w.scores[1];

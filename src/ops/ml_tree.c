@@ -3,10 +3,13 @@
  */
 #include "ml_tree.h"
 
+#include "../base/convert.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { ROWS_AT_ONCE = 16 };
+/* Trees that are walked side by side: each step of one waits for its node to arrive. */
+enum { ROWS_AT_ONCE = 16, TREES_AT_ONCE = 8 };
 
 static bool is_member(const weft_tree_node *node, const double *sets, double x) {
   for (const double *set = sets + node->set; *set == *set; set++) {
@@ -67,15 +70,28 @@ static void walk_trees(const weft_trees *trees, const double *row, double *score
   const double *sets = weft_tree_sets(trees);
   memset(scores, 0, trees->targets * sizeof *scores);
   memset(seen, 0, trees->targets * sizeof *seen);
-  for (size_t t = 0; t < trees->root_count; t++) {
-    const weft_tree_node *node = &nodes[roots[t]];
-    while (node->mode != WEFT_TREE_LEAF) {
-      double x = row[node->feature];
-      bool yes = takes_true(node, sets, x) || (x != x && node->missing_is_true);
-      node = &nodes[yes ? node->yes : node->no];
+  for (size_t t = 0; t < trees->root_count; t += TREES_AT_ONCE) {
+    const size_t count = trees->root_count - t < TREES_AT_ONCE ? trees->root_count - t : TREES_AT_ONCE;
+    const weft_tree_node *at[TREES_AT_ONCE];
+    for (size_t i = 0; i < count; i++) {
+      at[i] = &nodes[roots[t + i]];
     }
-    for (int32_t w = node->yes; w < node->no; w++) {
-      aggregate(trees, &weights[w], scores, seen);
+    for (bool more = true; more;) {
+      more = false;
+      for (size_t i = 0; i < count; i++) {
+        const weft_tree_node *node = at[i];
+        if (node->mode == WEFT_TREE_LEAF) continue;
+        const double x = row[node->feature];
+        const bool holds = node->mode == WEFT_TREE_LEQ ? x <= node->value : takes_true(node, sets, x);
+        const int32_t yes = -(int32_t)(holds | ((x != x) & (node->missing_is_true != 0)));
+        at[i] = &nodes[node->no ^ ((node->no ^ node->yes) & yes)]; /* no branch: it could not be foretold */
+        more = true;
+      }
+    }
+    for (size_t i = 0; i < count; i++) {
+      for (int32_t w = at[i]->yes; w < at[i]->no; w++) {
+        aggregate(trees, &weights[w], scores, seen);
+      }
     }
   }
   for (size_t i = 0; i < trees->targets && trees->aggregate == WEFT_AGGREGATE_AVERAGE; i++) {
@@ -143,9 +159,7 @@ static void walk_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
   double *features = job->work + slot * job->work_size, *scores = features + job->columns;
   bool *seen = (bool *)(scores + job->trees->targets + 1);
   for (size_t row = begin; row < end; row++) {
-    for (size_t c = 0; c < job->columns; c++) {
-      features[c] = weft_number_at(in->type, in->data, row * job->columns + c);
-    }
+    weft_load_double(in->type, in->data, row * job->columns, 1, job->columns, features);
     walk_trees(job->trees, features, scores, seen);
     finish_row(job, row, scores);
   }

@@ -1,6 +1,7 @@
 /* MaxPool, AveragePool and LpPool, and their global forms. Floats go to a kernel, which takes a plane of two
  * dimensions; every other case (indices, other types, p-norms) is one loop in double, which is exact for all types that
  * may occur. */
+#include "../kernels/typed.h"
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -92,6 +93,21 @@ static void pool_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* Bytes as floats: the node's own, or scratch. */
+static weft_status load_planes(weft_op *op, const weft_tensor *x, const float **in, float **out) {
+  weft_tensor *y = weft_op_out(op, 0);
+  void *block;
+  if (x->type != WEFT_INT8 && x->type != WEFT_UINT8) {
+    WEFT_TRY(weft_op_floats(op, x, in));
+    return weft_op_floats_out(op, y, out);
+  }
+  WEFT_TRY(weft_op_scratch_array(op, x->count + y->count, sizeof(float), &block));
+  weft_typed_convert_of(x->type, WEFT_FLOAT)(x->count, x->data, block);
+  *in = block;
+  *out = (float *)block + x->count;
+  return WEFT_OK;
+}
+
 /* One axis after the other but the last two, which go together: maxima of maxima, means of means. */
 static weft_status run_planes(weft_op *op, const weft_window *window, size_t planes) {
   weft_tensor *y = weft_op_out(op, 0);
@@ -99,8 +115,7 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
                    .count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0};
   float *out;
   const weft_shape *shape = &weft_op_in(op, 0)->shape;
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &run.in));
-  WEFT_TRY(weft_op_floats_out(op, y, &out));
+  WEFT_TRY(load_planes(op, weft_op_in(op, 0), &run.in, &out));
   for (int d = window->rank > 2 ? 0 : window->rank - 2; d <= window->rank - 2; d++) {
     const bool last = d == window->rank - 2;
     run.y = weft_window_axis(window, d);
@@ -122,7 +137,11 @@ static weft_status run_planes(weft_op *op, const weft_window *window, size_t pla
     planes *= run.y.out;
     run.in = run.out;
   }
-  weft_op_floats_done(op, y, out);
+  if (y->type == WEFT_INT8 || y->type == WEFT_UINT8) {
+    weft_typed_convert_of(WEFT_FLOAT, y->type)(y->count, out, y->data);
+  } else {
+    weft_op_floats_done(op, y, out);
+  }
   return WEFT_OK;
 }
 
@@ -222,8 +241,7 @@ weft_status weft_pool_run(weft_op *op) {
   if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
     return WEFT_OK;
   }
-  bool floats = x->type == WEFT_FLOAT || x->type == WEFT_FLOAT16 || x->type == WEFT_BFLOAT16;
-  if (floats && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
+  if (x->type != WEFT_DOUBLE && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
     return run_planes(op, &window, planes);
   }
   return run_any(op, &window, planes);

@@ -2,6 +2,7 @@
  * either one number or walks with the elements; with that, scales per tensor, per axis and per block are one loop.
  * 8-bit segments of floats with one scale go to kernels, everything else is computed block by block. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -158,7 +159,8 @@ typedef struct quantizer {
   bool saturate, small_float;
   double least, greatest;
   const layout *l;
-  const weft_kernels *plain; /* where a kernel does it */
+  const weft_kernels *kernels;
+  bool floats, plain; /* in floats; by a kernel of its own */
 } quantizer;
 
 /* As a number of the precision that divides. */
@@ -196,6 +198,22 @@ static void quantize_block(const quantizer *q, size_t at, size_t n, size_t scale
   }
 }
 
+/* The same where floats divide, and results are whole numbers of at most 16 bits. */
+static void quantize_floats(const quantizer *q, size_t at, size_t n, size_t scale_at, size_t step) {
+  const weft_kernels *kernels = q->kernels;
+  const float least = (float)q->least, greatest = (float)q->greatest;
+  const size_t size = weft_type_size(q->y->type);
+  float x[WEFT_BLOCK], zero[WEFT_BLOCK] = {0};
+  if (q->zero != NULL) {
+    weft_load_float(q->zero->type, q->zero->data, scale_at, step, step != 0 ? n : 1, zero);
+  }
+  kernels->binary_f32[WEFT_BINARY_DIV](n, (const float *)q->x->data + at, 1, (const float *)q->scale->data + scale_at,
+                                       step, x);
+  kernels->unary_f32[WEFT_UNARY_ROUND](n, x, x);
+  kernels->binary_f32[WEFT_BINARY_ADD](n, x, 1, zero, step, x);
+  weft_typed_saturate(size, n, x, least, greatest, (uint8_t *)q->y->data + at * size);
+}
+
 static int32_t zero_at(const weft_tensor *zero, size_t i) {
   if (zero == NULL) {
     return 0;
@@ -217,13 +235,14 @@ static weft_type division_type(weft_op *op) {
 
 static void quantize_part(const void *arg, size_t at, size_t n, size_t scale) {
   const quantizer *q = arg;
-  if (q->plain != NULL) {
-    q->plain->quantize_i8(n, (const float *)q->x->data + at, ((const float *)q->scale->data)[scale],
-                          zero_at(q->zero, scale), q->y->type == WEFT_INT8, (uint8_t *)q->y->data + at);
+  if (q->plain) {
+    q->kernels->quantize_i8(n, (const float *)q->x->data + at, ((const float *)q->scale->data)[scale],
+                            zero_at(q->zero, scale), q->y->type == WEFT_INT8, (uint8_t *)q->y->data + at);
     return;
   }
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
-    quantize_block(q, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK, scale + i * q->l->scale_step, q->l->scale_step);
+    (q->floats ? quantize_floats : quantize_block)(q, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK,
+                                                   scale + i * q->l->scale_step, q->l->scale_step);
   }
 }
 
@@ -243,10 +262,10 @@ weft_status weft_quantize_run(weft_op *op) {
   if (!q.small_float) {
     range_of(q.y->type, &q.least, &q.greatest);
   }
-  bool plain = q.x->type == WEFT_FLOAT && q.scale->type == WEFT_FLOAT && q.precision == WEFT_FLOAT &&
-               (q.y->type == WEFT_INT8 || q.y->type == WEFT_UINT8) && l.scale_step == 0;
+  q.floats = q.x->type == WEFT_FLOAT && q.scale->type == WEFT_FLOAT && q.precision == WEFT_FLOAT && !q.small_float;
+  q.plain = q.floats && (q.y->type == WEFT_INT8 || q.y->type == WEFT_UINT8) && l.scale_step == 0;
+  q.kernels = op->cx->kernels;
   q.l = &l;
-  q.plain = plain ? op->cx->kernels : NULL;
   sweep all = {&l, quantize_part, &q};
   weft_parallel(op->cx, q.y->count, WEFT_GRAIN, sweep_range, &all);
   return WEFT_OK;
@@ -272,37 +291,43 @@ weft_status weft_dequantize_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &weft_op_in(op, X)->shape);
 }
 
-static void dequantize_block(const weft_tensor *const *in, weft_tensor *y, size_t at, size_t n, size_t scale_at,
-                             size_t step) {
-  float x[WEFT_BLOCK], scale[WEFT_BLOCK], zero[WEFT_BLOCK] = {0};
-  weft_load_float(in[X]->type, in[X]->data, at, 1, n, x);
-  weft_load_float(in[SCALE]->type, in[SCALE]->data, scale_at, step, n, scale);
-  if (in[ZERO] != NULL) {
-    weft_load_float(in[ZERO]->type, in[ZERO]->data, scale_at, step, n, zero);
-  }
-  for (size_t i = 0; i < n; i++) {
-    x[i] = (x[i] - zero[i]) * scale[i];
-  }
-  weft_store_float(y->type, x, n, y->data, at, 1);
-}
-
 typedef struct dequantizer {
   const weft_tensor *in[3];
   weft_tensor *y;
   const layout *l;
-  const weft_kernels *plain; /* where a kernel does it */
+  const weft_kernels *kernels;
+  bool plain; /* by a kernel of its own */
 } dequantizer;
+
+static void dequantize_block(const dequantizer *d, size_t at, size_t n, size_t scale_at, size_t step) {
+  const weft_tensor *x = d->in[X], *scale = d->in[SCALE], *zero = d->in[ZERO];
+  const weft_typed_unary convert = weft_typed_convert_of(x->type, WEFT_FLOAT);
+  const size_t others = step != 0 ? n : 1;
+  float block[WEFT_BLOCK], other[WEFT_BLOCK];
+  if (convert != NULL) {
+    convert(n, (const char *)x->data + at * weft_type_size(x->type), block);
+  } else {
+    weft_load_float(x->type, x->data, at, 1, n, block);
+  }
+  if (zero != NULL) {
+    weft_load_float(zero->type, zero->data, scale_at, step, others, other);
+    d->kernels->binary_f32[WEFT_BINARY_SUB](n, block, 1, other, step, block);
+  }
+  weft_load_float(scale->type, scale->data, scale_at, step, others, other);
+  d->kernels->binary_f32[WEFT_BINARY_MUL](n, block, 1, other, step, block);
+  weft_block_store(d->kernels, d->y, at, 1, n, block);
+}
 
 static void dequantize_part(const void *arg, size_t at, size_t n, size_t scale) {
   const dequantizer *d = arg;
   const weft_tensor *x = d->in[X];
-  if (d->plain != NULL) {
-    d->plain->dequantize_i8(n, (const uint8_t *)x->data + at, ((const float *)d->in[SCALE]->data)[scale],
-                            zero_at(d->in[ZERO], scale), x->type == WEFT_INT8, (float *)d->y->data + at);
+  if (d->plain) {
+    d->kernels->dequantize_i8(n, (const uint8_t *)x->data + at, ((const float *)d->in[SCALE]->data)[scale],
+                              zero_at(d->in[ZERO], scale), x->type == WEFT_INT8, (float *)d->y->data + at);
     return;
   }
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
-    dequantize_block(d->in, d->y, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK, scale + i * d->l->scale_step,
+    dequantize_block(d, at + i, n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK, scale + i * d->l->scale_step,
                      d->l->scale_step);
   }
 }
@@ -315,9 +340,9 @@ weft_status weft_dequantize_run(weft_op *op) {
   if (d.y == NULL || d.y->count == 0) {
     return WEFT_OK;
   }
-  bool plain = (d.in[X]->type == WEFT_INT8 || d.in[X]->type == WEFT_UINT8) && d.in[SCALE]->type == WEFT_FLOAT &&
-               d.y->type == WEFT_FLOAT && l.scale_step == 0;
-  d.plain = plain ? op->cx->kernels : NULL;
+  d.kernels = op->cx->kernels;
+  d.plain = (d.in[X]->type == WEFT_INT8 || d.in[X]->type == WEFT_UINT8) && d.in[SCALE]->type == WEFT_FLOAT &&
+            d.y->type == WEFT_FLOAT && l.scale_step == 0;
   sweep all = {&l, dequantize_part, &d};
   weft_parallel(op->cx, d.y->count, WEFT_GRAIN, sweep_range, &all);
   return WEFT_OK;

@@ -127,6 +127,32 @@ static void lp_double(const void *arg, size_t n, const double *x, double *y) {
   }
 }
 
+/* In floats, but where squares leave their range. */
+static void lp_float(const void *arg, size_t n, const float *x, float *y) {
+  const softmax *s = arg;
+  const weft_kernels *kernels = s->cx->kernels;
+  float norm = s->p == 1 ? 0 : kernels->sum_square_f32(n, x), block[WEFT_BLOCK];
+  for (size_t i = 0; s->p == 1 && i < n; i += WEFT_BLOCK) {
+    const size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
+    kernels->unary_f32[WEFT_UNARY_ABS](count, x + i, block);
+    norm += kernels->sum_f32(count, block);
+  }
+  if (s->p != 1 && (norm < 1e-20f || norm > 1e37f)) {
+    double total = 0;
+    for (size_t i = 0; i < n; i++) {
+      total += (double)x[i] * (double)x[i];
+    }
+    norm = (float)sqrt(total);
+  } else if (s->p != 1) {
+    norm = sqrtf(norm);
+  }
+  if (norm == 0) {
+    memset(y, 0, n * sizeof *y);
+    return;
+  }
+  kernels->binary_f32[WEFT_BINARY_DIV](n, x, 1, &norm, 0, y);
+}
+
 /* ---- along an axis that is not the last ----------------------------------------------------------------------------
  */
 typedef struct columns {
@@ -200,7 +226,7 @@ static bool softmax_columns(weft_op *op, const weft_tensor *x, int axis) {
 weft_status weft_softmax_run(weft_op *op) {
   static const weft_row_functions softmax_rows = {softmax_float, softmax_double, NULL};
   static const weft_row_functions hardmax_rows = {NULL, hardmax_double, NULL};
-  static const weft_row_functions lp_rows = {NULL, lp_double, NULL};
+  static const weft_row_functions lp_rows = {lp_float, lp_double, NULL};
   const weft_tensor *x = weft_op_in(op, 0);
   softmax s = {op->cx, x->type, op->def->variant, weft_op_attr_int(op, "p", 2)};
   int axis = 0;

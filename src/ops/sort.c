@@ -75,20 +75,22 @@ static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t c
   }
 }
 
+enum { RANK_ROOM = WEFT_TYPED_TOP_ROOM * sizeof(uint64_t) }; /* not less than a ranked */
+
 typedef struct top_k {
   const weft_tensor *in;
   char *values; /* or NULL, as this */
   int64_t *places;
   size_t k, dim, inner;
   bool largest;
-  char *scratch; /* k ranked for each slot */
+  char *scratch; /* room for k ranks for each slot */
 } top_k;
 
 static void run_lines(void *arg, uint32_t slot, size_t begin, size_t end) {
   const top_k *t = arg;
   const size_t k = t->k, inner = t->inner, size = weft_type_size(t->in->type);
   const bool floats = t->in->type == WEFT_FLOAT && t->dim < UINT32_MAX;
-  char *room = t->scratch + slot * k * sizeof(ranked);
+  char *room = t->scratch + slot * k * RANK_ROOM;
   ranked *heap = (ranked *)(void *)room;
   uint64_t *ranks = (uint64_t *)(void *)room;
   for (size_t line = begin; line < end; line++) {
@@ -130,7 +132,7 @@ weft_status weft_top_k_run(weft_op *op) {
   }
   size_t room;
   void *block;
-  if (!weft_mul(t.k, (size_t)weft_parallel_threads(op->cx) * sizeof(ranked), &room)) {
+  if (!weft_mul(t.k, (size_t)weft_parallel_threads(op->cx) * RANK_ROOM, &room)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "lines of %zu elements are too long", t.k);
   }
   WEFT_TRY(weft_op_scratch(op, room, &block));

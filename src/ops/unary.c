@@ -241,10 +241,11 @@ static weft_typed_unary typed_loop(const unary *u) {
   } loops[] = {
       {WEFT_UNARY_NOT, WEFT_BOOL, WEFT_TYPED_NOT},     {WEFT_UNARY_IS_NAN, WEFT_FLOAT, WEFT_TYPED_IS_NAN},
       {WEFT_UNARY_SIGN, WEFT_FLOAT, WEFT_TYPED_SIGN},  {WEFT_UNARY_SIN, WEFT_FLOAT, WEFT_TYPED_SINE},
-      {WEFT_UNARY_COS, WEFT_FLOAT, WEFT_TYPED_COSINE},
+      {WEFT_UNARY_COS, WEFT_FLOAT, WEFT_TYPED_COSINE}, {WEFT_UNARY_IS_INF, WEFT_FLOAT, WEFT_TYPED_IS_INFINITE},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
-    if (loops[i].variant == u->variant && loops[i].type == u->in) {
+    const bool either = u->variant != WEFT_UNARY_IS_INF || (u->a != 0 && u->b != 0);
+    if (loops[i].variant == u->variant && loops[i].type == u->in && either) {
       return weft_typed_unary_of(loops[i].what);
     }
   }
@@ -264,8 +265,17 @@ static bool is_elu(int variant) {
 
 static void run_elu(void *arg, size_t begin, size_t end) {
   const unary *u = arg;
-  const double gamma = u->variant == WEFT_UNARY_SELU ? u->b : 1, inner = u->variant == WEFT_UNARY_CELU ? 1 / u->a : 1;
-  weft_typed_elu(end - begin, (const float *)u->x + begin, gamma, gamma * u->a, inner, (float *)u->y + begin);
+  const double gamma = u->variant == WEFT_UNARY_SELU ? u->b : 1, unit = u->variant == WEFT_UNARY_CELU ? u->a : 1;
+  u->cx->kernels->elu_f32(end - begin, (const float *)u->x + begin, (float)gamma, (float)(gamma * u->a), (float)unit,
+                          (float *)u->y + begin);
+}
+
+static void run_shrink(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  const bool both = u->variant == WEFT_UNARY_SHRINK;
+  const float high = (float)u->a;
+  weft_typed_shrink(end - begin, (const float *)u->x + begin, both ? -high : -INFINITY, high, both ? (float)u->b : 0,
+                    (float *)u->y + begin);
 }
 
 /* ---- the operators ----------------------------------------------------------------------------------------------- */
@@ -359,6 +369,8 @@ weft_status weft_unary_run(weft_op *op) {
     body = run_integer;
   } else if (x->type == WEFT_FLOAT && is_elu(u.variant)) {
     body = run_elu;
+  } else if (x->type == WEFT_FLOAT && (u.variant == WEFT_UNARY_SHRINK || u.variant == WEFT_UNARY_THRESHOLDED)) {
+    body = run_shrink;
   } else if (x->type != WEFT_DOUBLE && has_float(u.variant)) {
     body = run_float;
   }

@@ -32,6 +32,12 @@ static void check_elementwise(size_t n) {
   portable->clip_f32(n, x, -1.0f, 2.0f, wanted);
   tested->clip_f32(n, x, -1.0f, 2.0f, got);
   expect_same("clip", n, got, wanted);
+  portable->elu_f32(n, x, 1.5f, 0.75f, 2.0f, wanted);
+  tested->elu_f32(n, x, 1.5f, 0.75f, 2.0f, got);
+  expect_same("elu", n, got, wanted);
+  memcpy(got, x, n * sizeof(float));
+  tested->elu_f32(n, got, 1.5f, 0.75f, 2.0f, got);
+  expect_same("elu in place", n, got, wanted);
   for (int a = WEFT_ACT_NONE; a <= WEFT_ACT_GELU; a++) {
     memcpy(wanted, x, n * sizeof(float));
     memcpy(got, x, n * sizeof(float));
@@ -409,8 +415,9 @@ static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, 
 }
 
 /* ---- movement ---------------------------------------------------------------------------------------------------- */
-static void check_transpose(size_t rows, size_t columns, size_t size) {
-  size_t in_stride = columns + 1, out_stride = rows + 2;
+static void check_transpose(size_t rows, size_t columns, size_t apart, size_t size) {
+  size_t in_stride = columns + apart, out_stride = rows + 2;
+
   size_t in_size = (rows * in_stride) * size, out_size = (columns * out_stride) * size;
   uint8_t *in = allocate(in_size), *wanted = allocate(out_size), *got = allocate(out_size);
   fill_bytes(in_size, in);
@@ -525,10 +532,11 @@ static void check_floats(void) {
   check_large_convolution(12, 12, 40, 40, 2);
   for (size_t size = 1; size <= 16; size *= 2) {
     for (size_t n = 0; n <= 20; n++) {
-      check_transpose(n, 19, size);
-      check_transpose(37, n, size);
+      check_transpose(n, 19, 1, size);
+      check_transpose(n, 3, 0, size);
+      check_transpose(37, n, 1, size);
     }
-    check_transpose(70, 70, size);
+    check_transpose(70, 70, 1, size);
   }
   check_all_halves();
 }

@@ -55,6 +55,7 @@ function attribute([name, value]) {
     const strings = typeof value[0] === 'string';
     return message([[1, name], ...all(strings ? 9 : 8, value), [20, strings ? 8 : 7]]);
   }
+  if (value.floats) return message([[1, name], ...all(7, Array.from(value.floats, (float) => ({ float }))), [20, 6]]);
   if (typeof value === 'number') return message([[1, name], [3, value], [20, 2]]);
   if (typeof value === 'bigint') return message([[1, name], [3, value], [20, 2]]);
   if (typeof value.float === 'number') return message([[1, name], [2, value], [20, 1]]);
@@ -63,7 +64,7 @@ function attribute([name, value]) {
   return message([[1, name], [5, value], [20, 4]]);
 }
 
-/** Attributes are integers, {float}, strings, lists of integers or strings, {graph}, or tensors. */
+/** Attributes are integers, {float}, strings, lists of integers or strings, {floats}, {graph}, or tensors. */
 export const node = (op, inputs, outputs, { name = '', domain = '', ...attributes } = {}) =>
   message([...all(1, inputs), ...all(2, outputs), [3, name], [4, op], ...all(5, Object.entries(attributes).map(attribute)), [7, domain]]);
 

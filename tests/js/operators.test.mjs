@@ -1,0 +1,145 @@
+/* Operators whose usual cases have loops of their own, against their definitions, where the operator tests of onnx have no case. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InferenceSession, Tensor } from '../../dist/weft.mjs';
+import { model, node, tensorType } from './onnx.mjs';
+
+const numbers = (length, seed = 1) => Float32Array.from({ length }, (_, i) => (((i + 1) * 7919 * seed) % 2003) / 1001 - 1);
+const size = (dims) => dims.reduce((a, b) => a * b, 1);
+
+/** The outputs of one operator. `feeds` are tensors in the order of its inputs. */
+async function run(op, feeds, attributes = {}, { outputs = [feeds[0].type], opset = 21, domain = '' } = {}) {
+  const names = feeds.map((_, i) => `x${i}`);
+  const results = outputs.map((_, i) => `y${i}`);
+  const bytes = model({
+    opset,
+    nodes: [node(op, names, results, { domain, ...attributes })],
+    inputs: Object.fromEntries(feeds.map((feed, i) => [names[i], tensorType(feed.type, feed.dims)])),
+    outputs: Object.fromEntries(results.map((name, i) => [name, tensorType(outputs[i])])),
+  });
+  const session = await InferenceSession.create(bytes);
+  const found = await session.run(Object.fromEntries(feeds.map((feed, i) => [names[i], feed])));
+  await session.release();
+  return results.map((name) => found[name]);
+}
+
+function assertNear(found, wanted, tolerance = 1e-5) {
+  assert.equal(found.length, wanted.length);
+  for (const [i, value] of wanted.entries()) {
+    assert.ok(Math.abs(found[i] - value) <= tolerance * Math.max(1, Math.abs(value)), `element ${i}: found ${found[i]}, wanted ${value}`);
+  }
+}
+
+test('a depthwise convolution of three dimensions', async () => {
+  const [filters, group] = [6, 3];
+  const [input, kernel, strides, pads, dilations] = [[5, 6, 7], [3, 2, 3], [2, 1, 1], [1, 0, 2, 2, 1, 0], [1, 2, 1]];
+  const out = input.map((length, d) => Math.floor((length + pads[d] + pads[d + 3] - (kernel[d] - 1) * dilations[d] - 1) / strides[d]) + 1);
+  const [x, w, b] = [numbers(2 * group * size(input)), numbers(filters * size(kernel), 3), numbers(filters, 5)];
+  const wanted = [];
+  for (let n = 0; n < 2; n++)
+    for (let f = 0; f < filters; f++)
+      for (let at = 0; at < size(out); at++) {
+        const place = [Math.floor(at / (out[1] * out[2])), Math.floor(at / out[2]) % out[1], at % out[2]];
+        let sum = b[f];
+        for (let t = 0; t < size(kernel); t++) {
+          const tap = [Math.floor(t / (kernel[1] * kernel[2])), Math.floor(t / kernel[2]) % kernel[1], t % kernel[2]];
+          const [z, y, c] = tap.map((k, d) => place[d] * strides[d] - pads[d] + k * dilations[d]);
+          if (z < 0 || y < 0 || c < 0 || z >= input[0] || y >= input[1] || c >= input[2]) continue;
+          const channel = n * group + Math.floor(f / (filters / group));
+          sum += w[f * size(kernel) + t] * x[((channel * input[0] + z) * input[1] + y) * input[2] + c];
+        }
+        wanted.push(sum);
+      }
+  const feeds = [new Tensor('float32', x, [2, group, ...input]), new Tensor('float32', w, [filters, 1, ...kernel]), new Tensor('float32', b, [filters])];
+  const [y] = await run('Conv', feeds, { group, strides, pads, dilations });
+  assert.deepEqual(y.dims, [2, filters, ...out]);
+  assertNear(y.data, wanted);
+});
+
+test('Einsum of one operand without a sum', async () => {
+  const x = new Tensor('float32', numbers(24), [2, 3, 4]);
+  const [turned] = await run('Einsum', [x], { equation: 'abc->cab' });
+  assert.deepEqual(turned.dims, [4, 2, 3]);
+  assert.deepEqual([...turned.data], Array.from({ length: 24 }, (_, i) => x.data[(i % 6) * 4 + Math.floor(i / 6)]));
+  const square = new Tensor('int64', BigInt64Array.from({ length: 9 }, (_, i) => BigInt(i)), [3, 3]);
+  const [diagonal] = await run('Einsum', [square], { equation: 'ii->i' });
+  assert.deepEqual([...diagonal.data], [0n, 4n, 8n]);
+});
+
+test('MaxPool of bytes', async () => {
+  for (const [type, array] of [['int8', Int8Array], ['uint8', Uint8Array]]) {
+    const x = array.from({ length: 36 }, (_, i) => i * 37);
+    const [y] = await run('MaxPool', [new Tensor(type, x, [1, 1, 6, 6])], { kernel_shape: [2, 2], strides: [2, 2] });
+    const wanted = Array.from({ length: 9 }, (_, i) => Math.floor(i / 3) * 12 + (i % 3) * 2).map((p) => Math.max(x[p], x[p + 1], x[p + 6], x[p + 7]));
+    assert.deepEqual([...y.data], wanted);
+  }
+});
+
+test('quantizing to 16 bits, and by rows of scales', async () => {
+  const x = new Tensor('float32', [0.25, -0.75, 1e9, -1e9, NaN, 1.5], [2, 3]);
+  const [one] = await run('QuantizeLinear', [x, new Tensor('float32', [0.5], []), new Tensor('int16', [10], [])], {}, { outputs: ['int16'] });
+  assert.deepEqual([...one.data], [10, 8, 32767, -32768, -32768, 13]);
+  const scales = new Tensor('float32', [0.5, 0.25, 1], [3]);
+  const zeros = new Tensor('uint8', [0, 5, 7], [3]);
+  const [rows] = await run('QuantizeLinear', [x, scales, zeros], { axis: 1 }, { outputs: ['uint8'] });
+  assert.deepEqual([...rows.data], [0, 2, 255, 0, 0, 9]);
+  const [back] = await run('DequantizeLinear', [new Tensor('uint16', [1, 65535, 3, 10, 20, 30], [2, 3]), scales], { axis: 1 }, { outputs: ['float32'] });
+  assert.deepEqual([...back.data], [0.5, 16383.75, 3, 5, 5, 30]);
+});
+
+test('LpNormalization of what has squares beyond floats', async () => {
+  for (const scale of [1e30, 1, 1e-30]) {
+    const x = new Tensor('float32', [3 * scale, -4 * scale], [1, 2]);
+    assertNear((await run('LpNormalization', [x], { p: 2 }))[0].data, [0.6, -0.8], 1e-6);
+    assertNear((await run('LpNormalization', [x], { p: 1 }))[0].data, [3 / 7, -4 / 7], 1e-6);
+  }
+  assert.deepEqual([...(await run('LpNormalization', [new Tensor('float32', [0, 0], [1, 2])]))[0].data], [0, 0]);
+});
+
+test('LRN with the usual and with another power', async () => {
+  const x = numbers(7 * 300);
+  for (const beta of [0.75, 0.6]) {
+    const attributes = { size: 4, alpha: { float: 0.5 }, beta: { float: beta }, bias: { float: 2 } };
+    const [y] = await run('LRN', [new Tensor('float32', x, [1, 7, 300, 1])], attributes);
+    const wanted = Array.from(x, (value, i) => {
+      const [c, at] = [Math.floor(i / 300), i % 300];
+      let sum = 0;
+      for (let j = Math.max(0, c - 1); j <= Math.min(6, c + 2); j++) sum += x[j * 300 + at] ** 2;
+      return value / (2 + (0.5 / 4) * sum) ** Math.fround(beta);
+    });
+    assertNear(y.data, wanted, 1e-6);
+  }
+});
+
+test('ScatterElements that adds', async () => {
+  const indices = new Tensor('int64', BigInt64Array.from([0n, 1n, 0n, 0n]), [2, 2]);
+  const feeds = [new Tensor('float32', [1, 2, 3, 4], [2, 2]), indices, new Tensor('float32', [10, 20, 30, 40], [2, 2])];
+  assert.deepEqual([...(await run('ScatterElements', feeds, { axis: 0, reduction: 'add' }))[0].data], [41, 42, 3, 24]);
+  assert.deepEqual([...(await run('ScatterElements', feeds, { axis: 0, reduction: 'max' }))[0].data], [30, 40, 3, 20]);
+});
+
+test('Col2Im adds what overlaps', async () => {
+  const feeds = [new Tensor('float32', numbers(2 * 4 * 9), [1, 8, 9]), new Tensor('int64', [4n, 4n], [2]), new Tensor('int64', [2n, 2n], [2])];
+  const [y] = await run('Col2Im', feeds);
+  const wanted = new Float32Array(32);
+  for (let c = 0; c < 2; c++)
+    for (let t = 0; t < 4; t++)
+      for (let i = 0; i < 9; i++) wanted[c * 16 + (Math.floor(i / 3) + (t >> 1)) * 4 + (i % 3) + (t & 1)] += feeds[0].data[(c * 4 + t) * 9 + i];
+  assertNear(y.data, [...wanted]);
+});
+
+test('the shortest decimals of floats', async () => {
+  const x = [0, -0, 1, 0.1, 1 / 3, 123456.789, 1e-5, 1e-6, 3e38, 1.5e16, 16777216, 100];
+  const [y] = await run('Cast', [new Tensor('float32', x)], { to: 8 }, { outputs: ['string'] });
+  for (const [i, text] of y.data.entries()) {
+    assert.equal(Math.fround(Number(text)), Math.fround(x[i]), text);
+    assert.ok(text.replace(/^-/, '').length <= String(Number(Math.fround(x[i]).toPrecision(9))).length + 4, text);
+  }
+  assert.deepEqual([y.data[3], y.data[4], y.data[5]], ['0.1', '0.33333334', '123456.79']);
+});
+
+test('texts of every length', async () => {
+  const texts = ['', 'a', 'ä€😀', 'x'.repeat(341), 'ü'.repeat(342), '😀'.repeat(5000), 'last'];
+  const [y] = await run('Identity', [new Tensor('string', texts)]);
+  assert.deepEqual([...y.data], texts);
+});
