@@ -16,7 +16,7 @@ function generator(seed) {
 
 const arrays = {
   float32: Float32Array, float64: Float64Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array, int32: Int32Array,
-  uint32: Uint32Array, int64: BigInt64Array,
+  uint32: Uint32Array, int64: BigInt64Array, int16: Int16Array,
 };
 
 /**
@@ -34,6 +34,7 @@ export function fill({ name, dtype, shape, below, above, scale = 1 }, index) {
   }
   if (below !== undefined) return made(() => whole(below));
   if (dtype === 'bool') return made(() => whole(2));
+  if (dtype === 'int16') return made(() => whole(65536) - 32768);
   if (dtype === 'uint8' || dtype === 'int8') return made(() => whole(256) - (dtype === 'int8' ? 128 : 0));
   return made(above === undefined ? () => scale * next() : () => above + Math.abs(next()));
 }

@@ -20,7 +20,7 @@ const scalar = (dtype, value) => given(dtype, [], value);
 const float = (value) => ({ float: value });
 
 const typed = {
-  float32: Float32Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array, int32: Int32Array, int64: BigInt64Array,
+  float32: Float32Array, int8: Int8Array, int16: Int16Array, uint8: Uint8Array, bool: Uint8Array, int32: Int32Array, int64: BigInt64Array,
 };
 
 function bytesOf({ dtype, data, ...rest }, index) {
@@ -34,6 +34,25 @@ function recurrent([name, operator, steps, batch, units, attributes]) {
   const columns = units * { LSTM: 4, GRU: 3, RNN: 1 }[operator];
   const weights = [[columns, units], [columns, units], [2 * columns]].map((shape) => ({ ...w(directions, ...shape), scale: units ** -0.5 }));
   return [name, operator, [f(steps, batch, units), ...weights], { hidden_size: units, ...attributes }];
+}
+
+const random = (length) => ({ floats: fill({ name: '', dtype: 'float32', shape: [length] }, length) });
+
+/** Full trees, of classes or of one target. */
+function trees(count, depth, features, kind) {
+  const [inner, size] = [2 ** depth - 1, 2 ** (depth + 1) - 1];
+  const nodes = Array.from({ length: count * size }, (_, i) => ({ tree: Math.floor(i / size), id: i % size, leaf: i % size >= inner }));
+  const leaves = nodes.filter(({ leaf }) => leaf);
+  const branch = (value) => nodes.map((at) => (at.leaf ? 0 : value(at)));
+  const common = {
+    nodes_treeids: nodes.map(({ tree }) => tree), nodes_nodeids: nodes.map(({ id }) => id),
+    nodes_modes: nodes.map(({ leaf }) => (leaf ? 'LEAF' : 'BRANCH_LEQ')), nodes_values: random(nodes.length),
+    nodes_featureids: branch(({ tree, id }) => (tree * 31 + id * 17) % features),
+    nodes_truenodeids: branch(({ id }) => 2 * id + 1), nodes_falsenodeids: branch(({ id }) => 2 * id + 2),
+    [`${kind}_treeids`]: leaves.map(({ tree }) => tree), [`${kind}_nodeids`]: leaves.map(({ id }) => id),
+    [`${kind}_ids`]: leaves.map(({ id }) => (kind === 'class' ? id % 3 : 0)), [`${kind}_weights`]: random(leaves.length),
+  };
+  return kind === 'class' ? { ...common, classlabels_int64s: [0, 1, 2] } : { ...common, n_targets: 1 };
 }
 
 /** By group: [name, operator, inputs, attributes, outputs (types)]; null is an absent input. */
@@ -55,8 +74,14 @@ const cases = {
     ['conv_grouped_3x3', 'Conv', [f(1, 128, 28, 28), w(128, 4, 3, 3), w(128)], { group: 32, pads: [1, 1, 1, 1] }],
     ['conv_grouped_3x3_s2', 'Conv', [f(1, 128, 56, 56), w(128, 16, 3, 3), w(128)], { group: 8, pads: [1, 1, 1, 1], strides: [2, 2] }],
     ['conv_3d', 'Conv', [f(1, 16, 16, 28, 28), w(32, 16, 3, 3, 3), w(32)], { pads: [1, 1, 1, 1, 1, 1] }],
+    ['conv_3d_s2', 'Conv', [f(1, 3, 16, 112, 112), w(32, 3, 3, 3, 3)], { pads: [1, 1, 1, 1, 1, 1], strides: [1, 2, 2] }],
+    ['conv_3d_depthwise', 'Conv', [f(1, 64, 8, 28, 28), w(64, 1, 3, 3, 3)], { group: 64, pads: [1, 1, 1, 1, 1, 1] }],
+    ['conv_depthwise_7x7', 'Conv', [f(1, 96, 56, 56), w(96, 1, 7, 7), w(96)], { group: 96, pads: [3, 3, 3, 3] }],
+    ['conv_patches', 'Conv', [f(1, 3, 224, 224), w(192, 3, 16, 16), w(192)], { strides: [16, 16] }],
+    ['conv_1_filter', 'Conv', [f(1, 64, 112, 112), w(1, 64, 3, 3)], { pads: [1, 1, 1, 1] }],
     ['conv_1d_depthwise', 'Conv', [f(1, 256, 1000), w(256, 1, 31), w(256)], { group: 256, pads: [15, 15] }],
     ['conv_1d_k3', 'Conv', [f(1, 80, 3000), w(384, 80, 3), w(384)], { pads: [1, 1] }],
+    ['conv_1d_waves', 'Conv', [f(1, 1, 16000), w(512, 1, 10)], { strides: [5] }],
     ['conv_transpose_2x2_s2', 'ConvTranspose', [f(1, 256, 28, 28), w(256, 128, 2, 2), w(128)], { strides: [2, 2] }],
     ['conv_transpose_4x4_s2', 'ConvTranspose', [f(1, 64, 32, 32), w(64, 64, 4, 4), w(64)], { strides: [2, 2], pads: [1, 1, 1, 1] }],
     ['conv_transpose_depthwise', 'ConvTranspose', [f(1, 64, 32, 32), w(64, 1, 4, 4)], { group: 64, strides: [2, 2], pads: [1, 1, 1, 1] }],
@@ -75,6 +100,9 @@ const cases = {
     ['gemm_m64', 'Gemm', [f(64, 512), w(512, 512), w(512)], { transB: 1 }],
     ['einsum_bhid_bhjd', 'Einsum', [f(1, 12, 128, 64), f(1, 12, 128, 64)], { equation: 'bhid,bhjd->bhij' }],
     ['einsum_bij_jk', 'Einsum', [f(4, 64, 128), f(128, 256)], { equation: 'bij,jk->bik' }],
+    ['einsum_transpose', 'Einsum', [f(512, 512)], { equation: 'ij->ji' }],
+    ['matmul_few_columns', 'MatMul', [f(1, 4096, 64), w(64, 4)], {}],
+    ['matmul_double', 'MatMul', [feed('float64', 128, 256), feed('float64', 256, 256)], {}],
   ],
   integers: [
     ['matmul_integer', 'MatMulInteger', [feed('uint8', 1, 128, 384), weight('int8', 384, 1536), scalar('uint8', 120), scalar('int8', 0)], {}, ['int32']],
@@ -95,6 +123,10 @@ const cases = {
     ['dynamic_quantize', 'DynamicQuantizeLinear', [f(1, 128, 1536)], {}, ['uint8', 'float32', 'uint8']],
     ['quantize', 'QuantizeLinear', [f(1, 64, 112, 112), scalar('float32', 0.02), scalar('uint8', 120)], {}, ['uint8']],
     ['dequantize', 'DequantizeLinear', [feed('uint8', 1, 64, 112, 112), scalar('float32', 0.02), scalar('uint8', 120)], {}, ['float32']],
+    ['quantize_int16', 'QuantizeLinear', [f(1, 64, 112, 112), scalar('float32', 0.001), scalar('int16', 0)], {}, ['int16']],
+    ['dequantize_int16', 'DequantizeLinear', [feed('int16', 1, 64, 112, 112), scalar('float32', 0.001), scalar('int16', 0)], {}, ['float32']],
+    ['dequantize_columns', 'DequantizeLinear', [feed('int8', 1152, 256), w(256)], { axis: 1 }, ['float32']],
+    ['max_pool_uint8', 'MaxPool', [feed('uint8', 1, 64, 112, 112)], { kernel_shape: [2, 2], strides: [2, 2] }],
     ['matmul_nbits_m1', 'com.microsoft:MatMulNBits', [f(1, 1, 2048), weight('uint8', 2048, 64, 16), { ...w(2048 * 64), above: 0.01 }],
       { K: 2048, N: 2048, bits: 4, block_size: 32 }],
     ['matmul_nbits_m128', 'com.microsoft:MatMulNBits', [f(1, 128, 768), weight('uint8', 768, 24, 16), { ...w(768 * 24), above: 0.01 }],
@@ -108,6 +140,7 @@ const cases = {
     ['softmax_narrow', 'Softmax', [f(1, 8400, 4, 16)], { axis: -1 }],
     ['log_softmax', 'LogSoftmax', [f(1, 128, 4096)], { axis: -1 }],
     ['lp_normalization', 'LpNormalization', [f(197, 768)], { axis: -1, p: 2 }],
+    ['lp_normalization_1', 'LpNormalization', [f(197, 768)], { axis: -1, p: 1 }],
     ['layer_norm_384', 'LayerNormalization', [f(1, 128, 384), w(384), w(384)], { axis: -1 }],
     ['layer_norm_768', 'LayerNormalization', [f(1, 197, 768), w(768), w(768)], { axis: -1 }],
     ['instance_norm', 'InstanceNormalization', [f(1, 64, 128, 128), w(64), w(64)], {}],
@@ -120,6 +153,8 @@ const cases = {
     ['attention', 'Attention', [f(1, 12, 128, 32), f(1, 12, 128, 32), f(1, 12, 128, 32)], {}],
     ['attention_3_heads', 'Attention', [f(1, 3, 197, 64), f(1, 3, 197, 64), f(1, 3, 197, 64)], {}],
     ['attention_masked', 'Attention', [f(1, 12, 128, 64), f(1, 12, 128, 64), f(1, 12, 128, 64), f(1, 1, 128, 128)], {}],
+    ['attention_causal', 'Attention', [f(1, 12, 128, 64), f(1, 12, 128, 64), f(1, 12, 128, 64)], { is_causal: 1 }],
+    ['attention_grouped', 'Attention', [f(1, 12, 128, 64), f(1, 3, 128, 64), f(1, 3, 128, 64)], {}],
     ['multi_head_attention', 'com.microsoft:MultiHeadAttention', [f(1, 128, 384), f(1, 128, 384), f(1, 128, 384)], { num_heads: 12 }],
   ],
   elementwise: [
@@ -131,6 +166,11 @@ const cases = {
     ['hard_sigmoid', 'HardSigmoid', [f(1, 64, 112, 112)], {}],
     ['elu', 'Elu', [f(1, 64, 80, 80)], {}],
     ['selu', 'Selu', [f(1, 64, 80, 80)], {}],
+    ['celu', 'Celu', [f(1, 64, 80, 80)], { alpha: float(1.5) }],
+    ['softsign', 'Softsign', [f(1, 64, 80, 80)], {}],
+    ['thresholded_relu', 'ThresholdedRelu', [f(1, 64, 80, 80)], {}],
+    ['shrink', 'Shrink', [f(1, 64, 80, 80)], {}],
+    ['tan', 'Tan', [f(1, 64, 80, 80)], {}],
     ['softplus', 'Softplus', [f(1, 64, 80, 80)], {}],
     ['mish', 'Mish', [f(1, 64, 80, 80)], {}],
     ['floor', 'Floor', [f(1, 64, 80, 80)], {}],
@@ -139,6 +179,7 @@ const cases = {
     ['reciprocal', 'Reciprocal', [f(1, 64, 80, 80)], {}],
     ['atan', 'Atan', [f(1, 64, 80, 80)], {}],
     ['is_nan', 'IsNaN', [f(1, 64, 80, 80)], {}, ['bool']],
+    ['is_inf', 'IsInf', [f(1, 64, 80, 80)], {}, ['bool']],
     ['sigmoid', 'Sigmoid', [f(1, 64, 80, 80)], {}],
     ['tanh', 'Tanh', [f(1, 64, 80, 80)], {}],
     ['exp', 'Exp', [f(1, 64, 80, 80)], {}],
@@ -161,6 +202,9 @@ const cases = {
     ['mul_column', 'Mul', [f(1, 128, 1536), f(1, 128, 1)], {}],
     ['add_middle', 'Add', [f(8, 12, 64, 64), f(8, 1, 64, 64)], {}],
     ['add_int64', 'Add', [feed('int64', 1, 64, 56, 56), feed('int64', 1, 64, 56, 56)], {}],
+    ['add_double', 'Add', [feed('float64', 1, 64, 80, 80), feed('float64', 1, 64, 80, 80)], {}],
+    ['greater_double', 'Greater', [feed('float64', 1, 64, 80, 80), feed('float64', 1, 64, 80, 80)], {}, ['bool']],
+    ['bitwise_and', 'BitwiseAnd', [feed('int32', 1, 64, 80, 80), feed('int32', 1, 64, 80, 80)].map((x) => ({ ...x, below: 1000 })), {}],
     ['mul_int32', 'Mul', [feed('int32', 1, 64, 56, 56), feed('int32', 1, 64, 56, 56)].map((x) => ({ ...x, below: 100 })), {}],
     ['div_int64', 'Div', [feed('int64', 1, 64, 56, 56), scalar('int64', 7)], {}],
     ['mod_int64', 'Mod', [feed('int64', 1, 64, 56, 56), scalar('int64', 7)], {}],
@@ -190,6 +234,7 @@ const cases = {
     ['trilu', 'Trilu', [f(1, 12, 128, 128)], {}],
     ['cumsum', 'CumSum', [f(64, 4096), scalar('int64', 1)], {}],
     ['cumsum_leading', 'CumSum', [f(512, 512), scalar('int64', 0)], {}],
+    ['cumsum_int64', 'CumSum', [feed('int64', 64, 4096), scalar('int64', 1)], {}],
   ],
   'moving data': [
     ['transpose_heads', 'Transpose', [f(1, 128, 12, 64)], { perm: [0, 2, 1, 3] }],
@@ -199,6 +244,7 @@ const cases = {
     ['transpose_nchw', 'Transpose', [f(1, 112, 112, 64)], { perm: [0, 3, 1, 2] }],
     ['transpose_reversed', 'Transpose', [f(32, 48, 64, 8)], { perm: [3, 2, 1, 0] }],
     ['transpose_uint8', 'Transpose', [feed('uint8', 1, 224, 224, 3)], { perm: [0, 3, 1, 2] }],
+    ['transpose_uint8_2d', 'Transpose', [feed('uint8', 512, 512)], { perm: [1, 0] }],
     ['transpose_nchw_3', 'Transpose', [f(1, 224, 224, 3)], { perm: [0, 3, 1, 2] }],
     ['transpose_windows', 'Transpose', [f(1, 8, 7, 8, 7, 96)], { perm: [0, 1, 3, 2, 4, 5] }],
     ['transpose_shuffle', 'Transpose', [f(1, 2, 58, 28, 28)], { perm: [0, 2, 1, 3, 4] }],
@@ -228,6 +274,10 @@ const cases = {
     ['scatter_nd', 'ScatterND', [f(4096, 64), { ...feed('int64', 1024, 1), below: 4096 }, f(1024, 64)], {}],
     ['scatter_elements', 'ScatterElements', [f(512, 512), { ...feed('int64', 512, 128), below: 512 }, f(512, 128)], { axis: 1 }],
     ['scatter_nd_add', 'ScatterND', [f(4096, 64), { ...feed('int64', 1024, 1), below: 4096 }, f(1024, 64)], { reduction: 'add' }],
+    ['scatter_nd_max', 'ScatterND', [f(4096, 64), { ...feed('int64', 1024, 1), below: 4096 }, f(1024, 64)], { reduction: 'max' }],
+    ['scatter_edges', 'ScatterElements', [f(1000, 64), { ...feed('int64', 5000, 64), below: 1000 }, f(5000, 64)], { axis: 0, reduction: 'add' }],
+    ['col2im', 'Col2Im', [f(1, 576, 784), ints(28, 28), ints(3, 3)], { pads: [1, 1, 1, 1] }],
+    ['unique', 'Unique', [{ ...feed('int64', 65536), below: 1000 }], {}, ['int64']],
     ['expand_rows', 'Expand', [f(1, 1, 512), ints(1, 512, 512)], {}],
     ['expand_columns', 'Expand', [f(1, 512, 1), ints(1, 512, 512)], {}],
     ['tile', 'Tile', [f(1, 64, 56, 56), ints(1, 1, 2, 2)], {}],
@@ -242,6 +292,8 @@ const cases = {
     ['topk_rows', 'TopK', [f(256, 1000), ints(5)], {}, ['float32', 'int64']],
     ['topk_1000', 'TopK', [f(1, 8400), ints(1000)], {}, ['float32', 'int64']],
     ['topk_axis', 'TopK', [f(1, 8400, 4), ints(10)], { axis: 1 }, ['float32', 'int64']],
+    ['topk_leading', 'TopK', [f(1000, 64), ints(5)], { axis: 0 }, ['float32', 'int64']],
+    ['topk_all', 'TopK', [f(1, 8400), ints(8400)], {}, ['float32', 'int64']],
     ['argmax_last', 'ArgMax', [f(128, 8192)], { axis: -1, keepdims: 0 }, ['int64']],
     ['argmax_channels', 'ArgMax', [f(1, 21, 256, 256)], { axis: 1, keepdims: 0 }, ['int64']],
     ['argmin_last', 'ArgMin', [f(1024, 64)], { axis: -1, keepdims: 0 }, ['int64']],
@@ -309,6 +361,15 @@ const cases = {
     ['dft', 'DFT', [f(1, 100, 512, 1), scalar('int64', 512), scalar('int64', 2)], {}],
     ['stft', 'STFT', [f(1, 16000, 1), scalar('int64', 160), w(400), scalar('int64', 400)], { onesided: 1 }],
   ],
+  'learned models': [
+    ['tree_regressor', 'ai.onnx.ml:TreeEnsembleRegressor', [f(1000, 30)], trees(100, 6, 30, 'target')],
+    ['tree_regressor_1_row', 'ai.onnx.ml:TreeEnsembleRegressor', [f(1, 30)], trees(100, 6, 30, 'target')],
+    ['tree_classifier', 'ai.onnx.ml:TreeEnsembleClassifier', [f(100, 30)], trees(100, 6, 30, 'class'), ['int64', 'float32']],
+    ['svm_regressor', 'ai.onnx.ml:SVMRegressor', [f(100, 30)], { kernel_type: 'RBF', kernel_params: { floats: [0.1, 0, 3] }, n_supports: 200,
+      support_vectors: random(6000), coefficients: random(200), rho: random(1) }],
+    ['linear_classifier', 'ai.onnx.ml:LinearClassifier', [f(1000, 30)], { coefficients: random(90), intercepts: random(3), classlabels_ints: [0, 1, 2],
+      multi_class: 0, post_transform: 'SOFTMAX' }, ['int64', 'float32']],
+  ],
   recurrent: [
     ['lstm', 'LSTM', 64, 1, 128, {}],
     ['lstm_one_step', 'LSTM', 1, 1, 256, {}],
@@ -335,8 +396,8 @@ function build([, operator, inputs, attributes, outputs]) {
   const types = outputs ?? [inputs[0].dtype];
   const results = types.map((_, i) => `y${i}`);
   const bytes = model({
-    opset: name === 'Attention' ? 23 : 20,
-    domains: { 'com.microsoft': 1 },
+    opset: { Attention: 23, QuantizeLinear: 21, DequantizeLinear: 21 }[name] ?? 20,
+    domains: { 'com.microsoft': 1, 'ai.onnx.ml': 3 },
     nodes: [node(name, names, results, { name: 'node', domain, ...attributes })],
     initializers: given.filter(isConstant).map(({ input, i, name }) => tensor(name, input.dtype, input.shape, { raw: bytesOf(input, i) })),
     inputs: Object.fromEntries(given.filter((one) => !isConstant(one)).map(({ input, name }) => [name, tensorType(input.dtype, input.shape)])),
