@@ -1,8 +1,9 @@
 /* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with
  * different sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a
  * constant, always the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are
- * primes, or primes times 32 for networks that halve their input several times; an interpretation that fails (a size
- * the model does not allow) tells nothing, and two that succeed are enough. */
+ * primes, the smallest because tables may end, or primes times 32 for networks that halve their input several times; an interpretation that fails (a size
+ * the model does not allow) tells nothing, and two that succeed are enough. A name such as "past + sequence" means
+ * what it says. */
 #include "shapes.h"
 
 #include <stdio.h>
@@ -54,20 +55,82 @@ static bool add_symbol(prober *p, const char *name, int64_t *prime) {
   }
   symbol *s = &p->symbols[p->symbol_count++];
   s->name = name;
-  for (int i = 0; i < PROBES; i++) {
-    *prime = next_prime(*prime);
-    s->sizes[i] = i < PROBES / 2 ? *prime * LARGE_FACTOR : *prime;
+  *prime = next_prime(*prime);
+  for (int i = 0; i < PROBES; i += 2) {
+    const int64_t factor = i < PROBES / 2 ? LARGE_FACTOR : 1;
+    s->sizes[i] = *prime * factor;
+    s->sizes[i + 1] = next_prime(*prime) * factor;
   }
   return true;
 }
 
+/* Moves behind spaces and a number or the name of a symbol, whose size is set. */
+static bool read_factor(const prober *p, const char **text, size_t probe, int64_t *size) {
+  const char *from = *text + strspn(*text, " ");
+  size_t length = strcspn(from, " +*");
+  *text = from + length + strspn(from + length, " ");
+  *size = 0;
+  for (size_t i = 0; i < length && from[i] >= '0' && from[i] <= '9' && *size < INT32_MAX; i++) {
+    *size = *size * 10 + (from[i] - '0');
+    if (i + 1 == length) {
+      return true;
+    }
+  }
+  for (size_t i = 0; i < p->symbol_count; i++) {
+    const char *name = p->symbols[i].name;
+    if (name != NULL && length != 0 && strncmp(name, from, length) == 0 && name[length] == 0) {
+      *size = p->symbols[i].sizes[probe];
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The size that a sum of products of symbols and numbers has. */
+static bool read_sum(const prober *p, const char *text, size_t probe, int64_t *size) {
+  int64_t product = 1, factor;
+  for (*size = 0;; text++) {
+    if (!read_factor(p, &text, probe, &factor) || (factor != 0 && product > INT32_MAX / factor)) {
+      return false;
+    }
+    product *= factor;
+    if (*text != '*') {
+      *size += product;
+      product = 1;
+    }
+    if (*text != '*' && *text != '+') {
+      return *text == 0 && *size > 0;
+    }
+  }
+}
+
+static bool is_sum(const char *name) {
+  return name != NULL && strpbrk(name, "+*") != NULL;
+}
+
+/* Sums come last, when what they are made of is known. */
 static bool collect_symbols(prober *p, const weft_graph *graph) {
   int64_t prime = 3;
-  for (size_t i = 0; i < graph->input_count; i++) {
-    const weft_info *info = &graph->values[graph->inputs[i]].info;
+  for (size_t i = 0; i < 2 * graph->input_count; i++) {
+    const weft_info *info = &graph->values[graph->inputs[i % graph->input_count]].info;
+    const bool sums = i >= graph->input_count;
     for (int d = 0; d < info->rank; d++) {
-      if (info->dims[d] < 0 && !add_symbol(p, info->symbols[d], &prime)) {
+      const char *name = info->symbols[d];
+      if (info->dims[d] >= 0 || is_sum(name) != sums) {
+        continue;
+      }
+      int64_t sizes[PROBES];
+      bool made = sums;
+      for (size_t k = 0; k < PROBES && made; k++) {
+        made = read_sum(p, name, k, &sizes[k]);
+      }
+      if (!add_symbol(p, name, &prime)) {
         return false;
+      }
+      for (size_t s = 0; s < p->symbol_count && made; s++) {
+        if (p->symbols[s].name == name) {
+          memcpy(p->symbols[s].sizes, sizes, sizeof sizes);
+        }
       }
     }
   }

@@ -134,6 +134,112 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
   return can_compute(&op) ? compute(state, &op, true) : WEFT_OK;
 }
 
+/* ---- sizes that do not go together ----------------------------------------------------------------------------------- */
+enum { FIXED_DEPTH = 8 };
+
+/* Whether the shape of v is the same in every run because nothing given to the graph goes into it. */
+static bool is_fixed(const weft_graph *graph, int32_t v, int depth) {
+  if (v < 0 || weft_graph_constant(graph, v) != NULL) {
+    return true;
+  }
+  const weft_slot *slot = &graph->values[v];
+  const weft_node *node = slot->producer >= 0 ? &graph->nodes[slot->producer] : NULL;
+  if (node == NULL || depth == 0 || (node->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0) {
+    return false;
+  }
+  for (int i = 0; i < node->input_count; i++) {
+    if (!is_fixed(graph, node->inputs[i], depth - 1)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The input has another size along an axis, counted from the last. */
+static weft_status set_dim(weft_run_state *state, weft_value **input, int from_last, int64_t dim) {
+  weft_value *old = *input, *made;
+  WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &made));
+  made->tensor.type = old->tensor.type;
+  made->tensor.shape = old->tensor.shape;
+  made->tensor.shape.dims[old->tensor.shape.rank - from_last] = dim;
+  if (!weft_shape_count(&made->tensor.shape, made->tensor.type, &made->tensor.count)) {
+    weft_value_release(made);
+    return WEFT_DEFERRED;
+  }
+  weft_value_release(old);
+  *input = made;
+  return WEFT_OK;
+}
+
+static weft_status mend_broadcast(weft_run_state *state, const weft_graph *graph, const weft_node *node,
+                                  weft_value **inputs) {
+  for (int axis = 1; axis <= WEFT_MAX_RANK; axis++) {
+    int64_t wanted = 1;
+    for (int i = 0; i < node->input_count; i++) {
+      const weft_shape *shape = &inputs[i]->tensor.shape;
+      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1 &&
+          is_fixed(graph, node->inputs[i], FIXED_DEPTH)) {
+        wanted = shape->dims[shape->rank - axis];
+      }
+    }
+    for (int i = 0; i < node->input_count && wanted != 1; i++) {
+      const weft_shape *shape = &inputs[i]->tensor.shape;
+      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1) {
+        WEFT_TRY(set_dim(state, &inputs[i], axis, wanted));
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
+/* A node whose inputs have sizes that it does not allow, although others would do, is interpreted with the sizes it asks
+ * for: those of a constant that is added to something, or the channels of a convolution's weights. Whatever the inputs'
+ * sizes are in a run that succeeds, they then lead to the same ones. The inputs are replaced. */
+static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **inputs,
+                        weft_value **outputs) {
+  static const char *const broadcasting[] = {"Add", "Sub", "Mul", "Div", "Where"};
+  bool known = node->def->domain[0] == 0, mended = false;
+  for (int i = 0; i < node->input_count; i++) {
+    known = known && inputs[i] != NULL && inputs[i]->kind == WEFT_KIND_TENSOR;
+  }
+  if (known && strcmp(node->op_type, "Conv") == 0 && inputs[0]->tensor.shape.rank > 2 &&
+      inputs[1]->tensor.shape.rank == inputs[0]->tensor.shape.rank) {
+    const weft_attribute *group = weft_node_attribute(node, "group");
+    const int rank = inputs[0]->tensor.shape.rank;
+    const int64_t channels = inputs[1]->tensor.shape.dims[1], groups = group != NULL ? group->i : 1;
+    mended = groups > 0 && groups < INT32_MAX && channels < INT32_MAX && is_fixed(graph, node->inputs[1], FIXED_DEPTH);
+    WEFT_TRY(mended ? set_dim(state, &inputs[0], rank - 1, channels * groups) : WEFT_OK);
+  }
+  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && known && !mended; i++) {
+    mended = strcmp(node->op_type, broadcasting[i]) == 0;
+    WEFT_TRY(mended ? mend_broadcast(state, graph, node, inputs) : WEFT_OK);
+  }
+  return mended ? interpret_node(state, node, inputs, outputs) : WEFT_DEFERRED;
+}
+
+/* Whatever is wrong with a node, others may tell something. */
+static weft_status interpret_probed(weft_run_state *state, const weft_graph *graph, weft_node *node,
+                                    weft_value **inputs, weft_value **outputs) {
+  weft_status status = interpret_node(state, node, inputs, outputs);
+  if (status == WEFT_OK || status == WEFT_DEFERRED || status == WEFT_OUT_OF_MEMORY) {
+    return status;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    weft_value_release(outputs[i]);
+    outputs[i] = NULL;
+  }
+  for (int i = 0; i < node->input_count; i++) {
+    if (inputs[i] != NULL) {
+      weft_value_retain(inputs[i]);
+    }
+  }
+  status = mend(state, graph, node, inputs, outputs);
+  for (int i = 0; i < node->input_count; i++) {
+    weft_value_release(inputs[i]);
+  }
+  return status == WEFT_OK || status == WEFT_OUT_OF_MEMORY ? status : WEFT_DEFERRED;
+}
+
 /* Arrays for one node's inputs and outputs: on the stack for all but a few nodes. */
 typedef struct node_values {
   weft_value *few[STACK_VALUES];
@@ -181,7 +287,8 @@ static bool renew_value(weft_value **value, weft_value *made, bool *changed) {
 }
 
 /* `changed` is NULL where nothing is known yet of what the node makes. */
-static weft_status visit_node(weft_run_state *state, weft_node *node, weft_value **values, bool *changed, bool *fits) {
+static weft_status visit_node(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **values,
+                              bool *changed, bool *fits) {
   node_values room;
   weft_value **inputs, **outputs;
   WEFT_TRY(take_values(state, node, &room, &inputs, &outputs));
@@ -190,7 +297,8 @@ static weft_status visit_node(weft_run_state *state, weft_node *node, weft_value
   }
   state->cx->node = node->name;
   state->cx->op = node->op_type;
-  weft_status status = interpret_node(state, node, inputs, outputs);
+  weft_status status = state->probing ? interpret_probed(state, graph, node, inputs, outputs)
+                                      : interpret_node(state, node, inputs, outputs);
   weft_node_explain(state->cx, node, inputs, status);
   for (int i = 0; i < node->output_count; i++) {
     int32_t v = node->outputs[i];
@@ -217,7 +325,7 @@ weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_
     }
   }
   for (size_t n = 0; n < graph->node_count; n++) {
-    WEFT_TRY(visit_node(state, &graph->nodes[n], values, NULL, NULL));
+    WEFT_TRY(visit_node(state, graph, &graph->nodes[n], values, NULL, NULL));
   }
   state->cx->node = NULL;
   return WEFT_OK;
@@ -238,7 +346,7 @@ weft_status weft_interpret_again(weft_run_state *state, const weft_graph *graph,
   for (size_t n = 0; n < graph->node_count && *fits; n++) {
     weft_node *node = &graph->nodes[n];
     if (reads_changed(node, changed)) {
-      WEFT_TRY(visit_node(state, node, values, changed, fits));
+      WEFT_TRY(visit_node(state, graph, node, values, changed, fits));
     }
   }
   state->cx->node = NULL;

@@ -61,6 +61,7 @@ typedef struct weft_run_state {
   weft_strings **strings; /* of the run in progress, shared by all levels */
   uint64_t *random;       /* likewise */
   struct weft_run_state *inner;
+  bool probing; /* shapes are tried out: what is wrong with one node does not end weft_interpret */
 } weft_run_state;
 
 /* Frees scratch memory and inner levels. */

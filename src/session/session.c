@@ -37,7 +37,10 @@ static weft_status evaluate(void *arg, weft_node *node, weft_value *const *input
 
 static weft_status interpret(void *arg, const weft_graph *graph, weft_value **values) {
   weft_session *session = arg;
-  return weft_interpret(&session->state, graph, values);
+  session->state.probing = true;
+  weft_status status = weft_interpret(&session->state, graph, values);
+  session->state.probing = false;
+  return status;
 }
 
 static void mark_read(void *arg, int32_t v) {
