@@ -1,4 +1,5 @@
-/* ONNX's Attention: checks the many forms its inputs may take and describes them to the core. Halves are widened. */
+/* ONNX's Attention: checks the many forms its inputs may take and describes them to the core. Halves are widened. Weft's
+ * own, which optimize/attention.c makes of others' nodes, differs as that file says. */
 #include "attention.h"
 #include "../base/convert.h"
 
@@ -7,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, VALID };
+enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, VALID, FACTORS };
 enum { Y, PRESENT_KEY, PRESENT_VALUE, SCORES };
 
 /* The sizes of a three- or four-dimensional operand. */
@@ -85,10 +86,11 @@ static weft_status check_mask(weft_op *op, const form *f) {
   }
   WEFT_TRY(weft_op_expect_rank(op, MASK, "attn_mask", 1, 4));
   size_t full[4] = {f->q.batch, f->q.heads, f->q.rows, f->total};
+  const bool may_be_short = op->def->variant == WEFT_ATTENTION_PLAIN;
   int skipped = 4 - mask->shape.rank;
   for (int d = skipped; d < 4; d++) {
     size_t dim = (size_t)mask->shape.dims[d - skipped];
-    if (d == 3 ? dim > full[d] : dim != 1 && dim != full[d]) {
+    if (d == 3 ? dim > full[d] || (dim < full[d] && !may_be_short) : dim != 1 && dim != full[d]) {
       char text[96];
       return weft_op_fail(op, "attn_mask of shape %s does not broadcast to [%zu,%zu,%zu,%zu]",
                           weft_shape_print(&mask->shape, text, sizeof text), full[0], full[1], full[2], full[3]);
@@ -106,7 +108,13 @@ static weft_status check_precision(weft_op *op) {
 }
 
 weft_status weft_attention_infer(weft_op *op) {
-  WEFT_TRY(weft_op_expect_inputs(op, 3, 7));
+  const bool fused = op->def->variant == WEFT_ATTENTION_FUSED;
+  WEFT_TRY(weft_op_expect_inputs(op, 3, fused ? op->input_count : FACTORS));
+  for (int i = FACTORS; i < op->input_count; i++) {
+    if (weft_op_in(op, i)->type != WEFT_FLOAT || weft_op_in(op, i)->count != 1) {
+      return weft_op_fail(op, "a factor of the scores has %zu elements, expected one float", weft_op_in(op, i)->count);
+    }
+  }
   WEFT_TRY(check_precision(op));
   WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_same_type(op, Q, K));
@@ -217,6 +225,10 @@ static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
                         .softmax_type = (weft_type)weft_op_attr_int(op, "softmax_precision", 0)};
   if (weft_op_attr_int(op, "is_causal", 0) != 0) {
     a->right = 0; /* a positive right window is cut by causality */
+  }
+  for (int i = FACTORS; i < op->input_count; i++) {
+    const float factor = ((const float *)weft_op_in(op, i)->data)[0];
+    a->scale = i < op->input_count - (int)weft_op_attr_int(op, "divisors", 0) ? a->scale * factor : a->scale / factor;
   }
   place_mask(op, a);
   const weft_tensor *valid = weft_op_in(op, VALID);

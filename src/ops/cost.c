@@ -125,8 +125,8 @@ static bool is_picking(const char *op) {
 
 static double operations_of(const weft_op *op) {
   const char *name = op->node->op_type;
-  if (strcmp(name, "Attention") == 0) { /* two operators have this name */
-    return op->node->domain[0] == 0 ? attention_cost(op, 4) : projected_attention_cost(op, 4);
+  if (strcmp(name, "Attention") == 0) { /* three operators have this name */
+    return strcmp(op->node->domain, "com.microsoft") != 0 ? attention_cost(op, 4) : projected_attention_cost(op, 4);
   }
   for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) {
     if (strcmp(costs[i].op, name) == 0) {

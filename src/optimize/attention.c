@@ -2,14 +2,22 @@
  *
  *   MatMul(q, transposed k), scaled and with a mask added -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
  *
- * The scale may stand on either side of the first product. Queries, keys and values that were cut into heads by Reshape
+ * It is Weft's own, in domain "weft": ONNX's, with inputs from position 7 on that scale it too, and no mask that is
+ * shorter than the keys. The scale may stand on either side of the first product, and in parts. Queries, keys and values that were cut into heads by Reshape
  * and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so is the result, if the queries
  * are. A row whose scores are all -inf becomes zeros, as the specification of Attention says and the Where asks for. */
 #include <string.h>
 
 #include "match.h"
 
-enum { MOST_SCALES = 3 };
+enum { MOST_SCALES = 3, OPERANDS = 7, MOST_FACTORS = 8 };
+
+/* What the scores are multiplied with: a number, and values of one element that are known when the model runs. */
+typedef struct scaling {
+  double number;
+  int count, divisors; /* of values; how many of them, from the end of the array, divide */
+  int32_t values[MOST_FACTORS];
+} scaling;
 
 typedef struct attention_pass {
   weft_pass *pass;
@@ -19,7 +27,7 @@ typedef struct attention_pass {
 
 typedef struct attention {
   int32_t q, k, v, mask; /* [batch, heads, row, size] or, for each as it may be, [batch, row, heads x size] */
-  double scale;
+  scaling scale;
   int64_t heads;
   weft_node *turned; /* NULL, or the Transpose that has to give [batch, heads, row, size] instead: k is its output */
   weft_node *last;   /* the result's node */
@@ -51,22 +59,38 @@ static const int64_t swap_heads[] = {0, 2, 1, 3}, swap_last[] = {0, 1, 3, 2}, sw
                      heads_and_last[] = {0, 2, 3, 1};
 
 /* ---- the products' operands ------------------------------------------------------------------ */
-/* Looks through products with a number and quotients by one. */
-static int32_t skip_scales(const attention_pass *p, int32_t v, double *scale) {
+static bool is_one_float(const attention_pass *p, int32_t v) {
+  const int rank = rank_of(p, v);
+  return rank == 0 || (rank == 1 && info_of(p, v)->dims[0] == 1);
+}
+
+static bool add_factor(const attention_pass *p, int32_t v, bool divides, scaling *scale) {
+  float number;
+  if (weft_match_scalar(p->graph, v, &number) && (!divides || number != 0)) {
+    scale->number *= divides ? 1 / (double)number : (double)number;
+    return true;
+  }
+  if (v < 0 || !is_one_float(p, v) || scale->count == MOST_FACTORS) {
+    return false;
+  }
+  scale->values[divides ? MOST_FACTORS - 1 - scale->divisors++ : scale->count - scale->divisors] = v;
+  scale->count++;
+  return true;
+}
+
+/* Looks through products with one number and quotients by one. */
+static int32_t skip_scales(const attention_pass *p, int32_t v, scaling *scale) {
   for (int i = 0; i < MOST_SCALES; i++) {
     const weft_node *mul = weft_match_producer(p->graph, v, "Mul"), *div = weft_match_producer(p->graph, v, "Div");
-    float factor;
-    if (mul != NULL && mul->input_count == 2 && weft_match_scalar(p->graph, mul->inputs[1], &factor)) {
+    if (mul != NULL && mul->input_count == 2 && add_factor(p, mul->inputs[1], false, scale)) {
       v = mul->inputs[0];
-    } else if (mul != NULL && mul->input_count == 2 && weft_match_scalar(p->graph, mul->inputs[0], &factor)) {
+    } else if (mul != NULL && mul->input_count == 2 && add_factor(p, mul->inputs[0], false, scale)) {
       v = mul->inputs[1];
-    } else if (div != NULL && weft_match_scalar(p->graph, weft_node_in(div, 1), &factor) && factor != 0) {
+    } else if (div != NULL && add_factor(p, weft_node_in(div, 1), true, scale)) {
       v = div->inputs[0];
-      factor = 1 / factor;
     } else {
       break;
     }
-    *scale *= (double)factor;
   }
   return v;
 }
@@ -140,7 +164,7 @@ static bool is_mask(const attention_pass *p, int32_t mask, int32_t scores) {
   return rank >= 1 && rank <= 4;
 }
 
-static weft_node *find_product(const attention_pass *p, int32_t v, double *scale) {
+static weft_node *find_product(const attention_pass *p, int32_t v, scaling *scale) {
   int32_t product = skip_scales(p, v, scale);
   weft_node *node = weft_match_producer(p->graph, product, "MatMul");
   return node != NULL && is_read_once(p, product) && is_read_once(p, v) ? node : NULL;
@@ -148,12 +172,12 @@ static weft_node *find_product(const attention_pass *p, int32_t v, double *scale
 
 /* The first product, from what Softmax reads. */
 static weft_node *find_scores(const attention_pass *p, int32_t v, attention *out) {
-  out->scale = 1;
+  out->scale = (scaling){.number = 1};
   out->mask = -1;
   weft_node *product = find_product(p, v, &out->scale);
   const weft_node *add = weft_match_producer(p->graph, v, "Add");
   for (int i = 0; product == NULL && add != NULL && add->input_count == 2 && is_read_once(p, v) && i < 2; i++) {
-    out->scale = 1;
+    out->scale = (scaling){.number = 1};
     out->mask = add->inputs[1 - i];
     product = is_mask(p, out->mask, v) ? find_product(p, add->inputs[i], &out->scale) : NULL;
   }
@@ -220,6 +244,7 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
   }
   out->heads = info_of(p, scores->inputs[0])->dims[1];
   out->q = skip_scales(p, scores->inputs[0], &out->scale);
+  out->k = out->turned == NULL ? skip_scales(p, out->k, &out->scale) : out->k;
   out->v = result->inputs[1];
   weft_node *joined = find_joined(p, result);
   int32_t q_rows = rows_of(p, out->q), k_rows = rows_of(p, out->k), v_rows = rows_of(p, out->v);
@@ -252,16 +277,26 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
     WEFT_TRY(turn(p, a.turned));
   }
   weft_model *model = p->pass->model;
-  WEFT_TRY(
-      weft_match_become(p->pass, a.last, "", "Attention", a.mask >= 0 ? 4 : 3, (int32_t[]){a.q, a.k, a.v, a.mask}));
-  WEFT_TRY(weft_node_set_float(model, a.last, "scale", (float)a.scale));
+  const scaling *scale = &a.scale;
+  const int factors = scale->count - scale->divisors;
+  int32_t values[OPERANDS + MOST_FACTORS] = {a.q, a.k, a.v, a.mask, -1, -1, -1};
+  memcpy(values + OPERANDS, scale->values, (size_t)factors * sizeof *values);
+  memcpy(values + OPERANDS + factors, scale->values + MOST_FACTORS - scale->divisors,
+         (size_t)scale->divisors * sizeof *values);
+  WEFT_TRY(weft_match_become(p->pass, a.last, "weft", "Attention",
+                             scale->count != 0 ? OPERANDS + scale->count
+                             : a.mask >= 0     ? 4
+                                               : 3,
+                             values));
+  WEFT_TRY(weft_node_set_float(model, a.last, "scale", (float)scale->number));
+  WEFT_TRY(weft_node_set_int(model, a.last, "divisors", scale->divisors));
   WEFT_TRY(weft_node_set_int(model, a.last, "q_num_heads", a.heads));
   return weft_node_set_int(model, a.last, "kv_num_heads", a.heads);
 }
 
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {
   attention_pass p = {.pass = pass, .graph = graph};
-  if (weft_op_find("", "Attention") == NULL) {
+  if (weft_op_find("weft", "Attention") == NULL) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_uses_find(pass, graph, &p.uses));

@@ -92,16 +92,16 @@ static inline void graph_node(bytes *graph, bytes n) {
   add_message(graph, GRAPH_NODE, &n);
 }
 
-/* A tensor of a weft_type; a dimension of 0 has the symbol "N". */
+/* A tensor of a weft_type; a dimension of 0 has the symbol "N", one of -1 is "N + 1". */
 static inline void graph_typed_value(bytes *graph, uint32_t id, const char *name, int elements, int rank,
                                      const int64_t *dims) {
   bytes value = {0}, type = {0}, tensor = {0}, shape = {0};
   for (int i = 0; i < rank; i++) {
     bytes dim = {0};
-    if (dims[i] != 0) {
+    if (dims[i] > 0) {
       add_int(&dim, 1, (uint64_t)dims[i]);
     } else {
-      add_text(&dim, 2, "N");
+      add_text(&dim, 2, dims[i] == 0 ? "N" : "N + 1");
     }
     add_message(&shape, 1, &dim);
   }

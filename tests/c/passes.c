@@ -61,6 +61,7 @@ static weft_status evaluate(void *arg, weft_node *n, weft_value *const *inputs, 
 }
 
 static weft_status interpret(void *arg, const weft_graph *graph, weft_value **values) {
+  ((weft_run_state *)arg)->probing = true;
   return weft_interpret(arg, graph, values);
 }
 
@@ -84,6 +85,7 @@ static void expect_nodes(const bytes *m, const char *expected) {
     exit(1);
   }
   CHECK(weft_graph_infer(model, interpret, &run) == WEFT_OK);
+  run.probing = false;
   CHECK(weft_optimize_model(model, &loader->options, evaluate, &run) == WEFT_OK);
   for (size_t i = 0; i < model->graph->node_count; i++) {
     const weft_node *n = &model->graph->nodes[i];
@@ -365,7 +367,7 @@ static void test_attention(void) {
   graph_node(&g, node("Add", "t mask", "u"));
   graph_node(&g, node("Softmax", "u", "p"));
   graph_node(&g, node("MatMul", "p v", "y"));
-  expect(&g, "Neg Attention");
+  expect(&g, "Neg weft:Attention");
 
   /* Keys and values of a length that no input has, which are outputs too, as of a cache that grows. */
   const int64_t rows_unknown[] = {3, 2, 0, 5};
@@ -381,7 +383,54 @@ static void test_attention(void) {
   graph_node(&g, node("MatMul", "x k", "s"));
   graph_node(&g, node("Softmax", "s", "p"));
   graph_node(&g, node("MatMul", "p present", "y"));
-  expect(&g, "Concat Attention");
+  expect(&g, "Concat weft:Attention");
+
+  /* A scale that the graph makes of a size, on both sides, as PyTorch exports it; -1 is "N + 1", the keys' length. */
+  const int64_t from[] = {3}, one_axis[] = {1}, mask_dims[] = {1, 1, 1, -1}, row_of[] = {3, 2, 1, 5};
+  bytes shape = node("Shape", "x", "shape"), cast = node("Cast", "size", "real");
+  g = (bytes){0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, rows_unknown);
+  graph_value(&g, GRAPH_INPUT, "mask", 4, mask_dims);
+  graph_output(&g, "y");
+  constant(&g, "row", 4, row_of);
+  graph_tensor(&g, "three", 7, 8, 1, one_axis, from);
+  concat = node("Concat", "x row", "keys");
+  with_int(&concat, "axis", 2);
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, shape);
+  graph_node(&g, node("Gather", "shape three", "size"));
+  graph_node(&g, cast);
+  graph_node(&g, node("Sqrt", "real", "root"));
+  graph_node(&g, node("Sqrt", "root", "scale"));
+  graph_node(&g, concat);
+  graph_node(&g, turned("keys", "k", 4, swap_last));
+  graph_node(&g, node("Div", "x scale", "q"));
+  graph_node(&g, node("Div", "k scale", "l"));
+  graph_node(&g, node("MatMul", "q l", "s"));
+  graph_node(&g, node("Add", "s mask", "u"));
+  graph_node(&g, node("Softmax", "u", "p"));
+  graph_node(&g, node("MatMul", "p keys", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "Shape Gather Cast Sqrt Sqrt Concat weft:Attention");
+  clear(&m);
+
+  g = begin();
+  graph_tensor(&g, "three", 7, 8, 1, one_axis, from);
+  cast = node("Cast", "size", "real");
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, node("Shape", "x", "shape"));
+  graph_node(&g, node("Gather", "shape three", "size"));
+  graph_node(&g, cast);
+  graph_node(&g, node("Neg", "x", "v"));
+  graph_node(&g, node("Mul", "x real", "q"));
+  graph_node(&g, turned("x", "k", 4, swap_last));
+  graph_node(&g, node("Div", "k real", "l"));
+  graph_node(&g, node("MatMul", "q l", "s"));
+  graph_node(&g, node("Div", "s real", "u"));
+  graph_node(&g, node("Softmax", "u", "p"));
+  graph_node(&g, node("MatMul", "p v", "y"));
+  expect(&g, "Shape Gather Cast Neg weft:Attention");
 
   /* Cut into heads and put together again, with the guard against rows that are masked as a whole. */
   int64_t cut[] = {0, 0, 5, 5}, rows[] = {0, 2, 25}, four[] = {4}, three[] = {3};
@@ -401,7 +450,27 @@ static void test_attention(void) {
   graph_node(&g, turned("o", "r", 4, swap_heads));
   graph_node(&g, node("Reshape", "r rows", "z"));
   graph_node(&g, node("Abs", "z", "y"));
-  expect(&g, "Reshape Attention Abs");
+  expect(&g, "Reshape weft:Attention Abs");
+}
+
+/* Sizes that a file gives names to although only one will do. */
+static void test_fixed_sizes(void) {
+  const int64_t unknown[] = {0, 0, 5, 5}, table[] = {2, 5, 5}, square[] = {5, 5};
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, unknown);
+  graph_output(&g, "y");
+  constant(&g, "w", 4, filter);
+  constant(&g, "table", 3, table);
+  constant(&g, "m", 2, square);
+  graph_node(&g, convolution("x w", "c"));
+  graph_node(&g, convolution("c w", "d"));
+  graph_node(&g, node("Add", "d c", "e"));
+  graph_node(&g, node("Add", "table x", "t"));
+  graph_node(&g, node("MatMul", "t m", "p"));
+  graph_node(&g, node("Add", "p t", "q"));
+  graph_node(&g, node("Sub", "e q", "y"));
+  expect(&g, "Conv weft:Conv Add weft:MatMul Sub");
 }
 
 static void byte(bytes *g, const char *name, int type, uint8_t value) {
@@ -573,6 +642,7 @@ int main(void) {
   test_halves();
   test_attention();
   test_turns();
+  test_fixed_sizes();
   test_quantized();
   test_convolutions();
   test_products();
