@@ -1,5 +1,5 @@
-/* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish and LayerNormalization
- * have kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and
+/* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish, LayerNormalization and
+ * RMSNormalization have kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and
  * checked down to its constants; the last node becomes the operator, the others die if nothing else reads them. */
 #include <math.h>
 #include <string.h>
@@ -107,13 +107,16 @@ static weft_status join_tanh_gelu(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- Swish: x * sigmoid(x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2  */
+/* ---- Swish: x * sigmoid(alpha * x); HardSwish: x * clip(x + 3, 0, 6) / 6 or x * hardsigmoid(x) with 1/6 and 1/2  */
 static weft_status join_swish(pattern_pass *p, weft_node *node) {
   weft_node *mul = weft_match_reader(p->graph, &p->uses, node->outputs[0], "Mul");
-  int32_t x = node->inputs[0];
-  return mul != NULL && weft_match_other(mul, node->outputs[0]) == x
-             ? weft_match_become(p->pass, mul, "", "Swish", 1, &x)
-             : WEFT_OK;
+  const weft_node *scaled = weft_match_producer(p->graph, node->inputs[0], "Mul");
+  int32_t x = mul != NULL ? weft_match_other(mul, node->outputs[0]) : -1;
+  float alpha = 1;
+  bool fits = x >= 0 && (x == node->inputs[0] ||
+                         (scaled != NULL && weft_match_scalar(p->graph, weft_match_other(scaled, x), &alpha)));
+  WEFT_TRY(fits ? weft_match_become(p->pass, mul, "", "Swish", 1, &x) : WEFT_OK);
+  return fits && alpha != 1.0f ? weft_node_set_float(p->pass->model, mul, "alpha", alpha) : WEFT_OK;
 }
 
 static bool is_near(const weft_node *node, const char *name, float fallback, double expected) {
@@ -158,7 +161,8 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
   return WEFT_OK;
 }
 
-/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias  */
+/* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias, and
+ * RMSNormalization: x / sqrt(mean(x^2) + epsilon) * scale  */
 static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
   const weft_attribute *keep = weft_node_attribute(mean, "keepdims");
   const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
@@ -194,7 +198,22 @@ static bool is_vector_for(const weft_graph *graph, int32_t v, int32_t x) {
          info->rank > 0 && info->dims[info->rank - 1] == t->shape.dims[0];
 }
 
-static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
+/* The node that ends a / v, where v is a root that only this reads: Div, or Mul with Reciprocal or with 1 / v. */
+static weft_node *find_quotient(pattern_pass *p, int32_t v, int32_t *a) {
+  weft_node *div = weft_match_reader(p->graph, &p->uses, v, "Div"),
+            *inverse = weft_match_reader(p->graph, &p->uses, v, "Reciprocal");
+  if (div != NULL && div->inputs[1] == v && weft_match_near(p->graph, div->inputs[0], 1)) {
+    inverse = div;
+  } else if (div != NULL && div->inputs[1] == v) {
+    *a = div->inputs[0];
+    return div;
+  }
+  weft_node *mul = inverse != NULL ? weft_match_reader(p->graph, &p->uses, inverse->outputs[0], "Mul") : NULL;
+  *a = mul != NULL ? weft_match_other(mul, inverse->outputs[0]) : -1;
+  return *a >= 0 ? mul : NULL;
+}
+
+static weft_status join_normalization(pattern_pass *p, weft_node *node) {
   weft_graph *graph = p->graph;
   const weft_node *add = weft_match_producer(graph, node->inputs[0], "Add");
   const weft_node *variance = NULL;
@@ -207,26 +226,29 @@ static weft_status join_layer_normalization(pattern_pass *p, weft_node *node) {
   if (variance == NULL || !is_last_axis_mean(graph, variance)) {
     return WEFT_OK;
   }
-  int32_t centred = square_root_of(graph, variance->inputs[0]);
-  weft_node *div = weft_match_reader(graph, &p->uses, node->outputs[0], "Div");
-  if (centred < 0 || div == NULL || div->inputs[1] != node->outputs[0]) {
+  int32_t squared = square_root_of(graph, variance->inputs[0]), divided = -1;
+  weft_node *quotient = squared >= 0 ? find_quotient(p, node->outputs[0], &divided) : NULL;
+  if (quotient == NULL) {
     return WEFT_OK;
   }
-  int32_t x = centred_from(graph, centred);
   /* Older exporters compute x - mean(x) twice. */
-  if (x < 0 || centred_from(graph, div->inputs[0]) != x) {
+  int32_t x = centred_from(graph, squared);
+  const bool centred = x >= 0 && centred_from(graph, divided) == x;
+  if (!centred && divided != squared) {
     return WEFT_OK;
   }
-  weft_node *mul = weft_match_reader(graph, &p->uses, div->outputs[0], "Mul");
-  int32_t scale = mul != NULL ? weft_match_other(mul, div->outputs[0]) : -1;
-  if (!is_vector_for(graph, scale, x)) {
+  x = centred ? x : squared;
+  weft_node *mul = weft_match_reader(graph, &p->uses, quotient->outputs[0], "Mul");
+  int32_t scale = mul != NULL ? weft_match_other(mul, quotient->outputs[0]) : -1;
+  const char *name = centred ? "LayerNormalization" : "RMSNormalization";
+  if (!is_vector_for(graph, scale, x) || weft_op_find("", name) == NULL) {
     return WEFT_OK;
   }
   weft_node *shift = weft_match_reader(graph, &p->uses, mul->outputs[0], "Add");
-  int32_t bias = shift != NULL ? weft_match_other(shift, mul->outputs[0]) : -1;
+  int32_t bias = centred && shift != NULL ? weft_match_other(shift, mul->outputs[0]) : -1;
   bool has_bias = is_vector_for(graph, bias, x);
   weft_node *last = has_bias ? shift : mul;
-  WEFT_TRY(weft_match_become(p->pass, last, "", "LayerNormalization", has_bias ? 3 : 2, (int32_t[]){x, scale, bias}));
+  WEFT_TRY(weft_match_become(p->pass, last, "", name, has_bias ? 3 : 2, (int32_t[]){x, scale, bias}));
   WEFT_TRY(weft_node_set_int(p->pass->model, last, "axis", -1));
   return weft_node_set_float(p->pass->model, last, "epsilon", epsilon);
 }
@@ -238,7 +260,7 @@ static const struct {
 } patterns[] = {
     {"Erf", "Gelu", join_gelu},          {"Tanh", "Gelu", join_tanh_gelu},
     {"Sigmoid", "Swish", join_swish},    {"HardSigmoid", "HardSwish", join_hard_swish},
-    {"Clip", "HardSwish", join_clipped}, {"Sqrt", "LayerNormalization", join_layer_normalization},
+    {"Clip", "HardSwish", join_clipped}, {"Sqrt", "Identity", join_normalization},
 };
 
 static weft_status visit(pattern_pass *p, weft_node *node) {
