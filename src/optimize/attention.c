@@ -1,16 +1,19 @@
 /* Scaled dot product attention that an exporter wrote out becomes one Attention, whose scores never leave the cache:
  *
- *   MatMul(q, transposed k), scaled and with a mask added -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
+ *   MatMul(q, transposed k) -> Mul, Div, Add, Where -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
  *
  * It is Weft's own, in domain "weft": ONNX's, with inputs from position 7 on that scale it too, and no mask that is
- * shorter than the keys. The scale may stand on either side of the first product, and in parts. Queries, keys and values that were cut into heads by Reshape
- * and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so is the result, if the queries
- * are. A row whose scores are all -inf becomes zeros, as the specification of Attention says and the Where asks for. */
+ * shorter than the keys. The scale may stand on either side of the first product, and in parts. Of several masks, or one
+ * that is scaled after it was added, one is made by the nodes that did it to the scores. Queries, keys and values that
+ * were cut into heads by Reshape and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so
+ * is the result, if the queries are. Keys and values that were repeated for several heads are taken once. Batch and heads
+ * may be one dimension while products and Softmax see them. A row whose scores are all -inf becomes zeros, as the
+ * specification of Attention says and the Where asks for. */
 #include <string.h>
 
 #include "match.h"
 
-enum { MOST_SCALES = 3, OPERANDS = 7, MOST_FACTORS = 8 };
+enum { MOST_SCALES = 3, MOST_STEPS = 6, OPERANDS = 7, MOST_FACTORS = 8 };
 
 /* What the scores are multiplied with: a number, and values of one element that are known when the model runs. */
 typedef struct scaling {
@@ -25,10 +28,20 @@ typedef struct attention_pass {
   weft_uses uses;
 } attention_pass;
 
+/* What happens to scores on their way to Softmax. */
+typedef struct step {
+  weft_node *node;
+  int scores;                    /* which of the node's inputs they are */
+  int32_t mask, factor, divisor; /* the one that the node brings in, the others -1; Where: the condition is the mask */
+} step;
+
 typedef struct attention {
-  int32_t q, k, v, mask; /* [batch, heads, row, size] or, for each as it may be, [batch, row, heads x size] */
+  int32_t q, k, v; /* [batch, heads, row, size] or, for each as it may be, [batch, row, heads x size] */
   scaling scale;
-  int64_t heads;
+  int64_t heads, kv_heads;
+  weft_info scores;       /* as [batch, heads, row, key] */
+  step steps[MOST_STEPS]; /* from Softmax on to the product */
+  int step_count;
   weft_node *turned; /* NULL, or the Transpose that has to give [batch, heads, row, size] instead: k is its output */
   weft_node *last;   /* the result's node */
 } attention;
@@ -147,41 +160,175 @@ static bool find_keys(const attention_pass *p, int32_t v, attention *out) {
   return out->k >= 0;
 }
 
-/* ---- the chain ------------------------------------------------------------------------------- */
+/* [batch, heads, row, size] for a value [batch x heads, row, size] that is made of it, or -1. */
+static int32_t unmerged(const attention_pass *p, int32_t v) {
+  const weft_node *reshape = weft_match_producer(p->graph, v, "Reshape");
+  int32_t from = reshape != NULL ? weft_node_in(reshape, 0) : -1;
+  if (from < 0 || rank_of(p, from) != 4 || rank_of(p, v) != 3) {
+    return -1;
+  }
+  const weft_info *a = info_of(p, from), *b = info_of(p, v);
+  return a->dims[1] > 0 && same_dim(a, 2, b, 1) && same_dim(a, 3, b, 2) ? from : -1;
+}
+
+/* [batch, heads, row, size] for a value [batch, several x heads, row, size] in which every head follows itself, or -1. */
+static int32_t repeated_from(const attention_pass *p, int32_t v) {
+  const weft_node *join = weft_match_producer(p->graph, v, "Reshape");
+  const weft_node *expand = join != NULL ? weft_match_producer(p->graph, weft_node_in(join, 0), "Expand") : NULL;
+  const weft_node *insert = expand != NULL ? weft_match_producer(p->graph, expand->inputs[0], "Unsqueeze") : NULL;
+  insert = expand != NULL && insert == NULL ? weft_match_producer(p->graph, expand->inputs[0], "Reshape") : insert;
+  int32_t from = insert != NULL ? weft_node_in(insert, 0) : -1;
+  if (from < 0 || rank_of(p, from) != 4 || rank_of(p, insert->outputs[0]) != 5 || rank_of(p, expand->outputs[0]) != 5 ||
+      rank_of(p, v) != 4) {
+    return -1;
+  }
+  const weft_info *k = info_of(p, from), *one = info_of(p, insert->outputs[0]), *many = info_of(p, expand->outputs[0]),
+                  *all = info_of(p, v);
+  static const int places[] = {0, 1, 3, 4};
+  for (int d = 0; d < 4; d++) {
+    if (!same_dim(k, d, one, places[d]) || !same_dim(k, d, many, places[d]) || (d != 1 && !same_dim(k, d, all, d))) {
+      return -1;
+    }
+  }
+  bool fits = one->dims[2] == 1 && k->dims[1] > 0 && k->dims[1] < INT32_MAX && many->dims[2] > 0 &&
+              many->dims[2] < INT32_MAX && all->dims[1] == k->dims[1] * many->dims[2];
+  return fits ? from : -1;
+}
+
+/* ---- from the first product to Softmax ------------------------------------------------------- */
 static bool is_read_once(const attention_pass *p, int32_t v) {
   return p->uses.count[v] == 1 && !p->uses.is_output[v];
 }
 
-/* Whether a mask's shape broadcasts to that of the scores, its last dimension in full. */
-static bool is_mask(const attention_pass *p, int32_t mask, int32_t scores) {
-  const weft_info *a = info_of(p, mask), *b = info_of(p, scores);
-  int rank = rank_of(p, mask);
-  for (int d = 0; d < rank; d++) {
-    if (!same_dim(a, d, b, 4 - rank + d) && (a->dims[d] != 1 || d == rank - 1)) {
+/* Whether a value broadcasts to the scores and leaves them their shape. Where batch and heads are one dimension it may
+ * have no size along either. */
+static bool suits_scores(const weft_info *a, const weft_info *scores, bool merged) {
+  for (int d = 0; d < a->rank; d++) {
+    const int to = 4 - a->rank + d;
+    if (a->dims[d] != 1 && (to < 0 || (merged && to < 2) || !same_dim(a, d, scores, to))) {
       return false;
     }
   }
-  return rank >= 1 && rank <= 4;
+  return a->kind == WEFT_KIND_TENSOR && a->rank >= 0 && a->rank <= 4;
 }
 
-static weft_node *find_product(const attention_pass *p, int32_t v, scaling *scale) {
-  int32_t product = skip_scales(p, v, scale);
-  weft_node *node = weft_match_producer(p->graph, product, "MatMul");
-  return node != NULL && is_read_once(p, product) && is_read_once(p, v) ? node : NULL;
+/* A number that leaves nothing of what is added to it, nor of a weight beside others: -inf or the least floats. */
+static bool hides(const attention_pass *p, int32_t v) {
+  float number;
+  return weft_match_scalar(p->graph, v, &number) && number < -1e37f;
 }
 
-/* The first product, from what Softmax reads. */
-static weft_node *find_scores(const attention_pass *p, int32_t v, attention *out) {
-  out->scale = (scaling){.number = 1};
-  out->mask = -1;
-  weft_node *product = find_product(p, v, &out->scale);
-  const weft_node *add = weft_match_producer(p->graph, v, "Add");
-  for (int i = 0; product == NULL && add != NULL && add->input_count == 2 && is_read_once(p, v) && i < 2; i++) {
-    out->scale = (scaling){.number = 1};
-    out->mask = add->inputs[1 - i];
-    product = is_mask(p, out->mask, v) ? find_product(p, add->inputs[i], &out->scale) : NULL;
+/* Whether a node may pass on its input i as scores, and how. */
+static bool find_step(const attention_pass *p, weft_node *node, int i, step *out) {
+  const int32_t other = node->input_count == 2 ? node->inputs[1 - i] : -1;
+  *out = (step){.node = node, .scores = i, .mask = -1, .factor = -1, .divisor = -1};
+  if (weft_node_is(node, "Reshape")) {
+    return i == 0;
+  }
+  if (weft_node_is(node, "Where") && node->input_count == 3 && i != 0 && hides(p, node->inputs[3 - i])) {
+    out->mask = node->inputs[0];
+  } else if (weft_node_is(node, "Add")) {
+    out->mask = other;
+  } else if (weft_node_is(node, "Mul")) {
+    out->factor = other;
+  } else if (weft_node_is(node, "Div") && i == 0) {
+    out->divisor = other;
+  }
+  return out->mask >= 0 || out->factor >= 0 || out->divisor >= 0;
+}
+
+/* The first product; fills in the steps to v, which is read once. */
+static weft_node *find_product(const attention_pass *p, int32_t v, attention *out) {
+  weft_node *product = weft_match_producer(p->graph, v, "MatMul");
+  int32_t producer = v >= 0 ? p->graph->values[v].producer : -1;
+  if (v < 0 || !is_read_once(p, v) || product != NULL || producer < 0 || out->step_count == MOST_STEPS) {
+    return v >= 0 && is_read_once(p, v) ? product : NULL;
+  }
+  weft_node *node = &p->graph->nodes[producer];
+  for (int i = 0; i < node->input_count && i < 3 && product == NULL; i++) {
+    if (find_step(p, node, i, &out->steps[out->step_count])) {
+      out->step_count++;
+      product = find_product(p, node->inputs[i], out);
+      out->step_count -= product == NULL;
+    }
   }
   return product;
+}
+
+/* Whether the steps do what they may, now that the scores' sizes are known. */
+static bool check_steps(const attention_pass *p, attention *out) {
+  bool masked = false, covered = false;
+  const weft_info *scores = &out->scores;
+  for (int i = out->step_count - 1; i >= 0; i--) {
+    const step *s = &out->steps[i];
+    const int rank = rank_of(p, s->node->outputs[0]);
+    const weft_info *mask = s->mask >= 0 ? info_of(p, s->mask) : NULL;
+    if (rank != 3 && rank != 4) {
+      return false;
+    }
+    if (s->factor >= 0 || s->divisor >= 0) {
+      if (!add_factor(p, s->factor >= 0 ? s->factor : s->divisor, s->divisor >= 0, &out->scale)) {
+        return false;
+      }
+    } else if (mask != NULL) {
+      if (!suits_scores(mask, scores, rank == 3)) {
+        return false;
+      }
+      masked = true;
+      covered = covered || (mask->rank > 0 && same_dim(mask, mask->rank - 1, scores, 3));
+    } else { /* Reshape: batch and heads become one, or two again */
+      const weft_info *to = info_of(p, s->node->outputs[0]);
+      if (!same_dim(to, rank - 1, scores, 3) || !same_dim(to, rank - 2, scores, 2) ||
+          (rank == 4 && (!same_dim(to, 0, scores, 0) || !same_dim(to, 1, scores, 1)))) {
+        return false;
+      }
+    }
+  }
+  return covered || !masked;
+}
+
+/* Dimensions of what both broadcast to, of which each is the scores' or 1. */
+static void join_shapes(const weft_info *a, const weft_info *b, weft_info *out) {
+  const weft_info *longer = a->rank >= b->rank ? a : b, *other = longer == a ? b : a;
+  weft_info joined = *longer;
+  const int before = longer->rank - other->rank;
+  for (int d = before; d < longer->rank; d++) {
+    if (joined.dims[d] == 1) {
+      joined.dims[d] = other->dims[d - before];
+      joined.symbols[d] = other->symbols[d - before];
+    }
+  }
+  joined.type = WEFT_FLOAT;
+  *out = joined;
+}
+
+static weft_status add_zero(attention_pass *p, int32_t *out) {
+  weft_value *zero;
+  WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_FLOAT, &(weft_shape){0}, &zero));
+  *(float *)zero->tensor.data = 0;
+  return weft_graph_add_constant(p->pass->model, p->graph, "", zero, out);
+}
+
+/* Lets the steps' nodes make one mask instead of scores. */
+static weft_status make_mask(attention_pass *p, const attention *a, int32_t *mask) {
+  *mask = -1;
+  for (int i = a->step_count - 1; i >= 0; i--) {
+    const step *s = &a->steps[i];
+    const bool where = s->mask >= 0 && weft_node_is(s->node, "Where");
+    const int32_t out = s->node->outputs[0];
+    if (*mask < 0 && !where) {
+      *mask = s->mask;
+    } else if (s->mask >= 0 || s->factor >= 0 || s->divisor >= 0) {
+      if (*mask < 0) {
+        WEFT_TRY(add_zero(p, mask));
+      }
+      s->node->inputs[s->scores] = *mask;
+      join_shapes(info_of(p, *mask), s->mask >= 0 ? info_of(p, s->mask) : info_of(p, *mask),
+                  &p->graph->values[out].info);
+      *mask = out;
+    }
+  }
+  return WEFT_OK;
 }
 
 /* The second product, from what Softmax makes. */
@@ -198,24 +345,35 @@ static weft_node *find_result(const attention_pass *p, int32_t weights) {
     }
     weights = where->outputs[0];
   }
+  const weft_node *merge = weft_match_reader(p->graph, &p->uses, weights, "Reshape");
+  if (merge != NULL && merge->inputs[0] == weights && rank_of(p, weights) == 4 && rank_of(p, merge->outputs[0]) == 3 &&
+      same_dim(info_of(p, weights), 2, info_of(p, merge->outputs[0]), 1) &&
+      same_dim(info_of(p, weights), 3, info_of(p, merge->outputs[0]), 2)) {
+    weights = merge->outputs[0];
+  }
   weft_node *product = weft_match_reader(p->graph, &p->uses, weights, "MatMul");
   return product != NULL && product->inputs[0] == weights ? product : NULL;
 }
 
-/* Whether everything has the sizes that Attention asks for, so that the products broadcast nothing. */
-static bool check_sizes(const attention_pass *p, const weft_node *scores, const weft_node *result) {
-  int32_t q = scores->inputs[0], k = scores->inputs[1], v = result->inputs[1];
+/* Whether everything has the sizes that Attention asks for, so that the products broadcast nothing but all of keys and
+ * values. k is transposed. */
+static bool check_sizes(const attention_pass *p, int32_t q, int32_t k, int32_t v, attention *out) {
   if (rank_of(p, q) != 4 || rank_of(p, k) != 4 || rank_of(p, v) != 4) {
     return false;
   }
   const weft_info *a = info_of(p, q), *b = info_of(p, k), *c = info_of(p, v);
-  return a->dims[1] > 0 && same_dim(a, 0, b, 0) && same_dim(a, 0, c, 0) && same_dim(a, 1, b, 1) &&
-         same_dim(a, 1, c, 1) && same_dim(a, 3, b, 2) && same_dim(b, 3, c, 2);
+  out->heads = a->dims[1];
+  out->kv_heads = b->dims[1];
+  out->scores = *a;
+  out->scores.dims[3] = b->dims[3];
+  out->scores.symbols[3] = b->symbols[3];
+  return a->dims[1] > 0 && same_dim(a, 0, b, 0) && same_dim(a, 0, c, 0) && same_dim(b, 1, c, 1) &&
+         (same_dim(a, 1, b, 1) || b->dims[1] == 1) && same_dim(a, 3, b, 2) && same_dim(b, 3, c, 2);
 }
 
 /* The node that puts the heads of the result together again, or NULL. */
-static weft_node *find_joined(const attention_pass *p, const weft_node *result) {
-  weft_node *transpose = weft_match_reader(p->graph, &p->uses, result->outputs[0], "Transpose");
+static weft_node *find_joined(const attention_pass *p, int32_t result) {
+  weft_node *transpose = weft_match_reader(p->graph, &p->uses, result, "Transpose");
   if (!has_permutation(transpose, 4, swap_heads)) {
     return NULL;
   }
@@ -230,23 +388,65 @@ static weft_node *find_joined(const attention_pass *p, const weft_node *result) 
   return fits ? reshape : NULL;
 }
 
+/* Operands of products whose batch and heads are one dimension, and the node that makes them two again. */
+static bool find_merged(const attention_pass *p, const weft_node *scores, weft_node **result, int32_t *q, int32_t *v,
+                        attention *out) {
+  const weft_node *transpose =
+      weft_match_producer(p->graph, skip_scales(p, scores->inputs[1], &out->scale), "Transpose");
+  weft_node *apart = weft_match_reader(p->graph, &p->uses, (*result)->outputs[0], "Reshape");
+  *q = unmerged(p, skip_scales(p, scores->inputs[0], &out->scale));
+  *v = unmerged(p, (*result)->inputs[1]);
+  out->k = has_permutation(transpose, 3, swap_last_of_3) ? unmerged(p, transpose->inputs[0]) : -1;
+  if (*q < 0 || *v < 0 || out->k < 0 || apart == NULL || apart->inputs[0] != (*result)->outputs[0]) {
+    return false;
+  }
+  const weft_info *a = info_of(p, *q), *k = info_of(p, out->k), *c = info_of(p, *v), *y = info_of(p, apart->outputs[0]);
+  out->heads = out->kv_heads = a->dims[1];
+  out->scores = *a;
+  out->scores.dims[3] = k->dims[2];
+  out->scores.symbols[3] = k->symbols[2];
+  *result = apart;
+  return rank_of(p, apart->outputs[0]) == 4 && same_dim(a, 0, k, 0) && same_dim(a, 0, c, 0) && same_dim(a, 0, y, 0) &&
+         same_dim(a, 1, k, 1) && same_dim(a, 1, c, 1) && same_dim(a, 1, y, 1) && same_dim(a, 3, k, 3) &&
+         same_dim(k, 2, c, 2) && same_dim(a, 2, y, 2) && same_dim(c, 3, y, 3);
+}
+
+static bool find_operands(const attention_pass *p, const weft_node *scores, weft_node **result, attention *out) {
+  int32_t q = scores->inputs[0], v = (*result)->inputs[1];
+  if (rank_of(p, scores->outputs[0]) == 3) {
+    if (!find_merged(p, scores, result, &q, &v, out)) {
+      return false;
+    }
+  } else if (!check_sizes(p, q, scores->inputs[1], v, out) ||
+             !find_keys(p, skip_scales(p, scores->inputs[1], &out->scale), out)) {
+    return false;
+  }
+  out->q = skip_scales(p, q, &out->scale);
+  out->k = out->turned == NULL ? skip_scales(p, out->k, &out->scale) : out->k;
+  out->v = v;
+  int32_t k_once = repeated_from(p, out->k), v_once = repeated_from(p, v);
+  if (k_once >= 0 && v_once >= 0 && same_dim(info_of(p, k_once), 1, info_of(p, v_once), 1)) {
+    out->k = k_once;
+    out->v = v_once;
+    out->kv_heads = info_of(p, k_once)->dims[1];
+  }
+  return true;
+}
+
 static bool find_attention(const attention_pass *p, const weft_node *softmax, attention *out) {
   const weft_attribute *axis = weft_node_attribute(softmax, "axis");
-  *out = (attention){.k = -1};
-  if (rank_of(p, softmax->inputs[0]) != 4 || (axis != NULL && axis->i != -1 && axis->i != 3)) {
+  const int rank = rank_of(p, softmax->inputs[0]);
+  *out = (attention){.k = -1, .scale.number = 1};
+  if ((rank != 3 && rank != 4) || (axis != NULL && axis->i != -1 && axis->i != rank - 1)) {
     return false;
   }
-  const weft_node *scores = find_scores(p, softmax->inputs[0], out);
+  const weft_node *scores = find_product(p, softmax->inputs[0], out);
   weft_node *result = scores != NULL ? find_result(p, softmax->outputs[0]) : NULL;
-  if (result == NULL || !check_sizes(p, scores, result) ||
-      !find_keys(p, skip_scales(p, scores->inputs[1], &out->scale), out)) {
+  if (result == NULL || rank_of(p, scores->outputs[0]) != rank_of(p, result->outputs[0]) ||
+      !find_operands(p, scores, &result, out) || !check_steps(p, out)) {
     return false;
   }
-  out->heads = info_of(p, scores->inputs[0])->dims[1];
-  out->q = skip_scales(p, scores->inputs[0], &out->scale);
-  out->k = out->turned == NULL ? skip_scales(p, out->k, &out->scale) : out->k;
-  out->v = result->inputs[1];
-  weft_node *joined = find_joined(p, result);
+  weft_node *joined = find_joined(p, result->outputs[0]);
   int32_t q_rows = rows_of(p, out->q), k_rows = rows_of(p, out->k), v_rows = rows_of(p, out->v);
   bool by_rows = joined != NULL && q_rows >= 0;
   out->last = by_rows ? joined : result;
@@ -277,21 +477,23 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
     WEFT_TRY(turn(p, a.turned));
   }
   weft_model *model = p->pass->model;
+  int32_t mask;
+  WEFT_TRY(make_mask(p, &a, &mask));
   const scaling *scale = &a.scale;
   const int factors = scale->count - scale->divisors;
-  int32_t values[OPERANDS + MOST_FACTORS] = {a.q, a.k, a.v, a.mask, -1, -1, -1};
+  int32_t values[OPERANDS + MOST_FACTORS] = {a.q, a.k, a.v, mask, -1, -1, -1};
   memcpy(values + OPERANDS, scale->values, (size_t)factors * sizeof *values);
   memcpy(values + OPERANDS + factors, scale->values + MOST_FACTORS - scale->divisors,
          (size_t)scale->divisors * sizeof *values);
   WEFT_TRY(weft_match_become(p->pass, a.last, "weft", "Attention",
                              scale->count != 0 ? OPERANDS + scale->count
-                             : a.mask >= 0     ? 4
+                             : mask >= 0       ? 4
                                                : 3,
                              values));
   WEFT_TRY(weft_node_set_float(model, a.last, "scale", (float)scale->number));
   WEFT_TRY(weft_node_set_int(model, a.last, "divisors", scale->divisors));
   WEFT_TRY(weft_node_set_int(model, a.last, "q_num_heads", a.heads));
-  return weft_node_set_int(model, a.last, "kv_num_heads", a.heads);
+  return weft_node_set_int(model, a.last, "kv_num_heads", a.kv_heads);
 }
 
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {

@@ -286,6 +286,34 @@ static void test_patterns(void) {
   graph_node(&g, node("Mul", "n scale", "k"));
   graph_node(&g, node("Add", "k shift", "y"));
   expect(&g, "LayerNormalization");
+
+  /* Without the mean: three ways to divide; and what divides something else. */
+  for (int way = 0; way < 4; way++) {
+    g = begin();
+    graph_tensor(&g, "axis", 7, 8, 1, single, &axis);
+    constant(&g, "scale", 1, length);
+    one(&g, "one", 1);
+    one(&g, "epsilon", 1e-5f);
+    graph_node(&g, node("Mul", "x x", "q"));
+    graph_node(&g, node("ReduceMean", "q axis", "v"));
+    graph_node(&g, node("Add", "v epsilon", "u"));
+    graph_node(&g, node("Sqrt", "u", "d"));
+    if (way == 1) {
+      graph_node(&g, node("Reciprocal", "d", "i"));
+    } else if (way == 2) {
+      graph_node(&g, node("Div", "one d", "i"));
+    }
+    graph_node(&g, way == 1 || way == 2 ? node("Mul", "x i", "n") : node("Div", way == 0 ? "x d" : "q d", "n"));
+    graph_node(&g, node("Mul", "scale n", "y"));
+    expect(&g, way < 3 ? "RMSNormalization" : "Mul ReduceMean Add Sqrt Div Mul");
+  }
+
+  g = begin();
+  one(&g, "factor", 1.702f);
+  graph_node(&g, node("Mul", "factor x", "a"));
+  graph_node(&g, node("Sigmoid", "a", "s"));
+  graph_node(&g, node("Mul", "x s", "y"));
+  expect(&g, "Swish");
 }
 
 static bytes turned(const char *in, const char *out, int rank, const int64_t *order) {
@@ -451,6 +479,130 @@ static void test_attention(void) {
   graph_node(&g, node("Reshape", "r rows", "z"));
   graph_node(&g, node("Abs", "z", "y"));
   expect(&g, "Reshape weft:Attention Abs");
+}
+
+/* ---- scores on their way to Softmax ---------------------------------------------------------- */
+static bytes begin_scores(void) {
+  static const int64_t full[] = {5, 5}, row[] = {5}, column[] = {5, 1}, heads[] = {2, 1, 5}, swap_last[] = {0, 1, 3, 2};
+  static const bool condition[25] = {[0] = true, [6] = true, [12] = true, [18] = true, [24] = true};
+  bytes g = begin();
+  constant(&g, "full", 2, full);
+  constant(&g, "row", 1, row);
+  constant(&g, "column", 2, column);
+  constant(&g, "heads", 3, heads);
+  graph_tensor(&g, "condition", WEFT_BOOL, 1, 2, full, condition);
+  one(&g, "two", 2);
+  one(&g, "least", -3.4028235e38f);
+  one(&g, "infinity", -INFINITY);
+  one(&g, "low", -1e9f);
+  graph_node(&g, node("Neg", "x", "v"));
+  graph_node(&g, turned("x", "k", 4, swap_last));
+  graph_node(&g, node("MatMul", "x k", "s"));
+  return g;
+}
+
+static void end_scores(bytes *g, const char *scores, const char *nodes) {
+  graph_node(g, node("Softmax", scores, "p"));
+  graph_node(g, node("MatMul", "p v", "y"));
+  expect(g, nodes);
+}
+
+/* One node between product and Softmax. */
+static void expect_step(const char *op, const char *inputs, const char *nodes) {
+  bytes g = begin_scores();
+  graph_node(&g, node(op, inputs, "t"));
+  end_scores(&g, "t", nodes);
+}
+
+static void test_scores(void) {
+  expect_step("Add", "full s", "Neg weft:Attention");
+  expect_step("Add", "s row", "Neg weft:Attention");
+  expect_step("Add", "s heads", "Neg weft:Attention");
+  expect_step("Mul", "two s", "Neg weft:Attention");
+  expect_step("Where", "condition least s", "Neg weft:Attention"); /* whose mask is folded */
+  expect_step("Where", "condition s infinity", "Neg weft:Attention");
+  expect_step("Add", "s column", "Neg Transpose MatMul Add Softmax MatMul");
+  expect_step("Mul", "s row", "Neg Transpose MatMul Mul Softmax MatMul");
+  expect_step("Div", "two s", "Neg Transpose MatMul Div Softmax MatMul");
+  expect_step("Where", "condition low s", "Neg Transpose MatMul Where Softmax MatMul");
+  expect_step("Where", "condition s two", "Neg Transpose MatMul Where Softmax MatMul");
+
+  /* A mask that is scaled after it was added, another, and a third; what is given is not folded. */
+  bytes g = begin_scores();
+  graph_node(&g, node("ReduceMax", "x axes", "given"));
+  graph_tensor(&g, "axes", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){2});
+  graph_node(&g, node("Add", "s given", "a"));
+  graph_node(&g, node("Div", "a two", "h"));
+  graph_node(&g, node("Where", "condition least h", "c"));
+  graph_node(&g, node("Add", "full c", "d"));
+  end_scores(&g, "d", "Neg ReduceMax Div Where Add weft:Attention");
+
+  /* Scores that something else reads. */
+  g = begin_scores();
+  graph_node(&g, node("Add", "s full", "t"));
+  graph_output(&g, "t");
+  end_scores(&g, "t", "Neg Transpose MatMul Add Softmax MatMul");
+}
+
+/* Keys and values that several heads share: repeated one by one, all together (which is something else), or left to the
+ * products to repeat. */
+static void test_shared_heads(void) {
+  const int64_t swap_last[] = {0, 1, 3, 2}, one_axis[] = {1}, five_axes[] = {5}, four_axes[] = {4};
+  for (int axis = 1; axis <= 2; axis++) {
+    const int64_t at[] = {axis}, joined[] = {0, 4, 5, 5};
+    int64_t expanded[] = {1, 1, 1, 1, 1};
+    expanded[axis] = 2;
+    bytes g = begin(), concat = node("Concat", "x x", "q");
+    with_int(&concat, "axis", 1);
+    graph_tensor(&g, "at", WEFT_INT64, 8, 1, one_axis, at);
+    graph_tensor(&g, "expanded", WEFT_INT64, 8, 1, five_axes, expanded);
+    graph_tensor(&g, "joined", WEFT_INT64, 8, 1, four_axes, joined);
+    graph_node(&g, concat);
+    graph_node(&g, node("Unsqueeze", "x at", "u"));
+    graph_node(&g, node("Expand", "u expanded", "e"));
+    graph_node(&g, node("Reshape", "e joined", "r"));
+    graph_node(&g, turned("r", "k", 4, swap_last));
+    graph_node(&g, node("MatMul", "q k", "s"));
+    graph_node(&g, node("Softmax", "s", "p"));
+    graph_node(&g, node("MatMul", "p r", "y"));
+    expect(&g, axis == 2 ? "Concat weft:Attention" : "Concat Unsqueeze Expand Reshape weft:Attention");
+  }
+  bytes g = begin();
+  graph_tensor(&g, "at", WEFT_INT64, 8, 1, one_axis, one_axis);
+  graph_node(&g, node("ReduceMax", "x at", "r"));
+  graph_node(&g, turned("r", "k", 4, swap_last));
+  graph_node(&g, node("MatMul", "x k", "s"));
+  graph_node(&g, node("Softmax", "s", "p"));
+  graph_node(&g, node("MatMul", "p r", "y"));
+  expect(&g, "ReduceMax weft:Attention");
+}
+
+/* Batch and heads as one dimension, but for the mask and the result. */
+static void test_merged_heads(void) {
+  const int64_t three[] = {-1, 5, 5}, four[] = {0, 2, 5, 5}, apart[] = {-1, 2, 5, 5}, axes[] = {3}, axes4[] = {4};
+  const int64_t mask[] = {2, 1, 5};
+  for (int masked = 0; masked < 3; masked++) {
+    bytes g = begin(), transpose = node("Transpose", "m", "k"), perm = attribute("perm", ATTRIBUTE_INTS);
+    add_int(&perm, 8, 0), add_int(&perm, 8, 2), add_int(&perm, 8, 1);
+    add_message(&transpose, NODE_ATTRIBUTE, &perm);
+    graph_tensor(&g, "three", WEFT_INT64, 8, 1, axes, three);
+    graph_tensor(&g, "four", WEFT_INT64, 8, 1, axes4, masked == 2 ? four : apart);
+    graph_tensor(&g, "apart", WEFT_INT64, 8, 1, axes4, apart);
+    constant(&g, "mask", 3, mask);
+    graph_node(&g, node("Reshape", "x three", "m"));
+    graph_node(&g, transpose);
+    graph_node(&g, node("MatMul", "m k", "s"));
+    if (masked) { /* the same numbers mean something else where batch and heads are one */
+      graph_node(&g, node("Reshape", "s apart", "t"));
+      graph_node(&g, node("Add", "t mask", "u"));
+      graph_node(&g, node("Reshape", "u three", "l"));
+    }
+    graph_node(&g, node("Softmax", masked ? "l" : "s", "p"));
+    graph_node(&g, node("MatMul", "p m", "o"));
+    graph_node(&g, node("Reshape", "o apart", "z"));
+    graph_node(&g, node("Abs", "z", "y"));
+    expect(&g, "weft:Attention Abs");
+  }
 }
 
 /* Sizes that a file gives names to although only one will do. */
@@ -642,6 +794,9 @@ int main(void) {
   test_halves();
   test_attention();
   test_turns();
+  test_scores();
+  test_shared_heads();
+  test_merged_heads();
   test_fixed_sizes();
   test_quantized();
   test_convolutions();
