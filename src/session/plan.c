@@ -100,6 +100,38 @@ static void class_node(const weft_graph *graph, weft_plan *plan, size_t n) {
   }
 }
 
+static void mark_needed(void *arg, int32_t v) {
+  ((bool *)arg)[v] = true;
+}
+
+/* What only serves to ask for shapes, which are known now, does not run. */
+static weft_status skip_unneeded(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
+  void *block;
+  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, graph->value_count * sizeof(bool), &block));
+  bool *needed = memset(block, 0, graph->value_count * sizeof(bool));
+  for (size_t i = 0; i < graph->output_count; i++) {
+    needed[graph->outputs[i]] = true;
+  }
+  for (size_t n = graph->node_count; n-- > 0;) {
+    const weft_node *node = &graph->nodes[n];
+    bool runs = (node->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0;
+    for (int i = 0; i < node->output_count; i++) {
+      runs = runs || (node->outputs[i] >= 0 && needed[node->outputs[i]]);
+    }
+    if (plan->steps[n] != WEFT_STEP_SKIP && runs) {
+      weft_node_visit_uses(node, mark_needed, needed);
+      continue;
+    }
+    plan->steps[n] = WEFT_STEP_SKIP;
+    for (int i = 0; i < node->output_count; i++) {
+      if (node->outputs[i] >= 0 && plan->places[node->outputs[i]] != WEFT_PLACE_KNOWN) {
+        plan->places[node->outputs[i]] = WEFT_PLACE_DYNAMIC; /* never made */
+      }
+    }
+  }
+  return WEFT_OK;
+}
+
 /* ---- lifetimes --------------------------------------------------------------------------------------------------- */
 typedef struct layout {
   const weft_graph *graph;
@@ -147,6 +179,9 @@ static void find_uses(layout *l) {
   const weft_graph *graph = l->graph;
   for (size_t n = 0; n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
+    if (l->plan->steps[n] == WEFT_STEP_SKIP) {
+      continue;
+    }
     l->node = (int32_t)n;
     weft_node_visit_uses(node, use_value, l);
     for (int i = 0; i < node->output_count; i++) {
@@ -479,6 +514,7 @@ static weft_status make_layout(weft_run_state *state, const weft_graph *graph, w
     plan->widest = wide > plan->widest ? wide : plan->widest;
     class_node(graph, plan, n);
   }
+  WEFT_TRY(skip_unneeded(state, graph, plan));
   WEFT_TRY(lay_out(state, graph, plan));
   set_values(graph, plan);
   return list_releases(state, graph, plan);

@@ -314,6 +314,29 @@ static void test_profile(void) {
   weft_session_destroy(session);
 }
 
+/* What only leads to shapes, which planning has asked for, does not run. */
+static void test_shapes_alone(void) {
+  bytes g = begin(), cast = node("Cast", "s", "f");
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_tensor(&g, "repeats", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){3});
+  graph_node(&g, node("Tile", "x repeats", "t"));
+  graph_node(&g, node("Abs", "t", "a"));
+  graph_node(&g, node("Shape", "a", "s"));
+  graph_node(&g, cast);
+  graph_node(&g, node("Mul", "x f", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_value *x = make_x(), *y;
+  double time = 0;
+  const weft_clock clock = {.now = tick, .user = &time};
+  weft_session_profile(session, &clock);
+  y = run(session, x);
+  expect_floats(y, 6, -12);
+  CHECK(weft_session_profile_count(session) == 2); /* the run and Mul */
+  weft_value_release(y);
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
 /* ---- shapes that change from run to run ------------------------------------------------------ */
 static const char *const changing_inputs[] = {"x", "z"}, *const changing_outputs[] = {"y", "count", "sum", "table"};
 enum { CHANGING_OUTPUTS = 4 };
@@ -440,6 +463,7 @@ int main(void) {
   test_shared_weights(false);
   test_shared_weights(true);
   test_profile();
+  test_shapes_alone();
   test_shapes_that_change();
   test_folded_strings();
   return 0;
