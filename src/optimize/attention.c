@@ -218,6 +218,16 @@ static bool hides(const attention_pass *p, int32_t v) {
   return weft_match_scalar(p->graph, v, &number) && number < -1e37f;
 }
 
+/* A mask before it was expanded, unless along the keys. */
+static int32_t unexpanded(const attention_pass *p, int32_t mask) {
+  const weft_node *expand = weft_match_producer(p->graph, mask, "Expand");
+  if (expand == NULL) {
+    return mask;
+  }
+  const weft_info *a = info_of(p, expand->inputs[0]), *b = info_of(p, mask);
+  return a->rank > 0 && b->rank > 0 && same_dim(a, a->rank - 1, b, b->rank - 1) ? expand->inputs[0] : mask;
+}
+
 /* Whether a node may pass on its input i as scores, and how. */
 static bool find_step(const attention_pass *p, weft_node *node, int i, step *out) {
   const int32_t other = node->input_count == 2 ? node->inputs[1 - i] : -1;
@@ -226,9 +236,9 @@ static bool find_step(const attention_pass *p, weft_node *node, int i, step *out
     return i == 0;
   }
   if (weft_node_is(node, "Where") && node->input_count == 3 && i != 0 && hides(p, node->inputs[3 - i])) {
-    out->mask = node->inputs[0];
+    out->mask = unexpanded(p, node->inputs[0]);
   } else if (weft_node_is(node, "Add")) {
-    out->mask = other;
+    out->mask = unexpanded(p, other);
   } else if (weft_node_is(node, "Mul")) {
     out->factor = other;
   } else if (weft_node_is(node, "Div") && i == 0) {
@@ -237,12 +247,24 @@ static bool find_step(const attention_pass *p, weft_node *node, int i, step *out
   return out->mask >= 0 || out->factor >= 0 || out->divisor >= 0;
 }
 
+/* The same, but for nodes that ask for its shape: they need no more than that the node which makes it is still there. */
+static bool is_read_once_or_asked(const attention_pass *p, int32_t v) {
+  uint32_t asked = 0;
+  for (size_t n = 0; n < p->graph->node_count && p->uses.count[v] > 1; n++) {
+    asked += weft_node_is(&p->graph->nodes[n], "Shape") && weft_node_in(&p->graph->nodes[n], 0) == v;
+  }
+  return p->uses.count[v] == 1 + asked && !p->uses.is_output[v];
+}
+
 /* The first product; fills in the steps to v, which is read once. */
 static weft_node *find_product(const attention_pass *p, int32_t v, attention *out) {
   weft_node *product = weft_match_producer(p->graph, v, "MatMul");
   int32_t producer = v >= 0 ? p->graph->values[v].producer : -1;
-  if (v < 0 || !is_read_once(p, v) || product != NULL || producer < 0 || out->step_count == MOST_STEPS) {
-    return v >= 0 && is_read_once(p, v) ? product : NULL;
+  if (product != NULL) {
+    return is_read_once_or_asked(p, v) ? product : NULL;
+  }
+  if (v < 0 || !is_read_once(p, v) || producer < 0 || out->step_count == MOST_STEPS) {
+    return NULL;
   }
   weft_node *node = &p->graph->nodes[producer];
   for (int i = 0; i < node->input_count && i < 3 && product == NULL; i++) {
@@ -255,33 +277,35 @@ static weft_node *find_product(const attention_pass *p, int32_t v, attention *ou
   return product;
 }
 
+/* Whether a step leaves scores as many as they are, and batch and heads at most one dimension or two again. */
+static bool keeps_shape(const attention_pass *p, const step *s, const weft_info *scores) {
+  const int32_t in = s->node->inputs[s->scores], out = s->node->outputs[0];
+  const weft_info *from = info_of(p, in), *to = info_of(p, out);
+  const int rank = rank_of(p, out);
+  if ((rank != 3 && rank != 4) || !same_dim(to, rank - 1, scores, 3) || !same_dim(to, rank - 2, scores, 2)) {
+    return false;
+  }
+  return rank == 4 ? same_dim(to, 0, scores, 0) && same_dim(to, 1, scores, 1)
+                   : from->rank == 4 || same_dim(to, 0, from, 0);
+}
+
 /* Whether the steps do what they may, now that the scores' sizes are known. */
 static bool check_steps(const attention_pass *p, attention *out) {
   bool masked = false, covered = false;
   const weft_info *scores = &out->scores;
   for (int i = out->step_count - 1; i >= 0; i--) {
     const step *s = &out->steps[i];
-    const int rank = rank_of(p, s->node->outputs[0]);
-    const weft_info *mask = s->mask >= 0 ? info_of(p, s->mask) : NULL;
-    if (rank != 3 && rank != 4) {
+    const int32_t factor = s->factor >= 0 ? s->factor : s->divisor;
+    if (!keeps_shape(p, s, scores) || (factor >= 0 && !add_factor(p, factor, s->divisor >= 0, &out->scale))) {
       return false;
     }
-    if (s->factor >= 0 || s->divisor >= 0) {
-      if (!add_factor(p, s->factor >= 0 ? s->factor : s->divisor, s->divisor >= 0, &out->scale)) {
-        return false;
-      }
-    } else if (mask != NULL) {
-      if (!suits_scores(mask, scores, rank == 3)) {
+    if (s->mask >= 0) {
+      const weft_info *mask = info_of(p, s->mask);
+      if (!suits_scores(mask, scores, rank_of(p, s->node->outputs[0]) == 3)) {
         return false;
       }
       masked = true;
       covered = covered || (mask->rank > 0 && same_dim(mask, mask->rank - 1, scores, 3));
-    } else { /* Reshape: batch and heads become one, or two again */
-      const weft_info *to = info_of(p, s->node->outputs[0]);
-      if (!same_dim(to, rank - 1, scores, 3) || !same_dim(to, rank - 2, scores, 2) ||
-          (rank == 4 && (!same_dim(to, 0, scores, 0) || !same_dim(to, 1, scores, 1)))) {
-        return false;
-      }
     }
   }
   return covered || !masked;
@@ -323,6 +347,9 @@ static weft_status make_mask(attention_pass *p, const attention *a, int32_t *mas
         WEFT_TRY(add_zero(p, mask));
       }
       s->node->inputs[s->scores] = *mask;
+      if (s->mask >= 0) {
+        s->node->inputs[where ? 0 : 1 - s->scores] = s->mask;
+      }
       join_shapes(info_of(p, *mask), s->mask >= 0 ? info_of(p, s->mask) : info_of(p, *mask),
                   &p->graph->values[out].info);
       *mask = out;
@@ -443,7 +470,8 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
   const weft_node *scores = find_product(p, softmax->inputs[0], out);
   weft_node *result = scores != NULL ? find_result(p, softmax->outputs[0]) : NULL;
   if (result == NULL || rank_of(p, scores->outputs[0]) != rank_of(p, result->outputs[0]) ||
-      !find_operands(p, scores, &result, out) || !check_steps(p, out)) {
+      !find_operands(p, scores, &result, out) || !check_steps(p, out) ||
+      (out->turned != NULL && !is_read_once(p, scores->outputs[0]))) {
     return false;
   }
   weft_node *joined = find_joined(p, result->outputs[0]);

@@ -537,6 +537,19 @@ static void test_scores(void) {
   graph_node(&g, node("Add", "full c", "d"));
   end_scores(&g, "d", "Neg ReduceMax Div Where Add weft:Attention");
 
+  /* Scores whose shape is asked for, to expand a mask that may as well stay as it is; else the product stays for it. */
+  g = begin_scores();
+  graph_node(&g, node("Shape", "s", "shape"));
+  graph_node(&g, node("Expand", "one_more shape", "mask"));
+  graph_node(&g, node("Add", "s mask", "t"));
+  one(&g, "one_more", 1);
+  end_scores(&g, "t", "Neg Transpose MatMul Shape Expand weft:Attention");
+  g = begin_scores();
+  graph_node(&g, node("Shape", "s", "shape"));
+  graph_node(&g, node("Expand", "full shape", "mask"));
+  graph_node(&g, node("Add", "s mask", "t"));
+  end_scores(&g, "t", "Neg weft:Attention");
+
   /* Scores that something else reads. */
   g = begin_scores();
   graph_node(&g, node("Add", "s full", "t"));
