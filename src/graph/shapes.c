@@ -11,7 +11,7 @@
 
 #include "names.h"
 
-enum { PROBES = 4, NEEDED = 2, LARGE_FACTOR = 32, MAX_SYMBOLS = 64, MAX_PROBED_VALUES = 1 << 18 };
+enum { PROBES = 4, NEEDED = 2, LARGE_FACTOR = 32, MAX_SYMBOLS = 64, MAX_COMPARED = 128, MAX_PROBED_VALUES = 1 << 18 };
 
 typedef struct symbol {
   const char *name; /* NULL: a dimension of its own */
@@ -26,7 +26,9 @@ typedef struct prober {
   size_t needed;
   symbol symbols[MAX_SYMBOLS];
   size_t symbol_count;
-  weft_names invented; /* symbols */
+  weft_names invented; /* symbols, and the first of them with their sizes */
+  symbol compared[MAX_COMPARED];
+  size_t compared_count;
 } prober;
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -170,6 +172,27 @@ static weft_status give_input(prober *p, const weft_info *info, size_t probe, si
 }
 
 /* ---- what the probes say --------------------------------------------------------------------- */
+/* An invented symbol with the same sizes wherever probes say something of both, or NULL; it learns what it lacked. */
+static const char *find_like(prober *p, const int64_t *sizes) {
+  for (size_t s = 0; s < p->compared_count; s++) {
+    int64_t *known = p->compared[s].sizes;
+    size_t common = 0;
+    bool same = true;
+    for (size_t i = 0; i < p->probes && same; i++) {
+      const bool both = sizes[i] >= 0 && known[i] >= 0;
+      common += both;
+      same = !both || sizes[i] == known[i];
+    }
+    for (size_t i = 0; i < p->probes && same && common >= p->needed; i++) {
+      known[i] = known[i] < 0 ? sizes[i] : known[i];
+    }
+    if (same && common >= p->needed) {
+      return p->compared[s].name;
+    }
+  }
+  return NULL;
+}
+
 /* The sizes are the name: dimensions that had the same ones share it. */
 static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
   char name[PROBES * 24] = "?";
@@ -180,10 +203,15 @@ static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
   }
   weft_context *cx = p->model->cx;
   *out = weft_names_kept(&p->invented, name);
+  *out = *out != NULL ? *out : find_like(p, sizes);
   if (*out != NULL) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_arena_copy_string(cx, &p->model->arena, name, used, out));
+  if (p->compared_count < MAX_COMPARED) {
+    p->compared[p->compared_count].name = *out;
+    memcpy(p->compared[p->compared_count++].sizes, sizes, sizeof p->compared[0].sizes);
+  }
   return weft_names_put(cx, &p->invented, *out, 0);
 }
 
@@ -232,7 +260,7 @@ static weft_status describe(prober *p, const weft_tensor *const *found, weft_inf
   }
   out->rank = same_rank ? first->shape.rank : -1;
   for (int d = 0; d < out->rank; d++) {
-    int64_t sizes[PROBES];
+    int64_t sizes[PROBES] = {0};
     for (size_t i = 0; i < p->probes; i++) {
       sizes[i] = found[i] != NULL ? found[i]->shape.dims[d] : -1;
     }
