@@ -56,8 +56,7 @@ weft_type weft_match_type(const weft_graph *graph, int32_t v) {
   return info->kind == WEFT_KIND_TENSOR ? info->type : WEFT_UNDEFINED;
 }
 
-bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b) {
-  const weft_info *x = &graph->values[a].info, *y = &graph->values[b].info;
+bool weft_info_same_shape(const weft_info *x, const weft_info *y) {
   if (x->kind != WEFT_KIND_TENSOR || y->kind != WEFT_KIND_TENSOR || x->type != y->type || x->rank < 0 ||
       x->rank != y->rank) {
     return false;
@@ -69,6 +68,10 @@ bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b) {
     }
   }
   return true;
+}
+
+bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b) {
+  return weft_info_same_shape(&graph->values[a].info, &graph->values[b].info);
 }
 
 bool weft_match_per_channel(const weft_tensor *t, size_t channels, int rank, int axis) {

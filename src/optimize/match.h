@@ -19,6 +19,7 @@ weft_node *weft_match_reader(const weft_graph *graph, const weft_uses *uses, int
 int32_t weft_match_other(const weft_node *node, int32_t v);
 weft_type weft_match_type(const weft_graph *graph, int32_t v);
 /* Whether the two have the same type and shape in every run, as far as infos tell. */
+bool weft_info_same_shape(const weft_info *x, const weft_info *y);
 bool weft_match_same_shape(const weft_graph *graph, int32_t a, int32_t b);
 
 /* Whether a constant that is added to (multiplied with) a tensor of that rank has one element for each of `channels`

@@ -253,6 +253,84 @@ static weft_status join_normalization(pattern_pass *p, weft_node *node) {
   return weft_node_set_float(p->pass->model, last, "epsilon", epsilon);
 }
 
+/* ---- MatMul: rows of several dimensions made one for a product with constant weights, and as many again after it  */
+static bool is_real(const weft_node *node, const char *name, float expected) {
+  const weft_attribute *attribute = weft_node_attribute(node, name);
+  return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_FLOAT && attribute->f == expected);
+}
+
+static bool is_zero(const weft_node *node, const char *name) {
+  const weft_attribute *attribute = weft_node_attribute(node, name);
+  return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_INT && attribute->i == 0);
+}
+
+static bool is_plain_gemm(const weft_node *node) {
+  return is_real(node, "alpha", 1) && is_real(node, "beta", 1) && is_zero(node, "transA") && is_zero(node, "transB");
+}
+
+/* The shape of x with the rows that it had before they became one dimension: all but the last dimension, or two, of
+ * which the product has `size` columns. */
+static bool find_rows(const weft_graph *graph, int32_t x, int32_t y, int64_t size, weft_info *rows) {
+  *rows = graph->values[x].info;
+  const bool cut = rows->rank == 4 && graph->values[y].info.rank == 3 && rows->dims[2] > 0 && rows->dims[3] > 0 &&
+                   rows->dims[2] < INT32_MAX && rows->dims[3] < INT32_MAX && rows->dims[2] * rows->dims[3] == size;
+  if (cut) {
+    rows->rank = 3;
+    rows->dims[2] = size;
+  }
+  return rows->kind == WEFT_KIND_TENSOR && rows->rank >= 3 && rows->dims[rows->rank - 1] == size;
+}
+
+static weft_status add_shape(pattern_pass *p, int32_t *out) {
+  static const int64_t cut[] = {0, 0, -1};
+  weft_value *shape;
+  WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_INT64, &(weft_shape){.rank = 1, .dims = {3}}, &shape));
+  memcpy(shape->tensor.data, cut, sizeof cut);
+  return weft_graph_add_constant(p->pass->model, p->graph, "", shape, out);
+}
+
+static weft_status join_rows(pattern_pass *p, weft_node *node) {
+  weft_graph *graph = p->graph;
+  weft_node *there = weft_match_producer(graph, node->inputs[0], "Reshape");
+  weft_node *back = weft_match_reader(graph, &p->uses, node->outputs[0], "Reshape");
+  const int32_t w = weft_node_in(node, 1), bias = weft_node_in(node, 2), flat = node->inputs[0],
+                product = node->outputs[0];
+  const weft_value *weights = w >= 0 ? weft_graph_constant(graph, w) : NULL;
+  if (there == NULL || weft_node_in(there, 0) < 0 || back == NULL || back->inputs[0] != product || weights == NULL ||
+      weights->tensor.shape.rank != 2 || graph->values[flat].info.rank != 2 ||
+      (weft_node_is(node, "Gemm") && !is_plain_gemm(node))) {
+    return WEFT_OK;
+  }
+  int32_t x = there->inputs[0];
+  const int64_t *dims = weights->tensor.shape.dims;
+  const weft_tensor *shift = weft_match_constant(graph, bias, WEFT_FLOAT);
+  const weft_info *y = &graph->values[back->outputs[0]].info;
+  weft_info rows, result;
+  if (!find_rows(graph, x, back->outputs[0], dims[0], &rows) || graph->values[flat].info.dims[1] != dims[0] ||
+      (bias >= 0 && (shift == NULL || shift->shape.rank != 1 || shift->shape.dims[0] != dims[1]))) {
+    return WEFT_OK;
+  }
+  result = rows;
+  result.dims[rows.rank - 1] = dims[1];
+  const bool cut = rows.rank != graph->values[x].info.rank;
+  if (!weft_info_same_shape(&result, y) || (cut && (p->uses.count[flat] != 1 || p->uses.is_output[flat]))) {
+    return WEFT_OK;
+  }
+  if (cut) {
+    int32_t shape;
+    WEFT_TRY(add_shape(p, &shape));
+    WEFT_TRY(weft_match_become(p->pass, there, "", "Reshape", 2, (int32_t[]){x, shape}));
+    graph->values[flat].info = rows;
+    x = flat;
+  }
+  if (bias < 0) {
+    return weft_match_become(p->pass, back, "", "MatMul", 2, (int32_t[]){x, w});
+  }
+  graph->values[product].info = result;
+  WEFT_TRY(weft_match_become(p->pass, node, "", "MatMul", 2, (int32_t[]){x, w}));
+  return weft_match_become(p->pass, back, "", "Add", 2, (int32_t[]){product, bias});
+}
+
 /* ---- the pass -------------------------------------------------------------------------------- */
 static const struct {
   const char *begin, *result; /* the node a pattern is found from; the operator it becomes, which must exist */
@@ -261,6 +339,7 @@ static const struct {
     {"Erf", "Gelu", join_gelu},          {"Tanh", "Gelu", join_tanh_gelu},
     {"Sigmoid", "Swish", join_swish},    {"HardSigmoid", "HardSwish", join_hard_swish},
     {"Clip", "HardSwish", join_clipped}, {"Sqrt", "Identity", join_normalization},
+    {"Gemm", "MatMul", join_rows},       {"MatMul", "MatMul", join_rows},
 };
 
 static weft_status visit(pattern_pass *p, weft_node *node) {

@@ -155,20 +155,26 @@ static bool is_fixed(const weft_graph *graph, int32_t v, int depth) {
   return true;
 }
 
-/* The input has another size along an axis, counted from the last. */
-static weft_status set_dim(weft_run_state *state, weft_value **input, int from_last, int64_t dim) {
-  weft_value *old = *input, *made;
+/* The input has another shape. */
+static weft_status set_shape(weft_run_state *state, weft_value **input, const weft_shape *shape) {
+  weft_value *made;
   WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &made));
-  made->tensor.type = old->tensor.type;
-  made->tensor.shape = old->tensor.shape;
-  made->tensor.shape.dims[old->tensor.shape.rank - from_last] = dim;
-  if (!weft_shape_count(&made->tensor.shape, made->tensor.type, &made->tensor.count)) {
+  made->tensor.type = (*input)->tensor.type;
+  made->tensor.shape = *shape;
+  if (!weft_shape_count(shape, made->tensor.type, &made->tensor.count)) {
     weft_value_release(made);
     return WEFT_DEFERRED;
   }
-  weft_value_release(old);
+  weft_value_release(*input);
   *input = made;
   return WEFT_OK;
+}
+
+/* Another size along an axis, counted from the last. */
+static weft_status set_dim(weft_run_state *state, weft_value **input, int from_last, int64_t dim) {
+  weft_shape shape = (*input)->tensor.shape;
+  shape.dims[shape.rank - from_last] = dim;
+  return set_shape(state, input, &shape);
 }
 
 static weft_status mend_broadcast(weft_run_state *state, const weft_graph *graph, const weft_node *node,
@@ -192,29 +198,61 @@ static weft_status mend_broadcast(weft_run_state *state, const weft_graph *graph
   return WEFT_OK;
 }
 
+static weft_status mend_conv(weft_run_state *state, const weft_graph *graph, const weft_node *node,
+                             weft_value **inputs) {
+  const weft_attribute *group = weft_node_attribute(node, "group");
+  const weft_shape *x = &inputs[0]->tensor.shape, *w = &inputs[1]->tensor.shape;
+  const int64_t groups = group != NULL ? group->i : 1;
+  bool fits = x->rank > 2 && x->rank == w->rank && w->dims[1] < INT32_MAX && groups > 0 && groups < INT32_MAX &&
+              is_fixed(graph, node->inputs[1], FIXED_DEPTH);
+  return fits ? set_dim(state, &inputs[0], x->rank - 1, w->dims[1] * groups) : WEFT_DEFERRED;
+}
+
+/* The dimension of -1 has as many elements as there are for it, although some are left over. */
+static weft_status mend_reshape(weft_run_state *state, weft_value **inputs) {
+  const weft_tensor *x = &inputs[0]->tensor, *wanted = &inputs[1]->tensor;
+  if (!is_known(inputs[1]) || wanted->type != WEFT_INT64 || wanted->count > WEFT_MAX_RANK) {
+    return WEFT_DEFERRED;
+  }
+  weft_shape shape = {.rank = (int)wanted->count};
+  int free = -1;
+  size_t others = 1;
+  for (int d = 0; d < shape.rank; d++) {
+    shape.dims[d] = ((const int64_t *)wanted->data)[d];
+    if (shape.dims[d] == -1) {
+      free = d;
+    } else if (shape.dims[d] <= 0 || shape.dims[d] > INT32_MAX || !weft_mul(others, (size_t)shape.dims[d], &others)) {
+      return WEFT_DEFERRED;
+    }
+  }
+  if (free >= 0) {
+    shape.dims[free] = (int64_t)(x->count / others);
+  }
+  return free < 0 || shape.dims[free] > 0 ? set_shape(state, &inputs[0], &shape) : WEFT_DEFERRED;
+}
+
 /* A node whose inputs have sizes that it does not allow, although others would do, is interpreted with the sizes it asks
- * for: those of a constant that is added to something, or the channels of a convolution's weights. Whatever the inputs'
- * sizes are in a run that succeeds, they then lead to the same ones. The inputs are replaced. */
+ * for: those of a constant that is added to something, the channels of a convolution's weights, as many elements as a
+ * shape has. Whatever the inputs' sizes are in a run that succeeds, they then lead to the same ones. The inputs are
+ * replaced. */
 static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **inputs,
                         weft_value **outputs) {
   static const char *const broadcasting[] = {"Add", "Sub", "Mul", "Div", "Where"};
-  bool known = node->def->domain[0] == 0, mended = false;
+  if (node->def->domain[0] != 0 || node->input_count < 2) {
+    return WEFT_DEFERRED;
+  }
   for (int i = 0; i < node->input_count; i++) {
-    known = known && inputs[i] != NULL && inputs[i]->kind == WEFT_KIND_TENSOR;
+    if (inputs[i] == NULL || inputs[i]->kind != WEFT_KIND_TENSOR) {
+      return WEFT_DEFERRED;
+    }
   }
-  if (known && strcmp(node->op_type, "Conv") == 0 && inputs[0]->tensor.shape.rank > 2 &&
-      inputs[1]->tensor.shape.rank == inputs[0]->tensor.shape.rank) {
-    const weft_attribute *group = weft_node_attribute(node, "group");
-    const int rank = inputs[0]->tensor.shape.rank;
-    const int64_t channels = inputs[1]->tensor.shape.dims[1], groups = group != NULL ? group->i : 1;
-    mended = groups > 0 && groups < INT32_MAX && channels < INT32_MAX && is_fixed(graph, node->inputs[1], FIXED_DEPTH);
-    WEFT_TRY(mended ? set_dim(state, &inputs[0], rank - 1, channels * groups) : WEFT_OK);
+  weft_status status = strcmp(node->op_type, "Conv") == 0      ? mend_conv(state, graph, node, inputs)
+                       : strcmp(node->op_type, "Reshape") == 0 ? mend_reshape(state, inputs)
+                                                               : WEFT_DEFERRED;
+  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && status == WEFT_DEFERRED; i++) {
+    status = strcmp(node->op_type, broadcasting[i]) == 0 ? mend_broadcast(state, graph, node, inputs) : status;
   }
-  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && known && !mended; i++) {
-    mended = strcmp(node->op_type, broadcasting[i]) == 0;
-    WEFT_TRY(mended ? mend_broadcast(state, graph, node, inputs) : WEFT_OK);
-  }
-  return mended ? interpret_node(state, node, inputs, outputs) : WEFT_DEFERRED;
+  return status == WEFT_OK ? interpret_node(state, node, inputs, outputs) : status;
 }
 
 /* Whatever is wrong with a node, others may tell something. */

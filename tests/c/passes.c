@@ -218,6 +218,42 @@ static void test_products(void) {
   expect(&g, "MatMul Add");
 }
 
+/* Rows made one dimension for a product, as of what was a product of matrices once. */
+static void test_rows(void) {
+  const int64_t square[] = {5, 5}, length[] = {5}, flat[] = {-1, 5}, apart[] = {-1, 2, 5, 5}, swapped[] = {5, 2, -1, 5},
+                two[] = {2}, four[] = {4};
+  static const char *const expected[] = {"weft:MatMul Abs", "weft:MatMul Abs", "Reshape Gemm Reshape Relu Abs",
+                                         "Reshape Gemm Reshape Relu Abs"};
+  for (int way = 0; way < 4; way++) {
+    bytes g = begin(), product = node(way == 1 ? "MatMul" : "Gemm", way == 1 ? "f m" : "f m bias", "p");
+    constant(&g, "m", 2, square);
+    constant(&g, "bias", 1, length);
+    graph_tensor(&g, "flat", WEFT_INT64, 8, 1, two, flat);
+    graph_tensor(&g, "apart", WEFT_INT64, 8, 1, four, way == 3 ? swapped : apart);
+    if (way == 2) {
+      with_float(&product, "beta", 0.5f);
+    }
+    graph_node(&g, node("Reshape", "x flat", "f"));
+    graph_node(&g, product);
+    graph_node(&g, node("Reshape", "p apart", "q"));
+    graph_node(&g, node("Relu", "q", "r"));
+    graph_node(&g, node("Abs", "r", "y"));
+    expect(&g, expected[way]);
+  }
+
+  /* Rows of two dimensions that were one. */
+  const int64_t joined[] = {-1, 25}, wide[] = {25, 4}, to_three[] = {-1, 2, 4}, three[] = {3};
+  bytes g = begin();
+  constant(&g, "m", 2, wide);
+  constant(&g, "bias", 1, (const int64_t[]){4});
+  graph_tensor(&g, "flat", WEFT_INT64, 8, 1, two, joined);
+  graph_tensor(&g, "apart", WEFT_INT64, 8, 1, three, to_three);
+  graph_node(&g, node("Reshape", "x flat", "f"));
+  graph_node(&g, node("Gemm", "f m bias", "p"));
+  graph_node(&g, node("Reshape", "p apart", "y"));
+  expect(&g, "Reshape weft:MatMul");
+}
+
 /* The transpose of a constant that something else reads is read where it is; of any other it is folded. */
 static void test_tied(void) {
   int64_t square[] = {5, 5};
@@ -814,6 +850,7 @@ int main(void) {
   test_quantized();
   test_convolutions();
   test_products();
+  test_rows();
   test_tied();
   test_nothing_done();
   test_patterns();
