@@ -99,6 +99,11 @@ static weft_status check_mask(weft_op *op, const form *f) {
   return WEFT_OK;
 }
 
+/* Whether the result is [batch, row, heads x size], as Q is or Weft's own attribute says. */
+static bool joins_heads(const weft_op *op, const form *f) {
+  return f->q.rows_first || weft_op_attr_int(op, "joined", 0) != 0;
+}
+
 static weft_status check_precision(weft_op *op) {
   int64_t type = weft_op_attr_int(op, "softmax_precision", WEFT_FLOAT);
   if (!weft_type_is_valid(type) || (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT) == 0) {
@@ -138,7 +143,7 @@ weft_status weft_attention_infer(weft_op *op) {
   }
   int64_t batch = (int64_t)f.q.batch, heads = (int64_t)f.q.heads, rows = (int64_t)f.q.rows, size = (int64_t)f.v.size;
   weft_shape y = {.rank = 4, .dims = {batch, heads, rows, size}};
-  if (f.q.rows_first) {
+  if (joins_heads(op, &f)) {
     y = (weft_shape){.rank = 3, .dims = {batch, rows, heads * size}};
   }
   weft_shape key = {.rank = 4, .dims = {batch, (int64_t)f.k.heads, (int64_t)f.total, (int64_t)f.k.size}};
@@ -214,7 +219,7 @@ static weft_status describe(weft_op *op, const form *f, weft_attention *a) {
                         .head = f->q.size,
                         .v_head = f->v.size,
                         .q_at = weft_heads_of(f->q.rows_first, f->q.heads, f->q.rows, f->q.size),
-                        .y_at = weft_heads_of(f->q.rows_first, f->q.heads, f->q.rows, f->v.size),
+                        .y_at = weft_heads_of(joins_heads(op, f), f->q.heads, f->q.rows, f->v.size),
                         .scale = weft_op_attr_float(op, "scale", 1 / sqrtf((float)f->q.size)),
                         .softcap = weft_op_attr_float(op, "softcap", 0),
                         .left = weft_op_attr_int(op, "left_window_size", -1),

@@ -6,7 +6,7 @@
  * shorter than the keys. The scale may stand on either side of the first product, and in parts. Of several masks, or one
  * that is scaled after it was added, one is made by the nodes that did it to the scores. Queries, keys and values that
  * were cut into heads by Reshape and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so
- * is the result, if the queries are. Keys and values that were repeated for several heads are taken once. Batch and heads
+ * is the result. Keys and values that were repeated for several heads are taken once. Batch and heads
  * may be one dimension while products and Softmax see them. A row whose scores are all -inf becomes zeros, as the
  * specification of Attention says and the Where asks for. */
 #include <string.h>
@@ -44,6 +44,7 @@ typedef struct attention {
   int step_count;
   weft_node *turned; /* NULL, or the Transpose that has to give [batch, heads, row, size] instead: k is its output */
   weft_node *last;   /* the result's node */
+  bool joined;       /* which makes [batch, row, heads x size] */
 } attention;
 
 static const weft_info *info_of(const attention_pass *p, int32_t v) {
@@ -476,9 +477,9 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
   }
   weft_node *joined = find_joined(p, result->outputs[0]);
   int32_t q_rows = rows_of(p, out->q), k_rows = rows_of(p, out->k), v_rows = rows_of(p, out->v);
-  bool by_rows = joined != NULL && q_rows >= 0;
-  out->last = by_rows ? joined : result;
-  out->q = by_rows ? q_rows : out->q;
+  out->joined = joined != NULL;
+  out->last = joined != NULL ? joined : result;
+  out->q = joined != NULL && q_rows >= 0 ? q_rows : out->q;
   out->k = k_rows >= 0 ? k_rows : out->k;
   out->v = v_rows >= 0 ? v_rows : out->v;
   return true;
@@ -520,6 +521,7 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
                              values));
   WEFT_TRY(weft_node_set_float(model, a.last, "scale", (float)scale->number));
   WEFT_TRY(weft_node_set_int(model, a.last, "divisors", scale->divisors));
+  WEFT_TRY(weft_node_set_int(model, a.last, "joined", a.joined));
   WEFT_TRY(weft_node_set_int(model, a.last, "q_num_heads", a.heads));
   return weft_node_set_int(model, a.last, "kv_num_heads", a.kv_heads);
 }
