@@ -10,7 +10,7 @@ typedef struct rotary {
   const weft_tensor *positions; /* NULL: the caches hold a row for each token */
   size_t batch, heads, rows, size, rotated;
   weft_heads at;
-  bool interleaved, first_position;
+  bool interleaved, first_position, shared; /* the caches hold rows of one batch for all */
   const int64_t *sections; /* how many pairs take the first, second and third position; NULL: there is one position */
   bool mixed;              /* the sections alternate instead of following each other */
   const float *x, *cosine, *sine;
@@ -76,8 +76,9 @@ static weft_status make(weft_op *op, rotary *r) {
     WEFT_TRY(read_sections(op, r));
   }
   size_t tokens = r->batch * r->rows;
+  r->shared = r->positions == NULL && cosine->shape.rank == 3 && cosine->shape.dims[0] == 1;
   if (r->positions == NULL
-          ? cosine->shape.rank != 3 || cosine->count != tokens * (size_t)width
+          ? cosine->shape.rank != 3 || cosine->count != (r->shared ? r->rows : tokens) * (size_t)width
           : cosine->shape.rank != 2 || (r->positions->count != tokens * (r->sections != NULL ? 3 : 1) &&
                                         (own || r->sections != NULL || r->positions->count != 1))) {
     return weft_op_fail(op, "the caches and positions do not fit %zu tokens", tokens);
@@ -154,7 +155,8 @@ weft_status weft_rotary_run(weft_op *op) {
   WEFT_TRY(weft_op_scratch_array(op, r.rotated, sizeof(float), &room));
   for (size_t token = 0; token < r.batch * r.rows; token++) {
     size_t batch = token / r.rows, row = token % r.rows, half = r.rotated / 2;
-    const float *cosines = r.cosine + token * half, *sines = r.sine + token * half;
+    const size_t from = (r.shared ? row : token) * half;
+    const float *cosines = r.cosine + from, *sines = r.sine + from;
     if (r.positions != NULL) {
       WEFT_TRY(place_angles(op, &r, token, room, &cosines, &sines));
     }

@@ -2,8 +2,8 @@
  *
  *   MatMul(q, transposed k) -> Mul, Div, Add, Where -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
  *
- * It is Weft's own, in domain "weft": ONNX's, with inputs from position 7 on that scale it too, and no mask that is
- * shorter than the keys. The scale may stand on either side of the first product, and in parts. Of several masks, or one
+ * It is Weft's own, in domain "weft": ONNX's, with inputs from position 7 on that scale it too, of which the last
+ * `divisors` divide, with a result of joined heads where `joined` says so, and no mask that is shorter than the keys. The scale may stand on either side of the first product, and in parts. Of several masks, or one
  * that is scaled after it was added, one is made by the nodes that did it to the scores. Queries, keys and values that
  * were cut into heads by Reshape and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so
  * is the result. Keys and values that were repeated for several heads are taken once. Batch and heads
@@ -39,6 +39,7 @@ typedef struct attention {
   int32_t q, k, v; /* [batch, heads, row, size] or, for each as it may be, [batch, row, heads x size] */
   scaling scale;
   int64_t heads, kv_heads;
+  bool once;              /* k is not repeated for several heads, though the product had it so */
   weft_info scores;       /* as [batch, heads, row, key] */
   step steps[MOST_STEPS]; /* from Softmax on to the product */
   int step_count;
@@ -128,20 +129,46 @@ static int32_t rows_of(const attention_pass *p, int32_t v) {
   return has_permutation(transpose, 4, swap_heads) ? uncut(p, transpose->inputs[0]) : -1;
 }
 
-/* Transposing by way of three dimensions, as PyTorch exports it. */
-static int32_t through_three(const attention_pass *p, int32_t v) {
+/* [batch, heads, row, size] for a value [batch, heads, several, row, size] that repeats it, `all` heads together; or -1. */
+static int32_t repeated_in(const attention_pass *p, int32_t v, int64_t all) {
+  const weft_node *expand = weft_match_producer(p->graph, v, "Expand");
+  int32_t inserted = expand != NULL ? expand->inputs[0] : -1;
+  const weft_node *insert = weft_match_producer(p->graph, inserted, "Unsqueeze");
+  insert = insert == NULL ? weft_match_producer(p->graph, inserted, "Reshape") : insert;
+  int32_t from = insert != NULL ? weft_node_in(insert, 0) : -1;
+  if (from < 0 || rank_of(p, from) != 4 || rank_of(p, inserted) != 5 || rank_of(p, v) != 5) {
+    return -1;
+  }
+  const weft_info *k = info_of(p, from), *one = info_of(p, inserted), *many = info_of(p, v);
+  static const int places[] = {0, 1, 3, 4};
+  for (int d = 0; d < 4; d++) {
+    if (!same_dim(k, d, one, places[d]) || !same_dim(k, d, many, places[d])) {
+      return -1;
+    }
+  }
+  bool fits = one->dims[2] == 1 && k->dims[1] > 0 && k->dims[1] < INT32_MAX && many->dims[2] > 0 &&
+              many->dims[2] < INT32_MAX && all == k->dims[1] * many->dims[2];
+  return fits ? from : -1;
+}
+
+/* Transposing by way of three dimensions, as PyTorch exports it; what is made three may also be repeated heads. */
+static bool find_through_three(const attention_pass *p, int32_t v, attention *out) {
   const weft_node *back = weft_match_producer(p->graph, v, "Reshape");
   const weft_node *transpose = back != NULL ? weft_match_producer(p->graph, weft_node_in(back, 0), "Transpose") : NULL;
   const weft_node *there = transpose != NULL ? weft_match_producer(p->graph, transpose->inputs[0], "Reshape") : NULL;
   int32_t k = there != NULL ? weft_node_in(there, 0) : -1;
-  if (!has_permutation(transpose, 3, swap_last_of_3) || k < 0 || rank_of(p, k) != 4 ||
-      rank_of(p, there->outputs[0]) != 3) {
-    return -1;
+  if (!has_permutation(transpose, 3, swap_last_of_3) || k < 0 || rank_of(p, there->outputs[0]) != 3) {
+    return false;
   }
-  const weft_info *a = info_of(p, k), *b = info_of(p, there->outputs[0]), *c = info_of(p, v);
-  bool fits = same_dim(a, 2, b, 1) && same_dim(a, 3, b, 2) && same_dim(a, 0, c, 0) && same_dim(a, 1, c, 1) &&
-              same_dim(a, 2, c, 3) && same_dim(a, 3, c, 2);
-  return fits ? k : -1;
+  const weft_info *b = info_of(p, there->outputs[0]), *c = info_of(p, v);
+  out->once = rank_of(p, k) == 5;
+  out->k = out->once ? repeated_in(p, k, c->dims[1]) : rank_of(p, k) == 4 ? k : -1;
+  if (out->k < 0) {
+    return false;
+  }
+  const weft_info *a = info_of(p, out->k);
+  return same_dim(a, 2, b, 1) && same_dim(a, 3, b, 2) && same_dim(a, 0, c, 0) && (out->once || same_dim(a, 1, c, 1)) &&
+         same_dim(a, 2, c, 3) && same_dim(a, 3, c, 2);
 }
 
 /* Sets k from its transpose, [batch, heads, size, row]. */
@@ -157,8 +184,7 @@ static bool find_keys(const attention_pass *p, int32_t v, attention *out) {
     out->k = rows >= 0 ? rows : out->turned != NULL ? v : -1;
     return out->k >= 0;
   }
-  out->k = through_three(p, v);
-  return out->k >= 0;
+  return find_through_three(p, v, out);
 }
 
 /* [batch, heads, row, size] for a value [batch x heads, row, size] that is made of it, or -1. */
@@ -172,28 +198,13 @@ static int32_t unmerged(const attention_pass *p, int32_t v) {
   return a->dims[1] > 0 && same_dim(a, 2, b, 1) && same_dim(a, 3, b, 2) ? from : -1;
 }
 
-/* [batch, heads, row, size] for a value [batch, several x heads, row, size] in which every head follows itself, or -1. */
+/* The same for a value [batch, several x heads, row, size] in which every head follows itself. */
 static int32_t repeated_from(const attention_pass *p, int32_t v) {
   const weft_node *join = weft_match_producer(p->graph, v, "Reshape");
-  const weft_node *expand = join != NULL ? weft_match_producer(p->graph, weft_node_in(join, 0), "Expand") : NULL;
-  const weft_node *insert = expand != NULL ? weft_match_producer(p->graph, expand->inputs[0], "Unsqueeze") : NULL;
-  insert = expand != NULL && insert == NULL ? weft_match_producer(p->graph, expand->inputs[0], "Reshape") : insert;
-  int32_t from = insert != NULL ? weft_node_in(insert, 0) : -1;
-  if (from < 0 || rank_of(p, from) != 4 || rank_of(p, insert->outputs[0]) != 5 || rank_of(p, expand->outputs[0]) != 5 ||
-      rank_of(p, v) != 4) {
-    return -1;
-  }
-  const weft_info *k = info_of(p, from), *one = info_of(p, insert->outputs[0]), *many = info_of(p, expand->outputs[0]),
-                  *all = info_of(p, v);
-  static const int places[] = {0, 1, 3, 4};
-  for (int d = 0; d < 4; d++) {
-    if (!same_dim(k, d, one, places[d]) || !same_dim(k, d, many, places[d]) || (d != 1 && !same_dim(k, d, all, d))) {
-      return -1;
-    }
-  }
-  bool fits = one->dims[2] == 1 && k->dims[1] > 0 && k->dims[1] < INT32_MAX && many->dims[2] > 0 &&
-              many->dims[2] < INT32_MAX && all->dims[1] == k->dims[1] * many->dims[2];
-  return fits ? from : -1;
+  int32_t from =
+      join != NULL && rank_of(p, v) == 4 ? repeated_in(p, weft_node_in(join, 0), info_of(p, v)->dims[1]) : -1;
+  const weft_info *k = from >= 0 ? info_of(p, from) : NULL, *all = info_of(p, v);
+  return k != NULL && same_dim(k, 0, all, 0) && same_dim(k, 2, all, 2) && same_dim(k, 3, all, 3) ? from : -1;
 }
 
 /* ---- from the first product to Softmax ------------------------------------------------------- */
@@ -452,13 +463,25 @@ static bool find_operands(const attention_pass *p, const weft_node *scores, weft
   out->q = skip_scales(p, q, &out->scale);
   out->k = out->turned == NULL ? skip_scales(p, out->k, &out->scale) : out->k;
   out->v = v;
-  int32_t k_once = repeated_from(p, out->k), v_once = repeated_from(p, v);
+  int32_t k_once = out->once ? out->k : repeated_from(p, out->k), v_once = repeated_from(p, v);
   if (k_once >= 0 && v_once >= 0 && same_dim(info_of(p, k_once), 1, info_of(p, v_once), 1)) {
     out->k = k_once;
     out->v = v_once;
     out->kv_heads = info_of(p, k_once)->dims[1];
+    out->once = false;
   }
-  return true;
+  return !out->once;
+}
+
+/* Takes operands and result uncut where they may be. */
+static void take_rows(const attention_pass *p, attention *out) {
+  weft_node *joined = find_joined(p, out->last->outputs[0]);
+  int32_t q_rows = rows_of(p, out->q), k_rows = rows_of(p, out->k), v_rows = rows_of(p, out->v);
+  out->joined = joined != NULL;
+  out->last = joined != NULL ? joined : out->last;
+  out->q = joined != NULL && q_rows >= 0 ? q_rows : out->q;
+  out->k = k_rows >= 0 ? k_rows : out->k;
+  out->v = v_rows >= 0 ? v_rows : out->v;
 }
 
 static bool find_attention(const attention_pass *p, const weft_node *softmax, attention *out) {
@@ -475,13 +498,8 @@ static bool find_attention(const attention_pass *p, const weft_node *softmax, at
       (out->turned != NULL && !is_read_once(p, scores->outputs[0]))) {
     return false;
   }
-  weft_node *joined = find_joined(p, result->outputs[0]);
-  int32_t q_rows = rows_of(p, out->q), k_rows = rows_of(p, out->k), v_rows = rows_of(p, out->v);
-  out->joined = joined != NULL;
-  out->last = joined != NULL ? joined : result;
-  out->q = joined != NULL && q_rows >= 0 ? q_rows : out->q;
-  out->k = k_rows >= 0 ? k_rows : out->k;
-  out->v = v_rows >= 0 ? v_rows : out->v;
+  out->last = result;
+  take_rows(p, out);
   return true;
 }
 
@@ -526,6 +544,52 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
   return weft_node_set_int(model, a.last, "kv_num_heads", a.kv_heads);
 }
 
+/* ---- Attention in the file ------------------------------------------------------------------- */
+/* One that may be Weft's own: without a cache, and with a mask as long as the keys. */
+static bool is_plain(const attention_pass *p, const weft_node *node) {
+  for (int i = 0; i < 3; i++) {
+    if (weft_node_in(node, i) < 0 || rank_of(p, node->inputs[i]) != 4) {
+      return false;
+    }
+  }
+  const int32_t mask = weft_node_in(node, 3);
+  const weft_info *a = mask >= 0 ? info_of(p, mask) : NULL, *k = info_of(p, node->inputs[1]);
+  return node->input_count <= 4 && node->output_count == 1 && k->dims[1] > 0 &&
+         info_of(p, node->inputs[0])->dims[1] > 0 && (a == NULL || (a->rank > 0 && same_dim(a, a->rank - 1, k, 2)));
+}
+
+static weft_status visit_whole(attention_pass *p, weft_node *node) {
+  if (!is_plain(p, node)) {
+    return WEFT_OK;
+  }
+  attention a = {.q = node->inputs[0], .k = node->inputs[1], .v = node->inputs[2], .last = node};
+  a.heads = info_of(p, a.q)->dims[1];
+  a.kv_heads = info_of(p, a.k)->dims[1];
+  int32_t k = repeated_from(p, a.k), v = repeated_from(p, a.v);
+  if (k >= 0 && v >= 0 && same_dim(info_of(p, k), 1, info_of(p, v), 1)) {
+    a.k = k;
+    a.v = v;
+    a.kv_heads = info_of(p, k)->dims[1];
+  }
+  take_rows(p, &a);
+  const weft_op_def *def = weft_op_find("weft", "Attention");
+  node->domain = def->domain;
+  node->version = def->version;
+  node->def = def;
+  memcpy(node->inputs, (int32_t[]){a.q, a.k, a.v}, 3 * sizeof *node->inputs);
+  if (a.joined) {
+    const int32_t cut = a.last->inputs[0], out = a.last->outputs[0];
+    weft_pass_remove(&p->graph->nodes[p->graph->values[cut].producer]);
+    weft_pass_remove(a.last);
+    node->outputs[0] = out;
+    p->graph->values[out].producer = (int32_t)(node - p->graph->nodes);
+  }
+  WEFT_TRY(weft_node_set_int(p->pass->model, node, "joined", a.joined));
+  WEFT_TRY(weft_node_set_int(p->pass->model, node, "q_num_heads", a.heads));
+  return weft_node_set_int(p->pass->model, node, "kv_num_heads", a.kv_heads);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {
   attention_pass p = {.pass = pass, .graph = graph};
   if (weft_op_find("weft", "Attention") == NULL) {
@@ -534,11 +598,14 @@ weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {
   WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
   weft_status status = WEFT_OK;
   for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
-    const weft_node *node = &graph->nodes[n];
+    weft_node *node = &graph->nodes[n];
     if (weft_node_is(node, "Softmax") && weft_node_in(node, 0) >= 0 && weft_node_out(node, 0) >= 0) {
       status = visit(&p, node);
+    } else if (weft_node_is(node, "Attention")) {
+      status = visit_whole(&p, node);
     }
   }
   weft_uses_free(&p.uses);
+  weft_pass_compact(graph);
   return status;
 }

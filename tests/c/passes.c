@@ -128,9 +128,9 @@ static weft_value *run(const bytes *m, int rank, const int64_t *dims, float fact
   return y;
 }
 
-static void expect_within(bytes *g, const char *nodes, float tolerance) {
-  bytes m = model(20, g);
-  expect_nodes(&m, nodes);
+/* Frees the model. */
+static void expect_same(bytes *model, float tolerance) {
+  bytes m = *model;
   const int64_t dims[] = {3, 2, 5, 5};
   weft_value *a = run(&m, 4, dims, 4, WEFT_OPTIMIZE_ALL), *b = run(&m, 4, dims, 4, WEFT_OPTIMIZE_NONE);
   CHECK(weft_value_count(a) == weft_value_count(b));
@@ -141,6 +141,12 @@ static void expect_within(bytes *g, const char *nodes, float tolerance) {
   weft_value_release(a);
   weft_value_release(b);
   clear(&m);
+}
+
+static void expect_within(bytes *g, const char *nodes, float tolerance) {
+  bytes m = model(20, g);
+  expect_nodes(&m, nodes);
+  expect_same(&m, tolerance);
 }
 
 static void expect(bytes *g, const char *nodes) {
@@ -196,6 +202,13 @@ static void test_products(void) {
   graph_node(&g, node("MatMul", "d m", "e"));
   graph_node(&g, node("Add", "e x", "y"));
   expect(&g, "weft:MatMul weft:MatMul");
+
+  g = begin();
+  constant(&g, "m", 2, square);
+  constant(&g, "r", 1, row);
+  graph_node(&g, node("MatMul", "x m", "a"));
+  graph_node(&g, node("com.microsoft:BiasGelu", "a r", "y"));
+  expect(&g, "weft:MatMul");
 
   /* What seems to be of the result's shape, but may be a mask for all heads. */
   const int64_t unknown_heads[] = {3, 0, 5, 5};
@@ -674,6 +687,29 @@ static void test_fixed_sizes(void) {
   expect(&g, "Conv weft:Conv Add weft:MatMul Sub");
 }
 
+/* Attention in the file takes operands as they were before they were cut. */
+static void test_whole_attention(void) {
+  const int64_t swap_heads[] = {0, 2, 1, 3}, cut[] = {0, 0, 5, 5}, rows[] = {0, 2, 25}, four[] = {4}, three[] = {3};
+  const int64_t mask[] = {2, 2}, shorter[] = {2, 1};
+  for (int way = 0; way < 2; way++) {
+    bytes g = begin();
+    graph_tensor(&g, "cut", WEFT_INT64, 8, 1, four, cut);
+    graph_tensor(&g, "rows", WEFT_INT64, 8, 1, three, rows);
+    constant(&g, "mask", 2, way == 0 ? mask : shorter);
+    graph_node(&g, node("Reshape", "x rows", "a"));
+    graph_node(&g, node("Reshape", "a cut", "h"));
+    graph_node(&g, turned("h", "q", swap_heads));
+    graph_node(&g, node("Attention", "q q q mask", "o"));
+    graph_node(&g, turned("o", "r", swap_heads));
+    graph_node(&g, node("Reshape", "r rows", "z"));
+    graph_node(&g, node("Abs", "z", "y"));
+    bytes m = model(24, &g);
+    expect_nodes(&m,
+                 way == 0 ? "Reshape weft:Attention Abs" : "Reshape Reshape Transpose Attention Transpose Reshape Abs");
+    expect_same(&m, 1e-4f);
+  }
+}
+
 static void byte(bytes *g, const char *name, int type, uint8_t value) {
   graph_tensor(g, name, type, 1, 0, scalar, &value);
 }
@@ -846,6 +882,7 @@ int main(void) {
   test_scores();
   test_shared_heads();
   test_merged_heads();
+  test_whole_attention();
   test_fixed_sizes();
   test_quantized();
   test_convolutions();
