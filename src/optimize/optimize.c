@@ -21,9 +21,10 @@ static weft_status run_pass(weft_pass *pass, weft_pass_function function, weft_g
 
 weft_status weft_optimize_model(weft_model *model, const weft_options *options, weft_evaluator evaluate, void *arg) {
   static const weft_pass_function passes[] = {
-      weft_pass_halves, weft_pass_noop,    weft_pass_nbits,   weft_pass_quantized, weft_pass_tied, weft_pass_dead,
-      weft_pass_fold,   weft_pass_dynamic, weft_pass_pattern, weft_pass_attention, weft_pass_fold, /* masks */
-      weft_pass_turn,   weft_pass_dead,    weft_pass_scale,   weft_pass_fuse,      weft_pass_dead,
+      weft_pass_halves,    weft_pass_noop, weft_pass_nbits,   weft_pass_quantized, weft_pass_tied,
+      weft_pass_dead,      weft_pass_fold, weft_pass_dynamic, weft_pass_pattern,   weft_pass_dead,
+      weft_pass_attention, weft_pass_fold, /* masks */
+      weft_pass_turn,      weft_pass_dead, weft_pass_scale,   weft_pass_fuse,      weft_pass_dead,
   };
   weft_pass pass = {.model = model, .evaluate = evaluate, .arg = arg};
   WEFT_TRY(run_pass(&pass, weft_pass_strings, model->graph));

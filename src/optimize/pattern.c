@@ -331,15 +331,43 @@ static weft_status join_rows(pattern_pass *p, weft_node *node) {
   return weft_match_become(p->pass, back, "", "Add", 2, (int32_t[]){product, bias});
 }
 
+/* ---- Softmax of old opsets, for which a tensor was a matrix: Flatten, Softmax, Reshape  */
+static weft_status join_flat_softmax(pattern_pass *p, weft_node *node) {
+  weft_graph *graph = p->graph;
+  const weft_node *flatten = weft_match_producer(graph, node->inputs[0], "Flatten");
+  weft_node *back = weft_match_reader(graph, &p->uses, node->outputs[0], "Reshape");
+  const weft_attribute *last = weft_node_attribute(node, "axis"),
+                       *axis = flatten != NULL ? weft_node_attribute(flatten, "axis") : NULL;
+  if (axis == NULL || axis->kind != WEFT_ATTRIBUTE_INT || back == NULL || back->inputs[0] != node->outputs[0] ||
+      (last != NULL && last->i != -1 && last->i != 1)) {
+    return WEFT_OK;
+  }
+  int32_t x = flatten->inputs[0];
+  const int rank = graph->values[x].info.rank;
+  const weft_node *shape = weft_match_producer(graph, weft_node_in(back, 1), "Shape");
+  bool whole = shape != NULL && shape->inputs[0] == x && weft_node_attribute(shape, "start") == NULL &&
+               weft_node_attribute(shape, "end") == NULL;
+  if (!whole || rank < 1 || (axis->i != -1 && axis->i != rank - 1)) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_match_become(p->pass, back, "", "Softmax", 1, &x));
+  return weft_node_set_int(p->pass->model, back, "axis", -1);
+}
+
 /* ---- the pass -------------------------------------------------------------------------------- */
 static const struct {
   const char *begin, *result; /* the node a pattern is found from; the operator it becomes, which must exist */
   weft_status (*join)(pattern_pass *p, weft_node *node);
 } patterns[] = {
-    {"Erf", "Gelu", join_gelu},          {"Tanh", "Gelu", join_tanh_gelu},
-    {"Sigmoid", "Swish", join_swish},    {"HardSigmoid", "HardSwish", join_hard_swish},
-    {"Clip", "HardSwish", join_clipped}, {"Sqrt", "Identity", join_normalization},
-    {"Gemm", "MatMul", join_rows},       {"MatMul", "MatMul", join_rows},
+    {"Erf", "Gelu", join_gelu},
+    {"Tanh", "Gelu", join_tanh_gelu},
+    {"Sigmoid", "Swish", join_swish},
+    {"HardSigmoid", "HardSwish", join_hard_swish},
+    {"Clip", "HardSwish", join_clipped},
+    {"Sqrt", "Identity", join_normalization},
+    {"Gemm", "MatMul", join_rows},
+    {"MatMul", "MatMul", join_rows},
+    {"Softmax", "Softmax", join_flat_softmax},
 };
 
 static weft_status visit(pattern_pass *p, weft_node *node) {

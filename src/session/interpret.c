@@ -208,6 +208,21 @@ static weft_status mend_conv(weft_run_state *state, const weft_graph *graph, con
   return fits ? set_dim(state, &inputs[0], x->rank - 1, w->dims[1] * groups) : WEFT_DEFERRED;
 }
 
+/* Rows of the second matrix, or elements of a vector, are as many as columns of the first. */
+static weft_status mend_matmul(weft_run_state *state, weft_value **inputs) {
+  const weft_shape *a = &inputs[0]->tensor.shape, *b = &inputs[1]->tensor.shape;
+  if (a->rank == 0 || b->rank == 0) {
+    return WEFT_DEFERRED;
+  }
+  return set_dim(state, &inputs[0], 1, b->dims[b->rank == 1 ? 0 : b->rank - 2]);
+}
+
+/* There are as many values as keys. */
+static weft_status mend_attention(weft_run_state *state, weft_value **inputs) {
+  const weft_shape *k = &inputs[1]->tensor.shape, *v = &inputs[2]->tensor.shape;
+  return k->rank >= 3 && v->rank >= 3 ? set_dim(state, &inputs[2], 2, k->dims[k->rank - 2]) : WEFT_DEFERRED;
+}
+
 /* The dimension of -1 has as many elements as there are for it, although some are left over. */
 static weft_status mend_reshape(weft_run_state *state, weft_value **inputs) {
   const weft_tensor *x = &inputs[0]->tensor, *wanted = &inputs[1]->tensor;
@@ -233,7 +248,7 @@ static weft_status mend_reshape(weft_run_state *state, weft_value **inputs) {
 
 /* A node whose inputs have sizes that it does not allow, although others would do, is interpreted with the sizes it asks
  * for: those of a constant that is added to something, the channels of a convolution's weights, as many elements as a
- * shape has. Whatever the inputs' sizes are in a run that succeeds, they then lead to the same ones. The inputs are
+ * shape has, as many columns as there are rows to multiply them with. Whatever the inputs' sizes are in a run that succeeds, they then lead to the same ones. The inputs are
  * replaced. */
 static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **inputs,
                         weft_value **outputs) {
@@ -242,13 +257,16 @@ static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_nod
     return WEFT_DEFERRED;
   }
   for (int i = 0; i < node->input_count; i++) {
-    if (inputs[i] == NULL || inputs[i]->kind != WEFT_KIND_TENSOR) {
+    if ((inputs[i] == NULL && i < 3) || (inputs[i] != NULL && inputs[i]->kind != WEFT_KIND_TENSOR)) {
       return WEFT_DEFERRED;
     }
   }
   weft_status status = strcmp(node->op_type, "Conv") == 0      ? mend_conv(state, graph, node, inputs)
                        : strcmp(node->op_type, "Reshape") == 0 ? mend_reshape(state, inputs)
-                                                               : WEFT_DEFERRED;
+                       : strcmp(node->op_type, "MatMul") == 0  ? mend_matmul(state, inputs)
+                       : strcmp(node->op_type, "Attention") == 0 && node->input_count > 2
+                           ? mend_attention(state, inputs)
+                           : WEFT_DEFERRED;
   for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && status == WEFT_DEFERRED; i++) {
     status = strcmp(node->op_type, broadcasting[i]) == 0 ? mend_broadcast(state, graph, node, inputs) : status;
   }

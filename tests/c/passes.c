@@ -687,6 +687,28 @@ static void test_fixed_sizes(void) {
   expect(&g, "Conv weft:Conv Add weft:MatMul Sub");
 }
 
+/* Keys and values of caches whose lengths a file names apart, and a Softmax of an old opset between them. */
+static void test_old_and_new(void) {
+  const int64_t swap_last[] = {0, 1, 3, 2}, dims[] = {1, 2, 0, 5}, others[] = {1, 2, -1, 5};
+  bytes g = {0}, flatten = node("Flatten", "s", "f");
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 4, dims);
+  graph_value(&g, GRAPH_INPUT, "values", 4, others);
+  graph_output(&g, "y");
+  with_int(&flatten, "axis", 3);
+  graph_node(&g, turned("x", "k", 4, swap_last));
+  graph_node(&g, node("MatMul", "x k", "s"));
+  graph_node(&g, node("Shape", "s", "shape"));
+  graph_node(&g, flatten);
+  graph_node(&g, node("Softmax", "f", "p"));
+  graph_node(&g, node("Reshape", "p shape", "w"));
+  graph_node(&g, node("MatMul", "w values", "o"));
+  graph_node(&g, node("Add", "o x", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "weft:Attention Add");
+  clear(&m);
+}
+
 /* Attention in the file takes operands as they were before they were cut. */
 static void test_whole_attention(void) {
   const int64_t swap_heads[] = {0, 2, 1, 3}, cut[] = {0, 0, 5, 5}, rows[] = {0, 2, 25}, four[] = {4}, three[] = {3};
@@ -698,9 +720,9 @@ static void test_whole_attention(void) {
     constant(&g, "mask", 2, way == 0 ? mask : shorter);
     graph_node(&g, node("Reshape", "x rows", "a"));
     graph_node(&g, node("Reshape", "a cut", "h"));
-    graph_node(&g, turned("h", "q", swap_heads));
+    graph_node(&g, turned("h", "q", 4, swap_heads));
     graph_node(&g, node("Attention", "q q q mask", "o"));
-    graph_node(&g, turned("o", "r", swap_heads));
+    graph_node(&g, turned("o", "r", 4, swap_heads));
     graph_node(&g, node("Reshape", "r rows", "z"));
     graph_node(&g, node("Abs", "z", "y"));
     bytes m = model(24, &g);
@@ -821,8 +843,8 @@ static void test_halves(void) {
 
   /* An output whose type is not known before it is there: all tried sizes of x are wrong. */
   g = begin_halves_of(WEFT_FLOAT16, (const int64_t[]){0, 0}, LARGE);
-  graph_node(&g, node("MatMul", "x w", "y"));
-  expect_halves(&g, "MatMul");
+  graph_node(&g, node("Gemm", "x w", "y"));
+  expect_halves(&g, "Gemm");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
   graph_output(&g, "p");
@@ -883,6 +905,7 @@ int main(void) {
   test_shared_heads();
   test_merged_heads();
   test_whole_attention();
+  test_old_and_new();
   test_fixed_sizes();
   test_quantized();
   test_convolutions();
