@@ -35,6 +35,11 @@ for name, (dtype, number) in sixes.items():
     case(f"dequantize_{name}", 28, ("DequantizeLinear", ["x", "s"], ["y"], {}), {"x": codes}, {"y": codes.astype(np.float32) * np.float32(0.25)}, {"s": np.float32(0.25).reshape(())}, ir=13)
     case(f"transpose_{name}", 25, ("Transpose", ["x"], ["y"], {}), {"x": codes.reshape(4, 16)}, {"y": codes.reshape(4, 16).T.copy()}, ir=13)
 
+# ---- rotary caches of one batch for all: the function that defines the operator broadcasts them ----------------------------------
+x, cosine, sine = f32(2, 3, 5, 8), f32(1, 5, 4), f32(1, 5, 4)
+left, right = x[..., :4], x[..., 4:]
+case("rotary_one_batch", 23, ("RotaryEmbedding", ["x", "c", "s"], ["y"], {}), {"x": x, "c": cosine, "s": sine}, {"y": np.concatenate([left * cosine - right * sine, right * cosine + left * sine], -1)}, ir=10)
+
 # ---- rare types -------------------------------------------------------------------------------------------------------------------
 case("erf_int", 13, ("Erf", ["x"], ["y"], {}), {"x": np.array([-9, -5, -1, 0, 1, 5, 6], np.int32)}, {"y": np.array([-1, 0, 0, 0, 0, 0, 1], np.int32)}, ir=8)
 case("erf_uint64", 13, ("Erf", ["x"], ["y"], {}), {"x": np.array([0, 2, 2**64 - 1], np.uint64)}, {"y": np.array([0, 0, 1], np.uint64)}, ir=8)
