@@ -26,6 +26,7 @@ typedef struct attention_pass {
   weft_pass *pass;
   weft_graph *graph;
   weft_uses uses;
+  uint32_t *asked; /* per value: how many of its readers ask for its shape */
 } attention_pass;
 
 /* What happens to scores on their way to Softmax. */
@@ -261,11 +262,7 @@ static bool find_step(const attention_pass *p, weft_node *node, int i, step *out
 
 /* The same, but for nodes that ask for its shape: they need no more than that the node which makes it is still there. */
 static bool is_read_once_or_asked(const attention_pass *p, int32_t v) {
-  uint32_t asked = 0;
-  for (size_t n = 0; n < p->graph->node_count && p->uses.count[v] > 1; n++) {
-    asked += weft_node_is(&p->graph->nodes[n], "Shape") && weft_node_in(&p->graph->nodes[n], 0) == v;
-  }
-  return p->uses.count[v] == 1 + asked && !p->uses.is_output[v];
+  return p->uses.count[v] == 1 + p->asked[v] && !p->uses.is_output[v];
 }
 
 /* The first product; fills in the steps to v, which is read once. */
@@ -590,20 +587,36 @@ static weft_status visit_whole(attention_pass *p, weft_node *node) {
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
+static weft_status visit_all(attention_pass *p) {
+  for (size_t n = 0; n < p->graph->node_count; n++) {
+    const weft_node *node = &p->graph->nodes[n];
+    if (weft_node_is(node, "Shape") && weft_node_in(node, 0) >= 0) {
+      p->asked[node->inputs[0]]++;
+    }
+  }
+  for (size_t n = 0; n < p->graph->node_count; n++) {
+    weft_node *node = &p->graph->nodes[n];
+    if (weft_node_is(node, "Softmax") && weft_node_in(node, 0) >= 0 && weft_node_out(node, 0) >= 0) {
+      WEFT_TRY(visit(p, node));
+    } else if (weft_node_is(node, "Attention")) {
+      WEFT_TRY(visit_whole(p, node));
+    }
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {
   attention_pass p = {.pass = pass, .graph = graph};
+  void *block;
   if (weft_op_find("weft", "Attention") == NULL) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
-  weft_status status = WEFT_OK;
-  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
-    weft_node *node = &graph->nodes[n];
-    if (weft_node_is(node, "Softmax") && weft_node_in(node, 0) >= 0 && weft_node_out(node, 0) >= 0) {
-      status = visit(&p, node);
-    } else if (weft_node_is(node, "Attention")) {
-      status = visit_whole(&p, node);
-    }
+  weft_status status = weft_alloc_zeroed(pass->model->cx, graph->value_count, sizeof *p.asked, &block);
+  if (status == WEFT_OK) {
+    p.asked = block;
+    status = visit_all(&p);
+    weft_free(block);
   }
   weft_uses_free(&p.uses);
   weft_pass_compact(graph);

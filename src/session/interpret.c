@@ -135,24 +135,30 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
 }
 
 /* ---- sizes that do not go together ----------------------------------------------------------------------------------- */
-enum { FIXED_DEPTH = 8 };
+enum { FIXED_NODES = 32 };
 
-/* Whether the shape of v is the same in every run because nothing given to the graph goes into it. */
-static bool is_fixed(const weft_graph *graph, int32_t v, int depth) {
+/* Whether the shape of v is the same in every run because nothing given to the graph goes into it, as far as `left` nodes
+ * tell. */
+static bool comes_from_constants(const weft_graph *graph, int32_t v, int *left) {
   if (v < 0 || weft_graph_constant(graph, v) != NULL) {
     return true;
   }
   const weft_slot *slot = &graph->values[v];
   const weft_node *node = slot->producer >= 0 ? &graph->nodes[slot->producer] : NULL;
-  if (node == NULL || depth == 0 || (node->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0) {
+  if (node == NULL || (*left)-- == 0 || (node->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0) {
     return false;
   }
   for (int i = 0; i < node->input_count; i++) {
-    if (!is_fixed(graph, node->inputs[i], depth - 1)) {
+    if (!comes_from_constants(graph, node->inputs[i], left)) {
       return false;
     }
   }
   return true;
+}
+
+static bool is_fixed(const weft_graph *graph, int32_t v) {
+  int left = FIXED_NODES;
+  return comes_from_constants(graph, v, &left);
 }
 
 /* The input has another shape. */
@@ -183,8 +189,7 @@ static weft_status mend_broadcast(weft_run_state *state, const weft_graph *graph
     int64_t wanted = 1;
     for (int i = 0; i < node->input_count; i++) {
       const weft_shape *shape = &inputs[i]->tensor.shape;
-      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1 &&
-          is_fixed(graph, node->inputs[i], FIXED_DEPTH)) {
+      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1 && is_fixed(graph, node->inputs[i])) {
         wanted = shape->dims[shape->rank - axis];
       }
     }
@@ -204,7 +209,7 @@ static weft_status mend_conv(weft_run_state *state, const weft_graph *graph, con
   const weft_shape *x = &inputs[0]->tensor.shape, *w = &inputs[1]->tensor.shape;
   const int64_t groups = group != NULL ? group->i : 1;
   bool fits = x->rank > 2 && x->rank == w->rank && w->dims[1] < INT32_MAX && groups > 0 && groups < INT32_MAX &&
-              is_fixed(graph, node->inputs[1], FIXED_DEPTH);
+              is_fixed(graph, node->inputs[1]);
   return fits ? set_dim(state, &inputs[0], x->rank - 1, w->dims[1] * groups) : WEFT_DEFERRED;
 }
 
