@@ -210,13 +210,11 @@ weft_status weft_recurrent_infer(weft_op *op) {
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
-/* What prepare leaves: where the weights lie, in bytes from the header's begin, one block per direction after the
- * other. They begin at a multiple of 16 bytes: 8 bytes off, every fourth vector crosses a line, and a step takes a
- * fifth longer. */
-typedef struct packed_weights {
-  _Alignas(16) size_t w;
-  size_t r;
-} packed_weights;
+/* Weights are packed where they are, one block per direction after the other, one tensor after the other so that only
+ * one of them is there twice meanwhile. How R is cut depends on the node, and what bytes mean on its scales. */
+static uint8_t form_of(const weft_recurrent_layer *l, int i) {
+  return (uint8_t)(4 * l->kind + 2 * l->linear_before_reset + (i == R) + 1);
+}
 
 static void pack_input(const weft_recurrent_layer *l, const float *w, float *out) {
   size_t n = l->gates * l->hidden, size = weft_gemm_packed_size(n, l->input);
@@ -269,6 +267,26 @@ static bool can_pack(const weft_op *op) {
          (is_quantised(op) || (weft_op_in(op, W)->type == WEFT_FLOAT && weft_op_in(op, R)->type == WEFT_FLOAT));
 }
 
+static weft_status pack_weights(weft_op *op, const weft_recurrent_layer *l, int i) {
+  const size_t columns = l->gates * l->hidden, recurrent = packed_recurrent_size(l);
+  const size_t size = i == W ? weft_gemm_packed_size(columns, l->input) : recurrent;
+  if ((l->quantised && weft_op_readers(op, i) != 1) || !weft_op_agree(op, i, form_of(l, i))) {
+    return WEFT_OK;
+  }
+  const float *values = NULL;
+  void *block = NULL;
+  WEFT_TRY(float_weights(op, i, &values));
+  WEFT_TRY(weft_alloc(op->cx, size * l->directions * sizeof(float), &block));
+  if (i == W) {
+    pack_input(l, values, block);
+  }
+  for (size_t d = 0; i == R && d < l->directions; d++) {
+    pack_recurrent(l, values + d * columns * l->hidden, (float *)block + d * recurrent);
+  }
+  weft_op_replace(op, i, form_of(l, i), block);
+  return WEFT_OK;
+}
+
 weft_status weft_recurrent_prepare(weft_op *op) {
   const weft_tensor *w = weft_op_in(op, W), *r = weft_op_in(op, R);
   bool quantised = is_quantised(op);
@@ -293,22 +311,8 @@ weft_status weft_recurrent_prepare(weft_op *op) {
                      check_quantised(op, R, "R", l.directions, l.hidden, columns) != WEFT_OK))) {
     return WEFT_OK; /* infer will say what is wrong */
   }
-  const float *w_floats = NULL, *r_floats = NULL;
-  WEFT_TRY(float_weights(op, W, &w_floats));
-  WEFT_TRY(float_weights(op, R, &r_floats));
-  size_t input = weft_gemm_packed_size(columns, l.input) * l.directions * sizeof(float);
-  size_t recurrent = packed_recurrent_size(&l);
-  void *state = NULL;
-  WEFT_TRY(weft_op_state(op, sizeof(packed_weights) + input + recurrent * l.directions * sizeof(float), &state));
-  packed_weights *packed = state;
-  *packed = (packed_weights){.w = sizeof *packed, .r = sizeof *packed + input};
-  pack_input(&l, w_floats, (float *)((char *)state + packed->w));
-  for (size_t d = 0; d < l.directions; d++) {
-    pack_recurrent(&l, r_floats + d * columns * l.hidden, (float *)((char *)state + packed->r) + d * recurrent);
-  }
-  weft_op_drop_constant(op, W);
-  weft_op_drop_constant(op, R);
-  return WEFT_OK;
+  WEFT_TRY(pack_weights(op, &l, W));
+  return pack_weights(op, &l, R);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
@@ -582,17 +586,19 @@ static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *
 static weft_status place_weights(weft_op *op, const run *r, size_t direction, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   size_t n = l->gates * l->hidden, size = packed_recurrent_size(l);
-  if (op->node->state != NULL) {
-    const packed_weights *packed = op->node->state;
-    p->packed_w = (const float *)((const char *)packed + packed->w) + direction * weft_gemm_packed_size(n, l->input);
-    p->packed_r = (const float *)((const char *)packed + packed->r) + direction * size;
+  if (weft_op_form(op, W) != 0) {
+    p->packed_w = (const float *)weft_op_in(op, W)->data + direction * weft_gemm_packed_size(n, l->input);
+  } else {
+    p->w = r->w + direction * n * l->input;
+  }
+  if (weft_op_form(op, R) != 0) {
+    p->packed_r = (const float *)weft_op_in(op, R)->data + direction * size;
     return WEFT_OK;
   }
   float *room = NULL;
   WEFT_TRY(floats(op, size, 1, &room));
   pack_recurrent(l, r->r + direction * n * l->hidden, room);
   p->packed_r = room;
-  p->w = r->w + direction * n * l->input;
   return WEFT_OK;
 }
 
@@ -718,8 +724,10 @@ static weft_status check_lengths(weft_op *op, const weft_recurrent_layer *l) {
 
 static weft_status place_operands(weft_op *op, run *r) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &r->x));
-  if (op->node->state == NULL) {
+  if (weft_op_form(op, W) == 0) {
     WEFT_TRY(float_weights(op, W, &r->w));
+  }
+  if (weft_op_form(op, R) == 0) {
     WEFT_TRY(float_weights(op, R, &r->r));
   }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, B), &r->b));
