@@ -283,6 +283,26 @@ static void test_shared_weights(bool read_otherwise) {
   weft_session_destroy(session);
 }
 
+/* Only one of a layer's two tensors is there twice while they are packed, and then none. */
+static void test_recurrent_weights(void) {
+  enum { SIZE = 128 };
+  static float data[4 * SIZE * SIZE];
+  const int64_t sequence[] = {3, 1, SIZE}, weights[] = {1, 4 * SIZE, SIZE};
+  bytes g = {0}, n = node("LSTM", "x w r", "y");
+  with_int(&n, "hidden_size", SIZE);
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 3, sequence);
+  graph_tensor(&g, "w", 1, 4, 3, weights, data);
+  graph_tensor(&g, "r", 1, 4, 3, weights, data);
+  graph_output(&g, "y");
+  graph_node(&g, n);
+  weft_session *session = load(model(18, &g));
+  size_t used, peak;
+  weft_session_memory(session, &used, &peak);
+  CHECK(used < 2 * sizeof data + sizeof data / 4 && peak < 3 * sizeof data + sizeof data / 4);
+  weft_session_destroy(session);
+}
+
 static double tick(void *user) {
   return ++*(double *)user;
 }
@@ -462,6 +482,7 @@ int main(void) {
   test_refusals();
   test_shared_weights(false);
   test_shared_weights(true);
+  test_recurrent_weights();
   test_profile();
   test_shapes_alone();
   test_shapes_that_change();
