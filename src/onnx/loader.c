@@ -118,7 +118,7 @@ static int text_line(const uint8_t *bytes, size_t size) {
   size_t line = size;
   for (size_t i = 0; i < size; i++) {
     bool space = bytes[i] >= '\t' && bytes[i] <= '\r';
-    if (bytes[i] == 127 || (bytes[i] < ' ' && !space)) {
+    if (bytes[i] == 127 || bytes[i] > 0xf4 || (bytes[i] < ' ' && !space)) { /* UTF-8 ends there */
       return 0;
     }
     line = space && i < line ? i : line;

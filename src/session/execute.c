@@ -89,6 +89,9 @@ static weft_status run_dynamic(weft_op *op) {
   if (status != WEFT_OK && status != WEFT_DEFERRED) {
     return status;
   }
+  if (status == WEFT_OK) {
+    WEFT_TRY(weft_node_expect_outputs(op));
+  }
   weft_value *in = op->input_count > 0 ? op->inputs[0] : NULL;
   if (status == WEFT_OK && (op->def->flags & WEFT_OP_VIEW) != 0 && in != NULL && in->storage != WEFT_STORAGE_NONE) {
     weft_value *view;
@@ -96,7 +99,7 @@ static weft_status run_dynamic(weft_op *op) {
     return weft_op_put(op, 0, view);
   }
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
-    if (op->outputs[i] != NULL && op->outputs[i]->tensor.type != WEFT_UNDEFINED) {
+    if (op->outputs[i] != NULL) {
       WEFT_TRY(weft_value_allocate(cx, op->outputs[i]));
     }
   }

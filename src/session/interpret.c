@@ -78,6 +78,15 @@ weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs
                    .random = state->random};
 }
 
+weft_status weft_node_expect_outputs(weft_op *op) {
+  for (int i = 0; i < op->output_count; i++) {
+    if (op->outputs[i] != NULL && op->outputs[i]->tensor.type == WEFT_UNDEFINED) {
+      return weft_fail(op->cx, WEFT_INVALID_MODEL, "the operator gives no output %d", i);
+    }
+  }
+  return WEFT_OK;
+}
+
 void weft_node_explain(weft_context *cx, const weft_node *node, weft_value *const *inputs, weft_status status) {
   static const char *const kinds[] = {"absent", "tensor", "sequence", "map"};
   bool told = status == WEFT_INVALID_MODEL || status == WEFT_RUN_FAILED || status == WEFT_UNSUPPORTED;
@@ -421,8 +430,12 @@ weft_status weft_evaluate(weft_run_state *state, weft_node *node, weft_value *co
   state->cx->op = node->op_type;
   if (status == WEFT_OK) {
     status = weft_op_call(&op, node->def->infer);
+    bool planned = status == WEFT_OK;
+    if (planned) {
+      status = weft_node_expect_outputs(&op);
+    }
     if (status == WEFT_OK || status == WEFT_DEFERRED) {
-      status = compute(state, &op, status == WEFT_OK);
+      status = compute(state, &op, planned);
     }
   }
   for (int i = 0; i < node->output_count && status != WEFT_OK; i++) {

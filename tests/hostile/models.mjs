@@ -240,6 +240,20 @@ export const models = {
     }),
     /'y' is made by no node/,
   ],
+  'more-outputs-than-a-layer': [
+    model({
+      nodes: [node('RandomNormal', [], ['x'], { shape: [2, 1, 1] }), node('GRU', ['x', 'w', 'r'], ['y', 'h', 'c'], { hidden_size: 2 })],
+      outputs: { y: float(), h: float(), c: float() }, initializers: [floats('w', [1, 6, 1]), floats('r', [1, 6, 2])],
+    }),
+    /GRU\): the operator gives no output 2/,
+  ],
+  'more-outputs-than-a-folded-layer': [
+    model({
+      nodes: [node('GRU', ['x', 'w', 'r'], ['y', 'h', 'c'], { hidden_size: 2 })], outputs: { y: float(), h: float(), c: float() },
+      initializers: [floats('x', [2, 1, 1]), floats('w', [1, 6, 1]), floats('r', [1, 6, 2])],
+    }),
+    /GRU\): the operator gives no output 2/,
+  ],
   'inputs-are-told': [simple('Concat', { more: ['z'], initializers: [floats('z', [1, 3])], axis: 0 }), /\(inputs: float32 \[2,2\], float32 \[1,3\]\)$/],
   'name-of-bytes': [
     message([[1, 10], [7, message([[1, message([[1, 'x'], [2, 'y'], [3, Buffer.from('n\xff\xc3', 'latin1')], [4, 'Quux']])], [2, 'g'], [11, info('x', float([1]))], [12, info('y', float([1]))]])], ...opsets]),
