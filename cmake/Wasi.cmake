@@ -29,7 +29,7 @@ set(weft_features bulk-memory multivalue mutable-globals nontrapping-float-to-in
 list(TRANSFORM weft_features PREPEND --enable-)
 foreach(module weft weft_reactor)
   add_custom_command(TARGET ${module} POST_BUILD VERBATIM
-    COMMAND ${weft_binaryen}/bin/wasm-opt -Oz ${weft_features} $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
+    COMMAND ${weft_binaryen}/bin/wasm-opt -Oz --converge ${weft_features} $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
 endforeach()
 
 # The kernels alone, measured as tests/bench/NOTES.md tells: built only when asked for by name.

@@ -1,5 +1,6 @@
 /* See typed.h. Written so that every loop is one expression without branches. */
 #include "typed.h"
+#include "../base/elementary.h"
 
 #include "loops.h"
 
@@ -607,7 +608,7 @@ static inline void sines(size_t n, const float *x, bool cosine, float *y) {
     }
     for (size_t i = 0; beyond != 0 && i < count; i++) {
       if (fabsf(kept[i]) < SINE_LIMIT) continue;
-      y[begin + i] = (float)(cosine ? cos((double)kept[i]) : sin((double)kept[i]));
+      y[begin + i] = (float)(cosine ? weft_cos((double)kept[i]) : weft_sin((double)kept[i]));
     }
   }
 }

@@ -3,6 +3,7 @@
  * few heads for the threads and a task is one block. A block's scores stay in the cache from the first product through
  * the softmax to the second. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "attention.h"
 #include "product.h"
 #include "softmax.h"
@@ -134,7 +135,7 @@ static void keep(const weft_attention *a, int stage, size_t at, const float *sco
 static void weigh_with_sink(const weft_kernels *kernels, size_t n, float sink, float *scores) {
   float greatest = kernels->max_f32(n, scores);
   kernels->softmax_f32(n, scores, false, scores);
-  float share = 1 / (1 + expf(sink - greatest) * kernels->max_f32(n, scores));
+  float share = 1 / (1 + weft_exp_f32(sink - greatest) * kernels->max_f32(n, scores));
   kernels->binary_f32[WEFT_BINARY_MUL](n, scores, 1, &share, 0, scores);
 }
 
@@ -346,7 +347,7 @@ static void softmax_double(double *s, size_t n, size_t begin, size_t end) {
     greatest = s[j] > greatest || isnan(s[j]) ? s[j] : greatest;
   }
   for (size_t j = 0; j < n; j++) {
-    s[j] = j >= begin && j < end ? exp(s[j] - greatest) : 0;
+    s[j] = j >= begin && j < end ? weft_exp(s[j] - greatest) : 0;
     sum += s[j];
   }
   for (size_t j = begin; j < end; j++) {
@@ -359,7 +360,7 @@ static void weigh_double(weft_op *op, const weft_attention *a, const weft_attent
   size_t at = ((batch * a->q_heads + head) * a->q_len + row) * a->kv_len, begin = 0, end = 0;
   keep_double(a, d, 0, at, s);
   for (size_t j = 0; a->softcap > 0 && j < a->kv_len; j++) {
-    s[j] = (double)a->softcap * tanh(s[j] / (double)a->softcap);
+    s[j] = (double)a->softcap * weft_tanh(s[j] / (double)a->softcap);
   }
   keep_double(a, d, 1, at, s);
   visible(a, batch, row, &begin, &end);

@@ -2,6 +2,7 @@
  * comparison, logic, bits. Floats of up to 32 bits use the float kernels where there is one; the rest is one line of
  * a table, in double for floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 
@@ -57,7 +58,7 @@ static double (*const doubles[])(double x, double y) = {
     [WEFT_BINARY_DIV] = divide,
     [WEFT_BINARY_MIN] = minimum,
     [WEFT_BINARY_MAX] = maximum,
-    [WEFT_BINARY_POW] = pow,
+    [WEFT_BINARY_POW] = weft_pow,
     [WEFT_BINARY_FMOD] = fmod,
     [WEFT_BINARY_MOD] = floor_mod,
     [WEFT_BINARY_PRELU] = prelu,

@@ -1,6 +1,7 @@
 /* com.microsoft MoE and QMoE: every token goes to the few experts that its router likes best, and the results are mixed
  * by how much it likes them. Tokens are gathered expert by expert, so that an expert's weights, which may be of few
  * bits and are expanded just before their product, are read once. */
+#include "../base/elementary.h"
 #include "product.h"
 
 #include <math.h>
@@ -293,7 +294,7 @@ static void swiglu(const weft_op *op, const experts *e, size_t rows, const rooms
                   : e->fusion == 1 ? r->first[first + 2 * at + 1]
                                    : r->first[first + e->inner + at];
     g = limited(g, -INFINITY, limit);
-    r->inner[i] = g / (1 + expf(-alpha * g)) * (limited(value, -limit, limit) + beta);
+    r->inner[i] = g / (1 + weft_exp_f32(-alpha * g)) * (limited(value, -limit, limit) + beta);
   }
 }
 
@@ -309,7 +310,7 @@ static void activate(const weft_op *op, const experts *e, size_t rows, const roo
     for (size_t i = 0; i < n; i++) {
       float v = r->first[i];
       r->inner[i] = e->activation == EXPERT_RELU   ? (v > 0 ? v : 0)
-                    : e->activation == EXPERT_SILU ? v / (1 + expf(-v))
+                    : e->activation == EXPERT_SILU ? v / (1 + weft_exp_f32(-v))
                                                    : v;
     }
   }

@@ -1,5 +1,6 @@
 /* See fft.h. */
 #include "fft.h"
+#include "../base/elementary.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static void make_turn(size_t k, size_t n, double *out) {
   size_t from_axis = odd ? (eighth + 1) * n - 8 * k : 8 * k - eighth * n;
   double angle = PI / 4 * (double)from_axis / (double)n;
   bool upright = (eighth + 1) / 2 % 2 == 1; /* nearer to the imaginary axis */
-  double re = upright ? sin(angle) : cos(angle), im = upright ? cos(angle) : sin(angle);
+  double re = upright ? weft_sin(angle) : weft_cos(angle), im = upright ? weft_cos(angle) : weft_sin(angle);
   out[0] = eighth >= 2 && eighth < 6 ? -re : re;
   out[1] = eighth < 4 ? -im : im;
 }

@@ -2,6 +2,7 @@
  * node. Because the subgraphs take them whole, scores are computed for all heads at once, in float, or in double where
  * softmax_precision asks for it. The specification's function multiplies the probabilities and V in that precision. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "product.h"
 #include "softmax.h"
 
@@ -153,7 +154,7 @@ static void softmax(const flex *f) {
       max = x[i] > max ? x[i] : max;
     }
     for (size_t i = 0; i < f->columns; i++) {
-      x[i] = exp(x[i] - max);
+      x[i] = weft_exp(x[i] - max);
       sum += x[i];
     }
     for (size_t i = 0; i < f->columns; i++) {

@@ -1,5 +1,6 @@
 /* LinearAttention: a state matrix for each key head, decayed and updated with every token, read by the queries. Token
  * by token, as the definition has it; the heads are independent and spread over the threads. */
+#include "../base/elementary.h"
 #include "product.h"
 
 #include <math.h>
@@ -126,7 +127,7 @@ static void run_heads(void *arg, size_t begin, size_t end) {
     for (size_t step = 0; step < l->steps; step++) {
       size_t token = batch * l->steps + step, at = token * l->kv_heads + head;
       for (size_t i = 0; l->decays && i < l->key; i++) {
-        float factor = expf(l->decay[at * l->decay_each + (l->decay_each > 1 ? i : 0)]);
+        float factor = weft_exp_f32(l->decay[at * l->decay_each + (l->decay_each > 1 ? i : 0)]);
         l->kernels->binary_f32[WEFT_BINARY_MUL](l->value, state + i * l->value, 1, &factor, 0, state + i * l->value);
       }
       float beta = l->corrects ? l->beta[l->beta_each > 1 ? at : token * l->beta_each] : 1;

@@ -1,6 +1,7 @@
 /* NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss. The second is the first of a LogSoftmax, which is its
  * second output. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "op.h"
 
 #include <math.h>
@@ -61,9 +62,9 @@ static double log_softmax(const loss *l, size_t base, size_t label) {
     max = isnan(v) || v > max ? v : max;
   }
   for (size_t c = 0; c < l->classes; c++) {
-    sum += exp(at(l->scores, base + c * l->spatial) - max);
+    sum += weft_exp(at(l->scores, base + c * l->spatial) - max);
   }
-  double log_sum = log(sum);
+  double log_sum = weft_log(sum);
   for (size_t c = 0; c < l->classes; c++) {
     double v = at(l->scores, base + c * l->spatial) - max - log_sum;
     chosen = c == label ? v : chosen;

@@ -1,6 +1,7 @@
 /* LRN: each element over a power of the mean square of its neighbours in the channel direction. Spatial positions
  * are taken in blocks, so that memory is read along rows. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 #include "product.h"
@@ -55,7 +56,7 @@ static void run_doubles(const lrn *l, size_t n, size_t from, size_t lines, size_
       const double v = x[from + line * l->spatial + i];
       sum += v * v;
     }
-    ((double *)l->y)[at + i] = x[at + i] / pow(l->bias + l->alpha * sum, l->beta);
+    ((double *)l->y)[at + i] = x[at + i] / weft_pow(l->bias + l->alpha * sum, l->beta);
   }
 }
 

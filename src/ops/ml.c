@@ -1,5 +1,6 @@
 /* What the operators of ai.onnx.ml share. Scores are doubles here, whatever precision they were made in. */
 #include "ml.h"
+#include "../base/elementary.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,14 +28,14 @@ weft_status weft_post_read(weft_op *op, weft_post *out) {
 }
 
 static double logistic(double x) {
-  double y = 1 / (1 + exp(-fabs(x)));
+  double y = 1 / (1 + weft_exp(-fabs(x)));
   return x < 0 ? 1 - y : y;
 }
 
 /* The quantile of the normal distribution by Winitzki's approximation of the inverse error function (2008, a = 0.147),
  * which is what other runtimes give. */
 static double probit(double p) {
-  double x = 2 * p - 1, rest = log((1 - x) * (1 + x));
+  double x = 2 * p - 1, rest = weft_log((1 - x) * (1 + x));
   if (!(rest > -INFINITY)) {
     return x < 0 ? -INFINITY : x > 0 ? INFINITY : 0;
   }
@@ -50,7 +51,7 @@ static void softmax(bool keep_zeros, size_t count, double *scores) {
   }
   for (size_t i = 0; i < count; i++) {
     bool zero = keep_zeros && fabs(scores[i]) <= 1e-7;
-    scores[i] = zero ? scores[i] * exp(-most) : exp(scores[i] - most);
+    scores[i] = zero ? scores[i] * weft_exp(-most) : weft_exp(scores[i] - most);
     sum += scores[i];
   }
   for (size_t i = 0; i < count; i++) {

@@ -2,6 +2,7 @@
  * of classes; with prob_a and prob_b the decisions become probabilities by pairwise coupling (Wu, Lin and Weng 2004,
  * section 3). Without support vectors the coefficients are a linear model (liblinear). */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "ml.h"
 #include "product.h"
@@ -67,11 +68,11 @@ static double kernel(const svm *s, kernel_type type, const double *row, const fl
   case KERNEL_LINEAR:
     return sum;
   case KERNEL_POLY:
-    return pow(s->gamma * sum + s->coef0, s->degree);
+    return weft_pow(s->gamma * sum + s->coef0, s->degree);
   case KERNEL_RBF:
-    return exp(-s->gamma * sum);
+    return weft_exp(-s->gamma * sum);
   case KERNEL_SIGMOID:
-    return tanh(s->gamma * sum + s->coef0);
+    return weft_tanh(s->gamma * sum + s->coef0);
   }
   return 0;
 }
@@ -247,7 +248,7 @@ static void couple(const svm *s, const double *decisions, double *work, double *
   for (size_t i = 0; i < n; i++) {
     for (size_t j = i + 1; j < n; j++, pair++) {
       double x = decisions[pair] * s->prob_a[pair] + s->prob_b[pair];
-      double probability = fmin(fmax(1 / (1 + exp(x)), 1e-7), 1 - 1e-7);
+      double probability = fmin(fmax(1 / (1 + weft_exp(x)), 1e-7), 1 - 1e-7);
       r[i * n + j] = probability;
       r[j * n + i] = 1 - probability;
     }

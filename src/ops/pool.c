@@ -1,6 +1,7 @@
 /* MaxPool, AveragePool and LpPool, and their global forms. Floats go to a kernel, which takes a plane of two
  * dimensions; every other case (indices, other types, p-norms) is one loop in double, which is exact for all types that
  * may occur. */
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "product.h"
 #include "spatial.h"
@@ -162,7 +163,7 @@ static int64_t column_major(const weft_window *window, int64_t offset) {
 
 /* x^p, where p is nearly always 2. */
 static double power(double x, double p) {
-  return p == 2 ? x * x : p == 0.5 ? sqrt(x) : pow(x, p);
+  return p == 2 ? x * x : p == 0.5 ? sqrt(x) : weft_pow(x, p);
 }
 
 typedef struct any_run {

@@ -1,5 +1,6 @@
 /* com.microsoft's Attention and QAttention: self-attention together with the projection of its input to queries, keys
  * and values, in float or with 8-bit operands. */
+#include "../base/elementary.h"
 #include "integer.h"
 #include "microsoft_attention.h"
 #include "product.h"
@@ -243,11 +244,11 @@ static weft_status turn(weft_op *op, const projection *p, size_t columns, float 
   WEFT_TRY(weft_op_scratch_array(op, 2 * half + size, sizeof(float), &room));
   float *cosine = room, *sine = cosine + half, *head = sine + half;
   for (size_t i = 0; i < p->batch * p->rows && half > 0; i++) {
-    float place = (float)(p->past + i % p->rows);
+    double place = (double)(p->past + i % p->rows);
     for (size_t j = 0; j < half; j++) {
-      float angle = place / powf(10000, (float)(2 * j) / (float)p->rotated);
-      cosine[j] = cosf(angle);
-      sine[j] = sinf(angle);
+      double angle = place / weft_pow(10000, (double)(2 * j) / (double)p->rotated);
+      cosine[j] = (float)weft_cos(angle);
+      sine[j] = (float)weft_sin(angle);
     }
     for (size_t h = 0; h < 2 * p->heads; h++) { /* the keys follow the queries */
       float *at = projected + i * columns + h * size;

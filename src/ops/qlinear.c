@@ -2,6 +2,7 @@
  * and QLinearLeakyRelu, QLinearWhere, QLinearSoftmax, QLinearAveragePool, QLinearGlobalAveragePool and NhwcMaxPool,
  * QLinearConcat. Each is the floating operator between dequantising and quantising; a function of one element is a
  * table of its 256 values. */
+#include "../base/elementary.h"
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -138,7 +139,7 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
   float alpha = weft_op_attr_float(op, "alpha", 0.01F);
   every_value(op->cx->kernels, x->type, &in, values);
   for (int i = 0; i < 256; i++) {
-    values[i] = op->def->variant == WEFT_UNARY_SIGMOID ? 1 / (1 + expf(-values[i]))
+    values[i] = op->def->variant == WEFT_UNARY_SIGMOID ? 1 / (1 + weft_exp_f32(-values[i]))
                 : values[i] < 0                        ? alpha * values[i]
                                                        : values[i];
   }

@@ -2,6 +2,7 @@
  * (Steele, Lea and Flood, 2014): a node with a seed gives the same numbers in every run, one without draws on from
  * the session's state. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "op.h"
 
 #include <math.h>
@@ -42,8 +43,8 @@ static double uniform(generator *g) {
 
 /* By Box and Muller's transform, whose second number is left unused. */
 static double normal(generator *g) {
-  double radius = sqrt(-2 * log(1 - uniform(g)));
-  return radius * cos(6.28318530717958647692 * uniform(g));
+  double radius = sqrt(-2 * weft_log(1 - uniform(g)));
+  return radius * weft_cos(6.28318530717958647692 * uniform(g));
 }
 
 /* The attribute dtype, or `fallback`; fails unless it is one of `types`. */
@@ -149,7 +150,7 @@ weft_status weft_multinomial_run(weft_op *op) {
       max = sums[c] > max ? sums[c] : max;
     }
     for (size_t c = 0; c < classes; c++) {
-      total += exp(sums[c] - max);
+      total += weft_exp(sums[c] - max);
       sums[c] = total;
     }
     for (size_t s = 0; s < samples; s++) {

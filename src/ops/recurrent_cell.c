@@ -1,5 +1,6 @@
 /* The cells of recurrent layers in all the forms ONNX has them, part by part. Those that nearly all models have are
  * kernels of their own (src/kernels/cells.c). */
+#include "../base/elementary.h"
 #include "recurrent.h"
 
 #include <math.h>
@@ -15,11 +16,11 @@ static float apply_one(const weft_cell_function *f, float x) {
   case F_THRESHOLDED:
     return x >= f->alpha ? x : 0;
   case F_SCALED_TANH:
-    return f->alpha * tanhf(f->beta * x);
+    return f->alpha * (float)weft_tanh((double)(f->beta * x));
   case F_HARDSIGMOID:
     return fminf(fmaxf(f->alpha * x + f->beta, 0), 1);
   case F_ELU:
-    return x >= 0 ? x : f->alpha * expm1f(x);
+    return x >= 0 ? x : f->alpha * (float)weft_expm1((double)x);
   case F_SOFTSIGN:
     return x / (1 + fabsf(x));
   default:

@@ -1,5 +1,6 @@
 /* Recurrent layers in double precision, which models rarely use: the specification's formulas for one sequence after
  * the other. It must not know how the single precision form is cut. */
+#include "../base/elementary.h"
 #include "product.h"
 #include "recurrent.h"
 
@@ -11,9 +12,9 @@ static double apply(const weft_recurrent_layer *l, const weft_cell_function *f, 
   x = clipped && limit > 0 ? fmin(fmax(x, -limit), limit) : x;
   switch (f->kind) {
   case F_SIGMOID:
-    return 1 / (1 + exp(-x));
+    return 1 / (1 + weft_exp(-x));
   case F_TANH:
-    return tanh(x);
+    return weft_tanh(x);
   case F_RELU:
     return x > 0 ? x : 0;
   case F_AFFINE:
@@ -23,15 +24,15 @@ static double apply(const weft_recurrent_layer *l, const weft_cell_function *f, 
   case F_THRESHOLDED:
     return x >= alpha ? x : 0;
   case F_SCALED_TANH:
-    return alpha * tanh(beta * x);
+    return alpha * weft_tanh(beta * x);
   case F_HARDSIGMOID:
     return fmin(fmax(alpha * x + beta, 0), 1);
   case F_ELU:
-    return x >= 0 ? x : alpha * expm1(x);
+    return x >= 0 ? x : alpha * weft_expm1(x);
   case F_SOFTSIGN:
     return x / (1 + fabs(x));
   default:
-    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    return x > 0 ? x + weft_log1p(weft_exp(-x)) : weft_log1p(weft_exp(x));
   }
 }
 

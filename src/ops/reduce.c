@@ -2,6 +2,7 @@
  * floating types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite
  * reductions (L2, LogSum ...) are a fold and a last step. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "fold.h"
 
@@ -48,7 +49,7 @@ static double fold_one(int variant, double total, double v, double shift) {
   case WEFT_REDUCE_SUM_SQUARE:
     return total + v * v;
   case WEFT_REDUCE_LOG_SUM_EXP:
-    return total + exp(v - shift);
+    return total + weft_exp(v - shift);
   default:
     return total + v;
   }
@@ -202,9 +203,9 @@ static double finish(const reduce *r, double total, double shift) {
   case WEFT_REDUCE_L2:
     return sqrt(total);
   case WEFT_REDUCE_LOG_SUM:
-    return log(total);
+    return weft_log(total);
   case WEFT_REDUCE_LOG_SUM_EXP:
-    return log(total) + shift;
+    return weft_log(total) + shift;
   default:
     return total;
   }

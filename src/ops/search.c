@@ -3,6 +3,7 @@
  * before; it gives scores of the next word and what it keeps now. Decoders of that form (GPT) are run; those with an
  * encoder are not. How words are chosen is what the two differ in. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "op.h"
 
 #include <float.h>
@@ -344,10 +345,10 @@ static void to_logarithms(size_t n, float *scores) {
     max = (double)scores[i] > max ? (double)scores[i] : max;
   }
   for (size_t i = 0; i < n; i++) {
-    sum += exp((double)scores[i] - max);
+    sum += weft_exp((double)scores[i] - max);
   }
   for (size_t i = 0; i < n; i++) {
-    scores[i] = (float)((double)scores[i] - max - log(sum));
+    scores[i] = (float)((double)scores[i] - max - weft_log(sum));
   }
 }
 
@@ -390,7 +391,7 @@ static bool choose_best(search *s) {
 
 /* ---- BeamSearch ------------------------------------------------------------------------------------------------- */
 static double worth(const search *s, double sum, size_t length) {
-  return sum / pow((double)length, s->penalty);
+  return sum / weft_pow((double)length, s->penalty);
 }
 
 /* Keeps a text that has ended among the best of its batch. */

@@ -1,6 +1,7 @@
 /* Softmax, LogSoftmax, Hardmax and LpNormalization: one row along one axis at a time, or for the first two, many side
  * by side where rows are no neighbours. */
 #include "softmax.h"
+#include "../base/elementary.h"
 
 #include "../base/convert.h"
 #include "../kernels/typed.h"
@@ -68,7 +69,7 @@ void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, con
   weft_round_floats(kernels, type, n, y);
   float sum = sum_of_exponentials(kernels, type, n, y, logarithm ? NULL : y);
   if (logarithm) {
-    sum = logf(sum);
+    sum = (float)weft_log((double)sum);
     weft_round_floats(kernels, type, 1, &sum);
   }
   kernels->binary_f32[logarithm ? WEFT_BINARY_SUB : WEFT_BINARY_DIV](n, y, 1, &sum, 0, y);
@@ -99,11 +100,11 @@ static void softmax_double(const void *arg, size_t n, const double *x, double *y
   const softmax *s = arg;
   double max = x[largest(n, x)], sum = 0;
   for (size_t i = 0; i < n; i++) {
-    sum += exp(x[i] - max);
+    sum += weft_exp(x[i] - max);
   }
-  double log_sum = log(sum);
+  double log_sum = weft_log(sum);
   for (size_t i = 0; i < n; i++) {
-    y[i] = s->variant == WEFT_LOG_SOFTMAX ? x[i] - max - log_sum : exp(x[i] - max) / sum;
+    y[i] = s->variant == WEFT_LOG_SOFTMAX ? x[i] - max - log_sum : weft_exp(x[i] - max) / sum;
   }
 }
 

@@ -1,5 +1,6 @@
 /* SwiGLU: y = a * sigmoid(alpha * a) * b, two inputs of one shape. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "broadcast.h"
 
 #include <math.h>
@@ -47,7 +48,7 @@ static void run(void *arg, size_t begin, size_t end) {
     const double *a = (const double *)s->a->data + done, *b = (const double *)s->b->data + done;
     double *y = (double *)s->y->data + done;
     for (size_t i = 0; i < n; i++) {
-      y[i] = a[i] / (1 + exp(-(double)s->alpha * a[i])) * b[i];
+      y[i] = a[i] / (1 + weft_exp(-(double)s->alpha * a[i])) * b[i];
     }
   }
 }

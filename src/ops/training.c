@@ -2,6 +2,7 @@
  * the count of updates T, then for every optimized tensor its value, its gradient and its states, each kind
  * together; outputs are the new values and the new states. Formulas are those of the specification. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "op.h"
 
 #include <math.h>
@@ -76,7 +77,7 @@ static weft_status read(weft_op *op, training *t) {
   if (t->variant == WEFT_TRAINING_ADAGRAD) {
     t->rate /= 1 + (double)updates * (double)weft_op_attr_float(op, "decay_factor", 0);
   } else if (adam && updates > 0) {
-    t->rate *= sqrt(1 - pow(t->beta, (double)updates)) / (1 - pow(t->alpha, (double)updates));
+    t->rate *= sqrt(1 - weft_pow(t->beta, (double)updates)) / (1 - weft_pow(t->alpha, (double)updates));
   } else if (!adam && updates <= 0) {
     t->beta = 1;
   }

@@ -2,6 +2,7 @@
  * kernels.h where there is one; every other function is one line of a table in double, which costs little and is
  * exact to the last float bit. Integers have their own function, in int64. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 
@@ -27,24 +28,24 @@ typedef struct unary {
   }
 
 static double sigmoid(double x) {
-  double e = exp(-fabs(x));
+  double e = weft_exp(-fabs(x));
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 static double softplus(double x) {
-  return log1p(exp(-fabs(x))) + (x > 0 ? x : 0);
+  return weft_log1p(weft_exp(-fabs(x))) + (x > 0 ? x : 0);
 }
 /* Not fmax, fmin: NaN stays. */
 static double clip(double x, double lo, double hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-FUNCTION(of_exp, exp(x))
-FUNCTION(of_log, log(x))
-FUNCTION(of_tanh, tanh(x))
+FUNCTION(of_exp, weft_exp(x))
+FUNCTION(of_log, weft_log(x))
+FUNCTION(of_tanh, weft_tanh(x))
 FUNCTION(of_sigmoid, isnan(x) ? x : sigmoid(x))
-FUNCTION(of_erf, erf(x))
-FUNCTION(of_gelu, 0.5 * x * erfc(-x * 0.70710678118654752440))
-FUNCTION(of_gelu_tanh, 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
+FUNCTION(of_erf, weft_erf(x))
+FUNCTION(of_gelu, 0.5 * x * weft_erfc(-x * 0.70710678118654752440))
+FUNCTION(of_gelu_tanh, 0.5 * x * (1 + weft_tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
 FUNCTION(of_silu, x *sigmoid(x))
 FUNCTION(of_hardswish, x *clip(x / 6 + 0.5, 0, 1))
 FUNCTION(of_relu, x < 0 ? 0 : x)
@@ -57,25 +58,25 @@ FUNCTION(of_ceil, ceil(x))
 FUNCTION(of_round, rint(x))
 FUNCTION(of_softplus, isnan(x) ? x : softplus(x))
 FUNCTION(of_sign, isnan(x) ? x : (x > 0) - (x < 0))
-FUNCTION(of_sin, sin(x))
-FUNCTION(of_cos, cos(x))
-FUNCTION(of_tan, tan(x))
-FUNCTION(of_asin, asin(x))
-FUNCTION(of_acos, acos(x))
-FUNCTION(of_atan, atan(x))
-FUNCTION(of_sinh, sinh(x))
-FUNCTION(of_cosh, cosh(x))
-FUNCTION(of_asinh, asinh(x))
-FUNCTION(of_acosh, acosh(x))
-FUNCTION(of_atanh, atanh(x))
-FUNCTION(of_erfc, erfc(x))
+FUNCTION(of_sin, weft_sin(x))
+FUNCTION(of_cos, weft_cos(x))
+FUNCTION(of_tan, weft_tan(x))
+FUNCTION(of_asin, weft_asin(x))
+FUNCTION(of_acos, weft_acos(x))
+FUNCTION(of_atan, weft_atan(x))
+FUNCTION(of_sinh, weft_sinh(x))
+FUNCTION(of_cosh, weft_cosh(x))
+FUNCTION(of_asinh, weft_asinh(x))
+FUNCTION(of_acosh, weft_acosh(x))
+FUNCTION(of_atanh, weft_atanh(x))
+FUNCTION(of_erfc, weft_erfc(x))
 FUNCTION(of_softsign, x / (1 + fabs(x)))
-FUNCTION(of_mish, x *tanh(softplus(x)))
+FUNCTION(of_mish, x *weft_tanh(softplus(x)))
 FUNCTION(of_leaky, x < 0 ? a * x : x)
 FUNCTION(of_hardsigmoid, clip(a *x + b, 0, 1))
-FUNCTION(of_elu, x > 0 ? x : a * expm1(x))
-FUNCTION(of_selu, b *(x > 0 ? x : a * expm1(x)))
-FUNCTION(of_celu, x > 0 ? x : a * expm1(x / a))
+FUNCTION(of_elu, x > 0 ? x : a * weft_expm1(x))
+FUNCTION(of_selu, b *(x > 0 ? x : a * weft_expm1(x)))
+FUNCTION(of_celu, x > 0 ? x : a * weft_expm1(x / a))
 FUNCTION(of_thresholded, x > a ? x : 0)
 FUNCTION(of_shrink, x<-a ? x + b : x> a ? x - b : 0)
 FUNCTION(of_swish, x *sigmoid(a *x))

@@ -1,5 +1,6 @@
 /* HannWindow, HammingWindow, BlackmanWindow and MelWeightMatrix: tables that audio models compute for themselves. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "op.h"
 
 #include <math.h>
@@ -36,7 +37,7 @@ weft_status weft_window_run(weft_op *op) {
   double period = (double)y->count - (weft_op_attr_int(op, "periodic", 1) != 0 ? 0 : 1);
   for (size_t i = 0; i < y->count; i++) {
     double t = 6.28318530717958647692 * (double)i / period;
-    double value = period > 0 ? a[0] + a[2] * cos(2 * t) - a[1] * cos(t) : 1;
+    double value = period > 0 ? a[0] + a[2] * weft_cos(2 * t) - a[1] * weft_cos(t) : 1;
     weft_store_double(y->type, &value, 1, y->data, i, 1);
   }
   return WEFT_OK;
@@ -72,8 +73,9 @@ weft_status weft_mel_infer(weft_op *op) {
 
 /* The spectrum's bin at edge i of the mel scale, which the filters cut into bins + 2 steps. */
 static double edge(const mel *m, int64_t i) {
-  double low = 2595 * log10(1 + m->low / 700), high = 2595 * log10(1 + m->high / 700);
-  double hertz = 700 * (pow(10, (low + (double)i * (high - low) / (double)(m->bins + 2)) / 2595) - 1);
+  const double mel_by_log = 1127.01048033415743; /* 2595 / ln 10 */
+  double low = mel_by_log * weft_log(1 + m->low / 700), high = mel_by_log * weft_log(1 + m->high / 700);
+  double hertz = 700 * (weft_pow(10, (low + (double)i * (high - low) / (double)(m->bins + 2)) / 2595) - 1);
   return floor((double)(m->length + 1) * hertz / (double)m->rate);
 }
 

@@ -5,6 +5,7 @@
  *
  * A block has 8 or 16 channels, as the processor had it, and the file does not say which. What can be told from it:
  * numbers of channels, padding, and how unlike each other filters are, which mixing them up levels. */
+#include "../../base/elementary.h"
 #include "../upgrade.h"
 
 #include <math.h>
@@ -74,7 +75,7 @@ static void weigh(const filters *f, evidence *e) {
     double as[2] = {energy(f, 8, o), energy(f, 16, o)};
     empty += o + 8 >= f->outputs && as[1] == 0;
     for (int b = 0; b < 2; b++) {
-      logs[b] += log(as[b] / each + 1e-20);
+      logs[b] += weft_log(as[b] / each + 1e-20);
     }
   }
   e->can[0] = e->can[0] && empty < 8; /* a block of 8 is not padded by 8 */
