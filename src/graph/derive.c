@@ -34,7 +34,12 @@ static weft_status add_node(weft_term *t, const char *op_type, int inputs, const
                             weft_node **out) {
   int32_t value;
   if (t->upgrade != NULL) {
-    return weft_upgrade_before(t->upgrade, op_type, inputs, values, out, &value);
+    WEFT_TRY(weft_upgrade_before(t->upgrade, op_type, inputs, values, out, &value));
+    WEFT_TRY(weft_node_resize(t->model, *out, inputs, outputs));
+    for (int i = 1; i < outputs; i++) {
+      WEFT_TRY(weft_graph_add_value(t->model, t->graph, "", &(*out)->outputs[i]));
+    }
+    return WEFT_OK;
   }
   if (t->graph->node_count >= t->max_nodes) {
     return weft_fail(t->model->cx, WEFT_LIMIT_EXCEEDED, "the derivatives take more than %u nodes", t->max_nodes);
@@ -163,14 +168,15 @@ static weft_status push(machine *m, int32_t value, const char *word) {
   return WEFT_OK;
 }
 
-/* The topmost `inputs` values give way to the operator's output. */
-static weft_status operate(machine *m, const char *op_type, int inputs, const char *word, weft_node **made) {
+/* The topmost `inputs` values give way to one of the operator's outputs. */
+static weft_status operate(machine *m, const char *op_type, int inputs, int output, const char *word,
+                           weft_node **made) {
   if (m->depth < inputs) {
     return fault(m->t, word);
   }
   m->depth -= inputs;
-  WEFT_TRY(add_node(m->t, op_type, inputs, m->stack + m->depth, 1, made));
-  return push(m, (*made)->outputs[0], word);
+  WEFT_TRY(add_node(m->t, op_type, inputs, m->stack + m->depth, output + 1, made));
+  return push(m, (*made)->outputs[output], word);
 }
 
 static weft_status push_number(machine *m, const char *word) {
@@ -183,7 +189,7 @@ static weft_status push_number(machine *m, const char *word) {
     return WEFT_OK;
   }
   WEFT_TRY(push(m, m->t->like, word));
-  return operate(m, "CastLike", 2, word, &made);
+  return operate(m, "CastLike", 2, 0, word, &made);
 }
 
 static weft_status push_list(machine *m, const char *word) {
@@ -205,13 +211,15 @@ static weft_status push_list(machine *m, const char *word) {
   return push(m, list, word);
 }
 
-/* Name, Name/inputs, Name{attributes}, Name/inputs{attributes}. */
+/* Name, Name/inputs, Name/inputs.output, and attributes in braces behind each. */
 static weft_status call(machine *m, const char *word) {
   const char *name, *attributes = strchr(word, '{');
   size_t size = strcspn(word, "/{");
   weft_node *node;
   WEFT_TRY(keep(m->t, word, size, &name));
-  WEFT_TRY(operate(m, name, word[size] == '/' ? atoi(word + size + 1) : 1, word, &node));
+  const char *output = word[size] == '/' ? word + size + 1 + strspn(word + size + 1, "0123456789") : "";
+  WEFT_TRY(operate(m, name, word[size] == '/' ? atoi(word + size + 1) : 1, *output == '.' ? atoi(output + 1) : 0, word,
+                   &node));
   while (attributes != NULL && (*attributes == '{' || *attributes == ',')) {
     const char *begin = attributes + 1, *text = strchr(begin, '\'');
     size = strcspn(begin, ",}");
@@ -230,7 +238,7 @@ static weft_status take_word(machine *m, const char *word) {
   const char *sign = word[1] == 0 ? strchr(signs, word[0]) : NULL;
   weft_node *made;
   if (sign != NULL) {
-    return operate(m, operators[sign - signs], 2, word, &made);
+    return operate(m, operators[sign - signs], 2, 0, word, &made);
   }
   if (word[0] >= 'A' && word[0] <= 'Z') {
     return call(m, word);

@@ -356,7 +356,11 @@ weft_status weft_binary_run(weft_op *op) {
   if ((b.variant == WEFT_BINARY_DIV || b.variant == WEFT_BINARY_MOD) && weft_type_is_integer(x->type)) {
     WEFT_TRY(expect_no_zero(op, y));
   }
-  run_pair(op, &b, x, y, weft_op_out(op, 0));
+  weft_tensor single = *y; /* PRelu's slope may have a rank above X's */
+  if (b.variant == WEFT_BINARY_PRELU && y->count == 1) {
+    single.shape.rank = 0;
+  }
+  run_pair(op, &b, x, &single, weft_op_out(op, 0));
   return WEFT_OK;
 }
 
@@ -432,13 +436,14 @@ weft_status weft_pow_infer(weft_op *op) {
   return weft_op_set(op, 0, x->type, &shape);
 }
 
-/* PRelu: the slope broadcasts to X, not the other way. */
+/* PRelu: the slope broadcasts to X, not the other way; a single one does whatever its rank. */
 weft_status weft_prelu_infer(weft_op *op) {
   WEFT_TRY(weft_binary_infer(op));
   const weft_tensor *x = weft_op_in(op, 0), *slope = weft_op_in(op, 1);
   weft_shape shape = {0};
   char text[96];
-  if (!weft_shape_broadcast(&x->shape, &slope->shape, &shape) || !weft_shape_equal(&shape, &x->shape)) {
+  if (slope->count != 1 &&
+      (!weft_shape_broadcast(&x->shape, &slope->shape, &shape) || !weft_shape_equal(&shape, &x->shape))) {
     return weft_op_fail(op, "input slope: shape %s does not broadcast to X's",
                         weft_shape_print(&slope->shape, text, sizeof text));
   }

@@ -145,6 +145,10 @@ weft_status weft_group_query_attention_infer(weft_op *op) {
   WEFT_TRY(expect_count(op, KEY_NORM, "k_norm_weight", g.size));
   WEFT_TRY(expect_scale(op, &g, KEY_SCALE, "k_scale"));
   WEFT_TRY(expect_scale(op, &g, VALUE_SCALE, "v_scale"));
+  int64_t bits = cache_bits(op), told = weft_op_attr_int(op, "kv_cache_bit_width", bits);
+  if (bits != 0 && told != bits) {
+    return weft_op_unsupported(op, "kv_cache_bit_width %lld in caches of %lld bits", (long long)told, (long long)bits);
+  }
   weft_type type = weft_op_in(op, Q)->type, cache = cache_bits(op) != 0 ? weft_op_in(op, PAST_KEY)->type : type;
   int64_t n = (int64_t)g.batch, rows = (int64_t)g.rows, heads = (int64_t)g.heads;
   weft_shape y = {.rank = 3, .dims = {n, rows, heads * (int64_t)g.size}};

@@ -30,19 +30,29 @@ static weft_status wrong(weft_op *op, const char *name, const weft_tensor *t) {
                       weft_shape_print(&t->shape, text, sizeof text));
 }
 
+/* Of [batch][steps][width], or [batch][steps][heads][size]. */
+static int64_t width_of(const weft_tensor *t) {
+  return t->shape.dims[2] * (t->shape.rank == 4 ? t->shape.dims[3] : 1);
+}
+
 static bool is_packed(const weft_tensor *t, const linear *l, size_t width) {
-  return t->shape.rank == 3 && (size_t)t->shape.dims[0] == l->batch && (size_t)t->shape.dims[1] == l->steps &&
-         (size_t)t->shape.dims[2] == width;
+  return t->shape.rank >= 3 && t->shape.rank <= 4 && (size_t)t->shape.dims[0] == l->batch &&
+         (size_t)t->shape.dims[1] == l->steps && (size_t)width_of(t) == width;
+}
+
+/* The attribute, or what the shape says. */
+static int64_t read_heads(const weft_op *op, const char *name, const weft_tensor *t) {
+  return t->shape.rank == 4 ? t->shape.dims[2] : weft_op_attr_int(op, name, 0);
 }
 
 static weft_status make(weft_op *op, linear *l) {
   const weft_tensor *q = weft_op_in(op, QUERY), *k = weft_op_in(op, KEY), *v = weft_op_in(op, VALUE);
   const weft_tensor *decay = weft_op_in(op, DECAY), *beta = weft_op_in(op, BETA), *past = weft_op_in(op, PAST);
   const char *rule = weft_op_attr_string(op, "update_rule", "gated_delta");
-  int64_t q_heads = weft_op_attr_int(op, "q_num_heads", 0), kv_heads = weft_op_attr_int(op, "kv_num_heads", 0);
+  int64_t q_heads = read_heads(op, "q_num_heads", q), kv_heads = read_heads(op, "kv_num_heads", v);
   *l = (linear){.kernels = op->cx->kernels};
   if (q_heads < 1 || kv_heads < 1 || (q_heads % kv_heads != 0 && kv_heads % q_heads != 0) ||
-      q->shape.dims[2] % q_heads != 0 || v->shape.dims[2] % kv_heads != 0) {
+      width_of(q) % q_heads != 0 || width_of(v) % kv_heads != 0) {
     return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the inputs", (long long)q_heads,
                         (long long)kv_heads);
   }
@@ -60,8 +70,8 @@ static weft_status make(weft_op *op, linear *l) {
   l->steps = (size_t)q->shape.dims[1];
   l->q_heads = (size_t)q_heads;
   l->kv_heads = (size_t)kv_heads;
-  l->key = (size_t)(q->shape.dims[2] / q_heads);
-  l->value = (size_t)(v->shape.dims[2] / kv_heads);
+  l->key = (size_t)(width_of(q) / q_heads);
+  l->value = (size_t)(width_of(v) / kv_heads);
   if (!is_packed(k, l, l->kv_heads * l->key)) {
     return wrong(op, "key", k);
   }
@@ -94,7 +104,7 @@ weft_status weft_linear_attention_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_type(op, i, names[i], types));
   }
   for (int i = QUERY; i <= VALUE; i++) {
-    WEFT_TRY(weft_op_expect_rank(op, i, names[i], 3, 3));
+    WEFT_TRY(weft_op_expect_rank(op, i, names[i], 3, 4));
   }
   linear l;
   WEFT_TRY(make(op, &l));

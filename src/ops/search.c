@@ -34,6 +34,7 @@ typedef struct search {
   size_t batch, beams, rows;  /* rows: texts that are written at once, all beams of all batches */
   size_t first, length, most; /* words that are given, written so far, at most */
   size_t least, words;        /* no end before that many; words that there are, known after the first turn */
+  size_t columns;             /* scores that the decoder gives of a word: those behind `words` count for nothing */
   int32_t end, padding;
   float repetition;
   size_t ngram;
@@ -250,20 +251,22 @@ static weft_status run_decoder(search *s) {
   WEFT_TRY(op->host->run_graph(op, graph, graph->input_count, s->inputs, s->outputs));
   const weft_tensor *logits = &s->outputs[0]->tensor;
   size_t fresh = (size_t)s->inputs[0]->tensor.shape.dims[1];
+  int64_t vocabulary = weft_op_attr_int(op, "vocab_size", -1);
   if (s->outputs[0]->kind != WEFT_KIND_TENSOR || logits->shape.rank != 3 || logits->shape.dims[0] != (int64_t)s->rows ||
-      logits->shape.dims[1] != (int64_t)fresh || logits->shape.dims[2] < 1 ||
+      logits->shape.dims[1] != (int64_t)fresh || logits->shape.dims[2] < vocabulary || logits->shape.dims[2] < 1 ||
       (logits->type != WEFT_FLOAT && logits->type != WEFT_FLOAT16) ||
-      (s->words != 0 && logits->shape.dims[2] != (int64_t)s->words)) {
+      (s->words != 0 && logits->shape.dims[2] != (int64_t)s->columns)) {
     return weft_op_fail(op, "the decoder's scores do not fit %zu texts and %zu new words", s->rows, fresh);
   }
   if (s->words == 0) {
     void *scores;
-    s->words = (size_t)logits->shape.dims[2];
+    s->columns = (size_t)logits->shape.dims[2];
+    s->words = vocabulary > 0 ? (size_t)vocabulary : s->columns;
     WEFT_TRY(take(s, s->rows, s->words, sizeof(float), &scores));
     s->scores = scores;
   }
   for (size_t row = 0; row < s->rows; row++) {
-    weft_load_float(logits->type, logits->data, ((row + 1) * fresh - 1) * s->words, 1, s->words,
+    weft_load_float(logits->type, logits->data, ((row + 1) * fresh - 1) * s->columns, 1, s->words,
                     s->scores + row * s->words);
   }
   return WEFT_OK;

@@ -162,6 +162,10 @@ static weft_status read_case(weft_op *op, case_change *out) {
   if (*out == CASE_NONE && strcmp(name, "NONE") != 0) {
     return weft_op_fail(op, "case_change_action: expected NONE, LOWER or UPPER, found %s", name);
   }
+  const char *locale = weft_op_attr_string(op, "locale", "");
+  if (*out != CASE_NONE && (strncmp(locale, "tr", 2) == 0 || strncmp(locale, "az", 2) == 0)) {
+    return weft_op_unsupported(op, "the letters i of the locale %s", locale);
+  }
   return WEFT_OK;
 }
 

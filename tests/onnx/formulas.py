@@ -156,6 +156,59 @@ out = sigmoid(np.sign(dot) * np.sqrt(np.maximum(abs(dot), 1e-6))) * value[:, :, 
 case("engram_gate", "EngramGate", [key, query, value, *scales], floats(out, rms(out) * scales[2]))
 case("engram_gate_alone", "EngramGate", [key, query, value, *scales[:2]], floats(out))
 
+# ---- the router of groups of experts ------------------------------------------------------------------------------------------------
+logits, offset = f32(4, 3, 8), f32(8)
+scores = sigmoid(logits.reshape(-1, 8))
+for name, groups, kept, summed, chosen in (("one", 1, 1, 2, 2), ("four", 4, 2, 2, 3), ("clamped", 2, 1, 5, 4), ("single", 4, 3, 1, 2)):
+    routed = np.full_like(scores, -50)
+    for row, (s, u) in enumerate(zip(scores, scores + offset)):
+        sums = [np.sort(g)[::-1][:summed].sum() for g in np.split(u, groups)]
+        allowed = np.isin(np.arange(8) // (8 // groups), np.argsort(sums)[::-1][:kept])
+        best = np.argsort(np.where(allowed, u, -np.inf))[::-1][:chosen]
+        routed[row, best] = np.log(s[best])
+    case(f"group_router_{name}", "MoEGroupRouter", [logits, offset], [routed], n_group=groups, topk_group=kept, group_topk=summed, top_k=chosen, router_sentinel=-50.0)
+activations, projection = f32(4, 256), f32(8, 256)
+scores = sigmoid(activations @ projection.T)
+case("group_router_projected", "MoEGroupRouter", [activations, offset, projection], floats(scores + offset, scores), top_k=2)
+microsoft.cases[-1][3].insert(0, None)
+
+# ---- a state that decays --------------------------------------------------------------------------------------------------------------
+def delta_net(q, k, v, decay, beta, state, rule):
+    """q, k, v: [batch, steps, heads, size], decay: [batch, steps, heads, 1 or size], state: [batch, heads, size of v, size of k]"""
+    share, outs, state = v.shape[2] // q.shape[2], [], state.copy()
+    q, k = q.repeat(share, 2), k.repeat(share, 2)
+    for s in range(q.shape[1]):
+        if "gated" in rule:
+            state *= np.exp(decay[:, s])[:, :, None]
+        delta = v[:, s] - (np.einsum("bhvk,bhk->bhv", state, k[:, s]) if "delta" in rule else 0)
+        state += np.einsum("bhv,bhk->bhvk", delta * beta[:, s, :, None] if "delta" in rule else delta, k[:, s])
+        outs.append(np.einsum("bhvk,bhk->bhv", state, q[:, s]) / np.sqrt(q.shape[-1]))
+    return np.stack(outs, 1), state
+
+
+def unit(x):
+    return x / np.sqrt((x * x).sum(-1, keepdims=True) + 1e-12)
+
+
+q, k, v, state = f32(2, 3, 2, 5), f32(2, 3, 2, 5), f32(2, 3, 4, 6), f32(2, 4, 6, 5)
+decay, decays, beta, rates, bias, biases = -abs(f32(2, 3, 4)), f32(2, 3, 4, 5), f32(2, 3, 4), f32(4), f32(4), f32(4, 5)
+tokens = [x.reshape(6, *x.shape[2:]) for x in (q, k, v)]
+flat = lambda x: x.reshape(6, *x.shape[2:])
+joined = np.concatenate([x.reshape(6, -1) for x in tokens], 1)
+for rule in ("linear", "gated", "delta", "gated_delta"):
+    y, last = delta_net(unit(q), unit(k), v, decay[..., None], beta, state, rule)
+    case(f"delta_net_{rule}", "GatedDeltaNet", [*tokens, None, flat(decay), flat(beta), state], floats(flat(y), last), update_rule=rule, qk_l2_norm=1)
+case("delta_net_joined", "GatedDeltaNet", [joined, None, None, None, flat(decay), flat(beta), state], floats(flat(y), last), qk_l2_norm=1)
+case("delta_net_sequences", "GatedDeltaNet", [q, k, v, None, decay, beta, state], floats(y, last), qk_l2_norm=1)
+y, last = delta_net(unit(q), unit(k), v, decay[..., None], beta, 0 * state, rule)
+case("delta_net_begin", "GatedDeltaNet", [q, k, v, None, decay, beta], floats(y, last), qk_l2_norm=1)
+y, last = delta_net(unit(q), unit(k), v, (-np.exp(rates) * np.log1p(np.exp(decay + bias)))[..., None], sigmoid(beta), state, rule)
+case("delta_net_softplus", "GatedDeltaNet", [*tokens, None, flat(decay), flat(beta), state, rates, bias], floats(flat(y), last),
+     gate_activation="softplus", beta_activation="sigmoid", qk_l2_norm=1)
+y, last = delta_net(unit(q), unit(k), v, -3 * sigmoid(np.exp(rates)[:, None] * (decays + biases)), sigmoid(beta), state, rule)
+case("delta_net_bounded", "GatedDeltaNet", [*tokens, None, flat(decays), flat(beta), state, rates, biases], floats(flat(y), last),
+     gate_activation="kda", beta_activation="sigmoid", gate_lower_bound=-3.0, qk_l2_norm=1)
+
 # ---- blocks of keys that a head does not see -----------------------------------------------------------------------------------------------------
 block, room = 16, 48
 layouts = one([[[1, 0, 0], [1, 1, 0], [0, 1, 1]], [[1, 0, 0], [0, 1, 0], [1, 0, 1]]], np.int32)

@@ -70,18 +70,18 @@ def padded(text, length):
     return text + [PADDING] * (length - len(text))
 
 
-def greedy(ids, mask, most, **settings):
+def greedy(ids, mask, most, words=WORDS, **settings):
     texts, done = [list(map(int, row)) for row in ids], [False] * len(ids)
     while len(texts[0]) < most and not all(done):
         for b, text in enumerate(texts):
             seen = np.append(mask[b], np.ones(len(text) - len(mask[b]), int))
-            word = int(changed(scores_of(text, seen), text, ids.shape[1], b, **settings).argmax())
+            word = int(changed(scores_of(text, seen)[:words], text, ids.shape[1], b, **settings).argmax())
             done[b] = done[b] or word == END
             text.append(PADDING if done[b] else word)
     return ints(*(padded(text, most) for text in texts))
 
 
-def beams(ids, mask, most, count, returned, penalty=1.0, early=0, **settings):
+def beams(ids, mask, most, count, returned, penalty=1.0, early=0, words=WORDS, **settings):
     found, values = [], []
     for b, row in enumerate(ids):
         begin, ended = len(row), []
@@ -91,7 +91,7 @@ def beams(ids, mask, most, count, returned, penalty=1.0, early=0, **settings):
             choices = []
             for k, (total, text) in enumerate(live):
                 seen = np.append(mask[b], np.ones(len(text) - begin, int))
-                s = scores_of(text, seen).astype(np.float64)
+                s = scores_of(text, seen)[:words].astype(np.float64)
                 s = s - s.max() - np.log(np.exp(s - s.max()).sum())
                 s = changed(s, text, begin, b, **settings).astype(np.float64) + total
                 choices += [(-v, k * WORDS + w, k, w) for w, v in enumerate(s)]
@@ -139,12 +139,12 @@ def main(out):
     given = ints([1, 1, 1], [0, 1, 1])
     vocabulary, prefix = (random.integers(0, 4, shape).clip(0, 1).astype(np.int32) for shape in (WORDS, (2, WORDS)))
     settings = {"plain": {}, "minimum": {"minimum": 8}, "repetition": {"repetition": 1.7}, "vocabulary": {"vocabulary": vocabulary},
-                "prefix": {"prefix": prefix}, "ngrams": {"ngram": 2}, "mask": {}, "all": {"minimum": 6, "repetition": 1.3, "vocabulary": vocabulary, "ngram": 2}}
+                "prefix": {"prefix": prefix}, "ngrams": {"ngram": 2}, "mask": {}, "words": {"words": 9}, "all": {"minimum": 6, "repetition": 1.3, "vocabulary": vocabulary, "ngram": 2}}
     for name, own in settings.items():
         mask = given if name == "mask" else seen
         options = [ints(own.get("minimum", 0)), np.array([own["repetition"]], np.float32) if "repetition" in own else None,
                    own.get("vocabulary"), own.get("prefix"), given if name == "mask" else None]
-        attributes = {"no_repeat_ngram_size": own["ngram"]} if "ngram" in own else {}
+        attributes = {name: own[key] for name, key in (("no_repeat_ngram_size", "ngram"), ("vocab_size", "words")) if key in own}
         write(out / f"greedy_{name}", "GreedySearch", [ids, ints(10), *options], [greedy(ids, mask, 10, **own)], attributes)
         for count, returned, penalty, early in ((1, 1, 1.0, 0), (3, 2, 1.0, 0), (4, 4, 0.6, 1), (4, 3, 2.0, 0)):
             inputs = [ids, ints(10), options[0], ints(count), ints(returned), np.array([penalty], np.float32), *options[1:]]

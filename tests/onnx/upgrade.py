@@ -53,6 +53,7 @@ case("gemm_broadcast", 6, ("Gemm", ["a", "b", "c"], ["y"], {"broadcast": 1, "alp
 cases[-1][4]["y"] = (0.5 * cases[-1][3]["a"] @ cases[-1][5]["b"] + cases[-1][5]["c"]).astype(np.float32)
 slope = f32(3)
 case("prelu_channel", 6, ("PRelu", ["x", "s"], ["y"], {}), {"x": x}, {"y": np.where(x < 0, x * slope[:, None, None], x)}, {"s": slope})
+case("prelu_scalar", 6, ("PRelu", ["x", "s"], ["y"], {}), {"x": x[0, 0, 0, 0]}, {"y": np.where(x < 0, x * slope[:1], x)[0, 0, 0, 0]}, {"s": slope[:1]})
 case("prelu_shared", 6, ("PRelu", ["x", "s"], ["y"], {}), {"x": x}, {"y": np.where(x < 0, x * slope[:1], x)}, {"s": slope[:1]})
 
 # ---- attributes that became inputs ---------------------------------------------------------------------------------------------

@@ -367,6 +367,132 @@ static weft_status sparse_attention(weft_upgrade *u) {
   return become(u, &t, "GroupQueryAttention", "abcdekhuv m");
 }
 
+/* Gated by groups of experts: u: what they are chosen by, k: places of the best groups, then of the best experts. */
+static weft_status group_router(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 2, &t));
+  t.like = -1;
+  if (has(u, 2)) {
+    WEFT_TRY(weft_term_let(&t, 's', FLOAT("a") FLOAT("c") "Einsum/2{equation='tw,ew->te'} Sigmoid"));
+  } else {
+    WEFT_TRY(weft_term_let(&t, 's', FLOAT("a") "[-1] " DIM("a", "-1", "9999") "Concat/2{axis=0} Reshape/2 Sigmoid"));
+  }
+  WEFT_TRY(weft_term_let(&t, 'u', "s b +"));
+  WEFT_TRY(give(u, &t, 1, "u"));
+  WEFT_TRY(give(u, &t, 2, "s"));
+  if (weft_upgrade_output(u, 0) < 0) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_term_let(&t, 'g', "u [0,@n_group:1,-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(&t, 'k',
+                         "g [@group_topk:2] " DIM("g", "2", "3") "Min/2 TopK/2 [-1] ReduceSum/2{keepdims=0} "
+                                                                 "[@topk_group:1] TopK/2.1"));
+  WEFT_TRY(weft_term_let(&t, 'm',
+                         DIM("g", "0", "2") "n= [0] n Expand/2 k [1] k Shape Expand/2 ScatterElements/3{axis=1} "
+                                            "[2] Unsqueeze/2 Cast{to=9}"));
+  WEFT_TRY(weft_term_let(&t, 'k', "m g -3e38 Where/3 s Shape Reshape/2 [@top_k:1] TopK/2.1"));
+  return give(u, &t, 0,
+              "@router_sentinel:-10000 s Shape Expand/2 k s k GatherElements/2{axis=1} 1e-20 Max/2 Log "
+              "ScatterElements/3{axis=1} a CastLike/2");
+}
+
+/* ---- GatedDeltaNet: LinearAttention, whose tokens are apart by sequence ------------------------------------------- */
+/* q, k and v: the queries, keys and values, with heads; b: which dimensions sequences and their tokens are. */
+static weft_status read_delta_inputs(weft_upgrade *u, weft_term *t) {
+  WEFT_TRY(weft_term_let(t, 'q', "a"));
+  if (has(u, 1) && has(u, 2)) {
+    WEFT_TRY(weft_term_let(t, 'k', "b"));
+    WEFT_TRY(weft_term_let(t, 'v', "c"));
+  } else { /* all in one: n: numbers of values, w: of queries */
+    WEFT_TRY(weft_term_let(t, 'n', "g Shape [1] [3] Slice/3 r= r ReduceProd"));
+    WEFT_TRY(weft_term_let(t, 'w', DIM("a", "-1", "9999") "n - [2] /"));
+    WEFT_TRY(weft_term_let(t, 'p', BUT_LAST("a") "[-1] " DIM("g", "3", "4") "Concat/3{axis=0}"));
+    WEFT_TRY(weft_term_let(t, 'q', "a [0] w [-1] Slice/4 p Reshape/2"));
+    WEFT_TRY(weft_term_let(t, 'k', "a w w [2] * [-1] Slice/4 p Reshape/2"));
+    WEFT_TRY(weft_term_let(t, 'v', "a w [2] * " END " [-1] Slice/4 " BUT_LAST("a") "r Concat/2{axis=0} Reshape/2"));
+  }
+  WEFT_TRY(weft_term_let(t, 's', "v Shape"));
+  return weft_term_let(t, 'b', has(u, 6) ? DIM("g", "0", "1") "[-1] Concat/2{axis=0}" : "a Shape [0] [-2] Slice/3");
+}
+
+#define HEADS(letter) letter " b " DIMS(letter, "-2") "Concat/2{axis=0} Reshape/2 "
+/* For each value's head. */
+#define BY_HEAD(letter) FLOAT(letter) "b n [-1] Concat/3{axis=0} Reshape/2 "
+
+static weft_status read_delta_gates(weft_upgrade *u, weft_term *t) {
+  bool softplus = weft_upgrade_is_string(u, "gate_activation", "softplus") ||
+                  weft_upgrade_is_string(u, "gate_activation", "qwen"),
+       bounded = weft_upgrade_is_string(u, "gate_activation", "sigmoid") ||
+                 weft_upgrade_is_string(u, "gate_activation", "kda");
+  if (has(u, 4)) {
+    WEFT_TRY(weft_term_let(t, 'e', BY_HEAD("e")));
+    if (softplus || bounded) {
+      WEFT_TRY(weft_term_let(t, 'e', "e d n [-1] Concat/2{axis=0} Reshape/2 +"));
+      WEFT_TRY(weft_term_let(t, 'h', "h [-1,1] Reshape/2 Exp"));
+      WEFT_TRY(weft_term_let(t, 'e', softplus ? "e Softplus h * Neg" : "e h * Sigmoid @gate_lower_bound:-5 *"));
+    }
+    WEFT_TRY(weft_term_let(t, 'e', "e [0,0,-1] Reshape/2"));
+  }
+  if (has(u, 5)) {
+    WEFT_TRY(weft_term_let(t, 'f', BY_HEAD("f") "[0,0,-1] Reshape/2"));
+    if (weft_upgrade_is_string(u, "beta_activation", "sigmoid")) {
+      WEFT_TRY(weft_term_let(t, 'f', "f Sigmoid"));
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status gated_delta_net(weft_upgrade *u) {
+  static const char *const gone[] = {"beta_activation", "gate_activation", "gate_lower_bound", "qk_l2_norm"};
+  weft_term t;
+  int32_t old[2], made;
+  WEFT_TRY(begin(u, 1, &t));
+  if (has(u, 3) || has(u, 9) || weft_upgrade_int(u, "state_update_capacity", 0) != 0) {
+    return weft_fail(u->model->cx, WEFT_UNSUPPORTED,
+                     "sequences of several lengths (cu_seqlens) and updates of the state");
+  }
+  if (!has(u, 6) && (!has(u, 1) || !has(u, 2) || u->graph->values[u->node->inputs[0]].info.rank == 3)) {
+    return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input initial_state is needed: it tells sequences apart");
+  }
+  t.like = -1;
+  WEFT_TRY(read_delta_inputs(u, &t));
+  weft_term_set(&t, 'd', weft_upgrade_input(u, 8));
+  WEFT_TRY(weft_term_let(&t, 'n', DIM("v", "-2", "-1")));
+  WEFT_TRY(weft_term_let(&t, 'q', HEADS("q")));
+  WEFT_TRY(weft_term_let(&t, 'b', "q Shape [0] [2] Slice/3"));
+  WEFT_TRY(read_delta_gates(u, &t));
+  WEFT_TRY(weft_term_let(&t, 'k', HEADS("k")));
+  WEFT_TRY(weft_term_let(&t, 'v', HEADS("v")));
+  if (weft_upgrade_int(u, "qk_l2_norm", 0) != 0) {
+    WEFT_TRY(weft_term_let(&t, 'q', FLOAT("q") "q= q q q * [-1] ReduceSum/2 1e-12 + Sqrt / a CastLike/2"));
+    WEFT_TRY(weft_term_let(&t, 'k', FLOAT("k") "k= k k k * [-1] ReduceSum/2 1e-12 + Sqrt / a CastLike/2"));
+  }
+  WEFT_TRY(weft_term_let(
+      &t, 'k',
+      "k [3] Unsqueeze/2 [1,1,1] n " DIM("k", "2", "3") "/ [1] Concat/3{axis=0} Expand/2 "
+                                                        "b n " DIM("k", "3", "4") "Concat/3{axis=0} Reshape/2"));
+  if (has(u, 6)) {
+    WEFT_TRY(weft_term_let(&t, 'g', "g Einsum{equation='bhvk->bhkv'}"));
+  }
+  WEFT_TRY(become(u, &t, "LinearAttention", has(u, 6) ? "qkvgef" : "qkv ef"));
+  u->node->domain = "";
+  for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+    weft_node_remove_attribute(u->node, gone[i]);
+  }
+  WEFT_TRY(weft_upgrade_replace_output(u, 0, &old[0]));
+  WEFT_TRY(weft_upgrade_after(u, "Reshape", 2, (int32_t[]){u->node->outputs[0], t.registers['s' - 'a']}, old[0], NULL));
+  if (weft_upgrade_output(u, 1) < 0) {
+    return WEFT_OK;
+  }
+  weft_node *node;
+  WEFT_TRY(weft_upgrade_replace_output(u, 1, &old[1]));
+  WEFT_TRY(weft_graph_add_value(u->model, u->graph, "", &made));
+  WEFT_TRY(weft_upgrade_after(u, "Transpose", 1, &u->node->outputs[1], made, &node));
+  WEFT_TRY(weft_node_set_ints(u->model, node, "perm", 4, (int64_t[]){0, 1, 3, 2}));
+  WEFT_TRY(weft_upgrade_after(u, "Cast", 1, &made, old[1], &node));
+  return weft_node_set_int(u->model, node, "to", WEFT_FLOAT);
+}
+
 #define FORM(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
 const weft_upgrade_row weft_upgrade_formulas[] = {
     FORM("BiasSoftmax", write_formula),
@@ -377,12 +503,14 @@ const weft_upgrade_row weft_upgrade_formulas[] = {
     FORM("DecoderMaskedSelfAttention", decoder_masked),
     FORM("EngramGate", write_formula),
     FORM("GatedAdd", gated_add),
+    FORM("GatedDeltaNet", gated_delta_net),
     FORM("GatedRelativePositionBias", gated_position_bias),
     FORM("GemmaRotaryEmbedding", write_formula),
     FORM("HyperConnectionPostMix", post_mix),
     FORM("HyperConnectionPreMix", pre_mix),
     FORM("Irfft", irfft),
     FORM("IsAllFinite", is_all_finite),
+    FORM("MoEGroupRouter", group_router),
     FORM("PackedAttention", packed_attention),
     FORM("PackedMultiHeadAttention", packed_multi_head),
     FORM("ReduceSumInteger", reduce_sum_integer),

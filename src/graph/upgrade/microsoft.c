@@ -187,6 +187,9 @@ static weft_status split_activation(weft_upgrade *u, const char *op_type) {
       weft_node_remove_attribute(u->node, parameters[i][0]);
     }
   }
+  if (weft_node_attribute(u->node, "activation_axis") != NULL) {
+    WEFT_TRY(weft_node_set_int(u->model, made, "axis", weft_upgrade_int(u, "activation_axis", -1)));
+  }
   weft_node_remove_attribute(u->node, "activation");
   return WEFT_OK;
 }
