@@ -31,3 +31,11 @@ uint64_t weft_seed(const void *session) {
   return WEFT_FIXED_SEED;
 }
 #endif
+
+double weft_uniform(uint64_t *state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  z ^= z >> 31;
+  return (double)(z >> 11) * 0x1p-53;
+}

@@ -1,4 +1,4 @@
-/* Where a session's random numbers begin. */
+/* Random numbers, and where a session's begin. */
 #ifndef WEFT_BASE_SEED_H
 #define WEFT_BASE_SEED_H
 
@@ -8,5 +8,8 @@
 
 /* Another number on every call, as far as the host lets. `session` is an address that tells sessions apart. */
 uint64_t weft_seed(const void *session);
+
+/* The next number in [0, 1) of a generator, splitmix64 (Steele, Lea and Flood, 2014), whose state is any number. */
+double weft_uniform(uint64_t *state);
 
 #endif

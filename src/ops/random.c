@@ -1,8 +1,8 @@
-/* RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial and Dropout. One generator, splitmix64
- * (Steele, Lea and Flood, 2014): a node with a seed gives the same numbers in every run, one without draws on from
- * the session's state. */
+/* RandomNormal, RandomUniform, their Like forms, Bernoulli, Multinomial and Dropout. A node with a seed gives
+ * the same numbers in every run, one without draws on from the session's state. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
+#include "../base/seed.h"
 #include "op.h"
 
 #include <math.h>
@@ -34,11 +34,7 @@ static void finish(const weft_op *op, const generator *g) {
 
 /* In [0, 1). */
 static double uniform(generator *g) {
-  uint64_t z = g->state += 0x9e3779b97f4a7c15u;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  z ^= z >> 31;
-  return (double)(z >> 11) * 0x1p-53;
+  return weft_uniform(&g->state);
 }
 
 /* By Box and Muller's transform, whose second number is left unused. */

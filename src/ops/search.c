@@ -1,9 +1,10 @@
-/* com.microsoft's GreedySearch and BeamSearch: text that a decoder, which is a subgraph of the node, writes word by
+/* com.microsoft's GreedySearch, Sampling and BeamSearch: text that a decoder, which is a subgraph of the node, writes word by
  * word. A decoder takes the new words, their places, a mask of all words and, for each layer, what it kept of the words
  * before; it gives scores of the next word and what it keeps now. Decoders of that form (GPT) are run; those with an
- * encoder are not. How words are chosen is what the two differ in. */
+ * encoder are not. How words are chosen is what they differ in. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
+#include "../base/seed.h"
 #include "op.h"
 
 #include <float.h>
@@ -20,7 +21,9 @@ typedef struct search_roles {
 static const search_roles roles_of[] = {
     [WEFT_SEARCH_GREEDY] = {-1, -1, -1, 3, 4, 5, 6, 7},
     [WEFT_SEARCH_BEAMS] = {3, 4, 5, 6, 7, 8, 9, 12},
+    [WEFT_SEARCH_SAMPLING] = {-1, -1, -1, 3, 4, 5, 6, 9},
 };
+enum { PRESENCE = 7, SEED = 8 }; /* of Sampling */
 
 /* A text that has ended, in BeamSearch. */
 typedef struct hypothesis {
@@ -47,6 +50,10 @@ typedef struct search {
   weft_graph *graph;
   weft_value **inputs, **outputs;
   size_t layers;
+  /* Sampling */
+  uint64_t seed, *random;
+  float temperature, presence, top;
+  size_t kept; /* that many words may always be drawn */
   /* BeamSearch */
   double penalty;
   size_t returned;
@@ -368,6 +375,11 @@ static weft_status change_scores(const search *s) {
     if (s->length == s->first) {
       WEFT_TRY(forbid_words(s, s->roles->prefix, "prefix_vocab_mask", row, scores));
     }
+    const weft_tensor *presence = s->random != NULL ? weft_op_in(s->op, PRESENCE) : NULL;
+    if (presence != NULL && presence->count != s->rows * s->words) {
+      return weft_op_run_fail(s->op, "presence_mask holds %zu numbers, expected %zu", presence->count,
+                              s->rows * s->words);
+    }
     if (s->length < s->least && s->end >= 0 && (size_t)s->end < s->words) {
       scores[s->end] = -FLT_MAX;
     }
@@ -375,16 +387,86 @@ static weft_status change_scores(const search *s) {
   return WEFT_OK;
 }
 
+/* ---- Sampling --------------------------------------------------------------------------------------------------- */
+static weft_status begin_sampling(search *s) {
+  weft_op *op = s->op;
+  int64_t seed, kept = weft_op_attr_int(op, "min_tokens_to_keep", 0);
+  WEFT_TRY(weft_op_scalar_int(op, SEED, "seed", 0, &seed));
+  WEFT_TRY(weft_op_expect_type(op, PRESENCE, "presence_mask", WEFT_TYPE_BIT(WEFT_INT32)));
+  s->seed = (uint64_t)seed;
+  s->random = weft_op_has(op, SEED) ? &s->seed : op->random;
+  s->temperature = weft_op_attr_float(op, "temperature", 1);
+  s->presence = weft_op_attr_float(op, "presence_penalty", 0);
+  s->top = weft_op_attr_float(op, "top_p", 0);
+  s->kept = kept > 1 ? (size_t)kept : 1;
+  return s->temperature > 0
+             ? WEFT_OK
+             : weft_op_fail(op, "attribute temperature: expected a number above 0, found %g", (double)s->temperature);
+}
+
+/* Words that are not among the fewest most probable ones that together have `top` get no chance. The bits of positive
+ * floats are in order, so the least chance among those is found by halving. */
+static void keep_most_probable(const search *s, float *chances) {
+  uint32_t low = 0, high = 0x3f800001;
+  float bound;
+  while (high - low > 1) {
+    uint32_t middle = low + (high - low) / 2;
+    double sum = 0;
+    size_t count = 0;
+    memcpy(&bound, &middle, sizeof bound);
+    for (size_t w = 0; w < s->words; w++) {
+      sum += chances[w] >= bound ? (double)chances[w] : 0;
+      count += chances[w] >= bound;
+    }
+    if (count >= s->kept && sum >= (double)s->top) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  memcpy(&bound, &low, sizeof bound);
+  for (size_t w = 0; w < s->words; w++) {
+    chances[w] = chances[w] >= bound ? chances[w] : 0;
+  }
+}
+
+static size_t draw(search *s, size_t row, float *scores) {
+  const weft_tensor *mask = weft_op_in(s->op, PRESENCE);
+  double total = 0;
+  for (size_t w = 0; w < s->words; w++) {
+    scores[w] /= s->temperature;
+    if (mask != NULL && ((const int32_t *)mask->data)[row * s->words + w] != 0) {
+      scores[w] -= s->presence;
+    }
+  }
+  to_logarithms(s->words, scores);
+  for (size_t w = 0; w < s->words; w++) {
+    scores[w] = weft_exp_f32(scores[w]);
+  }
+  keep_most_probable(s, scores);
+  for (size_t w = 0; w < s->words; w++) {
+    total += (double)scores[w];
+  }
+  double at = weft_uniform(s->random) * total;
+  size_t drawn = 0, last = 0;
+  for (; drawn < s->words && !(at < 0); drawn++) {
+    last = scores[drawn] > 0 ? drawn : last;
+    at -= (double)scores[drawn];
+  }
+  return last;
+}
+
 /* ---- GreedySearch ----------------------------------------------------------------------------------------------- */
-/* The best word each; true when all texts have ended. */
+/* The best word each, or one that is drawn; true when all texts have ended. */
 static bool choose_best(search *s) {
   bool all = true;
   for (size_t row = 0; row < s->rows; row++) {
-    const float *scores = s->scores + row * s->words;
+    float *scores = s->scores + row * s->words;
     size_t best = 0;
-    for (size_t w = 1; w < s->words; w++) {
+    for (size_t w = 1; w < s->words && s->random == NULL; w++) {
       best = scores[w] > scores[best] ? w : best;
     }
+    best = s->random != NULL ? draw(s, row, scores) : best;
     s->done[row] = s->done[row] || (int32_t)best == s->end;
     s->next[row] = s->done[row] ? s->padding : (int32_t)best;
     all = all && s->done[row];
@@ -543,10 +625,14 @@ weft_status weft_search_run(weft_op *op) {
   if (s.graph == NULL) {
     return weft_op_fail(op, "attribute decoder: expected a graph");
   }
-  if (op->output_count > 2 && op->node->outputs[2] >= 0) {
+  bool samples = op->def->variant == WEFT_SEARCH_SAMPLING;
+  if (op->output_count > (samples ? 1 : 2) && op->node->outputs[samples ? 1 : 2] >= 0) {
     return weft_op_unsupported(op, "the scores of every step");
   }
   WEFT_TRY(read_inputs(&s));
+  if (samples) {
+    WEFT_TRY(begin_sampling(&s));
+  }
   const weft_tensor *mask = weft_op_in(op, s.roles->mask);
   WEFT_TRY(weft_op_expect_type(op, s.roles->mask, "attention_mask", WEFT_TYPE_BIT(WEFT_INT32)));
   if (mask != NULL && mask->count != s.batch * s.first) {

@@ -70,12 +70,12 @@ def padded(text, length):
     return text + [PADDING] * (length - len(text))
 
 
-def greedy(ids, mask, most, words=WORDS, **settings):
+def greedy(ids, mask, most, words=WORDS, wanted=0, **settings):
     texts, done = [list(map(int, row)) for row in ids], [False] * len(ids)
     while len(texts[0]) < most and not all(done):
         for b, text in enumerate(texts):
             seen = np.append(mask[b], np.ones(len(text) - len(mask[b]), int))
-            word = int(changed(scores_of(text, seen)[:words], text, ids.shape[1], b, **settings).argmax())
+            word = int((changed(scores_of(text, seen)[:words], text, ids.shape[1], b, **settings) + np.broadcast_to(wanted, (2, words))[b]).argmax())
             done[b] = done[b] or word == END
             text.append(PADDING if done[b] else word)
     return ints(*(padded(text, most) for text in texts))
@@ -146,6 +146,9 @@ def main(out):
                    own.get("vocabulary"), own.get("prefix"), given if name == "mask" else None]
         attributes = {name: own[key] for name, key in (("no_repeat_ngram_size", "ngram"), ("vocab_size", "words")) if key in own}
         write(out / f"greedy_{name}", "GreedySearch", [ids, ints(10), *options], [greedy(ids, mask, 10, **own)], attributes)
+        presence = random.integers(0, 2, (2, own.get("words", WORDS))).astype(np.int32)
+        write(out / f"sampling_{name}", "Sampling", [ids, ints(10), *options, presence, ints(7)], [greedy(ids, mask, 10, wanted=-2 * 0.7 * presence, **own)],
+              attributes | {"top_p": 0.01, "min_tokens_to_keep": 1, "temperature": 0.7, "presence_penalty": 2.0})
         for count, returned, penalty, early in ((1, 1, 1.0, 0), (3, 2, 1.0, 0), (4, 4, 0.6, 1), (4, 3, 2.0, 0)):
             inputs = [ids, ints(10), options[0], ints(count), ints(returned), np.array([penalty], np.float32), *options[1:]]
             texts, values = beams(ids, mask, 10, count, returned, penalty, early, **own)
