@@ -1,6 +1,6 @@
 /* Elementary functions of doubles from a few series that converge fast once their argument is reduced (Muller,
- * "Elementary Functions"): coefficients are quotients of small integers, so no tables are needed but the bits of 2 / pi. What
- * a last step would magnify is kept as a pair of doubles. It must not know who calls. */
+ * "Elementary Functions"): coefficients are products of 1 / k, so there are no other tables but the bits of 2 / pi. What a
+ * last step would magnify is kept as a pair of doubles. It must not know who calls. */
 #include "elementary.h"
 
 #include <math.h>
@@ -43,11 +43,16 @@ static pair exact_product(double a, double b) {
   return (pair){product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
 }
 
-/* 1 / n + z / (n + 2) + z^2 / (n + 4) + ... for |z| < 0.03. */
+static const double inverse[] = {0,        1.0 / 1,  1.0 / 2,  1.0 / 3,  1.0 / 4,  1.0 / 5,  1.0 / 6,
+                                 1.0 / 7,  1.0 / 8,  1.0 / 9,  1.0 / 10, 1.0 / 11, 1.0 / 12, 1.0 / 13,
+                                 1.0 / 14, 1.0 / 15, 1.0 / 16, 1.0 / 17, 1.0 / 18, 1.0 / 19, 1.0 / 20,
+                                 1.0 / 21, 1.0 / 22, 1.0 / 23, 1.0 / 24, 1.0 / 25, 1.0 / 26, 1.0 / 27};
+
+/* 1 / n + z / (n + 2) + z^2 / (n + 4) + ... for |z| < 0.03 and n of 3 or 5. */
 static double odd_series(double z, int n) {
   double y = 0;
-  for (int k = n + 22; k >= n; k -= 2) {
-    y = y * z + 1.0 / k;
+  for (int k = n + 20; k >= n; k -= 2) {
+    y = y * z + inverse[k];
   }
   return y;
 }
@@ -62,7 +67,7 @@ static double exp_rest(double hi, double lo, int *n) {
   double whole = rint(hi * 1.44269504088896340736);
   double r = ((hi - whole * LN2_HIGH) - whole * LN2_LOW) + lo, y = 1;
   for (int k = 14; k > 2; k--) {
-    y = 1 + y * (r / k);
+    y = 1 + y * (r * inverse[k]);
   }
   *n = (int)whole;
   return r + 0.5 * r * r * y;
@@ -93,15 +98,25 @@ double weft_expm1(double x) {
 }
 
 /* ---- logarithms and powers --------------------------------------------------------------------------------------- */
-/* The natural logarithm of a positive, finite number to some 65 bits: x = 2^e m, sqrt(1/2) <= m < sqrt 2, and ln m is
- * 2 (s + s^3 / 3 + s^5 / 5 + ...) of s = (m - 1) / (m + 1). */
-static pair log_parts(double x) {
+/* Of a positive, finite number x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt 2: gives f. */
+static double fraction_of(double x, double *e) {
   const uint64_t root_half = 0x3fe6a09e667f3bcd;
+  double tiny = x < 0x1p-1022 ? 54 : 0;
+  uint64_t bits = bits_of(tiny > 0 ? x * 0x1p54 : x) - root_half;
+  *e = (double)((int64_t)bits >> 52) - tiny;
+  return from_bits((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1;
+}
+
+/* ln (1 + f) is 2 (s + s^3 / 3 + s^5 / 5 + ...) of s = f / (2 + f). `more` is added. */
+static double log_of_positive(double x, double more) {
+  double e, f = fraction_of(x, &e), s = f / (2 + f), square = s * s;
+  return e * LN2_HIGH + (2 * s + (2 * s * square * odd_series(square, 3) + (e * LN2_LOW + more)));
+}
+
+/* The same to some 65 bits. */
+static pair log_parts(double x) {
   const double two_thirds = 2.0 / 3;
-  double e = x < 0x1p-1022 ? -54 : 0;
-  uint64_t bits = bits_of(e < 0 ? x * 0x1p54 : x) - root_half;
-  e += (double)((int64_t)bits >> 52);
-  double f = from_bits((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1;
+  double e, f = fraction_of(x, &e);
   pair divisor = exact_sum(2, f);
   double s = f / divisor.hi;
   pair back = exact_product(s, divisor.hi), square = exact_product(s, s);
@@ -117,7 +132,7 @@ static pair log_parts(double x) {
 }
 
 double weft_log(double x) {
-  return !(x > 0) ? x == 0 ? -INFINITY : NAN : x == INFINITY ? x : log_parts(x).hi;
+  return !(x > 0) ? x == 0 ? -INFINITY : NAN : x == INFINITY ? x : log_of_positive(x, 0);
 }
 
 /* What 1 + x loses is added to its logarithm. */
@@ -126,8 +141,7 @@ double weft_log1p(double x) {
   if (fabs(x) < 0x1p-54 || !(sum > 0) || x == INFINITY) {
     return fabs(x) < 0x1p-54 ? x : weft_log(sum);
   }
-  pair y = log_parts(sum);
-  return y.hi + (y.lo + ((1 - (sum - back)) + (x - back)) / sum);
+  return log_of_positive(sum, ((1 - (sum - back)) + (x - back)) / sum);
 }
 
 double weft_pow(double x, double y) {
@@ -151,7 +165,8 @@ double weft_pow(double x, double y) {
 }
 
 /* ---- trigonometric functions ------------------------------------------------------------------------------------- */
-/* |x| = n pi / 2 + r, |r| <= pi / 4: gives r, and n modulo 4. x 2 / pi is the product of two whole numbers, of which the
+/* |x| = n pi / 2 + r, |r| <= pi / 4: gives r, and n modulo 4. Of numbers that are not large, multiples of pi / 2 in three
+ * parts are taken off, of which the first two are exact. Else x 2 / pi is the product of two whole numbers, of which the
  * digits (to base 2^32) worth 2^32 and more need not be known, nor those worth so little that no double is near enough
  * a multiple of pi / 2 to need them. */
 static double reduced(double x, unsigned *n) {
@@ -166,6 +181,11 @@ static double reduced(double x, unsigned *n) {
   *n = 0;
   if (fabs(x) <= HALF_PI / 2) {
     return fabs(x);
+  }
+  if (fabs(x) < 0x1p19) {
+    double whole = rint(fabs(x) * 0.63661977236758134308);
+    *n = (unsigned)whole;
+    return ((fabs(x) - whole * 0x1.921fb544p0) - whole * 0x1.0b4611a6p-34) - whole * 0x1.3198a2e037073p-69;
   }
   /* |x| = m 2^(32 (first - 2)), m of three digits. */
   const int scale = (int)(bits >> 52) - 1075 + 64, first = scale / 32, shift = scale % 32;
@@ -198,10 +218,10 @@ static pair sine_and_cosine(double x) {
   unsigned n;
   double r = reduced(x, &n), square = r * r, sine = 1, cosine = 1;
   for (int k = 18; k > 2; k -= 2) {
-    sine = 1 - sine * (square / (k * (k + 1)));
-    cosine = 1 - cosine * (square / (k * (k - 1)));
+    sine = 1 - sine * (square * (inverse[k] * inverse[k + 1]));
+    cosine = 1 - cosine * (square * (inverse[k] * inverse[k - 1]));
   }
-  sine = r - r * (square * sine / 6);
+  sine = r - r * (square * sine * inverse[6]);
   cosine = 1 - square * cosine / 2;
   pair y = (n & 1) != 0 ? (pair){cosine, -sine} : (pair){sine, cosine};
   return (n & 2) != 0 ? (pair){-y.hi, -y.lo} : y;
@@ -287,22 +307,22 @@ double weft_erf(double x) {
     return copysign(1 - weft_erfc(fabs(x)), x);
   }
   for (int k = 45; k > 1; k -= 2) {
-    y = 1 + y * (2 * square / k);
+    y = 1 + y * (2 * square / k); /* rare, and more terms than there are inverses */
   }
   return 1.12837916709551257390 * x * weft_exp(-square) * y;
 }
 
 /* e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / (x + ...)))): far in, each fraction is much like the next. */
 double weft_erfc(double x) {
-  enum { DEPTH = 150 };
   if (!(x > 1)) {
     return 1 - weft_erf(x);
   }
   if (x > 28) {
     return 0;
   }
-  double fraction = 0.5 * (sqrt(x * x + 2 * DEPTH) - x);
-  for (int k = DEPTH; k > 0; k--) {
+  const int depth = 12 + (int)(140 / (x * x));
+  double fraction = 0.5 * (sqrt(x * x + 2 * depth) - x);
+  for (int k = depth; k > 0; k--) {
     fraction = 0.5 * k / (x + fraction);
   }
   pair square = exact_product(x, x);
