@@ -269,14 +269,28 @@ double weft_acos(double x) {
 }
 
 /* ---- hyperbolic functions ---------------------------------------------------------------------------------------- */
+/* e^a / 2 where e^a may be infinite. */
+static double half_of_exp(double a) {
+  double root = weft_exp(a / 2);
+  return 0.5 * root * root;
+}
+
 double weft_sinh(double x) {
-  double a = fabs(x), e = weft_expm1(a), root = weft_exp(a / 2);
-  return copysign(a < 700 ? 0.5 * (e + e / (e + 1)) : 0.5 * root * root, x);
+  double a = fabs(x);
+  if (!(a < 700)) {
+    return copysign(half_of_exp(a), x);
+  }
+  double e = weft_expm1(a);
+  return copysign(0.5 * (e + e / (e + 1)), x);
 }
 
 double weft_cosh(double x) {
-  double root = weft_exp(fabs(x) / 2), e = root * root;
-  return fabs(x) < 700 ? 0.5 * weft_exp(fabs(x)) + 0.5 / e : 0.5 * root * root;
+  double a = fabs(x);
+  if (!(a < 700)) {
+    return half_of_exp(a);
+  }
+  double e = weft_exp(a);
+  return 0.5 * e + 0.5 / e;
 }
 
 double weft_tanh(double x) {
