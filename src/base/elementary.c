@@ -300,12 +300,12 @@ double weft_tanh(double x) {
 
 double weft_asinh(double x) {
   double a = fabs(x);
-  return copysign(a > 0x1p28 ? weft_log(a) + weft_log(2) : weft_log1p(a + a * a / (1 + sqrt(1 + a * a))), x);
+  return copysign(a > 0x1p28 ? weft_log(a) + (LN2_HIGH + LN2_LOW) : weft_log1p(a + a * a / (1 + sqrt(1 + a * a))), x);
 }
 
 double weft_acosh(double x) {
   double t = x - 1;
-  return x < 1 ? NAN : x > 0x1p28 ? weft_log(x) + weft_log(2) : weft_log1p(t + sqrt(t * (t + 2)));
+  return x < 1 ? NAN : x > 0x1p28 ? weft_log(x) + (LN2_HIGH + LN2_LOW) : weft_log1p(t + sqrt(t * (t + 2)));
 }
 
 double weft_atanh(double x) {
