@@ -9,6 +9,7 @@
 #ifndef WEFT_KERNELS_APPROXIMATIONS_H
 #define WEFT_KERNELS_APPROXIMATIONS_H
 
+#include "../base/elementary.h"
 #include "kernels.h"
 
 /* c[0] + c[1] x + ... by Horner's rule. `count` is a constant: compilers unroll it. */
@@ -214,7 +215,7 @@ static inline real approx_power(real x, real y) {
   real rest = exp_of_rest(r_of(w_mul(w_sub(t, w_sub(shifted, magic)), W_CONST(0x1.62e42fefa39efp-1))));
   bits n = w_low_bits(shifted), half = b_shift_right(n, 1);
   real z = r_mul(r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half)), power_of_two(b_sub(n, half)));
-  return m_all(plain) ? z : r_otherwise(plain, z, pow, x, y);
+  return m_all(plain) ? z : r_otherwise(plain, z, weft_pow, x, y);
 }
 
 /* The exact remainder, with the sign of x: a quotient below 2^28 times y is exact in double. */
