@@ -480,14 +480,24 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 }
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
+static inline double term_of_pair(double x, float y, bool distances) {
+  const double d = x - (double)y;
+  return distances ? d * d : x * (double)y;
+}
+
+/* Four sums, which do not wait for each other. */
 SMALL_CODE double weft_typed_dot(size_t n, const double *x, const float *y, bool distances) {
-  enum { CHAINS = 4 };
-  double sums[CHAINS] = {0};
-  for (size_t i = 0; i < n; i++) {
-    const double a = x[i], b = (double)y[i], d = a - b;
-    sums[i % CHAINS] += distances ? d * d : a * b;
+  double a = 0, b = 0, c = 0, d = 0;
+  for (; n >= 4; n -= 4, x += 4, y += 4) {
+    a += term_of_pair(x[0], y[0], distances);
+    b += term_of_pair(x[1], y[1], distances);
+    c += term_of_pair(x[2], y[2], distances);
+    d += term_of_pair(x[3], y[3], distances);
   }
-  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+  for (; n > 0; n--, x++, y++) {
+    a += term_of_pair(*x, *y, distances);
+  }
+  return (a + c) + (b + d);
 }
 
 /* ---- running totals ---------------------------------------------------------------------------------------------- */
