@@ -65,6 +65,9 @@ weft_status weft_split_infer(weft_op *op) {
   int64_t pieces = weft_op_attr_int(op, "num_outputs", op->output_count), dim = in->shape.dims[axis], left = dim;
   WEFT_TRY(weft_op_expect_type(op, 1, "split", WEFT_TYPE_BIT(WEFT_INT64)));
   WEFT_TRY(weft_op_expect_rank(op, 1, "split", 1, 1));
+  if (pieces < 1) {
+    return weft_op_fail(op, "attribute num_outputs: expected at least 1, found %lld", (long long)pieces);
+  }
   if (sizes != NULL) {
     pieces = (int64_t)sizes->count;
     if (sizes->data == NULL) {
