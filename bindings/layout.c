@@ -1,6 +1,6 @@
-/* What JavaScript knows of the structs in weft.h: web/wasm.js reads and writes them in the module's memory, at these places.
- * A member that moves fails here, when the module is compiled. Nothing is in the way of a call: JavaScript uses the
- * functions of weft.h themselves. */
+/* What JavaScript knows of the structs in weft.h: web/wasm.js reads and writes them in the module's memory, at these
+ * places. A member that moves fails here, when the module is compiled. Nothing is in the way of a call: JavaScript uses
+ * the functions of weft.h themselves. */
 #include "weft.h"
 
 #define AT(type, member, place)                                                                                        \

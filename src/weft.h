@@ -1,9 +1,9 @@
 /* Weft: runs any ONNX model. The one public header.
  *
  * Handles are opaque, there are no globals and nothing aborts: every call that can fail returns a weft_status and, when
- * `error` is not NULL, fills it with one sentence that names the node, operator and tensor, what was expected and what was
- * found. A session stays usable after any error. Sizes are in bytes unless a name says otherwise; shapes are arrays of
- * int64_t, outermost dimension first; tensors are dense, row-major, little-endian. */
+ * `error` is not NULL, fills it with one sentence that names the node, operator and tensor, what was expected and what
+ * was found. A session stays usable after any error. Sizes are in bytes unless a name says otherwise; shapes are arrays
+ * of int64_t, outermost dimension first; tensors are dense, row-major, little-endian. */
 #ifndef WEFT_H
 #define WEFT_H
 
@@ -107,7 +107,8 @@ typedef struct weft_session weft_session; /* a model ready to run */
 typedef struct weft_value weft_value;     /* a tensor, sequence, map or absent optional, reference-counted */
 
 /* A piece of an initializer that lies in another file: read `size` bytes from `offset` of `path` (relative to the model,
- * already checked to stay below its folder) into `data`. A size of UINT64_MAX is never returned: the tensor's is known. */
+ * already checked to stay below its folder) into `data`. A size of UINT64_MAX is never returned: the tensor's is known.
+ * */
 typedef struct weft_external {
   const char *path;
   uint64_t offset;
@@ -138,8 +139,8 @@ typedef struct weft_info {
  * external pieces must be filled; then a session is made of it. The loader stays the caller's until weft_session_create,
  * which consumes it (also when it fails). */
 weft_status weft_loader_create(const weft_options *options, weft_loader **out, weft_error *error);
-/* A hint, before the first push: the bytes the file has. With it a large tensor gets its memory at once; without, its memory
- * grows as its bytes arrive, so that a lie about a length costs nothing. */
+/* A hint, before the first push: the bytes the file has. With it a large tensor gets its memory at once; without, its
+ * memory grows as its bytes arrive, so that a lie about a length costs nothing. */
 void weft_loader_expect(weft_loader *loader, uint64_t total);
 weft_status weft_loader_push(weft_loader *loader, const void *bytes, size_t size, weft_error *error);
 weft_status weft_loader_finish(weft_loader *loader, weft_error *error);
@@ -157,9 +158,9 @@ typedef struct weft_custom_op {
   weft_status (*run)(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
                      weft_value **outputs, weft_custom_call *call);
   void *user;
-  /* NULL, or tells the outputs' types and shapes from the inputs', whose data may be NULL: not known yet. Called while runs are
-   * planned, and so not for every run. `outputs` begins with ranks of -1, which stand for not known; type, rank and dims
-   * are read. What it tells lets memory be planned ahead, and run must then make exactly that. */
+  /* NULL, or tells the outputs' types and shapes from the inputs', whose data may be NULL: not known yet. Called while
+   * runs are planned, and so not for every run. `outputs` begins with ranks of -1, which stand for not known; type,
+   * rank and dims are read. What it tells lets memory be planned ahead, and run must then make exactly that. */
   weft_status (*infer)(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
                        weft_info *outputs, weft_custom_call *call);
 } weft_custom_op;
@@ -194,7 +195,8 @@ bool weft_custom_attribute_at(const weft_custom_call *call, size_t index, weft_c
 weft_status weft_custom_fail(weft_custom_call *call, const char *sentence);
 
 weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error);
-/* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read beside it). */
+/* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read
+ * beside it). */
 weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options,
                                            weft_session **out, weft_error *error);
 weft_status weft_session_create_from_file(const char *path, const weft_options *options, weft_session **out,

@@ -128,7 +128,8 @@ bool weft_cli_write_trace(weft_cli *cli, const weft_session *session, const char
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 /* As numpy's assert_allclose: |found - expected| <= atol + rtol * |expected|, NaN equal to NaN; kinds, types and shapes
- * the same, but that an answer in another floating type will do where `declared` is the type found. Strings and bools must be equal. On false the sentence tells where and how far. */
+ * the same, but that an answer in another floating type will do where `declared` is the type found. Strings and bools
+ * must be equal. On false the sentence tells where and how far. */
 bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expected, const weft_value *found,
                       weft_type declared, double rtol, double atol);
 /* The same for a JSON file with a sequence of maps. */

@@ -1,5 +1,5 @@
-/* weft bench --profile and --trace: what a session recorded, as a table of operators and nodes for people, and as a trace in
- * the JSON that browsers' developer tools and Perfetto show. */
+/* weft bench --profile and --trace: what a session recorded, as a table of operators and nodes for people, and as a
+ * trace in the JSON that browsers' developer tools and Perfetto show. */
 #include "cli.h"
 
 #include <stdio.h>

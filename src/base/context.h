@@ -1,6 +1,6 @@
 /* The context: what nearly every function of Weft needs and nothing else — the memory budget, the place for an error's
- * sentence, the thread pool, the kernels, and the flag that stops a run. It is passed as the first argument, so that there
- * are no globals and two sessions never meet. It must not know ONNX. */
+ * sentence, the thread pool, the kernels, and the flag that stops a run. It is passed as the first argument, so that
+ * there are no globals and two sessions never meet. It must not know ONNX. */
 #ifndef WEFT_BASE_CONTEXT_H
 #define WEFT_BASE_CONTEXT_H
 

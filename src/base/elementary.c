@@ -1,6 +1,6 @@
 /* Elementary functions of doubles from a few series that converge fast once their argument is reduced (Muller,
- * "Elementary Functions"): coefficients are products of 1 / k, so there are no other tables but the bits of 2 / pi. What a
- * last step would magnify is kept as a pair of doubles. It must not know who calls. */
+ * "Elementary Functions"): coefficients are products of 1 / k, so there are no other tables but the bits of 2 / pi.
+ * What a last step would magnify is kept as a pair of doubles. It must not know who calls. */
 #include "elementary.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* Memory counted against a budget. Each block carries a 16-byte header with its size and its budget, so that freeing needs
- * nothing but the pointer and a value may outlive the session that made it. It must not know what is kept in the blocks. */
+/* Memory counted against a budget. Each block carries a 16-byte header with its size and its budget, so that freeing
+ * needs nothing but the pointer and a value may outlive the session that made it. It must not know what is kept in the
+ * blocks. */
 #include "memory.h"
 
 #include <stddef.h>
@@ -24,8 +25,8 @@ typedef struct header {
 #endif
 #endif
 
-/* Pieces of one block lie side by side, and AddressSanitizer sees no step from one into the next: with it there is a gap behind
- * each that must not be touched. */
+/* Pieces of one block lie side by side, and AddressSanitizer sees no step from one into the next: with it there is a
+ * gap behind each that must not be touched. */
 #ifdef POISONED
 enum { GAP = 16 };
 static void fence(void *piece, size_t size, size_t taken) {

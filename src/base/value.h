@@ -1,6 +1,6 @@
 /* Values: what flows along a graph's edges. A tensor is a type, a shape and a pointer; a value adds ownership and the
- * non-tensor kinds. While a graph is planned a tensor may have its type and shape but no data (data == NULL, and count may
- * be anything): "shape known, content not". This header must not know nodes or operators. */
+ * non-tensor kinds. While a graph is planned a tensor may have its type and shape but no data (data == NULL, and count
+ * may be anything): "shape known, content not". This header must not know nodes or operators. */
 #ifndef WEFT_BASE_VALUE_H
 #define WEFT_BASE_VALUE_H
 
@@ -48,7 +48,8 @@ struct weft_value {
 /* ---- element types ----------------------------------------------------------------------------------------------- */
 /* Bytes of one element in memory (types below 8 bits: 1; string: sizeof(weft_string)); 0 for an invalid type. */
 size_t weft_type_size(weft_type type);
-/* Bits of one element in a file: 6 for float6, 4 for int4, uint4, float4e2m1, 2 for int2, uint2, else 8 x size; 0 for strings. */
+/* Bits of one element in a file: 6 for float6, 4 for int4, uint4, float4e2m1, 2 for int2, uint2, else 8 x size; 0 for
+ * strings. */
 unsigned weft_type_bits(weft_type type);
 bool weft_type_is_valid(int64_t type);
 bool weft_type_is_float(weft_type type);   /* all floating types, 4 to 64 bits; not complex */
@@ -93,7 +94,8 @@ weft_status weft_value_view(weft_context *cx, weft_value *owner, const weft_shap
 /* A deep copy that owns all it shows (strings included). */
 weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_value **out);
 /* A reference that stays valid when the run's memory is reused: the value itself if it owns its memory, else a copy. The
- * bytes of strings are not copied: they live as long as the run, and elements are moved on to values that outlive this one. */
+ * bytes of strings are not copied: they live as long as the run, and elements are moved on to values that outlive this
+ * one. */
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out);
 /* Makes what *value refers to the holder's alone: it, or an item of it, that something else refers to or shows as well
  * becomes a copy. */

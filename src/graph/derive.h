@@ -10,8 +10,8 @@
  *                alpha, or 1; # how many inputs it has
  *   [0,-1]       a list of int64; entries may be attributes too: [@axis:0]
  *   Cos          any other operator: of one input, or, as Where/3, of three, the deepest first; its first output is
- * left, or, as TopK/2.1, the second. Attributes follow: ReduceSum/2{keepdims=1}, {axis=@axis:-1} with the node's own attribute, or -1, {pads=@pads}
- * with the node's own of any kind, or none, {equation='ij->ji'} with a text */
+ * left, or, as TopK/2.1, the second. Attributes follow: ReduceSum/2{keepdims=1}, {axis=@axis:-1} with the node's own
+ * attribute, or -1, {pads=@pads} with the node's own of any kind, or none, {equation='ij->ji'} with a text */
 #ifndef WEFT_GRAPH_DERIVE_H
 #define WEFT_GRAPH_DERIVE_H
 

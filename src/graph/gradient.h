@@ -1,5 +1,5 @@
-/* ai.onnx.preview.training's Gradient is no operation on values but a request about the graph: it is replaced, at load, by
- * the nodes that compute the derivatives. */
+/* ai.onnx.preview.training's Gradient is no operation on values but a request about the graph: it is replaced, at load,
+ * by the nodes that compute the derivatives. */
 #ifndef WEFT_GRAPH_GRADIENT_H
 #define WEFT_GRAPH_GRADIENT_H
 

@@ -1,9 +1,9 @@
 /* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with
  * different sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a
  * constant, always the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are
- * primes, the smallest because tables may end, or primes times 32 for networks that halve their input several times; an interpretation that fails (a size
- * the model does not allow) tells nothing, and two that succeed are enough. A name such as "past + sequence" means
- * what it says. */
+ * primes, the smallest because tables may end, or primes times 32 for networks that halve their input several times; an
+ * interpretation that fails (a size the model does not allow) tells nothing, and two that succeed are enough. A name
+ * such as "past + sequence" means what it says. */
 #include "shapes.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* The review of a loaded model: a table of operators, how each is wrong, and in which words. Operators are in their newest
- * form; what only an older form tells is noted by the upgrade. */
+/* The review of a loaded model: a table of operators, how each is wrong, and in which words. Operators are in their
+ * newest form; what only an older form tells is noted by the upgrade. */
 #include "warn.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Mistakes that leave a model able to run, with answers that its user may not expect. They are found while it is loaded. */
+/* Mistakes that leave a model able to run, with answers that its user may not expect. They are found while it is
+ * loaded. */
 #ifndef WEFT_GRAPH_WARN_H
 #define WEFT_GRAPH_WARN_H
 

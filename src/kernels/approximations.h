@@ -190,9 +190,9 @@ static inline real approx_softsign(real x) {
   return r_div(x, r_add(r_abs(x), R_CONST(1.0f)));
 }
 
-/* x^y: log2 x in double, since an error of the exponent is one of the result: e + s P(s^2), s = (m - 1) / (m + 1), where x
- * = 2^e m as above; the power of two as e^x. Zero and infinity only need an exponent that is large enough. Where x is
- * negative (-0 too) or y not finite, pow has rules of its own. */
+/* x^y: log2 x in double, since an error of the exponent is one of the result: e + s P(s^2), s = (m - 1) / (m + 1),
+ * where x = 2^e m as above; the power of two as e^x. Zero and infinity only need an exponent that is large enough.
+ * Where x is negative (-0 too) or y not finite, pow has rules of its own. */
 static inline real approx_power(real x, real y) {
   static const double c[] = {0x1.71547652be962p1, 0x1.ec709d14d618cp-1, 0x1.27777ef0f39d1p-1, 0x1.a58de0498e73ap-2,
                              0x1.5ce32d372ce9cp-2};

@@ -2,8 +2,8 @@
 #ifndef WEFT_KERNELS_LOOPS_H
 #define WEFT_KERNELS_LOOPS_H
 
-/* Elements do not depend on each other, also where a result takes the place of an operand. Without vectors clang would warn
- * that there are none. */
+/* Elements do not depend on each other, also where a result takes the place of an operand. Without vectors clang would
+ * warn that there are none. */
 #if defined(__clang__) && (!defined(__wasm__) || defined(__wasm_simd128__))
 #define EACH_ALONE _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__) && !defined(__clang__)

@@ -1,4 +1,5 @@
-/* Two loops in short rounds, of which the best counts: engines compile hot code while it runs, and machines are shared. */
+/* Two loops in short rounds, of which the best counts: engines compile hot code while it runs, and machines are shared.
+ * */
 #include "measure.h"
 
 #include <string.h>
@@ -7,8 +8,8 @@
 #include "../base/parallel.h"
 #include "kernels.h"
 
-/* Rounds take a few tenths of a millisecond to a few milliseconds, long against a clock's steps; FLOATS are more than most
- * caches hold. */
+/* Rounds take a few tenths of a millisecond to a few milliseconds, long against a clock's steps; FLOATS are more than
+ * most caches hold. */
 enum { TURNS = 4000, FLOATS = 8 << 20, PIECES = 64 };
 static const double milliseconds = 100;
 

@@ -1,5 +1,5 @@
-/* Loops over elements of any type, which compilers make fast by themselves: compiled for speed, unlike the operators that use
- * them, and with nothing to replace. Elements are neighbours; what broadcasts is repeated by the caller. */
+/* Loops over elements of any type, which compilers make fast by themselves: compiled for speed, unlike the operators
+ * that use them, and with nothing to replace. Elements are neighbours; what broadcasts is repeated by the caller. */
 #ifndef WEFT_KERNELS_TYPED_H
 #define WEFT_KERNELS_TYPED_H
 
@@ -65,10 +65,12 @@ typedef struct weft_lines {
 void weft_typed_fold(weft_typed_term term, const weft_lines *lines, const float *x, double *totals);
 /* The index of the first, or with `last` of the last, element that equals `value` (NaN: that is NaN); n if none does. */
 size_t weft_typed_find(size_t n, const float *x, float value, bool last);
-/* The first index from `from` on whose element is not less (with `least`: not greater) than `value`; n if there is none. */
+/* The first index from `from` on whose element is not less (with `least`: not greater) than `value`; n if there is
+ * none. */
 size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool least);
 /* Places of the k largest (or least) of n > 0 floats, `step` apart, the best first, in the low 32 bits of each of
- * heap[k]; heap has room for WEFT_TYPED_TOP_ROOM numbers for each of them. NaN is the greatest, of equals the first is better; n is below 2^32. */
+ * heap[k]; heap has room for WEFT_TYPED_TOP_ROOM numbers for each of them. NaN is the greatest, of equals the first is
+ * better; n is below 2^32. */
 #define WEFT_TYPED_TOP_ROOM 4
 void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least, uint64_t *heap);
 /* Where x[i] beats best[i], it becomes best[i] and `index` becomes winner[i]: larger, or with `least` smaller; as large,

@@ -1,6 +1,6 @@
 /* How much work a node is. Operators that multiply and add are counted by their definition, so that an algorithm that
- * saves multiplications (Winograd's) shows as a higher rate; all others move bytes, and are counted by those. Operators are
- * known by name here, which serves the fused and quantised members of a family too: this runs only while a profile is
+ * saves multiplications (Winograd's) shows as a higher rate; all others move bytes, and are counted by those. Operators
+ * are known by name here, which serves the fused and quantised members of a family too: this runs only while a profile is
  * taken, and a build that leaves an operator out still links. */
 #include "cost.h"
 
@@ -44,7 +44,8 @@ static double rows_of(const weft_tensor *tensor) {
   return rank == 3 ? dim_of(tensor, 1) : rank > 3 ? dim_of(tensor, rank - 2) : 0;
 }
 
-/* Products of `rows` keys and values with the queries; what a mask leaves out is counted too. `position` is the past's. */
+/* Products of `rows` keys and values with the queries; what a mask leaves out is counted too. `position` is the past's.
+ * */
 static double attention_cost(const weft_op *op, int position) {
   const weft_tensor *q = weft_op_in(op, 0), *k = weft_op_in(op, 1), *y = weft_op_out(op, 0);
   const weft_tensor *present = op->output_count > 1 ? weft_op_out(op, 1) : NULL;

@@ -1,6 +1,6 @@
 /* The caller's own operators. What they need to know of a node is asked through the call, so that their functions depend
- * on nothing but weft.h. Their types and shapes are known only when they have run, unless they tell them ahead, and nothing else is
- * assumed of them: they may keep a state, so they are neither folded nor merged. */
+ * on nothing but weft.h. Their types and shapes are known only when they have run, unless they tell them ahead, and
+ * nothing else is assumed of them: they may keep a state, so they are neither folded nor merged. */
 #include "custom.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Operators that the caller of weft.h brings: each is a row like those of ops.def, whose `run` calls the caller's function.
- * They belong to the loader, then to the model. */
+/* Operators that the caller of weft.h brings: each is a row like those of ops.def, whose `run` calls the caller's
+ * function. They belong to the loader, then to the model. */
 #ifndef WEFT_OPS_CUSTOM_H
 #define WEFT_OPS_CUSTOM_H
 

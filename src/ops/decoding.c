@@ -1,5 +1,5 @@
-/* com.microsoft's helpers of decoders: NGramRepeatBlock forbids what would repeat itself, BifurcationDetector takes guessed
- * words as far as they were right, DynamicTimeWarping lays words against time. */
+/* com.microsoft's helpers of decoders: NGramRepeatBlock forbids what would repeat itself, BifurcationDetector takes
+ * guessed words as far as they were right, DynamicTimeWarping lays words against time. */
 #include "../base/convert.h"
 #include "op.h"
 

@@ -1,5 +1,5 @@
-/* ImageDecoder (https://onnx.ai/onnx/operators/onnx__ImageDecoder.html) in builds without WEFT_IMAGE_DECODER: refused. Hosts
- * decode images better than a module that has to be downloaded first; the sentence says what to do instead.
+/* ImageDecoder (https://onnx.ai/onnx/operators/onnx__ImageDecoder.html) in builds without WEFT_IMAGE_DECODER: refused.
+ * Hosts decode images better than a module that has to be downloaded first; the sentence says what to do instead.
  * image_decoder_magick.c is its twin in builds with decoders. */
 #include "op.h"
 

@@ -1,7 +1,7 @@
-/* ImageDecoder (https://onnx.ai/onnx/operators/onnx__ImageDecoder.html) by way of ImageMagick's MagickCore, versions 6 and 7,
- * in builds with WEFT_IMAGE_DECODER. It wraps the format's own well-kept libraries, libjpeg-turbo among them, whose "fancy"
- * upsampling the specification asks for. The format is told from the first bytes here, so that only the decoders of the
- * formats that the specification names ever see a model's bytes. */
+/* ImageDecoder (https://onnx.ai/onnx/operators/onnx__ImageDecoder.html) by way of ImageMagick's MagickCore, versions 6
+ * and 7, in builds with WEFT_IMAGE_DECODER. It wraps the format's own well-kept libraries, libjpeg-turbo among them,
+ * whose "fancy" upsampling the specification asks for. The format is told from the first bytes here, so that only the
+ * decoders of the formats that the specification names ever see a model's bytes. */
 #include <string.h>
 
 #if __has_include(<MagickCore/MagickCore.h>)

@@ -34,7 +34,8 @@ weft_status weft_attention_place_bias(weft_op *op, int i, weft_attention *a);
 /* An int32 mask of keys, if present, becomes numbers to add, joined with the bias placed before. `made` must outlive
  * the attention. */
 weft_status weft_attention_place_mask(weft_op *op, int i, weft_attention *a, weft_tensor *made);
-/* Computes a complete description into outputs y and scores, either of which may be NULL: without y there is nothing to do. */
+/* Computes a complete description into outputs y and scores, either of which may be NULL: without y there is nothing to
+ * do. */
 weft_status weft_attention_answer(weft_op *op, weft_attention *a, const weft_tensor *y, const weft_tensor *scores);
 float weft_attention_scale(const weft_op *op, size_t head);
 

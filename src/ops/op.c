@@ -1,4 +1,5 @@
-/* The registry, made of ops.def, and the helpers of op.h. The executor fills a weft_op and calls; nothing here knows it. */
+/* The registry, made of ops.def, and the helpers of op.h. The executor fills a weft_op and calls; nothing here knows
+ * it. */
 #include "op.h"
 
 #include "../base/convert.h"
@@ -6,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A size-reduced build names a list of its own, made by CMake from ops.def: files that no line of it names are not linked. */
+/* A size-reduced build names a list of its own, made by CMake from ops.def: files that no line of it names are not
+ * linked. */
 #ifndef WEFT_OPS_LIST
 #define WEFT_OPS_LIST "ops.def"
 #endif

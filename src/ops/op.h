@@ -135,8 +135,8 @@ bool weft_op_is_constant(const weft_op *op, int i);
 void weft_op_drop_constant(weft_op *op, int i);
 /* In prepare: how many read constant input i, with this node: if more than one, dropping it gives nothing back. */
 size_t weft_op_readers(const weft_op *op, int i);
-/* In prepare: constant input i's own memory becomes node->state, to be packed where it lies; as after dropping it, the input
- * has its type and shape left. Only where it may be taken: nothing else reads it, and no file or caller owns it. */
+/* In prepare: constant input i's own memory becomes node->state, to be packed where it lies; as after dropping it, the
+ * input has its type and shape left. Only where it may be taken: nothing else reads it, and no file or caller owns it. */
 bool weft_op_may_take(const weft_op *op, int i);
 void *weft_op_take_constant(weft_op *op, int i);
 

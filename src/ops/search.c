@@ -1,7 +1,7 @@
-/* com.microsoft's GreedySearch, Sampling and BeamSearch: text that a decoder, which is a subgraph of the node, writes word by
- * word. A decoder takes the new words, their places, a mask of all words and, for each layer, what it kept of the words
- * before; it gives scores of the next word and what it keeps now. Decoders of that form (GPT) are run; those with an
- * encoder are not. How words are chosen is what they differ in. */
+/* com.microsoft's GreedySearch, Sampling and BeamSearch: text that a decoder, which is a subgraph of the node, writes
+ * word by word. A decoder takes the new words, their places, a mask of all words and, for each layer, what it kept of
+ * the words before; it gives scores of the next word and what it keeps now. Decoders of that form (GPT) are run; those
+ * with an encoder are not. How words are chosen is what they differ in. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
 #include "../base/seed.h"

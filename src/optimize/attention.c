@@ -3,12 +3,13 @@
  *   MatMul(q, transposed k) -> Mul, Div, Add, Where -> Softmax [-> Where(IsNaN, 0, .)] -> MatMul(., v)
  *
  * It is Weft's own, in domain "weft": ONNX's, with inputs from position 7 on that scale it too, of which the last
- * `divisors` divide, with a result of joined heads where `joined` says so, and no mask that is shorter than the keys. The scale may stand on either side of the first product, and in parts. Of several masks, or one
- * that is scaled after it was added, one is made by the nodes that did it to the scores. Queries, keys and values that
- * were cut into heads by Reshape and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so
- * is the result. Keys and values that were repeated for several heads are taken once. Batch and heads
- * may be one dimension while products and Softmax see them. A row whose scores are all -inf becomes zeros, as the
- * specification of Attention says and the Where asks for. */
+ * `divisors` divide, with a result of joined heads where `joined` says so, and no mask that is shorter than the keys.
+ * The scale may stand on either side of the first product, and in parts. Of several masks, or one that is scaled after
+ * it was added, one is made by the nodes that did it to the scores. Queries, keys and values that were cut into heads
+ * by Reshape and Transpose are taken uncut, [batch, row, heads x size], which saves copying them; so is the result.
+ * Keys and values that were repeated for several heads are taken once. Batch and heads may be one dimension while
+ * products and Softmax see them. A row whose scores are all -inf becomes zeros, as the specification of Attention says
+ * and the Where asks for. */
 #include <string.h>
 
 #include "match.h"
@@ -130,7 +131,8 @@ static int32_t rows_of(const attention_pass *p, int32_t v) {
   return has_permutation(transpose, 4, swap_heads) ? uncut(p, transpose->inputs[0]) : -1;
 }
 
-/* [batch, heads, row, size] for a value [batch, heads, several, row, size] that repeats it, `all` heads together; or -1. */
+/* [batch, heads, row, size] for a value [batch, heads, several, row, size] that repeats it, `all` heads together; or
+ * -1. */
 static int32_t repeated_in(const attention_pass *p, int32_t v, int64_t all) {
   const weft_node *expand = weft_match_producer(p->graph, v, "Expand");
   int32_t inserted = expand != NULL ? expand->inputs[0] : -1;

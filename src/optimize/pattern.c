@@ -1,6 +1,7 @@
 /* Operators that exporters wrote out in parts are put together again: Gelu, Swish, HardSwish, LayerNormalization and
- * RMSNormalization have kernels that read and write their tensor once. Each pattern is found from a node that no other pattern has, and
- * checked down to its constants; the last node becomes the operator, the others die if nothing else reads them. */
+ * RMSNormalization have kernels that read and write their tensor once. Each pattern is found from a node that no other
+ * pattern has, and checked down to its constants; the last node becomes the operator, the others die if nothing else
+ * reads them. */
 #include <math.h>
 #include <string.h>
 

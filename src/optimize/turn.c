@@ -26,8 +26,8 @@ static const weft_info *shape_of(const turn_pass *p, int32_t v) {
   return info != NULL && info->kind == WEFT_KIND_TENSOR && info->rank > 0 ? info : NULL;
 }
 
-/* ends[j]: one past the last of the neighbouring axes of `from` that axis j of `to` is made of. An unknown axis is made of
- * itself alone. */
+/* ends[j]: one past the last of the neighbouring axes of `from` that axis j of `to` is made of. An unknown axis is made
+ * of itself alone. */
 static bool find_runs(const weft_info *from, const weft_info *to, int *ends) {
   int at = 0;
   for (int j = 0; j < to->rank; j++) {

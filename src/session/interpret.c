@@ -1,6 +1,6 @@
 /* Interpreting a graph for concrete input shapes: each node's infer in turn, and run for what costs next to nothing and
- * depends on shapes or constants alone (Shape, Gather, Concat ... in front of a Reshape). Also where one node is evaluated
- * for the optimiser. */
+ * depends on shapes or constants alone (Shape, Gather, Concat ... in front of a Reshape). Also where one node is
+ * evaluated for the optimiser. */
 #include <stdio.h>
 #include <string.h>
 
@@ -143,7 +143,7 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
   return can_compute(&op) ? compute(state, &op, true) : WEFT_OK;
 }
 
-/* ---- sizes that do not go together ----------------------------------------------------------------------------------- */
+/* ---- sizes that do not go together ------------------------------------------------------------------------------- */
 enum { FIXED_NODES = 32 };
 
 /* Whether the shape of v is the same in every run because nothing given to the graph goes into it, as far as `left` nodes
@@ -262,8 +262,8 @@ static weft_status mend_reshape(weft_run_state *state, weft_value **inputs) {
 
 /* A node whose inputs have sizes that it does not allow, although others would do, is interpreted with the sizes it asks
  * for: those of a constant that is added to something, the channels of a convolution's weights, as many elements as a
- * shape has, as many columns as there are rows to multiply them with. Whatever the inputs' sizes are in a run that succeeds, they then lead to the same ones. The inputs are
- * replaced. */
+ * shape has, as many columns as there are rows to multiply them with. Whatever the inputs' sizes are in a run that
+ * succeeds, they then lead to the same ones. The inputs are replaced. */
 static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **inputs,
                         weft_value **outputs) {
   static const char *const broadcasting[] = {"Add", "Sub", "Mul", "Div", "Where"};
@@ -334,8 +334,8 @@ static bool same_elements(const weft_tensor *a, const weft_tensor *b) {
   return a->type != WEFT_STRING && memcmp(a->data, b->data, a->count * weft_type_size(a->type)) == 0;
 }
 
-/* Brings a value up to date with `made`, which is taken over; the object stays, unless its elements are known. False where
- * more or less is known than before. */
+/* Brings a value up to date with `made`, which is taken over; the object stays, unless its elements are known. False
+ * where more or less is known than before. */
 static bool renew_value(weft_value **value, weft_value *made, bool *changed) {
   weft_value *old = *value;
   bool known = is_known(made);

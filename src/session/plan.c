@@ -1,7 +1,8 @@
-/* Making plans: which value lies where and until when. Memory is one arena a graph, shared by all of its plans; values are
- * placed largest first into the lowest gap that is free for their lifetime (greedy by size: Pisarchyk & Lee, "Efficient
- * Memory Management for Deep Neural Net Inference", 2020); in graphs so large that comparing all pairs would take long, as if
- * they were allocated and freed one after another. Views and in-place results share the place of what they show. */
+/* Making plans: which value lies where and until when. Memory is one arena a graph, shared by all of its plans; values
+ * are placed largest first into the lowest gap that is free for their lifetime (greedy by size: Pisarchyk & Lee,
+ * "Efficient Memory Management for Deep Neural Net Inference", 2020); in graphs so large that comparing all pairs would
+ * take long, as if they were allocated and freed one after another. Views and in-place results share the place of what
+ * they show. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -264,7 +265,8 @@ static int by_first_use(const void *a, const void *b) {
   return x->value < y->value ? -1 : x->value > y->value;
 }
 
-/* The lowest offset at which `item` fits between those of `others`, in order of their offsets, whose lifetimes meet its own. */
+/* The lowest offset at which `item` fits between those of `others`, in order of their offsets, whose lifetimes meet its
+ * own. */
 static size_t find_gap(const placed *const *others, size_t count, const placed *item) {
   size_t offset = 0;
   for (size_t i = 0; i < count; i++) {

@@ -1,9 +1,10 @@
 /* Plans: how one graph runs for one set of input shapes. Inside src/session only.
  *
- * Shapes are never symbolic here. A graph is interpreted for the shapes at hand (interpret.c): every node's infer is called,
- * and what depends on shapes or constants alone is computed on the spot. The plan (plan.c) then gives every value whose
- * shape came out a place: in the graph's arena, as a view of another value, or as a fresh block for an output. What remains
- * (shapes that depend on data, sequences, control flow) is left dynamic: inferred and allocated while running (execute.c). */
+ * Shapes are never symbolic here. A graph is interpreted for the shapes at hand (interpret.c): every node's infer is
+ * called, and what depends on shapes or constants alone is computed on the spot. The plan (plan.c) then gives every
+ * value whose shape came out a place: in the graph's arena, as a view of another value, or as a fresh block for an
+ * output. What remains (shapes that depend on data, sequences, control flow) is left dynamic: inferred and allocated
+ * while running (execute.c). */
 #ifndef WEFT_SESSION_PLAN_H
 #define WEFT_SESSION_PLAN_H
 
@@ -67,8 +68,9 @@ typedef struct weft_run_state {
 /* Frees scratch memory and inner levels. */
 void weft_run_state_free(weft_run_state *state);
 
-/* Fills values[] (one entry per value of `graph`; the caller sets the inputs' and captures' entries and owns all references):
- * type and shape where they follow from those, data where computing it is cheap. NULL stays where nothing is known. */
+/* Fills values[] (one entry per value of `graph`; the caller sets the inputs' and captures' entries and owns all
+ * references): type and shape where they follow from those, data where computing it is cheap. NULL stays where nothing
+ * is known. */
 weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_value **values);
 /* The same for other shapes of inputs, from what was filled in before: `changed` tells which inputs' shapes did change,
  * and is told of all values. fits: as much is known of each value as was; if not, or on failure, values[] is half old. */
@@ -98,9 +100,11 @@ weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs
 weft_status weft_node_expect_outputs(weft_op *op);
 /* Adds to the sentence of an operator that failed what its inputs were. */
 void weft_node_explain(weft_context *cx, const weft_node *node, weft_value *const *inputs, weft_status status);
-/* An empty value for each output that is wanted, NULL for the others; on failure those made are the caller's to release. */
+/* An empty value for each output that is wanted, NULL for the others; on failure those made are the caller's to
+ * release. */
 weft_status weft_node_outputs(weft_run_state *state, const weft_node *node, weft_value **outputs);
-/* Strings of a run end with it, and those of constants and feeds may end too: every string tensor in `value` gets its own. */
+/* Strings of a run end with it, and those of constants and feeds may end too: every string tensor in `value` gets its
+ * own. */
 weft_status weft_value_own_strings(weft_context *cx, weft_value **value);
 
 /* Calls the operator of `node` on values that are all known; new references in outputs[0..node->output_count). */

@@ -1,6 +1,6 @@
-/* Preparing nodes once at load: operators pack constant weights into a form of their own, and the original's memory is given
- * back when nothing else reads it. While this runs each reader of a constant holds a reference to it, graphs' outputs
- * included, so that the last one to drop it is known. */
+/* Preparing nodes once at load: operators pack constant weights into a form of their own, and the original's memory is
+ * given back when nothing else reads it. While this runs each reader of a constant holds a reference to it, graphs'
+ * outputs included, so that the last one to drop it is known. */
 #include "plan.h"
 
 /* Every graph, with NULL for a node, and then its nodes, those of inner graphs after the node they belong to. */

@@ -1,5 +1,5 @@
-/* Entries in the order of their beginnings. The clock is read last when an interval begins and first when it ends, so that
- * recording is not in what is recorded. */
+/* Entries in the order of their beginnings. The clock is read last when an interval begins and first when it ends, so
+ * that recording is not in what is recorded. */
 #include "profile.h"
 
 #include <string.h>

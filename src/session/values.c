@@ -1,4 +1,5 @@
-/* The public way to make values. They belong to no session: each is counted against a budget of its own, without a limit. */
+/* The public way to make values. They belong to no session: each is counted against a budget of its own, without a
+ * limit. */
 #include <string.h>
 
 #include "../base/value.h"

@@ -1,6 +1,6 @@
-/* Every allocation fails once: a model is loaded and run again and again, each time with the next allocation refused, until
- * one round gets through. Each failure must come out as a sentence, leave nothing behind (the leak checker tells) and, where
- * it hits a run, leave the session able to run. */
+/* Every allocation fails once: a model is loaded and run again and again, each time with the next allocation refused,
+ * until one round gets through. Each failure must come out as a sentence, leave nothing behind (the leak checker tells)
+ * and, where it hits a run, leave the session able to run. */
 #include "onnx/loader.h"
 
 #include <stdio.h>

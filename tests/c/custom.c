@@ -1,4 +1,5 @@
-/* Operators that the caller brings: what their functions are given, what may be returned, and what is told of mistakes. */
+/* Operators that the caller brings: what their functions are given, what may be returned, and what is told of mistakes.
+ * */
 #include "model_bytes.h"
 #include "weft.h"
 

@@ -1,5 +1,5 @@
-/* ImageDecoder in a build with decoders: what cannot be decoded gives an empty matrix, and nothing traps. Whole images are
- * among the cases of the onnx package. */
+/* ImageDecoder in a build with decoders: what cannot be decoded gives an empty matrix, and nothing traps. Whole images
+ * are among the cases of the onnx package. */
 #include "model_bytes.h"
 #include "weft.h"
 

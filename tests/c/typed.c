@@ -1,5 +1,6 @@
 /* The loops of kernels/typed.h, elements.h and pool.h against what they stand for: the general conversions of
- * base/convert.h, and definitions written out one element at a time. All lengths up to a few vectors, special values everywhere. */
+ * base/convert.h, and definitions written out one element at a time. All lengths up to a few vectors, special values
+ * everywhere. */
 #include "kernels/typed.h"
 #include "base/convert.h"
 #include "base/value.h"

@@ -1,6 +1,6 @@
-/* Takes any bytes for a model: loads them in two pieces, makes a session, and runs it on zeros. Nothing may crash, whatever the
- * bytes are. A run that goes on too long is cancelled, as a host would do, so that an endless loop is no finding; limits
- * keep each input short. libFuzzer calls this, and mutations.c with models that it spoils. */
+/* Takes any bytes for a model: loads them in two pieces, makes a session, and runs it on zeros. Nothing may crash,
+ * whatever the bytes are. A run that goes on too long is cancelled, as a host would do, so that an endless loop is no
+ * finding; limits keep each input short. libFuzzer calls this, and mutations.c with models that it spoils. */
 #include "weft.h"
 
 #include <signal.h>

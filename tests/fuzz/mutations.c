@@ -1,6 +1,6 @@
-/* mutations COUNT MODEL...: gives the fuzz target every model cut at each 64th of its length, and COUNT times with a few bytes
- * changed. The same seed every time, so that a finding is found again; what was tried last is told on a crash by the sanitizer's
- * trace and by the line printed before each model. */
+/* mutations COUNT MODEL...: gives the fuzz target every model cut at each 64th of its length, and COUNT times with a
+ * few bytes changed. The same seed every time, so that a finding is found again; what was tried last is told on a crash
+ * by the sanitizer's trace and by the line printed before each model. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -62,8 +62,8 @@ static const formula formulas[] = {
       "[0] Cast{to=6} b [0] [0] Squeeze/2 CumSum/2 Concat/2{axis=0}", "b ReduceMax"}},
     {"RestorePadding", 2, false, {RESTORE("a", "b")}},
     {"SampleOp", 1, false, {"a"}},
-    /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word has letters, or at least
-     * one window; an empty word gives 0. */
+    /* Letters of words, filters, their bias, the letters' vectors. Windows reach as far as a word has letters, or at
+     * least one window; an empty word gives 0. */
     {"WordConvEmbedding", 4, true,
      {DIM("b", "2", "3") "w= "
       "a [0] Cast{to=6} Greater/2 Cast{to=7} [-1] ReduceSum/2{keepdims=0} [-1,1,1,1] Reshape/2 n= "
@@ -396,7 +396,7 @@ static weft_status group_router(weft_upgrade *u) {
               "ScatterElements/3{axis=1} a CastLike/2");
 }
 
-/* ---- GatedDeltaNet: LinearAttention, whose tokens are apart by sequence ------------------------------------------- */
+/* ---- GatedDeltaNet: LinearAttention, whose tokens are apart by sequence ------------------------------------------ */
 /* q, k and v: the queries, keys and values, with heads; b: which dimensions sequences and their tokens are. */
 static weft_status read_delta_inputs(weft_upgrade *u, weft_term *t) {
   WEFT_TRY(weft_term_let(t, 'q', "a"));
