@@ -12,11 +12,17 @@ typedef struct turn_pass {
   weft_uses uses;
 } turn_pass;
 
+/* The node's order of axes, or NULL: where it is none, the operator says so. */
 static const weft_attribute *permutation(const weft_node *node, int rank) {
   const weft_attribute *perm = weft_node_attribute(node, "perm");
   bool fits = rank > 0 && perm != NULL && perm->kind == WEFT_ATTRIBUTE_INTS && perm->count == (size_t)rank;
+  bool taken[WEFT_MAX_RANK] = {false};
   for (int i = 0; fits && i < rank; i++) {
-    fits = perm->ints[i] >= 0 && perm->ints[i] < rank;
+    const int64_t axis = perm->ints[i];
+    fits = axis >= 0 && axis < rank && !taken[axis];
+    if (fits) {
+      taken[axis] = true;
+    }
   }
   return fits ? perm : NULL;
 }
