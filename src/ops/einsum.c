@@ -1,7 +1,7 @@
 /* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label
  * is not there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are
- * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels; everything else, and
- * every other type, is summed in loops over the table. */
+ * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two; everything
+ * else, and every other type, is summed in loops over the table. */
 #include "../base/convert.h"
 #include "product.h"
 #include "strided.h"
@@ -309,13 +309,12 @@ static void dense(const einsum *e, const label_list *const *lists, size_t *strid
   }
 }
 
-/* Operand k as floats, laid out as [batch, x, y]. */
-static weft_status lay_out(weft_op *op, const einsum *e, int k, const label_list *const *lists, const float **out) {
-  const float *from;
+/* Operand k laid out as [batch, x, y]. */
+static weft_status lay_out(weft_op *op, const einsum *e, int k, const float *from, const label_list *const *lists,
+                           const float **out) {
   void *to;
   size_t strides[LABELS] = {0};
   weft_strided block = {0};
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, k), &from));
   dense(e, lists, strides);
   for (int l = 0; l < 3; l++) {
     add_labels(e, lists[l]->labels, lists[l]->count, e->stride[k], strides, &block);
@@ -343,13 +342,6 @@ static void unpack(const einsum *e, const label_list *const *lists, weft_strided
   }
 }
 
-/* Whether some label is summed in one operand only: those equations are left to the loops. */
-static bool has_lone_sum(const einsum *e) {
-  label_list lone;
-  return labels_of(e, true, false, false, lone.labels, &lone.size) > 0 ||
-         labels_of(e, false, true, false, lone.labels, &lone.size) > 0;
-}
-
 /* One operand of which nothing is summed: its elements in another order. */
 static void run_copy(weft_op *op, const einsum *e) {
   const weft_tensor *y = weft_op_out(op, 0);
@@ -365,24 +357,22 @@ static void run_copy(weft_op *op, const einsum *e) {
   weft_strided_copy(op->cx, &block, weft_type_size(y->type), weft_op_in(op, 0)->data, y->data);
 }
 
-static weft_status run_pair(weft_op *op, const einsum *e) {
+/* `out` has as many elements as the labels of e->out. */
+static weft_status run_pair(weft_op *op, const einsum *e, const float *a, const float *b, float *out) {
   label_list batch, rows, columns, sums;
-  weft_tensor *y = weft_op_out(op, 0);
   weft_strided block = {0};
-  float *out;
   pair p;
   batch.count = labels_of(e, true, true, true, batch.labels, &batch.size);
   rows.count = labels_of(e, true, false, true, rows.labels, &rows.size);
   columns.count = labels_of(e, false, true, true, columns.labels, &columns.size);
   sums.count = labels_of(e, true, true, false, sums.labels, &sums.size);
-  WEFT_TRY(lay_out(op, e, 0, (const label_list *const[]){&batch, &rows, &sums}, &p.a));
-  WEFT_TRY(lay_out(op, e, 1, (const label_list *const[]){&batch, &sums, &columns}, &p.b));
-  WEFT_TRY(weft_op_floats_out(op, y, &out));
+  WEFT_TRY(lay_out(op, e, 0, a, (const label_list *const[]){&batch, &rows, &sums}, &p.a));
+  WEFT_TRY(lay_out(op, e, 1, b, (const label_list *const[]){&batch, &sums, &columns}, &p.b));
   unpack(e, (const label_list *const[]){&batch, &rows, &columns}, &block);
   bool same = block.rank == 0 || (block.rank == 1 && block.to[0] == 1);
   void *room = out;
   if (!same) {
-    WEFT_TRY(weft_op_scratch_array(op, y->count, sizeof(float), &room));
+    WEFT_TRY(weft_op_scratch_array(op, batch.size * rows.size * columns.size, sizeof(float), &room));
   }
   p.c = room;
   p.m = rows.size;
@@ -393,6 +383,142 @@ static weft_status run_pair(weft_op *op, const einsum *e) {
   if (!same) {
     weft_strided_copy(op->cx, &block, sizeof(float), p.c, out);
   }
+  return WEFT_OK;
+}
+
+/* ---- several float operands, two by two -------------------------------------------------------------------------- */
+/* An operand, or the product of some. */
+typedef struct term {
+  const float *data;
+  size_t stride[LABELS];
+} term;
+
+typedef struct terms {
+  const einsum *e;
+  term of[OPERANDS];
+  int count;
+  size_t most; /* elements that a product may have: else loops, which need no memory, are the better way */
+} terms;
+
+/* Whether the result, or a term other than these two, has the label. */
+static bool is_needed(const terms *t, int label, int i, int j) {
+  bool needed = false;
+  for (int d = 0; d < t->e->out_rank; d++) {
+    needed |= t->e->out[d] == label;
+  }
+  for (int k = 0; k < t->count; k++) {
+    needed |= k != i && k != j && t->of[k].stride[label] > 0;
+  }
+  return needed;
+}
+
+/* Terms i and j as an equation of their own, or term i alone if j is i: labels that are needed elsewhere stay. The number
+ * of elements of the result, or SIZE_MAX if it has too many dimensions. */
+static size_t make_step(const terms *t, int i, int j, einsum *step) {
+  size_t count = 1;
+  memset(step, 0, sizeof *step);
+  step->operands = i == j ? 1 : 2;
+  memcpy(step->size, t->e->size, sizeof step->size);
+  memcpy(step->stride[0], t->of[i].stride, sizeof step->stride[0]);
+  memcpy(step->stride[1], t->of[j].stride, sizeof step->stride[1]);
+  for (int label = 0; label < LABELS; label++) {
+    if (step->size[label] < 2 || (step->stride[0][label] == 0 && step->stride[1][label] == 0)) {
+      continue;
+    }
+    if (!is_needed(t, label, i, j)) {
+      step->sums[step->sum_rank++] = (uint8_t)label;
+    } else if (step->out_rank == WEFT_MAX_RANK || !weft_mul(count, step->size[label], &count)) {
+      return SIZE_MAX;
+    } else {
+      step->out[step->out_rank++] = (uint8_t)label;
+    }
+  }
+  return count;
+}
+
+/* Term i becomes what a step made, dense in the order of its labels. */
+static void put_term(terms *t, int i, const einsum *step, const float *data) {
+  size_t stride = 1;
+  memset(&t->of[i], 0, sizeof t->of[i]);
+  t->of[i].data = data;
+  for (int d = step->out_rank - 1; d >= 0; d--) {
+    t->of[i].stride[step->out[d]] = stride;
+    stride *= step->size[step->out[d]];
+  }
+}
+
+/* Labels that only term i has, and the result has not, are summed before it is multiplied. */
+static weft_status sum_alone(weft_op *op, terms *t, int i) {
+  einsum step;
+  size_t count = make_step(t, i, i, &step);
+  void *room;
+  if (step.sum_rank == 0 || count == SIZE_MAX) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+  weft_tensor from = {.type = WEFT_FLOAT, .data = (void *)t->of[i].data}, to = {.type = WEFT_FLOAT, .data = room};
+  loops l = {.e = &step, .in = {&from}, .out = &to, .sums = 1};
+  for (int d = 0; d < step.sum_rank; d++) {
+    l.sums *= step.size[step.sums[d]];
+  }
+  weft_parallel(op->cx, count, 16, run_loops, &l);
+  put_term(t, i, &step, room);
+  return WEFT_OK;
+}
+
+/* The pair with the least product becomes one term; `done` is false if it would be too large. */
+static weft_status join_pair(weft_op *op, terms *t, bool *done) {
+  int best[2] = {0, 1};
+  size_t least = SIZE_MAX;
+  einsum step;
+  void *room;
+  for (int i = 0; i < t->count; i++) {
+    for (int j = i + 1; j < t->count; j++) {
+      size_t count = make_step(t, i, j, &step);
+      if (count < least) {
+        least = count;
+        best[0] = i;
+        best[1] = j;
+      }
+    }
+  }
+  *done = least <= t->most;
+  if (!*done) {
+    return WEFT_OK;
+  }
+  make_step(t, best[0], best[1], &step);
+  WEFT_TRY(weft_op_scratch_array(op, least, sizeof(float), &room));
+  WEFT_TRY(run_pair(op, &step, t->of[best[0]].data, t->of[best[1]].data, room));
+  put_term(t, best[0], &step, room);
+  t->of[best[1]] = t->of[--t->count];
+  return WEFT_OK;
+}
+
+/* Multiplies two by two until two are left; those make the result. `done` is false where the loops have to. */
+static weft_status run_pairs(weft_op *op, const einsum *e, bool *done) {
+  weft_tensor *y = weft_op_out(op, 0);
+  terms t = {.e = e, .count = e->operands, .most = y->count};
+  einsum last = *e;
+  float *out;
+  for (int k = 0; k < e->operands; k++) {
+    t.most += weft_op_in(op, k)->count;
+    memcpy(t.of[k].stride, e->stride[k], sizeof t.of[k].stride);
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, k), &t.of[k].data));
+  }
+  for (int k = 0; k < e->operands; k++) {
+    WEFT_TRY(sum_alone(op, &t, k));
+  }
+  for (*done = true; *done && t.count > 2;) {
+    WEFT_TRY(join_pair(op, &t, done));
+  }
+  if (!*done) {
+    return WEFT_OK;
+  }
+  last.operands = 2;
+  memcpy(last.stride[0], t.of[0].stride, sizeof last.stride[0]);
+  memcpy(last.stride[1], t.of[1].stride, sizeof last.stride[1]);
+  WEFT_TRY(weft_op_floats_out(op, y, &out));
+  WEFT_TRY(run_pair(op, &last, t.of[0].data, t.of[1].data, out));
   weft_op_floats_done(op, y, out);
   return WEFT_OK;
 }
@@ -407,8 +533,12 @@ weft_status weft_einsum_run(weft_op *op) {
     l.in[k] = weft_op_in(op, k);
     empty |= l.in[k]->count == 0;
   }
-  if (e.operands == 2 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE && !has_lone_sum(&e)) {
-    return run_pair(op, &e);
+  if (e.operands > 1 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE) {
+    bool done;
+    WEFT_TRY(run_pairs(op, &e, &done));
+    if (done) {
+      return WEFT_OK;
+    }
   }
   if (e.operands == 1 && e.sum_rank == 0 && !empty) {
     run_copy(op, &e);

@@ -89,6 +89,33 @@ ones = np.array([[1, 2]], np.uint32)
 case("gemm_uint32_clamped", 13, ("Gemm", ["a", "b"], ["y"], {"alpha": 1e9}), {"a": ones, "b": np.array([[0, 1], [3, 0]], np.uint32)}, {"y": np.array([[2**32 - 1, 10**9]], np.uint32)}, ir=8)
 case("gemm_int32_wraps", 13, ("Gemm", ["a", "b", "c"], ["y"], {}), {"a": ones.astype(np.int32), "b": np.array([[2**31 - 1], [0]], np.int32), "c": np.array([1], np.int32)}, {"y": np.array([[-2**31]], np.int32)}, ir=8)
 
+# ---- Einsum of several operands, and sums that only one of them has ----------------------------------------------------------------
+equations = {
+    "chain": ("ij,jk,kl->il", (3, 70), (70, 5), (5, 4)),
+    "chain_from_its_end": ("ab,cd,bc->ad", (3, 6), (5, 4), (6, 5)),
+    "outer": ("i,j,k->kij", (3,), (4,), (5,)),
+    "all_summed": ("ij,ij,ji->", (3, 4), (3, 4), (4, 3)),
+    "batches": ("bij,bjk,bkl,l->bi", (2, 3, 4), (2, 4, 5), (2, 5, 6), (6,)),
+    "ellipsis": ("...i,...ij,...j->...", (2, 3, 4), (3, 4, 5), (2, 1, 5)),
+    "diagonals": ("ii,ij,jjk->ki", (4, 4), (4, 3), (3, 3, 2)),
+    "alone": ("ij,kl->ik", (3, 4), (5, 6)),
+    "alone_and_shared": ("aij,ajk->ak", (2, 3, 4), (2, 4, 5)),
+    "alone_of_three": ("abx,bcy,cz->a", (2, 3, 4), (3, 5, 2), (5, 3)),
+    "ones": ("ij,jk,kl->il", (3, 1), (4, 5), (1, 6)),
+    "unrelated": ("ab,cd,ef->", (2, 3), (4, 5), (6, 2)),
+}
+for name, (equation, *shapes) in equations.items():
+    for kind, dtype in {"": np.float32, "_float16": np.float16, "_double": np.float64, "_int32": np.int32}.items():
+        xs = [integers(-3, 4, shape, dtype) if kind else f32(*shape) for shape in shapes]
+        # numpy wants labels of equal sizes: what is 1 is repeated.
+        sizes = {}
+        for labels, shape in zip(equation.split("->")[0].split(","), shapes):
+            for label, size in zip(labels, shape) if "." not in labels else ():
+                sizes[label] = max(size, sizes.get(label, 1))
+        wide = [np.broadcast_to(x, [sizes[label] for label in labels]) if "." not in labels else x for labels, x in zip(equation.split("->")[0].split(","), xs)]
+        answer = np.einsum(equation, *(x.astype(np.float64) for x in wide)).astype(dtype)
+        case(f"einsum_{name}{kind}", 12, ("Einsum", [f"x{i}" for i in range(len(xs))], ["y"], {"equation": equation}), {f"x{i}": x for i, x in enumerate(xs)}, {"y": answer}, ir=8)
+
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
 a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
