@@ -500,6 +500,40 @@ SMALL_CODE double weft_typed_dot(size_t n, const double *x, const float *y, bool
   return (a + c) + (b + d);
 }
 
+/* Four rows of b a turn, so that c is read and written once for them. */
+#define ADD_ROWS(name, T)                                                                                              \
+  static void name(size_t n, size_t rows, const T *factors, const T *b, size_t b_row, T *c) {                          \
+    size_t l = 0;                                                                                                      \
+    for (; l + 4 <= rows; l += 4, b += 4 * b_row) {                                                                    \
+      const T f0 = factors[l], f1 = factors[l + 1], f2 = factors[l + 2], f3 = factors[l + 3];                          \
+      EACH_ALONE                                                                                                       \
+      for (size_t j = 0; j < n; j++) {                                                                                 \
+        c[j] = (((c[j] + f0 * b[j]) + f1 * b[b_row + j]) + f2 * b[2 * b_row + j]) + f3 * b[3 * b_row + j];             \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (; l < rows; l++, b += b_row) {                                                                                \
+      const T f = factors[l];                                                                                          \
+      EACH_ALONE                                                                                                       \
+      for (size_t j = 0; j < n; j++) {                                                                                 \
+        c[j] += f * b[j];                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+ADD_ROWS(add_rows_double, double)
+ADD_ROWS(add_rows_32, uint32_t)
+ADD_ROWS(add_rows_64, uint64_t)
+
+void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *factors, const void *b, size_t b_row,
+                         void *c) {
+  if (type == WEFT_DOUBLE) {
+    add_rows_double(n, rows, factors, b, b_row, c);
+  } else if (type == WEFT_INT32 || type == WEFT_UINT32) {
+    add_rows_32(n, rows, factors, b, b_row, c);
+  } else {
+    add_rows_64(n, rows, factors, b, b_row, c);
+  }
+}
+
 /* ---- running totals ---------------------------------------------------------------------------------------------- */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y) {
   for (size_t i = 0; i < n; i++) {

@@ -79,6 +79,10 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 
 /* The sum of the products of n numbers, or of the squares of their distances. */
 double weft_typed_dot(size_t n, const double *x, const float *y, bool distances);
+/* c[j] += factors[0] * b[j] + factors[1] * b[b_row + j] + ... for n elements and `rows` terms, added in this order: of
+ * doubles, or of integers of 4 or 8 bytes, which wrap. */
+void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *factors, const void *b, size_t b_row,
+                         void *c);
 /* totals[i] += x[i], or with `product` *= x[i]; y[i] is the total after that, or with `exclusive` before. y may be x. */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
 /* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */

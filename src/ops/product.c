@@ -3,6 +3,8 @@
  * own tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order.
  */
 #include "product.h"
+#include "../kernels/elements.h"
+#include "../kernels/typed.h"
 
 #include <math.h>
 #include <string.h>
@@ -297,33 +299,31 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
   return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s'", name);
 }
 
-#define PLAIN_PRODUCT(name, element)                                                                                   \
-  static void name(const weft_plain_product *p) {                                                                      \
-    const element *a = p->a, *b = p->b;                                                                                \
-    element *c = p->c;                                                                                                 \
-    for (size_t i = 0; i < p->m; i++) {                                                                                \
-      for (size_t j = 0; j < p->n; j++) {                                                                              \
-        c[i * p->n + j] = 0;                                                                                           \
-      }                                                                                                                \
-      for (size_t l = 0; l < p->k; l++) {                                                                              \
-        element factor = a[i * p->a_row + l * p->a_column];                                                            \
-        for (size_t j = 0; j < p->n; j++) {                                                                            \
-          c[i * p->n + j] += factor * b[l * p->b_row + j * p->b_column];                                               \
-        }                                                                                                              \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
-
-PLAIN_PRODUCT(product_double, double)
-PLAIN_PRODUCT(product_32, uint32_t)
-PLAIN_PRODUCT(product_64, uint64_t)
-
-void weft_plain_product_run(const weft_plain_product *product) {
-  if (product->type == WEFT_DOUBLE) {
-    product_double(product);
-  } else if (weft_type_size(product->type) == 4) {
-    product_32(product);
-  } else {
-    product_64(product);
+/* In tiles of b that stay in the cache, and that are put in order where b is not; every element is summed in the order of
+ * k. */
+void weft_plain_product_run(const weft_plain_product *p) {
+  enum { DEPTH = 16, WIDTH = 64 };
+  const size_t size = weft_type_size(p->type);
+  uint64_t tile[DEPTH * WIDTH], factors[DEPTH];
+  memset(p->c, 0, p->m * p->n * size);
+  for (size_t l = 0; l < p->k; l += DEPTH) {
+    const size_t depth = p->k - l < DEPTH ? p->k - l : DEPTH;
+    for (size_t j = 0; j < p->n; j += WIDTH) {
+      const size_t width = p->n - j < WIDTH ? p->n - j : WIDTH;
+      const char *b = (const char *)p->b + (l * p->b_row + j * p->b_column) * size;
+      for (size_t r = 0; p->b_column != 1 && r < depth; r++) {
+        weft_copy_elements(size, width, b + r * p->b_row * size, (int64_t)p->b_column, (char *)tile + r * WIDTH * size,
+                           1);
+      }
+      for (size_t i = 0; i < p->m; i++) {
+        const char *a = (const char *)p->a + (i * p->a_row + l * p->a_column) * size;
+        if (p->a_column != 1) {
+          weft_copy_elements(size, depth, a, (int64_t)p->a_column, factors, 1);
+        }
+        weft_typed_add_rows(p->type, width, depth, p->a_column == 1 ? (const void *)a : factors,
+                            p->b_column == 1 ? (const void *)b : tile, p->b_column == 1 ? p->b_row : WIDTH,
+                            (char *)p->c + (i * p->n + j) * size);
+      }
+    }
   }
 }

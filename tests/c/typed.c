@@ -351,6 +351,28 @@ static void check_dot(size_t n) {
   check(weft_typed_dot(n, x, y, true) == square, "distances", n, 0);
 }
 
+/* Rows times factors, in the order of the rows, so that doubles have the same bits. */
+#define CHECK_ADD_ROWS(suffix, T, type, number)                                                                        \
+  static void check_add_rows_##suffix(size_t n) {                                                                      \
+    T b[9 * MOST], c[MOST], factors[9], expected[MOST];                                                                \
+    const size_t rows = draw() % 10;                                                                                   \
+    for (size_t i = 0; i < 9 * MOST; i++) {                                                                            \
+      b[i] = (T)(number);                                                                                              \
+      factors[i % 9] = (T)(number);                                                                                    \
+    }                                                                                                                  \
+    for (size_t j = 0; j < n; j++) {                                                                                   \
+      c[j] = expected[j] = (T)(number);                                                                                \
+      for (size_t l = 0; l < rows; l++) {                                                                              \
+        expected[j] += factors[l] * b[l * (n + 1) + j];                                                                \
+      }                                                                                                                \
+    }                                                                                                                  \
+    weft_typed_add_rows(type, n, rows, factors, b, n + 1, c);                                                          \
+    check(memcmp(c, expected, n * sizeof *c) == 0, "rows times factors", n, rows);                                     \
+  }
+CHECK_ADD_ROWS(double, double, WEFT_DOUBLE, (double)(int32_t)draw() / 1e6)
+CHECK_ADD_ROWS(32, uint32_t, WEFT_INT32, draw())
+CHECK_ADD_ROWS(64, uint64_t, WEFT_UINT64, (uint64_t)draw() * draw())
+
 static void check_limits(size_t n) {
   float x[MOST], y[MOST];
   int8_t bytes[MOST];
@@ -555,6 +577,9 @@ int main(void) {
       check_functions(n);
       check_limits(n);
       check_dot(n);
+      check_add_rows_double(n);
+      check_add_rows_32(n);
+      check_add_rows_64(n);
       check_fold(n);
       check_plane(n);
       check_indices(n);
