@@ -14,7 +14,7 @@ enum {
   BLOCK_PANELS = 512,        /* rows of panels that are walked together: 16 kB */
   LARGE = 32768,             /* elements of a plain b for one row: likely to come from memory, fastest in order */
   STREAMS = FUSED ? 4 : 3,   /* panels that one row takes at once */
-  COLD = 393216,             /* elements of b that are more than a core's own cache: likely to come from memory */
+  COLD = 786432,             /* elements of b that are more than a core's own cache: likely to come from memory */
   HOT_ROW = 1024,            /* elements of a that are kept in the first-level cache beside a cold b */
   LINE = 16                  /* floats of a cache's line, or fewer */
 };

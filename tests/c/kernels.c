@@ -511,7 +511,7 @@ static void check_floats(void) {
   }
   check_gemm(1, 3, 9000, draw_float); /* blocks of rows against a plain b */
   check_gemm(1, 530, 4100, draw_float);
-  check_gemm(1, 523, 800, draw_float); /* a row that stays in the cache beside a b from memory */
+  check_gemm(1, 1043, 800, draw_float); /* a row that stays in the cache beside a b from memory */
   check_gemm(1, 71, 300, draw_float);
   check_gemm(2, 70, 300, draw_float);
   check_gemm(1, 139, 40, draw_float); /* whole groups of far panels, whole panels, a part of one */
