@@ -354,9 +354,9 @@ static void check_dot(size_t n) {
 /* Rows times factors, in the order of the rows, so that doubles have the same bits. */
 #define CHECK_ADD_ROWS(suffix, T, type, number)                                                                        \
   static void check_add_rows_##suffix(size_t n) {                                                                      \
-    T b[9 * MOST], c[MOST], factors[9], expected[MOST];                                                                \
+    T b[9 * (MOST + 1)], c[MOST], factors[9], expected[MOST];                                                          \
     const size_t rows = draw() % 10;                                                                                   \
-    for (size_t i = 0; i < 9 * MOST; i++) {                                                                            \
+    for (size_t i = 0; i < 9 * (MOST + 1); i++) {                                                                      \
       b[i] = (T)(number);                                                                                              \
       factors[i % 9] = (T)(number);                                                                                    \
     }                                                                                                                  \
