@@ -8,7 +8,6 @@
 #include "number.h"
 #include "product.h"
 
-enum { FORM_PANELS = 1, FORM_PANELS_OF_TRANSPOSE };
 enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
 
 #define MATMUL_TYPES                                                                                                   \
@@ -154,7 +153,7 @@ weft_status weft_matmul_prepare(weft_op *op) {
    * packed form serves all of them. */
   enum { MOST_COPIES = 2 };
   bool stays = b->type == WEFT_FLOAT && weft_op_readers(op, 1) > (transposed ? 1 : MOST_COPIES);
-  const uint8_t form = transposed ? FORM_PANELS_OF_TRANSPOSE : FORM_PANELS;
+  const uint8_t form = transposed ? WEFT_FORM_PANELS_OF_TRANSPOSE : WEFT_FORM_PANELS;
   if (stays && !weft_op_agree(op, 1, form)) {
     return WEFT_OK;
   }

@@ -140,8 +140,13 @@ size_t weft_op_readers(const weft_op *op, int i);
 bool weft_op_may_take(const weft_op *op, int i);
 void *weft_op_take_constant(weft_op *op, int i);
 
-/* In prepare: this node could read constant input i in that form, not 0, whose meaning its readers know. True once all of
- * them could: then weft_op_replace gives them its elements, a block that the constant owns from now on. */
+/* Forms of constants that operators of one kind share. */
+enum {
+  WEFT_FORM_PANELS = 1,
+  WEFT_FORM_PANELS_OF_TRANSPOSE,
+  WEFT_FORM_RECURRENT /* this and all beyond: recurrent.c's */
+};
+/* In prepare: this node could read constant input i in that form. True once all of its readers could: then weft_op_replace gives them its elements, a block that the constant owns from now on. */
 bool weft_op_agree(const weft_op *op, int i, uint8_t form);
 void weft_op_replace(const weft_op *op, int i, uint8_t form, void *block);
 /* In run: the form of input i; 0 where it is as in the file. */

@@ -213,7 +213,7 @@ weft_status weft_recurrent_infer(weft_op *op) {
 /* Weights are packed where they are, one block per direction after the other, one tensor after the other so that only
  * one of them is there twice meanwhile. How R is cut depends on the node, and what bytes mean on its scales. */
 static uint8_t form_of(const weft_recurrent_layer *l, int i) {
-  return (uint8_t)(4 * l->kind + 2 * l->linear_before_reset + (i == R) + 1);
+  return (uint8_t)(WEFT_FORM_RECURRENT + 4 * l->kind + 2 * l->linear_before_reset + (i == R));
 }
 
 static void pack_input(const weft_recurrent_layer *l, const float *w, float *out) {

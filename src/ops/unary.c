@@ -260,8 +260,9 @@ static void run_typed(void *arg, size_t begin, size_t end) {
 }
 
 /* Elu, Selu and Celu. */
-static bool is_elu(int variant) {
-  return variant == WEFT_UNARY_ELU || variant == WEFT_UNARY_SELU || variant == WEFT_UNARY_CELU;
+/* Whether the exponent falls with x, as elu_f32 has it: with a negative alpha, Celu's grows without end. */
+static bool is_elu(const unary *u) {
+  return u->variant == WEFT_UNARY_ELU || u->variant == WEFT_UNARY_SELU || (u->variant == WEFT_UNARY_CELU && u->a > 0);
 }
 
 static void run_elu(void *arg, size_t begin, size_t end) {
@@ -368,7 +369,7 @@ weft_status weft_unary_run(weft_op *op) {
     body = run_typed;
   } else if (!weft_type_is_float(x->type)) {
     body = run_integer;
-  } else if (x->type == WEFT_FLOAT && is_elu(u.variant)) {
+  } else if (x->type == WEFT_FLOAT && is_elu(&u)) {
     body = run_elu;
   } else if (x->type == WEFT_FLOAT && (u.variant == WEFT_UNARY_SHRINK || u.variant == WEFT_UNARY_THRESHOLDED)) {
     body = run_shrink;

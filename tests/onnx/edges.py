@@ -116,6 +116,19 @@ for name, (equation, *shapes) in equations.items():
         answer = np.einsum(equation, *(x.astype(np.float64) for x in wide)).astype(dtype)
         case(f"einsum_{name}{kind}", 12, ("Einsum", [f"x{i}" for i in range(len(xs))], ["y"], {"equation": equation}), {f"x{i}": x for i, x in enumerate(xs)}, {"y": answer}, ir=8)
 
+# ---- Celu whose alpha is negative: e^(x / alpha) grows without end ------------------------------------------------------------------
+x = np.array([-np.inf, -200, -89, -88.5, -50, -1, -0.0, 0, 1, 300, np.nan], np.float32)
+with np.errstate(over="ignore"):
+    case("celu_negative_alpha", 12, ("Celu", ["x"], ["y"], {"alpha": -1.0}), {"x": x}, {"y": np.where(x > 0, x, (-np.expm1(-x.astype(np.float64))).astype(np.float32)).astype(np.float32)}, ir=8)
+
+# ---- weights that a layer and products share, each of which would pack them its own way ------------------------------------------
+x, w, r = f32(2, 1, 16), f32(1, 16, 16) / 4, f32(1, 16, 16) / 4
+h = np.zeros((1, 16), np.float32)
+for step in x:
+    h = np.tanh(step @ w[0].T + h @ r[0].T)
+products = [("MatMul", [f"h{i}", "w"], [f"h{i + 1}"], {}) for i in range(4)]
+case("shared_by_rnn_and_products", 14, [("RNN", ["x", "w", "r"], ["", "h0"], {"hidden_size": 16}), *products], {"x": x}, {"h4": (h @ np.linalg.matrix_power(w[0], 4))[None].astype(np.float32)}, {"w": w, "r": r}, ir=8)
+
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
 a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
