@@ -52,18 +52,8 @@ static weft_status add_node(weft_term *t, const char *op_type, int inputs, const
   return WEFT_OK;
 }
 
-static weft_status add_constant(weft_term *t, weft_type type, int rank, size_t count, const void *data, int32_t *out) {
-  weft_value *value;
-  const weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
-  WEFT_TRY(weft_value_new_tensor(t->model->cx, type, &shape, &value));
-  if (count > 0) {
-    memcpy(value->tensor.data, data, count * weft_type_size(type));
-  }
-  return weft_graph_add_constant(t->model, t->graph, "", value, out);
-}
-
 weft_status weft_term_list(weft_term *t, char letter, size_t count, const int64_t *values) {
-  return add_constant(t, WEFT_INT64, 1, count, values, &t->registers[letter - 'a']);
+  return weft_graph_add_numbers(t->model, t->graph, WEFT_INT64, 1, count, values, &t->registers[letter - 'a']);
 }
 
 /* ---- attributes of the node -------------------------------------------------------------------------------------- */
@@ -183,7 +173,7 @@ static weft_status push_number(machine *m, const char *word) {
   weft_node *made;
   int32_t scalar;
   float number = read_real(m->t, word);
-  WEFT_TRY(add_constant(m->t, WEFT_FLOAT, 0, 1, &number, &scalar));
+  WEFT_TRY(weft_graph_add_numbers(m->t->model, m->t->graph, WEFT_FLOAT, 0, 1, &number, &scalar));
   WEFT_TRY(push(m, scalar, word));
   if (m->t->like < 0) {
     return WEFT_OK;
@@ -207,7 +197,7 @@ static weft_status push_list(machine *m, const char *word) {
     values[count] = read_int(m->t, entry);
     at += size + (at[size] == ',');
   }
-  WEFT_TRY(add_constant(m->t, WEFT_INT64, 1, count, values, &list));
+  WEFT_TRY(weft_graph_add_numbers(m->t->model, m->t->graph, WEFT_INT64, 1, count, values, &list));
   return push(m, list, word);
 }
 

@@ -128,6 +128,17 @@ weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const 
   return WEFT_OK;
 }
 
+weft_status weft_graph_add_numbers(weft_model *model, weft_graph *graph, weft_type type, int rank, size_t count,
+                                   const void *numbers, int32_t *out) {
+  weft_value *value;
+  const weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
+  WEFT_TRY(weft_value_new_tensor(model->cx, type, &shape, &value));
+  if (count > 0) {
+    memcpy(value->tensor.data, numbers, count * weft_type_size(type));
+  }
+  return weft_graph_add_constant(model, graph, "", value, out);
+}
+
 weft_status weft_graph_add_node(weft_model *model, weft_graph *graph, const char *name, const char *domain,
                                 const char *op_type, int inputs, int outputs, weft_node **out) {
   *out = NULL;

@@ -120,6 +120,9 @@ weft_status weft_graph_add_value(weft_model *model, weft_graph *graph, const cha
 /* A new constant value; takes over the reference. */
 weft_status weft_graph_add_constant(weft_model *model, weft_graph *graph, const char *name, weft_value *value,
                                     int32_t *out);
+/* A new constant that is a copy of these: of rank 1, or 0 for one number alone. */
+weft_status weft_graph_add_numbers(weft_model *model, weft_graph *graph, weft_type type, int rank, size_t count,
+                                   const void *items, int32_t *out);
 weft_status weft_node_set_int(weft_model *model, weft_node *node, const char *name, int64_t value);
 weft_status weft_node_set_float(weft_model *model, weft_node *node, const char *name, float value);
 weft_status weft_node_set_string(weft_model *model, weft_node *node, const char *name, const char *value);

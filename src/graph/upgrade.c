@@ -192,27 +192,16 @@ weft_status weft_upgrade_replace_output(weft_upgrade *u, int i, int32_t *old) {
   return weft_graph_add_value(u->model, u->graph, "", &u->node->outputs[i]);
 }
 
-static weft_status add_constant(weft_upgrade *u, weft_type type, int rank, size_t count, const void *items,
-                                int32_t *out) {
-  weft_value *value;
-  weft_shape shape = {.rank = rank, .dims = {(int64_t)count}};
-  WEFT_TRY(weft_value_new_tensor(u->model->cx, type, &shape, &value));
-  if (count != 0) {
-    memcpy(value->tensor.data, items, count * weft_type_size(type));
-  }
-  return weft_graph_add_constant(u->model, u->graph, "", value, out);
-}
-
 weft_status weft_upgrade_float(weft_upgrade *u, float value, int32_t *out) {
-  return add_constant(u, WEFT_FLOAT, 0, 1, &value, out);
+  return weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 0, 1, &value, out);
 }
 
 weft_status weft_upgrade_floats(weft_upgrade *u, size_t count, const float *values, int32_t *out) {
-  return add_constant(u, WEFT_FLOAT, 1, count, values, out);
+  return weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 1, count, values, out);
 }
 
 weft_status weft_upgrade_ints(weft_upgrade *u, int rank, size_t count, const int64_t *values, int32_t *out) {
-  return add_constant(u, WEFT_INT64, rank, count, values, out);
+  return weft_graph_add_numbers(u->model, u->graph, WEFT_INT64, rank, count, values, out);
 }
 
 weft_status weft_upgrade_float_like(weft_upgrade *u, float value, int32_t like, int32_t *out) {

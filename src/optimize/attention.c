@@ -337,13 +337,6 @@ static void join_shapes(const weft_info *a, const weft_info *b, weft_info *out) 
   *out = joined;
 }
 
-static weft_status add_zero(attention_pass *p, int32_t *out) {
-  weft_value *zero;
-  WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_FLOAT, &(weft_shape){0}, &zero));
-  *(float *)zero->tensor.data = 0;
-  return weft_graph_add_constant(p->pass->model, p->graph, "", zero, out);
-}
-
 /* Lets the steps' nodes make one mask instead of scores. */
 static weft_status make_mask(attention_pass *p, const attention *a, int32_t *mask) {
   *mask = -1;
@@ -355,7 +348,7 @@ static weft_status make_mask(attention_pass *p, const attention *a, int32_t *mas
       *mask = s->mask;
     } else if (s->mask >= 0 || s->factor >= 0 || s->divisor >= 0) {
       if (*mask < 0) {
-        WEFT_TRY(add_zero(p, mask));
+        WEFT_TRY(weft_graph_add_numbers(p->pass->model, p->graph, WEFT_FLOAT, 0, 1, &(float){0}, mask));
       }
       s->node->inputs[s->scores] = *mask;
       if (s->mask >= 0) {

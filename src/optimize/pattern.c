@@ -282,14 +282,6 @@ static bool find_rows(const weft_graph *graph, int32_t x, int32_t y, int64_t siz
   return rows->kind == WEFT_KIND_TENSOR && rows->rank >= 3 && rows->dims[rows->rank - 1] == size;
 }
 
-static weft_status add_shape(pattern_pass *p, int32_t *out) {
-  static const int64_t cut[] = {0, 0, -1};
-  weft_value *shape;
-  WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_INT64, &(weft_shape){.rank = 1, .dims = {3}}, &shape));
-  memcpy(shape->tensor.data, cut, sizeof cut);
-  return weft_graph_add_constant(p->pass->model, p->graph, "", shape, out);
-}
-
 static weft_status join_rows(pattern_pass *p, weft_node *node) {
   weft_graph *graph = p->graph;
   weft_node *there = weft_match_producer(graph, node->inputs[0], "Reshape");
@@ -318,8 +310,9 @@ static weft_status join_rows(pattern_pass *p, weft_node *node) {
     return WEFT_OK;
   }
   if (cut) {
+    static const int64_t cut_dims[] = {0, 0, -1};
     int32_t shape;
-    WEFT_TRY(add_shape(p, &shape));
+    WEFT_TRY(weft_graph_add_numbers(p->pass->model, graph, WEFT_INT64, 1, 3, cut_dims, &shape));
     WEFT_TRY(weft_match_become(p->pass, there, "", "Reshape", 2, (int32_t[]){x, shape}));
     graph->values[flat].info = rows;
     x = flat;

@@ -2,8 +2,6 @@
  * drops axes of one, are one Transpose and then a Reshape, which is a view. So recurrent layers are written, whose
  * sequences come first in ONNX and second in what exports it. A Transpose that moves only axes of one is a Reshape. After
  * attention, whose patterns are made of the same nodes. */
-#include <string.h>
-
 #include "match.h"
 
 typedef struct turn_pass {
@@ -85,13 +83,9 @@ static void permute(const weft_info *from, const int64_t *perm, weft_info *out) 
 
 /* The node becomes a Reshape of `in` to its own shape, of which one axis may be unknown. */
 static weft_status reshape(turn_pass *p, weft_node *node, const weft_info *to, int32_t in) {
-  const weft_shape shape = {.rank = 1, .dims = {to->rank}};
-  weft_value *dims;
-  int32_t constant;
-  WEFT_TRY(weft_value_new_tensor(p->pass->model->cx, WEFT_INT64, &shape, &dims));
-  memcpy(dims->tensor.data, to->dims, (size_t)to->rank * sizeof *to->dims);
-  WEFT_TRY(weft_graph_add_constant(p->pass->model, p->graph, "", dims, &constant));
-  return weft_match_become(p->pass, node, "", "Reshape", 2, (int32_t[]){in, constant});
+  int32_t shape;
+  WEFT_TRY(weft_graph_add_numbers(p->pass->model, p->graph, WEFT_INT64, 1, (size_t)to->rank, to->dims, &shape));
+  return weft_match_become(p->pass, node, "", "Reshape", 2, (int32_t[]){in, shape});
 }
 
 /* Sets `both` to the permutation of the first Transpose's input that, reshaped, is the last one's output. */
