@@ -312,8 +312,7 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
   }
 }
 
-/* ---- patches --------------------------------------------------------------------------------------------------------
- */
+/* ---- patches ----------------------------------------------------------------------------------------------------- */
 typedef enum tap_kind { TAP_OUTSIDE, TAP_ADJACENT, TAP_EVERY_SECOND, TAP_SCATTERED } tap_kind;
 
 typedef struct tap {

@@ -17,12 +17,9 @@ INLINE void map(size_t n, const float *x, float *y, one_number function, bool is
   if (!is_long && i < n) store_part(y + i, function(load_part(x + i, n - i)), n - i);
 }
 
-#define IS_LONG(NAME)                                                                                                  \
-  (WEFT_UNARY_##NAME <= WEFT_UNARY_SILU || WEFT_UNARY_##NAME == WEFT_UNARY_SOFTPLUS ||                                 \
-   WEFT_UNARY_##NAME == WEFT_UNARY_ATAN)
-#define DEFINE_UNARY(NAME, word)                                                                                       \
+#define DEFINE_UNARY(NAME, word, is_long)                                                                              \
   static void unary_##NAME(size_t n, const float *x, float *y) {                                                       \
-    map(n, x, y, word, IS_LONG(NAME));                                                                                 \
+    map(n, x, y, word, is_long);                                                                                       \
   }
 UNARY_WORDS(DEFINE_UNARY)
 

@@ -265,8 +265,7 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
   }
 }
 
-/* ---- one or two rows ------------------------------------------------------------------------------------------------
- */
+/* ---- one or two rows --------------------------------------------------------------------------------------------- */
 /* They read b once, from memory, which comes fastest in a few streams that are long: two panels at once, half of b
  * apart. One row and a b that the cache may hold take four, three where products and sums are apart, so that sums do not
  * wait for each other. A stream drives the row out of the first-level cache, and every line of it that is missed in
@@ -462,8 +461,7 @@ static void gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, c
   finish_rows(m, n, c, ldc, epilogue);
 }
 
-/* ---- packing --------------------------------------------------------------------------------------------------------
- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 /* A whole panel from 8 rows of a transposed b. */
 static void pack_transposed_panel(size_t k, const float *b, size_t ldb, float *out) {
   for (size_t half = 0; half < NR; half += LANES) {
@@ -505,8 +503,7 @@ static void gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool t
     weft_portable_gemm_f32_pack(n - whole, k, b + (transposed ? whole * ldb : whole), ldb, transposed, out);
 }
 
-/* ---- one row --------------------------------------------------------------------------------------------------------
- */
+/* ---- one row ----------------------------------------------------------------------------------------------------- */
 /* y[n] += x[0] * b row 0 + ... + x[rows - 1] * b row (rows - 1): y is read and written once for all of them. */
 INLINE void add_rows(const size_t rows, size_t n, const float *x, const float *b, size_t ldb, float *y) {
   real factors[4];

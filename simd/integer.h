@@ -45,8 +45,7 @@ INLINE v128_t widen_bytes(const void *x, bool is_signed) {
   return is_signed ? wasm_i16x8_load8x8(x) : wasm_u16x8_load8x8(x);
 }
 
-/* ---- packing a ------------------------------------------------------------------------------------------------------
- */
+/* ---- packing a --------------------------------------------------------------------------------------------------- */
 static void pack_row_of_pairs(size_t k, const uint8_t *a, bool is_signed, int32_t zero, char *to) {
   const v128_t zeros = wasm_i16x8_splat((int16_t)zero), ones = wasm_i16x8_splat(1);
   char *pairs = to + ROW_HEADER;
@@ -104,8 +103,7 @@ INLINE void i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_sig
   }
 }
 
-/* ---- packing b ------------------------------------------------------------------------------------------------------
- */
+/* ---- packing b --------------------------------------------------------------------------------------------------- */
 /* Where a panel's bytes come from. */
 typedef struct i8_source {
   const uint8_t *b;
@@ -185,8 +183,7 @@ INLINE void i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transp
   }
 }
 
-/* ---- the product ----------------------------------------------------------------------------------------------------
- */
+/* ---- the product ------------------------------------------------------------------------------------------------- */
 /* sums += products of one step: x holds a step of one row in every lane, y a step of four columns. */
 INLINE v128_t i8_step(v128_t x, v128_t y, v128_t sums, const i8_form form) {
   if (form == PAIRS) return wasm_i32x4_add(wasm_i32x4_dot_i16x8(x, y), sums);
@@ -315,8 +312,7 @@ DEFINE_GEMM_I8(signed_quads, SIGNED_QUADS)
 DEFINE_GEMM_I8(unsigned_quads, UNSIGNED_QUADS)
 #endif
 
-/* ---- quantisation ---------------------------------------------------------------------------------------------------
- */
+/* ---- quantisation ------------------------------------------------------------------------------------------------ */
 typedef struct quantizer {
   real divisor, low, high; /* of x / scale, zero point not yet added */
   v128_t offset;

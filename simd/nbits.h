@@ -106,8 +106,7 @@ static void nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin,
   }
 }
 
-/* ---- panels of floats ----------------------------------------------------------------------------------------------
- */
+/* ---- panels of floats -------------------------------------------------------------------------------------------- */
 /* What 4 columns' blocks have in common: x = (q - zero) * scale; both 0 from `end` on. */
 typedef struct nbits_numbers {
   const uint8_t *q[4];

@@ -24,7 +24,7 @@
 #include "simd/depthwise_i8.h"
 #include "simd/nbits.h"
 
-#define UNARY_ENTRY(NAME, word) [WEFT_UNARY_##NAME] = unary_##NAME,
+#define UNARY_ENTRY(NAME, word, is_long) [WEFT_UNARY_##NAME] = unary_##NAME,
 #define BINARY_ENTRY(NAME, word) [WEFT_BINARY_##NAME] = binary_##NAME,
 
 /* The entries of a table with one form of integer products (integer.h). */

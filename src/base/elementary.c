@@ -227,20 +227,16 @@ static pair sine_and_cosine(double x) {
   return (n & 2) != 0 ? (pair){-y.hi, -y.lo} : y;
 }
 
-static bool is_finite(double x) {
-  return fabs(x) < INFINITY;
-}
-
 double weft_sin(double x) {
-  return !is_finite(x) ? NAN : x == 0 ? x : sine_and_cosine(x).hi * copysign(1, x);
+  return !isfinite(x) ? NAN : x == 0 ? x : sine_and_cosine(x).hi * copysign(1, x);
 }
 
 double weft_cos(double x) {
-  return !is_finite(x) ? NAN : sine_and_cosine(x).lo;
+  return !isfinite(x) ? NAN : sine_and_cosine(x).lo;
 }
 
 double weft_tan(double x) {
-  if (!is_finite(x)) {
+  if (!isfinite(x)) {
     return NAN;
   }
   pair y = sine_and_cosine(x);

@@ -113,8 +113,7 @@ void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_
 /* The constant that value v of `graph` is, also through captures, or NULL. Inputs with a default are not constant. */
 weft_value *weft_graph_constant(const weft_graph *graph, int32_t v);
 
-/* ---- building and rewriting (graph/ and optimize/) ------------------------------------------------------------------
- */
+/* ---- building and rewriting (graph/ and optimize/) --------------------------------------------------------------- */
 /* A new value; numbers of others stay. */
 weft_status weft_graph_add_value(weft_model *model, weft_graph *graph, const char *name, int32_t *out);
 /* A new constant value; takes over the reference. */

@@ -283,28 +283,29 @@ static inline real activate(real y, weft_activation activation, float lo, float 
   return y;
 }
 
-/* The members of weft_unary and weft_binary, each with the word that computes it. */
+/* The members of weft_unary and weft_binary, each with the word that computes it; of the first kind, whether that is
+ * long code. */
 #define UNARY_WORDS(X)                                                                                                 \
-  X(EXP, approx_exp)                                                                                                   \
-  X(LOG, approx_log)                                                                                                   \
-  X(TANH, approx_tanh)                                                                                                 \
-  X(SIGMOID, approx_sigmoid)                                                                                           \
-  X(ERF, approx_erf)                                                                                                   \
-  X(GELU, approx_gelu)                                                                                                 \
-  X(GELU_TANH, approx_gelu_tanh)                                                                                       \
-  X(SILU, approx_silu)                                                                                                 \
-  X(HARDSWISH, approx_hardswish)                                                                                       \
-  X(RELU, approx_relu)                                                                                                 \
-  X(NEG, r_neg)                                                                                                        \
-  X(ABS, r_abs)                                                                                                        \
-  X(SQRT, r_sqrt)                                                                                                      \
-  X(RECIPROCAL, approx_reciprocal)                                                                                     \
-  X(FLOOR, r_floor)                                                                                                    \
-  X(CEIL, r_ceil)                                                                                                      \
-  X(ROUND, r_round)                                                                                                    \
-  X(SOFTPLUS, approx_softplus)                                                                                         \
-  X(ATAN, approx_atan)                                                                                                 \
-  X(SOFTSIGN, approx_softsign)
+  X(EXP, approx_exp, true)                                                                                             \
+  X(LOG, approx_log, true)                                                                                             \
+  X(TANH, approx_tanh, true)                                                                                           \
+  X(SIGMOID, approx_sigmoid, true)                                                                                     \
+  X(ERF, approx_erf, true)                                                                                             \
+  X(GELU, approx_gelu, true)                                                                                           \
+  X(GELU_TANH, approx_gelu_tanh, true)                                                                                 \
+  X(SILU, approx_silu, true)                                                                                           \
+  X(HARDSWISH, approx_hardswish, false)                                                                                \
+  X(RELU, approx_relu, false)                                                                                          \
+  X(NEG, r_neg, false)                                                                                                 \
+  X(ABS, r_abs, false)                                                                                                 \
+  X(SQRT, r_sqrt, false)                                                                                               \
+  X(RECIPROCAL, approx_reciprocal, false)                                                                              \
+  X(FLOOR, r_floor, false)                                                                                             \
+  X(CEIL, r_ceil, false)                                                                                               \
+  X(ROUND, r_round, false)                                                                                             \
+  X(SOFTPLUS, approx_softplus, true)                                                                                   \
+  X(ATAN, approx_atan, true)                                                                                           \
+  X(SOFTSIGN, approx_softsign, false)
 
 #define BINARY_WORDS(X)                                                                                                \
   X(ADD, r_add)                                                                                                        \

@@ -5,7 +5,7 @@
 
 #include "approximations.h"
 
-#define DEFINE_UNARY(NAME, word)                                                                                       \
+#define DEFINE_UNARY(NAME, word, is_long)                                                                              \
   static void unary_##NAME(size_t n, const float *x, float *y) {                                                       \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       y[i] = word(x[i]);                                                                                               \
@@ -50,7 +50,7 @@ void weft_portable_axpy_f32(size_t n, float a, const float *x, float *y) {
   }
 }
 
-#define UNARY_ENTRY(NAME, word) [WEFT_UNARY_##NAME] = unary_##NAME,
+#define UNARY_ENTRY(NAME, word, is_long) [WEFT_UNARY_##NAME] = unary_##NAME,
 #define BINARY_ENTRY(NAME, word) [WEFT_BINARY_##NAME] = binary_##NAME,
 
 const weft_kernels weft_kernels_portable = {

@@ -121,7 +121,7 @@ typedef struct weft_kernels {
   void (*binary_f32[WEFT_BINARY_COUNT])(size_t n, const float *x, size_t x_step, const float *y, size_t y_step,
                                         float *z);
   void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
-  /* y = x >= 0 ? above * x : below * (e^(x / unit) - 1); y may be x. */
+  /* y = x >= 0 ? above * x : below * (e^(x / unit) - 1), unit > 0; y may be x. */
   void (*elu_f32)(size_t n, const float *x, float above, float below, float unit, float *y);
   /* In place; any activation, WEFT_ACT_NONE included. */
   void (*activate_f32)(size_t n, float *y, weft_activation activation, float lo, float hi);

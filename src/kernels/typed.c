@@ -95,8 +95,7 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   }
 }
 
-/* ---- conversions ----------------------------------------------------------------------------------------------------
- */
+/* ---- conversions ------------------------------------------------------------------------------------------------- */
 #define CONVERT(name, FROM, TO, expression)                                                                            \
   static void name(size_t n, const void *x, void *y) {                                                                 \
     const FROM *p = x;                                                                                                 \
@@ -199,8 +198,7 @@ void weft_typed_saturate(size_t size, size_t n, const float *restrict x, float l
   }
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------------------
- */
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
 CONVERT(is_nan, float, uint8_t, a != a)
 CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
@@ -222,8 +220,7 @@ weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
   return functions[what];
 }
 
-/* ---- choosing -------------------------------------------------------------------------------------------------------
- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 /* A mask of ones chooses x: one expression, whatever the condition. */
 #define CHOOSE(T)                                                                                                      \
   do {                                                                                                                 \

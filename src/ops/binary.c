@@ -225,8 +225,7 @@ static void run_integer(void *arg, const weft_run *run) {
   weft_store_int64(b->z_type, x, run->n, b->z, run->out, 1);
 }
 
-/* ---- loops of kernels/typed.h -------------------------------------------------------------------------------------
- */
+/* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------ */
 /* A greater b is b less a: `swapped`. */
 static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
   static const struct {

@@ -84,8 +84,7 @@ weft_status weft_conv_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 0)->type, &out);
 }
 
-/* ---- patches --------------------------------------------------------------------------------------------------------
- */
+/* ---- patches ----------------------------------------------------------------------------------------------------- */
 /* How the eight elements of a tap lie in a plane of the input. */
 typedef enum lanes { LANES_NEXT, LANES_APART, LANES_SOME, LANES_NONE } lanes;
 
@@ -331,8 +330,7 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
   return weft_winograd_run(op, &w);
 }
 
-/* ---- groups of few filters ------------------------------------------------------------------------------------------
- */
+/* ---- groups of few filters --------------------------------------------------------------------------------------- */
 /* Where the patches are, and what is multiplied, are then as much work as the products: so a panel of patches is packed
  * for all groups at once, and stays in the first-level cache for all their products. */
 typedef struct few_filters {

@@ -1,7 +1,7 @@
 /* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label
  * is not there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are
- * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two; everything
- * else, and every other type, is summed in loops over the table. */
+ * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two;
+ * everything else, and every other type, is summed in loops over the table. */
 #include "../base/convert.h"
 #include "product.h"
 #include "strided.h"

@@ -162,8 +162,7 @@ weft_status weft_experts_infer(weft_op *op) {
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 
-/* ---- products -----------------------------------------------------------------------------------------------------
- */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 typedef struct turn {
   const layer *l;
   const weft_kernels *kernels;
@@ -241,8 +240,7 @@ static weft_status multiply(weft_op *op, const experts *e, int which, size_t exp
   return weft_products_run(op, &products);
 }
 
-/* ---- routing ------------------------------------------------------------------------------------------------------
- */
+/* ---- routing ----------------------------------------------------------------------------------------------------- */
 /* How much each token takes of each expert: 0 but for the chosen ones. */
 static weft_status route(weft_op *op, const experts *e, float *shares) {
   const float *router = NULL, *mixing = NULL;
@@ -274,8 +272,7 @@ static weft_status route(weft_op *op, const experts *e, float *shares) {
   return WEFT_OK;
 }
 
-/* ---- an expert ----------------------------------------------------------------------------------------------------
- */
+/* ---- an expert --------------------------------------------------------------------------------------------------- */
 typedef struct rooms {
   float *x, *first, *gate, *inner, *y;
 } rooms;

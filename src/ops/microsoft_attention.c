@@ -123,8 +123,7 @@ weft_status weft_attention_place_bias(weft_op *op, int i, weft_attention *a) {
   return WEFT_OK;
 }
 
-/* ---- masks of keys ------------------------------------------------------------------------------------------------
- */
+/* ---- masks of keys ----------------------------------------------------------------------------------------------- */
 typedef enum mask_form { FORM_NONE, FORM_LENGTHS, FORM_RANGES, FORM_KEYS, FORM_QUERIES, FORM_PLACES } mask_form;
 
 /* [batch] or [3 * batch + 2]: how many keys count, in the first of its numbers; [2 * batch]: ends, then begins;

@@ -146,7 +146,8 @@ enum {
   WEFT_FORM_PANELS_OF_TRANSPOSE,
   WEFT_FORM_RECURRENT /* this and all beyond: recurrent.c's */
 };
-/* In prepare: this node could read constant input i in that form. True once all of its readers could: then weft_op_replace gives them its elements, a block that the constant owns from now on. */
+/* In prepare: this node could read constant input i in that form. True once all of its readers could: then
+ * weft_op_replace gives them its elements, a block that the constant owns from now on. */
 bool weft_op_agree(const weft_op *op, int i, uint8_t form);
 void weft_op_replace(const weft_op *op, int i, uint8_t form, void *block);
 /* In run: the form of input i; 0 where it is as in the file. */

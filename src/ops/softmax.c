@@ -154,8 +154,7 @@ static void lp_float(const void *arg, size_t n, const float *x, float *y) {
   kernels->binary_f32[WEFT_BINARY_DIV](n, x, 1, &norm, 0, y);
 }
 
-/* ---- along an axis that is not the last ----------------------------------------------------------------------------
- */
+/* ---- along an axis that is not the last -------------------------------------------------------------------------- */
 typedef struct columns {
   const weft_kernels *kernels;
   bool logarithm;

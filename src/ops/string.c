@@ -257,8 +257,7 @@ weft_status weft_regex_full_match_run(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- Tokenizer ------------------------------------------------------------------------------------------------------
- */
+/* ---- Tokenizer --------------------------------------------------------------------------------------------------- */
 enum { MOST_SEPARATORS = 100 }; /* each cuts what the ones before it left, by a call of its own */
 
 typedef struct tokenizer {

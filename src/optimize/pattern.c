@@ -325,7 +325,7 @@ static weft_status join_rows(pattern_pass *p, weft_node *node) {
   return weft_match_become(p->pass, back, "", "Add", 2, (int32_t[]){product, bias});
 }
 
-/* ---- Softmax of old opsets, for which a tensor was a matrix: Flatten, Softmax, Reshape  */
+/* ---- Softmax of old opsets, for which a tensor was a matrix: Flatten, Softmax, Reshape --------------------------- */
 static weft_status join_flat_softmax(pattern_pass *p, weft_node *node) {
   weft_graph *graph = p->graph;
   const weft_node *flatten = weft_match_producer(graph, node->inputs[0], "Flatten");

@@ -114,8 +114,7 @@ static weft_status write_formula(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-/* ---- those that depend on what is there ---------------------------------------------------------------------------
- */
+/* ---- those that depend on what is there -------------------------------------------------------------------------- */
 static bool has(const weft_upgrade *u, int i) {
   return weft_upgrade_input(u, i) >= 0;
 }
@@ -270,8 +269,7 @@ static weft_status bitmask_dropout(weft_upgrade *u) {
   return give(u, &t, 0, "a");
 }
 
-/* ---- attention: what is left is done by another operator -----------------------------------------------------------
- */
+/* ---- attention: what is left is done by another operator --------------------------------------------------------- */
 /* The node becomes another operator of com.microsoft, with these letters as its inputs (a blank: absent). */
 static weft_status become(weft_upgrade *u, const weft_term *t, const char *op_type, const char *letters) {
   int count = (int)strlen(letters);
