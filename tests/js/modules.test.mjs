@@ -25,7 +25,7 @@ writeFileSync(join(folder, 'large.onnx'), large);
 const weft = new URL('../../dist/weft.mjs', import.meta.url);
 
 /** Runs a program that may use `weft`, `create()` and `double(session)`; gives what it prints as JSON. */
-function runProgram(body, program = process.execPath) {
+function runProgram(body, program = process.execPath, flags = []) {
   const text = `
     import * as weft from ${JSON.stringify(weft.href)};
     const { env, InferenceSession, Tensor } = weft;
@@ -35,7 +35,7 @@ function runProgram(body, program = process.execPath) {
     ${body}`;
   const file = join(folder, 'program.mjs');
   writeFileSync(file, text);
-  return JSON.parse(execFileSync(program, [file], { encoding: 'utf8', timeout: 60_000, stdio: ['ignore', 'pipe', 'inherit'] }));
+  return JSON.parse(execFileSync(program, [...flags, file], { encoding: 'utf8', timeout: 60_000, stdio: ['ignore', 'pipe', 'inherit'] }));
 }
 
 const choice = (settings, program) =>
@@ -73,6 +73,20 @@ test('relaxed SIMD where the host has it', { skip: !existsSync(programs.node24) 
   assert.equal(chosen.module, process.arch === 'x64' ? 'weft.simd.wasm' : 'weft.relaxed.wasm');
   if (process.arch === 'x64') assert.match(chosen.why.join(' '), /its compiler is too old/);
   assert.equal(older("'relaxed'").module, 'weft.relaxed.wasm');
+});
+
+const older = !existsSync(programs.node24) ? 'Node.js 24 is not set up' : process.arch !== 'x64' && 'not an x86 processor';
+test('relaxed multiply-adds are left alone on processors without fused ones', { skip: older }, () => {
+  const flags = ['--no-liftoff', ...['avx', 'avx2', 'fma3', 'avx-vnni', 'avx-vnni-int8'].map((feature) => `--no-enable-${feature}`)];
+  const softmax = (simd) =>
+    runProgram(`
+      env.wasm.simd = ${JSON.stringify(simd)};
+      const session = await InferenceSession.create(large);
+      const x = new Tensor(Float32Array.from({ length: 65536 }, (_, i) => Math.sin(i)), [256, 256]);
+      console.log(JSON.stringify([env.weft.module, Buffer.from((await session.run({ x })).y.data.buffer).toString('base64')]));`, programs.node24, flags);
+  const [relaxed, plain] = [softmax('relaxed'), softmax('fixed')];
+  assert.deepEqual([relaxed[0], plain[0]], ['weft.relaxed.wasm', 'weft.simd.wasm']);
+  assert.ok(relaxed[1] === plain[1], 'the softmax differs');
 });
 
 test('threads give the same bits as one thread', () => {
