@@ -32,10 +32,17 @@ foreach(module weft weft_reactor)
     COMMAND ${weft_binaryen}/bin/wasm-opt -Oz -Oz ${weft_features} $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
 endforeach()
 
-# The kernels alone, measured as tests/bench/NOTES.md tells: built only when asked for by name.
+# The kernels alone, with all tables: measured as tests/bench/NOTES.md tells, and compared with the portable ones in engines
+# for WebAssembly, whose relaxed instructions are not those of the native build. Built only when asked for by name.
 weft_objects(relaxed_objects ROOMS simd HOT SIMD RELAXED)
-add_executable(bench_kernels EXCLUDE_FROM_ALL tests/bench/kernels.c)
-target_link_libraries(bench_kernels PRIVATE weft_options core_objects schema_objects kernels_objects relaxed_objects)
-target_compile_definitions(bench_kernels PRIVATE WEFT_SIMD=1 WEFT_RELAXED=1)
-target_link_options(bench_kernels PRIVATE ${weft_stack})
 set_target_properties(relaxed_objects PROPERTIES EXCLUDE_FROM_ALL ON)
+function(weft_kernels_program name source)
+  add_executable(${name} EXCLUDE_FROM_ALL ${source})
+  target_link_libraries(${name} PRIVATE weft_options core_objects schema_objects kernels_objects relaxed_objects)
+  target_compile_definitions(${name} PRIVATE WEFT_SIMD=1 WEFT_RELAXED=1)
+  target_link_options(${name} PRIVATE ${weft_stack})
+endfunction()
+weft_kernels_program(bench_kernels tests/bench/kernels.c)
+weft_kernels_program(test_kernels tests/c/kernels.c)
+weft_kernels_program(test_kernels_integer tests/c/kernels_integer.c)
+add_custom_target(kernel_tests DEPENDS test_kernels test_kernels_integer)
