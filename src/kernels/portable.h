@@ -7,7 +7,7 @@
 
 /* gemm.c */
 enum {
-  WEFT_GEMM_BLOCK_K = 256,  /* products that are added up before they are added to the rest: long sums stay exact */
+  WEFT_GEMM_BLOCK_K = 384,  /* products that are added up before they are added to the rest: long sums stay exact */
   WEFT_GEMV_BLOCK_K = 4096, /* the same for one row against a b that is not packed */
   WEFT_GEMV_LONG_ROW =
       256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
