@@ -21,6 +21,7 @@ typedef struct scaling {
   double number;
   int count, divisors; /* of values; how many of them, from the end of the array, divide */
   int32_t values[MOST_FACTORS];
+  bool shared; /* something else reads a value on the way, so that it must stay what it is */
 } scaling;
 
 typedef struct attention_pass {
@@ -75,6 +76,10 @@ static bool has_permutation(const weft_node *node, int rank, const int64_t *expe
 static const int64_t swap_heads[] = {0, 2, 1, 3}, swap_last[] = {0, 1, 3, 2}, swap_last_of_3[] = {0, 2, 1},
                      heads_and_last[] = {0, 2, 3, 1};
 
+static bool is_read_once(const attention_pass *p, int32_t v) {
+  return p->uses.count[v] == 1 && !p->uses.is_output[v];
+}
+
 /* ---- the products' operands ------------------------------------------------------------------ */
 static bool is_one_float(const attention_pass *p, int32_t v) {
   const int rank = rank_of(p, v);
@@ -95,19 +100,22 @@ static bool add_factor(const attention_pass *p, int32_t v, bool divides, scaling
   return true;
 }
 
-/* Looks through products with one number and quotients by one. */
+/* Looks through products with one number and quotients by one, which may have had more dimensions than what they scale. */
 static int32_t skip_scales(const attention_pass *p, int32_t v, scaling *scale) {
-  for (int i = 0; i < MOST_SCALES; i++) {
+  for (int n = 0; n < MOST_SCALES; n++) {
     const weft_node *mul = weft_match_producer(p->graph, v, "Mul"), *div = weft_match_producer(p->graph, v, "Div");
-    if (mul != NULL && mul->input_count == 2 && add_factor(p, mul->inputs[1], false, scale)) {
-      v = mul->inputs[0];
-    } else if (mul != NULL && mul->input_count == 2 && add_factor(p, mul->inputs[0], false, scale)) {
-      v = mul->inputs[1];
-    } else if (div != NULL && add_factor(p, weft_node_in(div, 1), true, scale)) {
-      v = div->inputs[0];
-    } else {
+    const weft_node *node = mul != NULL ? mul : div;
+    const int operands = node == NULL || node->input_count != 2 ? 0 : node == mul ? 2 : 1;
+    int i = 0;
+    while (i < operands &&
+           (rank_of(p, node->inputs[i]) != rank_of(p, v) || !add_factor(p, node->inputs[1 - i], node == div, scale))) {
+      i++;
+    }
+    if (i == operands) {
       break;
     }
+    scale->shared = scale->shared || !is_read_once(p, v);
+    v = node->inputs[i];
   }
   return v;
 }
@@ -183,7 +191,7 @@ static bool find_keys(const attention_pass *p, int32_t v, attention *out) {
   }
   if (has_permutation(transpose, 4, heads_and_last)) {
     int32_t rows = uncut(p, transpose->inputs[0]);
-    out->turned = rows < 0 && p->uses.count[v] == 1 && !p->uses.is_output[v] ? transpose : NULL;
+    out->turned = rows < 0 && is_read_once(p, v) && !out->scale.shared ? transpose : NULL;
     out->k = rows >= 0 ? rows : out->turned != NULL ? v : -1;
     return out->k >= 0;
   }
@@ -211,10 +219,6 @@ static int32_t repeated_from(const attention_pass *p, int32_t v) {
 }
 
 /* ---- from the first product to Softmax ------------------------------------------------------- */
-static bool is_read_once(const attention_pass *p, int32_t v) {
-  return p->uses.count[v] == 1 && !p->uses.is_output[v];
-}
-
 /* Whether a value broadcasts to the scores and leaves them their shape. Where batch and heads are one dimension it may
  * have no size along either. */
 static bool suits_scores(const weft_info *a, const weft_info *scores, bool merged) {
@@ -370,8 +374,8 @@ static weft_node *find_result(const attention_pass *p, int32_t weights) {
       where->input_count == 3) {
     const weft_node *is_nan = weft_match_producer(p->graph, where->inputs[0], "IsNaN");
     float zero;
-    if (is_nan == NULL || is_nan->inputs[0] != weights || where->inputs[2] != weights ||
-        !weft_match_scalar(p->graph, where->inputs[1], &zero) || zero != 0) {
+    if (is_nan == NULL || is_nan->inputs[0] != weights || !is_read_once(p, is_nan->outputs[0]) ||
+        where->inputs[2] != weights || !weft_match_scalar(p->graph, where->inputs[1], &zero) || zero != 0) {
       return NULL;
     }
     weights = where->outputs[0];

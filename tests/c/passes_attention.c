@@ -101,6 +101,67 @@ static void test_attention(void) {
   expect(&g, "Reshape weft:Attention Abs");
 }
 
+/* What would mean something else if the nodes around it made attention's operands. */
+static void test_read_elsewhere(void) {
+  const int64_t heads_and_last[] = {0, 2, 3, 1}, swap_last[] = {0, 1, 3, 2};
+  for (int shared = 0; shared < 2; shared++) { /* scaled keys, whose transposition is turned */
+    bytes g = begin();
+    one(&g, "scale", 0.3f);
+    graph_node(&g, turned("x", "q", 4, (const int64_t[]){0, 2, 1, 3}));
+    graph_node(&g, turned("x", "k", 4, heads_and_last));
+    graph_node(&g, node("Mul", "k scale", "l"));
+    graph_node(&g, node("MatMul", "q l", "s"));
+    graph_node(&g, node("Softmax", "s", "p"));
+    graph_node(&g, node("MatMul", "p q", "o"));
+    if (shared) {
+      graph_node(&g, node("MatMul", "o l", "y"));
+      expect(&g, "Transpose Transpose Mul MatMul Softmax MatMul MatMul");
+    } else {
+      graph_node(&g, node("Abs", "o", "y"));
+      expect(&g, "Transpose Transpose weft:Attention Abs");
+    }
+  }
+  for (int shared = 0; shared < 2; shared++) { /* where weights are no numbers */
+    bytes g = begin(), cast = node("Cast", "n", "f");
+    const int64_t row[] = {5};
+    with_int(&cast, "to", WEFT_FLOAT);
+    constant(&g, "mask", 1, row);
+    one(&g, "zero", 0);
+    graph_node(&g, turned("x", "k", 4, swap_last));
+    graph_node(&g, node("MatMul", "x k", "s"));
+    graph_node(&g, node("Add", "s mask", "a"));
+    graph_node(&g, node("Mul", "a a2", "t"));
+    graph_node(&g, node("Softmax", "t", "p"));
+    graph_node(&g, node("IsNaN", "p", "n"));
+    graph_node(&g, node("Where", "n zero p", "guarded"));
+    graph_node(&g, node("MatMul", "guarded x", "o"));
+    one(&g, "a2", 2);
+    if (shared) {
+      graph_node(&g, cast);
+      graph_node(&g, node("Add", "o f", "y"));
+      expect(&g, "Transpose weft:MatMul Mul Softmax IsNaN Where Cast weft:MatMul");
+    } else {
+      graph_node(&g, node("Abs", "o", "y"));
+      expect(&g, "weft:Attention Abs");
+    }
+  }
+  /* A scale of more dimensions than what it scales. */
+  bytes g = begin();
+  const float scale = 0.3f;
+  graph_tensor(&g, "scale", WEFT_FLOAT, 4, 4, (const int64_t[]){1, 1, 1, 1}, &scale);
+  graph_tensor(&g, "axes", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){0});
+  bytes reduce = node("ReduceMax", "x axes", "r");
+  with_int(&reduce, "keepdims", 0);
+  graph_node(&g, reduce);
+  graph_node(&g, node("Mul", "r scale", "q"));
+  graph_node(&g, node("Unsqueeze", "r axes", "v"));
+  graph_node(&g, turned("v", "k", 4, swap_last));
+  graph_node(&g, node("MatMul", "q k", "s"));
+  graph_node(&g, node("Softmax", "s", "p"));
+  graph_node(&g, node("MatMul", "p v", "y"));
+  expect(&g, "ReduceMax Mul Unsqueeze weft:Attention");
+}
+
 /* ---- scores on their way to Softmax ---------------------------------------------------------- */
 static bytes begin_scores(void) {
   static const int64_t full[] = {5, 5}, row[] = {5}, column[] = {5, 1}, heads[] = {2, 1, 5}, swap_last[] = {0, 1, 3, 2};
@@ -285,6 +346,7 @@ static void test_whole_attention(void) {
 
 int main(void) {
   test_attention();
+  test_read_elsewhere();
   test_scores();
   test_shared_heads();
   test_merged_heads();
