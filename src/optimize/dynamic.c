@@ -21,14 +21,19 @@ static bool is_vector(const weft_graph *graph, int32_t v, int64_t length) {
   return t != NULL && t->shape.rank == 1 && t->shape.dims[0] == length;
 }
 
+/* A constant float that adds no dimension to a vector. */
+static bool is_number(const weft_graph *graph, int32_t v) {
+  const weft_tensor *t = weft_match_constant(graph, v, WEFT_FLOAT);
+  return is_vector(graph, v, 1) || (t != NULL && t->shape.rank == 0);
+}
+
 /* The scales of a and b from their product. */
 static bool find_scales(const weft_graph *graph, int32_t v, int64_t columns, int32_t *a, int32_t *b) {
   const weft_node *mul = weft_match_producer(graph, v, "Mul");
   for (int i = 0; mul != NULL && mul->input_count == 2 && i < 2; i++) {
-    float number;
     *a = mul->inputs[i];
     *b = mul->inputs[1 - i];
-    if (is_one_float(graph, *a) && (weft_match_scalar(graph, *b, &number) || is_vector(graph, *b, columns))) {
+    if (is_one_float(graph, *a) && (is_number(graph, *b) || is_vector(graph, *b, columns))) {
       return true;
     }
   }

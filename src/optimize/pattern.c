@@ -13,6 +13,13 @@ typedef struct pattern_pass {
   weft_uses uses;
 } pattern_pass;
 
+/* Whether a pattern's result has as many dimensions as what it began with. A constant of one element may have more, which
+ * the result has then. */
+static bool keeps_rank(const weft_graph *graph, int32_t x, const weft_node *last) {
+  const int rank = graph->values[x].info.rank;
+  return rank >= 0 && rank == graph->values[last->outputs[0]].info.rank;
+}
+
 /* ---- Gelu: x * 0.5 * (1 + erf(x / sqrt(2))), the factors in any order ------------------------ */
 static bool is_erf_input(const weft_graph *graph, int32_t v, int32_t *x) {
   const weft_node *div = weft_match_producer(graph, v, "Div"), *mul = weft_match_producer(graph, v, "Mul");
@@ -62,7 +69,7 @@ static weft_node *find_gelu(pattern_pass *p, int32_t v, int32_t x) {
     last = mul;
     v = mul->outputs[0];
   }
-  return halved && multiplied ? last : NULL;
+  return halved && multiplied && keeps_rank(graph, x, last) ? last : NULL;
 }
 
 static weft_status join_gelu(pattern_pass *p, weft_node *node) {
@@ -114,8 +121,9 @@ static weft_status join_swish(pattern_pass *p, weft_node *node) {
   const weft_node *scaled = weft_match_producer(p->graph, node->inputs[0], "Mul");
   int32_t x = mul != NULL ? weft_match_other(mul, node->outputs[0]) : -1;
   float alpha = 1;
-  bool fits = x >= 0 && (x == node->inputs[0] ||
-                         (scaled != NULL && weft_match_scalar(p->graph, weft_match_other(scaled, x), &alpha)));
+  bool fits =
+      x >= 0 && keeps_rank(p->graph, x, mul) &&
+      (x == node->inputs[0] || (scaled != NULL && weft_match_scalar(p->graph, weft_match_other(scaled, x), &alpha)));
   WEFT_TRY(fits ? weft_match_become(p->pass, mul, "", "Swish", 1, &x) : WEFT_OK);
   return fits && alpha != 1.0f ? weft_node_set_float(p->pass->model, mul, "alpha", alpha) : WEFT_OK;
 }
@@ -153,10 +161,12 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
   }
   weft_node *div = weft_match_reader(graph, &p->uses, mul->outputs[0], "Div");
   weft_node *scale = weft_match_reader(graph, &p->uses, mul->outputs[0], "Mul");
-  if (div != NULL && div->inputs[0] == mul->outputs[0] && weft_match_near(graph, weft_node_in(div, 1), 6)) {
+  if (div != NULL && div->inputs[0] == mul->outputs[0] && weft_match_near(graph, weft_node_in(div, 1), 6) &&
+      keeps_rank(graph, x, div)) {
     return weft_match_become(p->pass, div, "", "HardSwish", 1, &x);
   }
-  if (scale != NULL && weft_match_near(graph, weft_match_other(scale, mul->outputs[0]), 1.0 / 6)) {
+  if (scale != NULL && weft_match_near(graph, weft_match_other(scale, mul->outputs[0]), 1.0 / 6) &&
+      keeps_rank(graph, x, scale)) {
     return weft_match_become(p->pass, scale, "", "HardSwish", 1, &x);
   }
   return WEFT_OK;
@@ -242,7 +252,7 @@ static weft_status join_normalization(pattern_pass *p, weft_node *node) {
   weft_node *mul = weft_match_reader(graph, &p->uses, quotient->outputs[0], "Mul");
   int32_t scale = mul != NULL ? weft_match_other(mul, quotient->outputs[0]) : -1;
   const char *name = centred ? "LayerNormalization" : "RMSNormalization";
-  if (!is_vector_for(graph, scale, x) || weft_op_find("", name) == NULL) {
+  if (!is_vector_for(graph, scale, x) || !keeps_rank(graph, x, mul) || weft_op_find("", name) == NULL) {
     return WEFT_OK;
   }
   weft_node *shift = weft_match_reader(graph, &p->uses, mul->outputs[0], "Add");

@@ -155,19 +155,66 @@ static void test_nothing_done(void) {
   expect(&g, "Identity");
 }
 
+/* Constants of one element that have as many dimensions as x, or more: then the result has more as well. */
+static void test_dimensions(void) {
+  const int64_t ones[] = {1, 1, 1, 1, 1}, single[] = {1}, axis[] = {-1}, length[] = {5};
+  const float half = 0.5f, factor = 1.702f, small = 1e-5f;
+  for (int rank = 4; rank <= 5; rank++) {
+    bytes g = begin();
+    one(&g, "root", 1.41421354f);
+    one(&g, "one", 1);
+    graph_tensor(&g, "half", WEFT_FLOAT, 4, rank, ones, &half);
+    graph_node(&g, node("Div", "x root", "a"));
+    graph_node(&g, node("Erf", "a", "e"));
+    graph_node(&g, node("Add", "e one", "s"));
+    graph_node(&g, node("Mul", "x s", "m"));
+    graph_node(&g, node("Mul", "m half", "y"));
+    expect(&g, rank == 4 ? "Gelu" : "Div Erf Add Mul Mul");
+
+    g = begin();
+    graph_tensor(&g, "factor", WEFT_FLOAT, 4, rank, ones, &factor);
+    graph_node(&g, node("Mul", "factor x", "a"));
+    graph_node(&g, node("Sigmoid", "a", "s"));
+    graph_node(&g, node("Mul", "x s", "y"));
+    expect(&g, rank == 4 ? "Swish" : "Mul Sigmoid Mul");
+
+    g = begin();
+    graph_tensor(&g, "axis", WEFT_INT64, 8, 1, single, axis);
+    graph_tensor(&g, "small", WEFT_FLOAT, 4, rank, ones, &small);
+    constant(&g, "scale", 1, length);
+    graph_node(&g, node("Mul", "x x", "q"));
+    graph_node(&g, node("ReduceMean", "q axis", "v"));
+    graph_node(&g, node("Add", "v small", "u"));
+    graph_node(&g, node("Sqrt", "u", "d"));
+    graph_node(&g, node("Div", "x d", "n"));
+    graph_node(&g, node("Mul", "n scale", "y"));
+    expect(&g, rank == 4 ? "RMSNormalization" : "Mul ReduceMean Add Sqrt Div Mul");
+  }
+  for (int rank = 1; rank <= 2; rank++) { /* the product of integers is a vector */
+    const int64_t rows[] = {5, 3};
+    const int8_t weights[15] = {1, 2, 3, 4, 5};
+    const int64_t five[] = {5};
+    const float number_of_it = 0.5f;
+    bytes g = begin(), cast = node("Cast", "i", "c");
+    with_int(&cast, "to", WEFT_FLOAT);
+    graph_tensor(&g, "axes", WEFT_INT64, 8, 1, (const int64_t[]){3}, (const int64_t[]){0, 1, 2});
+    graph_tensor(&g, "m", WEFT_INT8, 1, 2, rows, weights);
+    graph_tensor(&g, "five", WEFT_INT64, 8, 1, single, five);
+    graph_tensor(&g, "half", WEFT_FLOAT, 4, rank, ones, &number_of_it);
+    graph_node(&g, node("ReduceMax", "x axes", "r"));
+    graph_node(&g, node("Reshape", "r five", "v"));
+    graph_node(&g, node("DynamicQuantizeLinear", "v", "q s z"));
+    graph_node(&g, node("MatMulInteger", "q m z", "i"));
+    graph_node(&g, cast);
+    graph_node(&g, node("Mul", "s half", "t"));
+    graph_node(&g, node("Mul", "c t", "y"));
+    expect(&g, rank == 1 ? "ReduceMax Reshape DynamicQuantizeLinear com.microsoft:MatMulIntegerToFloat"
+                         : "ReduceMax Reshape DynamicQuantizeLinear MatMulInteger Cast Mul Mul");
+  }
+}
+
 static void test_patterns(void) {
   bytes g = begin();
-  one(&g, "root", 1.41421354f);
-  one(&g, "one", 1);
-  one(&g, "half", 0.5f);
-  graph_node(&g, node("Div", "x root", "a"));
-  graph_node(&g, node("Erf", "a", "e"));
-  graph_node(&g, node("Add", "e one", "s"));
-  graph_node(&g, node("Mul", "x s", "m"));
-  graph_node(&g, node("Mul", "m half", "y"));
-  expect(&g, "Gelu");
-
-  g = begin();
   int64_t axis = -1, length[] = {5}, single[] = {1};
   graph_tensor(&g, "axis", 7, 8, 1, single, &axis);
   constant(&g, "scale", 1, length);
@@ -205,13 +252,6 @@ static void test_patterns(void) {
     graph_node(&g, node("Mul", "scale n", "y"));
     expect(&g, way < 3 ? "RMSNormalization" : "Mul ReduceMean Add Sqrt Div Mul");
   }
-
-  g = begin();
-  one(&g, "factor", 1.702f);
-  graph_node(&g, node("Mul", "factor x", "a"));
-  graph_node(&g, node("Sigmoid", "a", "s"));
-  graph_node(&g, node("Mul", "x s", "y"));
-  expect(&g, "Swish");
 }
 
 /* x is [?, 2, 5, 5]: one axis of which all that is known is that it stays the same. */
@@ -447,6 +487,7 @@ static void test_halves(void) {
 
 int main(void) {
   test_halves();
+  test_dimensions();
   test_turns();
   test_fixed_sizes();
   test_quantized();
