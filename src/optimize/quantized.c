@@ -29,11 +29,22 @@ static int64_t number(const weft_node *node, const char *name, int64_t fallback)
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
 }
 
+/* Only such scales keep the order of numbers, and give back what was quantised. */
+static bool is_positive(const weft_tensor *scale) {
+  for (size_t i = 0; i < scale->count; i++) {
+    const float number = ((const float *)scale->data)[i];
+    if (!(number > 0) || isinf(number)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* Whether the scale is one number, or one for each element along `axis` of x. */
 static bool scale_fits(const weft_graph *graph, const weft_node *node, int axis) {
   const weft_tensor *scale = weft_match_constant(graph, weft_node_in(node, 1), WEFT_FLOAT);
   const weft_info *x = &graph->values[node->inputs[0]].info;
-  if (scale == NULL || number(node, "block_size", 0) != 0) {
+  if (scale == NULL || !is_positive(scale) || number(node, "block_size", 0) != 0) {
     return false;
   }
   if (scale->count == 1) {
@@ -58,7 +69,8 @@ static weft_status find_quantity(quantized_pass *p, int32_t v, int axis, quantit
   weft_graph *graph = p->graph;
   const weft_node *node = weft_match_producer(graph, v, "DequantizeLinear");
   *out = (quantity){-1, -1, -1};
-  if (node == NULL || weft_node_in(node, 0) < 0 || !scale_fits(graph, node, axis)) {
+  if (node == NULL || weft_node_in(node, 0) < 0 || weft_match_type(graph, v) != WEFT_FLOAT ||
+      !scale_fits(graph, node, axis)) {
     return WEFT_OK;
   }
   int32_t zero = weft_node_in(node, 2);
@@ -78,9 +90,7 @@ static bool same_type(const quantized_pass *p, int32_t a, int32_t b) {
 /* The node that quantises v, which nothing else reads; NULL if there is none. */
 static weft_node *find_quantizer(const quantized_pass *p, int32_t v) {
   weft_node *node = weft_match_reader(p->graph, &p->uses, v, "QuantizeLinear");
-  float scale;
-  if (node == NULL || node->inputs[0] != v || weft_node_in(node, 2) < 0 || number(node, "block_size", 0) != 0 ||
-      !weft_match_scalar(p->graph, weft_node_in(node, 1), &scale)) {
+  if (node == NULL || node->inputs[0] != v || weft_node_in(node, 2) < 0 || !scale_fits(p->graph, node, ANY_AXIS)) {
     return NULL;
   }
   weft_type type = weft_match_type(p->graph, node->inputs[2]);

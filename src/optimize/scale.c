@@ -99,6 +99,15 @@ static weft_status rewrite(weft_pass *pass, weft_graph *graph, weft_uses *uses, 
   return weft_node_set_input(pass->model, node, 2, bias_slot);
 }
 
+static bool is_finite(const scaling *s) {
+  for (size_t c = 0; c < s->channels; c++) {
+    if (!isfinite(s->scale[c]) || !isfinite(s->shift[c])) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* ---- what follows ---------------------------------------------------------------------------- */
 static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node,
                                             size_t channels, scaling *out) {
@@ -172,7 +181,8 @@ static weft_status absorb(weft_pass *pass, weft_graph *graph, weft_uses *uses, w
   } else if ((next = weft_match_reader(graph, uses, out, "Mul")) != NULL) {
     WEFT_TRY(from_product(pass, graph, next, out, w->shape.rank, l.channels, &s));
   }
-  if (s.scale == NULL) {
+  if (s.scale == NULL || !is_finite(&s)) {
+    weft_free(s.scale);
     return WEFT_OK;
   }
   weft_status status = rewrite(pass, graph, uses, node, &l, &s);

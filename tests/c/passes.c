@@ -39,6 +39,19 @@ static void test_convolutions(void) {
   expect(&g, "weft:Conv Conv Abs Add Add");
 }
 
+/* What is infinite times zero is none of a channel's weights. */
+static void test_infinite_scale(void) {
+  const float infinite = INFINITY, some[] = {1, 0, 1, 1};
+  const int64_t dims[] = {2, 2, 1, 1};
+  bytes g = begin();
+  graph_tensor(&g, "point", WEFT_FLOAT, 4, 4, dims, some);
+  one(&g, "infinite", infinite);
+  graph_node(&g, node("Conv", "x point", "c"));
+  graph_node(&g, node("Mul", "c infinite", "p"));
+  graph_node(&g, node("Sign", "p", "y"));
+  expect(&g, "Conv Mul Sign");
+}
+
 static void test_products(void) {
   int64_t square[] = {5, 5}, row[] = {5};
   bytes g = begin();
@@ -364,6 +377,47 @@ static void test_quantized(void) {
   expect(&g, "DynamicQuantizeLinear com.microsoft:MatMulIntegerToFloat");
 }
 
+/* Scales that turn the order of numbers round, or lose them, and floats that are not of 32 bits. */
+static void test_unlike_quantized(void) {
+  const float scales[] = {0.1f, -0.1f, 0, INFINITY};
+  for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+    bytes g = begin(), pool = node("MaxPool", "d", "m"), window = attribute("kernel_shape", ATTRIBUTE_INTS);
+    add_int(&window, 8, 2), add_int(&window, 8, 2);
+    add_message(&pool, NODE_ATTRIBUTE, &window);
+    one(&g, "plain", 0.03f);
+    one(&g, "scale", scales[i]);
+    byte(&g, "zero", WEFT_UINT8, 120);
+    graph_node(&g, node("QuantizeLinear", "x plain zero", "q"));
+    graph_node(&g, node("DequantizeLinear", "q scale zero", "d"));
+    graph_node(&g, pool);
+    graph_node(&g, node("QuantizeLinear", "m scale zero", "s"));
+    graph_node(&g, node("DequantizeLinear", "s plain zero", "y"));
+    expect(&g, i == 0 ? "QuantizeLinear MaxPool DequantizeLinear"
+                      : "QuantizeLinear DequantizeLinear MaxPool QuantizeLinear DequantizeLinear");
+  }
+  for (int narrow = 0; narrow < 2; narrow++) {
+    const int8_t weights[25] = {1, 2, 3};
+    bytes g = begin(), a = node("DequantizeLinear", "q scale zero", "d"),
+          b = node("DequantizeLinear", "m scale none", "e"), cast = node("Cast", "p", "y");
+    with_int(&a, "output_dtype", narrow ? WEFT_FLOAT16 : WEFT_FLOAT);
+    with_int(&b, "output_dtype", narrow ? WEFT_FLOAT16 : WEFT_FLOAT);
+    with_int(&cast, "to", WEFT_FLOAT);
+    one(&g, "scale", 0.03f);
+    byte(&g, "zero", WEFT_UINT8, 120);
+    byte(&g, "none", WEFT_INT8, 0);
+    graph_tensor(&g, "m", WEFT_INT8, 1, 2, (const int64_t[]){5, 5}, weights);
+    graph_node(&g, node("QuantizeLinear", "x scale zero", "q"));
+    graph_node(&g, a);
+    graph_node(&g, b);
+    graph_node(&g, node("MatMul", "d e", "p"));
+    graph_node(&g, cast);
+    bytes m = model(23, &g);
+    expect_nodes(&m, narrow ? "QuantizeLinear DequantizeLinear MatMul Cast"
+                            : "QuantizeLinear com.microsoft:MatMulIntegerToFloat");
+    expect_same(&m, 1e-4f);
+  }
+}
+
 /* ---- 16-bit floats --------------------------------------------------------------------------- */
 static void half_constant(bytes *g, const char *name, int rank, const int64_t *dims) {
   uint16_t data[2048];
@@ -491,8 +545,10 @@ int main(void) {
   test_turns();
   test_fixed_sizes();
   test_quantized();
+  test_unlike_quantized();
   test_convolutions();
   test_products();
+  test_infinite_scale();
   test_rows();
   test_tied();
   test_nothing_done();
