@@ -1,4 +1,5 @@
 /* The public face of a session: from a finished loader to a model ready to run, and from named feeds to named outputs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "../base/seed.h"
@@ -311,6 +312,45 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
   return WEFT_OK;
 }
 
+/* The first of the graph's inputs before number `end` that has a dimension with this name but of another size; -1: none. */
+static int64_t find_size(const weft_graph *graph, weft_value *const *inputs, size_t end, const char *symbol,
+                         int64_t size, size_t *input) {
+  for (size_t i = 0; i < end; i++) {
+    const weft_info *info = &graph->values[graph->inputs[i]].info;
+    for (int d = 0; inputs[i] != NULL && inputs[i]->kind == WEFT_KIND_TENSOR && d < info->rank; d++) {
+      const int64_t other = inputs[i]->tensor.shape.dims[d];
+      if (info->symbols[d] == symbol && other != size) {
+        *input = i;
+        return other;
+      }
+    }
+  }
+  return -1;
+}
+
+/* Feeds that give one name two sizes may run all the same, unless nodes were put together because of the name. So this is
+ * told when a run has failed. */
+static void explain_sizes(weft_session *session, weft_value *const *inputs) {
+  const weft_graph *graph = session->model->graph;
+  char *message = session->cx.error->message;
+  const size_t used = strlen(message), room = sizeof session->cx.error->message;
+  for (size_t i = 0; i < graph->input_count; i++) {
+    const weft_slot *slot = &graph->values[graph->inputs[i]];
+    for (int d = 0; inputs[i] != NULL && inputs[i]->kind == WEFT_KIND_TENSOR && d < slot->info.rank; d++) {
+      const int64_t size = inputs[i]->tensor.shape.dims[d];
+      const char *symbol = slot->info.symbols[d];
+      size_t first;
+      const int64_t other = symbol != NULL ? find_size(graph, inputs, i + 1, symbol, size, &first) : -1;
+      if (other >= 0) {
+        snprintf(message + used, room - used,
+                 "; the model has one size '%.40s' for input '%.60s', here %lld, and '%.60s', here %lld", symbol,
+                 graph->values[graph->inputs[first]].name, (long long)other, slot->name, (long long)size);
+        return;
+      }
+    }
+  }
+}
+
 static weft_status run(weft_session *session, size_t feed_count, const char *const *feed_names,
                        weft_value *const *feeds, size_t output_count, const char *const *output_names,
                        weft_value **made, weft_value **outputs) {
@@ -321,7 +361,11 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
     int32_t at;
     WEFT_TRY(find_output(session, output_names[i], &at));
   }
-  WEFT_TRY(weft_execute(&session->state, session->model->graph, graph->input_count, inputs, NULL, made));
+  weft_status status = weft_execute(&session->state, session->model->graph, graph->input_count, inputs, NULL, made);
+  if (status == WEFT_INVALID_MODEL) {
+    explain_sizes(session, inputs);
+  }
+  WEFT_TRY(status);
   for (size_t i = 0; i < output_count; i++) {
     int32_t at;
     WEFT_TRY(find_output(session, output_names[i], &at));

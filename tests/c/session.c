@@ -415,6 +415,7 @@ static weft_status run_changing(weft_session *session, int64_t x, int64_t z, wef
   weft_error error;
   weft_status status =
       weft_session_run(session, 2, changing_inputs, feeds, CHANGING_OUTPUTS, changing_outputs, outputs, &error);
+  CHECK(status == WEFT_OK || strstr(error.message, "the model has one size 'N' for input 'x', here ") != NULL);
   weft_value_release(feeds[0]);
   weft_value_release(feeds[1]);
   return status;
