@@ -153,11 +153,14 @@ weft_status weft_graph_resolve(weft_model *model) {
   }
   model->cx->node = r.first_missing->name;
   model->cx->op = r.first_missing->op_type;
+  /* Operators of ONNX's own domain cannot be given: in a build that has all, such a node is a mistake. */
+  const char *way =
+      r.first_missing->domain[0] != 0 ? "; export the model otherwise, or give operators of your own" : "";
   if (r.missing == 1) {
-    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %.*s", (int)r.first, r.text);
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build has no operator %.*s%s", (int)r.first, r.text, way);
   } else {
-    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s", r.missing,
-                       r.text, r.missing > LISTED ? " and others" : "");
+    status = weft_fail(model->cx, WEFT_UNSUPPORTED, "this build lacks %zu operators of the model: %s%s%s", r.missing,
+                       r.text, r.missing > LISTED ? " and others" : "", way);
   }
   model->cx->node = NULL;
   return status;

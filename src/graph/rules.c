@@ -10,6 +10,7 @@
 /* All dimensions of a letter's shape but the first two. */
 #define SPATIAL(letter) letter " Shape [2] " END " Slice/3 "
 #define MEAN "ReduceMean/2{keepdims=1} "
+#define MODE "coordinate_transformation_mode"
 
 typedef struct rule {
   const char *op_type;
@@ -385,13 +386,66 @@ static weft_status by_moving(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, rule->terms[0], out);
 }
 
-/* At the nearest places elements are moved; between them they are mixed. */
+/* Along one axis it is a product with a matrix, which is what it makes of the unit matrix: r. That of axis `axis`, the
+ * k-th that is resized of `count`, of which `sizes` or `scales` and a region tell. */
+static weft_status let_resizing(weft_term *t, int64_t axis, size_t k, size_t count) {
+  const int64_t begin = (int64_t)k, end = (int64_t)k + 1, behind = axis + 1;
+  int32_t inputs[4] = {-1, -1, -1, -1};
+  weft_node *node;
+  WEFT_TRY(weft_term_list(t, 'i', 1, &axis));
+  WEFT_TRY(weft_term_list(t, 'j', 1, &behind));
+  WEFT_TRY(weft_term_list(t, 'k', 1, &begin));
+  WEFT_TRY(weft_term_list(t, 'l', 1, &end));
+  WEFT_TRY(weft_term_derive(t, "a Shape i j Slice/3 n= 0 n n Concat/2{axis=0} Expand/2 EyeLike", &inputs[0]));
+  for (int i = 1; i < t->node->input_count && i < 4; i++) {
+    weft_term_set(t, 'v', t->node->inputs[i]);
+    if (t->node->inputs[i] >= 0 && i == 1 && weft_term_is_string(t, MODE, "tf_crop_and_resize")) {
+      const int64_t ends[2] = {(int64_t)(count + k), (int64_t)(count + k + 1)};
+      WEFT_TRY(weft_term_list(t, 'o', 1, &ends[0]));
+      WEFT_TRY(weft_term_list(t, 'p', 1, &ends[1]));
+      WEFT_TRY(weft_term_derive(t, "v k l Slice/3 v o p Slice/3 Concat/2{axis=0}", &inputs[1]));
+    } else if (t->node->inputs[i] >= 0 && i > 1) {
+      WEFT_TRY(weft_term_derive(t, "v k l Slice/3", &inputs[i]));
+    }
+  }
+  WEFT_TRY(weft_term_again(t, inputs, &node));
+  weft_node_remove_attribute(node, "extrapolation_value");
+  weft_term_set(t, 'r', node->outputs[0]);
+  return weft_node_set_ints(t->model, node, "axes", 1, (int64_t[]){1});
+}
+
+/* At the nearest places elements are moved. Between them they are mixed, along one axis after another: d goes back
+ * through all that are resized. */
 static weft_status by_resize(weft_term *t, const rule *rule, int32_t *out) {
   bool nearest = weft_node_attribute(t->node, "mode") == NULL || weft_term_is_string(t, "mode", "nearest");
-  if (!nearest || weft_term_is_string(t, "coordinate_transformation_mode", "tf_crop_and_resize")) {
-    return weft_term_unknown(t, " with interpolation or cropping");
+  const weft_attribute *axes = ints_of(t, "axes"), *policy = weft_node_attribute(t->node, "keep_aspect_ratio_policy");
+  int rank = t->graph->values[t->node->inputs[0]].info.rank;
+  if (nearest && !weft_term_is_string(t, MODE, "tf_crop_and_resize")) {
+    return by_moving(t, rule, out);
   }
-  return by_moving(t, rule, out);
+  for (int i = 2; i < t->node->input_count && rank < 0 && axes == NULL; i++) {
+    const weft_value *told = t->node->inputs[i] >= 0 ? weft_graph_constant(t->graph, t->node->inputs[i]) : NULL;
+    rank = told != NULL && told->tensor.count > 0 && told->tensor.count <= WEFT_MAX_RANK ? (int)told->tensor.count : -1;
+  }
+  if (t->input > 0 || t->node->input_count > 4 || (axes == NULL && rank < 0) ||
+      (policy != NULL && !weft_term_is_string(t, "keep_aspect_ratio_policy", "stretch"))) {
+    return weft_term_unknown(t, " with a region that is learnt, a ratio that is kept, or a rank that is not known");
+  }
+  size_t count = axes != NULL ? axes->count : (size_t)rank;
+  for (size_t k = 0; k < count; k++) {
+    int64_t axis = axes != NULL ? axes->ints[k] : (int64_t)k;
+    if (axis < 0 && rank < 0) {
+      return weft_term_unknown(t, " of a rank that is not known");
+    }
+    WEFT_TRY(let_resizing(t, axis < 0 ? axis + rank : axis, k, count));
+    WEFT_TRY(weft_term_let(t, 's', "dy Shape"));
+    WEFT_TRY(weft_term_let(t, 'p', "s [0] i Slice/3"));
+    WEFT_TRY(weft_term_let(t, 'q', "s j " END " Slice/3"));
+    WEFT_TRY(weft_term_let(t, 'd',
+                           "dy p ReduceProd s i j Slice/3 q ReduceProd Concat/3{axis=0} Reshape/2 r "
+                           "Einsum/2{equation='pmq,nm->pnq'} p n q Concat/3{axis=0} Reshape/2"));
+  }
+  return weft_term_derive(t, "dy", out);
 }
 
 static weft_status by_transpose(weft_term *t, const rule *rule, int32_t *out) {
@@ -475,6 +529,7 @@ static const rule rules[] = {
     {"Ceil", {NULL}, NULL},
     {"Celu", {"dy a @alpha:1 / 0 Min/2 Exp *"}, NULL},
     {"Clip", {"a y Equal/2 dy 0 Where/3"}, NULL},
+    {"Compress", {MOVED}, by_moving},
     {"Concat", {NULL}, by_concat},
     {"Conv", {NULL, NULL, "dy " BY_CHANNEL}, by_conv},
     {"ConvTranspose",
@@ -523,6 +578,7 @@ static const rule rules[] = {
      {"0 a Size [1] * Expand/2 i [-1] Reshape/2 dy [-1] Reshape/2 ScatterElements/3{axis=0,reduction='add'} "
       "a Shape Reshape/2"},
      by_max_pool},
+    {"MaxUnpool", {MOVED}, by_moving},
     {"Mean", {"dy # /"}, by_every},
     {"Min", {NULL}, by_extreme},
     {"Mish", {"a Softplus Tanh t= dy t a 1 t t * - * a Sigmoid * + *"}, NULL},
@@ -556,10 +612,12 @@ static const rule rules[] = {
     {"ScatterElements",
      {"dy b 0 b Shape Expand/2 ScatterElements/3{axis=@axis:0}", NULL, "dy b GatherElements/2{axis=@axis:0}"},
      by_scatter},
+    {"ScatterND", {"dy b 0 c Shape Expand/2 ScatterND/3", NULL, "dy b GatherND/2"}, by_scatter},
     {"Selu",
      {"dy a 0 Greater/2 @gamma:1.0507010221481323 y @gamma:1.0507010221481323 @alpha:1.6732631921768188 * + Where/3 *"},
      NULL},
     {"Shape", {NULL}, NULL},
+    {"Shrink", {"a Abs @lambd:0.5 Greater/2 dy 0 Where/3"}, NULL},
     {"Sigmoid", {"dy y * 1 y - *"}, NULL},
     {"Sign", {NULL}, NULL},
     {"Sin", {"dy a Cos *"}, NULL},

@@ -271,6 +271,15 @@ def moving_cases():
             ("pad_reflect", "Pad", (3, 4), {"p": ints(2, 1, 1, 2)}, {"mode": "reflect"}),
             ("resize_nearest", "Resize", (1, 2, 3, 2), {"": None, "s": np.array([1, 1, 2, 1.5], np.float32)}, {}),
             ("resize_nearest_sizes", "Resize", (1, 1, 4, 5), {"": None, "-": None, "s": ints(1, 1, 2, 3)}, {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}),
+            ("compress", "Compress", (3, 4), {"c": np.array([True, False, True])}, {"axis": 0}),
+            ("max_unpool", "MaxUnpool", (1, 1, 2, 2), {"i": np.array([[[[5, 7], [13, 15]]]])}, {"kernel_shape": [2, 2], "strides": [2, 2]}),
+            ("resize_linear", "Resize", (1, 2, 3, 4), {"": None, "s": np.array([1, 1, 2, 0.7], np.float32)}, {"mode": "linear"}),
+            ("resize_linear_corners", "Resize", (2, 4), {"": None, "-": None, "s": ints(3, 7)}, {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+            ("resize_antialias", "Resize", (1, 6, 5), {"": None, "s": np.array([0.5, 0.6], np.float32)}, {"mode": "linear", "antialias": 1, "axes": [1, 2]}),
+            ("resize_cubic", "Resize", (1, 1, 4, 5), {"": None, "-": None, "s": ints(6, 9)}, {"mode": "cubic", "axes": [2, 3], "cubic_coeff_a": -0.5, "exclude_outside": 1}),
+            ("resize_cubic_pytorch", "Resize", (3, 4), {"": None, "s": np.array([2.5, 1], np.float32)}, {"mode": "cubic", "coordinate_transformation_mode": "pytorch_half_pixel"}),
+            ("resize_crop", "Resize", (3, 5), {"r": np.array([0, 0.2, 0.8, 1.3]), "-": None, "s": ints(4, 6)}, {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 2.5}),
+            ("shrink", "Shrink", (2, 3), {}, {"lambd": 0.6, "bias": 0.3}),
             ("depth_to_space", "DepthToSpace", (1, 8, 2, 1), {}, {"blocksize": 2}),
             ("space_to_depth", "SpaceToDepth", (1, 2, 2, 4), {}, {"blocksize": 2})):
         yield weighted(name, op, {"x": real(*shape)}, constants, **attributes)
@@ -281,6 +290,9 @@ def moving_cases():
     yield weighted("scatter_elements", "ScatterElements", {"x": real(4)}, {"i": ints(2, 0), "v": real(2)})
     nodes = [("ScatterElements", "x,i,z", "t", {"reduction": "add"}), ("Mul", "t,t", "y", {})]
     yield Case("scatter_add", nodes, {"x": real(4), "z": real(2)}, {"i": ints(2, 0)})
+    yield weighted("scatter_nd", "ScatterND", {"x": real(3, 2)}, {"i": ints(2, 0).reshape(2, 1), "v": real(2, 2)})
+    nodes = [("ScatterND", "x,i,z", "t", {}), ("Mul", "t,t", "y", {})]
+    yield Case("scatter_nd_updates", nodes, {"x": real(3, 2), "z": real(2)}, {"i": np.array([[2, 0], [0, 1]])})
     nodes = [("TopK", "x,k", "t,i", {}), ("Mul", "t,t", "y", {})]
     yield Case("top_k", nodes, {"x": real(2, 4)}, {"k": ints(2)})
 

@@ -610,6 +610,7 @@ refuse("a past or present with values of another size than the keys", "attention
 refuse("a mask of shape [3] does not fit 1 sequences, 2 queries and 2 keys", "attention_mask", "Attention", [x, weight, None, one([1, 1, 1], np.int32)], [result], num_heads=2, qkv_hidden_sizes=[4, 4, 8])
 refuse("past_sequence_length is 4: 2 new rows do not fit a buffer of 5", "attention_buffer", "Attention", [x, f32(4, 12), None, None, f32(2, 1, 2, 5, 2), None, one([4], np.int32)], [f32(1, 2, 4)], num_heads=2, past_present_share_buffer=1)
 refuse("cache_indirection holds 2, expected a beam below 2", "multi_beams", "MultiHeadAttention", [f32(2, 1, 4)] * 3 + [None] * 3 + [f32(2, 1, 3, 4)] * 2 + [one([1], np.int32), np.full((1, 2, 3), 2, np.int32)], [f32(2, 1, 4)], num_heads=1)
+refuse("this build has no operator com.microsoft:QOrderedMatMul version 1; export the model otherwise, or give operators of your own", "missing", "QOrderedMatMul", [x, weight], [result])
 refuse("attribute 'signal_ndim': expected 1 to 3, found 20", "transform", "Rfft", [f32(2, 4)], [f32(2, 3, 2)], signal_ndim=20)
 refuse("expected at least 5 inputs, input 4 is missing", "engram", "EngramGate", [f32(1, 1, 2, 4), f32(1, 1, 2, 4), f32(1, 1, 4), f32(2, 4)], [f32(1, 1, 2, 4)])
 refuse("input 3 is needed", "packed", "PackedAttention", [f32(3, 4), f32(4, 12), f32(12)], [f32(3, 4)], num_heads=2)
