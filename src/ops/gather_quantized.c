@@ -60,7 +60,8 @@ weft_status weft_gather_quantized_infer(weft_op *op) {
   table t;
   WEFT_TRY(weft_op_expect_inputs(op, 3, 4));
   WEFT_TRY(weft_op_expect_type(op, DATA, "data",
-                               WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4)));
+                               WEFT_TYPE_BIT(WEFT_UINT8) | WEFT_TYPE_BIT(WEFT_INT4) | WEFT_TYPE_BIT(WEFT_UINT4) |
+                                   WEFT_TYPES_FLOAT8 | WEFT_TYPE_BIT(WEFT_FLOAT4E2M1)));
   WEFT_TRY(weft_op_expect_rank(op, DATA, "data", 1, WEFT_MAX_RANK));
   WEFT_TRY(weft_op_expect_type(op, INDICES, "indices", WEFT_TYPES_INDEX));
   WEFT_TRY(weft_op_expect_type(op, SCALES, "scales", WEFT_TYPES_FLOAT & ~WEFT_TYPE_BIT(WEFT_DOUBLE)));

@@ -209,6 +209,40 @@ y, last = delta_net(unit(q), unit(k), v, -3 * sigmoid(np.exp(rates)[:, None] * (
 case("delta_net_bounded", "GatedDeltaNet", [*tokens, None, flat(decays), flat(beta), state, rates, biases], floats(flat(y), last),
      gate_activation="kda", beta_activation="sigmoid", gate_lower_bound=-3.0, qk_l2_norm=1)
 
+starts, lengths = one([0, 2, 3, 8], np.int32), (2, 1, 5)
+tokens, rates3 = [f32(8, 2, 4), f32(8, 2, 4), f32(8, 4, 3)], f32(8, 4)
+beta3, state3 = sigmoid(f32(8, 4)).astype(np.float32), f32(3, 4, 3, 4)
+parts = [delta_net(unit(a[None, i:j]), unit(b[None, i:j]), c[None, i:j], (-np.exp(rates) * np.log1p(np.exp(d[None, i:j] + bias)))[..., None], e[None, i:j], s[None], "gated_delta")
+         for (a, b, c), d, e, s, i, j in ((tokens, rates3, beta3, s, i, j) for s, i, j in zip(state3, starts[:-1], starts[1:]))]
+case("delta_net_ragged", "GatedDeltaNet", [*tokens, starts, rates3, beta3, state3, rates, bias], floats(np.concatenate([y[0] for y, _ in parts]), np.concatenate([s for _, s in parts])), gate_activation="softplus", qk_l2_norm=1)
+case("delta_net_ragged_joined", "GatedDeltaNet", [np.concatenate([a.reshape(8, -1) for a in tokens], 1), None, None, *microsoft.cases[-1][2][3:]], microsoft.cases[-1][3], gate_activation="softplus", qk_l2_norm=1)
+
+
+# ---- numbers of groups of words ------------------------------------------------------------------------------------------------------------------------
+def ngram_hashes(ids, factors, sizes, past, most, count, fill, end=None, segments=None, offsets=None):
+    history = np.concatenate([np.full((len(ids), most - 1), fill, ids.dtype) if past is None else past, ids], 1)
+    hashes = np.zeros((*ids.shape, (most - 1) * count), ids.dtype)
+    for b, t in np.ndindex(ids.shape):
+        mixed, broken = ids[b, t] * factors[0], False
+        for k in range(1, most):
+            word = history[b, most - 1 + t - k]
+            broken = broken or word == end or (segments is not None and t - k >= 0 and segments[b, t - k] != segments[b, t - k + 1])
+            mixed ^= (fill if broken else word) * factors[k]
+            hashes[b, t, (k - 1) * count:k * count] = mixed % sizes[(k - 1) * count:k * count]
+    return [hashes + (0 if offsets is None else offsets), history[:, ids.shape[1]:]]
+
+
+with np.errstate(over="ignore"):
+    for kind in (np.int32, np.int64):
+        ids, factors, sizes = random.integers(0, 6, (2, 7)).astype(kind), one([7, -1234567, 2**31 - 5, 11], kind), one([5, 7, 11, 13, 17, 19], kind)
+        past, segments, end, offsets = one([[2, 3, 1], [0, 5, 4]], kind), one([[0, 0, 1, 1, 1, 2, 2], [0] * 7], np.int32), one(3, kind), np.arange(6, dtype=kind) * 100
+        attributes = {"max_ngram_size": 4, "n_head_per_ngram": 2, "pad_id": 9}
+        for name, inputs, extra, answer in (
+                ("plain", [], {}, (None, 4, 2, kind(9))), ("past", [past], {}, (past, 4, 2, kind(9))), ("end", [None, None, end], {}, (None, 4, 2, kind(3))),
+                ("ends", [past, offsets, end], {"reset_on_eos": 1}, (past, 4, 2, kind(3), 3, None, offsets)),
+                ("segments", [past, None, None, segments], {}, (past, 4, 2, kind(9), None, segments)), ("all", [None, offsets, end, segments], {"reset_on_eos": 1}, (None, 4, 2, kind(3), 3, segments, offsets))):
+            case(f"ngram_{name}_{np.dtype(kind)}", "NGramHashMapping", [ids, factors, sizes, *inputs], ngram_hashes(ids, factors, sizes, *answer), **attributes, **extra)
+
 # ---- blocks of keys that a head does not see -----------------------------------------------------------------------------------------------------
 block, room = 16, 48
 layouts = one([[[1, 0, 0], [1, 1, 0], [0, 1, 1]], [[1, 0, 0], [0, 1, 0], [1, 0, 1]]], np.int32)

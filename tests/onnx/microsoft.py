@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 
+import ml_dtypes
 import numpy as np
 from onnx import helper, numpy_helper
 
@@ -596,6 +597,10 @@ for name, room, window, before, new, bits in (("full", 4, 4, [6], 1, 0), ("promp
 bias = f32(5)
 case("matmul_4_bits_of_nothing", "MatMulNBits", [f32(2, 3, 32), u8(0, 2, 8), f32(0), None, None, bias], [np.broadcast_to(bias, (2, 3, 5)).copy()], K=32, N=5, bits=4, block_size=16)
 
+for kind, name in ((ml_dtypes.float8_e4m3fn, "e4m3"), (ml_dtypes.float8_e5m2, "e5m2"), (ml_dtypes.float4_e2m1fn, "e2m1")):
+    halves = f32(6, 32).astype(kind)
+    case(f"gather_quantised_{name}", "GatherBlockQuantized", [halves, picks, scales], [(halves.astype(np.float32) * scales.repeat(16, 1))[picks]], (0, 2), block_size=16, gather_axis=0, quantize_axis=1)
+
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
@@ -620,7 +625,7 @@ refuse("sliding_window_cache: past_key of 3 rows cannot hold a window of 4", "wi
 refuse("weights packed for another engine", "prepacked", "MatMulNBits", [f32(2, 32), u8(64, 2, 8), f32(128)], [f32(2, 64)], (1, 2), K=32, N=64, bits=4, block_size=16, weight_prepacked=1)
 refuse("kv_cache_bit_width 4 in caches of 8 bits", "cache_bits", "GroupQueryAttention", [f32(1, 1, 8), f32(1, 1, 8), f32(1, 1, 8), i8(1, 2, 3, 4), i8(1, 2, 3, 4), one([1], np.int32), one(2, np.int32)] + [None] * 5 + [one([0.1]), one([0.1])], [f32(1, 1, 8)], num_heads=2, kv_num_heads=2, kv_cache_bit_width=4)
 refuse("input initial_state is needed", "delta_net_state", "GatedDeltaNet", [f32(3, 2, 4), f32(3, 2, 4), f32(3, 2, 4), None, f32(3, 2), f32(3, 2)], [f32(3, 2, 4)])
-refuse("sequences of several lengths", "delta_net_lengths", "GatedDeltaNet", [f32(3, 2, 4), f32(3, 2, 4), f32(3, 2, 4), one([0, 1, 3], np.int32), f32(3, 2), f32(3, 2), f32(2, 2, 4, 4)], [f32(3, 2, 4)])
+refuse("updates of the state (capture_count, state_update_capacity)", "delta_net_updates", "GatedDeltaNet", [f32(4, 1, 2)] * 3 + [None, f32(4, 1), f32(4, 1), f32(2, 1, 2, 2), None, None, one([1, 1], np.int32)], [f32(4, 1, 2)], state_update_capacity=1)
 refuse("the letters i of the locale tr_TR", "locale", [("", "StringNormalizer", ["i0"], ["o0"], {"case_change_action": "LOWER", "locale": "tr_TR"})], [np.array(["I"], object)], [np.array(["i"], object)])
 refuse("attribute 'state_length' is 4", "causal_state", "CausalConvWithState", [f32(1, 3, 5), f32(3, 1, 3)], [f32(1, 3, 5), f32(1, 3, 2)], state_length=4)
 refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)

@@ -413,6 +413,27 @@ static weft_status read_delta_inputs(weft_upgrade *u, weft_term *t) {
   return weft_term_let(t, 'b', has(u, 6) ? DIM("g", "0", "1") "[-1] Concat/2{axis=0}" : "a Shape [0] [-2] Slice/3");
 }
 
+/* Sequences of several lengths, one behind the other, become rows of one: i: where they begin, m: which places of a row
+ * are tokens, o: where those are among all. What is not is the first token, of which nothing may stay. */
+static weft_status spread_sequences(weft_upgrade *u, weft_term *t) {
+  static const char letters[] = "abcef";
+  WEFT_TRY(weft_term_let(t, 'd', "d Cast{to=7} [-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(t, 'i', "d [0] [-1] [0] Slice/4 [1] Unsqueeze/2"));
+  WEFT_TRY(weft_term_let(t, 'l', "d [1] " END " [0] Slice/4 [1] Unsqueeze/2 i -"));
+  WEFT_TRY(weft_term_let(t, 'r', ROW("l ReduceMax{keepdims=0} ")));
+  WEFT_TRY(weft_term_let(t, 'm', "r l Less/2"));
+  WEFT_TRY(weft_term_let(t, 'o', "m [-1] Reshape/2 NonZero [-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(t, 'i', "m r i + [0] Where/3"));
+  WEFT_TRY(weft_term_let(t, 'm', "m [2] Unsqueeze/2"));
+  for (const char *letter = letters; *letter != 0; letter++) {
+    if (has(u, *letter - 'a')) {
+      weft_term_set(t, 'v', t->registers[*letter - 'a']);
+      WEFT_TRY(weft_term_let(t, *letter, "v i Gather/2"));
+    }
+  }
+  return WEFT_OK;
+}
+
 #define HEADS(letter) letter " b " DIMS(letter, "-2") "Concat/2{axis=0} Reshape/2 "
 /* For each value's head. */
 #define BY_HEAD(letter) FLOAT(letter) "b n [-1] Concat/3{axis=0} Reshape/2 "
@@ -445,14 +466,15 @@ static weft_status gated_delta_net(weft_upgrade *u) {
   weft_term t;
   int32_t old[2], made;
   WEFT_TRY(begin(u, 1, &t));
-  if (has(u, 3) || has(u, 9) || weft_upgrade_int(u, "state_update_capacity", 0) != 0) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED,
-                     "sequences of several lengths (cu_seqlens) and updates of the state");
+  bool ragged = has(u, 3);
+  if (has(u, 9) || weft_upgrade_int(u, "state_update_capacity", 0) != 0) {
+    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "updates of the state (capture_count, state_update_capacity)");
   }
-  if (!has(u, 6) && (!has(u, 1) || !has(u, 2) || u->graph->values[u->node->inputs[0]].info.rank == 3)) {
+  if (!has(u, 6) && (!has(u, 1) || !has(u, 2) || (!ragged && u->graph->values[u->node->inputs[0]].info.rank == 3))) {
     return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input initial_state is needed: it tells sequences apart");
   }
   t.like = -1;
+  WEFT_TRY(ragged ? spread_sequences(u, &t) : WEFT_OK);
   WEFT_TRY(read_delta_inputs(u, &t));
   weft_term_set(&t, 'd', weft_upgrade_input(u, 8));
   WEFT_TRY(weft_term_let(&t, 'n', DIM("v", "-2", "-1")));
@@ -469,6 +491,11 @@ static weft_status gated_delta_net(weft_upgrade *u) {
       &t, 'k',
       "k [3] Unsqueeze/2 [1,1,1] n " DIM("k", "2", "3") "/ [1] Concat/3{axis=0} Expand/2 "
                                                         "b n " DIM("k", "3", "4") "Concat/3{axis=0} Reshape/2"));
+  if (ragged) {
+    WEFT_TRY(weft_term_let(&t, 'k', "m [3] Unsqueeze/2 k 0 k CastLike/2 Where/3"));
+    WEFT_TRY(has(u, 4) ? weft_term_let(&t, 'e', "m e 0 Where/3") : WEFT_OK);
+    WEFT_TRY(weft_term_let(&t, 's', "[-1] s [2] " END " Slice/3 Concat/2{axis=0}"));
+  }
   if (has(u, 6)) {
     WEFT_TRY(weft_term_let(&t, 'g', "g Einsum{equation='bhvk->bhkv'}"));
   }
@@ -478,7 +505,12 @@ static weft_status gated_delta_net(weft_upgrade *u) {
     weft_node_remove_attribute(u->node, gone[i]);
   }
   WEFT_TRY(weft_upgrade_replace_output(u, 0, &old[0]));
-  WEFT_TRY(weft_upgrade_after(u, "Reshape", 2, (int32_t[]){u->node->outputs[0], t.registers['s' - 'a']}, old[0], NULL));
+  int32_t rows = old[0];
+  WEFT_TRY(ragged ? weft_graph_add_value(u->model, u->graph, "", &rows) : WEFT_OK);
+  WEFT_TRY(weft_upgrade_after(u, "Reshape", 2, (int32_t[]){u->node->outputs[0], t.registers['s' - 'a']}, rows, NULL));
+  if (ragged) {
+    WEFT_TRY(weft_upgrade_after(u, "Gather", 2, (int32_t[]){rows, t.registers['o' - 'a']}, old[0], NULL));
+  }
   if (weft_upgrade_output(u, 1) < 0) {
     return WEFT_OK;
   }
@@ -489,6 +521,56 @@ static weft_status gated_delta_net(weft_upgrade *u) {
   WEFT_TRY(weft_node_set_ints(u->model, node, "perm", 4, (int64_t[]){0, 1, 3, 2}));
   WEFT_TRY(weft_upgrade_after(u, "Cast", 1, &made, old[1], &node));
   return weft_node_set_int(u->model, node, "to", WEFT_FLOAT);
+}
+
+/* ---- NGramHashMapping: numbers of the last words, in groups of 2 to n, for tables of embeddings -------------------- */
+/* x: the words with those before them, s: their segments, f: what stands for a word that is none of the group: of before
+ * the text, or of before an end or another segment. m: the words so far, mixed; l: where the group is unbroken. */
+static weft_status ngram_hash(weft_upgrade *u) {
+  weft_term t;
+  int64_t most = weft_upgrade_int(u, "max_ngram_size", 0), heads = weft_upgrade_int(u, "n_head_per_ngram", 0);
+  WEFT_TRY(begin(u, 3, &t));
+  if (most < 2 || most > 64 || heads < 1 || heads > INT32_MAX) {
+    return weft_fail(u->model->cx, WEFT_INVALID_MODEL,
+                     "attributes max_ngram_size and n_head_per_ngram: found %lld, %lld", (long long)most,
+                     (long long)heads);
+  }
+  bool ends = has(u, 5) && weft_upgrade_int(u, "reset_on_eos", 0) != 0, segments = has(u, 6);
+  const int64_t before = most - 1;
+  WEFT_TRY(weft_term_list(&t, 'n', 1, &before));
+  WEFT_TRY(weft_term_let(&t, 'w', DIM("a", "1", "2")));
+  WEFT_TRY(weft_term_let(&t, 'f', has(u, 5) ? "f [] Reshape/2" : "[@pad_id] a CastLike/2 [] Reshape/2"));
+  WEFT_TRY(weft_term_let(&t, 'x',
+                         has(u, 3) ? "d a Concat/2{axis=1}"
+                                   : "f " DIM("a", "0", "1") "n Concat/2{axis=0} Expand/2 a Concat/2{axis=1}"));
+  WEFT_TRY(give(u, &t, 1, "x w w n + [1] Slice/4"));
+  if (segments) {
+    WEFT_TRY(weft_term_let(
+        &t, 's', "g [0] [1] [1] Slice/4 " DIM("g", "0", "1") "n Concat/2{axis=0} Expand/2 g Concat/2{axis=1}"));
+  }
+  WEFT_TRY(weft_term_let(&t, 'm', "a b [0] Gather/2 *"));
+  for (int64_t k = 1; k < most; k++) {
+    const int64_t from = before - k, first = (k - 1) * heads, last = k * heads;
+    WEFT_TRY(weft_term_list(&t, 'i', 1, &from));
+    WEFT_TRY(weft_term_list(&t, 'k', 1, &k));
+    WEFT_TRY(weft_term_list(&t, 'p', 1, &first));
+    WEFT_TRY(weft_term_list(&t, 'q', 1, &last));
+    WEFT_TRY(weft_term_let(&t, 'v', "x i i w + [1] Slice/4"));
+    for (int by = 0; by < 2; by++) { /* an end, then a segment */
+      if (by == 0 ? ends : segments) {
+        WEFT_TRY(weft_term_let(
+            &t, 'j', by == 0 ? "v f Equal/2 Not" : "s i [1] + w i + [1] + [1] Slice/4 s i i w + [1] Slice/4 Equal/2"));
+        WEFT_TRY(weft_term_let(&t, 'l', t.registers['l' - 'a'] < 0 ? "j" : "l j And/2"));
+      }
+    }
+    if (ends || segments) {
+      WEFT_TRY(weft_term_let(&t, 'v', "l v f Where/3"));
+    }
+    WEFT_TRY(weft_term_let(&t, 'm', "m v b k Gather/2 * BitwiseXor/2"));
+    WEFT_TRY(weft_term_let(&t, 'h', "m [2] Unsqueeze/2 c p q Slice/3 Mod/2"));
+    WEFT_TRY(weft_term_let(&t, 'o', k == 1 ? "h" : "o h Concat/2{axis=2}"));
+  }
+  return give(u, &t, 0, has(u, 4) ? "o e +" : "o");
 }
 
 #define FORM(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
@@ -509,6 +591,7 @@ const weft_upgrade_row weft_upgrade_formulas[] = {
     FORM("Irfft", irfft),
     FORM("IsAllFinite", is_all_finite),
     FORM("MoEGroupRouter", group_router),
+    FORM("NGramHashMapping", ngram_hash),
     FORM("PackedAttention", packed_attention),
     FORM("PackedMultiHeadAttention", packed_multi_head),
     FORM("ReduceSumInteger", reduce_sum_integer),
