@@ -17,7 +17,18 @@ enum {
   LAST_CODE_POINT = 0x10ffff
 };
 
-typedef enum opcode { OP_SET, OP_SPLIT, OP_JUMP, OP_BEGIN, OP_END, OP_WORD, OP_NOT_WORD, OP_MATCH } opcode;
+typedef enum opcode {
+  OP_SET,
+  OP_SPLIT,
+  OP_JUMP,
+  OP_BEGIN,
+  OP_END,
+  OP_LINE_BEGIN,
+  OP_LINE_END,
+  OP_WORD,
+  OP_NOT_WORD,
+  OP_MATCH
+} opcode;
 
 typedef struct instruction {
   uint8_t code; /* opcode */
@@ -38,6 +49,10 @@ struct weft_regex {
   uint32_t seen[MAX_CODE + 1]; /* the turn in which a state was added last */
 };
 
+typedef struct flags {
+  bool fold, dot_all, multi_line; /* (?i), (?s), (?m) */
+} flags;
+
 typedef struct parser {
   weft_op *op;
   weft_regex *regex;
@@ -45,7 +60,7 @@ typedef struct parser {
   size_t size, at, steps;
   int depth;
   bool dry; /* no output */
-  bool fold, dot_all, multi_line;
+  flags flags;
 } parser;
 
 static weft_status bad(parser *p, const char *what) {
@@ -83,14 +98,10 @@ static bool peek(const parser *p, char c) {
 }
 
 /* ---- characters and classes -------------------------------------------------------------------------------------- */
-/* The ranges of \d, \w, \s; `complement` those of \D, \W, \S. */
-static weft_status add_class(parser *p, char kind, bool complement) {
-  static const range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
-                     spaces[] = {{'\t', '\n'}, {'\f', '\r'}, {' ', ' '}};
-  const range *list = kind == 'd' ? digits : kind == 'w' ? words : spaces;
-  size_t count = kind == 'd' ? 1 : kind == 'w' ? 4 : 3;
+/* Ranges in their order, or what is between them. */
+static weft_status add_ranges(parser *p, const range *list, size_t count, bool complement) {
   uint32_t from = 0;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < count && list[i].last != 0; i++) {
     if (!complement) {
       WEFT_TRY(add_range(p, list[i].first, list[i].last));
     } else if (list[i].first > from) {
@@ -99,6 +110,14 @@ static weft_status add_class(parser *p, char kind, bool complement) {
     from = list[i].last + 1;
   }
   return complement ? add_range(p, from, LAST_CODE_POINT) : WEFT_OK;
+}
+
+/* \d, \w, \s; with `complement` \D, \W, \S. */
+static weft_status add_class(parser *p, char kind, bool complement) {
+  static const range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}},
+                     spaces[] = {{'\t', '\n'}, {'\f', '\r'}, {' ', ' '}};
+  const range *list = kind == 'd' ? digits : kind == 'w' ? words : spaces;
+  return add_ranges(p, list, kind == 'd' ? 1 : kind == 'w' ? 4 : 3, complement);
 }
 
 static int hex_digit(char c) {
@@ -145,7 +164,8 @@ static weft_status escape(parser *p, char *kind, bool *complement, uint32_t *c) 
     p->at++;
     return hex_escape(p, c);
   } else if ((e >= 'a' && e <= 'z') || (e >= 'A' && e <= 'Z') || (e >= '0' && e <= '9')) {
-    return bad(p, "an escape that is not supported");
+    return bad(p, (e | 0x20) == 'p' ? "a class of Unicode, of which there is no table here (write its ranges instead),"
+                                    : "an escape that is not supported");
   } else {
     *c = weft_text_next(p->text, p->size, &p->at);
   }
@@ -155,7 +175,7 @@ static weft_status escape(parser *p, char *kind, bool *complement, uint32_t *c) 
 /* A range, in both cases when case is folded. */
 static weft_status add_folded(parser *p, uint32_t first, uint32_t last) {
   WEFT_TRY(add_range(p, first, last));
-  for (uint32_t c = first; p->fold && c <= last && c - first < 1024; c++) {
+  for (uint32_t c = first; p->flags.fold && c <= last && c - first < 1024; c++) {
     uint32_t lower = weft_text_lower(c), upper = weft_text_upper(c);
     if (lower != c || upper != c) {
       WEFT_TRY(add_range(p, lower, lower));
@@ -165,7 +185,7 @@ static weft_status add_folded(parser *p, uint32_t first, uint32_t last) {
   return WEFT_OK;
 }
 
-/* [:alpha:] and its kin, at "[:". */
+/* [:alpha:] and its kin, at "[:"; [:^alpha:] is all else. */
 static weft_status posix_class(parser *p) {
   static const struct {
     const char *name;
@@ -174,6 +194,11 @@ static weft_status posix_class(parser *p) {
       {"alpha", {{'A', 'Z'}, {'a', 'z'}}},
       {"digit", {{'0', '9'}}},
       {"alnum", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
+      {"ascii", {{0, 0x7f}}},
+      {"blank", {{'\t', '\t'}, {' ', ' '}}},
+      {"cntrl", {{0, 0x1f}, {0x7f, 0x7f}}},
+      {"graph", {{'!', '~'}}},
+      {"print", {{' ', '~'}}},
       {"lower", {{'a', 'z'}}},
       {"upper", {{'A', 'Z'}}},
       {"space", {{'\t', '\r'}, {' ', ' '}}},
@@ -181,16 +206,23 @@ static weft_status posix_class(parser *p) {
       {"xdigit", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
       {"word", {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
   };
+  const char *name = p->text + p->at + 2;
+  bool complement = p->size - p->at > 2 && *name == '^';
+  size_t left = p->size - p->at - 2 - complement;
+  name += complement;
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     size_t length = strlen(classes[i].name);
-    if (p->size - p->at >= length + 4 && memcmp(p->text + p->at + 2, classes[i].name, length) == 0 &&
-        memcmp(p->text + p->at + 2 + length, ":]", 2) == 0) {
-      for (int r = 0; r < 4 && classes[i].ranges[r].first != 0; r++) {
-        WEFT_TRY(add_folded(p, classes[i].ranges[r].first, classes[i].ranges[r].last));
-      }
-      p->at += length + 4;
-      return WEFT_OK;
+    if (left < length + 2 || memcmp(name, classes[i].name, length) != 0 || memcmp(name + length, ":]", 2) != 0) {
+      continue;
     }
+    p->at += length + 4 + complement;
+    if (complement && p->flags.fold) {
+      return bad(p, "a negated class under (?i), which is not supported,");
+    }
+    for (int r = 0; r < 4 && p->flags.fold && classes[i].ranges[r].last != 0; r++) {
+      WEFT_TRY(add_folded(p, classes[i].ranges[r].first, classes[i].ranges[r].last));
+    }
+    return p->flags.fold ? WEFT_OK : add_ranges(p, classes[i].ranges, 4, complement);
   }
   return bad(p, "an unknown character class");
 }
@@ -255,8 +287,8 @@ static weft_status parse_character(parser *p, uint32_t c) {
 
 static weft_status parse_dot(parser *p) {
   int32_t begin = p->regex->range_count;
-  WEFT_TRY(add_range(p, 0, p->dot_all ? LAST_CODE_POINT : '\n' - 1));
-  if (!p->dot_all) {
+  WEFT_TRY(add_range(p, 0, p->flags.dot_all ? LAST_CODE_POINT : '\n' - 1));
+  if (!p->flags.dot_all) {
     WEFT_TRY(add_range(p, '\n' + 1, LAST_CODE_POINT));
   }
   return emit(p, OP_SET, begin, p->regex->range_count);
@@ -311,10 +343,13 @@ static weft_status group_head(parser *p, bool *only_flags) {
       on = false;
       break;
     case 'i':
-      p->fold = on;
+      p->flags.fold = on;
       break;
     case 's':
-      p->dot_all = on;
+      p->flags.dot_all = on;
+      break;
+    case 'm':
+      p->flags.multi_line = on;
       break;
     case 'U':
       break;
@@ -326,7 +361,8 @@ static weft_status group_head(parser *p, bool *only_flags) {
 }
 
 static weft_status parse_group(parser *p) {
-  bool fold = p->fold, dot_all = p->dot_all, only_flags;
+  const flags outer = p->flags;
+  bool only_flags;
   if (peek(p, '?')) {
     p->at++;
     WEFT_TRY(group_head(p, &only_flags));
@@ -343,8 +379,7 @@ static weft_status parse_group(parser *p) {
     return bad(p, "a ( without its )");
   }
   p->at++;
-  p->fold = fold;
-  p->dot_all = dot_all;
+  p->flags = outer;
   return WEFT_OK;
 }
 
@@ -365,10 +400,10 @@ static weft_status parse_atom(parser *p) {
     return parse_dot(p);
   case '^':
     p->at++;
-    return emit(p, OP_BEGIN, 0, 0);
+    return emit(p, p->flags.multi_line ? OP_LINE_BEGIN : OP_BEGIN, 0, 0);
   case '$':
     p->at++;
-    return emit(p, OP_END, 0, 0);
+    return emit(p, p->flags.multi_line ? OP_LINE_END : OP_END, 0, 0);
   case '\\':
     p->at++;
     return parse_escape(p);
@@ -459,15 +494,15 @@ static weft_status parse_sequence(parser *p) {
   while (more(p) && !peek(p, '|') && !peek(p, ')')) {
     size_t begin = p->at, end;
     int least, most;
-    bool dry = p->dry, fold = p->fold, dot_all = p->dot_all;
+    bool dry = p->dry;
+    const flags before = p->flags;
     p->dry = true;
     WEFT_TRY(parse_atom(p));
     WEFT_TRY(parse_repeat(p, &least, &most));
     p->dry = dry;
     end = p->at;
     if (!dry) {
-      p->fold = fold;
-      p->dot_all = dot_all;
+      p->flags = before;
       WEFT_TRY(emit_repeats(p, begin, least, most));
       p->at = end;
     }
@@ -480,7 +515,8 @@ static weft_status parse_alternatives(parser *p) {
   int32_t jumps = -1; /* jumps to the end, each pointing to the one before */
   for (;;) {
     size_t begin = p->at;
-    bool dry = p->dry, fold = p->fold, dot_all = p->dot_all;
+    bool dry = p->dry;
+    const flags before = p->flags;
     p->dry = true;
     WEFT_TRY(parse_sequence(p));
     p->dry = dry;
@@ -488,8 +524,7 @@ static weft_status parse_alternatives(parser *p) {
     if (!dry) {
       int32_t split = r->code_count;
       p->at = begin;
-      p->fold = fold;
-      p->dot_all = dot_all;
+      p->flags = before;
       if (another) {
         WEFT_TRY(emit(p, OP_SPLIT, split + 1, 0));
       }
@@ -552,6 +587,10 @@ static bool passes(const instruction *step, const char *text, size_t size, size_
     return at == 0;
   case OP_END:
     return at == size;
+  case OP_LINE_BEGIN:
+    return at == 0 || text[at - 1] == '\n';
+  case OP_LINE_END:
+    return at == size || text[at] == '\n';
   case OP_WORD:
     return boundary;
   case OP_NOT_WORD:

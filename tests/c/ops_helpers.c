@@ -81,6 +81,15 @@ static const regex_case cases[] = {
     {"[^]]", "]", false},
     {"[a-]+", "-a-", true},
     {"[[:alpha:]_]+\\d", "ab_9", true},
+    {"[[:print:]]+[[:^print:]]", "a b\t", true},
+    {"[[:^alpha:][:cntrl:]]+", "1\x7f!", true},
+    {"[[:^alpha:]]", "a", false},
+    {"[[:^ascii:]]", "\xc3\xa9", true},
+    {"(?i)[[:upper:]]+", "aB", true},
+    {"[[:graph:]]", " ", false},
+    {"a\n^b$\nc", "a\nb\nc", false},
+    {"(?m)a\n^b$\nc", "a\nb\nc", true},
+    {"(?m:^a$)\n^b", "a\nb", false},
     {"\\w+@\\w+\\.(com|org)", "me@site.org", true},
     {"\\w+@\\w+\\.(com|org)", "me@site_org", false},
     {".", "\xc3\xa9", true},
@@ -105,8 +114,9 @@ static const regex_case cases[] = {
     {"(a|a)*", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
 };
 
-static const char *const bad_patterns[] = {"(",      ")",  "a)",    "[a",         "[z-a]", "*a",
-                                           "a{3,2}", "\\", "(?x)a", "[[:none:]]", "\\x4",  "\\p{L}"};
+static const char *const bad_patterns[] = {
+    "(",   ")", "a)", "[a", "[z-a]", "*a", "a{3,2}", "\\", "(?x)a", "[[:none:]]", "\\x4", "\\p{L}", "(?i)[[:^lower:]]",
+    "[[:^"};
 
 static void test_regex(weft_context *cx) {
   weft_scratch scratch = {0};
