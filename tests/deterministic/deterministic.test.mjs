@@ -13,8 +13,29 @@ import { InferenceSession, Tensor } from '../../dist/weft.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { makeFeeds } from '../bench/measure.mjs';
 import { operators } from '../bench/operators.mjs';
-import { tensor } from '../js/onnx.mjs';
+import { model, node, tensor, tensorType } from '../js/onnx.mjs';
 import { check, hosts, javascript } from '../tools/hosts.mjs';
+
+/** Functions of one number, all in a model; the numbers lie on both sides of 0, or of 1 where functions begin there. */
+const functions = {
+  around_0: [
+    ...['Asin', 'Acos', 'Asinh', 'Atan', 'Atanh', 'Celu', 'Cos', 'Cosh', 'Elu', 'Erf', 'Exp', 'Gelu', 'HardSwish', 'LogSoftmax', 'Mish', 'Selu'],
+    ...['Sigmoid', 'Sin', 'Sinh', 'Softmax', 'Softplus', 'Softsign', 'Swish', 'Tan', 'Tanh'],
+  ],
+  from_1: ['Acosh', 'Log', 'Reciprocal', 'Sqrt', 'ReduceLogSumExp', 'ReduceL2'],
+};
+
+const functionsOf = (dtype, [name, list]) => ({
+  name: `functions_of_${dtype}_${name}`,
+  bytes: model({
+    opset: 24,
+    nodes: [...list.map((op) => node(op, ['x'], [op])), node('Pow', ['x', 'x'], ['Pow'])],
+    inputs: { x: tensorType(dtype, [3, 333]) },
+    outputs: Object.fromEntries([...list, 'Pow'].map((op) => [op, tensorType(dtype, undefined)])),
+  }),
+  inputs: [{ name: 'x', dtype, shape: [3, 333], ...(name === 'from_1' && { above: 1 }) }],
+});
+const allFunctions = ['float32', 'float64'].flatMap((dtype) => Object.entries(functions).map((entry) => functionsOf(dtype, entry)));
 
 /** Not those that only move elements, nor twins of others, nor what takes sanitized builds long. */
 const chosen = new RegExp(
@@ -66,7 +87,7 @@ describe('deterministic sessions', () => {
   const cases = [];
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'weft-'));
-    const models = [digits, ...operators().filter(({ name }) => chosen.test(name))];
+    const models = [digits, ...allFunctions, ...operators().filter(({ name }) => chosen.test(name))];
     for (const model of models) cases.push(await writeCase(join(folder, model.name), model));
     assert.ok(cases.length > 50, `${cases.length} cases`);
   });
