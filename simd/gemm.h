@@ -33,7 +33,18 @@ typedef struct gemm_part {
   size_t row, column;            /* of c[0] in the whole: for biases and residual */
 } gemm_part;
 
-/* Bias, residual and clip of rows x vectors finished sums; other activations are done when the rows are finished. */
+/* The activations that are part of a tile; others are done when the rows are finished. */
+static bool is_light(const weft_epilogue *e) {
+  return e->activation == WEFT_ACT_NONE || e->activation == WEFT_ACT_CLIP ||
+         (e->activation == WEFT_ACT_LEAKY && e->lo > 0 && e->lo <= 1);
+}
+
+/* LeakyRelu, if it is light. */
+INLINE real leaky_of(real x, real slope) {
+  return r_at_least(x, r_mul(x, slope));
+}
+
+/* Bias, residual and light activation of rows x vectors finished sums. */
 INLINE void finish_tile(const weft_epilogue *e, size_t row, size_t column, const size_t rows, const size_t vectors,
                         real sums[MOST_ROWS][4]) {
   for (size_t i = 0; e->row_bias != NULL && i < rows; i++) {
@@ -61,6 +72,13 @@ INLINE void finish_tile(const weft_epilogue *e, size_t row, size_t column, const
         sums[i][j] = r_at_most(r_at_least(sums[i][j], low), high);
       }
     }
+  } else if (e->activation == WEFT_ACT_LEAKY && is_light(e)) {
+    const real slope = r_set(e->lo);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t j = 0; j < vectors; j++) {
+        sums[i][j] = leaky_of(sums[i][j], slope);
+      }
+    }
   }
 }
 
@@ -74,6 +92,7 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
     if (e->column_bias != NULL) y = r_add(y, load_some(e->column_bias + column + j, left));
     if (e->residual != NULL) y = r_add(y, load_some(e->residual + row * e->residual_stride + column + j, left));
     if (e->activation == WEFT_ACT_CLIP) y = r_at_most(r_at_least(y, r_set(e->lo)), r_set(e->hi));
+    if (e->activation == WEFT_ACT_LEAKY && is_light(e)) y = leaky_of(y, r_set(e->lo));
     store_some(c + j, y, left);
   }
 }
@@ -350,8 +369,8 @@ INLINE void few_panels(const few_rows *p, const size_t rows, const size_t stream
 
 /* Whether finish_row has anything to do. */
 static bool changes_rows(const weft_epilogue *e) {
-  return e != NULL &&
-         (e->row_bias != NULL || e->column_bias != NULL || e->residual != NULL || e->activation == WEFT_ACT_CLIP);
+  return e != NULL && (e->row_bias != NULL || e->column_bias != NULL || e->residual != NULL ||
+                       (e->activation != WEFT_ACT_NONE && is_light(e)));
 }
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
@@ -382,10 +401,6 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
   for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, p->c + i * p->ldc);
   }
-}
-
-static bool is_light(const weft_epilogue *e) {
-  return e->activation == WEFT_ACT_NONE || e->activation == WEFT_ACT_CLIP;
 }
 
 /* Activations that are no part of a tile. */

@@ -131,6 +131,13 @@ static bool take_clip(chain *c, weft_node *node) {
   return known && lo <= hi && take_as(c, node, WEFT_ACT_CLIP, lo, hi);
 }
 
+/* A slope that is one number. */
+static bool take_slope(chain *c, weft_node *node) {
+  float slope;
+  return node->inputs[0] == c->out && weft_match_scalar(c->graph, weft_node_in(node, 1), &slope) &&
+         take_as(c, node, WEFT_ACT_LEAKY, slope, 0);
+}
+
 /* x * sigmoid(x): two readers of x, which are nobody else's. */
 static bool take_silu(chain *c) {
   int32_t x = c->out;
@@ -185,6 +192,9 @@ static bool take_activation(chain *c) {
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "LeakyRelu")) != NULL) {
     return take_as(c, node, WEFT_ACT_LEAKY, real(node, "alpha", 0.01f), 0);
+  }
+  if ((node = weft_match_reader(c->graph, c->uses, c->out, "PRelu")) != NULL) {
+    return take_slope(c, node);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "HardSigmoid")) != NULL) {
     return take_as(c, node, WEFT_ACT_HARDSIGMOID, real(node, "alpha", 0.2f), real(node, "beta", 0.5f));

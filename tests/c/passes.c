@@ -16,6 +16,12 @@ static void test_convolutions(void) {
   graph_node(&g, node("LeakyRelu", "s", "y"));
   expect(&g, "weft:Conv weft:Conv");
 
+  g = begin(); /* one slope for all */
+  one(&g, "slope", 0.25F);
+  graph_node(&g, convolution("x w b", "a"));
+  graph_node(&g, node("PRelu", "a slope", "y"));
+  expect(&g, "weft:Conv");
+
   /* The weights are shared by a convolution whose result is not scaled. */
   g = begin();
   int64_t per_channel[] = {2, 1, 1};
