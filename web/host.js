@@ -76,9 +76,10 @@ export const processors = () => builtin('os')?.availableParallelism() ?? globalT
 
 /** Whether shared memory, and so a module with threads, can be used; otherwise the reason. @returns {string} '' if it can */
 export function threadsRefused() {
-  if (typeof SharedArrayBuffer === 'undefined' || globalThis.crossOriginIsolated === false) {
+  if (globalThis.crossOriginIsolated === false) {
     return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
   }
+  if (typeof SharedArrayBuffer === 'undefined') return 'the host has no SharedArrayBuffer';
   if (typeof globalThis.Worker === 'undefined' && !builtin('worker_threads')) return 'the host has no workers';
   return '';
 }

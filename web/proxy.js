@@ -7,23 +7,27 @@ import { argumentError, cancelledError, WeftError } from './error.js';
 import { resolveLocation, startWorker, threadsRefused } from './host.js';
 import { compact, fromMessage, mapTensors, toMessage } from './message.js';
 import { OperatorServer } from './remote.js';
+import { sendStream } from './stream.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
 /** @typedef {import('./module.js').Chosen} Chosen */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
+/** @typedef {ReturnType<typeof sendStream>} Sent */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
-/** A model's source as it can be sent; `transfer` gets what changes hands. @param {any} input @param {Transferable[]} transfer */
-function sourceToMessage(input, transfer) {
+/** A model's source as it can be sent; `streams` gets those that go by a port. @param {any} input @param {Sent[]} streams */
+function sourceToMessage(input, streams) {
   if (typeof input === 'string' || input instanceof URL) return resolveLocation(input).href;
   if (typeof Response !== 'undefined' && input instanceof Response) {
     if (!input.ok) throw new WeftError('IO', `${input.url}: the server answered ${input.status} ${input.statusText}`);
-    return sourceToMessage(input.body, transfer);
+    return sourceToMessage(input.body ?? new Uint8Array(), streams);
   }
-  if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) transfer.push(input);
-  return compact(input);
+  if (typeof ReadableStream === 'undefined' || !(input instanceof ReadableStream)) return compact(input);
+  const sent = sendStream(input);
+  streams.push(sent);
+  return sent.port;
 }
 
 /* ---- the engine --------------------------------------------------------------------------------------------------------- */
@@ -75,27 +79,31 @@ export class ProxyEngine {
 
   /** @param {unknown} input @param {LoadOptions} options @param {Chosen} chosen */
   async #load(input, options, chosen) {
-    /** @type {Transferable[]} */
-    const transfer = [];
+    /** @type {Sent[]} */
+    const streams = [];
     const { signal, onProgress, ...plain } = options;
-    const message = {
-      input: sourceToMessage(input, transfer),
-      options: {
-        ...plain,
-        wasm: undefined,
-        operators: options.operators.map(([key]) => key),
-        externalData: options.externalData.map((entry) =>
-          typeof entry === 'string' || entry instanceof URL ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, transfer) },
-        ),
-      },
-      chosen,
-      canWait: threadsRefused() === '',
-    };
-    const { inputs, outputs, warnings, cancelFlag } = await this.#call('load', message, transfer, signal);
-    this.inputs = inputs;
-    this.outputs = outputs;
-    this.warnings = warnings;
-    this.#cancelFlag = cancelFlag;
+    try {
+      const message = {
+        input: sourceToMessage(input, streams),
+        options: {
+          ...plain,
+          wasm: undefined,
+          operators: options.operators.map(([key]) => key),
+          externalData: options.externalData.map((entry) =>
+            typeof entry === 'string' || entry instanceof URL ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, streams) },
+          ),
+        },
+        chosen,
+        canWait: threadsRefused() === '',
+      };
+      const { inputs, outputs, warnings, cancelFlag } = await this.#call('load', message, streams.map(({ port }) => port), signal);
+      this.inputs = inputs;
+      this.outputs = outputs;
+      this.warnings = warnings;
+      this.#cancelFlag = cancelFlag;
+    } finally {
+      for (const { end } of streams) end();
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import { WeftError } from './error.js';
 import { answerParent } from './host.js';
 import { mapTensors } from './message.js';
 import { OperatorClient } from './remote.js';
+import { receiveStream } from './stream.js';
 import { isTensor, keptOf } from './tensor.js';
 
 /** @type {Engine} */
@@ -25,12 +26,17 @@ function nameKept(tensor) {
   return { type: tensor.type, dims: tensor.dims, data: null, kept: keptCount };
 }
 
+/** A source as it was before it was sent. @param {any} sent */
+const sourceOf = (sent) => (sent instanceof MessagePort ? receiveStream(sent) : sent);
+
 const methods = {
   /** @param {any} args */
   async load({ input, options, chosen, canWait }) {
     const onProgress = (/** @type {object} */ progress) => post({ progress }, []);
     operators = new OperatorClient(post, canWait);
-    engine = await Engine.load(input, { ...options, onProgress, operators: operators.list(options.operators) }, Promise.resolve(chosen));
+    const externalData = options.externalData.map((/** @type {any} */ entry) => (entry.data ? { ...entry, data: sourceOf(entry.data) } : entry));
+    const inside = { ...options, externalData, onProgress, operators: operators.list(options.operators) };
+    engine = await Engine.load(sourceOf(input), inside, Promise.resolve(chosen));
     return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: engine.cancelFlag };
   },
   /** @param {any} args */

@@ -1,18 +1,19 @@
 /*
- * Models of the real exporters, the onnx package's light models and a sentence embedding in Chromium, with one thread and with two, from a URL, bytes, a stream and a file in turn.
+ * Models of the real exporters, the onnx package's light models and a sentence embedding in browsers, with one thread and with two,
+ * from a URL, bytes, a stream and a file in turn.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { corpus, listCases } from '../corpus/cases.mjs';
 import { minilmCase } from '../minilm/cases.mjs';
 import { loadCases } from '../onnx/cases.mjs';
-import { openRemote } from '../tools/chromium.mjs';
+import { browsers } from '../tools/browsers.mjs';
 import { checkFolder } from '../tools/folder.mjs';
+import { openRemote } from '../tools/remote.mjs';
 
 /** One or two of each framework and kind of network; the other hosts run them all. */
 const wanted = new RegExp(`^(${[
@@ -22,7 +23,7 @@ const wanted = new RegExp(`^(${[
   'lgbm_binary', 'coreml_cnn',
 ].join('|')})$`);
 
-const skip = (!existsSync(programs.chromium) && 'Chromium is not installed') || (!existsSync(programs.python) && 'Python is not set up');
+const noPython = !existsSync(programs.python) && 'Python is not set up';
 
 /** What is run: each with the folder under which the server shows it. */
 function collectCases() {
@@ -31,12 +32,12 @@ function collectCases() {
   return [...exported, ...built.map((how) => ({ ...how, url: `/build/${relative(join(root, 'build'), how.folder)}` }))];
 }
 
-describe('models in Chromium', { skip, timeout: 600_000 }, () => {
+for (const [name, { launch, missing, simd }] of Object.entries(browsers)) describe(`models in ${name}`, { skip: missing || noPython, timeout: 600_000 }, () => {
   let browser, server, cases;
 
   before(async () => {
     cases = collectCases();
-    browser = await launchChromium();
+    browser = await launch();
     server = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/corpus/': corpus, '/build/': join(root, 'build') });
   });
   after(async () => {
@@ -44,7 +45,7 @@ describe('models in Chromium', { skip, timeout: 600_000 }, () => {
     server?.close();
   });
 
-  for (const [threads, module] of [[1, 'weft.relaxed.wasm'], [2, 'weft.relaxed.threads.wasm']]) {
+  for (const [threads, module] of [[1, `weft.${simd}.wasm`], [2, `weft.${simd}.threads.wasm`]]) {
     test(`with ${threads} thread${threads > 1 ? 's' : ''}`, async (t) => {
       const page = await browser.newPage();
       await page.goto(`${server.url}/remote.html`);
@@ -62,7 +63,7 @@ describe('models in Chromium', { skip, timeout: 600_000 }, () => {
         await checkFolder(how, create).catch((error) => failures.push(`${how.id} from ${source}: ${error.message}`));
       }
       await page.close();
-      t.diagnostic(`Chromium, ${module}: ${cases.length - failures.length} of ${cases.length}`);
+      t.diagnostic(`${name}, ${module}: ${cases.length - failures.length} of ${cases.length}`);
       assert.deepEqual(failures, []);
     });
   }

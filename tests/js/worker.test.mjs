@@ -43,6 +43,30 @@ test('models from every source', async () => {
   assert.equal(bytes.length, doubling().length);
 });
 
+test('a stream goes over as it is read, and ends with the load', async () => {
+  const bytes = doubling();
+  let at = 0;
+  let cancelled = false;
+  const halves = new ReadableStream({
+    pull(controller) {
+      if (at === 2) return controller.close();
+      controller.enqueue(at++ === 0 ? bytes.subarray(0, 20) : bytes.subarray(20));
+    },
+  });
+  const session = await InferenceSession.create(halves, worker);
+  assert.deepEqual([...(await session.run({ x: floats(1) })).y.data], [2]);
+  await session.release();
+  const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('the line went dead')) });
+  await rejects(InferenceSession.create(broken, worker), 'IO', /the stream could not be read to its end: the line went dead/);
+  await rejects(InferenceSession.create(broken, worker), 'IO', /the stream could not be read to its end: .*locked/);
+  const controller = new AbortController();
+  const endless = new ReadableStream({ pull: () => new Promise(() => {}), cancel: () => (cancelled = true) });
+  const load = InferenceSession.create(endless, { ...worker, signal: controller.signal });
+  setTimeout(() => controller.abort(), 50);
+  await rejects(load, 'CANCELLED', /cancelled/);
+  assert.ok(cancelled, 'the stream goes on');
+});
+
 test('weights in other files, and progress', async () => {
   const data = new Uint8Array(40).subarray(4, 36);
   const phases = new Set();

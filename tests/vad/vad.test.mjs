@@ -12,9 +12,9 @@ import { launchChromium } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { inToolchain, programs, root } from '../../tools/setup/paths.mjs';
 import { tensor } from '../js/onnx.mjs';
-import { openRemote } from '../tools/chromium.mjs';
 import { checkFolder } from '../tools/folder.mjs';
 import { check, hosts, report } from '../tools/hosts.mjs';
+import { openRemote } from '../tools/remote.mjs';
 
 /** Something like a voice: a tone whose pitch wavers, with overtones, that stops for 0.4 of every second. */
 function voice(count, rate) {

@@ -1,4 +1,4 @@
-/* The page's side of tests/tools/chromium.mjs: sessions by number, values as JSON. */
+/* The page's side of tests/tools/remote.mjs: sessions by number, values as JSON. */
 import { env, InferenceSession, Tensor } from '../dist/weft.mjs';
 
 const sessions = [];

@@ -1,5 +1,5 @@
 /*
- * Sessions in a page of Chromium with the interface of sessions here: values go over as JSON, numbers as base64 of their
+ * Sessions in a page of a browser with the interface of sessions here: values go over as JSON, numbers as base64 of their
  * bytes.
  */
 import { typeNamed } from '../../web/types.js';
@@ -24,7 +24,7 @@ function unpack(value) {
 
 /**
  * A session of the model at `url`, in a page that has run tests/browser/page/remote.mjs.
- * @param {import('playwright-core').Page} page
+ * @param {import('./browsers.mjs').Page} page
  * @param {'url' | 'bytes' | 'stream' | 'file'} source how the page gets the model
  */
 export async function openRemote(page, url, source, threads) {
