@@ -56,7 +56,7 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
         const alone = !existsSync(join(how.folder, 'model.onnx.data'));
         const source = alone ? ['url', 'bytes', 'stream', 'file'][i % 4] : 'url';
         const create = async (path) => {
-          const session = await openRemote(page, `${how.url}/${basename(path)}`, source, threads);
+          const session = await openRemote(page, `${how.url}/${basename(path)}`, source, { threads });
           assert.equal(session.weft.module, module);
           return session;
         };

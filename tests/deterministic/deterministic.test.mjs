@@ -10,11 +10,15 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
+import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { makeFeeds } from '../bench/measure.mjs';
 import { operators } from '../bench/operators.mjs';
 import { model, node, tensor, tensorType } from '../js/onnx.mjs';
+import { browsers } from '../tools/browsers.mjs';
+import { checkFolder } from '../tools/folder.mjs';
 import { check, hosts, javascript } from '../tools/hosts.mjs';
+import { openRemote } from '../tools/remote.mjs';
 
 /** Functions of one number, all in a model; the numbers lie on both sides of 0, or of 1 where functions begin there. */
 const functions = {
@@ -81,6 +85,8 @@ const relaxedHosts = {
   },
 };
 const { 'weft.relaxed.wasm': _, ...others } = hosts;
+/** Chromium's is that of Node.js. */
+const { Chromium: __, ...otherEngines } = browsers;
 
 describe('deterministic sessions', () => {
   let folder;
@@ -98,6 +104,28 @@ describe('deterministic sessions', () => {
       const command = (...args) => [...host.command(...args), '--deterministic'];
       const failed = (await check({ command }, cases)).filter(({ failure }) => failure);
       assert.deepEqual(failed.map(({ id, failure }) => `${id}: ${failure}`), []);
+    });
+  }
+
+  for (const [name, { launch, missing }] of Object.entries(otherEngines)) {
+    test(name, { skip: missing, timeout: 300_000 }, async () => {
+      const server = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/cases/': folder });
+      const browser = await launch();
+      try {
+        const page = await browser.newPage();
+        await page.goto(`${server.url}/remote.html`);
+        await page.waitForFunction('window.remote');
+        const failed = [];
+        for (const { id, folder } of cases) {
+          const how = { folder, rtol: 0, atol: 0, expected: ['output'] };
+          const create = () => openRemote(page, `/cases/${id}/model.onnx`, 'url', { deterministic: true });
+          await checkFolder(how, create).catch((error) => failed.push(`${id}: ${error.message}`));
+        }
+        assert.deepEqual(failed, []);
+      } finally {
+        await browser.close();
+        server.close();
+      }
     });
   }
 });

@@ -26,9 +26,10 @@ function unpack(value) {
  * A session of the model at `url`, in a page that has run tests/browser/page/remote.mjs.
  * @param {import('./browsers.mjs').Page} page
  * @param {'url' | 'bytes' | 'stream' | 'file'} source how the page gets the model
+ * @param {{simd?: boolean | string, threads?: number, deterministic?: boolean}} settings env.wasm.simd, and options of the session
  */
-export async function openRemote(page, url, source, threads) {
-  const { id, ...session } = await page.evaluate((args) => window.remote.create(...args), [url, source, threads]);
+export async function openRemote(page, url, source, settings) {
+  const { id, ...session } = await page.evaluate((args) => window.remote.create(...args), [url, source, settings]);
   return {
     ...session,
     async run(feeds) {

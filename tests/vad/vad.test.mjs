@@ -101,7 +101,7 @@ describe('Silero VAD', () => {
       for (const threads of [1, 2]) {
         for (const name of Object.keys(rows)) {
           const how = { folder: folderOf(name), rtol: 1e-3, atol: tolerance, expected: ['output'] };
-          await checkFolder(how, (path) => openRemote(page, `/vad/${relative(folder, path)}`, 'url', threads));
+          await checkFolder(how, (path) => openRemote(page, `/vad/${relative(folder, path)}`, 'url', { threads }));
         }
       }
     } finally {

@@ -36,9 +36,9 @@ function unpack(value) {
 }
 
 window.remote = {
-  async create(url, source, threads) {
-    env.wasm.numThreads = threads;
-    const session = await InferenceSession.create(await sources[source](url));
+  async create(url, source, { simd, ...options }) {
+    env.wasm.simd = simd;
+    const session = await InferenceSession.create(await sources[source](url), options);
     const { inputNames, outputNames, inputMetadata, outputMetadata, weft } = session;
     return { id: sessions.push(session) - 1, inputNames, outputNames, inputMetadata, outputMetadata, weft };
   },
