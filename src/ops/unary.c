@@ -341,8 +341,7 @@ static weft_status read_attributes(weft_op *op, unary *u) {
     u->b = weft_op_attr_int(op, "detect_negative", 1) != 0;
     break;
   case WEFT_UNARY_SWISH:
-  case WEFT_UNARY_QUICK_GELU:
-    u->a = (double)weft_op_attr_float(op, "alpha", u->variant == WEFT_UNARY_SWISH ? 1 : 1.702f);
+    u->a = (double)weft_op_attr_float(op, "alpha", 1);
     u->variant = u->a == 1 ? WEFT_UNARY_SILU : WEFT_UNARY_SWISH;
     break;
   case WEFT_UNARY_GELU_ATTRIBUTE:

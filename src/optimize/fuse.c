@@ -154,24 +154,6 @@ static bool take_silu(chain *c) {
   return take_as(c, mul, WEFT_ACT_SILU, 0, 0);
 }
 
-/* ONNX Runtime's optimiser writes a bias and Gelu as one. */
-static weft_status take_bias_gelu(weft_pass *pass, chain *c) {
-  const int32_t reader = c->uses->count[c->out] == 1 && !c->uses->is_output[c->out] ? c->uses->reader[c->out] : -1;
-  weft_node *node = reader >= 0 ? &c->graph->nodes[reader] : NULL;
-  if (node == NULL || node->op_type == NULL || strcmp(node->domain, "com.microsoft") != 0 ||
-      strcmp(node->op_type, "BiasGelu") != 0 || node->inputs[0] != c->out || c->bias >= 0 ||
-      !weft_node_is(c->product, "MatMul")) {
-    return WEFT_OK;
-  }
-  const weft_tensor *term = weft_match_constant(c->graph, weft_node_in(node, 1), WEFT_FLOAT);
-  const size_t channels = count_channels(c);
-  if (term != NULL && channels != 0 && term->shape.rank == 1 && term->count == channels) {
-    WEFT_TRY(add_to_bias(pass, c, term, channels));
-    take_as(c, node, WEFT_ACT_GELU, 0, 0);
-  }
-  return WEFT_OK;
-}
-
 static bool take_activation(chain *c) {
   static const struct {
     const char *op_type;
@@ -278,12 +260,9 @@ static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *use
              .out = node->outputs[0],
              .bias = weft_node_in(node, BIAS),
              .residual = -1};
-  WEFT_TRY(take_bias_gelu(pass, &c));
-  if (c.taken_count == 0) {
-    WEFT_TRY(take_bias(pass, &c));
-    take_residual(&c);
-    take_activation(&c);
-  }
+  WEFT_TRY(take_bias(pass, &c));
+  take_residual(&c);
+  take_activation(&c);
   return c.taken_count != 0 ? finish(pass, &c) : WEFT_OK;
 }
 

@@ -401,6 +401,10 @@ case("bias_dropout", "BiasDropout", [x, bias, rest], [x + bias + rest])
 halves = np.split((x + bias).astype(np.float64), 2, -1)
 case("bias_split_gelu", "BiasSplitGelu", [x, bias], [(halves[0] * halves[1] * 0.5 * (1 + erf(halves[1] / np.sqrt(2)))).astype(np.float32)])
 matrix = f32(8, 4)
+case("bias_gelu", "BiasGelu", [x, bias], [((x + bias) / 2 * (1 + erf((x + bias) / np.sqrt(2)))).astype(np.float32)])
+for name, inputs in {"fast_gelu": [x, bias], "fast_gelu_alone": [x]}.items():
+    h = sum(inputs)
+    case(name, "FastGelu", inputs, [(h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h ** 3)))).astype(np.float32)])
 h = x @ matrix + bias[:4]
 case("gemm_fast_gelu", "GemmFastGelu", [x, matrix, bias[:4]], [(h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h ** 3)))).astype(np.float32)])
 case("matmul_softplus", "FusedMatMulActivation", [x, matrix], [np.log1p(np.exp(x @ matrix))], activation="Softplus")

@@ -35,6 +35,8 @@ typedef struct formula {
 
 /* clang-format off */
 static const formula formulas[] = {
+    {"BiasAdd", 3, false, {"a b + c +"}},
+    {"BiasGelu", 2, false, {"a b + Gelu"}},
     {"BiasSoftmax", 2, false, {"a b + s= s Flatten{axis=@axis:1} Softmax{axis=-1} s Shape Reshape/2{allowzero=1}"}},
     {"ComplexMul", 2, false, {PARTS "p r * q s * - p s * q r * + Concat/2{axis=-1}"}},
     {"ComplexMulConj", 2, false, {PARTS "p r * q s * + q r * p s * - Concat/2{axis=-1}"}},
@@ -117,6 +119,20 @@ static weft_status write_formula(weft_upgrade *u) {
 /* ---- those that depend on what is there -------------------------------------------------------------------------- */
 static bool has(const weft_upgrade *u, int i) {
   return weft_upgrade_input(u, i) >= 0;
+}
+
+#define FAST_GELU "Gelu{approximate='tanh'}"
+
+static weft_status fast_gelu(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 1, &t));
+  return give(u, &t, 0, has(u, 1) ? "a b + " FAST_GELU : "a " FAST_GELU);
+}
+
+static weft_status gemm_fast_gelu(weft_upgrade *u) {
+  weft_term t;
+  WEFT_TRY(begin(u, 2, &t));
+  return give(u, &t, 0, has(u, 2) ? "a b MatMul/2 c + " FAST_GELU : "a b MatMul/2 " FAST_GELU);
 }
 
 static weft_status gated_add(weft_upgrade *u) {
@@ -575,6 +591,8 @@ static weft_status ngram_hash(weft_upgrade *u) {
 
 #define FORM(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
 const weft_upgrade_row weft_upgrade_formulas[] = {
+    FORM("BiasAdd", write_formula),
+    FORM("BiasGelu", write_formula),
     FORM("BiasSoftmax", write_formula),
     FORM("BitmaskDropout", bitmask_dropout),
     FORM("BranchwiseRMSNorm", branchwise_norm),
@@ -582,9 +600,11 @@ const weft_upgrade_row weft_upgrade_formulas[] = {
     FORM("ComplexMulConj", write_formula),
     FORM("DecoderMaskedSelfAttention", decoder_masked),
     FORM("EngramGate", write_formula),
+    FORM("FastGelu", fast_gelu),
     FORM("GatedAdd", gated_add),
     FORM("GatedDeltaNet", gated_delta_net),
     FORM("GatedRelativePositionBias", gated_position_bias),
+    FORM("GemmFastGelu", gemm_fast_gelu),
     FORM("GemmaRotaryEmbedding", write_formula),
     FORM("HyperConnectionPostMix", post_mix),
     FORM("HyperConnectionPreMix", pre_mix),

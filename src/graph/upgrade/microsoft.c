@@ -78,6 +78,11 @@ static weft_status range(weft_upgrade *u) {
   return weft_node_set_input(u->model, u->node, 2, delta);
 }
 
+static weft_status quick_gelu(weft_upgrade *u) {
+  become(u, "", "Swish");
+  return weft_node_set_float(u->model, u->node, "alpha", weft_upgrade_real(u, "alpha", 1.702f));
+}
+
 static weft_status grid_sample(weft_upgrade *u) {
   bool cubic = weft_upgrade_is_string(u, "mode", "bicubic"), nearest = weft_upgrade_is_string(u, "mode", "nearest");
   become(u, "", u->node->op_type);
@@ -108,14 +113,6 @@ static weft_status unique(weft_upgrade *u) {
 }
 
 /* ---- a few operators in one -------------------------------------------------------------------------------------- */
-static weft_status bias_add(weft_upgrade *u) {
-  int32_t sum;
-  WEFT_TRY(expect(u, 3));
-  WEFT_TRY(weft_upgrade_before(u, "Add", 2, u->node->inputs, NULL, &sum));
-  u->dropped = true;
-  return weft_upgrade_after(u, "Add", 2, (int32_t[]){sum, u->node->inputs[2]}, u->node->outputs[0], NULL);
-}
-
 /* Of the halves of x + bias the left one times Gelu of the right one. */
 static weft_status bias_split_gelu(weft_upgrade *u) {
   int32_t sum, left, right, gelu;
@@ -148,19 +145,6 @@ static weft_status bias_dropout(weft_upgrade *u) {
   }
   WEFT_TRY(weft_upgrade_before(u, "Add", 2, u->node->inputs, NULL, &sum));
   return weft_upgrade_after(u, "Add", 2, (int32_t[]){sum, rest}, u->node->outputs[0], NULL);
-}
-
-static weft_status gemm_fast_gelu(weft_upgrade *u) {
-  int32_t product, bias = weft_upgrade_input(u, 2);
-  WEFT_TRY(expect(u, 2));
-  WEFT_TRY(weft_upgrade_before(u, "MatMul", 2, u->node->inputs, NULL, &product));
-  WEFT_TRY(weft_node_resize(u->model, u->node, bias >= 0 ? 2 : 1, 1));
-  u->node->inputs[0] = product;
-  if (bias >= 0) {
-    u->node->inputs[1] = bias;
-  }
-  become(u, "com.microsoft", "FastGelu");
-  return WEFT_OK;
 }
 
 /* An activation that the product itself does not know becomes its own node. */
@@ -446,7 +430,6 @@ static weft_status gated_rms_norm(weft_upgrade *u) {
 
 #define ROW(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
 const weft_upgrade_row weft_upgrade_microsoft[] = {
-    ROW("BiasAdd", bias_add),
     ROW("BiasDropout", bias_dropout),
     ROW("BiasSplitGelu", bias_split_gelu),
     ROW("BitmaskBiasDropout", bias_dropout),
@@ -456,7 +439,7 @@ const weft_upgrade_row weft_upgrade_microsoft[] = {
     ROW("FusedMatMulActivation", matmul_activation),
     ROW("GatedRMSNorm", gated_rms_norm),
     ROW("GatherND", gather_nd),
-    ROW("GemmFastGelu", gemm_fast_gelu),
+    ROW("Gelu", same),
     ROW("GridSample", grid_sample),
     ROW("GroupNorm", group_norm),
     ROW("LinearAttention", linear_attention),
@@ -468,6 +451,7 @@ const weft_upgrade_row weft_upgrade_microsoft[] = {
     ROW("Pad", pad),
     ROW("QLinearConv", qlinear_conv),
     ROW("QLinearReduceMean", reduce_mean),
+    ROW("QuickGelu", quick_gelu),
     ROW("Range", range),
     ROW("SkipGroupNorm", group_norm),
     ROW("TorchEmbedding", torch_embedding),
