@@ -44,9 +44,12 @@ static bool is_of_one(const weft_node *node) {
 }
 
 /* ---- Transpose ------------------------------------------------------------------------------- */
-static const weft_attribute *permutation(const weft_node *node) {
+/* NULL where it is none of the input's axes, which the operator says. */
+static const weft_attribute *permutation(const weft_graph *graph, const weft_node *node) {
   const weft_attribute *perm = weft_node_is(node, "Transpose") ? weft_node_attribute(node, "perm") : NULL;
-  if (perm == NULL || perm->kind != WEFT_ATTRIBUTE_INTS || perm->count > WEFT_MAX_RANK) {
+  const int rank = perm != NULL ? graph->values[node->inputs[0]].info.rank : -1;
+  if (perm == NULL || perm->kind != WEFT_ATTRIBUTE_INTS || perm->count > WEFT_MAX_RANK ||
+      (rank >= 0 && perm->count != (size_t)rank)) {
     return NULL;
   }
   for (size_t i = 0; i < perm->count; i++) {
@@ -68,14 +71,14 @@ static bool is_identity(const weft_attribute *perm) {
 
 /* A transposition of a transposition reads the first one's input, permuted by both. */
 static weft_status join_transposes(weft_pass *pass, noop_pass *p, weft_node *node) {
-  const weft_attribute *outer = permutation(node);
+  const weft_attribute *outer = permutation(p->graph, node);
   int32_t in = weft_aliases_find(&p->aliases, node->inputs[0]);
   int32_t producer = p->graph->values[in].producer;
   const weft_node *first = producer >= 0 ? &p->graph->nodes[producer] : NULL;
   if (outer == NULL || first == NULL || first->op_type == NULL || weft_node_in(first, 0) < 0) {
     return WEFT_OK;
   }
-  const weft_attribute *inner = permutation(first);
+  const weft_attribute *inner = permutation(p->graph, first);
   if (inner == NULL || inner->count != outer->count) {
     return WEFT_OK;
   }
@@ -93,7 +96,7 @@ static weft_status visit(weft_pass *pass, noop_pass *p, weft_node *node) {
     return WEFT_OK;
   }
   WEFT_TRY(join_transposes(pass, p, node));
-  const weft_attribute *perm = permutation(node);
+  const weft_attribute *perm = permutation(p->graph, node);
   bool noop = weft_node_is(node, "Identity") || is_of_one(node) || is_dropout(p, node) || is_cast_to_same(p, node) ||
               (perm != NULL && is_identity(perm));
   if (noop && weft_aliases_bypass(&p->aliases, p->graph, &p->uses, node->inputs[0], out)) {

@@ -172,6 +172,14 @@ static void test_nothing_done(void) {
   g = begin();
   graph_node(&g, node("Identity", "x", "y"));
   expect(&g, "Identity");
+
+  /* An order of fewer axes than there are is none: that has to be told. */
+  g = begin();
+  graph_node(&g, turned("x", "a", 3, (const int64_t[]){0, 1, 2}));
+  graph_node(&g, node("Abs", "a", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "Transpose Abs");
+  clear(&m);
 }
 
 /* Constants of one element that have as many dimensions as x, or more: then the result has more as well. */
