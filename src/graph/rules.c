@@ -475,6 +475,13 @@ static weft_status by_scatter(weft_term *t, const rule *rule, int32_t *out) {
   return weft_term_derive(t, t->input == 0 && adds ? "dy" : own_term(t, rule), out);
 }
 
+/* What expand.c could not write out. */
+static weft_status by_recurrence(weft_term *t, const rule *rule, int32_t *out) {
+  (void)rule;
+  (void)out;
+  return weft_term_unknown(t, " where the steps of X are not declared or not all alike, or with such activations");
+}
+
 /* ---- losses ------------------------------------------------------------------------------------------------------ */
 /* l: the classes, o: them as rows with a 1, w: weights, g: the derivative by each element's loss. */
 static weft_status by_loss(weft_term *t, const rule *rule, int32_t *out) {
@@ -550,6 +557,7 @@ static const rule rules[] = {
     {"Expand", {"dy", NULL}, NULL},
     {"Flatten", {RESHAPED}, NULL},
     {"Floor", {NULL}, NULL},
+    {"GRU", {NULL}, by_recurrence},
     {"Gather", {MOVED}, by_moving},
     {"GatherElements", {MOVED}, by_moving},
     {"GatherND", {MOVED}, by_moving},
@@ -568,6 +576,7 @@ static const rule rules[] = {
     {"IsNaN", {NULL}, NULL},
     {"LayerNormalization", {NULL, "dy h *", "dy"}, by_layer_norm},
     {"LeakyRelu", {"a 0 Greater/2 dy dy @alpha:0.01 * Where/3"}, NULL},
+    {"LSTM", {NULL}, by_recurrence},
     {"Less", {NULL}, NULL},
     {"LessOrEqual", {NULL}, NULL},
     {"Log", {"dy a /"}, NULL},
@@ -591,6 +600,7 @@ static const rule rules[] = {
     {"PRelu", {"a 0 Less/2 dy b * dy Where/3", "a 0 Less/2 dy a * 0 Where/3"}, NULL},
     {"Pad", {MOVED}, by_moving},
     {"Pow", {"b dy CastLike/2 e= dy e * a e 1 - ^ *", "a 0 Greater/2 dy y * a Log * 0 Where/3"}, NULL},
+    {"RNN", {NULL}, by_recurrence},
     {"RMSNormalization", {NULL, "dy h *"}, by_layer_norm},
     {"Range", {NULL}, NULL},
     {"Reciprocal", {"dy y y * * Neg"}, NULL},

@@ -55,6 +55,9 @@ weft_status weft_upgrade_float_like(weft_upgrade *u, float value, int32_t like, 
  * `skip_empty`, empty. */
 weft_status weft_upgrade_ints_to_input(weft_upgrade *u, const char *name, int i, bool skip_empty);
 
+/* "node ... (Operator): not supported: ..." */
+#define weft_upgrade_unsupported(u, ...) weft_fail((u)->model->cx, WEFT_UNSUPPORTED, "not supported: " __VA_ARGS__)
+
 int64_t weft_upgrade_int(const weft_upgrade *u, const char *name, int64_t fallback);
 float weft_upgrade_real(const weft_upgrade *u, const char *name, float fallback);
 int32_t weft_upgrade_input(const weft_upgrade *u, int i);  /* -1: absent */

@@ -64,7 +64,7 @@ class GroupNormalization(OpRun):
 
 
 def evaluator(model):
-    return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, Gelu, GroupNormalization, Mean])
+    return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, GRU, Gelu, GroupNormalization, LSTM, Mean, RNN])
 
 
 def real(*shape):
@@ -328,10 +328,64 @@ def attention_cases():
     yield weighted("attention_learnt_mask", "Attention", {**four, "m": real(3, 4)})
 
 
+class Recurrent(OpRun):
+    """onnx.reference's own knows one direction and few outputs."""
+    def cell(self, x, h, c, w, r, b, p, functions, resets_after):
+        size, gates = r.shape[1], len(w) // r.shape[1]
+        i, s = x @ w.T + b[:len(w)], h @ r.T + b[len(w):]
+        cut = lambda v, k: v[..., k * size:(k + 1) * size]
+        if gates == 1:
+            return functions[0](i + s), c
+        if gates == 3:
+            f, g = functions
+            update, reset = f(cut(i + s, 0)), f(cut(i + s, 1))
+            inner = reset * cut(s, 2) if resets_after else (reset * h) @ cut(r.T, 2) + cut(b[len(w):], 2)
+            new = g(cut(i, 2) + inner)
+            return (1 - update) * new + update * h, c
+        f, g, last = functions
+        c, before = f(cut(i + s, 2) + cut(p, 2) * c) * c + f(cut(i + s, 0) + cut(p, 0) * c) * g(cut(i + s, 3)), c
+        return f(cut(i + s, 1) + cut(p, 1) * c) * last(c), c
+
+    def _run(self, x, w, r, b=None, lengths=None, h=None, c=None, p=None, direction="forward", activations=None, linear_before_reset=0, **_):
+        known = {"Sigmoid": lambda v: 1 / (1 + np.exp(-v)), "Tanh": np.tanh, "Relu": lambda v: np.maximum(v, 0), "Softsign": lambda v: v / (1 + abs(v))}
+        each = {1: ["Tanh"], 3: ["Sigmoid", "Tanh"], 4: ["Sigmoid", "Tanh", "Tanh"]}[w.shape[1] // r.shape[2]]
+        functions = [known[f] for f in activations or each * len(w)]
+        ys, ends = [], []
+        for d in range(len(w)):
+            state = [np.zeros((x.shape[1], r.shape[2])) if v is None else v[d] for v in (h, c)]
+            seen = []
+            for step in (x[::-1] if d == 1 or direction == "reverse" else x):
+                state = self.cell(step, *state, w[d], r[d], np.zeros(2 * len(w[d])) if b is None else b[d], np.zeros(3 * r.shape[2]) if p is None else p[d],
+                                  functions[d * len(each):(d + 1) * len(each)], linear_before_reset)
+                seen.append(state[0])
+            ys.append(np.stack(seen[::-1] if d == 1 or direction == "reverse" else seen))
+            ends.append(state)
+        return tuple([np.stack(ys, 1), np.stack([e[0] for e in ends]), np.stack([e[1] for e in ends])][:3 if len(each) == 3 else 2])
+
+
+LSTM, GRU, RNN = (type(name, (Recurrent,), {}) for name in ("LSTM", "GRU", "RNN"))
+
+
+def recurrent_cases():
+    for name, op, gates, directions, extra, attributes in (
+            ("plain", "LSTM", 4, 1, "", {}), ("all", "LSTM", 4, 2, "bhcp", {"direction": "bidirectional", "activations": ["Sigmoid", "Softsign", "Tanh", "Sigmoid", "Tanh", "Softsign"]}),
+            ("plain", "GRU", 3, 1, "b", {"direction": "reverse"}), ("after", "GRU", 3, 2, "bh", {"direction": "bidirectional", "linear_before_reset": 1}),
+            ("plain", "RNN", 1, 1, "h", {}), ("both", "RNN", 1, 2, "b", {"direction": "bidirectional", "activations": ["Softsign", "Tanh"]})):
+        size = 2
+        inputs = {"x": real(3, 2, 3), "w": real(directions, gates * size, 3), "r": real(directions, gates * size, size)}
+        for letter, shape in (("b", (2 * gates * size,)), ("-", None), ("h", (2, size)), ("c", (2, size)), ("p", (3 * size,))):
+            if letter in extra:
+                inputs[letter] = real(directions, *shape)
+        places = ["x", "w", "r", *(n if n in inputs else "" for n in ("b", "-", "h", "c", "p"))]
+        nodes = [(op, ",".join(places).rstrip(","), "t,o" + (",q" if op == "LSTM" else ""), {"hidden_size": size, **attributes}), ("Mul", "t,u", "y1", {}), ("Add", "y1,o", "y2", {}),
+                 ("Mul", f"y2,{'q' if op == 'LSTM' else 'o'}", "y", {})]
+        yield Case(f"{op.lower()}_{name}", nodes, inputs, {"u": random.uniform(0.5, 2, (3, directions, 2, size))})
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) / "gradient"
     for cases in (unary_cases, binary_cases, product_cases, window_cases, norm_cases, reduction_cases, moving_cases, loss_cases,
-                  network_cases, attention_cases):
+                  network_cases, attention_cases, recurrent_cases):
         for case in cases():
             case.write(folder)
 

@@ -279,7 +279,7 @@ static weft_status bitmask_dropout(weft_upgrade *u) {
   weft_term t;
   WEFT_TRY(weft_upgrade_is_used(u, 1, &masked));
   if (masked || has(u, 2)) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "a mask and training_mode, which only training needs");
+    return weft_upgrade_unsupported(u, "a mask and training_mode, which only training needs");
   }
   WEFT_TRY(begin(u, 1, &t));
   return give(u, &t, 0, "a");
@@ -339,7 +339,7 @@ static weft_status packed_multi_head(weft_upgrade *u) {
 /* One new token after a past, whose buffer the present shares. */
 static weft_status decoder_masked(weft_upgrade *u) {
   if (has(u, 7) || has(u, 8)) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "beams that look into each other's past");
+    return weft_upgrade_unsupported(u, "beams that look into each other's past");
   }
   u->node->op_type = "Attention";
   return weft_node_resize(u->model, u->node, 7, u->node->output_count);
@@ -484,7 +484,7 @@ static weft_status gated_delta_net(weft_upgrade *u) {
   WEFT_TRY(begin(u, 1, &t));
   bool ragged = has(u, 3);
   if (has(u, 9) || weft_upgrade_int(u, "state_update_capacity", 0) != 0) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "updates of the state (capture_count, state_update_capacity)");
+    return weft_upgrade_unsupported(u, "updates of the state (capture_count, state_update_capacity)");
   }
   if (!has(u, 6) && (!has(u, 1) || !has(u, 2) || (!ragged && u->graph->values[u->node->inputs[0]].info.rank == 3))) {
     return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input initial_state is needed: it tells sequences apart");

@@ -42,7 +42,8 @@ static weft_status expect(weft_upgrade *u, int count) {
 static weft_status expect_plain(weft_upgrade *u, const char *name, int64_t plain) {
   int64_t value = weft_upgrade_int(u, name, plain);
   if (value != plain) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "attribute '%s' is %lld", name, (long long)value);
+    return weft_upgrade_unsupported(u, "attribute '%s' of %lld: only %lld is", name, (long long)value,
+                                    (long long)plain);
   }
   weft_node_remove_attribute(u->node, name);
   return WEFT_OK;
@@ -137,7 +138,7 @@ static weft_status bias_dropout(weft_upgrade *u) {
   WEFT_TRY(expect(u, 2));
   WEFT_TRY(weft_upgrade_is_used(u, 1, &masked));
   if (masked || weft_upgrade_input(u, 4) >= 0) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "a mask and training_mode, which only training needs");
+    return weft_upgrade_unsupported(u, "a mask and training_mode, which only training needs");
   }
   u->dropped = true;
   if (rest < 0) {
@@ -318,7 +319,7 @@ static weft_status group_norm(weft_upgrade *u) {
   bool skips = strcmp(u->node->op_type, "SkipGroupNorm") == 0;
   WEFT_TRY(expect(u, 3));
   if (skips && !last) {
-    return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "channels that are not last");
+    return weft_upgrade_unsupported(u, "channels that are not last");
   }
   if (skips) {
     WEFT_TRY(add_skip(u));

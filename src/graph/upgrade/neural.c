@@ -47,7 +47,7 @@ static weft_status batch_normalization_14(weft_upgrade *u) {
     bool used;
     WEFT_TRY(weft_upgrade_is_used(u, i, &used));
     if (used && i >= 3) {
-      return weft_fail(u->model->cx, WEFT_UNSUPPORTED, "outputs saved_mean and saved_var, which only training needs");
+      return weft_upgrade_unsupported(u, "outputs saved_mean and saved_var, which only training needs");
     }
     training = training || used;
   }
