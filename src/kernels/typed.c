@@ -7,6 +7,20 @@
 #include <math.h>
 #include <string.h>
 
+/* NaN wins. */
+static inline double least_double(double a, double b) {
+  return ((a < b) | (a != a)) ? a : b;
+}
+static inline double greatest_double(double a, double b) {
+  return ((a > b) | (a != a)) ? a : b;
+}
+static inline double sum_double(double a, double b) {
+  return a + b;
+}
+static inline double product_double(double a, double b) {
+  return a * b;
+}
+
 #define BINARY(name, T, R, expression)                                                                                 \
   static void name(size_t n, const void *x, const void *y, void *z) {                                                  \
     const T *p = x, *q = y;                                                                                            \
@@ -18,10 +32,15 @@
     }                                                                                                                  \
   }
 
+/* As unsigned numbers, of which 16 bits would multiply as int. */
 #define ARITHMETIC(bits)                                                                                               \
   BINARY(add##bits, uint##bits##_t, uint##bits##_t, a + b)                                                             \
   BINARY(sub##bits, uint##bits##_t, uint##bits##_t, a - b)                                                             \
-  BINARY(mul##bits, uint##bits##_t, uint##bits##_t, a *b)
+  BINARY(mul##bits, uint##bits##_t, uint##bits##_t, 1u * a * b)
+
+#define EXTREMES(suffix, T)                                                                                            \
+  BINARY(min_##suffix, T, T, a < b ? a : b)                                                                            \
+  BINARY(max_##suffix, T, T, a < b ? b : a)
 
 /* The least number divided by -1 wraps. */
 #define SIGNED(bits)                                                                                                   \
@@ -33,66 +52,149 @@
     return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;                                                       \
   }                                                                                                                    \
   BINARY(div##bits, int##bits##_t, int##bits##_t, quotient##bits(a, b))                                                \
-  BINARY(mod##bits, int##bits##_t, int##bits##_t, modulo##bits(a, b))                                                  \
-  BINARY(min##bits, int##bits##_t, int##bits##_t, a < b ? a : b)                                                       \
-  BINARY(max##bits, int##bits##_t, int##bits##_t, a < b ? b : a)
+  BINARY(mod##bits, int##bits##_t, int##bits##_t, modulo##bits(a, b))
+
+/* Bits are what they are in elements of any size. */
+#define BITS(name, expression)                                                                                         \
+  BINARY(name##8, uint8_t, uint8_t, expression)                                                                        \
+  static void name##16(size_t n, const void *x, const void *y, void *z) {                                              \
+    name##8(2 * n, x, y, z);                                                                                           \
+  }                                                                                                                    \
+  static void name##32(size_t n, const void *x, const void *y, void *z) {                                              \
+    name##8(4 * n, x, y, z);                                                                                           \
+  }                                                                                                                    \
+  static void name##64(size_t n, const void *x, const void *y, void *z) {                                              \
+    name##8(8 * n, x, y, z);                                                                                           \
+  }
 
 #define COMPARISONS(suffix, T)                                                                                         \
   BINARY(equal_##suffix, T, uint8_t, a == b)                                                                           \
   BINARY(less_##suffix, T, uint8_t, a < b)                                                                             \
   BINARY(less_or_equal_##suffix, T, uint8_t, a <= b)
 
+ARITHMETIC(8)
+ARITHMETIC(16)
 ARITHMETIC(32)
 ARITHMETIC(64)
 SIGNED(32)
 SIGNED(64)
-BINARY(and8, uint8_t, uint8_t, a &b)
-BINARY(or8, uint8_t, uint8_t, a | b)
-BINARY(xor8, uint8_t, uint8_t, a ^ b)
+EXTREMES(int8, int8_t)
+EXTREMES(uint8, uint8_t)
+EXTREMES(int16, int16_t)
+EXTREMES(uint16, uint16_t)
+EXTREMES(int32, int32_t)
+EXTREMES(uint32, uint32_t)
+EXTREMES(int64, int64_t)
+EXTREMES(uint64, uint64_t)
+BITS(and, a &b)
+BITS(or, a | b)
+BITS(xor, a ^ b)
 COMPARISONS(float, float)
 COMPARISONS(double, double)
 BINARY(add_double, double, double, a + b)
 BINARY(sub_double, double, double, a - b)
 BINARY(mul_double, double, double, a *b)
 BINARY(div_double, double, double, a / b)
-BINARY(min_double, double, double, ((a < b) | (a != a)) ? a : b)
-BINARY(max_double, double, double, ((a > b) | (a != a)) ? a : b)
+BINARY(min_double, double, double, least_double(a, b))
+BINARY(max_double, double, double, greatest_double(a, b))
 COMPARISONS(int32, int32_t)
 COMPARISONS(int64, int64_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
+BINARY(equal16, uint16_t, uint8_t, a == b)
 
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
-  static const weft_typed_binary of32[] = {add32, sub32, mul32, div32, mod32, min32, max32};
-  static const weft_typed_binary of64[] = {add64, sub64, mul64, div64, mod64, min64, max64};
-  static const weft_typed_binary of_bool[] = {and8, or8, xor8, equal8};
-  static const weft_typed_binary of_float[] = {equal_float, less_float, less_or_equal_float};
-  static const weft_typed_binary of_double[] = {
-      add_double, sub_double, mul_double, div_double,   NULL,        min_double,           max_double,
-      NULL,       NULL,       NULL,       equal_double, less_double, less_or_equal_double,
+  enum { TYPES = WEFT_UINT64 + 1 };
+#define OF_WIDTHS(bits8, bits16, bits32, bits64)                                                                       \
+  [WEFT_INT8] = bits8, [WEFT_UINT8] = bits8, [WEFT_INT16] = bits16, [WEFT_UINT16] = bits16, [WEFT_INT32] = bits32,     \
+  [WEFT_UINT32] = bits32, [WEFT_INT64] = bits64, [WEFT_UINT64] = bits64
+#define OF_TYPES(name)                                                                                                 \
+  [WEFT_INT8] = name##_int8, [WEFT_UINT8] = name##_uint8, [WEFT_INT16] = name##_int16, [WEFT_UINT16] = name##_uint16,  \
+  [WEFT_INT32] = name##_int32, [WEFT_UINT32] = name##_uint32, [WEFT_INT64] = name##_int64,                             \
+  [WEFT_UINT64] = name##_uint64, [WEFT_DOUBLE] = name##_double
+#define OF_SIGNED(name) [WEFT_INT32] = name##_int32, [WEFT_INT64] = name##_int64, OF_FLOATS(name)
+#define OF_FLOATS(name) [WEFT_FLOAT] = name##_float, [WEFT_DOUBLE] = name##_double
+  static const weft_typed_binary loops[][TYPES] = {
+      [WEFT_TYPED_ADD] = {OF_WIDTHS(add8, add16, add32, add64), [WEFT_DOUBLE] = add_double},
+      [WEFT_TYPED_SUB] = {OF_WIDTHS(sub8, sub16, sub32, sub64), [WEFT_DOUBLE] = sub_double},
+      [WEFT_TYPED_MUL] = {OF_WIDTHS(mul8, mul16, mul32, mul64), [WEFT_DOUBLE] = mul_double},
+      [WEFT_TYPED_DIV] = {[WEFT_INT32] = div32, [WEFT_INT64] = div64, [WEFT_DOUBLE] = div_double},
+      [WEFT_TYPED_MOD] = {[WEFT_INT32] = mod32, [WEFT_INT64] = mod64},
+      [WEFT_TYPED_MIN] = {OF_TYPES(min)},
+      [WEFT_TYPED_MAX] = {OF_TYPES(max)},
+      [WEFT_TYPED_AND] = {OF_WIDTHS(and8, and16, and32, and64), [WEFT_BOOL] = and8},
+      [WEFT_TYPED_OR] = {OF_WIDTHS(or8, or16, or32, or64), [WEFT_BOOL] = or8},
+      [WEFT_TYPED_XOR] = {OF_WIDTHS(xor8, xor16, xor32, xor64), [WEFT_BOOL] = xor8},
+      [WEFT_TYPED_EQUAL] = {OF_WIDTHS(equal8, equal16, equal_int32, equal_int64), [WEFT_BOOL] = equal8,
+                            OF_FLOATS(equal)},
+      [WEFT_TYPED_LESS] = {OF_SIGNED(less)},
+      [WEFT_TYPED_LESS_OR_EQUAL] = {OF_SIGNED(less_or_equal)},
   };
-  static const weft_typed_binary of_int32[] = {equal_int32, less_int32, less_or_equal_int32};
-  static const weft_typed_binary of_int64[] = {equal_int64, less_int64, less_or_equal_int64};
-  const bool is_signed = type == WEFT_INT32 || type == WEFT_INT64;
-  const bool arithmetic = what <= (is_signed ? WEFT_TYPED_MAX : WEFT_TYPED_MUL);
-  const bool comparison = what >= WEFT_TYPED_EQUAL && what <= WEFT_TYPED_LESS_OR_EQUAL;
-  switch (type) {
-  case WEFT_FLOAT:
-    return comparison ? of_float[what - WEFT_TYPED_EQUAL] : NULL;
-  case WEFT_DOUBLE:
-    return of_double[what];
-  case WEFT_INT32:
-    return comparison ? of_int32[what - WEFT_TYPED_EQUAL] : arithmetic ? of32[what] : NULL;
-  case WEFT_INT64:
-    return comparison ? of_int64[what - WEFT_TYPED_EQUAL] : arithmetic ? of64[what] : NULL;
-  case WEFT_UINT32:
-    return arithmetic ? of32[what] : NULL;
-  case WEFT_UINT64:
-    return arithmetic ? of64[what] : NULL;
-  case WEFT_BOOL:
-    return what >= WEFT_TYPED_AND && what <= WEFT_TYPED_EQUAL ? of_bool[what - WEFT_TYPED_AND] : NULL;
-  default:
-    return NULL;
+  return type < TYPES ? loops[what][type] : NULL;
+}
+
+/* ---- one total of neighbours ------------------------------------------------------------------------------------- */
+#define FOLD(name, T, expression)                                                                                      \
+  static void name(size_t n, const void *x, void *total) {                                                             \
+    const T *p = x;                                                                                                    \
+    T a = *(T *)total;                                                                                                 \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      const T b = p[i];                                                                                                \
+      a = (T)(expression);                                                                                             \
+    }                                                                                                                  \
+    *(T *)total = a;                                                                                                   \
   }
+#define FOLD_EXTREMES(suffix, T)                                                                                       \
+  FOLD(least_of_##suffix, T, a < b ? a : b)                                                                            \
+  FOLD(greatest_of_##suffix, T, a < b ? b : a)
+
+/* In chains that do not wait for each other: their order counts. */
+#define FOLD_DOUBLES(name, function)                                                                                   \
+  static void name(size_t n, const void *x, void *total) {                                                             \
+    enum { CHAINS = 8 };                                                                                               \
+    const double *p = x;                                                                                               \
+    double a = *(double *)total, chains[CHAINS];                                                                       \
+    size_t i = 0;                                                                                                      \
+    for (; i + CHAINS <= n; i += CHAINS) {                                                                             \
+      for (size_t c = 0; c < CHAINS; c++) {                                                                            \
+        chains[c] = i == 0 ? p[c] : function(chains[c], p[i + c]);                                                     \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (size_t c = 0; i > 0 && c < CHAINS; c++) {                                                                     \
+      a = function(a, chains[c]);                                                                                      \
+    }                                                                                                                  \
+    for (; i < n; i++) {                                                                                               \
+      a = function(a, p[i]);                                                                                           \
+    }                                                                                                                  \
+    *(double *)total = a;                                                                                              \
+  }
+
+FOLD(sum_of32, uint32_t, a + b)
+FOLD(sum_of64, uint64_t, a + b)
+FOLD(product_of32, uint32_t, a *b)
+FOLD(product_of64, uint64_t, a *b)
+FOLD_EXTREMES(int8, int8_t)
+FOLD_EXTREMES(uint8, uint8_t)
+FOLD_EXTREMES(int16, int16_t)
+FOLD_EXTREMES(uint16, uint16_t)
+FOLD_EXTREMES(int32, int32_t)
+FOLD_EXTREMES(uint32, uint32_t)
+FOLD_EXTREMES(int64, int64_t)
+FOLD_EXTREMES(uint64, uint64_t)
+FOLD_DOUBLES(sum_of_doubles, sum_double)
+FOLD_DOUBLES(product_of_doubles, product_double)
+FOLD_DOUBLES(least_of_double, least_double)
+FOLD_DOUBLES(greatest_of_double, greatest_double)
+
+weft_typed_row weft_typed_row_of(weft_typed what, weft_type type) {
+  static const weft_typed_row least[] = {OF_TYPES(least_of)}, greatest[] = {OF_TYPES(greatest_of)};
+  static const weft_typed_row sum[] = {OF_WIDTHS(NULL, NULL, sum_of32, sum_of64), [WEFT_DOUBLE] = sum_of_doubles};
+  static const weft_typed_row product[] = {OF_WIDTHS(NULL, NULL, product_of32, product_of64),
+                                           [WEFT_DOUBLE] = product_of_doubles};
+  const weft_typed_row *loops = what == WEFT_TYPED_ADD   ? sum
+                                : what == WEFT_TYPED_MUL ? product
+                                : what == WEFT_TYPED_MIN ? least
+                                                         : greatest;
+  return type <= WEFT_UINT64 ? loops[type] : NULL;
 }
 
 /* ---- conversions ------------------------------------------------------------------------------------------------- */
@@ -118,6 +220,14 @@ static inline int32_t to_int32(float a) {
 
 static inline int64_t to_int64(float a) {
   return a > -0x1p63f && a < 0x1p63f ? (int64_t)a : a >= 0x1p63f ? INT64_MAX : a <= -0x1p63f ? INT64_MIN : 0;
+}
+
+static inline int32_t wide_to_int32(double a) {
+  return a > -0x1p31 && a < 0x1p31 ? (int32_t)a : a >= 0x1p31 ? INT32_MAX : a <= -0x1p31 ? INT32_MIN : 0;
+}
+
+static inline int64_t wide_to_int64(double a) {
+  return a > -0x1p63 && a < 0x1p63 ? (int64_t)a : a >= 0x1p63 ? INT64_MAX : a <= -0x1p63 ? INT64_MIN : 0;
 }
 
 CONVERT(float_to_int8, float, uint8_t, low_bits(a))
@@ -159,27 +269,86 @@ CONVERT(bool_to_int32, uint8_t, int32_t, a != 0)
 CONVERT(bool_to_bool, uint8_t, uint8_t, a != 0)
 CONVERT(int64_to_bool, int64_t, uint8_t, a != 0)
 CONVERT(int32_to_bool, int32_t, uint8_t, a != 0)
+CONVERT(int8_to_int32, int8_t, int32_t, a)
+CONVERT(uint8_to_int32, uint8_t, int32_t, a)
+CONVERT(int16_to_int32, int16_t, int32_t, a)
+CONVERT(uint16_to_int32, uint16_t, int32_t, a)
+CONVERT(uint32_to_int64, uint32_t, int64_t, a)
+CONVERT(int32_to_int8, int32_t, uint8_t, a)
+CONVERT(int32_to_int16, int32_t, uint16_t, a)
+CONVERT(int64_to_int8, int64_t, uint8_t, a)
+CONVERT(int64_to_int16, int64_t, uint16_t, a)
+CONVERT(float_to_double, float, double, a)
+CONVERT(int32_to_double, int32_t, double, a)
+CONVERT(int64_to_double, int64_t, double, a)
+CONVERT(double_to_float, double, float, a)
+CONVERT(double_to_bool, double, uint8_t, a != 0)
+CONVERT(double_to_int32, double, int32_t, wide_to_int32(a))
+CONVERT(double_to_int64, double, int64_t, wide_to_int64(a))
 
+static void same8(size_t n, const void *x, void *y) {
+  memmove(y, x, n);
+}
+static void same16(size_t n, const void *x, void *y) {
+  memmove(y, x, 2 * n);
+}
+static void same32(size_t n, const void *x, void *y) {
+  memmove(y, x, 4 * n);
+}
+static void same64(size_t n, const void *x, void *y) {
+  memmove(y, x, 8 * n);
+}
+
+/* Of integers of one width as targets only the first is here, of sources of 8 bytes as well. */
 weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to) {
   static const struct {
-    weft_type from, to;
+    uint8_t from, to;
     weft_typed_unary loop;
   } loops[] = {
-      {WEFT_FLOAT, WEFT_INT8, float_to_int8},     {WEFT_FLOAT, WEFT_UINT8, float_to_int8},
-      {WEFT_FLOAT, WEFT_INT32, float_to_int32},   {WEFT_FLOAT, WEFT_INT64, float_to_int64},
-      {WEFT_FLOAT, WEFT_BOOL, float_to_bool},     {WEFT_INT8, WEFT_FLOAT, int8_to_float},
-      {WEFT_UINT8, WEFT_FLOAT, uint8_to_float},   {WEFT_INT32, WEFT_FLOAT, int32_to_float},
-      {WEFT_INT64, WEFT_FLOAT, int64_to_float},   {WEFT_BOOL, WEFT_FLOAT, bool_to_float},
-      {WEFT_INT32, WEFT_INT64, int32_to_int64},   {WEFT_INT64, WEFT_INT32, int64_to_int32},
-      {WEFT_BOOL, WEFT_INT64, bool_to_int64},     {WEFT_BOOL, WEFT_INT32, bool_to_int32},
-      {WEFT_INT64, WEFT_BOOL, int64_to_bool},     {WEFT_INT32, WEFT_BOOL, int32_to_bool},
-      {WEFT_BOOL, WEFT_BOOL, bool_to_bool},       {WEFT_INT16, WEFT_FLOAT, int16_to_float},
-      {WEFT_UINT16, WEFT_FLOAT, uint16_to_float},
+      {WEFT_FLOAT, WEFT_INT8, float_to_int8},     {WEFT_FLOAT, WEFT_INT32, float_to_int32},
+      {WEFT_FLOAT, WEFT_INT64, float_to_int64},   {WEFT_FLOAT, WEFT_BOOL, float_to_bool},
+      {WEFT_FLOAT, WEFT_DOUBLE, float_to_double}, {WEFT_DOUBLE, WEFT_FLOAT, double_to_float},
+      {WEFT_DOUBLE, WEFT_INT32, double_to_int32}, {WEFT_DOUBLE, WEFT_INT64, double_to_int64},
+      {WEFT_DOUBLE, WEFT_BOOL, double_to_bool},   {WEFT_INT8, WEFT_INT8, same8},
+      {WEFT_INT8, WEFT_BOOL, bool_to_bool},       {WEFT_INT8, WEFT_INT32, int8_to_int32},
+      {WEFT_INT8, WEFT_FLOAT, int8_to_float},     {WEFT_UINT8, WEFT_INT8, same8},
+      {WEFT_UINT8, WEFT_BOOL, bool_to_bool},      {WEFT_UINT8, WEFT_INT32, uint8_to_int32},
+      {WEFT_UINT8, WEFT_FLOAT, uint8_to_float},   {WEFT_INT16, WEFT_INT16, same16},
+      {WEFT_INT16, WEFT_INT32, int16_to_int32},   {WEFT_INT16, WEFT_FLOAT, int16_to_float},
+      {WEFT_UINT16, WEFT_INT16, same16},          {WEFT_UINT16, WEFT_INT32, uint16_to_int32},
+      {WEFT_UINT16, WEFT_FLOAT, uint16_to_float}, {WEFT_INT32, WEFT_INT8, int32_to_int8},
+      {WEFT_INT32, WEFT_INT16, int32_to_int16},   {WEFT_INT32, WEFT_INT32, same32},
+      {WEFT_INT32, WEFT_INT64, int32_to_int64},   {WEFT_INT32, WEFT_FLOAT, int32_to_float},
+      {WEFT_INT32, WEFT_DOUBLE, int32_to_double}, {WEFT_INT32, WEFT_BOOL, int32_to_bool},
+      {WEFT_UINT32, WEFT_INT8, int32_to_int8},    {WEFT_UINT32, WEFT_INT16, int32_to_int16},
+      {WEFT_UINT32, WEFT_INT32, same32},          {WEFT_UINT32, WEFT_INT64, uint32_to_int64},
+      {WEFT_UINT32, WEFT_BOOL, int32_to_bool},    {WEFT_INT64, WEFT_INT8, int64_to_int8},
+      {WEFT_INT64, WEFT_INT16, int64_to_int16},   {WEFT_INT64, WEFT_INT32, int64_to_int32},
+      {WEFT_INT64, WEFT_INT64, same64},           {WEFT_INT64, WEFT_FLOAT, int64_to_float},
+      {WEFT_INT64, WEFT_DOUBLE, int64_to_double}, {WEFT_INT64, WEFT_BOOL, int64_to_bool},
+      {WEFT_BOOL, WEFT_INT8, bool_to_bool},       {WEFT_BOOL, WEFT_INT32, bool_to_int32},
+      {WEFT_BOOL, WEFT_INT64, bool_to_int64},     {WEFT_BOOL, WEFT_FLOAT, bool_to_float},
+      {WEFT_BOOL, WEFT_BOOL, bool_to_bool},
   };
+  const bool to_number = to == WEFT_FLOAT || to == WEFT_DOUBLE, from_wide = from == WEFT_FLOAT || from == WEFT_DOUBLE;
+  if (from == WEFT_UINT64 && !to_number) from = WEFT_INT64;
+  to = to == WEFT_UINT8                  ? WEFT_INT8
+       : to == WEFT_UINT16               ? WEFT_INT16
+       : to == WEFT_UINT32 && !from_wide ? WEFT_INT32
+       : to == WEFT_UINT64 && !from_wide ? WEFT_INT64
+                                         : to;
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     if (loops[i].from == from && loops[i].to == to) return loops[i].loop;
   }
   return NULL;
+}
+
+weft_type weft_typed_convert_by(weft_type from, weft_type to) {
+  const bool from_wide = from == WEFT_FLOAT || from == WEFT_DOUBLE, from64 = from == WEFT_INT64 || from == WEFT_UINT64;
+  const weft_type by = from_wide || from == WEFT_UINT32 ? WEFT_INT64 : WEFT_INT32;
+  const bool has = weft_typed_convert_of(from, by) != NULL && weft_typed_convert_of(by, to) != NULL;
+  const bool loses = from64 || (from_wide && (to == WEFT_UINT64 || to == WEFT_FLOAT || to == WEFT_DOUBLE));
+  return has && !loses ? by : WEFT_UNDEFINED;
 }
 
 #define SATURATE(T)                                                                                                    \
@@ -203,6 +372,10 @@ CONVERT(not8, uint8_t, uint8_t, a == 0)
 CONVERT(is_nan, float, uint8_t, a != a)
 CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
 CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
+CONVERT(floor_double, double, double, floor(a))
+CONVERT(ceil_double, double, double, ceil(a))
+CONVERT(round_double, double, double, rint(a))
+CONVERT(sqrt_double, double, double, sqrt(a))
 
 void weft_typed_shrink(size_t n, const float *x, float low, float high, float bias, float *y) {
   EACH_ALONE
@@ -216,7 +389,8 @@ static void sine(size_t n, const void *x, void *y);
 static void cosine(size_t n, const void *x, void *y);
 
 weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
-  static const weft_typed_unary functions[] = {not8, is_nan, is_infinite, sign, sine, cosine};
+  static const weft_typed_unary functions[] = {not8,   is_nan,       is_infinite, sign,         sine,
+                                               cosine, floor_double, ceil_double, round_double, sqrt_double};
   return functions[what];
 }
 
@@ -537,6 +711,32 @@ void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, d
     const double before = totals[i], after = product ? before * (double)x[i] : before + (double)x[i];
     totals[i] = after;
     y[i] = (float)(exclusive ? before : after);
+  }
+}
+
+#define SCAN(name, T, S)                                                                                               \
+  SMALL_CODE static void name(size_t n, const T *x, int step, bool product, bool exclusive, T *y) {                    \
+    S total = product ? 1 : 0;                                                                                         \
+    for (; n > 0; n--, x += step, y += step) {                                                                         \
+      const S before = total, one = (S) * x;                                                                           \
+      total = product ? total * one : total + one;                                                                     \
+      *y = (T)(exclusive ? before : total);                                                                            \
+    }                                                                                                                  \
+  }
+SCAN(scan_float, float, double)
+SCAN(scan_double, double, double)
+SCAN(scan32, uint32_t, uint32_t)
+SCAN(scan64, uint64_t, uint64_t)
+
+void weft_typed_scan(weft_type type, size_t n, const void *x, int step, bool product, bool exclusive, void *y) {
+  if (type == WEFT_FLOAT) {
+    scan_float(n, x, step, product, exclusive, y);
+  } else if (type == WEFT_DOUBLE) {
+    scan_double(n, x, step, product, exclusive, y);
+  } else if (type == WEFT_INT32 || type == WEFT_UINT32) {
+    scan32(n, x, step, product, exclusive, y);
+  } else {
+    scan64(n, x, step, product, exclusive, y);
   }
 }
 

@@ -11,7 +11,7 @@ typedef enum weft_typed {
   WEFT_TYPED_MUL,
   WEFT_TYPED_DIV, /* of doubles, and signed integers: towards 0; y is not 0 */
   WEFT_TYPED_MOD, /* the remainder with the divisor's sign */
-  WEFT_TYPED_MIN, /* of doubles, where NaN wins, and signed integers */
+  WEFT_TYPED_MIN, /* of doubles, where NaN wins, and integers */
   WEFT_TYPED_MAX,
   WEFT_TYPED_AND,
   WEFT_TYPED_OR,
@@ -27,16 +27,28 @@ typedef void (*weft_typed_unary)(size_t n, const void *x, void *y);
 
 /* NULL where there is no such loop: callers have a general way. */
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type);
+/* Adds n elements to a total, or multiplies it, or takes what is less or greater: integers, which wrap, or doubles. NULL
+ * where there is no such loop; there are all for doubles and integers of 4 and 8 bytes. */
+typedef void (*weft_typed_row)(size_t n, const void *x, void *total);
+weft_typed_row weft_typed_row_of(weft_typed what, weft_type type);
 /* Converts as base/convert.h says. */
 weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to);
-/* Functions of floats, but for the first, of bytes of 0 and 1, which a test gives too. y may be x. */
+/* Where there is no such loop, a type between the two, with loops to and from it that together convert so; or
+ * WEFT_UNDEFINED. */
+weft_type weft_typed_convert_by(weft_type from, weft_type to);
+/* Functions of floats, but for the first, of bytes of 0 and 1, which a test gives too, and the last, of doubles. y may
+ * be x. */
 typedef enum weft_typed_function {
   WEFT_TYPED_NOT,
   WEFT_TYPED_IS_NAN,
   WEFT_TYPED_IS_INFINITE,
   WEFT_TYPED_SIGN,
   WEFT_TYPED_SINE, /* this and the next rounded from double precision */
-  WEFT_TYPED_COSINE
+  WEFT_TYPED_COSINE,
+  WEFT_TYPED_FLOOR, /* this and the following of doubles */
+  WEFT_TYPED_CEIL,
+  WEFT_TYPED_ROUND,
+  WEFT_TYPED_SQRT
 } weft_typed_function;
 weft_typed_unary weft_typed_unary_of(weft_typed_function what);
 /* y = x < low ? x + bias : x > high ? x - bias : 0; y may be x. */
@@ -85,6 +97,9 @@ void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *fact
                          void *c);
 /* totals[i] += x[i], or with `product` *= x[i]; y[i] is the total after that, or with `exclusive` before. y may be x. */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
+/* The same along one row: y[i * step] is the total of x[0], x[step] ... from 1 or 0 on, of floats (in double), doubles, or
+ * integers of 4 or 8 bytes, which wrap. */
+void weft_typed_scan(weft_type type, size_t n, const void *x, int step, bool product, bool exclusive, void *y);
 /* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */
 void weft_typed_add_lines(size_t lines, size_t n, const float *x, size_t x_line, float *y, size_t y_line);
 /* y, lines of `width` floats, gets its even columns from x and its odd ones from x + odd, lines x_line floats apart. */

@@ -3,6 +3,7 @@
  * a table, in double for floating types and in int64 for all others, where unsigned 64-bit numbers keep their bits. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
+#include "../kernels/elements.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 
@@ -11,6 +12,7 @@
 
 typedef struct binary {
   weft_context *cx;
+  weft_run_body inner; /* of run_widened */
   int variant;
   const weft_tensor *x_tensor, *y_tensor, *z_tensor;
   weft_type x_type, y_type, z_type;
@@ -38,35 +40,13 @@ static double floor_mod(double x, double y) {
   return (rest < 0) != (y < 0) ? rest + y : rest;
 }
 
-DOUBLE(add, x + y)
-DOUBLE(sub, x - y)
-DOUBLE(mul, x *y)
-DOUBLE(divide, x / y)
-DOUBLE(minimum, isnan(x) || x < y ? x : y)
-DOUBLE(maximum, isnan(x) || x > y ? x : y)
 DOUBLE(prelu, x < 0 ? x * y : x)
-DOUBLE(equal, x == y)
-DOUBLE(less, x < y)
-DOUBLE(less_or_equal, x <= y)
-DOUBLE(greater, x > y)
-DOUBLE(greater_or_equal, x >= y)
 
 static double (*const doubles[])(double x, double y) = {
-    [WEFT_BINARY_ADD] = add,
-    [WEFT_BINARY_SUB] = sub,
-    [WEFT_BINARY_MUL] = mul,
-    [WEFT_BINARY_DIV] = divide,
-    [WEFT_BINARY_MIN] = minimum,
-    [WEFT_BINARY_MAX] = maximum,
     [WEFT_BINARY_POW] = weft_pow,
     [WEFT_BINARY_FMOD] = fmod,
     [WEFT_BINARY_MOD] = floor_mod,
     [WEFT_BINARY_PRELU] = prelu,
-    [WEFT_BINARY_EQUAL] = equal,
-    [WEFT_BINARY_LESS] = less,
-    [WEFT_BINARY_LESS_OR_EQUAL] = less_or_equal,
-    [WEFT_BINARY_GREATER] = greater,
-    [WEFT_BINARY_GREATER_OR_EQUAL] = greater_or_equal,
 };
 
 static void run_double(void *arg, const weft_run *run) {
@@ -106,21 +86,6 @@ static void run_float(void *arg, const weft_run *run) {
       kernels->binary_f32[WEFT_BINARY_MUL](run->n, squares, 1, x, run->step[0], z);
     }
   }
-}
-
-/* Half and bfloat16. */
-static void run_half(void *arg, const weft_run *run) {
-  const binary *b = arg;
-  float x[WEFT_BLOCK], y[WEFT_BLOCK];
-  weft_block_load(b->cx->kernels, b->x_tensor, run->in[0], run->step[0], run->n, x);
-  weft_block_load(b->cx->kernels, b->y_tensor, run->in[1], run->step[1], run->n, y);
-  binary inner = *b;
-  inner.x = x;
-  inner.y = y;
-  inner.z = x;
-  const weft_run all = {.n = run->n, .step = {1, 1}};
-  run_float(&inner, &all);
-  weft_block_store(b->cx->kernels, b->z_tensor, run->out, 1, run->n, x);
 }
 
 /* 2 or 3, which are products, or 0: another power. */
@@ -172,37 +137,20 @@ static int64_t remainder_of(const binary *b, int64_t x, int64_t y) {
   return rest != 0 && !b->fmod && (rest < 0) != (y < 0) ? rest + y : rest;
 }
 
+/* What has no loop. */
 static int64_t of_integers(const binary *b, int64_t x, int64_t y) {
   bool below = b->is_unsigned ? (uint64_t)x < (uint64_t)y : x < y;
   switch (b->variant) {
-  case WEFT_BINARY_ADD:
-    return (int64_t)((uint64_t)x + (uint64_t)y);
-  case WEFT_BINARY_SUB:
-    return (int64_t)((uint64_t)x - (uint64_t)y);
-  case WEFT_BINARY_MUL:
-    return (int64_t)((uint64_t)x * (uint64_t)y);
   case WEFT_BINARY_DIV:
     return quotient(b, x, y);
   case WEFT_BINARY_MOD:
     return remainder_of(b, x, y);
-  case WEFT_BINARY_MIN:
-    return below ? x : y;
-  case WEFT_BINARY_MAX:
-    return below ? y : x;
   case WEFT_BINARY_POW:
     return power(x, y, b->is_unsigned);
   case WEFT_BINARY_PRELU:
     return !b->is_unsigned && x < 0 ? (int64_t)((uint64_t)x * (uint64_t)y) : x;
-  case WEFT_BINARY_AND:
-    return x & y;
-  case WEFT_BINARY_OR:
-    return x | y;
-  case WEFT_BINARY_XOR:
-    return x ^ y;
   case WEFT_BINARY_SHIFT:
     return shift(b, x, y);
-  case WEFT_BINARY_EQUAL:
-    return x == y;
   case WEFT_BINARY_LESS:
     return below;
   case WEFT_BINARY_LESS_OR_EQUAL:
@@ -272,6 +220,62 @@ static void run_typed(void *arg, const weft_run *run) {
   }
 }
 
+/* ---- narrow types ------------------------------------------------------------------------------------------------ */
+/* The type that narrow ones are computed in where they have no loop of their own, or WEFT_UNDEFINED. */
+static weft_type wide_of(weft_type type) {
+  switch (type) {
+  case WEFT_FLOAT16:
+  case WEFT_BFLOAT16:
+    return WEFT_FLOAT;
+  case WEFT_INT8:
+  case WEFT_UINT8:
+  case WEFT_INT16:
+  case WEFT_UINT16:
+    return WEFT_INT32;
+  case WEFT_UINT32:
+    return WEFT_INT64;
+  default:
+    return WEFT_UNDEFINED;
+  }
+}
+
+/* n neighbours from index `from` on, of which the first is repeated where `step` is 0. */
+static void widen(const binary *b, const weft_tensor *x, size_t from, size_t step, size_t n, void *out) {
+  const weft_type wide = wide_of(x->type);
+  const size_t count = step == 0 ? 1 : n;
+  if (wide == WEFT_FLOAT) {
+    weft_block_load(b->cx->kernels, x, from, 1, count, out);
+  } else {
+    weft_typed_convert_of(x->type, wide)(count, (const char *)x->data + from * weft_type_size(x->type), out);
+  }
+  if (step == 0) {
+    weft_copy_elements(weft_type_size(wide), n, out, 0, out, 1);
+  }
+}
+
+static void run_widened(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  const weft_type wide = wide_of(b->x_type);
+  int64_t x[WEFT_BLOCK], y[WEFT_BLOCK];
+  widen(b, b->x_tensor, run->in[0], run->step[0], run->n, x);
+  widen(b, b->y_tensor, run->in[1], run->step[1], run->n, y);
+  binary inner = *b;
+  const weft_run all = {.n = run->n, .step = {1, 1}};
+  const bool test = b->z_type != b->x_type;
+  void *z = (char *)b->z + run->out * weft_type_size(b->z_type);
+  inner.x_type = inner.y_type = wide;
+  inner.z_type = test ? b->z_type : wide;
+  inner.x = x;
+  inner.y = y;
+  inner.z = test ? z : x;
+  b->inner(&inner, &all);
+  if (!test && wide == WEFT_FLOAT) {
+    weft_block_store(b->cx->kernels, b->z_tensor, run->out, 1, run->n, inner.z);
+  } else if (!test) {
+    weft_typed_convert_of(wide, b->x_type)(run->n, x, z);
+  }
+}
+
 static void run_strings(void *arg, const weft_run *run) {
   const binary *b = arg;
   const weft_string *x = (const weft_string *)b->x + run->in[0], *y = (const weft_string *)b->y + run->in[1];
@@ -311,10 +315,20 @@ static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) 
   if (b->x_type == WEFT_STRING) {
     return run_strings;
   }
+  if (wide_of(b->x_type) != WEFT_UNDEFINED && b->x_type == b->y_type) {
+    binary inner = *b;
+    size_t unlimited;
+    inner.x_type = inner.y_type = wide_of(b->x_type);
+    b->inner = body_for(&inner, y, &unlimited);
+    if (b->inner == run_float || b->inner == run_typed) {
+      b->power = inner.power;
+      return run_widened;
+    }
+  }
   if (weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type)) {
-    if (kernel && b->x_type != WEFT_DOUBLE && b->y_type == b->x_type) {
-      *longest = b->x_type == WEFT_FLOAT ? SIZE_MAX : WEFT_BLOCK;
-      return b->x_type == WEFT_FLOAT ? run_float : run_half;
+    if (kernel && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT) {
+      *longest = SIZE_MAX;
+      return run_float;
     }
     return run_double;
   }

@@ -58,12 +58,35 @@ static void store_small(const cast *c, const float *block, size_t n, uint8_t *y)
   }
 }
 
+/* n elements by a loop, or by two with a type between them; false where there are none. */
+static bool convert(weft_type from, weft_type to, size_t n, const void *x, void *y) {
+  weft_typed_unary loop = weft_typed_convert_of(from, to);
+  weft_type by = WEFT_UNDEFINED;
+  if (loop == NULL && (by = weft_typed_convert_by(from, to)) == WEFT_UNDEFINED) {
+    return false;
+  }
+  if (loop != NULL) {
+    loop(n, x, y);
+    return true;
+  }
+  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
+    int64_t block[WEFT_BLOCK];
+    const size_t count = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    weft_typed_convert_of(from, by)(count, (const char *)x + done * weft_type_size(from), block);
+    weft_typed_convert_of(by, to)(count, block, (char *)y + done * weft_type_size(to));
+  }
+  return true;
+}
+
+static bool is_half(weft_type type) {
+  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+}
+
 static void run_numbers(void *arg, size_t begin, size_t end) {
   const cast *c = arg;
-  weft_typed_unary loop = weft_typed_convert_of(c->from, c->to);
-  if (loop != NULL) {
-    loop(end - begin, (const char *)c->x + begin * weft_type_size(c->from),
-         (char *)c->y + begin * weft_type_size(c->to));
+  const void *x = (const char *)c->x + begin * weft_type_size(c->from);
+  void *y = (char *)c->y + begin * weft_type_size(c->to);
+  if (convert(c->from, c->to, end - begin, x, y)) {
     return;
   }
   bool special = c->to == WEFT_FLOAT8E8M0 || (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to) && !c->saturate);
@@ -74,6 +97,12 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
   } block;
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    if (is_half(c->from)) { /* floats hold all of it */
+      weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
+      if (convert(WEFT_FLOAT, c->to, n, block.narrow, (char *)c->y + done * weft_type_size(c->to))) {
+        continue;
+      }
+    }
     if (is_whole(c->from) && is_whole(c->to)) {
       weft_load_int64(c->from, c->x, done, 1, n, block.whole);
       weft_store_int64(c->to, block.whole, n, c->y, done, 1);
@@ -81,7 +110,10 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
       weft_load_double(c->from, c->x, done, 1, n, block.wide);
       weft_store_double(c->to, block.wide, n, c->y, done, 1);
     } else {
-      weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
+      if (!is_half(c->to) ||
+          !convert(c->from, WEFT_FLOAT, n, (const char *)c->x + done * weft_type_size(c->from), block.narrow)) {
+        weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
+      }
       if (special) {
         store_small(c, block.narrow, n, (uint8_t *)c->y + done);
       } else {

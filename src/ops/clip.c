@@ -1,18 +1,17 @@
 /* Clip: min(max(x, lo), hi). NaN stays NaN; integers are compared as integers. */
 #include "../base/convert.h"
+#include "../kernels/elements.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct clip {
   weft_context *cx;
-  weft_type type;
-  const void *x;
-  void *y;
-  double lo, hi;
-  int64_t low, high; /* of integers; biased for unsigned ones */
-  uint64_t bias;     /* turns the order of unsigned numbers into that of signed ones */
+  const weft_tensor *x, *y;
+  float lo, hi;          /* of floats */
+  const void *bounds[2]; /* of other types, NULL: there is none */
 } clip;
 
 weft_status weft_clip_infer(weft_op *op) {
@@ -31,86 +30,64 @@ weft_status weft_clip_infer(weft_op *op) {
 
 static void run_float(void *arg, size_t begin, size_t end) {
   const clip *c = arg;
-  c->cx->kernels->clip_f32(end - begin, (const float *)c->x + begin, (float)c->lo, (float)c->hi, (float *)c->y + begin);
-}
-
-static void run_double(void *arg, size_t begin, size_t end) {
-  const clip *c = arg;
-  double block[WEFT_BLOCK];
+  const weft_kernels *kernels = c->cx->kernels;
+  float block[WEFT_BLOCK];
+  if (c->x->type == WEFT_FLOAT) {
+    kernels->clip_f32(end - begin, (const float *)c->x->data + begin, c->lo, c->hi, (float *)c->y->data + begin);
+    return;
+  }
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
-    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    weft_load_double(c->type, c->x, done, 1, n, block);
-    for (size_t i = 0; i < n; i++) {
-      double v = block[i] < c->lo ? c->lo : block[i];
-      block[i] = v > c->hi ? c->hi : v;
-    }
-    weft_store_double(c->type, block, n, c->y, done, 1);
+    const size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    weft_block_load(kernels, c->x, done, 1, n, block);
+    kernels->clip_f32(n, block, c->lo, c->hi, block);
+    weft_block_store(kernels, c->y, done, 1, n, block);
   }
 }
 
-/* Both bounds as loops over a repeated one, which the place of the results has room for only in blocks. */
+/* Each bound as a loop over the repeated one, which the place of the results has room for only in blocks. */
 static void run_typed(void *arg, size_t begin, size_t end) {
+  static const weft_typed whats[] = {WEFT_TYPED_MAX, WEFT_TYPED_MIN};
   const clip *c = arg;
-  const weft_typed_binary bounds[] = {weft_typed_binary_of(WEFT_TYPED_MAX, c->type),
-                                      weft_typed_binary_of(WEFT_TYPED_MIN, c->type)};
-  const size_t size = weft_type_size(c->type);
-  int64_t low[WEFT_BLOCK], high[WEFT_BLOCK];
-  for (size_t i = 0; i < WEFT_BLOCK; i++) {
-    weft_store_int64(c->type, &c->low, 1, low, i, 1);
-    weft_store_int64(c->type, &c->high, 1, high, i, 1);
-  }
-  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
-    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    char *y = (char *)c->y + done * size;
-    bounds[0](n, (const char *)c->x + done * size, low, y);
-    bounds[1](n, y, high, y);
-  }
-}
-
-static void run_integer(void *arg, size_t begin, size_t end) {
-  const clip *c = arg;
-  int64_t block[WEFT_BLOCK];
-  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
-    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    weft_load_int64(c->type, c->x, done, 1, n, block);
-    for (size_t i = 0; i < n; i++) {
-      int64_t v = (int64_t)((uint64_t)block[i] ^ c->bias);
-      v = v < c->low ? c->low : v;
-      v = v > c->high ? c->high : v;
-      block[i] = (int64_t)((uint64_t)v ^ c->bias);
+  const size_t size = weft_type_size(c->x->type);
+  int64_t repeated[2][WEFT_BLOCK];
+  for (int b = 0; b < 2; b++) {
+    if (c->bounds[b] != NULL) {
+      weft_copy_elements(size, WEFT_BLOCK, c->bounds[b], 0, repeated[b], 1);
     }
-    weft_store_int64(c->type, block, n, c->y, done, 1);
+  }
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    const size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    const void *x = (const char *)c->x->data + done * size;
+    char *y = (char *)c->y->data + done * size;
+    for (int b = 0; b < 2; b++) {
+      if (c->bounds[b] != NULL) {
+        weft_typed_binary_of(whats[b], c->x->type)(n, x, repeated[b], y);
+        x = y;
+      }
+    }
+    if (x != y) {
+      memcpy(y, x, n * size);
+    }
   }
 }
 
 weft_status weft_clip_run(weft_op *op) {
-  const weft_tensor *x = weft_op_in(op, 0), *lo = weft_op_in(op, 1), *hi = weft_op_in(op, 2);
-  clip c = {.cx = op->cx,
-            .type = x->type,
-            .x = x->data,
-            .y = weft_op_out(op, 0)->data,
-            .lo = -INFINITY,
-            .hi = INFINITY,
-            .low = x->type == WEFT_INT32 ? INT32_MIN : INT64_MIN,
-            .high = x->type == WEFT_INT32 ? INT32_MAX : INT64_MAX};
-  weft_parallel_body body = x->type == WEFT_FLOAT ? run_float : run_double;
-  if (weft_type_is_float(x->type)) {
-    WEFT_TRY(weft_op_scalar_float(op, 1, "min", c.lo, &c.lo));
-    WEFT_TRY(weft_op_scalar_float(op, 2, "max", c.hi, &c.hi));
-  } else {
-    body = weft_typed_binary_of(WEFT_TYPED_MAX, x->type) != NULL ? run_typed : run_integer;
-    c.bias = weft_type_is_signed(x->type) ? 0 : (uint64_t)1 << 63;
-    if (lo != NULL) {
-      weft_load_int64(lo->type, lo->data, 0, 1, 1, &c.low);
-      c.low = (int64_t)((uint64_t)c.low ^ c.bias);
-    }
-    if (hi != NULL) {
-      weft_load_int64(hi->type, hi->data, 0, 1, 1, &c.high);
-      c.high = (int64_t)((uint64_t)c.high ^ c.bias);
-    }
+  const weft_tensor *x = weft_op_in(op, 0);
+  double lo = -INFINITY, hi = INFINITY;
+  clip c = {.cx = op->cx, .x = x, .y = weft_op_out(op, 0)};
+  const bool floats = weft_type_is_float(x->type);
+  if (floats) {
+    WEFT_TRY(weft_op_scalar_float(op, 1, "min", lo, &lo));
+    WEFT_TRY(weft_op_scalar_float(op, 2, "max", hi, &hi));
+    c.lo = (float)lo;
+    c.hi = (float)hi;
+  }
+  for (int b = 0; b < 2; b++) { /* a bound that is NaN bounds nothing */
+    const weft_tensor *bound = weft_op_in(op, 1 + b);
+    c.bounds[b] = bound == NULL || isnan(b == 0 ? lo : hi) ? NULL : bound->data;
   }
   if (x->count > 0) {
-    weft_parallel(op->cx, x->count, WEFT_GRAIN, body, &c);
+    weft_parallel(op->cx, x->count, WEFT_GRAIN, floats && x->type != WEFT_DOUBLE ? run_float : run_typed, &c);
   }
   return WEFT_OK;
 }

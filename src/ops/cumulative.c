@@ -1,7 +1,10 @@
 /* CumSum and CumProd: running totals along one axis, forwards or backwards, with or without the element itself. */
 #include "../base/convert.h"
+#include "../kernels/elements.h"
 #include "../kernels/typed.h"
 #include "fold.h"
+
+#include <string.h>
 
 typedef struct cumulative {
   bool product, exclusive, reverse;
@@ -20,27 +23,23 @@ weft_status weft_cumulative_infer(weft_op *op) {
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 
-static void of_doubles(const void *arg, size_t n, const double *x, double *y) {
-  const cumulative *c = arg;
-  double total = c->product ? 1 : 0;
-  for (size_t k = 0; k < n; k++) {
-    size_t i = c->reverse ? n - 1 - k : k;
-    double before = total;
-    total = c->product ? total * x[i] : total + x[i];
-    y[i] = c->exclusive ? before : total;
-  }
+/* Forwards or backwards. */
+static void scan(const cumulative *c, weft_type type, size_t n, const char *x, char *y) {
+  const size_t last = c->reverse ? (n - 1) * weft_type_size(type) : 0;
+  weft_typed_scan(type, n, x + last, c->reverse ? -1 : 1, c->product, c->exclusive, y + last);
 }
 
-/* In unsigned arithmetic, which wraps. */
+static void of_doubles(const void *arg, size_t n, const double *x, double *y) {
+  scan(arg, WEFT_DOUBLE, n, (const char *)x, (char *)y);
+}
+
 static void of_integers(const void *arg, size_t n, const int64_t *x, int64_t *y) {
-  const cumulative *c = arg;
-  uint64_t total = c->product ? 1 : 0;
-  for (size_t k = 0; k < n; k++) {
-    size_t i = c->reverse ? n - 1 - k : k;
-    uint64_t before = total;
-    total = c->product ? total * (uint64_t)x[i] : total + (uint64_t)x[i];
-    y[i] = (int64_t)(c->exclusive ? before : total);
-  }
+  scan(arg, WEFT_INT64, n, (const char *)x, (char *)y);
+}
+
+/* NULL where totals are not of the type itself. */
+static weft_typed_binary loop_of(const cumulative *c, weft_type type) {
+  return weft_typed_binary_of(c->product ? WEFT_TYPED_MUL : WEFT_TYPED_ADD, type);
 }
 
 /* Along any axis but the last, neighbouring rows run side by side. */
@@ -73,11 +72,51 @@ static void run_piece(const columns *k, size_t base, size_t count) {
   }
 }
 
+/* Of doubles and integers, by a loop over two lines. */
+static void run_typed_piece(const columns *k, weft_typed_binary loop, size_t base, size_t count) {
+  const cumulative *c = k->c;
+  const weft_type type = k->x->type;
+  const size_t size = weft_type_size(type), bytes = count * size;
+  const double first = c->product ? 1 : 0;
+  int64_t totals[WEFT_BLOCK], kept[WEFT_BLOCK];
+  weft_store_double(type, &first, 1, totals, 0, 1);
+  weft_copy_elements(size, count, totals, 0, totals, 1);
+  for (size_t i = 0; i < k->n; i++) {
+    const size_t at = (base + (c->reverse ? k->n - 1 - i : i) * k->inner) * size;
+    const void *x = (const char *)k->x->data + at;
+    void *y = (char *)k->y->data + at;
+    if (c->exclusive) { /* y may be x */
+      memcpy(kept, x, bytes);
+      memcpy(y, totals, bytes);
+      x = kept;
+    }
+    loop(count, totals, x, totals);
+    if (!c->exclusive) {
+      memcpy(y, totals, bytes);
+    }
+  }
+}
+
 static void run_columns(void *arg, size_t begin, size_t end) {
   const columns *k = arg;
+  weft_typed_binary loop = loop_of(k->c, k->x->type);
   for (size_t p = begin; p < end; p++) {
     size_t first = p % k->pieces * WEFT_BLOCK, rest = k->inner - first;
-    run_piece(k, p / k->pieces * k->n * k->inner + first, rest < WEFT_BLOCK ? rest : WEFT_BLOCK);
+    size_t base = p / k->pieces * k->n * k->inner + first, count = rest < WEFT_BLOCK ? rest : WEFT_BLOCK;
+    if (loop != NULL) {
+      run_typed_piece(k, loop, base, count);
+    } else {
+      run_piece(k, base, count);
+    }
+  }
+}
+
+/* Along the last axis, of types that are their own totals, or floats. */
+static void run_lines(void *arg, size_t begin, size_t end) {
+  const columns *k = arg;
+  const size_t bytes = k->n * weft_type_size(k->x->type);
+  for (size_t line = begin; line < end; line++) {
+    scan(k->c, k->x->type, k->n, (const char *)k->x->data + line * bytes, (char *)k->y->data + line * bytes);
   }
 }
 
@@ -93,7 +132,15 @@ weft_status weft_cumulative_run(weft_op *op) {
     k.n = (size_t)x->shape.dims[axis];
     k.inner = weft_shape_product(&x->shape, axis + 1, x->shape.rank);
   }
-  if (k.inner == 1 || x->count == 0 || !weft_type_is_float(x->type)) {
+  const bool has_loop = loop_of(&c, x->type) != NULL;
+  if (x->count == 0) {
+    return WEFT_OK;
+  }
+  if (k.inner == 1 && (x->type == WEFT_FLOAT || (has_loop && weft_type_size(x->type) >= 4))) {
+    weft_parallel(op->cx, x->count / k.n, k.n < WEFT_GRAIN ? WEFT_GRAIN / k.n : 1, run_lines, &k);
+    return WEFT_OK;
+  }
+  if (k.inner == 1 || (!has_loop && !weft_type_is_float(x->type))) {
     return weft_rows_run(op, x, y, axis, &functions, &c);
   }
   k.pieces = (k.inner + WEFT_BLOCK - 1) / WEFT_BLOCK;

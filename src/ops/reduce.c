@@ -1,8 +1,9 @@
-/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): in double for
- * floating types, whose contiguous float runs go through the kernels, and in int64 for the others. Composite
- * reductions (L2, LogSum ...) are a fold and a last step. */
+/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): of floats by the kernels
+ * and in double, of doubles and integers by the loops of kernels/typed.h, in the type itself or in int64 where that
+ * could not hold the result. Composite reductions (L2, LogSum ...) are a fold and a last step. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
+#include "../kernels/elements.h"
 #include "../kernels/typed.h"
 #include "fold.h"
 
@@ -13,12 +14,18 @@ typedef struct reduce {
   weft_context *cx;
   int variant;
   weft_type type;
+  weft_type work; /* what doubles and integers are folded in */
+  const weft_tensor *tensor;
   const void *x;
   void *y;
   bool is_signed;
   bool last_index; /* Arg */
   weft_fold fold;
 } reduce;
+
+static bool is_extreme(int variant) {
+  return variant == WEFT_REDUCE_MAX || variant == WEFT_REDUCE_MIN;
+}
 
 /* ---- floating ---------------------------------------------------------------------------------------------------- */
 static double initial(int variant) {
@@ -74,26 +81,22 @@ static weft_typed_term term_of(int variant) {
   }
 }
 
-/* e to the power of n floats, `step` apart, above their shifts, of which there may be one. */
-static void exponentials(const reduce *r, size_t offset, size_t step, size_t n, const float *shifts, size_t shift_step,
+/* e to the power of n floats above their shifts, of which there may be one. */
+static void exponentials(const weft_kernels *kernels, size_t n, const float *x, const float *shifts, size_t shift_step,
                          float *out) {
-  const weft_kernels *kernels = r->cx->kernels;
-  weft_load_float(WEFT_FLOAT, r->x, offset, step, n, out);
-  kernels->binary_f32[WEFT_BINARY_SUB](n, out, 1, shifts, shift_step, out);
+  kernels->binary_f32[WEFT_BINARY_SUB](n, x, 1, shifts, shift_step, out);
   kernels->unary_f32[WEFT_UNARY_EXP](n, out, out);
 }
 
 /* A row of neighbouring floats: by its kernel, or as lines of a few elements whose totals come together in the end. */
-static void fold_row(const reduce *r, int variant, size_t offset, size_t n, float shift, double *total) {
+static void fold_row(const weft_kernels *kernels, int variant, size_t n, const float *x, float shift, double *total) {
   enum { CHAINS = 16 };
-  const weft_kernels *kernels = r->cx->kernels;
-  const float *x = (const float *)r->x + offset;
   const weft_typed_term term = term_of(variant);
   double chains[CHAINS];
   float block[WEFT_BLOCK];
   for (size_t done = 0; variant == WEFT_REDUCE_LOG_SUM_EXP && done < n; done += WEFT_BLOCK) {
     size_t count = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
-    exponentials(r, offset + done, 1, count, &shift, 0, block);
+    exponentials(kernels, count, x + done, &shift, 0, block);
     *total += (double)kernels->sum_f32(count, block);
   }
   if (variant == WEFT_REDUCE_LOG_SUM_EXP) {
@@ -127,6 +130,11 @@ static void fold_row(const reduce *r, int variant, size_t offset, size_t n, floa
   }
 }
 
+/* Floats, and narrower ones that become floats; of other types, logarithms are folded in double. */
+static bool folds_floats(const reduce *r) {
+  return weft_type_is_float(r->type) && r->type != WEFT_DOUBLE;
+}
+
 /* Where groups are no long rows, as many as lie at even distances are folded side by side, line after line. */
 static bool is_rows(const weft_fold *f) {
   return f->kept_rank == 0 || (f->step == 1 && f->run >= 8);
@@ -145,29 +153,32 @@ static size_t side_by_side(const weft_fold *f, size_t group, size_t end) {
 /* n lines of a number of each of `count` groups, `step` apart. */
 static void fold_lines(const reduce *r, int variant, size_t n, size_t offset, size_t count, size_t step,
                        const double *shifts, double *totals) {
+  const bool exponential = variant == WEFT_REDUCE_LOG_SUM_EXP;
   const weft_lines lines = {.lines = n, .n = count, .line_step = r->fold.step, .step = step};
-  if (r->type == WEFT_FLOAT && variant != WEFT_REDUCE_LOG_SUM_EXP) {
+  const weft_lines line = {.lines = 1, .n = count, .step = 1};
+  float single[WEFT_BLOCK];
+  if (r->type == WEFT_FLOAT && !exponential) {
     weft_typed_fold(term_of(variant), &lines, (const float *)r->x + offset, totals);
     return;
   }
-  if (r->type == WEFT_FLOAT) {
-    float block[WEFT_BLOCK], single[WEFT_BLOCK];
-    const weft_lines line = {.lines = 1, .n = count, .step = 1};
-    for (size_t c = 0; c < count; c++) {
-      single[c] = (float)shifts[c];
-    }
-    for (size_t i = 0; i < n; i++) {
-      exponentials(r, offset + i * r->fold.step, step, count, single, 1, block);
-      weft_typed_fold(WEFT_TYPED_VALUE, &line, block, totals);
-    }
-    return;
+  for (size_t c = 0; c < count; c++) {
+    single[c] = (float)shifts[c];
   }
-  for (size_t line = 0; line < n; line++) {
-    double block[WEFT_BLOCK];
-    weft_load_double(r->type, r->x, offset + line * r->fold.step, step, count, block);
-    for (size_t c = 0; c < count; c++) {
-      totals[c] = fold_one(variant, totals[c], block[c], shifts[c]);
+  for (size_t i = 0; i < n; i++) {
+    float block[WEFT_BLOCK];
+    double wide[WEFT_BLOCK];
+    if (!folds_floats(r)) {
+      weft_load_double(r->type, r->x, offset + i * r->fold.step, step, count, wide);
+      for (size_t c = 0; c < count; c++) {
+        totals[c] = fold_one(variant, totals[c], wide[c], shifts[c]);
+      }
+      continue;
     }
+    weft_block_load(r->cx->kernels, r->tensor, offset + i * r->fold.step, step, count, block);
+    if (exponential) {
+      exponentials(r->cx->kernels, count, block, single, 1, block);
+    }
+    weft_typed_fold(term_of(variant), &line, block, totals);
   }
 }
 
@@ -175,6 +186,7 @@ static void fold_lines(const reduce *r, int variant, size_t n, size_t offset, si
 static void fold_groups(const reduce *r, int variant, size_t group, size_t count, const double *shifts,
                         double *totals) {
   const weft_fold *f = &r->fold;
+  const weft_kernels *kernels = r->cx->kernels;
   const bool rows = is_rows(f), whole = !rows || r->type == WEFT_FLOAT;
   weft_fold_walk walk;
   for (size_t c = 0; c < count; c++) {
@@ -182,15 +194,19 @@ static void fold_groups(const reduce *r, int variant, size_t group, size_t count
   }
   weft_fold_begin(f, group, whole ? SIZE_MAX : WEFT_BLOCK, &walk);
   while (weft_fold_next(&walk)) {
+    float block[WEFT_BLOCK];
+    double wide[WEFT_BLOCK];
     if (!rows) {
       fold_lines(r, variant, walk.n, walk.offset, count, f->kept_strides[f->kept_rank - 1], shifts, totals);
     } else if (whole) {
-      fold_row(r, variant, walk.offset, walk.n, (float)shifts[0], totals);
+      fold_row(kernels, variant, walk.n, (const float *)r->x + walk.offset, (float)shifts[0], totals);
+    } else if (folds_floats(r)) {
+      weft_block_load(kernels, r->tensor, walk.offset, 1, walk.n, block);
+      fold_row(kernels, variant, walk.n, block, (float)shifts[0], totals);
     } else {
-      double block[WEFT_BLOCK];
-      weft_load_double(r->type, r->x, walk.offset, 1, walk.n, block);
+      weft_load_double(r->type, r->x, walk.offset, 1, walk.n, wide);
       for (size_t i = 0; i < walk.n; i++) {
-        totals[0] = fold_one(variant, totals[0], block[i], shifts[0]);
+        totals[0] = fold_one(variant, totals[0], wide[i], shifts[0]);
       }
     }
   }
@@ -240,8 +256,7 @@ static void run_floats(void *arg, size_t begin, size_t end) {
 /* Greatest and least of neighbouring columns need neither double nor a walk. */
 static bool is_extreme_columns(const reduce *r) {
   const weft_fold *f = &r->fold;
-  return (r->variant == WEFT_REDUCE_MAX || r->variant == WEFT_REDUCE_MIN) && r->type == WEFT_FLOAT && f->rank == 0 &&
-         f->step > 1 && f->n > 0;
+  return is_extreme(r->variant) && r->type == WEFT_FLOAT && f->rank == 0 && f->step > 1 && f->n > 0;
 }
 
 static void run_extreme_columns(void *arg, size_t begin, size_t end) {
@@ -259,7 +274,7 @@ static void run_extreme_columns(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- integers ---------------------------------------------------------------------------------------------------- */
+/* ---- doubles and integers ---------------------------------------------------------------------------------------- */
 static bool is_below(const reduce *r, int64_t x, int64_t y) {
   return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y;
 }
@@ -274,22 +289,81 @@ static int64_t extreme(const reduce *r, bool least) {
   return least ? -(int64_t)(top - 1) - 1 : (int64_t)(top - 1);
 }
 
-static int64_t fold_integer(const reduce *r, int64_t total, int64_t v) {
-  uint64_t t = (uint64_t)total, u = (uint64_t)v;
-  switch (r->variant) {
-  case WEFT_REDUCE_MAX:
-    return is_below(r, total, v) ? v : total;
-  case WEFT_REDUCE_MIN:
-    return is_below(r, v, total) ? v : total;
-  case WEFT_REDUCE_PROD:
-    return (int64_t)(t * u);
-  case WEFT_REDUCE_L1:
-    return (int64_t)(r->is_signed && v < 0 ? t - u : t + u);
-  case WEFT_REDUCE_L2:
-  case WEFT_REDUCE_SUM_SQUARE:
-    return (int64_t)(t + u * u);
-  default:
-    return (int64_t)(t + u);
+/* The type itself where its arithmetic, which wraps, gives what is stored. */
+static weft_type work_of(int variant, weft_type type) {
+  if (type == WEFT_BOOL) {
+    return WEFT_UINT8;
+  }
+  const unsigned bits = weft_type_bits(type);
+  const bool sums = variant != WEFT_REDUCE_MEAN && variant != WEFT_REDUCE_L2;
+  return bits == 64 || (bits >= 8 && is_extreme(variant)) || (bits == 32 && sums) ? type : WEFT_INT64;
+}
+
+static weft_typed what_of(int variant) {
+  return variant == WEFT_REDUCE_MAX    ? WEFT_TYPED_MAX
+         : variant == WEFT_REDUCE_MIN  ? WEFT_TYPED_MIN
+         : variant == WEFT_REDUCE_PROD ? WEFT_TYPED_MUL
+                                       : WEFT_TYPED_ADD;
+}
+
+typedef union block {
+  int64_t whole[WEFT_BLOCK];
+  double wide[WEFT_BLOCK];
+} block;
+
+/* n elements `step` apart, as neighbours of the type to work in, and each as it is to be folded: where they lie, or in
+ * `room`. */
+static const void *terms(const reduce *r, size_t offset, size_t step, size_t n, block *room) {
+  static const block zeros;
+  const bool extremes = is_extreme(r->variant);
+  const size_t size = weft_type_size(r->type);
+  const void *from = (const char *)r->x + offset * size;
+  if (r->work != r->type && !extremes) {
+    weft_load_int64(r->type, r->x, offset, step, n, room->whole);
+    from = room;
+  } else if (step != 1) {
+    weft_copy_elements(size, n, from, (int64_t)step, room, 1);
+    from = room;
+  }
+  if (r->variant == WEFT_REDUCE_L2 || r->variant == WEFT_REDUCE_SUM_SQUARE) {
+    weft_typed_binary_of(WEFT_TYPED_MUL, r->work)(n, from, from, room);
+    return room;
+  }
+  if (r->variant == WEFT_REDUCE_L1 && (r->is_signed || r->work == WEFT_DOUBLE)) {
+    block negative;
+    weft_typed_binary_of(WEFT_TYPED_SUB, r->work)(n, &zeros, from, &negative);
+    weft_typed_binary_of(WEFT_TYPED_MAX, r->work)(n, from, &negative, room);
+    return room;
+  }
+  return from;
+}
+
+/* The totals of `count` groups from `group` on. */
+static void fold_typed(const reduce *r, size_t group, size_t count, block *totals) {
+  const weft_fold *f = &r->fold;
+  const weft_typed what = what_of(r->variant);
+  const bool rows = is_rows(f);
+  const int64_t first = is_extreme(r->variant) ? extreme(r, r->variant == WEFT_REDUCE_MAX) : what == WEFT_TYPED_MUL;
+  const double first_wide = initial(r->variant);
+  block room;
+  weft_fold_walk walk;
+  for (size_t c = 0; c < count; c++) {
+    if (r->work == WEFT_DOUBLE) {
+      totals->wide[c] = first_wide;
+    } else {
+      weft_store_int64(r->work, &first, 1, totals, c, 1);
+    }
+  }
+  weft_fold_begin(f, group, rows ? WEFT_BLOCK : SIZE_MAX, &walk);
+  while (weft_fold_next(&walk)) {
+    if (rows) {
+      weft_typed_row_of(what, r->work)(walk.n, terms(r, walk.offset, 1, walk.n, &room), totals);
+      continue;
+    }
+    for (size_t i = 0; i < walk.n; i++) {
+      const void *line = terms(r, walk.offset + i * f->step, f->kept_strides[f->kept_rank - 1], count, &room);
+      weft_typed_binary_of(what, r->work)(count, totals, line, totals);
+    }
   }
 }
 
@@ -303,22 +377,25 @@ static int64_t finish_integer(const reduce *r, int64_t total) {
   return total;
 }
 
-static void run_integer(void *arg, size_t begin, size_t end) {
+static void run_typed(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
-  int64_t block[WEFT_BLOCK];
-  bool extremes = r->variant == WEFT_REDUCE_MAX || r->variant == WEFT_REDUCE_MIN;
-  for (size_t group = begin; group < end; group++) {
-    int64_t total = extremes ? extreme(r, r->variant == WEFT_REDUCE_MAX) : r->variant == WEFT_REDUCE_PROD;
-    weft_fold_walk walk;
-    weft_fold_begin(&r->fold, group, WEFT_BLOCK, &walk);
-    while (weft_fold_next(&walk)) {
-      weft_load_int64(r->type, r->x, walk.offset, r->fold.step, walk.n, block);
-      for (size_t i = 0; i < walk.n; i++) {
-        total = fold_integer(r, total, block[i]);
+  for (size_t group = begin, count; group < end; group += count) {
+    block totals;
+    count = side_by_side(&r->fold, group, end);
+    fold_typed(r, group, count, &totals);
+    if (r->work == WEFT_DOUBLE) {
+      for (size_t c = 0; c < count; c++) {
+        ((double *)r->y)[group + c] = finish(r, totals.wide[c], 0);
       }
+    } else if (weft_type_size(r->work) < sizeof(int64_t)) {
+      const size_t size = weft_type_size(r->type);
+      memcpy((char *)r->y + group * size, &totals, count * size);
+    } else {
+      for (size_t c = 0; c < count; c++) {
+        totals.whole[c] = finish_integer(r, totals.whole[c]);
+      }
+      weft_store_int64(r->type, totals.whole, count, r->y, group, 1);
     }
-    total = finish_integer(r, total);
-    weft_store_int64(r->type, &total, 1, r->y, group, 1);
   }
 }
 
@@ -356,7 +433,7 @@ static weft_status set_reduced(weft_op *op, weft_type type, const bool *reduced)
 
 weft_status weft_reduce_infer(weft_op *op) {
   bool reduced[WEFT_MAX_RANK];
-  bool extremes = op->def->variant == WEFT_REDUCE_MAX || op->def->variant == WEFT_REDUCE_MIN;
+  bool extremes = is_extreme(op->def->variant);
   WEFT_TRY(weft_op_expect_inputs(op, 1, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "data", WEFT_TYPES_NUMERIC | (extremes ? WEFT_TYPE_BIT(WEFT_BOOL) : 0u)));
   WEFT_TRY(read_axes(op, reduced));
@@ -369,6 +446,8 @@ weft_status weft_reduce_run(weft_op *op) {
   reduce r = {.cx = op->cx,
               .variant = op->def->variant,
               .type = x->type,
+              .work = work_of(op->def->variant, x->type),
+              .tensor = x,
               .x = x->data,
               .y = y->data,
               .is_signed = weft_type_is_signed(x->type)};
@@ -376,7 +455,7 @@ weft_status weft_reduce_run(weft_op *op) {
   bool logarithm = r.variant == WEFT_REDUCE_LOG_SUM || r.variant == WEFT_REDUCE_LOG_SUM_EXP;
   WEFT_TRY(read_axes(op, reduced));
   weft_fold_init(&r.fold, &x->shape, reduced);
-  weft_parallel_body body = weft_type_is_float(x->type) || logarithm ? run_floats : run_integer;
+  weft_parallel_body body = folds_floats(&r) || logarithm ? run_floats : run_typed;
   if (is_extreme_columns(&r)) {
     body = run_extreme_columns;
   }
@@ -478,16 +557,75 @@ static void run_arg_rows(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* The first or last of n numbers that is `value`, which is one of them. */
+static size_t find(const reduce *r, size_t n, const void *x, const void *value) {
+  block repeated;
+  uint8_t same[WEFT_BLOCK];
+  const bool not_a_number = r->type == WEFT_DOUBLE && isnan(*(const double *)value);
+  weft_copy_elements(weft_type_size(r->type), n, value, 0, &repeated, 1);
+  weft_typed_binary_of(WEFT_TYPED_EQUAL, r->type)(n, x, not_a_number ? x : &repeated, same);
+  size_t i = r->last_index ? n - 1 : 0;
+  while (same[i] == not_a_number) {
+    i += r->last_index ? SIZE_MAX : 1;
+  }
+  return i;
+}
+
+/* Other rows in pieces: where a piece's extreme beats the best so far, its place in the piece. */
+static void run_arg_pieces(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  const weft_kernels *kernels = r->cx->kernels;
+  const weft_typed what = r->variant == WEFT_ARG_MAX ? WEFT_TYPED_MAX : WEFT_TYPED_MIN;
+  const bool floats = folds_floats(r), doubles = r->type == WEFT_DOUBLE;
+  for (size_t group = begin; group < end; group++) {
+    const size_t base = weft_fold_base(&r->fold, group);
+    double best = 0;
+    int64_t best_whole = 0, winner = 0;
+    for (size_t done = 0, n; done < r->fold.n; done += n) {
+      const void *x = (const char *)r->x + (base + done) * weft_type_size(r->type);
+      float narrow[WEFT_BLOCK];
+      double value = 0;
+      int64_t whole = 0, extreme_of = 0;
+      n = r->fold.n - done < WEFT_BLOCK ? r->fold.n - done : WEFT_BLOCK;
+      if (floats) {
+        weft_block_load(kernels, r->tensor, base + done, 1, n, narrow);
+        value = (double)(r->variant == WEFT_ARG_MAX ? kernels->max_f32 : kernels->min_f32)(n, narrow);
+      } else {
+        memcpy(&extreme_of, x, weft_type_size(r->type));
+        weft_typed_row_of(what, r->type)(n, x, &extreme_of);
+        if (doubles) {
+          memcpy(&value, &extreme_of, sizeof value);
+        } else {
+          weft_load_int64(r->type, &extreme_of, 0, 1, 1, &whole);
+        }
+      }
+      if (done > 0 && !(floats || doubles ? beats(r, best, value) : beats_integer(r, best_whole, whole))) {
+        continue;
+      }
+      best = value;
+      best_whole = whole;
+      winner = (int64_t)(done + (floats ? weft_typed_find(n, narrow, (float)value, r->last_index)
+                                        : find(r, n, x, &extreme_of)));
+    }
+    ((int64_t *)r->y)[group] = winner;
+  }
+}
+
 static void run_arg_columns(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   for (size_t group = begin, count; group < end; group += count) {
-    float best[WEFT_BLOCK];
+    float best[WEFT_BLOCK], room[WEFT_BLOCK];
     int32_t winner[WEFT_BLOCK] = {0};
-    const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
+    const size_t base = weft_fold_base(&r->fold, group);
     count = side_by_side(&r->fold, group, end);
-    memcpy(best, x, count * sizeof *best);
+    weft_block_load(r->cx->kernels, r->tensor, base, 1, count, best);
     for (size_t i = 1; i < r->fold.n; i++) {
-      weft_typed_beat(count, x + i * r->fold.step, r->variant == WEFT_ARG_MIN, r->last_index, (int32_t)i, best, winner);
+      const float *x = (const float *)r->x + base + i * r->fold.step;
+      if (r->type != WEFT_FLOAT) {
+        weft_block_load(r->cx->kernels, r->tensor, base + i * r->fold.step, 1, count, room);
+        x = room;
+      }
+      weft_typed_beat(count, x, r->variant == WEFT_ARG_MIN, r->last_index, (int32_t)i, best, winner);
     }
     for (size_t c = 0; c < count; c++) {
       ((int64_t *)r->y)[group + c] = winner[c];
@@ -495,15 +633,44 @@ static void run_arg_columns(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Rows and columns of floats have loops of their own. */
+/* Of integers: a winner stays where the best does, or with last_index where the number is not the best. */
+static void run_arg_integer_columns(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  const size_t size = weft_type_size(r->type);
+  weft_typed_binary extreme_of =
+      weft_typed_binary_of(r->variant == WEFT_ARG_MAX ? WEFT_TYPED_MAX : WEFT_TYPED_MIN, r->type);
+  weft_typed_binary equal = weft_typed_binary_of(WEFT_TYPED_EQUAL, r->type);
+  for (size_t group = begin, count; group < end; group += count) {
+    block best, better;
+    uint8_t same[WEFT_BLOCK];
+    int32_t winner[WEFT_BLOCK] = {0}, here[WEFT_BLOCK];
+    const char *x = (const char *)r->x + weft_fold_base(&r->fold, group) * size;
+    count = side_by_side(&r->fold, group, end);
+    memcpy(&best, x, count * size);
+    for (int32_t i = 1; (size_t)i < r->fold.n; i++) {
+      x += r->fold.step * size;
+      weft_copy_elements(sizeof i, count, &i, 0, here, 1);
+      extreme_of(count, &best, x, &better);
+      equal(count, &better, r->last_index ? x : (const void *)&best, same);
+      weft_typed_choose(sizeof i, count, same, r->last_index ? here : winner, r->last_index ? winner : here, winner);
+      memcpy(&best, &better, count * size);
+    }
+    for (size_t c = 0; c < count; c++) {
+      ((int64_t *)r->y)[group + c] = winner[c];
+    }
+  }
+}
+
+/* Rows and columns have loops of their own; but columns of doubles, with their NaN. */
 static weft_parallel_body arg_body(const reduce *r) {
-  if (r->type != WEFT_FLOAT) {
-    return run_arg;
+  const bool loops = weft_typed_row_of(WEFT_TYPED_MAX, r->type) != NULL, floats = folds_floats(r);
+  if (r->fold.step > 1 && r->fold.n < INT32_MAX && (floats || (loops && r->type != WEFT_DOUBLE))) {
+    return floats ? run_arg_columns : run_arg_integer_columns;
   }
-  if (r->fold.step > 1 && r->fold.n < INT32_MAX) {
-    return run_arg_columns;
+  if (r->fold.step == 1 && r->fold.n > 0 && (floats || loops)) {
+    return r->type == WEFT_FLOAT ? run_arg_rows : run_arg_pieces;
   }
-  return r->fold.step == 1 && r->fold.n > 0 ? run_arg_rows : run_arg;
+  return run_arg;
 }
 
 weft_status weft_arg_run(weft_op *op) {
@@ -512,6 +679,7 @@ weft_status weft_arg_run(weft_op *op) {
   reduce r = {.cx = op->cx,
               .variant = op->def->variant,
               .type = x->type,
+              .tensor = x,
               .x = x->data,
               .y = y->data,
               .is_signed = weft_type_is_signed(x->type),

@@ -48,14 +48,6 @@ FUNCTION(of_gelu, 0.5 * x * weft_erfc(-x * 0.70710678118654752440))
 FUNCTION(of_gelu_tanh, 0.5 * x * (1 + weft_tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
 FUNCTION(of_silu, x *sigmoid(x))
 FUNCTION(of_hardswish, x *clip(x / 6 + 0.5, 0, 1))
-FUNCTION(of_relu, x < 0 ? 0 : x)
-FUNCTION(of_neg, -x)
-FUNCTION(of_abs, fabs(x))
-FUNCTION(of_sqrt, sqrt(x))
-FUNCTION(of_reciprocal, 1 / x)
-FUNCTION(of_floor, floor(x))
-FUNCTION(of_ceil, ceil(x))
-FUNCTION(of_round, rint(x))
 FUNCTION(of_softplus, isnan(x) ? x : softplus(x))
 FUNCTION(of_sign, isnan(x) ? x : (x > 0) - (x < 0))
 FUNCTION(of_sin, weft_sin(x))
@@ -93,14 +85,6 @@ static double (*const functions[])(double x, double a, double b) = {
     [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
     [WEFT_UNARY_SILU] = of_silu,
     [WEFT_UNARY_HARDSWISH] = of_hardswish,
-    [WEFT_UNARY_RELU] = of_relu,
-    [WEFT_UNARY_NEG] = of_neg,
-    [WEFT_UNARY_ABS] = of_abs,
-    [WEFT_UNARY_SQRT] = of_sqrt,
-    [WEFT_UNARY_RECIPROCAL] = of_reciprocal,
-    [WEFT_UNARY_FLOOR] = of_floor,
-    [WEFT_UNARY_CEIL] = of_ceil,
-    [WEFT_UNARY_ROUND] = of_round,
     [WEFT_UNARY_SOFTPLUS] = of_softplus,
     [WEFT_UNARY_SIGN] = of_sign,
     [WEFT_UNARY_SIN] = of_sin,
@@ -182,40 +166,20 @@ static void kernel(const unary *u, size_t n, const float *x, float *y) {
 
 static void run_float(void *arg, size_t begin, size_t end) {
   const unary *u = arg;
-  float block[WEFT_BLOCK];
-  if (u->in == WEFT_FLOAT) {
-    kernel(u, end - begin, (const float *)u->x + begin, (float *)u->y + begin);
-    return;
-  }
-  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
-    size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    weft_block_load(u->cx->kernels, u->x_tensor, done, 1, n, block);
-    kernel(u, n, block, block);
-    weft_block_store(u->cx->kernels, u->y_tensor, done, 1, n, block);
-  }
+  kernel(u, end - begin, (const float *)u->x + begin, (float *)u->y + begin);
 }
 
 /* ---- integers ---------------------------------------------------------------------------------------------------- */
-/* Unsigned 64-bit numbers arrive as the same bits: `negative` is then never true. */
+/* What has no loop. Unsigned 64-bit numbers arrive as the same bits: `negative` is then never true. */
 static int64_t of_integer(const unary *u, int64_t x, bool negative) {
   switch (u->variant) {
-  case WEFT_UNARY_ABS:
-    return negative ? (int64_t)(0 - (uint64_t)x) : x;
-  case WEFT_UNARY_NEG:
-    return (int64_t)(0 - (uint64_t)x);
-  case WEFT_UNARY_RELU:
-    return negative ? 0 : x;
-  case WEFT_UNARY_SIGN:
-    return negative ? -1 : x != 0;
   case WEFT_UNARY_ERF: /* as a double it is 1 from 6 on, and below that its fraction is lost */
     return negative ? -(x <= -6) : x < 0 || x >= 6;
-  case WEFT_UNARY_SHRINK: {
+  default: { /* Shrink */
     double wide = u->in == WEFT_UINT64 ? (double)(uint64_t)x : (double)x;
     double y = of_shrink(wide, u->a, u->b);
     return y == wide ? x : isnan(y) ? 0 : (int64_t)clip(y, -0x1p63, 0x1.fffffffffffffp62);
   }
-  default:
-    return u->in == WEFT_BOOL ? x == 0 : ~x;
   }
 }
 
@@ -233,6 +197,83 @@ static void run_integer(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* ---- by loops over two operands, one of them a constant ---------------------------------------------------------- */
+typedef struct with_constant {
+  weft_typed what;
+  weft_type type;
+  int64_t constant; /* of doubles its bits */
+  bool first;       /* the constant comes before x */
+} with_constant;
+
+/* Of doubles and integers. Abs of integers is the greater of x and what this gives, Sign what is then no less than -1. */
+static bool loop_of(const unary *u, with_constant *l) {
+  const bool is_double = u->in == WEFT_DOUBLE, is_signed = weft_type_is_signed(u->in);
+  const double one = 1;
+  *l = (with_constant){.type = u->in};
+  switch (u->variant) {
+  case WEFT_UNARY_NEG:
+  case WEFT_UNARY_ABS:
+    l->what = WEFT_TYPED_SUB;
+    l->first = true;
+    if (is_double || !is_signed) { /* the sign's bit, and unsigned numbers as they are */
+      l->type = is_double ? WEFT_INT64 : u->in;
+      l->what = u->variant == WEFT_UNARY_NEG ? WEFT_TYPED_XOR : WEFT_TYPED_AND;
+      l->constant = !is_double ? -1 : u->variant == WEFT_UNARY_NEG ? INT64_MIN : INT64_MAX;
+    }
+    break;
+  case WEFT_UNARY_RELU:
+    l->what = WEFT_TYPED_MAX;
+    l->first = true; /* so -0 stays */
+    break;
+  case WEFT_UNARY_BITWISE_NOT:
+    l->what = WEFT_TYPED_XOR;
+    l->constant = -1;
+    break;
+  case WEFT_UNARY_SIGN:
+    l->what = WEFT_TYPED_MIN;
+    l->constant = 1;
+    break;
+  case WEFT_UNARY_RECIPROCAL:
+    l->what = WEFT_TYPED_DIV;
+    l->first = true;
+    memcpy(&l->constant, &one, sizeof one);
+    break;
+  default:
+    return false;
+  }
+  return weft_typed_binary_of(l->what, l->type) != NULL &&
+         (u->variant == WEFT_UNARY_SIGN ? !is_double : u->variant != WEFT_UNARY_RECIPROCAL || is_double);
+}
+
+static void run_with_constant(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  const size_t size = weft_type_size(u->in);
+  const bool is_signed = weft_type_is_signed(u->in);
+  const int64_t least = -1;
+  int64_t constants[WEFT_BLOCK], room[WEFT_BLOCK];
+  with_constant l;
+  loop_of(u, &l);
+  weft_typed_binary loop = weft_typed_binary_of(l.what, l.type), greater = weft_typed_binary_of(WEFT_TYPED_MAX, u->in);
+  for (size_t i = 0; i < WEFT_BLOCK; i++) {
+    weft_store_int64(l.type == WEFT_DOUBLE ? WEFT_INT64 : l.type, &l.constant, 1, constants, i, 1);
+    weft_store_int64(l.type == WEFT_DOUBLE ? WEFT_INT64 : l.type, &least, 1, room, i, 1);
+  }
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    const size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    const void *x = (const char *)u->x + done * size;
+    void *y = (char *)u->y + done * size;
+    if (u->variant == WEFT_UNARY_ABS && is_signed) {
+      loop(n, constants, x, room);
+      greater(n, x, room, y);
+      continue;
+    }
+    loop(n, l.first ? constants : x, l.first ? x : constants, y);
+    if (u->variant == WEFT_UNARY_SIGN && is_signed) {
+      greater(n, y, room, y);
+    }
+  }
+}
+
 /* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------ */
 static weft_typed_unary typed_loop(const unary *u) {
   static const struct {
@@ -240,9 +281,11 @@ static weft_typed_unary typed_loop(const unary *u) {
     weft_type type;
     weft_typed_function what;
   } loops[] = {
-      {WEFT_UNARY_NOT, WEFT_BOOL, WEFT_TYPED_NOT},     {WEFT_UNARY_IS_NAN, WEFT_FLOAT, WEFT_TYPED_IS_NAN},
-      {WEFT_UNARY_SIGN, WEFT_FLOAT, WEFT_TYPED_SIGN},  {WEFT_UNARY_SIN, WEFT_FLOAT, WEFT_TYPED_SINE},
-      {WEFT_UNARY_COS, WEFT_FLOAT, WEFT_TYPED_COSINE}, {WEFT_UNARY_IS_INF, WEFT_FLOAT, WEFT_TYPED_IS_INFINITE},
+      {WEFT_UNARY_NOT, WEFT_BOOL, WEFT_TYPED_NOT},       {WEFT_UNARY_IS_NAN, WEFT_FLOAT, WEFT_TYPED_IS_NAN},
+      {WEFT_UNARY_SIGN, WEFT_FLOAT, WEFT_TYPED_SIGN},    {WEFT_UNARY_SIN, WEFT_FLOAT, WEFT_TYPED_SINE},
+      {WEFT_UNARY_COS, WEFT_FLOAT, WEFT_TYPED_COSINE},   {WEFT_UNARY_IS_INF, WEFT_FLOAT, WEFT_TYPED_IS_INFINITE},
+      {WEFT_UNARY_FLOOR, WEFT_DOUBLE, WEFT_TYPED_FLOOR}, {WEFT_UNARY_CEIL, WEFT_DOUBLE, WEFT_TYPED_CEIL},
+      {WEFT_UNARY_ROUND, WEFT_DOUBLE, WEFT_TYPED_ROUND}, {WEFT_UNARY_SQRT, WEFT_DOUBLE, WEFT_TYPED_SQRT},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     const bool either = u->variant != WEFT_UNARY_IS_INF || (u->a != 0 && u->b != 0);
@@ -358,23 +401,58 @@ static weft_status read_attributes(weft_op *op, unary *u) {
   return WEFT_OK;
 }
 
+static weft_parallel_body body_of(const unary *u) {
+  with_constant l;
+  if (typed_loop(u) != NULL) {
+    return run_typed;
+  }
+  if (loop_of(u, &l)) {
+    return run_with_constant;
+  }
+  if (!weft_type_is_float(u->in)) {
+    return run_integer;
+  }
+  if (u->in == WEFT_FLOAT && is_elu(u)) {
+    return run_elu;
+  }
+  if (u->in == WEFT_FLOAT && (u->variant == WEFT_UNARY_SHRINK || u->variant == WEFT_UNARY_THRESHOLDED)) {
+    return run_shrink;
+  }
+  return u->in == WEFT_FLOAT && has_float(u->variant) ? run_float : run_double;
+}
+
+/* Narrower floats by the loops of floats. */
+static void run_narrow(void *arg, size_t begin, size_t end) {
+  const unary *u = arg;
+  const weft_kernels *kernels = u->cx->kernels;
+  float block[WEFT_BLOCK];
+  unary floats = *u;
+  floats.in = WEFT_FLOAT;
+  floats.x = block;
+  for (size_t done = begin; done < end; done += WEFT_BLOCK) {
+    const size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
+    weft_block_load(kernels, u->x_tensor, done, 1, n, block);
+    if (u->out == WEFT_BOOL) {
+      floats.y = (uint8_t *)u->y + done;
+      body_of (&floats)(&floats, 0, n);
+      continue;
+    }
+    floats.out = WEFT_FLOAT;
+    floats.y = block;
+    body_of (&floats)(&floats, 0, n);
+    weft_block_store(kernels, u->y_tensor, done, 1, n, block);
+  }
+}
+
 weft_status weft_unary_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
   unary u = {op->cx, op->def->variant, x, y, x->type, y->type, x->data, y->data, 0, 0};
   WEFT_TRY(read_attributes(op, &u));
-  weft_parallel_body body = run_double;
-  if (typed_loop(&u) != NULL) {
-    body = run_typed;
-  } else if (!weft_type_is_float(x->type)) {
-    body = run_integer;
-  } else if (x->type == WEFT_FLOAT && is_elu(&u)) {
-    body = run_elu;
-  } else if (x->type == WEFT_FLOAT && (u.variant == WEFT_UNARY_SHRINK || u.variant == WEFT_UNARY_THRESHOLDED)) {
-    body = run_shrink;
-  } else if (x->type != WEFT_DOUBLE && has_float(u.variant)) {
-    body = run_float;
-  }
+  unary floats = u;
+  floats.in = WEFT_FLOAT;
+  const bool narrow = weft_type_is_float(x->type) && x->type != WEFT_FLOAT && x->type != WEFT_DOUBLE;
+  weft_parallel_body body = narrow && body_of(&floats) != run_double ? run_narrow : body_of(&u);
   if (x->count > 0) {
     weft_parallel(op->cx, x->count, WEFT_GRAIN, body, &u);
   }

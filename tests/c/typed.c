@@ -53,9 +53,29 @@ static void fill(weft_type type, size_t n, void *out) {
   }
 }
 
+/* The same bits, or both NaN. */
+static bool same_numbers(weft_type type, size_t n, const void *got, const void *wanted) {
+  for (size_t i = 0; i < n; i++) {
+    double a = 0, b = 0;
+    if (weft_type_is_float(type)) {
+      weft_load_double(type, got, i, 1, 1, &a);
+      weft_load_double(type, wanted, i, 1, 1, &b);
+    }
+    const size_t size = weft_type_size(type);
+    if (memcmp((const char *)got + i * size, (const char *)wanted + i * size, size) != 0 && !(isnan(a) && isnan(b))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* ---- conversions ------------------------------------------------------------------------------------------------- */
 static void convert_one(weft_type from, weft_type to, const void *x, size_t i, void *y) {
-  if (from != WEFT_FLOAT && to != WEFT_FLOAT) {
+  if (from == WEFT_DOUBLE || to == WEFT_DOUBLE) {
+    double number;
+    weft_load_double(from, x, i, 1, 1, &number);
+    weft_store_double(to, &number, 1, y, i, 1);
+  } else if (from != WEFT_FLOAT && to != WEFT_FLOAT) {
     int64_t whole;
     weft_load_int64(from, x, i, 1, 1, &whole);
     weft_store_int64(to, &whole, 1, y, i, 1);
@@ -71,13 +91,19 @@ static int check_conversions(size_t n) {
   for (weft_type from = 1; from < WEFT_TYPE_COUNT; from++) {
     for (weft_type to = 1; to < WEFT_TYPE_COUNT; to++) {
       weft_typed_unary loop = weft_typed_convert_of(from, to);
-      if (loop == NULL) continue;
-      uint64_t x[MOST], got[MOST] = {0}, wanted[MOST] = {0};
+      const weft_type by = weft_typed_convert_by(from, to);
+      if (loop == NULL && by == WEFT_UNDEFINED) continue;
+      uint64_t x[MOST], between[MOST], got[MOST] = {0}, wanted[MOST] = {0};
       fill(from, n, x);
-      loop(n, x, got);
+      if (loop != NULL) {
+        loop(n, x, got);
+      } else {
+        weft_typed_convert_of(from, by)(n, x, between);
+        weft_typed_convert_of(by, to)(n, between, got);
+      }
       for (size_t i = 0; i < n; i++)
         convert_one(from, to, x, i, wanted);
-      check(memcmp(got, wanted, sizeof got) == 0, weft_type_name(to), n, 0);
+      check(same_numbers(to, n, got, wanted), weft_type_name(to), n, from);
       loops++;
     }
   }
@@ -85,7 +111,8 @@ static int check_conversions(size_t n) {
 }
 
 /* ---- two operands ------------------------------------------------------------------------------------------------ */
-static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
+static int64_t of_whole(weft_typed what, bool is_signed, int64_t a, int64_t b) {
+  const bool below = is_signed ? a < b : (uint64_t)a < (uint64_t)b;
   switch (what) {
   case WEFT_TYPED_ADD:
     return (int64_t)((uint64_t)a + (uint64_t)b);
@@ -98,9 +125,9 @@ static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
   case WEFT_TYPED_MOD:
     return b == -1 ? 0 : ((a % b) + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0));
   case WEFT_TYPED_MIN:
-    return a < b ? a : b;
+    return below ? a : b;
   case WEFT_TYPED_MAX:
-    return a < b ? b : a;
+    return below ? b : a;
   case WEFT_TYPED_AND:
     return a & b;
   case WEFT_TYPED_OR:
@@ -110,9 +137,9 @@ static int64_t of_whole(weft_typed what, int64_t a, int64_t b) {
   case WEFT_TYPED_EQUAL:
     return a == b;
   case WEFT_TYPED_LESS:
-    return a < b;
+    return below;
   default:
-    return a <= b;
+    return below || a == b;
   }
 }
 
@@ -138,13 +165,8 @@ static double of_doubles(weft_typed what, double a, double b) {
   }
 }
 
-/* The same bits, or both NaN. */
-static bool same_elements(weft_type type, size_t n, const void *got, const void *wanted) {
-  const double *a = got, *b = wanted;
-  for (size_t i = 0; type == WEFT_DOUBLE && i < n; i++) {
-    if (memcmp(a + i, b + i, sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
-  }
-  return type == WEFT_DOUBLE || memcmp(got, wanted, n * weft_type_size(type)) == 0;
+static bool is_near(double a, double b, double error) {
+  return a == b || fabs(a - b) <= error || (isnan(a) && isnan(b));
 }
 
 static int check_binary(size_t n) {
@@ -175,24 +197,109 @@ static int check_binary(size_t n) {
         } else {
           weft_load_int64(type, x, i, 1, 1, &a);
           weft_load_int64(type, y, i, 1, 1, &b);
-          c = of_whole(what, a, b);
+          c = of_whole(what, weft_type_is_signed(type), a, b);
         }
         weft_store_int64(to, &c, 1, wanted, i, 1);
       }
       loop(n, x, y, got);
-      check(same_elements(to, n, got, wanted), weft_type_name(type), n, what);
+      check(same_numbers(to, n, got, wanted), weft_type_name(type), n, what);
       if (weft_type_size(to) == weft_type_size(type)) { /* in place of either */
         memcpy(got, x, sizeof got);
         loop(n, got, y, got);
-        check(same_elements(to, n, got, wanted), "in place", n, what);
+        check(same_numbers(to, n, got, wanted), "in place", n, what);
         memcpy(got, y, sizeof got);
         loop(n, x, got, got);
-        check(same_elements(to, n, got, wanted), "in place of the second", n, what);
+        check(same_numbers(to, n, got, wanted), "in place of the second", n, what);
       }
       loops++;
     }
   }
   return loops;
+}
+
+/* One total of all elements; sums of doubles in any order. */
+static int check_row_totals(size_t n) {
+  static const weft_typed whats[] = {WEFT_TYPED_ADD, WEFT_TYPED_MUL, WEFT_TYPED_MIN, WEFT_TYPED_MAX};
+  int loops = 0;
+  for (size_t w = 0; w < sizeof whats / sizeof *whats; w++) {
+    for (weft_type type = 1; type < WEFT_TYPE_COUNT; type++) {
+      weft_typed_row loop = weft_typed_row_of(whats[w], type);
+      if (loop == NULL) continue;
+      uint64_t x[MOST], got, wanted;
+      fill(type, n, x);
+      fill(type, 1, &wanted);
+      got = wanted;
+      loop(n, x, &got);
+      if (type == WEFT_DOUBLE) {
+        double total, found, size = 1;
+        memcpy(&total, &wanted, sizeof total);
+        memcpy(&found, &got, sizeof found);
+        for (size_t i = 0; i < n; i++) {
+          const double one = ((double *)(void *)x)[i];
+          size = fmax(size, fabs(one));
+          total = whats[w] == WEFT_TYPED_MUL ? total * one : of_doubles(whats[w], total, one);
+        }
+        if (whats[w] == WEFT_TYPED_MUL) size = fabs(total);
+        check(is_near(found, total, isinf(size) ? 0 : 1e-13 * size), "double", n, whats[w]);
+      } else {
+        int64_t total, one;
+        weft_load_int64(type, &wanted, 0, 1, 1, &total);
+        for (size_t i = 0; i < n; i++) {
+          weft_load_int64(type, x, i, 1, 1, &one);
+          total = of_whole(whats[w], weft_type_is_signed(type), total, one);
+        }
+        weft_store_int64(type, &total, 1, &wanted, 0, 1);
+        check(got == wanted, weft_type_name(type), n, whats[w]);
+      }
+      loops++;
+    }
+  }
+  return loops;
+}
+
+/* Running totals, forwards and backwards, in place. */
+static void check_scan(size_t n) {
+  static const weft_type types[] = {WEFT_FLOAT, WEFT_DOUBLE, WEFT_INT32, WEFT_UINT64};
+  for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+    const weft_type type = types[t];
+    const bool back = draw() % 2 == 0, product = draw() % 2 == 0, exclusive = draw() % 2 == 0, wide = t < 2;
+    uint64_t x[MOST], wanted[MOST];
+    double total = product;
+    int64_t whole = product;
+    fill(type, n, x);
+    for (size_t k = 0; k < n; k++) {
+      const size_t i = back ? n - 1 - k : k;
+      double one = 0, before = total;
+      int64_t one_whole = 0, before_whole = whole;
+      if (wide) {
+        weft_load_double(type, x, i, 1, 1, &one);
+      } else {
+        weft_load_int64(type, x, i, 1, 1, &one_whole);
+      }
+      total = product ? total * one : total + one;
+      whole = of_whole(product ? WEFT_TYPED_MUL : WEFT_TYPED_ADD, true, whole, one_whole);
+      if (wide) {
+        weft_store_double(type, exclusive ? &before : &total, 1, wanted, i, 1);
+      } else {
+        weft_store_int64(type, exclusive ? &before_whole : &whole, 1, wanted, i, 1);
+      }
+    }
+    char *first = (char *)x + (back && n > 0 ? (n - 1) * weft_type_size(type) : 0);
+    weft_typed_scan(type, n, first, back ? -1 : 1, product, exclusive, first);
+    check(same_numbers(type, n, x, wanted), "running totals", n, type);
+  }
+}
+
+static void check_doubles(size_t n) {
+  static double (*const functions[])(double) = {floor, ceil, rint, sqrt};
+  for (int f = 0; f < 4; f++) {
+    double x[MOST], wanted[MOST];
+    fill(WEFT_DOUBLE, n, x);
+    for (size_t i = 0; i < n; i++)
+      wanted[i] = functions[f](x[i]);
+    weft_typed_unary_of((weft_typed_function)(WEFT_TYPED_FLOOR + f))(n, x, x);
+    check(same_numbers(WEFT_DOUBLE, n, x, wanted), "doubles", n, (size_t)f);
+  }
 }
 
 static void check_choose(size_t n) {
@@ -285,10 +392,6 @@ static void check_top(size_t n) {
     }
     check(better == i, "top", n, i);
   }
-}
-
-static bool is_near(double a, double b, double error) {
-  return a == b || fabs(a - b) <= error || (isnan(a) && isnan(b));
 }
 
 static double fold_one(weft_typed_term term, double total, double x) {
@@ -569,8 +672,10 @@ int main(void) {
   int loops = 0;
   for (int round = 0; round < 20; round++) {
     for (size_t n = 0; n <= MOST; n++) {
-      loops = check_conversions(n) + check_binary(n);
+      loops = check_conversions(n) + check_binary(n) + check_row_totals(n);
       check_choose(n);
+      check_scan(n);
+      check_doubles(n);
       check_rows(n);
       check_weave(n);
       check_top(n);
@@ -589,7 +694,7 @@ int main(void) {
   }
   for (size_t width = 1000; width < 2600; width += 97)
     check_pool(width);
-  if (loops != 19 + 42) {
+  if (loops != 239) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
   }
