@@ -656,19 +656,23 @@ static inline double term_of_pair(double x, float y, bool distances) {
   return distances ? d * d : x * (double)y;
 }
 
-/* Four sums, which do not wait for each other. */
-SMALL_CODE double weft_typed_dot(size_t n, const double *x, const float *y, bool distances) {
-  double a = 0, b = 0, c = 0, d = 0;
-  for (; n >= 4; n -= 4, x += 4, y += 4) {
-    a += term_of_pair(x[0], y[0], distances);
-    b += term_of_pair(x[1], y[1], distances);
-    c += term_of_pair(x[2], y[2], distances);
-    d += term_of_pair(x[3], y[3], distances);
+/* Sums that do not wait for each other. */
+static inline __attribute__((always_inline)) double dot(size_t n, const double *x, const float *y, bool distances) {
+  enum { CHAINS = 8 };
+  double sums[CHAINS] = {0}, rest = 0;
+  for (; n >= CHAINS; n -= CHAINS, x += CHAINS, y += CHAINS) {
+    for (size_t c = 0; c < CHAINS; c++) {
+      sums[c] += term_of_pair(x[c], y[c], distances);
+    }
   }
   for (; n > 0; n--, x++, y++) {
-    a += term_of_pair(*x, *y, distances);
+    rest += term_of_pair(*x, *y, distances);
   }
-  return (a + c) + (b + d);
+  return rest + (((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7])));
+}
+
+double weft_typed_dot(size_t n, const double *x, const float *y, bool distances) {
+  return distances ? dot(n, x, y, true) : dot(n, x, y, false);
 }
 
 /* Four rows of b a turn, so that c is read and written once for them. */
@@ -795,6 +799,48 @@ static inline double polynomial(double x, const double *c, int count) {
     y = y * x + c[i];
   }
   return y;
+}
+
+static inline double from_bits(uint64_t bits) {
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* ---- exponentials ------------------------------------------------------------------------------------------------ */
+/* x = n ln 2 + r, |r| <= ln 2 / 2; the Taylor series of e^r ends where the next term is below 2^-56. 2^n is applied in two
+ * steps, so that subnormal results are rounded once and overflow is infinite. */
+static const double exp_table[] = {0x1.8p52,
+                                   0x1.71547652b82fep0,
+                                   -0x1.62e42p-1,
+                                   -0x1.fdf473de6af28p-22, /* 1 / ln 2 and the parts of -ln 2 */
+                                   1,
+                                   1,
+                                   0.5,
+                                   1.0 / 6,
+                                   1.0 / 24,
+                                   1.0 / 120,
+                                   1.0 / 720,
+                                   1.0 / 5040,
+                                   1.0 / 40320,
+                                   1.0 / 362880,
+                                   1.0 / 3628800,
+                                   1.0 / 39916800,
+                                   1.0 / 479001600,
+                                   1.0 / 6227020800.0};
+
+void weft_typed_exp(size_t n, const double *x, double *y) {
+  READ_AHEAD(table, exp_table);
+  EACH_ALONE
+  for (size_t i = 0; i < n; i++) {
+    const double given = x[i], high = given > 710 ? 710 : given, a = high < -746 ? -746 : high;
+    const double shifted = a * table[1] + table[0], whole = shifted - table[0];
+    const double r = (a + whole * table[2]) + whole * table[3];
+    const int64_t power = (int64_t)(to_bits(shifted) - to_bits(table[0])), half = power >> 1;
+    const double e = (polynomial(r, table + 6, 12) * r) * r + r + 1;
+    const double first = from_bits((uint64_t)(half + 1023) << 52);
+    y[i] = e * first * from_bits((uint64_t)(power - half + 1023) << 52);
+  }
 }
 
 /* ---- sine and cosine --------------------------------------------------------------------------------------------- */

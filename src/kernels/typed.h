@@ -89,6 +89,8 @@ void weft_typed_top(size_t n, const float *x, size_t step, size_t k, bool least,
  * with `last`; NaN beats all numbers, and NaN with `last`. */
 void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t index, float *best, int32_t *winner);
 
+/* e to the power of n doubles, within 2 units in the last place; y may be x. */
+void weft_typed_exp(size_t n, const double *x, double *y);
 /* The sum of the products of n numbers, or of the squares of their distances. */
 double weft_typed_dot(size_t n, const double *x, const float *y, bool distances);
 /* c[j] += factors[0] * b[j] + factors[1] * b[b_row + j] + ... for n elements and `rows` terms, added in this order: of

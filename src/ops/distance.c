@@ -1,5 +1,6 @@
 /* com.microsoft CDist: the distance of every row of one matrix from every row of another, as nearest neighbours ask. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "op.h"
 #include "product.h"
 
@@ -44,8 +45,12 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
     weft_load_double(d->a->type, d->a->data, i * d->size, 1, d->size, x);
     for (size_t j = 0; j < d->columns; j++) {
       double sum = 0;
-      weft_load_double(d->b->type, d->b->data, j * d->size, 1, d->size, y);
-      for (size_t k = 0; k < d->size; k++) {
+      if (d->b->type == WEFT_FLOAT) {
+        sum = weft_typed_dot(d->size, x, (const float *)d->b->data + j * d->size, true);
+      } else {
+        weft_load_double(d->b->type, d->b->data, j * d->size, 1, d->size, y);
+      }
+      for (size_t k = 0; d->b->type != WEFT_FLOAT && k < d->size; k++) {
         sum += (x[k] - y[k]) * (x[k] - y[k]);
       }
       sum = d->squared ? sum : sqrt(sum);

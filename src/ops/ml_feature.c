@@ -2,6 +2,7 @@
 #include "../base/convert.h"
 #include "index.h"
 #include "ml.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
@@ -128,8 +129,14 @@ weft_status weft_binarizer_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
   float threshold = weft_op_attr_float(op, "threshold", 0);
-  for (size_t i = 0; i < in->count; i++) {
-    weft_number_set(out->type, out->data, i, weft_number_at(in->type, in->data, i) > threshold);
+  for (size_t done = 0, n; done < in->count; done += n) {
+    double block[WEFT_BLOCK];
+    n = in->count - done < WEFT_BLOCK ? in->count - done : WEFT_BLOCK;
+    weft_load_double(in->type, in->data, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      block[i] = block[i] > threshold;
+    }
+    weft_store_double(out->type, block, n, out->data, done, 1);
   }
   return WEFT_OK;
 }
@@ -162,17 +169,21 @@ weft_status weft_normalizer_run(weft_op *op) {
   size_t columns = last_dim(in);
   norm kind;
   WEFT_TRY(read_norm(op, &kind));
+  void *room;
+  WEFT_TRY(weft_op_scratch_array(op, columns, sizeof(double), &room));
+  double *row = room;
   for (size_t begin = 0; begin < in->count; begin += columns) {
     double divisor = kind == NORM_MAX ? -INFINITY : 0;
-    for (size_t i = begin; i < begin + columns; i++) {
-      double x = weft_number_at(in->type, in->data, i);
-      divisor = kind == NORM_MAX ? fmax(divisor, x) : divisor + (kind == NORM_L1 ? fabs(x) : x * x);
+    weft_load_double(in->type, in->data, begin, 1, columns, row);
+    for (size_t i = 0; i < columns; i++) {
+      const double x = row[i];
+      divisor = kind != NORM_MAX ? divisor + (kind == NORM_L1 ? fabs(x) : x * x) : x > divisor ? x : divisor;
     }
     divisor = kind == NORM_L2 ? sqrt(divisor) : divisor;
-    for (size_t i = begin; i < begin + columns; i++) {
-      double x = weft_number_at(in->type, in->data, i);
-      out[i] = (float)(divisor == 0 ? x : x / divisor);
+    for (size_t i = 0; i < columns; i++) {
+      row[i] = divisor == 0 ? row[i] : row[i] / divisor;
     }
+    weft_store_double(WEFT_FLOAT, row, columns, out, begin, 1);
   }
   return WEFT_OK;
 }

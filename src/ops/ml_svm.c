@@ -62,19 +62,34 @@ static weft_status read_svm(weft_op *op, size_t vectors, svm *s) {
   return WEFT_OK;
 }
 
-static double kernel(const svm *s, kernel_type type, const double *row, const float *vector) {
-  const double sum = weft_typed_dot(s->columns, row, vector, type == KERNEL_RBF);
-  switch (type) {
-  case KERNEL_LINEAR:
-    return sum;
-  case KERNEL_POLY:
-    return weft_pow(s->gamma * sum + s->coef0, s->degree);
-  case KERNEL_RBF:
-    return weft_exp(-s->gamma * sum);
-  case KERNEL_SIGMOID:
-    return weft_tanh(s->gamma * sum + s->coef0);
+/* The power of a whole degree by products. */
+static double power(double x, double degree) {
+  double y = 1;
+  if (!(degree >= 0 && degree <= 16 && degree == floor(degree))) {
+    return weft_pow(x, degree);
   }
-  return 0;
+  for (int i = 0; i < (int)degree; i++) {
+    y *= x;
+  }
+  return y;
+}
+
+/* A row's kernel with each of `count` vectors. */
+static void compute_kernels(const svm *s, kernel_type type, const double *row, size_t count, const float *vectors,
+                            double *out) {
+  for (size_t v = 0; v < count; v++) {
+    const double sum = weft_typed_dot(s->columns, row, vectors + v * s->columns, type == KERNEL_RBF);
+    out[v] = type == KERNEL_LINEAR ? sum
+             : type == KERNEL_RBF  ? -s->gamma * sum
+             : type == KERNEL_POLY ? power(s->gamma * sum + s->coef0, s->degree)
+                                   : 2 * (s->gamma * sum + s->coef0);
+  }
+  if (type == KERNEL_RBF || type == KERNEL_SIGMOID) {
+    weft_typed_exp(count, out, out);
+  }
+  for (size_t v = 0; type == KERNEL_SIGMOID && v < count; v++) { /* the hyperbolic tangent */
+    out[v] = 1 - 2 / (out[v] + 1);
+  }
 }
 
 /* ---- SVMRegressor ------------------------------------------------------------------------------------------------ */
@@ -103,16 +118,18 @@ weft_status weft_svm_regressor_run(weft_op *op) {
   WEFT_TRY(read_regressor(op, &s));
   bool one_class = weft_op_attr_int(op, "one_class", 0) != 0;
   const weft_tensor *in = weft_op_in(op, 0);
-  void *features;
-  WEFT_TRY(weft_op_scratch_array(op, s.columns, sizeof(double), &features));
+  void *room;
+  WEFT_TRY(weft_op_scratch_array(op, s.columns + s.vectors + 1, sizeof(double), &room));
+  double *features = room, *kernels = features + s.columns;
   for (size_t row = 0; row < s.rows; row++) {
     weft_load_double(in->type, in->data, row * s.columns, 1, s.columns, features);
     double sum = s.rho[0];
-    for (size_t v = 0; v < s.vectors; v++) {
-      sum += s.coefficients[v] * kernel(&s, s.kernel, features, s.support + v * s.columns);
-    }
     if (s.vectors == 0) {
-      sum += kernel(&s, s.kernel, features, s.coefficients);
+      compute_kernels(&s, s.kernel, features, 1, s.coefficients, kernels);
+      sum += *kernels;
+    } else {
+      compute_kernels(&s, s.kernel, features, s.vectors, s.support, kernels);
+      sum += weft_typed_dot(s.vectors, kernels, s.coefficients, false);
     }
     if (one_class) {
       sum = sum > 0 ? 1 : -1;
@@ -199,12 +216,8 @@ static void decide_pairs(const svm *s, const double *kernels, double *decisions,
     for (size_t j = i + 1; j < s->classes; j++) {
       size_t count_j = (size_t)s->per_class[j];
       double sum = s->rho[pair];
-      for (size_t m = start_i; m < start_i + count_i; m++) {
-        sum += s->coefficients[(j - 1) * s->vectors + m] * kernels[m];
-      }
-      for (size_t m = start_j; m < start_j + count_j; m++) {
-        sum += s->coefficients[i * s->vectors + m] * kernels[m];
-      }
+      sum += weft_typed_dot(count_i, kernels + start_i, s->coefficients + (j - 1) * s->vectors + start_i, false);
+      sum += weft_typed_dot(count_j, kernels + start_j, s->coefficients + i * s->vectors + start_j, false);
       votes[sum > 0 ? i : j] += 1;
       decisions[pair++] = sum;
       start_j += count_j;
@@ -290,14 +303,13 @@ static weft_status make_work(weft_op *op, const svm *s, svm_work *w) {
 static size_t classify(const weft_tensor *in, const svm *s, size_t row, svm_work *w) {
   weft_load_double(in->type, in->data, row * s->columns, 1, s->columns, w->features);
   if (s->vectors == 0) {
+    compute_kernels(s, KERNEL_LINEAR, w->features, s->classes, s->coefficients, w->scores);
     for (size_t c = 0; c < s->classes; c++) {
-      w->scores[c] = s->rho[0] + kernel(s, KERNEL_LINEAR, w->features, s->coefficients + c * s->columns);
+      w->scores[c] += s->rho[0];
     }
     return s->classes == 1 ? (size_t)(w->scores[0] > 0) : weft_best(s->classes, w->scores);
   }
-  for (size_t v = 0; v < s->vectors; v++) {
-    w->kernels[v] = kernel(s, s->kernel, w->features, s->support + v * s->columns);
-  }
+  compute_kernels(s, s->kernel, w->features, s->vectors, s->support, w->kernels);
   decide_pairs(s, w->kernels, w->decisions, w->votes);
   if (s->prob_count > 0) {
     couple(s, w->decisions, w->coupling, w->scores);

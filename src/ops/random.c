@@ -3,6 +3,7 @@
 #include "../base/convert.h"
 #include "../base/elementary.h"
 #include "../base/seed.h"
+#include "../kernels/typed.h"
 #include "op.h"
 
 #include <math.h>
@@ -43,6 +44,10 @@ static double normal(generator *g) {
   return radius * weft_cos(6.28318530717958647692 * uniform(g));
 }
 
+static size_t block_size(size_t left) {
+  return left < WEFT_BLOCK ? left : WEFT_BLOCK;
+}
+
 /* The attribute dtype, or `fallback`; fails unless it is one of `types`. */
 static weft_status read_type(weft_op *op, weft_type fallback, uint32_t types, weft_type *out) {
   int64_t type = weft_op_attr_int(op, "dtype", (int64_t)fallback);
@@ -78,15 +83,44 @@ weft_status weft_random_like_infer(weft_op *op) {
   return weft_op_set(op, 0, type, &weft_op_in(op, 0)->shape);
 }
 
+/* The same in single precision. */
+static void draw_normal(const weft_kernels *kernels, generator *g, size_t n, double *out) {
+  float radius[WEFT_BLOCK], turn[WEFT_BLOCK];
+  const float minus_two = -2;
+  for (size_t i = 0; i < n; i++) {
+    radius[i] = (float)(1 - uniform(g));
+    turn[i] = (float)(6.28318530717958647692 * uniform(g));
+  }
+  kernels->unary_f32[WEFT_UNARY_LOG](n, radius, radius);
+  kernels->binary_f32[WEFT_BINARY_MUL](n, radius, 1, &minus_two, 0, radius);
+  kernels->unary_f32[WEFT_UNARY_SQRT](n, radius, radius);
+  weft_typed_unary_of(WEFT_TYPED_COSINE)(n, turn, turn);
+  for (size_t i = 0; i < n; i++) {
+    out[i] = (double)(radius[i] * turn[i]);
+  }
+}
+
 weft_status weft_random_run(weft_op *op) {
   bool is_normal = op->def->variant == WEFT_RANDOM_NORMAL;
   double mean = (double)weft_op_attr_float(op, "mean", 0), scale = (double)weft_op_attr_float(op, "scale", 1);
   double low = (double)weft_op_attr_float(op, "low", 0), high = (double)weft_op_attr_float(op, "high", 1);
   weft_tensor *y = weft_op_out(op, 0);
   generator g = begin(op);
-  for (size_t i = 0; i < y->count; i++) {
-    double value = is_normal ? mean + scale * normal(&g) : low + (high - low) * uniform(&g);
-    weft_store_double(y->type, &value, 1, y->data, i, 1);
+  const double first = is_normal ? mean : low, factor = is_normal ? scale : high - low;
+  for (size_t done = 0, n; done < y->count; done += n) {
+    double block[WEFT_BLOCK];
+    n = block_size(y->count - done);
+    if (is_normal && y->type != WEFT_DOUBLE) {
+      draw_normal(op->cx->kernels, &g, n, block);
+    } else {
+      for (size_t i = 0; i < n; i++) {
+        block[i] = is_normal ? normal(&g) : uniform(&g);
+      }
+    }
+    for (size_t i = 0; i < n; i++) {
+      block[i] = first + factor * block[i];
+    }
+    weft_store_double(y->type, block, n, y->data, done, 1);
   }
   finish(op, &g);
   return WEFT_OK;
@@ -105,11 +139,14 @@ weft_status weft_bernoulli_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
   generator g = begin(op);
-  for (size_t i = 0; i < x->count; i++) {
-    double p;
-    weft_load_double(x->type, x->data, i, 1, 1, &p);
-    double value = uniform(&g) < p;
-    weft_store_double(y->type, &value, 1, y->data, i, 1);
+  for (size_t done = 0, n; done < x->count; done += n) {
+    double block[WEFT_BLOCK];
+    n = block_size(x->count - done);
+    weft_load_double(x->type, x->data, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      block[i] = uniform(&g) < block[i];
+    }
+    weft_store_double(y->type, block, n, y->data, done, 1);
   }
   finish(op, &g);
   return WEFT_OK;
@@ -152,8 +189,10 @@ weft_status weft_multinomial_run(weft_op *op) {
     for (size_t s = 0; s < samples; s++) {
       double at = uniform(&g) * total;
       size_t c = 0;
-      while (c + 1 < classes && !(at < sums[c])) {
-        c++;
+      for (size_t last = classes - 1; c < last;) { /* the first sum above, or the last */
+        const size_t middle = c + (last - c) / 2;
+        last = at < sums[middle] ? middle : last;
+        c = at < sums[middle] ? c : middle + 1;
       }
       int64_t chosen = (int64_t)c;
       weft_store_int64(y->type, &chosen, 1, y->data, b * samples + s, 1);
@@ -195,16 +234,19 @@ weft_status weft_dropout_run(weft_op *op) {
     return weft_op_run_fail(op, "input ratio: expected a number in [0, 1)");
   }
   generator g = begin(op);
-  for (size_t i = 0; i < x->count; i++) {
-    bool kept = uniform(&g) >= ratio;
-    double value;
-    weft_load_double(x->type, x->data, i, 1, 1, &value);
-    value = kept ? value / (1 - ratio) : 0;
-    if (y != NULL) {
-      weft_store_double(y->type, &value, 1, y->data, i, 1);
+  for (size_t done = 0, n; done < x->count; done += n) {
+    double block[WEFT_BLOCK];
+    n = block_size(x->count - done);
+    weft_load_double(x->type, x->data, done, 1, n, block);
+    for (size_t i = 0; i < n; i++) {
+      bool kept = uniform(&g) >= ratio;
+      block[i] = kept ? block[i] / (1 - ratio) : 0;
+      if (mask != NULL) {
+        ((uint8_t *)mask->data)[done + i] = kept;
+      }
     }
-    if (mask != NULL) {
-      ((uint8_t *)mask->data)[i] = kept;
+    if (y != NULL) {
+      weft_store_double(y->type, block, n, y->data, done, 1);
     }
   }
   finish(op, &g);

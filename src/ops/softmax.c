@@ -96,15 +96,25 @@ static size_t largest(size_t n, const double *x) {
   return best;
 }
 
+/* y may be x. */
 static void softmax_double(const void *arg, size_t n, const double *x, double *y) {
   const softmax *s = arg;
-  double max = x[largest(n, x)], sum = 0;
-  for (size_t i = 0; i < n; i++) {
-    sum += weft_exp(x[i] - max);
+  const double max = x[largest(n, x)];
+  double sum = 0, block[WEFT_BLOCK];
+  for (size_t done = 0, count; done < n; done += count) {
+    double *e = s->variant == WEFT_LOG_SOFTMAX ? block : y + done;
+    count = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
+    for (size_t i = 0; i < count; i++) {
+      y[done + i] = x[done + i] - max;
+    }
+    weft_typed_exp(count, y + done, e);
+    for (size_t i = 0; i < count; i++) {
+      sum += e[i];
+    }
   }
-  double log_sum = weft_log(sum);
+  const double log_sum = s->variant == WEFT_LOG_SOFTMAX ? weft_log(sum) : 0;
   for (size_t i = 0; i < n; i++) {
-    y[i] = s->variant == WEFT_LOG_SOFTMAX ? x[i] - max - log_sum : weft_exp(x[i] - max) / sum;
+    y[i] = s->variant == WEFT_LOG_SOFTMAX ? y[i] - log_sum : y[i] / sum;
   }
 }
 

@@ -39,7 +39,6 @@ static double clip(double x, double lo, double hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-FUNCTION(of_exp, weft_exp(x))
 FUNCTION(of_log, weft_log(x))
 FUNCTION(of_tanh, weft_tanh(x))
 FUNCTION(of_sigmoid, isnan(x) ? x : sigmoid(x))
@@ -75,42 +74,25 @@ FUNCTION(of_swish, x *sigmoid(a *x))
 FUNCTION(of_is_nan, isnan(x) ? 1 : 0)
 FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
 
+/* NULL: a loop has it. */
 static double (*const functions[])(double x, double a, double b) = {
-    [WEFT_UNARY_EXP] = of_exp,
-    [WEFT_UNARY_LOG] = of_log,
-    [WEFT_UNARY_TANH] = of_tanh,
-    [WEFT_UNARY_SIGMOID] = of_sigmoid,
-    [WEFT_UNARY_ERF] = of_erf,
-    [WEFT_UNARY_GELU] = of_gelu,
-    [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
-    [WEFT_UNARY_SILU] = of_silu,
-    [WEFT_UNARY_HARDSWISH] = of_hardswish,
-    [WEFT_UNARY_SOFTPLUS] = of_softplus,
-    [WEFT_UNARY_SIGN] = of_sign,
-    [WEFT_UNARY_SIN] = of_sin,
-    [WEFT_UNARY_COS] = of_cos,
-    [WEFT_UNARY_TAN] = of_tan,
-    [WEFT_UNARY_ASIN] = of_asin,
-    [WEFT_UNARY_ACOS] = of_acos,
-    [WEFT_UNARY_ATAN] = of_atan,
-    [WEFT_UNARY_SINH] = of_sinh,
-    [WEFT_UNARY_COSH] = of_cosh,
-    [WEFT_UNARY_ASINH] = of_asinh,
-    [WEFT_UNARY_ACOSH] = of_acosh,
-    [WEFT_UNARY_ATANH] = of_atanh,
-    [WEFT_UNARY_ERFC] = of_erfc,
-    [WEFT_UNARY_SOFTSIGN] = of_softsign,
-    [WEFT_UNARY_MISH] = of_mish,
-    [WEFT_UNARY_LEAKY] = of_leaky,
-    [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
-    [WEFT_UNARY_ELU] = of_elu,
-    [WEFT_UNARY_SELU] = of_selu,
-    [WEFT_UNARY_CELU] = of_celu,
-    [WEFT_UNARY_THRESHOLDED] = of_thresholded,
-    [WEFT_UNARY_SHRINK] = of_shrink,
-    [WEFT_UNARY_SWISH] = of_swish,
-    [WEFT_UNARY_IS_NAN] = of_is_nan,
-    [WEFT_UNARY_IS_INF] = of_is_inf,
+    [WEFT_UNARY_LOG] = of_log,           [WEFT_UNARY_TANH] = of_tanh,
+    [WEFT_UNARY_SIGMOID] = of_sigmoid,   [WEFT_UNARY_ERF] = of_erf,
+    [WEFT_UNARY_GELU] = of_gelu,         [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
+    [WEFT_UNARY_SILU] = of_silu,         [WEFT_UNARY_HARDSWISH] = of_hardswish,
+    [WEFT_UNARY_SOFTPLUS] = of_softplus, [WEFT_UNARY_SIGN] = of_sign,
+    [WEFT_UNARY_SIN] = of_sin,           [WEFT_UNARY_COS] = of_cos,
+    [WEFT_UNARY_TAN] = of_tan,           [WEFT_UNARY_ASIN] = of_asin,
+    [WEFT_UNARY_ACOS] = of_acos,         [WEFT_UNARY_ATAN] = of_atan,
+    [WEFT_UNARY_SINH] = of_sinh,         [WEFT_UNARY_COSH] = of_cosh,
+    [WEFT_UNARY_ASINH] = of_asinh,       [WEFT_UNARY_ACOSH] = of_acosh,
+    [WEFT_UNARY_ATANH] = of_atanh,       [WEFT_UNARY_ERFC] = of_erfc,
+    [WEFT_UNARY_SOFTSIGN] = of_softsign, [WEFT_UNARY_MISH] = of_mish,
+    [WEFT_UNARY_LEAKY] = of_leaky,       [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
+    [WEFT_UNARY_ELU] = of_elu,           [WEFT_UNARY_SELU] = of_selu,
+    [WEFT_UNARY_CELU] = of_celu,         [WEFT_UNARY_THRESHOLDED] = of_thresholded,
+    [WEFT_UNARY_SHRINK] = of_shrink,     [WEFT_UNARY_SWISH] = of_swish,
+    [WEFT_UNARY_IS_NAN] = of_is_nan,     [WEFT_UNARY_IS_INF] = of_is_inf,
 };
 
 static void run_double(void *arg, size_t begin, size_t end) {
@@ -120,7 +102,10 @@ static void run_double(void *arg, size_t begin, size_t end) {
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
     weft_load_double(u->in, u->x, done, 1, n, block);
-    for (size_t i = 0; i < n; i++) {
+    if (u->variant == WEFT_UNARY_EXP) {
+      weft_typed_exp(n, block, block);
+    }
+    for (size_t i = 0; function != NULL && i < n; i++) {
       block[i] = function(block[i], u->a, u->b);
     }
     weft_store_double(u->out, block, n, u->y, done, 1);

@@ -302,6 +302,19 @@ static void check_doubles(size_t n) {
   }
 }
 
+static void check_exp(size_t n) {
+  double x[MOST], y[MOST];
+  for (size_t i = 0; i < n; i++) {
+    x[i] = draw() % 4 == 0 ? (double)draw_float() : (double)draw() / 0x1p23 * 760 - 760;
+    x[i] += draw() % 2 == 0 ? 760 : 0;
+  }
+  weft_typed_exp(n, x, y);
+  for (size_t i = 0; i < n; i++) {
+    const double wanted = exp(x[i]);
+    check(is_near(y[i], wanted, isinf(wanted) ? 0 : 4.5e-16 * wanted + 5e-324), "exponentials", n, i);
+  }
+}
+
 static void check_choose(size_t n) {
   for (size_t size = 1; size <= 8; size *= 2) {
     uint64_t x[MOST], y[MOST], got[MOST];
@@ -675,6 +688,7 @@ int main(void) {
       loops = check_conversions(n) + check_binary(n) + check_row_totals(n);
       check_choose(n);
       check_scan(n);
+      check_exp(n);
       check_doubles(n);
       check_rows(n);
       check_weave(n);
