@@ -114,7 +114,9 @@ static weft_status read_inputs(weft_search *s) {
   s->ngram = ngram < 0 ? 0 : (size_t)ngram;
   s->end = (int32_t)weft_op_attr_int(op, "eos_token_id", -1);
   s->padding = (int32_t)weft_op_attr_int(op, "pad_token_id", -1);
-  const weft_tensor *like = weft_op_in(op, speech ? WEFT_SEARCH_IDS : r->repetition);
+  const weft_tensor *like = weft_op_in(op, speech                           ? WEFT_SEARCH_IDS
+                                           : weft_op_has(op, r->repetition) ? r->repetition
+                                                                            : r->length_penalty);
   s->type = like != NULL && like->type == WEFT_FLOAT16 ? WEFT_FLOAT16 : WEFT_FLOAT;
   return weft_mul(s->batch, s->beams, &s->rows)
              ? WEFT_OK

@@ -296,12 +296,18 @@ static void test_gradient(void) {
                                      "Resize",
                                      "BatchNormalization",
                                      "GroupNormalization",
-                                     "InstanceNormalization"};
+                                     "InstanceNormalization",
+                                     "LSTM",
+                                     "GRU",
+                                     "RNN",
+                                     "ScatterND",
+                                     "MaxUnpool"};
   for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
     static const char *const inputs[] = {"x x x x x", "x", "x _ x"};
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++) {
       bytes n = node(wide[i], inputs[k], "c");
       with_int(&n, "training_mode", 1);
+      with_string(&n, "mode", "cubic");
       g = begin();
       graph_node(&g, n);
       survive(with_gradient(&g, "x", "c"));
@@ -316,12 +322,24 @@ static void test_gradient(void) {
     survive(with_gradient(&g, "x", "c"));
   }
 
-  bytes mixed = node("Resize", "x _ r", "c");
-  with_string(&mixed, "mode", "linear");
+  for (int kept = 0; kept < 2; kept++) {
+    bytes mixed = node("Resize", "x _ r", "c");
+    with_string(&mixed, "mode", "linear");
+    g = begin();
+    graph_tensor(&g, "r", 1, 4, 1, (int64_t[]){1}, (float[]){2});
+    if (kept == 0) {
+      graph_node(&g, mixed);
+      expect(with_gradient(&g, "x", "c"), 2, (float[]){2, 2});
+    } else {
+      with_string(&mixed, "keep_aspect_ratio_policy", "not_larger");
+      graph_node(&g, mixed);
+      refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "a ratio that is kept");
+    }
+  }
+
   g = begin();
-  graph_tensor(&g, "r", 1, 4, 1, (int64_t[]){1}, (float[]){2});
-  graph_node(&g, mixed);
-  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "with interpolation");
+  graph_node(&g, node("LSTM", "x x x", "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of LSTM");
 
   g = begin();
   graph_node(&g, node("Neg", "x", "c"));

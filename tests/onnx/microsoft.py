@@ -620,6 +620,12 @@ refuse("a mask of shape [3] does not fit 1 sequences, 2 queries and 2 keys", "at
 refuse("past_sequence_length is 4: 2 new rows do not fit a buffer of 5", "attention_buffer", "Attention", [x, f32(4, 12), None, None, f32(2, 1, 2, 5, 2), None, one([4], np.int32)], [f32(1, 2, 4)], num_heads=2, past_present_share_buffer=1)
 refuse("cache_indirection holds 2, expected a beam below 2", "multi_beams", "MultiHeadAttention", [f32(2, 1, 4)] * 3 + [None] * 3 + [f32(2, 1, 3, 4)] * 2 + [one([1], np.int32), np.full((1, 2, 3), 2, np.int32)], [f32(2, 1, 4)], num_heads=1)
 refuse("this build has no operator com.microsoft:QOrderedMatMul version 1; export the model otherwise, or give operators of your own", "missing", "QOrderedMatMul", [x, weight], [result])
+info = helper.make_tensor_value_info
+writes = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "writes", [info("a", 1, [1])], [info("b", 1, [1])])
+asked = [one(n, np.int32).reshape(1) for n in (5, 1, 2, 1)]
+refuse("not supported: output cross_qk", "cross_qk", "WhisperBeamSearch", [f32(1, 2, 3), *asked], [one([[[1] * 5]], np.int32), None, None, f32(1, 1, 1, 1, 1)], decoder=writes, encoder=writes, eos_token_id=1, pad_token_id=0)
+refuse("attribute encoder: expected a graph where model_type is 1 or 2, which is 1 here", "no_encoder", "BeamSearch", [one([[1, 2]], np.int32), *asked], [one([[[1] * 5]], np.int32)], decoder=writes, model_type=1, eos_token_id=1, pad_token_id=0)
+refuse("not supported: a decoder of 1 inputs and 1 outputs", "no_layers", "BeamSearch", [one([[1, 2]], np.int32), *asked], [one([[[1] * 5]], np.int32)], decoder=writes, encoder=writes, model_type=1, decoder_start_token_id=0, eos_token_id=1, pad_token_id=0)
 refuse("attribute 'signal_ndim': expected 1 to 3, found 20", "transform", "Rfft", [f32(2, 4)], [f32(2, 3, 2)], signal_ndim=20)
 refuse("expected at least 5 inputs, input 4 is missing", "engram", "EngramGate", [f32(1, 1, 2, 4), f32(1, 1, 2, 4), f32(1, 1, 4), f32(2, 4)], [f32(1, 1, 2, 4)])
 refuse("input 3 is needed", "packed", "PackedAttention", [f32(3, 4), f32(4, 12), f32(12)], [f32(3, 4)], num_heads=2)
