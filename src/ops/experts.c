@@ -57,7 +57,7 @@ static weft_status read_activation(weft_op *op, experts *e) {
                  : weft_op_fail(op, "attribute 'swiglu_fusion': expected 0, 1 or 2, found %d", e->fusion);
     }
   }
-  return weft_op_unsupported(op, "activation '%s' is not supported", name);
+  return weft_op_unsupported(op, "activation '%s'", name);
 }
 
 static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {
