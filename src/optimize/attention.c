@@ -10,6 +10,7 @@
  * Keys and values that were repeated for several heads are taken once. Batch and heads may be one dimension while
  * products and Softmax see them. A row whose scores are all -inf becomes zeros, as the specification of Attention says
  * and the Where asks for. */
+#include <math.h>
 #include <string.h>
 
 #include "match.h"
@@ -88,9 +89,10 @@ static bool is_one_float(const attention_pass *p, int32_t v) {
 
 static bool add_factor(const attention_pass *p, int32_t v, bool divides, scaling *scale) {
   float number;
-  if (weft_match_scalar(p->graph, v, &number) && (!divides || number != 0)) {
-    scale->number *= divides ? 1 / (double)number : (double)number;
-    return true;
+  if (weft_match_scalar(p->graph, v, &number)) {
+    const double product = divides ? scale->number / (double)number : scale->number * (double)number;
+    scale->number = isfinite(product) ? product : scale->number;
+    return isfinite(product); /* else masked scores are numbers again, which no sum with a mask makes them */
   }
   if (v < 0 || !is_one_float(p, v) || scale->count == MOST_FACTORS) {
     return false;
@@ -481,10 +483,10 @@ static void take_rows(const attention_pass *p, attention *out) {
 }
 
 static bool find_attention(const attention_pass *p, const weft_node *softmax, attention *out) {
-  const weft_attribute *axis = weft_node_attribute(softmax, "axis");
+  const int64_t axis = weft_match_int(softmax, "axis", -1);
   const int rank = rank_of(p, softmax->inputs[0]);
   *out = (attention){.k = -1, .scale.number = 1};
-  if ((rank != 3 && rank != 4) || (axis != NULL && axis->i != -1 && axis->i != rank - 1)) {
+  if ((rank != 3 && rank != 4) || (axis != -1 && axis != rank - 1)) {
     return false;
   }
   const weft_node *scores = find_product(p, softmax->inputs[0], out);

@@ -37,16 +37,14 @@ static void take(chain *c, weft_node *node) {
 /* Columns of the result (MatMul, Gemm) or its channels; 0 when unknown. */
 static size_t count_channels(const chain *c) {
   const weft_info *w = &c->graph->values[c->product->inputs[1]].info;
-  const weft_attribute *group = weft_node_attribute(c->product, "group"),
-                       *trans = weft_node_attribute(c->product, "transB");
   if (w->kind != WEFT_KIND_TENSOR || w->rank < 2) {
     return 0;
   }
   int axis = weft_node_is(c->product, "Conv") ? 0 : weft_node_is(c->product, "MatMul") ? w->rank - 1 : 1;
-  if (weft_node_is(c->product, "Gemm") && trans != NULL && trans->i != 0) {
+  if (weft_node_is(c->product, "Gemm") && weft_match_int(c->product, "transB", 0) != 0) {
     axis = 0;
   }
-  int64_t groups = weft_node_is(c->product, "ConvTranspose") && group != NULL ? group->i : 1;
+  int64_t groups = weft_node_is(c->product, "ConvTranspose") ? weft_match_int(c->product, "group", 1) : 1;
   return w->dims[axis] > 0 && groups > 0 && groups <= INT32_MAX && w->dims[axis] <= INT32_MAX
              ? (size_t)(w->dims[axis] * groups)
              : 0;
@@ -64,8 +62,7 @@ static weft_status add_to_bias(weft_pass *pass, chain *c, const weft_tensor *ter
 }
 
 static bool scales_bias(const weft_node *node) {
-  const weft_attribute *beta = weft_node_is(node, "Gemm") ? weft_node_attribute(node, "beta") : NULL;
-  return beta != NULL && (beta->kind != WEFT_ATTRIBUTE_FLOAT || beta->f != 1.0f);
+  return weft_node_is(node, "Gemm") && weft_match_float(node, "beta", 1) != 1.0f;
 }
 
 static weft_status take_bias(weft_pass *pass, chain *c) {
@@ -105,11 +102,6 @@ static void take_residual(chain *c) {
 }
 
 /* ---- activation ------------------------------------------------------------------------------ */
-static float real(const weft_node *node, const char *name, float fallback) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
-}
-
 static bool is_plain_gelu(const weft_node *node) {
   const weft_attribute *mode = weft_node_attribute(node, "approximate");
   return mode == NULL || (mode->kind == WEFT_ATTRIBUTE_STRING && strcmp(mode->s.data, "none") == 0);
@@ -173,18 +165,20 @@ static bool take_activation(chain *c) {
     return take_clip(c, node);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "LeakyRelu")) != NULL) {
-    return take_as(c, node, WEFT_ACT_LEAKY, real(node, "alpha", 0.01f), 0);
+    return take_as(c, node, WEFT_ACT_LEAKY, weft_match_float(node, "alpha", 0.01f), 0);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "PRelu")) != NULL) {
     return take_slope(c, node);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "HardSigmoid")) != NULL) {
-    return take_as(c, node, WEFT_ACT_HARDSIGMOID, real(node, "alpha", 0.2f), real(node, "beta", 0.5f));
+    return take_as(c, node, WEFT_ACT_HARDSIGMOID, weft_match_float(node, "alpha", 0.2f),
+                   weft_match_float(node, "beta", 0.5f));
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "Gelu")) != NULL && is_plain_gelu(node)) {
     return take_as(c, node, WEFT_ACT_GELU, 0, 0);
   }
-  if ((node = weft_match_reader(c->graph, c->uses, c->out, "Swish")) != NULL && real(node, "alpha", 1) == 1.0f) {
+  if ((node = weft_match_reader(c->graph, c->uses, c->out, "Swish")) != NULL &&
+      weft_match_float(node, "alpha", 1) == 1.0f) {
     return take_as(c, node, WEFT_ACT_SILU, 0, 0);
   }
   return take_silu(c);

@@ -1,6 +1,6 @@
 /* Nodes that hand their input on: Identity, Dropout (only inference is run), casts to the type a value has,
  * transpositions that cancel out, concatenations and sums of one. Readers get the input instead. */
-#include "pass.h"
+#include "match.h"
 
 typedef struct noop_pass {
   weft_graph *graph;
@@ -20,21 +20,16 @@ static bool is_dropout(const noop_pass *p, const weft_node *node) {
          (mask < 0 || p->uses.count[mask] == 0);
 }
 
-static weft_type type_of(const weft_graph *graph, int32_t v) {
-  const weft_info *info = &graph->values[v].info;
-  return info->kind == WEFT_KIND_TENSOR ? info->type : WEFT_UNDEFINED;
-}
-
 static bool is_cast_to_same(const noop_pass *p, const weft_node *node) {
-  weft_type type = type_of(p->graph, node->inputs[0]);
+  weft_type type = weft_match_type(p->graph, node->inputs[0]);
   if (type == WEFT_UNDEFINED) {
     return false;
   }
   if (weft_node_is(node, "Cast")) {
-    const weft_attribute *to = weft_node_attribute(node, "to");
-    return to != NULL && to->kind == WEFT_ATTRIBUTE_INT && to->i == (int64_t)type;
+    return weft_match_int(node, "to", WEFT_UNDEFINED) == (int64_t)type;
   }
-  return weft_node_is(node, "CastLike") && weft_node_in(node, 1) >= 0 && type_of(p->graph, node->inputs[1]) == type;
+  return weft_node_is(node, "CastLike") && weft_node_in(node, 1) >= 0 &&
+         weft_match_type(p->graph, node->inputs[1]) == type;
 }
 
 static bool is_of_one(const weft_node *node) {

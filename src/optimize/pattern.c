@@ -129,9 +129,7 @@ static weft_status join_swish(pattern_pass *p, weft_node *node) {
 }
 
 static bool is_near(const weft_node *node, const char *name, float fallback, double expected) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  double value = attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? (double)attribute->f : (double)fallback;
-  return fabs(value - expected) <= 1e-5;
+  return fabs((double)weft_match_float(node, name, fallback) - expected) <= 1e-5;
 }
 
 static weft_status join_hard_swish(pattern_pass *p, weft_node *node) {
@@ -175,10 +173,9 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
 /* ---- LayerNormalization over the last axis: (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias, and
  * RMSNormalization: x / sqrt(mean(x^2) + epsilon) * scale  */
 static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
-  const weft_attribute *keep = weft_node_attribute(mean, "keepdims");
   const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
   int rank = graph->values[mean->inputs[0]].info.rank;
-  if (axes == NULL || axes->count != 1 || (keep != NULL && keep->i == 0)) {
+  if (axes == NULL || axes->count != 1 || weft_match_int(mean, "keepdims", 1) == 0) {
     return false;
   }
   int64_t axis = ((const int64_t *)axes->data)[0];
@@ -265,18 +262,9 @@ static weft_status join_normalization(pattern_pass *p, weft_node *node) {
 }
 
 /* ---- MatMul: rows of several dimensions made one for a product with constant weights, and as many again after it  */
-static bool is_real(const weft_node *node, const char *name, float expected) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_FLOAT && attribute->f == expected);
-}
-
-static bool is_zero(const weft_node *node, const char *name) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_INT && attribute->i == 0);
-}
-
 static bool is_plain_gemm(const weft_node *node) {
-  return is_real(node, "alpha", 1) && is_real(node, "beta", 1) && is_zero(node, "transA") && is_zero(node, "transB");
+  return weft_match_float(node, "alpha", 1) == 1.0f && weft_match_float(node, "beta", 1) == 1.0f &&
+         weft_match_int(node, "transA", 0) == 0 && weft_match_int(node, "transB", 0) == 0;
 }
 
 /* The shape of x with the rows that it had before they became one dimension: all but the last dimension, or two, of
@@ -340,18 +328,17 @@ static weft_status join_flat_softmax(pattern_pass *p, weft_node *node) {
   weft_graph *graph = p->graph;
   const weft_node *flatten = weft_match_producer(graph, node->inputs[0], "Flatten");
   weft_node *back = weft_match_reader(graph, &p->uses, node->outputs[0], "Reshape");
-  const weft_attribute *last = weft_node_attribute(node, "axis"),
-                       *axis = flatten != NULL ? weft_node_attribute(flatten, "axis") : NULL;
-  if (axis == NULL || axis->kind != WEFT_ATTRIBUTE_INT || back == NULL || back->inputs[0] != node->outputs[0] ||
-      (last != NULL && last->i != -1 && last->i != 1)) {
+  const int64_t last = weft_match_int(node, "axis", -1);
+  if (flatten == NULL || back == NULL || back->inputs[0] != node->outputs[0] || (last != -1 && last != 1)) {
     return WEFT_OK;
   }
+  const int64_t axis = weft_match_int(flatten, "axis", 1);
   int32_t x = flatten->inputs[0];
   const int rank = graph->values[x].info.rank;
   const weft_node *shape = weft_match_producer(graph, weft_node_in(back, 1), "Shape");
   bool whole = shape != NULL && shape->inputs[0] == x && weft_node_attribute(shape, "start") == NULL &&
                weft_node_attribute(shape, "end") == NULL;
-  if (!whole || rank < 1 || (axis->i != -1 && axis->i != rank - 1)) {
+  if (!whole || rank < 1 || (axis != -1 && axis != rank - 1)) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_match_become(p->pass, back, "", "Softmax", 1, &x));

@@ -27,10 +27,9 @@ static weft_status new_scaling(weft_pass *pass, size_t channels, scaling *out) {
 }
 
 static bool find_layout(const weft_node *node, const weft_tensor *w, layout *out) {
-  const weft_attribute *group = weft_node_attribute(node, "group"), *trans = weft_node_attribute(node, "transB");
-  int64_t groups = group != NULL && group->kind == WEFT_ATTRIBUTE_INT ? group->i : 1;
+  const int64_t groups = weft_match_int(node, "group", 1);
   bool transposed = weft_node_is(node, "ConvTranspose"), gemm = weft_node_is(node, "Gemm");
-  int axis = transposed || (gemm && (trans == NULL || trans->i == 0)) ? 1 : 0;
+  int axis = transposed || (gemm && weft_match_int(node, "transB", 0) == 0) ? 1 : 0;
   if (w->shape.rank < 2 || (gemm && w->shape.rank != 2) || groups < 1 || w->count == 0) {
     return false;
   }
@@ -111,10 +110,8 @@ static bool is_finite(const scaling *s) {
 /* ---- what follows ---------------------------------------------------------------------------- */
 static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node,
                                             size_t channels, scaling *out) {
-  const weft_attribute *training = weft_node_attribute(node, "training_mode"),
-                       *epsilon = weft_node_attribute(node, "epsilon");
   const float *p[4];
-  if (node->input_count != 5 || node->output_count != 1 || (training != NULL && training->i != 0)) {
+  if (node->input_count != 5 || node->output_count != 1 || weft_match_int(node, "training_mode", 0) != 0) {
     return WEFT_OK;
   }
   for (int i = 0; i < 4; i++) {
@@ -124,7 +121,7 @@ static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *g
     }
     p[i] = t->data;
   }
-  double e = epsilon != NULL && epsilon->kind == WEFT_ATTRIBUTE_FLOAT ? (double)epsilon->f : 1e-5;
+  const double e = (double)weft_match_float(node, "epsilon", 1e-5f);
   WEFT_TRY(new_scaling(pass, channels, out));
   for (size_t c = 0; c < channels; c++) {
     double scale = (double)p[0][c] / sqrt((double)p[3][c] + e);
@@ -148,11 +145,6 @@ static weft_status from_product(weft_pass *pass, const weft_graph *graph, const 
 }
 
 /* ---- the pass -------------------------------------------------------------------------------- */
-static bool is_one(const weft_node *node, const char *name) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_FLOAT && attribute->f == 1.0f);
-}
-
 static bool can_scale(const weft_graph *graph, const weft_node *node, layout *l) {
   bool gemm = weft_node_is(node, "Gemm");
   if (!gemm && !weft_node_is(node, "Conv") && !weft_node_is(node, "ConvTranspose")) {
@@ -161,7 +153,8 @@ static bool can_scale(const weft_graph *graph, const weft_node *node, layout *l)
   const weft_tensor *w = weft_match_constant(graph, weft_node_in(node, 1), WEFT_FLOAT);
   int32_t bias = weft_node_in(node, 2);
   const weft_tensor *b = weft_match_constant(graph, bias, WEFT_FLOAT);
-  return w != NULL && node->output_count == 1 && (!gemm || (is_one(node, "alpha") && is_one(node, "beta"))) &&
+  return w != NULL && node->output_count == 1 &&
+         (!gemm || (weft_match_float(node, "alpha", 1) == 1.0f && weft_match_float(node, "beta", 1) == 1.0f)) &&
          find_layout(node, w, l) && (bias < 0 || (b != NULL && b->count == l->channels && b->shape.rank == 1));
 }
 

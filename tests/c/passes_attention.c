@@ -209,8 +209,18 @@ static void test_scores(void) {
   expect_step("Where", "condition low s", "Neg Transpose MatMul Where Softmax MatMul");
   expect_step("Where", "condition s two", "Neg Transpose MatMul Where Softmax MatMul");
 
-  /* A mask that is scaled after it was added, another, and a third; what is given is not folded. */
+  /* Scores that are no numbers, but where a mask hides them. */
   bytes g = begin_scores();
+  graph_node(&g, node("Mul", "s infinity", "t"));
+  graph_node(&g, node("Where", "condition least t", "u"));
+  graph_node(&g, node("Softmax", "u", "p"));
+  graph_node(&g, node("MatMul", "p v", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "Neg Transpose MatMul Mul Where Softmax MatMul");
+  clear(&m);
+
+  /* A mask that is scaled after it was added, another, and a third; what is given is not folded. */
+  g = begin_scores();
   graph_node(&g, node("ReduceMax", "x axes", "given"));
   graph_tensor(&g, "axes", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){2});
   graph_node(&g, node("Add", "s given", "a"));
