@@ -193,15 +193,17 @@ static bool check_names(weft_cli *cli, weft_session *session, const weft_cli_lis
   size_t count = weft_session_input_count(session);
   for (size_t i = 0; i < given->count; i++) {
     bool found = false;
+    weft_info info = {.name = "NAME"};
     for (size_t k = 0; !found && k < count; k++) {
-      weft_info info;
       if (weft_session_input_info(session, k, &info, &cli->error) != WEFT_OK) {
         return false;
       }
       found = file_of(given->items[i], info.name) != NULL;
     }
     if (!found) {
-      return weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "--input %s names no input of the model", given->items[i]);
+      return weft_cli_fail(cli, WEFT_INVALID_ARGUMENT,
+                           "--input %s names no input of the model: expected something like %s=FILE", given->items[i],
+                           info.name);
     }
   }
   return true;

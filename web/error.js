@@ -61,7 +61,7 @@ export function about(what, action) {
 
 /** How a value that is not what was asked for is named in a message. @param {unknown} value */
 export function describe(value) {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (typeof value !== 'object') return `${typeof value} ${String(value).slice(0, 60)}`;
   return value.constructor?.name ?? 'an object';
 }

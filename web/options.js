@@ -25,6 +25,7 @@ import { argumentError, describe } from './error.js';
 /** What onnxruntime knows beside 'wasm': here all of it is 'cpu'. */
 const otherLocations = ['cpu', 'cpu-pinned', 'texture', 'gpu-buffer', 'ml-tensor', 'none'];
 
+const levels = ['disabled', 'basic', 'extended', 'layout', 'all'];
 const limitNames = ['maxMemory', 'maxElements', 'maxNodes', 'maxDepth'];
 const MAX_UINT32 = 2 ** 32 - 1;
 
@@ -40,6 +41,14 @@ export function readSignal(signal) {
   if (signal === undefined || signal === null) return undefined;
   if (typeof signal.addEventListener === 'function') return signal;
   throw argumentError(`signal: expected an AbortSignal, found ${describe(signal)}`);
+}
+
+/** Whether the graph is optimised: anyone who misspells that it is not to be should not see it optimised. @param {unknown} level */
+function readLevel(level = 'all') {
+  if (!levels.includes(/** @type {string} */ (level))) {
+    throw argumentError(`graphOptimizationLevel: expected one of ${levels.join(', ')}, found ${describe(level)}`);
+  }
+  return level !== 'disabled';
 }
 
 /** Where results are put: all of them, or by their names. @param {any} preferred @returns {string | Record<string, string>} */
@@ -101,7 +110,7 @@ export function readOptions(options) {
       maxElements: limit(limits, 'maxElements', Number.MAX_SAFE_INTEGER),
       maxNodes: limit(limits, 'maxNodes', MAX_UINT32),
       maxDepth: limit(limits, 'maxDepth', MAX_UINT32),
-      optimize: options.graphOptimizationLevel !== 'disabled',
+      optimize: readLevel(options.graphOptimizationLevel),
       deterministic: Boolean(deterministic),
       seed: readSeed(options.seed, Boolean(deterministic)),
     },

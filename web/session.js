@@ -130,6 +130,7 @@ export class InferenceSession {
    * @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice @param {string | Record<string, string>} outputLocation
    */
   constructor(engine, choice, outputLocation) {
+    if (!Array.isArray(engine?.inputs)) throw argumentError('a session is made by InferenceSession.create, which gives a promise of it');
     this.#engine = engine;
     this.#choice = choice;
     this.#outputLocation = outputLocation;

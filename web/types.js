@@ -3,7 +3,7 @@
  * elements, and how they lie in it. Types below 8 bits are packed into bytes here, first element in the lowest bits, as in
  * onnxruntime; inside the wasm module they take a byte each. This file must not know tensors or wasm.
  */
-import { argumentError } from './error.js';
+import { argumentError, describe } from './error.js';
 
 /** 16-bit floats get an array type of their own where the host has one; elsewhere their bits are shown. */
 const HalfArray = /** @type {any} */ (globalThis).Float16Array ?? Uint16Array;
@@ -181,6 +181,17 @@ function packList(type, list) {
   return out;
 }
 
+/** The list: what is not a number in it would become NaN or 0 unheard, such as a row of rows. @param {ElementType} type @param {readonly unknown[]} list */
+function numbersOf(type, list) {
+  for (let i = 0; i < list.length; i++) {
+    const item = list[i];
+    if (typeof item !== 'number' && typeof item !== 'bigint' && typeof item !== 'boolean') {
+      throw argumentError(`item ${i} of a tensor of ${type.name}: expected a number, found ${describe(item)}`);
+    }
+  }
+  return list;
+}
+
 /**
  * An ordinary array of numbers, bigints or booleans as the type's typed array.
  * @param {ElementType} type @param {readonly unknown[]} list @returns {TypedArray}
@@ -194,13 +205,13 @@ export function arrayFrom(type, list) {
       return out;
     }
     case 'bfloat16':
-      return Uint16Array.from(list, (item) => floatBits(Number(item), 127, 7));
+      return Uint16Array.from(numbersOf(type, list), (item) => floatBits(Number(item), 127, 7));
     case 'float16': {
-      const bits = Uint16Array.from(list, (item) => floatBits(Number(item), 15, 10));
+      const bits = Uint16Array.from(numbersOf(type, list), (item) => floatBits(Number(item), 15, 10));
       return new type.array(bits.buffer);
     }
     case 'bool':
-      return Uint8Array.from(list, (item) => (item ? 1 : 0));
+      return Uint8Array.from(numbersOf(type, list), (item) => (item ? 1 : 0));
     case 'uint4':
     case 'int4':
     case 'uint2':
@@ -216,6 +227,6 @@ export function arrayFrom(type, list) {
     case 'float8e8m0':
       throw argumentError(`a ${type.name} tensor is made of its bits: expected a ${type.array.name}, found an array`);
     default:
-      return /** @type {any} */ (type.array).from(list, Number);
+      return /** @type {any} */ (type.array).from(numbersOf(type, list), Number);
   }
 }

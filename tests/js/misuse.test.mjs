@@ -136,3 +136,19 @@ for (const worker of [false, true]) {
     await rejects(create(external('w.bin'), { externalData: [{ path: 'w.bin', data: new Uint8Array(31) }] }), /'w\.bin' ends after 31 bytes/, 'IO');
   });
 }
+
+test('what would be NaN, 0 or true unheard is no number', async () => {
+  const refuses = (action, pattern) => assert.throws(action, (error) => error instanceof WeftError && pattern.test(error.message));
+  refuses(() => new Tensor('float32', [[1, 2], [3, 4]], [2]), /item 0 of a tensor of float32: expected a number, found Array/);
+  refuses(() => new Tensor('float32', [1, undefined]), /item 1 of a tensor of float32: expected a number, found undefined$/);
+  refuses(() => new Tensor('float16', ['1']), /item 0 of a tensor of float16: expected a number, found string 1/);
+  refuses(() => new Tensor('int32', [null]), /item 0 of a tensor of int32: expected a number, found null/);
+  refuses(() => new Tensor('bool', ['false']), /item 0 of a tensor of bool/);
+  assert.deepEqual([...new Tensor('float32', [1n, true, -0.5]).data], [1, 1, -0.5]);
+});
+
+test('a session is made by create, and a misspelt level is none', async () => {
+  assert.throws(() => new InferenceSession(doubling()), (error) => error instanceof WeftError && /InferenceSession\.create/.test(error.message));
+  await rejects(InferenceSession.create(doubling(), { graphOptimizationLevel: 'none' }), /graphOptimizationLevel: expected one of disabled, .*found string none/);
+  await rejects(InferenceSession.create(undefined), /found undefined$/);
+});

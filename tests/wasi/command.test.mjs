@@ -172,7 +172,7 @@ for (const [name, start] of Object.entries(hosts)) {
     test('says what a file is that is no model', () => {
       expectFailure(/the file is a web page/, 'run', 'page.onnx');
       expectFailure(/cannot open 'nothing.onnx'/, 'run', 'nothing.onnx');
-      expectFailure(/names no input of the model/, 'run', 'digits.onnx', '--input', 'x=seven.npy');
+      expectFailure(/names no input of the model: expected something like image=FILE/, 'run', 'digits.onnx', '--input', 'x=seven.npy');
     });
 
     test('external data never leaves the folder and must be as long as it says', () => {
