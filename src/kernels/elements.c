@@ -199,6 +199,23 @@ void weft_spread_elements(size_t element_size, size_t n, const int64_t *map, con
   }
 }
 
+void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, const float *plane, float *out) {
+  enum { LANES = 8 };
+  for (size_t t = 0; t < taps; t++, offsets += LANES, out += LANES) {
+    if (next[t]) {
+      const bits128 *from = (const void *)(plane + offsets[0]);
+      bits128 *to = (void *)out;
+      to[0] = from[0];
+      to[1] = from[1];
+      continue;
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+      const int32_t at = offsets[lane];
+      out[lane] = at < 0 ? 0 : plane[at]; /* a plane may be empty */
+    }
+  }
+}
+
 /* One pass says whether, another where: nearly always the first is enough, and has no exit that would keep it from
  * being made of vectors. Numbers below 0 have their sign bit set, which sums that wrap keep here. */
 #define INDICES(type)                                                                                                  \

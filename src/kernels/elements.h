@@ -21,6 +21,10 @@ void weft_map_elements(size_t element_size, size_t n, const int64_t *map, const 
 /* to[map[i]] = from[i], in order. */
 void weft_spread_elements(size_t element_size, size_t n, const int64_t *map, const void *from, void *to);
 
+/* Eight floats of a plane for each tap, at offsets[tap * 8 + lane] or 0 where that is negative; next[tap] tells whether
+ * they are neighbours. */
+void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, const float *plane, float *out);
+
 /* Indices of 4 or 8 bytes, those below 0 counting from the end of `dim`. */
 typedef struct weft_indices {
   const void *data;

@@ -156,3 +156,31 @@ void weft_pool_plane_f32(const float *in, const weft_pool_axis *y, const weft_po
     }
   }
 }
+
+#define PLACES(name, T)                                                                                                \
+  SMALL_CODE static void name(size_t n, size_t taps, const int64_t *offsets, const T *plane, T *out, int64_t *best) {  \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      T most = (T) - INFINITY;                                                                                         \
+      int64_t place = -1;                                                                                              \
+      for (size_t t = 0; t < taps; t++) {                                                                              \
+        const int64_t at = *offsets++;                                                                                 \
+        if (at >= 0 && (place < 0 || (!(plane[at] <= most) && most == most))) {                                        \
+          most = plane[at];                                                                                            \
+          place = at;                                                                                                  \
+        }                                                                                                              \
+      }                                                                                                                \
+      out[i] = most;                                                                                                   \
+      best[i] = place;                                                                                                 \
+    }                                                                                                                  \
+  }
+PLACES(places_of_floats, float)
+PLACES(places_of_doubles, double)
+
+void weft_pool_places(bool doubles, size_t n, size_t taps, const int64_t *offsets, const void *plane, void *out,
+                      int64_t *best) {
+  if (doubles) {
+    places_of_doubles(n, taps, offsets, plane, out, best);
+  } else {
+    places_of_floats(n, taps, offsets, plane, out, best);
+  }
+}

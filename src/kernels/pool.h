@@ -15,5 +15,9 @@ typedef struct weft_pool_axis {
  * mean counts the padding's elements as zeros. */
 void weft_pool_plane_f32(const float *in, const weft_pool_axis *y, const weft_pool_axis *x, bool average,
                          bool count_padding, float *out);
+/* out[i] = the greatest (NaN wins) of a plane's elements at offsets[i * taps] and so on, passing over negative ones, and
+ * best[i] the first offset where it is: -infinity and -1 if there are none. Of floats, or doubles. */
+void weft_pool_places(bool doubles, size_t n, size_t taps, const int64_t *offsets, const void *plane, void *out,
+                      int64_t *best);
 
 #endif

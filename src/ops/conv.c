@@ -3,6 +3,7 @@
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
  * a product with a vector; 3 x 3 filters of many channels go through winograd.c. Bias, residual and activation are
  * applied as results are stored. */
+#include "../kernels/elements.h"
 #include "product.h"
 #include "spatial.h"
 #include "variants.h"
@@ -85,66 +86,54 @@ weft_status weft_conv_infer(weft_op *op) {
 }
 
 /* ---- patches ----------------------------------------------------------------------------------------------------- */
-/* How the eight elements of a tap lie in a plane of the input. */
-typedef enum lanes { LANES_NEXT, LANES_APART, LANES_SOME, LANES_NONE } lanes;
-
-/* For one panel: the tables that all channels share. offsets[t * 8 + lane], kinds[t]. */
-static void panel_tables(const weft_window *window, size_t first, size_t count, int64_t *line, int32_t *offsets,
-                         uint8_t *kinds) {
-  int64_t position[WEFT_MAX_RANK];
-  size_t rest = first;
+/* The tables that all channels share, for one panel: offsets[tap * 8 + lane] in a plane of the input, negative outside,
+ * and whether a tap's eight elements are neighbours. An offset is a sum of one number for each dimension, which `axes`
+ * has room for: eight for each place of the kernel along it. */
+static void panel_tables(const weft_window *window, size_t first, size_t count, int64_t *axes, int32_t *offsets,
+                         uint8_t *next) {
+  const int64_t outside = -((int64_t)1 << 40);
+  int64_t position[WEFT_MAX_RANK], sums[WEFT_MAX_RANK + 1][WEFT_GEMM_NR] = {{0}};
+  size_t rest = first, starts[WEFT_MAX_RANK], digit[WEFT_MAX_RANK] = {0}, start = 0;
   for (int d = window->rank - 1; d >= 0; d--) {
     position[d] = (int64_t)(rest % (size_t)window->out[d]);
     rest /= (size_t)window->out[d];
+    starts[d] = start;
+    start += (size_t)window->kernel[d] * WEFT_GEMM_NR;
   }
   for (size_t lane = 0; lane < WEFT_GEMM_NR; lane++) {
-    if (lane < count) {
-      weft_window_offsets(window, position, line);
+    int64_t stride = 1;
+    for (int d = window->rank - 1; d >= 0; d--) {
+      int64_t at = position[d] * window->stride[d] - window->pad_begin[d];
+      for (int64_t i = 0; i < window->kernel[d]; i++, at += window->dilation[d]) {
+        const bool inside = lane < count && at >= 0 && at < window->in[d];
+        axes[starts[d] + (size_t)i * WEFT_GEMM_NR + lane] = inside ? at * stride : outside;
+      }
+      stride *= window->in[d];
+    }
+    if (lane + 1 < count) {
       weft_window_next(window->rank, window->out, position);
     }
-    for (size_t t = 0; t < window->taps; t++) {
-      offsets[t * WEFT_GEMM_NR + lane] = lane < count ? (int32_t)line[t] : -1;
-    }
   }
-  for (size_t t = 0; t < window->taps; t++) {
-    const int32_t *at = offsets + t * WEFT_GEMM_NR;
-    size_t inside = 0, next = 0;
-    for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
-      inside += at[lane] >= 0;
-      next += at[lane] >= 0 && at[lane] == at[0] + lane;
-    }
-    kinds[t] = (uint8_t)(next == WEFT_GEMM_NR     ? LANES_NEXT
-                         : inside == WEFT_GEMM_NR ? LANES_APART
-                         : inside > 0             ? LANES_SOME
-                                                  : LANES_NONE);
-  }
-}
-
-/* One panel of all channels of a group; `x` is the group's first plane. */
-static void pack_panel(const conv *c, const float *x, const int32_t *offsets, const uint8_t *kinds, float *out) {
-  for (size_t channel = 0; channel < c->in_channels; channel++) {
-    const float *plane = x + channel * c->window.in_count;
-    for (size_t t = 0; t < c->window.taps; t++, out += WEFT_GEMM_NR) {
-      const int32_t *at = offsets + t * WEFT_GEMM_NR;
-      switch ((lanes)kinds[t]) {
-      case LANES_NEXT:
-        memcpy(out, plane + at[0], WEFT_GEMM_NR * sizeof *out);
-        break;
-      case LANES_APART:
-        for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
-          out[lane] = plane[at[lane]];
-        }
-        break;
-      case LANES_SOME:
-        for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
-          out[lane] = at[lane] >= 0 ? plane[at[lane]] : 0;
-        }
-        break;
-      case LANES_NONE:
-        memset(out, 0, WEFT_GEMM_NR * sizeof *out);
-        break;
+  for (size_t t = 0, changed = 0; t < window->taps; t++, offsets += WEFT_GEMM_NR) {
+    for (int d = (int)changed; d < window->rank; d++) {
+      const int64_t *axis = axes + starts[d] + digit[d] * WEFT_GEMM_NR;
+      for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+        sums[d + 1][lane] = sums[d][lane] + axis[lane];
       }
     }
+    const int64_t *sum = sums[window->rank];
+    bool neighbours = sum[0] >= 0;
+    for (int lane = 0; lane < WEFT_GEMM_NR; lane++) {
+      offsets[lane] = (int32_t)(sum[lane] < 0 ? -1 : sum[lane]);
+      neighbours &= sum[lane] == sum[0] + lane;
+    }
+    next[t] = neighbours;
+    int d = window->rank - 1;
+    for (; d > 0 && digit[d] + 1 == (size_t)window->kernel[d]; d--) {
+      digit[d] = 0;
+    }
+    digit[d]++;
+    changed = (size_t)d;
   }
 }
 
@@ -152,16 +141,29 @@ static const float *group_input(const conv *c, size_t index) {
   return c->x + index * c->in_channels * c->window.in_count; /* index counts images times groups */
 }
 
+/* Numbers that panel_tables needs room for along all dimensions. */
+static size_t axes_room(const weft_window *window) {
+  size_t count = 0;
+  for (int d = 0; d < window->rank; d++) {
+    count += (size_t)window->kernel[d] * WEFT_GEMM_NR;
+  }
+  return count;
+}
+
 static void pack_patches(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
   const conv *c = arg;
-  const float *x = group_input(c, index);
-  int64_t *line = scratch;
-  int32_t *offsets = (int32_t *)(line + c->window.taps);
-  uint8_t *kinds = (uint8_t *)(offsets + c->window.taps * WEFT_GEMM_NR);
-  for (size_t done = 0; done < columns; done += WEFT_GEMM_NR, out += c->k * WEFT_GEMM_NR) {
+  const size_t taps = c->window.taps;
+  int64_t *axes = scratch;
+  int32_t *offsets = (int32_t *)(axes + axes_room(&c->window));
+  uint8_t *next = (uint8_t *)(offsets + taps * WEFT_GEMM_NR);
+  for (size_t done = 0; done < columns; done += WEFT_GEMM_NR) {
     size_t count = columns - done < WEFT_GEMM_NR ? columns - done : WEFT_GEMM_NR;
-    panel_tables(&c->window, column + done, count, line, offsets, kinds);
-    pack_panel(c, x, offsets, kinds, out);
+    const float *plane = group_input(c, index);
+    panel_tables(&c->window, column + done, count, axes, offsets, next);
+    for (size_t channel = 0; channel < c->in_channels; channel++, plane += c->window.in_count) {
+      weft_pack_lanes(taps, offsets, next, plane, out);
+      out += taps * WEFT_GEMM_NR;
+    }
   }
 }
 
@@ -414,7 +416,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
     products.pack = pack_plane_patches;
   } else if (!is_pointwise(window)) {
     products.pack = pack_patches;
-    products.scratch_fixed = window->taps * (sizeof(int64_t) + WEFT_GEMM_NR * sizeof(int32_t) + 1);
+    products.scratch_fixed = axes_room(window) * sizeof(int64_t) + window->taps * (WEFT_GEMM_NR * sizeof(int32_t) + 1);
   }
   WEFT_TRY(weft_products_run(op, &products));
   weft_op_floats_done(op, y, c->y);

@@ -166,6 +166,9 @@ static double power(double x, double p) {
   return p == 2 ? x * x : p == 0.5 ? sqrt(x) : weft_pow(x, p);
 }
 
+/* Results that are computed together, plane after plane. */
+enum { POSITIONS = 64 };
+
 typedef struct any_run {
   const weft_window *window;
   const weft_tensor *x;
@@ -174,6 +177,13 @@ typedef struct any_run {
   bool count_padding, by_column;
   double p;
 } any_run;
+
+static void put_index(const any_run *run, size_t plane, size_t index, int64_t best) {
+  if (run->indices != NULL) {
+    best = best < 0 ? 0 : run->by_column ? column_major(run->window, best) : best;
+    ((int64_t *)run->indices->data)[index] = (int64_t)(plane * run->window->in_count) + best;
+  }
+}
 
 static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *offsets, size_t padded) {
   size_t base = plane * run->window->in_count, inside = 0;
@@ -204,9 +214,26 @@ static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *o
   }
   size_t index = plane * run->window->out_count + at;
   store(run->y, index, result);
-  if (run->indices != NULL) {
-    best = best < 0 ? 0 : run->by_column ? column_major(run->window, best) : best;
-    ((int64_t *)run->indices->data)[index] = (int64_t)base + best;
+  put_index(run, plane, index, best);
+}
+
+/* Results `at` to `at` + n of a plane, whose windows' offsets are given. */
+static void reduce_positions(const any_run *run, size_t plane, size_t at, size_t n, const int64_t *offsets,
+                             const size_t *padded) {
+  const bool doubles = run->x->type == WEFT_DOUBLE;
+  const size_t size = weft_type_size(run->x->type), first = plane * run->window->out_count + at;
+  int64_t best[POSITIONS];
+  if (run->variant != WEFT_POOL_MAX || (run->x->type != WEFT_FLOAT && !doubles)) {
+    for (size_t i = 0; i < n; i++) {
+      reduce(run, plane, at + i, offsets + i * run->window->taps, padded[i]);
+    }
+    return;
+  }
+  weft_pool_places(doubles, n, run->window->taps, offsets,
+                   (const char *)run->x->data + plane * run->window->in_count * size,
+                   (char *)run->y->data + first * size, best);
+  for (size_t i = 0; i < n; i++) {
+    put_index(run, plane, first + i, best[i]);
   }
 }
 
@@ -220,15 +247,19 @@ static weft_status run_any(weft_op *op, const weft_window *window, size_t planes
                  .by_column = weft_op_attr_int(op, "storage_order", 0) != 0,
                  .p = (double)weft_op_attr_int(op, "p", 2)};
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, window->taps, sizeof(int64_t), &room));
+  WEFT_TRY(weft_op_scratch_array(op, window->taps, POSITIONS * sizeof(int64_t), &room));
   int64_t position[WEFT_MAX_RANK] = {0};
-  for (size_t at = 0; at < window->out_count; at++) {
-    weft_window_offsets(window, position, room);
-    size_t padded = run.count_padding ? weft_window_taps(window, position) : 0;
-    for (size_t plane = 0; plane < planes; plane++) {
-      reduce(&run, plane, at, room, padded);
+  for (size_t at = 0, n; at < window->out_count; at += n) {
+    size_t padded[POSITIONS] = {0};
+    n = window->out_count - at < POSITIONS ? window->out_count - at : POSITIONS;
+    for (size_t i = 0; i < n; i++) {
+      weft_window_offsets(window, position, (int64_t *)room + i * window->taps);
+      padded[i] = run.count_padding ? weft_window_taps(window, position) : 0;
+      weft_window_next(window->rank, window->out, position);
     }
-    weft_window_next(window->rank, window->out, position);
+    for (size_t plane = 0; plane < planes; plane++) {
+      reduce_positions(&run, plane, at, n, room, padded);
+    }
   }
   return WEFT_OK;
 }

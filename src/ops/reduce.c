@@ -661,13 +661,14 @@ static void run_arg_integer_columns(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Rows and columns have loops of their own; but columns of doubles, with their NaN. */
+/* Rows and columns have loops of their own, which very short ones do not repay; but columns of doubles, with their NaN. */
 static weft_parallel_body arg_body(const reduce *r) {
+  enum { SHORT_ROW = 16 };
   const bool loops = weft_typed_row_of(WEFT_TYPED_MAX, r->type) != NULL, floats = folds_floats(r);
   if (r->fold.step > 1 && r->fold.n < INT32_MAX && (floats || (loops && r->type != WEFT_DOUBLE))) {
     return floats ? run_arg_columns : run_arg_integer_columns;
   }
-  if (r->fold.step == 1 && r->fold.n > 0 && (floats || loops)) {
+  if (r->fold.step == 1 && r->fold.n >= SHORT_ROW && (floats || loops)) {
     return r->type == WEFT_FLOAT ? run_arg_rows : run_arg_pieces;
   }
   return run_arg;

@@ -681,6 +681,53 @@ static void check_pool(size_t width) {
   }
 }
 
+/* The greatest of windows with offsets of their own, some of them outside, and where it is. */
+static void check_places(size_t n) {
+  enum { TAPS = 5 };
+  int64_t offsets[MOST * TAPS], best[MOST];
+  double plane[MOST], out[MOST];
+  float narrow[MOST], out_narrow[MOST];
+  for (size_t i = 0; i < MOST; i++)
+    plane[i] = (double)(narrow[i] = draw_float());
+  for (size_t i = 0; i < n * TAPS; i++)
+    offsets[i] = draw() % 3 == 0 ? -1 : (int64_t)(draw() % MOST);
+  for (int doubles = 0; doubles < 2; doubles++) {
+    weft_pool_places(doubles, n, TAPS, offsets, doubles ? (void *)plane : narrow, doubles ? (void *)out : out_narrow,
+                     best);
+    for (size_t i = 0; i < n; i++) {
+      double most = -INFINITY;
+      int64_t place = -1;
+      for (size_t t = 0; t < TAPS; t++) {
+        const int64_t at = offsets[i * TAPS + t];
+        if (at < 0 || (place >= 0 && (isnan(most) || plane[at] <= most))) continue;
+        most = plane[at];
+        place = at;
+      }
+      const double found = doubles ? out[i] : (double)out_narrow[i];
+      check(best[i] == place && (found == most || (isnan(found) && isnan(most))), "places", n, i);
+    }
+  }
+}
+
+static void check_lanes(size_t taps) {
+  enum { LANES = 8 };
+  int32_t offsets[MOST * LANES];
+  uint8_t next[MOST];
+  float plane[MOST + LANES], out[MOST * LANES];
+  for (size_t i = 0; i < MOST + LANES; i++)
+    plane[i] = (float)(1 + draw() % 1000);
+  for (size_t t = 0; t < taps; t++) {
+    next[t] = draw() % 2 == 0;
+    offsets[t * LANES] = (int32_t)(draw() % MOST);
+    for (int lane = 1; lane < LANES; lane++)
+      offsets[t * LANES + (size_t)lane] =
+          next[t] ? offsets[t * LANES] + lane : (int32_t)(draw() % (2 * MOST)) - (int32_t)MOST;
+  }
+  weft_pack_lanes(taps, offsets, next, plane, out);
+  for (size_t i = 0; i < taps * LANES; i++)
+    check(out[i] == (offsets[i] < 0 ? 0 : plane[offsets[i]]), "lanes", taps, i);
+}
+
 int main(void) {
   int loops = 0;
   for (int round = 0; round < 20; round++) {
@@ -704,6 +751,8 @@ int main(void) {
       check_indices(n);
       check_overlaps(n);
       check_pool(n + 1);
+      check_places(n);
+      check_lanes(n);
     }
   }
   for (size_t width = 1000; width < 2600; width += 97)
