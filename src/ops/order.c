@@ -1,4 +1,5 @@
-/* Sorting and finding: a merge sort, stable and never slower than n log n whatever a model holds, and binary search. */
+/* Sorting and finding: a merge sort, stable and never slower than n log n whatever a model holds, a radix sort where
+ * there are keys, and binary search. */
 #include "order.h"
 
 #include "number.h"
@@ -19,6 +20,37 @@ void weft_order(size_t count, weft_compare compare, const void *arg, int64_t *or
       }
     }
     memcpy(order, spare, count * sizeof *order);
+  }
+}
+
+/* Byte after byte, the lowest first; bytes that all keys have in common are passed over. */
+void weft_order_keys(size_t count, const uint64_t *keys, int64_t *order, int64_t *spare) {
+  int64_t *from = order, *to = spare;
+  for (size_t i = 0; i < count; i++) {
+    order[i] = (int64_t)i;
+  }
+  for (int shift = 0; shift < 64; shift += 8) {
+    size_t begins[256] = {0}, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+      begins[keys[i] >> shift & 255]++;
+    }
+    if (count == 0 || begins[keys[0] >> shift & 255] == count) {
+      continue;
+    }
+    for (int digit = 0; digit < 256; digit++) {
+      const size_t held = begins[digit];
+      begins[digit] = sum;
+      sum += held;
+    }
+    for (size_t i = 0; i < count; i++) {
+      to[begins[keys[from[i]] >> shift & 255]++] = from[i];
+    }
+    int64_t *const swapped = from;
+    from = to;
+    to = swapped;
+  }
+  if (from != order) {
+    memcpy(order, from, count * sizeof *order);
   }
 }
 

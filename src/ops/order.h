@@ -10,6 +10,9 @@ typedef int (*weft_compare)(const void *arg, int64_t a, int64_t b);
 /* Fills `order` with 0 .. count-1, sorted; equal ones keep their order. `spare` has room for as many. */
 void weft_order(size_t count, weft_compare compare, const void *arg, int64_t *order, int64_t *spare);
 
+/* The same by keys: a radix sort. */
+void weft_order_keys(size_t count, const uint64_t *keys, int64_t *order, int64_t *spare);
+
 /* Compares element i of `a` with element j of `b`, both of `type`: numbers (complex ones too), bools or strings (by
  * bytes). NaN equal each other and come last. */
 int weft_compare_elements(weft_type type, const void *a, size_t i, const void *b, size_t j);

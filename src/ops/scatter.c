@@ -1,5 +1,6 @@
 /* ScatterElements, ScatterND, TensorScatter: a copy of the data with elements or blocks written over it. Updates run in
  * order on one thread: where two of them meet the same place, the result must not depend on chance. */
+#include "../kernels/typed.h"
 #include "index.h"
 #include "strided.h"
 
@@ -27,16 +28,6 @@ static weft_status read_reduction(weft_op *op, reduction *out) {
 }
 
 /* NaN wins, as in numpy. */
-#define REDUCE_AS(type, wide)                                                                                          \
-  for (size_t i = 0; i < n; i++) {                                                                                     \
-    wide a = ((const type *)to)[i], b = ((const type *)from)[i];                                                       \
-    ((type *)to)[i] = (type)(how == REDUCE_ADD   ? a + b                                                               \
-                             : how == REDUCE_MUL ? a * b                                                               \
-                             : how == REDUCE_MIN ? (a < b || a != a ? a : b)                                           \
-                                                 : (a > b || a != a ? a : b));                                         \
-  }                                                                                                                    \
-  break
-
 static float reduce_float(reduction how, float a, float b) {
   switch (how) {
   case REDUCE_ADD:
@@ -66,10 +57,8 @@ static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, con
     const type *b = (const type *)from + i;                                                                            \
     a[0] = how == REDUCE_ADD ? re + b[0] : re * b[0] - im * b[1];                                                      \
     a[1] = how == REDUCE_ADD ? im + b[1] : re * b[1] + im * b[0];                                                      \
-  }                                                                                                                    \
-  break
+  }
 
-/* Integers wrap: they are computed unsigned, but compared as what they are. */
 static void reduce_block(const weft_op *op, reduction how, weft_type type, size_t n, void *to, const void *from) {
   static const uint8_t kernel[] = {
       [REDUCE_ADD] = WEFT_BINARY_ADD,
@@ -77,48 +66,29 @@ static void reduce_block(const weft_op *op, reduction how, weft_type type, size_
       [REDUCE_MIN] = WEFT_BINARY_MIN,
       [REDUCE_MAX] = WEFT_BINARY_MAX,
   };
+  static const uint8_t typed[][2] = {
+      [REDUCE_ADD] = {WEFT_TYPED_ADD, WEFT_TYPED_OR}, /* and of bools */
+      [REDUCE_MUL] = {WEFT_TYPED_MUL, WEFT_TYPED_AND},
+      [REDUCE_MIN] = {WEFT_TYPED_MIN, WEFT_TYPED_AND},
+      [REDUCE_MAX] = {WEFT_TYPED_MAX, WEFT_TYPED_OR},
+  };
   if (how == REDUCE_NONE) {
     memcpy(to, from, n * weft_type_size(type));
     return;
   }
-  switch (type) {
-  case WEFT_FLOAT:
-    if (n > 1) {
-      op->cx->kernels->binary_f32[kernel[how]](n, to, 1, from, 1, to);
-      break;
-    }
-    REDUCE_AS(float, float);
-  case WEFT_DOUBLE:
-    REDUCE_AS(double, double);
-  case WEFT_UINT64:
-    REDUCE_AS(uint64_t, uint64_t);
-  case WEFT_UINT32:
-    REDUCE_AS(uint32_t, uint64_t);
-  case WEFT_INT64:
-    if (how == REDUCE_ADD || how == REDUCE_MUL) {
-      REDUCE_AS(uint64_t, uint64_t);
-    }
-    REDUCE_AS(int64_t, int64_t);
-  case WEFT_INT32:
-    if (how == REDUCE_ADD || how == REDUCE_MUL) {
-      REDUCE_AS(uint32_t, uint64_t);
-    }
-    REDUCE_AS(int32_t, int32_t);
-  case WEFT_UINT16:
-    REDUCE_AS(uint16_t, uint32_t);
-  case WEFT_INT16:
-    REDUCE_AS(int16_t, int32_t);
-  case WEFT_INT8:
-    REDUCE_AS(int8_t, int32_t);
-  case WEFT_UINT8:
-    REDUCE_AS(uint8_t, uint32_t);
-  case WEFT_BOOL:
-    REDUCE_AS(bool, int);
-  case WEFT_COMPLEX64:
-    REDUCE_COMPLEX(float);
-  case WEFT_COMPLEX128:
-    REDUCE_COMPLEX(double);
-  default:
+  weft_typed_binary loop = weft_typed_binary_of((weft_typed)typed[how][type == WEFT_BOOL], type);
+  if (loop != NULL) {
+    loop(n, to, from, to);
+  } else if (type == WEFT_FLOAT && n > 1) {
+    op->cx->kernels->binary_f32[kernel[how]](n, to, 1, from, 1, to);
+  } else if (type == WEFT_FLOAT) {
+    float *a = to;
+    *a = reduce_float(how, *a, *(const float *)from);
+  } else if (type == WEFT_COMPLEX64) {
+    REDUCE_COMPLEX(float)
+  } else if (type == WEFT_COMPLEX128) {
+    REDUCE_COMPLEX(double)
+  } else {
     reduce_halves(how, type == WEFT_BFLOAT16, n, to, from);
   }
 }

@@ -146,10 +146,15 @@ weft_status weft_top_k_run(weft_op *op) {
 typedef struct slices {
   const weft_tensor *in;
   size_t count, outer, inner;
+  const uint64_t *keys; /* of elements that are numbers, else NULL */
 } slices;
 
+/* With keys only whether they differ. */
 static int compare_slices(const void *arg, int64_t a, int64_t b) {
   const slices *s = arg;
+  if (s->keys != NULL) {
+    return s->keys[a] != s->keys[b];
+  }
   for (size_t n = 0; n < s->outer * s->inner; n++) {
     size_t base = n / s->inner * s->count * s->inner + n % s->inner;
     size_t i = base + (size_t)a * s->inner, j = base + (size_t)b * s->inner;
@@ -215,7 +220,8 @@ weft_status weft_unique_run(weft_op *op) {
   int axis;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), shape.rank, &axis));
   slices s = {in, (size_t)shape.dims[axis], weft_shape_product(&shape, 0, axis),
-              weft_shape_product(&shape, axis + 1, shape.rank)};
+              weft_shape_product(&shape, axis + 1, shape.rank), NULL};
+  const bool numbers = (WEFT_TYPE_BIT(in->type) & (WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL))) != 0;
   int64_t *lists[6];
   for (int i = 0; i < 6; i++) {
     void *block;
@@ -223,7 +229,16 @@ weft_status weft_unique_run(weft_op *op) {
     lists[i] = block;
   }
   int64_t *order = lists[0], *spare = lists[1], *first = lists[2], *size = lists[3], *group_of = lists[4];
-  weft_order(s.count, compare_slices, &s, order, spare);
+  if (numbers && s.outer * s.inner == 1) {
+    uint64_t *keys = (uint64_t *)lists[5];
+    for (size_t i = 0; i < s.count; i++) {
+      keys[i] = weft_number_key(in->type, in->data, i);
+    }
+    s.keys = keys;
+    weft_order_keys(s.count, keys, order, spare);
+  } else {
+    weft_order(s.count, compare_slices, &s, order, spare);
+  }
   size_t groups = group_slices(&s, order, first, size, group_of);
   if (weft_op_attr_int(op, "sorted", 1) == 0) {
     order_by_first(s.count, first, size, group_of, spare, lists[5]);
