@@ -33,4 +33,16 @@
   for (size_t c = 0; c < sizeof name / sizeof *name; c++)                                                              \
   name[c] = name##_from[c]
 
+/* A loop from one array to another, which may be the same where elements are as large; an element is `a`. */
+#define CONVERT(name, FROM, TO, expression)                                                                            \
+  static void name(size_t n, const void *x, void *y) {                                                                 \
+    const FROM *p = x;                                                                                                 \
+    TO *r = y;                                                                                                         \
+    EACH_ALONE                                                                                                         \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      const FROM a = p[i];                                                                                             \
+      r[i] = (TO)(expression);                                                                                         \
+    }                                                                                                                  \
+  }
+
 #endif

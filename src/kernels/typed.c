@@ -1,6 +1,5 @@
 /* See typed.h. Written so that every loop is one expression without branches. */
 #include "typed.h"
-#include "../base/elementary.h"
 
 #include "loops.h"
 
@@ -198,17 +197,6 @@ weft_typed_row weft_typed_row_of(weft_typed what, weft_type type) {
 }
 
 /* ---- conversions ------------------------------------------------------------------------------------------------- */
-#define CONVERT(name, FROM, TO, expression)                                                                            \
-  static void name(size_t n, const void *x, void *y) {                                                                 \
-    const FROM *p = x;                                                                                                 \
-    TO *r = y;                                                                                                         \
-    EACH_ALONE                                                                                                         \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-      const FROM a = p[i];                                                                                             \
-      r[i] = (TO)(expression);                                                                                         \
-    }                                                                                                                  \
-  }
-
 /* NaN becomes 0; what is beyond 32 bits keeps the low bits it would have in 64. */
 static inline int32_t low_bits(float a) {
   return a > -0x1p31f && a < 0x1p31f ? (int32_t)a : a >= 0x1p63f ? -1 : 0;
@@ -365,33 +353,6 @@ void weft_typed_saturate(size_t size, size_t n, const float *restrict x, float l
   } else {
     SATURATE(uint16_t)
   }
-}
-
-/* ---- functions --------------------------------------------------------------------------------------------------- */
-CONVERT(not8, uint8_t, uint8_t, a == 0)
-CONVERT(is_nan, float, uint8_t, a != a)
-CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
-CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
-CONVERT(floor_double, double, double, floor(a))
-CONVERT(ceil_double, double, double, ceil(a))
-CONVERT(round_double, double, double, rint(a))
-CONVERT(sqrt_double, double, double, sqrt(a))
-
-void weft_typed_shrink(size_t n, const float *x, float low, float high, float bias, float *y) {
-  EACH_ALONE
-  for (size_t i = 0; i < n; i++) {
-    const float a = x[i];
-    y[i] = a < low ? a + bias : a > high ? a - bias : 0;
-  }
-}
-
-static void sine(size_t n, const void *x, void *y);
-static void cosine(size_t n, const void *x, void *y);
-
-weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
-  static const weft_typed_unary functions[] = {not8,   is_nan,       is_infinite, sign,         sine,
-                                               cosine, floor_double, ceil_double, round_double, sqrt_double};
-  return functions[what];
 }
 
 /* ---- choosing ---------------------------------------------------------------------------------------------------- */
@@ -783,127 +744,4 @@ bool weft_typed_overlaps(size_t n, const float *boxes, size_t stride, const floa
     if (found != 0) return true;
   }
   return false;
-}
-
-/* ---- in double precision ----------------------------------------------------------------------------------------- */
-static inline uint64_t to_bits(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-/* c[0] + c[1] x + ... by Horner's rule; `count` is a constant. */
-static inline double polynomial(double x, const double *c, int count) {
-  double y = c[count - 1];
-  for (int i = count - 2; i >= 0; i--) {
-    y = y * x + c[i];
-  }
-  return y;
-}
-
-static inline double from_bits(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-/* ---- exponentials ------------------------------------------------------------------------------------------------ */
-/* x = n ln 2 + r, |r| <= ln 2 / 2; the Taylor series of e^r ends where the next term is below 2^-56. 2^n is applied in two
- * steps, so that subnormal results are rounded once and overflow is infinite. */
-static const double exp_table[] = {0x1.8p52,
-                                   0x1.71547652b82fep0,
-                                   -0x1.62e42p-1,
-                                   -0x1.fdf473de6af28p-22, /* 1 / ln 2 and the parts of -ln 2 */
-                                   1,
-                                   1,
-                                   0.5,
-                                   1.0 / 6,
-                                   1.0 / 24,
-                                   1.0 / 120,
-                                   1.0 / 720,
-                                   1.0 / 5040,
-                                   1.0 / 40320,
-                                   1.0 / 362880,
-                                   1.0 / 3628800,
-                                   1.0 / 39916800,
-                                   1.0 / 479001600,
-                                   1.0 / 6227020800.0};
-
-void weft_typed_exp(size_t n, const double *x, double *y) {
-  READ_AHEAD(table, exp_table);
-  EACH_ALONE
-  for (size_t i = 0; i < n; i++) {
-    const double given = x[i], high = given > 710 ? 710 : given, a = high < -746 ? -746 : high;
-    const double shifted = a * table[1] + table[0], whole = shifted - table[0];
-    const double r = (a + whole * table[2]) + whole * table[3];
-    const int64_t power = (int64_t)(to_bits(shifted) - to_bits(table[0])), half = power >> 1;
-    const double e = (polynomial(r, table + 6, 12) * r) * r + r + 1;
-    const double first = from_bits((uint64_t)(half + 1023) << 52);
-    y[i] = e * first * from_bits((uint64_t)(power - half + 1023) << 52);
-  }
-}
-
-/* ---- sine and cosine --------------------------------------------------------------------------------------------- */
-/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor
- * series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
- */
-static const float SINE_LIMIT = 1e5f;
-
-static const double sine_table[] = {0x1.8p52,
-                                    0x1.45f306dc9c883p-1,
-                                    0x1.921fb544p0,
-                                    0x1.0b4611a626331p-34, /* 2 / pi and the parts of pi / 2 */
-                                    1,
-                                    -1.0 / 6,
-                                    1.0 / 120,
-                                    -1.0 / 5040,
-                                    1.0 / 362880,
-                                    -1.0 / 39916800,
-                                    1.0 / 6227020800.0,
-                                    0, /* sine */
-                                    1,
-                                    -0.5,
-                                    1.0 / 24,
-                                    -1.0 / 720,
-                                    1.0 / 40320,
-                                    -1.0 / 3628800,
-                                    1.0 / 479001600,
-                                    -1.0 / 87178291200.0};
-
-/* Both have as many coefficients, of which the one or the other is taken. */
-static inline double sine_or_cosine(double x, uint64_t quarter, const double *table) {
-  const double turned = x * table[1] + table[0], n = turned - table[0];
-  const double r = (x - n * table[2]) - n * table[3], s = r * r;
-  const uint64_t bits = to_bits(turned) + quarter;
-  const double sine = r * polynomial(s, table + 4, 7), cosine = polynomial(s, table + 12, 8);
-  const double y = (bits & 1) != 0 ? cosine : sine;
-  return (bits & 2) != 0 ? -y : y;
-}
-
-static inline void sines(size_t n, const float *x, bool cosine, float *y) {
-  float kept[TOGETHER];
-  READ_AHEAD(table, sine_table);
-  for (size_t begin = 0; begin < n; begin += TOGETHER) {
-    size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
-    uint32_t beyond = 0;
-    for (size_t i = 0; i < count; i++) {
-      kept[i] = x[begin + i];
-      beyond |= (uint32_t)!(fabsf(kept[i]) < SINE_LIMIT);
-    }
-    for (size_t i = 0; i < count; i++) {
-      y[begin + i] = (float)sine_or_cosine((double)kept[i], cosine, table);
-    }
-    for (size_t i = 0; beyond != 0 && i < count; i++) {
-      if (fabsf(kept[i]) < SINE_LIMIT) continue;
-      y[begin + i] = (float)(cosine ? weft_cos((double)kept[i]) : weft_sin((double)kept[i]));
-    }
-  }
-}
-
-static void sine(size_t n, const void *x, void *y) {
-  sines(n, x, false, y);
-}
-
-static void cosine(size_t n, const void *x, void *y) {
-  sines(n, x, true, y);
 }

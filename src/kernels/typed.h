@@ -43,8 +43,16 @@ typedef enum weft_typed_function {
   WEFT_TYPED_IS_NAN,
   WEFT_TYPED_IS_INFINITE,
   WEFT_TYPED_SIGN,
-  WEFT_TYPED_SINE, /* this and the next rounded from double precision */
+  WEFT_TYPED_SINE, /* this and the following rounded from double precision */
   WEFT_TYPED_COSINE,
+  WEFT_TYPED_TANGENT,
+  WEFT_TYPED_ASIN,
+  WEFT_TYPED_ACOS,
+  WEFT_TYPED_SINH,
+  WEFT_TYPED_COSH,
+  WEFT_TYPED_ASINH,
+  WEFT_TYPED_ACOSH,
+  WEFT_TYPED_ATANH,
   WEFT_TYPED_FLOOR, /* this and the following of doubles */
   WEFT_TYPED_CEIL,
   WEFT_TYPED_ROUND,
