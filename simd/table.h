@@ -40,6 +40,7 @@
   .binary_f32 = {BINARY_WORDS(BINARY_ENTRY)}, \
   .clip_f32 = clip_f32, \
   .elu_f32 = elu_f32, \
+  .swish_f32 = swish_f32, \
   .activate_f32 = activate_f32, \
   .sum_f32 = sum_f32, \
   .sum_square_f32 = sum_square_f32, \

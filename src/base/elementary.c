@@ -10,12 +10,13 @@
 
 #define LN2_HIGH 0x1.62e42p-1 /* times a whole number below 2^32: exact */
 #define LN2_LOW 0x1.fdf473de6af28p-22
-#define HALF_PI 1.57079632679489661923
-
+#define NEAR_ZERO 0.75 /* where the series of erf is taken */
 /* The unevaluated sum of two doubles, the second far smaller. */
 typedef struct pair {
   double hi, lo;
 } pair;
+
+static const pair half_pi = {0x1.921fb54442d18p0, 0x1.1a62633145c07p-54};
 
 static uint64_t bits_of(double x) {
   uint64_t bits;
@@ -29,10 +30,24 @@ static double from_bits(uint64_t bits) {
   return x;
 }
 
+static double value_of(pair x) {
+  return x.hi + x.lo;
+}
+
 /* |a| >= |b|, or a is 0. */
-static pair exact_sum(double a, double b) {
+static pair quick_sum(double a, double b) {
   double sum = a + b;
   return (pair){sum, b - (sum - a)};
+}
+
+static pair exact_sum(double a, double b) {
+  double sum = a + b, second = sum - a;
+  return (pair){sum, (a - (sum - second)) + (b - second)};
+}
+
+static pair plus(pair a, pair b) {
+  pair sum = exact_sum(a.hi, b.hi);
+  return quick_sum(sum.hi, sum.lo + (a.lo + b.lo));
 }
 
 /* Halves of 26 and 27 bits multiply exactly. */
@@ -41,6 +56,32 @@ static pair exact_product(double a, double b) {
   double product = a * b, a_hi = from_bits(bits_of(a) & upper), b_hi = from_bits(bits_of(b) & upper);
   double a_lo = a - a_hi, b_lo = b - b_hi;
   return (pair){product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
+}
+
+static pair times(pair a, pair b) {
+  pair product = exact_product(a.hi, b.hi);
+  product.lo += a.hi * b.lo + a.lo * b.hi;
+  return product;
+}
+
+static pair over(pair a, pair b) {
+  double quotient = a.hi / b.hi;
+  pair back = exact_product(quotient, b.hi);
+  return (pair){quotient, (((a.hi - back.hi) - back.lo) + (a.lo - quotient * b.lo)) / b.hi};
+}
+
+static pair single(double x) {
+  return (pair){x, 0};
+}
+
+static double scaled(double factor, pair x) {
+  double y = factor * x.hi;
+  return y == 0 || !isfinite(y) ? y : y + factor * x.lo;
+}
+
+double weft_multiply_add(double a, double b, double c) {
+  pair product = exact_product(a, b), sum = exact_sum(product.hi, c);
+  return isfinite(sum.hi) ? sum.hi + (sum.lo + product.lo) : a * b + c;
 }
 
 static const double inverse[] = {0,        1.0 / 1,  1.0 / 2,  1.0 / 3,  1.0 / 4,  1.0 / 5,  1.0 / 6,
@@ -62,39 +103,57 @@ static double power_of_two(int n) {
   return from_bits((uint64_t)(n + 1023) << 52);
 }
 
-/* hi + lo = n ln 2 + r, |r| <= ln 2 / 2: gives e^r - 1. */
-static double exp_rest(double hi, double lo, int *n) {
-  double whole = rint(hi * 1.44269504088896340736);
-  double r = ((hi - whole * LN2_HIGH) - whole * LN2_LOW) + lo, y = 1;
+/* x = n ln 2 + r, |r| <= ln 2 / 2: gives e^r - 1. */
+static pair exp_rest(pair x, int *n) {
+  double whole = rint(x.hi * 1.44269504088896340736), high = x.hi - whole * LN2_HIGH, low = whole * LN2_LOW - x.lo;
+  double r = high - low, y = 1;
   for (int k = 14; k > 2; k--) {
     y = 1 + y * (r * inverse[k]);
   }
   *n = (int)whole;
-  return r + 0.5 * r * r * y;
+  return quick_sum(r, 0.5 * r * r * y + ((high - r) - low) * (1 + r));
 }
 
-/* e^(hi + lo), which is no NaN. The power of two is applied in two steps, so that subnormal results are rounded once and
- * overflow is infinite. */
-static double exp_sum(double hi, double lo) {
-  int n;
-  double kept = fmax(fmin(hi, 710), -746), y = 1 + exp_rest(kept, kept == hi ? lo : 0, &n);
+/* y 2^n in two steps, so that subnormal results are rounded once and overflow is infinite. */
+static double with_power(double y, int n) {
   return y * power_of_two(n / 2) * power_of_two(n - n / 2);
 }
 
+/* factor e^x 2^power, for factors that are no larger than a float where x is very negative. */
+static double scaled_exp(pair x, double factor, int power) {
+  int n;
+  if (!(x.hi >= -1400)) {
+    return x.hi < 0 ? factor * 0 : x.hi;
+  }
+  pair rest = exp_rest(x.hi > 711 ? single(711) : x, &n);
+  return with_power(scaled(factor, plus(single(1), rest)), n + power);
+}
+
+/* e^x - 1 for x in [-40, 700]. */
+static pair expm1_parts(pair x) {
+  int n;
+  pair rest = exp_rest(x, &n);
+  double scale = power_of_two(n);
+  return plus(single(scale - 1), (pair){scale * rest.hi, scale * rest.lo});
+}
+
+/* The same for e^x. */
+static pair exp_parts(pair x) {
+  int n;
+  pair y = plus(single(1), exp_rest(x, &n));
+  double scale = power_of_two(n);
+  return (pair){scale * y.hi, scale * y.lo};
+}
+
 double weft_exp(double x) {
-  return x != x ? x : exp_sum(x, 0);
+  return scaled_exp(single(x), 1, 0);
 }
 
 double weft_expm1(double x) {
-  int n;
   if (!(fabs(x) >= 0x1p-54)) {
     return x;
   }
-  if (x > 700) {
-    return exp_sum(x, 0);
-  }
-  double rest = exp_rest(x < -40 ? -40 : x, 0, &n), scale = power_of_two(n);
-  return scale * rest + (scale - 1);
+  return x > 700 ? weft_exp(x) : value_of(expm1_parts(single(x < -40 ? -40 : x)));
 }
 
 /* ---- logarithms and powers --------------------------------------------------------------------------------------- */
@@ -107,41 +166,32 @@ static double fraction_of(double x, double *e) {
   return from_bits((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1;
 }
 
-/* ln (1 + f) is 2 (s + s^3 / 3 + s^5 / 5 + ...) of s = f / (2 + f). `more` is added. */
-static double log_of_positive(double x, double more) {
-  double e, f = fraction_of(x, &e), s = f / (2 + f), square = s * s;
-  return e * LN2_HIGH + (2 * s + (2 * s * square * odd_series(square, 3) + (e * LN2_LOW + more)));
+/* Of a positive, finite number. ln (1 + f) is 2 (s + s^3 / 3 + s^5 / 5 + ...) of s = f / (2 + f). */
+static pair log_parts(double x) {
+  const pair two_thirds = {2.0 / 3, 0x1.5555555555555p-55};
+  double e, f = fraction_of(x, &e);
+  pair s = over(single(f), quick_sum(2, f)), square = times(s, s), third = times(times(s, square), two_thirds);
+  double tail = 2 * s.hi * square.hi * square.hi * odd_series(square.hi, 5);
+  pair first = quick_sum(e * LN2_HIGH, 2 * s.hi), both = quick_sum(first.hi, third.hi);
+  return quick_sum(both.hi, both.lo + (first.lo + (2 * s.lo + third.lo + tail + e * LN2_LOW)));
 }
 
-/* The same to some 65 bits. */
-static pair log_parts(double x) {
-  const double two_thirds = 2.0 / 3;
-  double e, f = fraction_of(x, &e);
-  pair divisor = exact_sum(2, f);
-  double s = f / divisor.hi;
-  pair back = exact_product(s, divisor.hi), square = exact_product(s, s);
-  double s_lo = (((f - back.hi) - back.lo) - s * divisor.lo) / divisor.hi;
-  square.lo += 2 * s * s_lo;
-  pair cube = exact_product(s, square.hi);
-  cube.lo += s * square.lo + s_lo * square.hi;
-  pair third = exact_product(cube.hi, two_thirds);
-  third.lo += cube.lo * two_thirds + cube.hi * 0x1.5555555555555p-55; /* what two_thirds lacks */
-  double tail = 2 * s * square.hi * square.hi * odd_series(square.hi, 5);
-  pair first = exact_sum(e * LN2_HIGH, 2 * s), both = exact_sum(first.hi, third.hi);
-  return exact_sum(both.hi, both.lo + (first.lo + (2 * s_lo + third.lo + tail + e * LN2_LOW)));
+/* ln(1 + x), x > -1. */
+static pair log1p_parts(pair x) {
+  pair sum = plus(single(1), x), y = log_parts(sum.hi);
+  y.lo += sum.lo / sum.hi;
+  return y;
 }
 
 double weft_log(double x) {
-  return !(x > 0) ? x == 0 ? -INFINITY : NAN : x == INFINITY ? x : log_of_positive(x, 0);
+  return !(x > 0) ? x == 0 ? -INFINITY : NAN : x == INFINITY ? x : value_of(log_parts(x));
 }
 
-/* What 1 + x loses is added to its logarithm. */
 double weft_log1p(double x) {
-  double sum = 1 + x, back = sum - 1;
-  if (fabs(x) < 0x1p-54 || !(sum > 0) || x == INFINITY) {
-    return fabs(x) < 0x1p-54 ? x : weft_log(sum);
+  if (fabs(x) < 0x1p-54 || !(x > -1) || x == INFINITY) {
+    return fabs(x) < 0x1p-54 ? x : weft_log(1 + x);
   }
-  return log_of_positive(sum, ((1 - (sum - back)) + (x - back)) / sum);
+  return value_of(log1p_parts(single(x)));
 }
 
 double weft_pow(double x, double y) {
@@ -158,18 +208,17 @@ double weft_pow(double x, double y) {
     return NAN;
   }
   if (a > 0 && a < INFINITY) {
-    pair log = log_parts(a), product = exact_product(log.hi, kept);
-    power = exp_sum(product.hi, product.lo + log.lo * kept);
+    power = scaled_exp(times(log_parts(a), single(kept)), 1, 0);
   }
   return odd ? copysign(power, x) : power;
 }
 
 /* ---- trigonometric functions ------------------------------------------------------------------------------------- */
 /* |x| = n pi / 2 + r, |r| <= pi / 4: gives r, and n modulo 4. Of numbers that are not large, multiples of pi / 2 in three
- * parts are taken off, of which the first two are exact. Else x 2 / pi is the product of two whole numbers, of which the
+ * parts are taken off, whose first two products are exact. Else x 2 / pi is the product of two whole numbers, of which the
  * digits (to base 2^32) worth 2^32 and more need not be known, nor those worth so little that no double is near enough
  * a multiple of pi / 2 to need them. */
-static double reduced(double x, unsigned *n) {
+static pair reduced(double x, unsigned *n) {
   static const uint32_t two_by_pi[] = {
       0,          0,          0, /* so that the digits left of the point have a place */
       0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
@@ -179,13 +228,14 @@ static double reduced(double x, unsigned *n) {
       0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
   const uint64_t bits = bits_of(fabs(x));
   *n = 0;
-  if (fabs(x) <= HALF_PI / 2) {
-    return fabs(x);
+  if (fabs(x) <= half_pi.hi / 2) {
+    return single(fabs(x));
   }
   if (fabs(x) < 0x1p19) {
     double whole = rint(fabs(x) * 0.63661977236758134308);
     *n = (unsigned)whole;
-    return ((fabs(x) - whole * 0x1.921fb544p0) - whole * 0x1.0b4611a6p-34) - whole * 0x1.3198a2e037073p-69;
+    pair r = exact_sum(fabs(x) - whole * 0x1.921fb544p0, -whole * 0x1.0b4611a6p-34);
+    return plus(r, single(-whole * 0x1.3198a2e037073p-69));
   }
   /* |x| = m 2^(32 (first - 2)), m of three digits. */
   const int scale = (int)(bits >> 52) - 1075 + 64, first = scale / 32, shift = scale % 32;
@@ -205,136 +255,246 @@ static double reduced(double x, unsigned *n) {
   }
   /* Beyond the middle it is what lacks until the next multiple. */
   bool beyond = digits[1] >> 31 != 0;
-  double fraction = 0;
+  pair fraction = {0, 0};
   for (int i = 6; i > 0; i--) {
-    fraction = (fraction + (beyond ? ~digits[i] : digits[i])) * 0x1p-32;
+    fraction = plus(single(beyond ? ~digits[i] : digits[i]), fraction);
+    fraction = (pair){fraction.hi * 0x1p-32, fraction.lo * 0x1p-32};
   }
   *n = (digits[0] + beyond) & 3;
-  return beyond ? -fraction * HALF_PI : fraction * HALF_PI;
+  pair r = times(fraction, half_pi);
+  return beyond ? (pair){-r.hi, -r.lo} : r;
 }
 
-/* Sine and cosine of |x|. */
-static pair sine_and_cosine(double x) {
+typedef struct point {
+  pair sine, cosine;
+} point;
+
+/* The point of that angle, |x|, on the unit circle. */
+static point on_circle(double x) {
   unsigned n;
-  double r = reduced(x, &n), square = r * r, sine = 1, cosine = 1;
-  for (int k = 18; k > 2; k -= 2) {
-    sine = 1 - sine * (square * (inverse[k] * inverse[k + 1]));
-    cosine = 1 - cosine * (square * (inverse[k] * inverse[k - 1]));
+  pair r = reduced(x, &n), square = times(r, r);
+  double sine = 1, cosine = 1;
+  for (int k = 18; k > 4; k -= 2) {
+    sine = 1 - sine * (square.hi * (inverse[k] * inverse[k + 1]));
+    cosine = 1 - cosine * (square.hi * (inverse[k] * inverse[k - 1]));
   }
-  sine = r - r * (square * sine * inverse[6]);
-  cosine = 1 - square * cosine / 2;
-  pair y = (n & 1) != 0 ? (pair){cosine, -sine} : (pair){sine, cosine};
-  return (n & 2) != 0 ? (pair){-y.hi, -y.lo} : y;
+  sine = square.hi * square.hi * sine * (inverse[20] * inverse[6]);
+  cosine = square.hi * square.hi * cosine * inverse[24];
+  pair third = times(r, square), sixth = {inverse[6], 0x1.5555555555555p-57};
+  third = times(third, sixth);
+  point y = {plus(r, (pair){-third.hi, r.hi * sine - third.lo}),
+             plus(quick_sum(1, cosine), (pair){-0.5 * square.hi, -0.5 * square.lo})};
+  y = (n & 1) != 0 ? (point){y.cosine, {-y.sine.hi, -y.sine.lo}} : y;
+  return (n & 2) != 0 ? (point){{-y.sine.hi, -y.sine.lo}, {-y.cosine.hi, -y.cosine.lo}} : y;
 }
 
 double weft_sin(double x) {
-  return !isfinite(x) ? NAN : x == 0 ? x : sine_and_cosine(x).hi * copysign(1, x);
+  return !isfinite(x) ? NAN : x == 0 ? x : value_of(on_circle(x).sine) * copysign(1, x);
 }
 
 double weft_cos(double x) {
-  return !isfinite(x) ? NAN : sine_and_cosine(x).lo;
+  return !isfinite(x) ? NAN : value_of(on_circle(x).cosine);
 }
 
 double weft_tan(double x) {
-  if (!isfinite(x)) {
-    return NAN;
+  if (!isfinite(x) || x == 0) {
+    return x == 0 ? x : NAN;
   }
-  pair y = sine_and_cosine(x);
-  return y.hi / y.lo * copysign(1, x);
+  point y = on_circle(x);
+  return value_of(over(y.sine, y.cosine)) * copysign(1, x);
 }
 
-/* The arc of t is that of c and that of (t - c) / (1 + t c): c is the quarter next to t. */
-double weft_atan(double x) {
-  static const double quarters[] = {0, 0.24497866312686414, 0.4636476090008061, 0.6435011087932844, HALF_PI / 2};
-  double a = fabs(x), t = a > 1 ? 1 / a : a;
-  if (x != x) {
-    return x;
-  }
+/* The arc whose tangent is a >= 0, to some digits less than a double has: that of c and that of (t - c) / (1 + t c), c
+ * being the quarter next to t. One step of Newton's method on the circle makes it exact. */
+static double arc(double a) {
+  static const double quarters[] = {0, 0.24497866312686414, 0.4636476090008061, 0.6435011087932844, 0.7853981633974483};
+  double t = a > 1 ? 1 / a : a;
   int quarter = (int)(t * 4 + 0.5);
   double c = quarter * 0.25, r = (t - c) / (1 + t * c), square = r * r;
   double y = quarters[quarter] + (r - r * square * odd_series(-square, 3));
-  return copysign(a > 1 ? HALF_PI - y : y, x);
+  return a > 1 ? half_pi.hi - y : y;
+}
+
+double weft_atan(double x) {
+  double a = fabs(x);
+  if (!(a > 0x1p-27) || a > 0x1p54) {
+    return a > 1 ? copysign(half_pi.hi, x) : x;
+  }
+  double y = arc(a);
+  point p = on_circle(y);
+  pair off = plus(times(single(a), p.cosine), (pair){-p.sine.hi, -p.sine.lo});
+  return copysign(y + off.hi / (a * p.sine.hi + p.cosine.hi), x);
 }
 
 double weft_asin(double x) {
-  return weft_atan(x / sqrt((1 - x) * (1 + x)));
+  double a = fabs(x);
+  if (!(a <= 1)) {
+    return NAN;
+  }
+  double y = arc(a / sqrt((1 - a) * (1 + a)));
+  point p = on_circle(y);
+  return copysign(y + ((a - p.sine.hi) - p.sine.lo) / p.cosine.hi, x);
 }
 
 double weft_acos(double x) {
-  return 2 * weft_atan(sqrt((1 - x) / (1 + x)));
+  if (!(fabs(x) <= 1)) {
+    return NAN;
+  }
+  double y = 2 * arc(sqrt((1 - x) / (1 + x)));
+  point p = on_circle(y);
+  return y > 0 ? y + ((p.cosine.hi - x) + p.cosine.lo) / p.sine.hi : 0;
 }
 
 /* ---- hyperbolic functions ---------------------------------------------------------------------------------------- */
-/* e^a / 2 where e^a may be infinite. */
-static double half_of_exp(double a) {
-  double root = weft_exp(a / 2);
-  return 0.5 * root * root;
-}
-
 double weft_sinh(double x) {
   double a = fabs(x);
-  if (!(a < 700)) {
-    return copysign(half_of_exp(a), x);
+  if (!(a <= 40)) {
+    return copysign(scaled_exp(single(a), 1, -1), x);
   }
-  double e = weft_expm1(a);
-  return copysign(0.5 * (e + e / (e + 1)), x);
+  pair e = expm1_parts(single(a));
+  return copysign(0.5 * value_of(plus(e, over(e, plus(single(1), e)))), x);
 }
 
 double weft_cosh(double x) {
   double a = fabs(x);
-  if (!(a < 700)) {
-    return half_of_exp(a);
+  if (!(a <= 40)) {
+    return scaled_exp(single(a), 1, -1);
   }
-  double e = weft_exp(a);
-  return 0.5 * e + 0.5 / e;
+  pair e = exp_parts(single(a));
+  return 0.5 * value_of(plus(e, over(single(1), e)));
 }
 
 double weft_tanh(double x) {
-  double e = weft_expm1(2 * fabs(x));
-  return copysign(fabs(x) > 20 ? 1 : e / (e + 2), x);
+  double a = fabs(x);
+  if (!(a <= 20)) {
+    return x != x ? x : copysign(1, x);
+  }
+  pair e = expm1_parts(single(2 * a));
+  return copysign(value_of(over(e, plus(single(2), e))), x);
+}
+
+/* ln 2x of a large x. */
+static double log_of_twice(double x) {
+  return x < INFINITY ? value_of(plus(log_parts(x), (pair){LN2_HIGH, LN2_LOW})) : x;
 }
 
 double weft_asinh(double x) {
   double a = fabs(x);
-  return copysign(a > 0x1p28 ? weft_log(a) + (LN2_HIGH + LN2_LOW) : weft_log1p(a + a * a / (1 + sqrt(1 + a * a))), x);
+  if (!(a <= 0x1p28)) {
+    return x != x ? x : copysign(log_of_twice(a), x);
+  }
+  return copysign(value_of(log1p_parts(exact_sum(a, a * a / (1 + sqrt(1 + a * a))))), x);
 }
 
 double weft_acosh(double x) {
   double t = x - 1;
-  return x < 1 ? NAN : x > 0x1p28 ? weft_log(x) + (LN2_HIGH + LN2_LOW) : weft_log1p(t + sqrt(t * (t + 2)));
+  if (!(x >= 1)) {
+    return NAN;
+  }
+  return x > 0x1p28 ? log_of_twice(x) : value_of(log1p_parts(exact_sum(sqrt(t * (t + 2)), t)));
 }
 
 double weft_atanh(double x) {
   double a = fabs(x);
-  return copysign(0.5 * weft_log1p(2 * a / (1 - a)), x);
+  if (!(a < 1)) {
+    return a == 1 ? x * INFINITY : NAN;
+  }
+  pair below = log1p_parts(single(-a));
+  return copysign(0.5 * value_of(plus(log1p_parts(single(a)), (pair){-below.hi, -below.lo})), x);
 }
 
 /* ---- the error function ------------------------------------------------------------------------------------------ */
-/* 2 / sqrt(pi) e^(-x^2) (x + 2 x^3 / 3 + 4 x^5 / (3 5) + ...), whose terms are all positive. */
-double weft_erf(double x) {
-  double square = x * x, y = 1;
-  if (square > 1) {
-    return copysign(1 - weft_erfc(fabs(x)), x);
+/* 2 / sqrt(pi) (x - x^3 / 3 + x^5 / (2! 5) - ...) for |x| < 1. */
+static pair erf_parts(pair x) {
+  const pair factor = {0x1.20dd750429b6dp0, 0x1.1ae3a914fed80p-56};
+  double square = x.hi * x.hi, y = 0;
+  for (int k = 20; k > 0; k--) {
+    y = 1.0 / (2 * k + 1) - y * (square * inverse[k + 1]);
   }
-  for (int k = 45; k > 1; k -= 2) {
-    y = 1 + y * (2 * square / k); /* rare, and more terms than there are inverses */
-  }
-  return 1.12837916709551257390 * x * weft_exp(-square) * y;
+  pair first = times(x, factor);
+  return plus(first, single(-first.hi * (square * y)));
 }
 
-/* e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / (x + ...)))): far in, each fraction is much like the next. */
-double weft_erfc(double x) {
-  if (!(x > 1)) {
-    return 1 - weft_erf(x);
+/* factor times the function of x. Far from 0 it is e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / (x + ...)))),
+ * and far in, each fraction is much like the next. */
+static double scaled_erfc(pair x, double factor) {
+  const pair by_root_pi = {0x1.20dd750429b6dp-1, 0x1.1ae3a914fed80p-57};
+  if (x.hi != x.hi || x.hi > 28) {
+    return x.hi > 28 ? factor * 0 : x.hi;
   }
-  if (x > 28) {
-    return 0;
+  if (x.hi < -NEAR_ZERO) {
+    return scaled(factor, exact_sum(2, -scaled_erfc((pair){-x.hi, -x.lo}, 1)));
   }
-  const int depth = 12 + (int)(140 / (x * x));
-  double fraction = 0.5 * (sqrt(x * x + 2 * depth) - x);
+  if (x.hi < NEAR_ZERO) {
+    pair y = erf_parts(x);
+    return scaled(factor, plus(single(1), (pair){-y.hi, -y.lo}));
+  }
+  const int depth = 12 + (int)(140 / (x.hi * x.hi));
+  double fraction = 0.5 * (sqrt(x.hi * x.hi + 2 * depth) - x.hi);
   for (int k = depth; k > 0; k--) {
-    fraction = 0.5 * k / (x + fraction);
+    fraction = 0.5 * k / (x.hi + fraction);
   }
-  pair square = exact_product(x, x);
-  return 0.56418958354775628695 * exp_sum(-square.hi, -square.lo) / (x + fraction);
+  int n;
+  pair minus = {-x.hi, -x.lo}, power = plus(single(1), exp_rest(times(minus, x), &n));
+  pair y = over(times(power, by_root_pi), plus(x, single(fraction)));
+  return with_power(scaled(factor, y), n);
+}
+
+double weft_erf(double x) {
+  double a = fabs(x);
+  return copysign(a < NEAR_ZERO ? value_of(erf_parts(single(a))) : 1 - scaled_erfc(single(a), 1), x);
+}
+
+double weft_erfc(double x) {
+  return scaled_erfc(single(x), 1);
+}
+
+/* ---- activations ------------------------------------------------------------------------------------------------- */
+/* factor / (1 + e^-x) */
+static double scaled_sigmoid(pair x, double factor) {
+  if (!(fabs(x.hi) < 40)) {
+    return x.hi > 0 ? factor : scaled_exp(x, factor, 0);
+  }
+  pair e = exp_parts(x);
+  return scaled(factor, over(e, plus(single(1), e)));
+}
+
+double weft_sigmoid(double x) {
+  return scaled_sigmoid(single(x), 1);
+}
+
+double weft_swish(double x, double alpha) {
+  pair product = exact_product(alpha, x);
+  return scaled_sigmoid(isfinite(product.lo) ? product : single(product.hi), x);
+}
+
+double weft_gelu(double x) {
+  const pair by_root_2 = {0x1.6a09e667f3bcdp-1, -0x1.bdd3413b26456p-55};
+  return scaled_erfc(times(single(-x), by_root_2), 0.5 * x);
+}
+
+double weft_gelu_tanh(double x, double unused) {
+  const pair linear = {0x1.9884533d43651p0, -0x1.cbc0d30ebfd15p-54};
+  const pair cubic = {0x1.2444f2a4d8b4bp-4, -0x1.6c843a29d1c70p-61};
+  (void)unused;
+  if (!(fabs(x) < 40)) {
+    return x < 0 ? x * 0 : x;
+  }
+  return scaled_sigmoid(times(single(x), plus(linear, times(exact_product(x, x), cubic))), x);
+}
+
+double weft_softplus(double x) {
+  if (!(fabs(x) < 40)) {
+    return x < 0 ? weft_exp(x) : x;
+  }
+  return value_of(plus(single(x > 0 ? x : 0), log1p_parts(exp_parts(single(-fabs(x))))));
+}
+
+/* tanh(ln(1 + e)) is v / (v + 2), v = e (e + 2). */
+double weft_mish(double x) {
+  if (!(fabs(x) < 40)) {
+    return x < 0 ? scaled_exp(single(x), x, 0) : x;
+  }
+  pair e = exp_parts(single(x)), v = times(e, plus(single(2), e));
+  return scaled(x, over(v, plus(single(2), v)));
 }

@@ -30,4 +30,12 @@ double weft_atanh(double x);
 double weft_erf(double x);
 double weft_erfc(double x);
 
+double weft_sigmoid(double x);
+double weft_softplus(double x);
+double weft_swish(double x, double alpha);              /* x sigmoid(alpha x) */
+double weft_gelu(double x);                             /* by erf */
+double weft_gelu_tanh(double x, double unused);         /* the approximation by tanh */
+double weft_mish(double x);                             /* x tanh(softplus(x)) */
+double weft_multiply_add(double a, double b, double c); /* a b + c, right also where they nearly cancel */
+
 #endif

@@ -4,8 +4,8 @@
  *
  * Reductions are the classic ones (Cody and Waite; Muller, "Elementary Functions"); polynomials were fitted for this
  * project by Lawson's iteration for the smallest relative error of the result. All stay within 2 units in the last
- * place, but Gelu within 9 and SiLU within 2.5; tests/c/accuracy.c holds them to it. Infinities, NaN, signed zeros and
- * subnormals come out as IEEE 754 arithmetic has them, but that SiLU gives 0 for results below 4e-37. */
+ * place; tests/c/accuracy.c holds them to it. Infinities, NaN, signed zeros and subnormals come out as IEEE 754
+ * arithmetic has them. */
 #ifndef WEFT_KERNELS_APPROXIMATIONS_H
 #define WEFT_KERNELS_APPROXIMATIONS_H
 
@@ -92,10 +92,17 @@ static inline real approx_sigmoid(real x) {
   return r_div(unit, r_add(r_madd(rest, scale, lost), sum));
 }
 
-/* x / (1 + e^-v), where e^88.4 and more is infinite. */
-static inline real times_sigmoid(real x, real v) {
-  real rest, scale = exp_scale(r_at_most(r_at_least(r_neg(v), R_CONST(-87.0f)), R_CONST(89.0f)), &rest);
-  return r_div(x, r_madd(r_add(rest, R_CONST(1.0f)), scale, R_CONST(1.0f)));
+/* x / (1 + e^-v), e^-v = (1 + rest) scale. 1 goes to the smaller part, which has digits to spare. */
+static inline real times_sigmoid(real x, real rest, real scale) {
+  return r_div(x, r_add(r_madd(rest, scale, R_CONST(1.0f)), scale));
+}
+
+/* 2^t = (1 + rest) 2^n for an exponent in double, since its error is one of the result: gives n in the low bits. `magic`
+ * is 1.5 2^52 and what is added to n. */
+static inline bits exp2_parts(wide t, wide magic, real *rest) {
+  wide shifted = w_add(t, magic);
+  *rest = exp_of_rest(r_mul(r_of(w_sub(t, w_sub(shifted, magic))), R_CONST(0x1.62e43p-1f)));
+  return w_low_bits(shifted);
 }
 
 /* `more` and the ln of a positive normal number: x = 2^e m with sqrt(1/2) <= m < sqrt 2, and ln m = f - f^2/2 + f^3
@@ -144,24 +151,21 @@ static inline real approx_erf(real x) {
   return r_select(r_less(a, R_CONST(1.0f)), near_zero, far_out);
 }
 
-/* x/2 (1 + erf(x / sqrt 2)) = max(x, 0) - |x| R(|x|) e^(-x^2/2), R = P/Q: nothing cancels for negative x. The square is
- * taken in two parts, the first exact: an error of the exponent is one of the result. 2^30 makes a quotient of what the
- * power of two alone would have made subnormal. */
+/* x/2 (1 + erf(x / sqrt 2)) = max(x, 0) - |x|/2 (1 + q) e^(-x^2/2) / (|x| + m): nothing cancels for negative x. q is a
+ * polynomial of s = (|x| - k) / (|x| + k), and small, so that what s and q lose hardly matters; the rest is in double.
+ * Of m = 1 / P(|X| > k) - k with a density scaled to 1 at 0 q has no constant. 2^31 keeps the power of two normal. */
 static inline real approx_gelu(real x) {
-  static const float p[] = {0x1.0p-1f, 0x1.c04da4p-2f, 0x1.766f2ap-3f, 0x1.4ba8dep-5f, 0x1.0c205ap-8f};
-  static const float q[] = {0x1.0p30f, 0x1.ac69p30f, 0x1.336dfp30f, 0x1.dfa184p28f, 0x1.9fb34p26f, 0x1.500aecp23f};
-  const real magic = R_CONST(0x1.80013ap23f), minus_half = R_CONST(-0.5f);
-  real a = r_at_most(r_abs(x), R_CONST(14.6f));
-  real head = b_as_real(b_and(b_of(a), B_CONST(0xfffff000u)));
-  real half = r_mul(head, minus_half);
-  real high = r_mul(head, half), low = r_mul(r_sub(a, head), r_madd(a, minus_half, half));
-  real shifted = r_madd(high, R_CONST(0x1.715476p0f), magic);
-  real n = r_sub(shifted, magic);
-  real r = r_add(r_madd(n, R_CONST(-0.693359375f), high), r_madd(n, R_CONST(2.12194440e-4f), low));
-  real rest = exp_of_rest(r);
-  real scale = b_as_real(b_shift_left(b_of(shifted), 23));
-  real part = r_mul(a, polynomial(a, p, 5));
-  real tail = r_div(r_mul(r_madd(part, rest, part), scale), polynomial(a, q, 6));
+  static const float q[] = {-0x1.156894p-2f, 0x1.acbf38p-5f,  0x1.a3b682p-5f,  -0x1.b0cf58p-5f, 0x1.49a0fcp-6f,
+                            0x1.86d746p-16f, -0x1.59856ap-9f, 0x1.036a0ep-12f, 0x1.32a6dep-12f};
+  const real k = R_CONST(3.5f);
+  const wide m = W_CONST(0x1.33a0c2p0);
+  real rest, a = r_at_most(r_abs(x), R_CONST(14.6f));
+  wide w = w_of(a);
+  bits n = exp2_parts(w_mul(w_mul(w, w), W_CONST(-0x1.71547652b82fep-1)), W_CONST(0x1.800000000009ep52), &rest);
+  real s = r_div(r_sub(a, k), r_add(a, k)), more = r_mul(s, polynomial(s, q, 9));
+  more = r_add(r_madd(more, rest, rest), more);
+  w = w_div(w_add(w_mul(w, w_of(more)), w), w_add(w, m));
+  real tail = r_mul(r_mul(r_of(w), b_as_real(b_shift_left(n, 23))), R_CONST(0x1p-32f));
   return r_sub(r_at_least(x, R_CONST(0.0f)), tail);
 }
 
@@ -197,7 +201,7 @@ static inline real approx_power(real x, real y) {
   static const double c[] = {0x1.71547652be962p1, 0x1.ec709d14d618cp-1, 0x1.27777ef0f39d1p-1, 0x1.a58de0498e73ap-2,
                              0x1.5ce32d372ce9cp-2};
   const bits root_half = B_CONST(0x3f3504f3u);
-  const wide one = W_CONST(1.0), magic = W_CONST(0x1.8p52);
+  const wide one = W_CONST(1.0);
   mask plain = m_and(b_below(b_of(x), B_CONST(0x7f800001u)), b_below(b_of(r_abs(y)), B_CONST(0x7f800000u)));
   mask endless = m_or(r_equal(x, R_CONST(0.0f)), r_equal(x, R_CONST(INFINITY)));
   mask tiny = r_less(x, R_CONST(0x1p-126f));
@@ -211,9 +215,8 @@ static inline real approx_power(real x, real y) {
   }
   wide t = w_mul(w_add(w_of(e), w_mul(s, p)), w_of(r_mul(r_mul(y, large), large)));
   t = w_at_most(w_at_least(t, W_CONST(-200.0)), W_CONST(200.0));
-  wide shifted = w_add(t, magic);
-  real rest = exp_of_rest(r_of(w_mul(w_sub(t, w_sub(shifted, magic)), W_CONST(0x1.62e42fefa39efp-1))));
-  bits n = w_low_bits(shifted), half = b_shift_right(n, 1);
+  real rest;
+  bits n = exp2_parts(t, W_CONST(0x1.8p52), &rest), half = b_shift_right(n, 1);
   real z = r_mul(r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half)), power_of_two(b_sub(n, half)));
   return m_all(plain) ? z : r_otherwise(plain, z, weft_pow, x, y);
 }
@@ -227,23 +230,69 @@ static inline real approx_fmod(real x, real y) {
   return m_all(plain) ? z : r_otherwise(plain, z, fmod, x, y);
 }
 
+/* Where results are nearly or quite subnormal, e^-x is not finite: rare enough for one at a time, in double. */
 static inline real approx_silu(real x) {
-  return times_sigmoid(x, x);
+  real rest, scale = exp_scale(r_at_least(r_neg(x), R_CONST(-87.0f)), &rest);
+  mask plain = r_less(R_CONST(-87.0f), x);
+  real y = times_sigmoid(x, rest, scale);
+  return m_all(plain) ? y : r_otherwise(plain, y, weft_swish, x, r_set(1.0f));
 }
 
-/* x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): no cancellation for negative x. */
+/* Of x / (1 + e^(-alpha x)): -alpha log2 e, and a number that x and -x may be as large as; -inf: none. */
+static inline double swish_exponent(float alpha) {
+  return -0x1.71547652b82fep0 * (double)alpha;
+}
+static inline float swish_limit(float alpha) {
+  return alpha > 0 && alpha < INFINITY ? 87.0f / alpha : -INFINITY;
+}
+
+static inline real approx_swish(real x, real alpha, wide exponent, real limit) {
+  real rest, kept = r_at_most(x, limit);
+  mask plain = r_less(r_neg(limit), x);
+  bits n = exp2_parts(w_mul(w_of(kept), exponent), W_CONST(0x1.800000000007fp52), &rest);
+  real y = times_sigmoid(x, rest, b_as_real(b_shift_left(n, 23)));
+  return m_all(plain) ? y : r_otherwise(plain, y, weft_swish, x, alpha);
+}
+
+/* x/2 (1 + tanh u) = x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): no cancellation for negative x. */
 static inline real approx_gelu_tanh(real x) {
-  real inner = r_madd(r_mul(x, x), R_CONST(0.044715f), R_CONST(1.0f));
-  return times_sigmoid(x, r_mul(r_mul(x, R_CONST(1.5957691216057308f)), inner));
+  real rest;
+  wide w = w_of(r_at_most(x, R_CONST(10.0f)));
+  mask plain = r_less(R_CONST(-10.0f), x);
+  wide inner = w_add(w_mul(w_mul(w, w), W_CONST(-0x1.a5a7cf7572a98p-4)), W_CONST(-0x1.26aec21bce759p1));
+  bits n = exp2_parts(w_mul(w, inner), W_CONST(0x1.800000000007fp52), &rest);
+  real y = times_sigmoid(x, rest, b_as_real(b_shift_left(n, 23)));
+  return m_all(plain) ? y : r_otherwise(plain, y, weft_gelu_tanh, x, x);
 }
 
+/* x tanh(ln(1 + e^x)) = x v / (v + 2), v = e^x (e^x + 2), in double but for e^x, which is scaled by 2^64: so no result is
+ * lost, however small. */
+static inline real approx_mish(real x) {
+  real rest, low = r_at_least(x, R_CONST(-110.0f)), kept = r_at_most(low, R_CONST(40.0f));
+  real scale = b_as_real(b_shift_left(exp_parts(kept, R_CONST(0x1.80017ep23f), &rest), 23));
+  wide e = w_mul(w_of(scale), w_add(w_of(rest), W_CONST(1.0)));
+  wide v = w_mul(e, w_add(e, W_CONST(0x1p65)));
+  return r_of(w_div(w_mul(w_of(low), v), w_add(v, W_CONST(0x1p129))));
+}
+
+/* The leading half of the digits: products of two such are exact. */
+static inline real head_of(real x) {
+  return b_as_real(b_and(b_of(x), B_CONST(0xfffff000u)));
+}
+
+/* The product is taken in parts, of which beta takes the largest away where the result is small. */
 static inline real approx_hardsigmoid(real x, float alpha, float beta) {
-  real y = r_madd(x, r_set(alpha), r_set(beta));
+  const real a = r_set(alpha), a_head = head_of(a), a_rest = r_sub(a, a_head), most = R_CONST(0x1.fffffep127f);
+  real kept = r_at_most(r_at_least(x, r_neg(most)), most), head = head_of(kept), rest = r_sub(kept, head);
+  real y = r_add(r_mul(head, a_head), r_set(beta));
+  y = r_madd(rest, a_rest, r_madd(rest, a_head, r_madd(head, a_rest, y)));
   return r_at_most(r_at_least(y, R_CONST(0.0f)), R_CONST(1.0f));
 }
 
+/* x / 6 + 1/2 as (x + 3) / 6, which is right where it is small. */
 static inline real approx_hardswish(real x) {
-  return r_mul(x, approx_hardsigmoid(x, 1.0f / 6.0f, 0.5f));
+  real y = r_at_most(r_at_least(r_add(x, R_CONST(3.0f)), R_CONST(0.0f)), R_CONST(6.0f));
+  return r_mul(x, r_div(y, R_CONST(6.0f)));
 }
 
 static inline real approx_leaky(real x, float slope) {
@@ -294,6 +343,7 @@ static inline real activate(real y, weft_activation activation, float lo, float 
   X(GELU, approx_gelu, true)                                                                                           \
   X(GELU_TANH, approx_gelu_tanh, true)                                                                                 \
   X(SILU, approx_silu, true)                                                                                           \
+  X(MISH, approx_mish, true)                                                                                           \
   X(HARDSWISH, approx_hardswish, false)                                                                                \
   X(RELU, approx_relu, false)                                                                                          \
   X(NEG, r_neg, false)                                                                                                 \

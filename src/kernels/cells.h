@@ -22,7 +22,7 @@ static inline real tanh_exponent(real x) {
  * division. */
 static inline real sigmoid_part(real x) {
   real rest, scale = exp_scale(sigmoid_exponent(x), &rest);
-  return r_add(r_madd(rest, scale, scale), R_CONST(1.0f));
+  return r_madd(rest, scale, r_add(scale, R_CONST(1.0f)));
 }
 static inline real tanh_part(real x) {
   real rest, scale = exp_scale(tanh_exponent(x), &rest);

@@ -28,6 +28,12 @@ static void elu_f32(size_t n, const float *x, float above, float below, float un
   }
 }
 
+static void swish_f32(size_t n, const float *x, float alpha, float *y) {
+  for (size_t i = 0; i < n; i++) {
+    y[i] = approx_swish(x[i], alpha, swish_exponent(alpha), swish_limit(alpha));
+  }
+}
+
 float weft_activate_one(float y, weft_activation activation, float lo, float hi) {
   return activate(y, activation, lo, hi);
 }
@@ -64,6 +70,7 @@ const weft_kernels weft_kernels_portable = {
     .binary_f32 = {BINARY_WORDS(BINARY_ENTRY)},
     .clip_f32 = weft_portable_clip_f32,
     .elu_f32 = elu_f32,
+    .swish_f32 = swish_f32,
     .activate_f32 = weft_portable_activate_f32,
     .sum_f32 = weft_portable_sum_f32,
     .sum_square_f32 = weft_portable_sum_square_f32,

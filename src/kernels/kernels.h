@@ -56,6 +56,7 @@ typedef enum weft_unary {
   WEFT_UNARY_GELU,      /* exact, by erf */
   WEFT_UNARY_GELU_TANH, /* the tanh approximation */
   WEFT_UNARY_SILU,
+  WEFT_UNARY_MISH,
   WEFT_UNARY_HARDSWISH,
   WEFT_UNARY_RELU,
   WEFT_UNARY_NEG,
@@ -123,6 +124,8 @@ typedef struct weft_kernels {
   void (*clip_f32)(size_t n, const float *x, float lo, float hi, float *y);
   /* y = x >= 0 ? above * x : below * (e^(x / unit) - 1), unit > 0; y may be x. */
   void (*elu_f32)(size_t n, const float *x, float above, float below, float unit, float *y);
+  /* y = x sigmoid(alpha x), slow unless alpha > 0; y may be x. */
+  void (*swish_f32)(size_t n, const float *x, float alpha, float *y);
   /* In place; any activation, WEFT_ACT_NONE included. */
   void (*activate_f32)(size_t n, float *y, weft_activation activation, float lo, float hi);
 

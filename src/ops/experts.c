@@ -284,14 +284,17 @@ static float limited(float value, float low, float high) {
 static void swiglu(const weft_op *op, const experts *e, size_t rows, const rooms *r) {
   float alpha = weft_op_attr_float(op, "activation_alpha", 1), beta = weft_op_attr_float(op, "activation_beta", 0);
   float limit = weft_op_attr_float(op, "swiglu_limit", INFINITY);
-  for (size_t i = 0; i < rows * e->inner; i++) {
-    size_t row = i / e->inner, at = i % e->inner, first = row * e->layers[FIRST].n;
-    float g = r->first[first + (e->fusion == 1 ? 2 * at : at)];
-    float value = e->fusion == 0   ? r->gate[i]
-                  : e->fusion == 1 ? r->first[first + 2 * at + 1]
-                                   : r->first[first + e->inner + at];
-    g = limited(g, -INFINITY, limit);
-    r->inner[i] = g / (1 + weft_exp_f32(-alpha * g)) * (limited(value, -limit, limit) + beta);
+  const size_t n = rows * e->inner,
+               gap = e->fusion == 1 ? 2 : 1; /* of fused layers: side by side, or one after the other */
+  for (size_t i = 0; i < n; i++) {
+    size_t row = i / e->inner, at = i % e->inner;
+    r->inner[i] = limited(r->first[row * e->layers[FIRST].n + gap * at], -INFINITY, limit);
+  }
+  e->kernels->swish_f32(n, r->inner, alpha, r->inner);
+  for (size_t i = 0; i < n; i++) {
+    size_t row = i / e->inner, at = i % e->inner, second = e->fusion == 1 ? 1 : e->inner;
+    float value = e->fusion == 0 ? r->gate[i] : r->first[row * e->layers[FIRST].n + second + gap * at];
+    r->inner[i] *= limited(value, -limit, limit) + beta;
   }
 }
 
@@ -301,15 +304,13 @@ static void activate(const weft_op *op, const experts *e, size_t rows, const roo
     swiglu(op, e, rows, r);
     return;
   }
-  if (e->activation == EXPERT_GELU) {
-    e->kernels->unary_f32[WEFT_UNARY_GELU_TANH](n, r->first, r->inner);
+  if (e->activation == EXPERT_GELU || e->activation == EXPERT_SILU || e->activation == EXPERT_RELU) {
+    weft_unary unary = e->activation == EXPERT_GELU   ? WEFT_UNARY_GELU_TANH
+                       : e->activation == EXPERT_SILU ? WEFT_UNARY_SILU
+                                                      : WEFT_UNARY_RELU;
+    e->kernels->unary_f32[unary](n, r->first, r->inner);
   } else {
-    for (size_t i = 0; i < n; i++) {
-      float v = r->first[i];
-      r->inner[i] = e->activation == EXPERT_RELU   ? (v > 0 ? v : 0)
-                    : e->activation == EXPERT_SILU ? v / (1 + weft_exp_f32(-v))
-                                                   : v;
-    }
+    memcpy(r->inner, r->first, n * sizeof *r->inner);
   }
   if (r->gate != NULL) {
     e->kernels->binary_f32[WEFT_BINARY_MUL](n, r->inner, 1, r->gate, 1, r->inner);

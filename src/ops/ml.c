@@ -27,20 +27,15 @@ weft_status weft_post_read(weft_op *op, weft_post *out) {
   return weft_op_fail(op, "post_transform: expected NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT, found %s", name);
 }
 
-static double logistic(double x) {
-  double y = 1 / (1 + weft_exp(-fabs(x)));
-  return x < 0 ? 1 - y : y;
-}
-
 /* The quantile of the normal distribution by Winitzki's approximation of the inverse error function (2008, a = 0.147),
  * which is what other runtimes give. */
 static double probit(double p) {
-  double x = 2 * p - 1, rest = weft_log((1 - x) * (1 + x));
+  double x = 2 * p - 1, rest = weft_log1p(-x * x);
   if (!(rest > -INFINITY)) {
     return x < 0 ? -INFINITY : x > 0 ? INFINITY : 0;
   }
-  double v = 2 / (3.14159265358979323846 * 0.147) + rest / 2;
-  return copysign(sqrt(2) * sqrt(sqrt(v * v - rest / 0.147) - v), x);
+  double v = 2 / (3.14159265358979323846 * 0.147) + rest / 2, w = -rest / 0.147;
+  return copysign(sqrt(2) * sqrt(w / (sqrt(v * v + w) + v)), x); /* sqrt(v^2 + w) - v without a loss */
 }
 
 /* SOFTMAX_ZERO leaves scores of 0 out: they stay 0. */
@@ -65,7 +60,7 @@ void weft_post_apply(weft_post post, size_t count, double *scores) {
     return;
   }
   for (size_t i = 0; i < count && post != WEFT_POST_NONE; i++) {
-    scores[i] = post == WEFT_POST_LOGISTIC ? logistic(scores[i]) : probit(scores[i]);
+    scores[i] = post == WEFT_POST_LOGISTIC ? weft_sigmoid(scores[i]) : probit(scores[i]);
   }
 }
 

@@ -12,7 +12,7 @@ static double apply(const weft_recurrent_layer *l, const weft_cell_function *f, 
   x = clipped && limit > 0 ? fmin(fmax(x, -limit), limit) : x;
   switch (f->kind) {
   case F_SIGMOID:
-    return 1 / (1 + weft_exp(-x));
+    return weft_sigmoid(x);
   case F_TANH:
     return weft_tanh(x);
   case F_RELU:
@@ -32,7 +32,7 @@ static double apply(const weft_recurrent_layer *l, const weft_cell_function *f, 
   case F_SOFTSIGN:
     return x / (1 + fabs(x));
   default:
-    return x > 0 ? x + weft_log1p(weft_exp(-x)) : weft_log1p(weft_exp(x));
+    return weft_softplus(x);
   }
 }
 

@@ -29,9 +29,7 @@ static void run_float(const swiglu *s, size_t offset, size_t n) {
   const weft_kernels *kernels = s->cx->kernels;
   float gate[WEFT_BLOCK], factor[WEFT_BLOCK];
   weft_block_load(kernels, s->a, offset, 1, n, gate);
-  kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, &s->alpha, 0, factor);
-  kernels->unary_f32[WEFT_UNARY_SIGMOID](n, factor, factor);
-  kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, factor, 1, gate);
+  kernels->swish_f32(n, gate, s->alpha, gate);
   weft_block_load(kernels, s->b, offset, 1, n, factor);
   kernels->binary_f32[WEFT_BINARY_MUL](n, gate, 1, factor, 1, gate);
   weft_block_store(kernels, s->y, offset, 1, n, gate);
@@ -48,7 +46,7 @@ static void run(void *arg, size_t begin, size_t end) {
     const double *a = (const double *)s->a->data + done, *b = (const double *)s->b->data + done;
     double *y = (double *)s->y->data + done;
     for (size_t i = 0; i < n; i++) {
-      y[i] = a[i] / (1 + weft_exp(-(double)s->alpha * a[i])) * b[i];
+      y[i] = weft_swish(a[i], (double)s->alpha) * b[i];
     }
   }
 }

@@ -27,13 +27,6 @@ typedef struct unary {
     return expression;                                                                                                 \
   }
 
-static double sigmoid(double x) {
-  double e = weft_exp(-fabs(x));
-  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-static double softplus(double x) {
-  return weft_log1p(weft_exp(-fabs(x))) + (x > 0 ? x : 0);
-}
 /* Not fmax, fmin: NaN stays. */
 static double clip(double x, double lo, double hi) {
   return x < lo ? lo : x > hi ? hi : x;
@@ -41,13 +34,13 @@ static double clip(double x, double lo, double hi) {
 
 FUNCTION(of_log, weft_log(x))
 FUNCTION(of_tanh, weft_tanh(x))
-FUNCTION(of_sigmoid, isnan(x) ? x : sigmoid(x))
+FUNCTION(of_sigmoid, weft_sigmoid(x))
 FUNCTION(of_erf, weft_erf(x))
-FUNCTION(of_gelu, 0.5 * x * weft_erfc(-x * 0.70710678118654752440))
-FUNCTION(of_gelu_tanh, 0.5 * x * (1 + weft_tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
-FUNCTION(of_silu, x *sigmoid(x))
-FUNCTION(of_hardswish, x *clip(x / 6 + 0.5, 0, 1))
-FUNCTION(of_softplus, isnan(x) ? x : softplus(x))
+FUNCTION(of_gelu, weft_gelu(x))
+FUNCTION(of_gelu_tanh, weft_gelu_tanh(x, 0))
+FUNCTION(of_silu, weft_swish(x, 1))
+FUNCTION(of_hardswish, x *(clip(x + 3, 0, 6) / 6))
+FUNCTION(of_softplus, weft_softplus(x))
 FUNCTION(of_sign, isnan(x) ? x : (x > 0) - (x < 0))
 FUNCTION(of_sin, weft_sin(x))
 FUNCTION(of_cos, weft_cos(x))
@@ -62,15 +55,15 @@ FUNCTION(of_acosh, weft_acosh(x))
 FUNCTION(of_atanh, weft_atanh(x))
 FUNCTION(of_erfc, weft_erfc(x))
 FUNCTION(of_softsign, x / (1 + fabs(x)))
-FUNCTION(of_mish, x *weft_tanh(softplus(x)))
+FUNCTION(of_mish, weft_mish(x))
 FUNCTION(of_leaky, x < 0 ? a * x : x)
-FUNCTION(of_hardsigmoid, clip(a *x + b, 0, 1))
+FUNCTION(of_hardsigmoid, clip(weft_multiply_add(a, x, b), 0, 1))
 FUNCTION(of_elu, x > 0 ? x : a * weft_expm1(x))
-FUNCTION(of_selu, b *(x > 0 ? x : a * weft_expm1(x)))
+FUNCTION(of_selu, x > 0 ? b * x : a * b * weft_expm1(x)) /* a and b are floats: their product is exact */
 FUNCTION(of_celu, x > 0 ? x : a * weft_expm1(x / a))
 FUNCTION(of_thresholded, x > a ? x : 0)
 FUNCTION(of_shrink, x<-a ? x + b : x> a ? x - b : 0)
-FUNCTION(of_swish, x *sigmoid(a *x))
+FUNCTION(of_swish, weft_swish(x, a))
 FUNCTION(of_is_nan, isnan(x) ? 1 : 0)
 FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
 
@@ -113,9 +106,9 @@ static void run_double(void *arg, size_t begin, size_t end) {
 }
 
 /* ---- float: kernels ---------------------------------------------------------------------------------------------- */
-static bool has_float(int variant) {
-  return variant < WEFT_UNARY_COUNT || variant == WEFT_UNARY_LEAKY || variant == WEFT_UNARY_HARDSIGMOID ||
-         variant == WEFT_UNARY_SWISH || variant == WEFT_UNARY_MISH;
+static bool has_float(const unary *u) {
+  return u->variant < WEFT_UNARY_COUNT || u->variant == WEFT_UNARY_LEAKY || u->variant == WEFT_UNARY_HARDSIGMOID ||
+         u->variant == WEFT_UNARY_SWISH;
 }
 
 /* y may be x. */
@@ -123,28 +116,13 @@ static void kernel(const unary *u, size_t n, const float *x, float *y) {
   const weft_kernels *kernels = u->cx->kernels;
   if (u->variant < WEFT_UNARY_COUNT) {
     kernels->unary_f32[u->variant](n, x, y);
-    return;
-  }
-  for (size_t done = 0; done < n; done += WEFT_BLOCK) {
-    float block[WEFT_BLOCK];
-    size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
-    if (u->variant == WEFT_UNARY_MISH) {
-      kernels->unary_f32[WEFT_UNARY_SOFTPLUS](m, x + done, block);
-      kernels->unary_f32[WEFT_UNARY_TANH](m, block, block);
-      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, block, 1, y + done);
-      continue;
-    }
-    if (u->variant == WEFT_UNARY_SWISH) {
-      float alpha = (float)u->a;
-      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, &alpha, 0, block);
-      kernels->unary_f32[WEFT_UNARY_SIGMOID](m, block, block);
-      kernels->binary_f32[WEFT_BINARY_MUL](m, x + done, 1, block, 1, y + done);
-      continue;
-    }
+  } else if (u->variant == WEFT_UNARY_SWISH) {
+    kernels->swish_f32(n, x, (float)u->a, y);
+  } else {
     if (x != y) {
-      memcpy(y + done, x + done, m * sizeof *y);
+      memcpy(y, x, n * sizeof *y);
     }
-    weft_activate_f32(kernels, m, y + done, u->variant == WEFT_UNARY_LEAKY ? WEFT_ACT_LEAKY : WEFT_ACT_HARDSIGMOID,
+    weft_activate_f32(kernels, n, y, u->variant == WEFT_UNARY_LEAKY ? WEFT_ACT_LEAKY : WEFT_ACT_HARDSIGMOID,
                       (float)u->a, (float)u->b);
   }
 }
@@ -407,7 +385,7 @@ static weft_parallel_body body_of(const unary *u) {
   if (u->in == WEFT_FLOAT && (u->variant == WEFT_UNARY_SHRINK || u->variant == WEFT_UNARY_THRESHOLDED)) {
     return run_shrink;
   }
-  return u->in == WEFT_FLOAT && has_float(u->variant) ? run_float : run_double;
+  return u->in == WEFT_FLOAT && has_float(u) ? run_float : run_double;
 }
 
 /* Narrower floats by the loops of floats. */

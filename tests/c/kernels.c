@@ -38,6 +38,14 @@ static void check_elementwise(size_t n) {
   memcpy(got, x, n * sizeof(float));
   tested->elu_f32(n, got, 1.5f, 0.75f, 2.0f, got);
   expect_same("elu in place", n, got, wanted);
+  for (float alpha = 1.702f; alpha > -1; alpha -= 1.702f) { /* and 0 */
+    portable->swish_f32(n, x, alpha, wanted);
+    tested->swish_f32(n, x, alpha, got);
+    expect_same("swish", n, got, wanted);
+  }
+  memcpy(got, x, n * sizeof *x);
+  tested->swish_f32(n, got, 0.0f, got);
+  expect_same("swish in place", n, got, wanted);
   for (int a = WEFT_ACT_NONE; a <= WEFT_ACT_GELU; a++) {
     memcpy(wanted, x, n * sizeof(float));
     memcpy(got, x, n * sizeof(float));
