@@ -104,7 +104,8 @@ export class Wasm {
 
   /** Ends its threads and lets go of its memory, also when something still refers to this object. */
   stop() {
-    this.#glue?.PThread?.terminateAllThreads();
+    // The runtime's own end: with the threads goes what this thread awaits of them, which would keep the memory in WebKit.
+    this.#glue?.PThread?.terminateRuntime();
     this.#broken ??= new WeftError('INVALID_ARGUMENT', 'the session was released');
     this.#glue = null;
     this.#bytes = new Uint8Array();

@@ -21,15 +21,14 @@ import { launchFirefox, launchWebKit, missingFirefox, missingWebKit } from './we
  */
 
 /**
- * By name: how to start it, why it is not there, if it is not, which SIMD it has, and whether the driver can count workers.
- * @type {Record<string, {launch: () => Promise<Browser>, missing: string | false, simd: 'relaxed' | 'simd', seesWorkers?: boolean}>}
+ * By name: how to start it, why it is not there, if it is not, and which SIMD it has.
+ * @type {Record<string, {launch: () => Promise<Browser>, missing: string | false, simd: 'relaxed' | 'simd'}>}
  */
 export const browsers = {
   Chromium: {
     launch: launchChromium,
     missing: existsSync(programs.chromium) ? false : 'Chromium is not installed',
     simd: 'relaxed',
-    seesWorkers: true,
   },
   Firefox: { launch: launchFirefox, missing: missingFirefox, simd: 'relaxed' },
   WebKit: { launch: launchWebKit, missing: missingWebKit, simd: 'simd' },
