@@ -31,7 +31,8 @@ add_library(weft_options INTERFACE)
 target_include_directories(weft_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(weft_options INTERFACE -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno)
 if(WEFT_SANITIZE)
-  target_compile_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    $<$<C_COMPILER_ID:Clang>:-Wno-pass-failed>) # sanitized loops need not be vectors
   target_link_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE})
 endif()
 if(EMSCRIPTEN OR WASI)
