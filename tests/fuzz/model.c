@@ -13,8 +13,8 @@ enum { MAX_FEEDS = 16, MAX_DIM = 4 };
 /* The session that the alarm's handler cancels; a handler has no argument. */
 static weft_session *volatile running;
 
-static void cancel_run(int signal) {
-  (void)signal;
+static void cancel_run(int number) {
+  signal(number, cancel_run); /* in standard C a handler is gone when it has been called */
   if (running != NULL) {
     weft_session_cancel(running);
   }
