@@ -1,9 +1,10 @@
 /* Symbolic shapes by probing. Operators infer concrete shapes only; so the graph is interpreted a few times with
  * different sizes for its symbols, and what a dimension did each time tells what it is: always the same number is a
  * constant, always the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are
- * primes, the smallest because tables may end, or primes times 32 for networks that halve their input several times; an
- * interpretation that fails (a size the model does not allow) tells nothing, and two that succeed are enough. A name
- * such as "past + sequence" means what it says. */
+ * primes, the smallest because tables may end, primes times 32 for networks that halve their input several times, and
+ * once all are 1, or what is cut off at a few would seem to be as many always. An interpretation that fails (a size the
+ * model does not allow) tells nothing, and two that succeed are enough. A name such as "past + sequence" means what it
+ * says. */
 #include "shapes.h"
 
 #include <stdio.h>
@@ -58,11 +59,8 @@ static bool add_symbol(prober *p, const char *name, int64_t *prime) {
   symbol *s = &p->symbols[p->symbol_count++];
   s->name = name;
   *prime = next_prime(*prime);
-  for (int i = 0; i < PROBES; i += 2) {
-    const int64_t factor = i < PROBES / 2 ? LARGE_FACTOR : 1;
-    s->sizes[i] = *prime * factor;
-    s->sizes[i + 1] = next_prime(*prime) * factor;
-  }
+  const int64_t sizes[PROBES] = {*prime * LARGE_FACTOR, next_prime(*prime) * LARGE_FACTOR, *prime, 1};
+  memcpy(s->sizes, sizes, sizeof sizes);
   return true;
 }
 

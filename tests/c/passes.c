@@ -328,6 +328,20 @@ static void test_turns(void) {
 }
 
 /* Sizes that a file gives names to although only one will do. */
+/* What is cut off at four has four rows in a run with as many, not in one with three. */
+static void test_cut_off(void) {
+  const int64_t one_axis[] = {1}, swap[] = {1, 0, 2, 3};
+  bytes g = begin();
+  graph_tensor(&g, "begin", WEFT_INT64, 8, 1, one_axis, (const int64_t[]){0});
+  graph_tensor(&g, "end", WEFT_INT64, 8, 1, one_axis, (const int64_t[]){4});
+  graph_tensor(&g, "axis", WEFT_INT64, 8, 1, one_axis, one_axis);
+  graph_node(&g, node("Slice", "x begin end", "s"));
+  graph_node(&g, node("ReduceMax", "s axis", "m"));
+  graph_node(&g, turned("m", "t", 4, swap));
+  graph_node(&g, node("Abs", "t", "y"));
+  expect(&g, "Slice ReduceMax Reshape Abs");
+}
+
 static void test_fixed_sizes(void) {
   const int64_t unknown[] = {0, 0, 5, 5}, table[] = {2, 5, 5}, square[] = {5, 5};
   bytes g = {0};
@@ -557,6 +571,7 @@ int main(void) {
   test_halves();
   test_dimensions();
   test_turns();
+  test_cut_off();
   test_fixed_sizes();
   test_quantized();
   test_unlike_quantized();
