@@ -605,6 +605,9 @@ for kind, name in ((ml_dtypes.float8_e4m3fn, "e4m3"), (ml_dtypes.float8_e5m2, "e
     halves = f32(6, 32).astype(kind)
     case(f"gather_quantised_{name}", "GatherBlockQuantized", [halves, picks, scales], [(halves.astype(np.float32) * scales.repeat(16, 1))[picks]], (0, 2), block_size=16, gather_axis=0, quantize_axis=1)
 
+line, filters = f32(1, 5, 4), f32(3, 4, 1)  # nothing tells the rank of the weights
+case("nhwc_conv_line", [("", "Identity", ["i1"], ["w"], {}), ("com.microsoft", "NhwcConv", ["i0", "w"], ["o0"], {})], [line, filters], [line @ filters[..., 0].T])
+
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []

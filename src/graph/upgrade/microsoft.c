@@ -271,7 +271,7 @@ static weft_status channels_back(weft_upgrade *u, int rank, int i) {
 
 static weft_status nhwc_conv(weft_upgrade *u) {
   WEFT_TRY(expect(u, 2));
-  int rank = rank_of(u, u->node->inputs[1], 4);
+  int rank = rank_of(u, u->node->inputs[1], rank_of(u, u->node->inputs[0], 4));
   become(u, "com.microsoft", "FusedConv");
   WEFT_TRY(channels_first(u, rank, 0));
   WEFT_TRY(channels_first(u, rank, 3));
@@ -280,7 +280,7 @@ static weft_status nhwc_conv(weft_upgrade *u) {
 
 static weft_status qlinear_conv(weft_upgrade *u) {
   WEFT_TRY(expect(u, 4));
-  int rank = rank_of(u, u->node->inputs[3], 4);
+  int rank = rank_of(u, u->node->inputs[3], rank_of(u, u->node->inputs[0], 4));
   bool last = weft_upgrade_int(u, "channels_last", 0) != 0;
   weft_node_remove_attribute(u->node, "channels_last");
   become(u, "", u->node->op_type);
