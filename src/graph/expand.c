@@ -119,6 +119,8 @@ static weft_status attention(expansion *e) {
 }
 
 /* ---- recurrent layers ------------------------------------------------------------------------------------------- */
+enum { MOST_STEPS = 1000 };
+
 /* Their steps, one behind the other. Letters: n: how wide the state is, w, r, k, j, p: one direction's weights, biases
  * and peepholes, s, t: its state and cell, u: a step's input, z, y: what gates get of that and of the state, i, m, o, q:
  * gates, l: states so far; x, e, v: all directions' states of every step, last states, last cells. */
@@ -166,9 +168,9 @@ static bool read_layer(const weft_graph *graph, const weft_node *node, layer *l)
   l->gates = strcmp(node->op_type, "LSTM") == 0 ? 4 : strcmp(node->op_type, "GRU") == 0 ? 3 : 1;
   l->directions = weft_term_is_string(&t, "direction", "bidirectional") ? 2 : 1;
   l->steps = x->rank == 3 ? x->dims[0] : 0;
-  return l->steps > 0 && (node->input_count < 5 || node->inputs[4] < 0) && read_activations(node, l) &&
-         weft_term_int(&t, "layout", 0) == 0 && weft_term_int(&t, "input_forget", 0) == 0 &&
-         weft_node_attribute(node, "clip") == NULL;
+  return l->steps > 0 && l->steps <= MOST_STEPS && (node->input_count < 5 || node->inputs[4] < 0) &&
+         read_activations(node, l) && weft_term_int(&t, "layout", 0) == 0 &&
+         weft_term_int(&t, "input_forget", 0) == 0 && weft_node_attribute(node, "clip") == NULL;
 }
 
 /* A formula in parts, each with a blank behind it; the last is an operator. */

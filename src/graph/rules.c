@@ -479,7 +479,7 @@ static weft_status by_scatter(weft_term *t, const rule *rule, int32_t *out) {
 static weft_status by_recurrence(weft_term *t, const rule *rule, int32_t *out) {
   (void)rule;
   (void)out;
-  return weft_term_unknown(t, " where the steps of X are not declared or not all alike, or with such activations");
+  return weft_term_unknown(t, " where X does not declare 1 to 1000 steps, not all are alike, or with such activations");
 }
 
 /* ---- losses ------------------------------------------------------------------------------------------------------ */
