@@ -16,6 +16,8 @@ CONVERT(not8, uint8_t, uint8_t, a == 0)
 CONVERT(is_nan, float, uint8_t, a != a)
 CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
 CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
+CONVERT(is_nan_double, double, uint8_t, a != a)
+CONVERT(is_infinite_double, double, uint8_t, a == (double)INFINITY || a == (double)-INFINITY)
 CONVERT(floor_double, double, double, floor(a))
 CONVERT(ceil_double, double, double, ceil(a))
 CONVERT(round_double, double, double, rint(a))
@@ -256,6 +258,8 @@ weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
       [WEFT_TYPED_ASINH] = inverse_hyperbolic_sine,
       [WEFT_TYPED_ACOSH] = inverse_hyperbolic_cosine,
       [WEFT_TYPED_ATANH] = inverse_hyperbolic_tangent,
+      [WEFT_TYPED_IS_NAN_DOUBLE] = is_nan_double,
+      [WEFT_TYPED_IS_INFINITE_DOUBLE] = is_infinite_double,
       [WEFT_TYPED_FLOOR] = floor_double,
       [WEFT_TYPED_CEIL] = ceil_double,
       [WEFT_TYPED_ROUND] = round_double,

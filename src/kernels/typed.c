@@ -131,6 +131,42 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   return type < TYPES ? loops[what][type] : NULL;
 }
 
+/* ---- elements at places of their own ----------------------------------------------------------------------------- */
+/* Integers wrap as U, but compare as T. */
+#define SCATTER(name, T, U)                                                                                            \
+  SMALL_CODE static void name(weft_typed what, size_t n, const int64_t *map, const T *from, T *to) {                   \
+    for (size_t i = 0; i < n; i++) {                                                                                   \
+      const T a = to[map[i]], b = from[i];                                                                             \
+      to[map[i]] = what == WEFT_TYPED_ADD   ? (T)((U)a + (U)b)                                                         \
+                   : what == WEFT_TYPED_MUL ? (T)((U)a * (U)b)                                                         \
+                   : what == WEFT_TYPED_MIN ? (a < b || a != a ? a : b)                                                \
+                                            : (a > b || a != a ? a : b);                                               \
+    }                                                                                                                  \
+  }
+SCATTER(scatter_float, float, float)
+SCATTER(scatter_double, double, double)
+SCATTER(scatter_int32, int32_t, uint32_t)
+SCATTER(scatter_int64, int64_t, uint64_t)
+
+bool weft_typed_scatter(weft_typed what, weft_type type, size_t n, const int64_t *map, const void *from, void *to) {
+  switch (type) {
+  case WEFT_FLOAT:
+    scatter_float(what, n, map, from, to);
+    return true;
+  case WEFT_DOUBLE:
+    scatter_double(what, n, map, from, to);
+    return true;
+  case WEFT_INT32:
+    scatter_int32(what, n, map, from, to);
+    return true;
+  case WEFT_INT64:
+    scatter_int64(what, n, map, from, to);
+    return true;
+  default:
+    return false;
+  }
+}
+
 /* ---- one total of neighbours ------------------------------------------------------------------------------------- */
 #define FOLD(name, T, expression)                                                                                      \
   static void name(size_t n, const void *x, void *total) {                                                             \

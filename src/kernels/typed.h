@@ -27,6 +27,9 @@ typedef void (*weft_typed_unary)(size_t n, const void *x, void *y);
 
 /* NULL where there is no such loop: callers have a general way. */
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type);
+/* to[map[i]] = the sum of both, or their product, or what is less or greater (NaN wins), for n elements in order: floats,
+ * doubles and integers of 4 or 8 bytes; false for other types. */
+bool weft_typed_scatter(weft_typed what, weft_type type, size_t n, const int64_t *map, const void *from, void *to);
 /* Adds n elements to a total, or multiplies it, or takes what is less or greater: integers, which wrap, or doubles. NULL
  * where there is no such loop; there are all for doubles and integers of 4 and 8 bytes. */
 typedef void (*weft_typed_row)(size_t n, const void *x, void *total);
@@ -37,7 +40,7 @@ weft_typed_unary weft_typed_convert_of(weft_type from, weft_type to);
  * WEFT_UNDEFINED. */
 weft_type weft_typed_convert_by(weft_type from, weft_type to);
 /* Functions of floats, but for the first, of bytes of 0 and 1, which a test gives too, and the last, of doubles. y may
- * be x. */
+ * be x, but for tests. */
 typedef enum weft_typed_function {
   WEFT_TYPED_NOT,
   WEFT_TYPED_IS_NAN,
@@ -53,7 +56,9 @@ typedef enum weft_typed_function {
   WEFT_TYPED_ASINH,
   WEFT_TYPED_ACOSH,
   WEFT_TYPED_ATANH,
-  WEFT_TYPED_FLOOR, /* this and the following of doubles */
+  WEFT_TYPED_IS_NAN_DOUBLE, /* this and the following of doubles */
+  WEFT_TYPED_IS_INFINITE_DOUBLE,
+  WEFT_TYPED_FLOOR,
   WEFT_TYPED_CEIL,
   WEFT_TYPED_ROUND,
   WEFT_TYPED_SQRT

@@ -3,6 +3,7 @@
  * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two;
  * everything else, and every other type, is summed in loops over the table. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "product.h"
 #include "strided.h"
 
@@ -192,11 +193,15 @@ static void add_run(const loops *l, const size_t *offset, size_t n, double *tota
     double wide[WEFT_BLOCK];
     int64_t whole[WEFT_BLOCK];
   } product, factor;
+  weft_typed_row sum = weft_typed_row_of(WEFT_TYPED_ADD, is_float ? WEFT_DOUBLE : WEFT_INT64);
   for (size_t done = 0; done < n; done += WEFT_BLOCK) {
     size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
     for (int k = 0; k < e->operands; k++) {
       size_t step = e->sum_rank > 0 ? e->stride[k][e->sums[e->sum_rank - 1]] : 0, at = offset[k] + done * step;
-      if (is_float) {
+      weft_typed_unary convert = weft_typed_convert_of(l->in[k]->type, is_float ? WEFT_DOUBLE : WEFT_INT64);
+      if (k == 0 && step == 1 && convert != NULL) {
+        convert(m, (const char *)l->in[k]->data + at * weft_type_size(l->in[k]->type), &product);
+      } else if (is_float) {
         weft_load_double(l->in[k]->type, l->in[k]->data, at, step, m, k == 0 ? product.wide : factor.wide);
         for (size_t i = 0; k > 0 && i < m; i++) {
           product.wide[i] *= factor.wide[i];
@@ -208,13 +213,7 @@ static void add_run(const loops *l, const size_t *offset, size_t n, double *tota
         }
       }
     }
-    for (size_t i = 0; i < m; i++) {
-      if (is_float) {
-        *total += product.wide[i];
-      } else {
-        *whole_total += (uint64_t)product.whole[i];
-      }
-    }
+    sum(m, &product, is_float ? (void *)total : whole_total);
   }
 }
 

@@ -668,10 +668,10 @@ static weft_parallel_body arg_body(const reduce *r) {
   if (r->fold.step > 1 && r->fold.n < INT32_MAX && (floats || (loops && r->type != WEFT_DOUBLE))) {
     return floats ? run_arg_columns : run_arg_integer_columns;
   }
-  if (r->fold.step == 1 && r->fold.n >= SHORT_ROW && (floats || loops)) {
-    return r->type == WEFT_FLOAT ? run_arg_rows : run_arg_pieces;
+  if (r->fold.step == 1 && r->fold.n > 0 && r->type == WEFT_FLOAT) {
+    return run_arg_rows;
   }
-  return run_arg;
+  return r->fold.step == 1 && r->fold.n >= SHORT_ROW && (floats || loops) ? run_arg_pieces : run_arg;
 }
 
 weft_status weft_arg_run(weft_op *op) {

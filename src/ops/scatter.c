@@ -59,18 +59,19 @@ static void reduce_halves(reduction how, bool brain, size_t n, uint16_t *to, con
     a[1] = how == REDUCE_ADD ? im + b[1] : re * b[1] + im * b[0];                                                      \
   }
 
+static const uint8_t typed[][2] = {
+    [REDUCE_ADD] = {WEFT_TYPED_ADD, WEFT_TYPED_OR}, /* and of bools */
+    [REDUCE_MUL] = {WEFT_TYPED_MUL, WEFT_TYPED_AND},
+    [REDUCE_MIN] = {WEFT_TYPED_MIN, WEFT_TYPED_AND},
+    [REDUCE_MAX] = {WEFT_TYPED_MAX, WEFT_TYPED_OR},
+};
+
 static void reduce_block(const weft_op *op, reduction how, weft_type type, size_t n, void *to, const void *from) {
   static const uint8_t kernel[] = {
       [REDUCE_ADD] = WEFT_BINARY_ADD,
       [REDUCE_MUL] = WEFT_BINARY_MUL,
       [REDUCE_MIN] = WEFT_BINARY_MIN,
       [REDUCE_MAX] = WEFT_BINARY_MAX,
-  };
-  static const uint8_t typed[][2] = {
-      [REDUCE_ADD] = {WEFT_TYPED_ADD, WEFT_TYPED_OR}, /* and of bools */
-      [REDUCE_MUL] = {WEFT_TYPED_MUL, WEFT_TYPED_AND},
-      [REDUCE_MIN] = {WEFT_TYPED_MIN, WEFT_TYPED_AND},
-      [REDUCE_MAX] = {WEFT_TYPED_MAX, WEFT_TYPED_OR},
   };
   if (how == REDUCE_NONE) {
     memcpy(to, from, n * weft_type_size(type));
@@ -134,6 +135,10 @@ static void scatter_row(const weft_op *op, reduction how, const weft_indices *li
     const int64_t *map = weft_indices_map(list, first + j, length, along, step, room);
     if (how == REDUCE_NONE) {
       weft_spread_elements(size, length, map, from, to);
+      continue;
+    }
+    const bool alone = length > 1 && map[1] != map[0] + 1;
+    if (alone && weft_typed_scatter((weft_typed)typed[how][0], out->type, length, map, from, to)) {
       continue;
     }
     /* Neighbours often go to neighbouring places, as where a graph network sums what edges bring to its nodes: all

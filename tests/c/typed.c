@@ -300,6 +300,13 @@ static void check_doubles(size_t n) {
     weft_typed_unary_of((weft_typed_function)(WEFT_TYPED_FLOOR + f))(n, x, x);
     check(same_numbers(WEFT_DOUBLE, n, x, wanted), "doubles", n, (size_t)f);
   }
+  double x[MOST];
+  uint8_t nan[MOST], infinite[MOST];
+  fill(WEFT_DOUBLE, n, x);
+  weft_typed_unary_of(WEFT_TYPED_IS_NAN_DOUBLE)(n, x, nan);
+  weft_typed_unary_of(WEFT_TYPED_IS_INFINITE_DOUBLE)(n, x, infinite);
+  for (size_t i = 0; i < n; i++)
+    check(nan[i] == (isnan(x[i]) != 0) && infinite[i] == (isinf(x[i]) != 0), "tests of doubles", n, i);
 }
 
 static void check_exp(size_t n) {
@@ -709,6 +716,39 @@ static void check_places(size_t n) {
   }
 }
 
+/* Reduced at places that may be met again. */
+static void check_scatter(size_t n) {
+  static const weft_type types[] = {WEFT_FLOAT, WEFT_DOUBLE, WEFT_INT32, WEFT_INT64};
+  static const weft_typed whats[] = {WEFT_TYPED_ADD, WEFT_TYPED_MUL, WEFT_TYPED_MIN, WEFT_TYPED_MAX};
+  for (size_t c = 0; c < 16; c++) {
+    const weft_type type = types[c / 4];
+    uint64_t from[MOST], got[MOST], wanted[MOST];
+    int64_t map[MOST];
+    fill(type, n, from);
+    fill(type, MOST, got);
+    memcpy(wanted, got, sizeof got);
+    for (size_t i = 0; i < n; i++) {
+      map[i] = (int64_t)(draw() % MOST);
+      double a, b;
+      int64_t p, q;
+      if (c < 8) {
+        weft_load_double(type, wanted, (size_t)map[i], 1, 1, &a);
+        weft_load_double(type, from, i, 1, 1, &b);
+        a = whats[c % 4] == WEFT_TYPED_MUL ? a * b : of_doubles(whats[c % 4], a, b);
+        weft_store_double(type, &a, 1, wanted, (size_t)map[i], 1);
+      } else {
+        weft_load_int64(type, wanted, (size_t)map[i], 1, 1, &p);
+        weft_load_int64(type, from, i, 1, 1, &q);
+        p = of_whole(whats[c % 4], true, p, q);
+        weft_store_int64(type, &p, 1, wanted, (size_t)map[i], 1);
+      }
+    }
+    check(weft_typed_scatter(whats[c % 4], type, n, map, from, got), "scatter", n, c);
+    check(same_numbers(type, MOST, got, wanted), "scatter", n, c);
+  }
+  check(!weft_typed_scatter(WEFT_TYPED_ADD, WEFT_UINT8, 0, NULL, NULL, NULL), "scatter bytes", n, 0);
+}
+
 static void check_lanes(size_t taps) {
   enum { LANES = 8 };
   int32_t offsets[MOST * LANES];
@@ -753,6 +793,7 @@ int main(void) {
       check_pool(n + 1);
       check_places(n);
       check_lanes(n);
+      check_scatter(n);
     }
   }
   for (size_t width = 1000; width < 2600; width += 97)
