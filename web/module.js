@@ -136,9 +136,12 @@ function compileOnce(url) {
   return module;
 }
 
+/** Also of another realm, such as a frame or a test's sandbox. @param {unknown} wasm @returns {wasm is WebAssembly.Module} */
+const isModule = (wasm) => Object.prototype.toString.call(wasm) === '[object WebAssembly.Module]';
+
 /** @param {unknown} wasm @returns {Promise<WebAssembly.Module>} */
 async function compileGiven(wasm) {
-  if (wasm instanceof WebAssembly.Module) return wasm;
+  if (isModule(wasm)) return wasm;
   if (typeof wasm === 'string' || wasm instanceof URL) return compileOnce(resolveLocation(wasm));
   if (isBuffer(wasm) || ArrayBuffer.isView(wasm)) {
     return WebAssembly.compile(/** @type {BufferSource} */ (wasm)).catch((cause) => {

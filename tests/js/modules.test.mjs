@@ -114,10 +114,12 @@ test('the module may be given as Module, bytes, URL, or by its folder', () => {
   const found = runProgram(`
     const { readFileSync } = await import('node:fs');
     const { pathToFileURL } = await import('node:url');
+    const { runInNewContext } = await import('node:vm');
     const bytes = readFileSync(${wasm});
     const results = [];
     const check = async (options) => results.push([...(await double(await create(options))), env.weft.module]);
     await check({ wasm: await WebAssembly.compile(bytes) });
+    await check({ wasm: runInNewContext('new WebAssembly.Module(bytes)', { bytes }) }); // another realm's
     await check({ wasm: bytes });
     await check({ wasm: ${wasm} });
     await check({ wasm: pathToFileURL(${wasm}) });
@@ -135,7 +137,7 @@ test('the module may be given as Module, bytes, URL, or by its folder', () => {
     await check();
     results.push(env.weft.why.at(-1));
     console.log(JSON.stringify(results));`);
-  const names = [...Array(5).fill('given'), ...Array(4).fill('weft.simd.wasm')];
+  const names = [...Array(6).fill('given'), ...Array(4).fill('weft.simd.wasm')];
   assert.deepEqual(found, [...names.map((name) => [2, 4, name]), 'env.wasm.wasmPaths is ignored: it leads to another engine.']);
 });
 
