@@ -146,6 +146,26 @@ text("function_inner_default", f"""{imports} g (float[4] x) => (float[4] y) {{ y
 <domain: "local", opset_import: ["" : 18, "local" : 1]> f <alpha> (x) => (y) {{ y = local.inner <alpha: float = @alpha> (x) }}
 <domain: "local", opset_import: ["" : 18]> inner <alpha: float = 0.5> (x) => (y) {{ y = Elu <alpha: float = @alpha> (x) }}""", {"x": x}, {"y": np.where(x < 0, elu / 2, x).astype(np.float32)})
 
+# ---- functions: what a caller leaves out, attributes that reach into a branch, and overloads --------------------------------------------
+high = np.array(0.4, np.float32)
+text("function_input_absent", f"""{imports} g (float[4] x, float high) => (float[4] y) {{ y = local.f (x, , high) }}
+<domain: "local", opset_import: ["" : 18]> f (x, low, high) => (y) {{ y = Clip (x, low, high) }}""", {"x": x, "high": high}, {"y": np.minimum(x, high)})
+text("function_output_unused", f"""{imports} g (float[4] x) => (float[2] z) {{ y, z = local.f (x) }}
+<domain: "local", opset_import: ["" : 18]> f (x) => (y, z) {{ y, z = Split <num_outputs = 2> (x) }}""", {"x": x}, {"z": x[2:]})
+cases[-1][1].graph.node[0].output[0] = ""
+for name, below in (("then", True), ("else", False)):
+    text(f"function_branch_{name}", f"""{imports} g (float[4] x, bool below) => (float[2, 2] y) {{ y = local.f <alpha = 0.5, shape = [2, 2]> (x, below) }}
+<domain: "local", opset_import: ["" : 18]> f <alpha, shape> (x, below) => (y) {{ k = Constant <value_ints: ints = @shape> () y = If (below) <
+    then_branch = a () => (t) {{ r = Reshape (x, k) t = Elu <alpha: float = @alpha> (r) }},
+    else_branch = b () => (e) {{ s = LeakyRelu <alpha: float = @alpha> (x) e = Reshape (s, k) }}> }}""",
+         {"x": x, "below": np.array(below)}, {"y": np.where(x < 0, (elu if below else x) / 2, x).astype(np.float32).reshape(2, 2)})
+text("function_overloads", f"""{imports} g (float[4] x) => (float[4] y) {{ z = local.f (x) y = local.f (z) }}
+<domain: "local", opset_import: ["" : 18]> f (x) => (y) {{ y = Exp (x) }}
+<domain: "local", opset_import: ["" : 18]> f (x) => (y) {{ y = Neg (x) }}""", {"x": x}, {"y": -np.exp(x)})
+for name, node, function in zip("ab", cases[-1][1].graph.node, cases[-1][1].functions):
+    node.overload = function.overload = name
+cases[-1][1].ir_version = 10
+
 
 def main(out):
     for name, model, inputs, outputs, rtol, atol in cases:
