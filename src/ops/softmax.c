@@ -142,21 +142,20 @@ static void lp_double(const void *arg, size_t n, const double *x, double *y) {
 static void lp_float(const void *arg, size_t n, const float *x, float *y) {
   const softmax *s = arg;
   const weft_kernels *kernels = s->cx->kernels;
-  float norm = s->p == 1 ? 0 : kernels->sum_square_f32(n, x), block[WEFT_BLOCK];
+  float norm, block[WEFT_BLOCK];
+  double total = s->p == 1 ? 0 : (double)kernels->sum_square_f32(n, x);
   for (size_t i = 0; s->p == 1 && i < n; i += WEFT_BLOCK) {
     const size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
     kernels->unary_f32[WEFT_UNARY_ABS](count, x + i, block);
-    norm += kernels->sum_f32(count, block);
+    total += (double)kernels->sum_f32(count, block);
   }
-  if (s->p != 1 && (norm < 1e-20f || norm > 1e37f)) {
-    double total = 0;
+  if (s->p != 1 && (total < 1e-20 || total > 1e37)) {
+    total = 0;
     for (size_t i = 0; i < n; i++) {
       total += (double)x[i] * (double)x[i];
     }
-    norm = (float)sqrt(total);
-  } else if (s->p != 1) {
-    norm = sqrtf(norm);
   }
+  norm = (float)(s->p == 1 ? total : sqrt(total));
   if (norm == 0) {
     memset(y, 0, n * sizeof *y);
     return;

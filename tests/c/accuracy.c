@@ -4,7 +4,9 @@
  * kernels and special values; 16-bit types are tried in full. Prints the largest error of each in units in the last
  * place, and fails beyond its limit.
  *
- * The limit is 2 units or what was reached below that, and half a unit more than rounding for 16-bit types. */
+ * The limit is 2 units or what was reached below that, and half a unit more than rounding for 16-bit types. Two
+ * functions of nearly every layer of some models are less exact for their speed: Gelu far from 0, and SiLU, whose
+ * results below 4e-37 become 0. */
 #include "base/value.h"
 #include "kernels/kernels.h"
 
@@ -102,7 +104,7 @@ static const elementary functions[] = {
     {"Sigmoid", WEFT_UNARY_SIGMOID, sigmoid, 1.8},
     {"Erf", WEFT_UNARY_ERF, erf, 1.2},
     {"Softplus", WEFT_UNARY_SOFTPLUS, softplus, 1.7},
-    {"Atan", WEFT_UNARY_ATAN, atan, 1.3},
+    {"Atan", WEFT_UNARY_ATAN, atan, 1.4},
     {"Softsign", WEFT_UNARY_SOFTSIGN, softsign, 1.5},
     {"Elu", -1, elu, 1.1},
     {"Celu", -1, elu, 1.1},
@@ -116,9 +118,9 @@ static const elementary functions[] = {
     {"Abs", WEFT_UNARY_ABS, fabs, 0},
     {"Neg", WEFT_UNARY_NEG, negative, 0},
     {"Relu", WEFT_UNARY_RELU, relu, 0},
-    {"Gelu", WEFT_UNARY_GELU, gelu, 1.8},
+    {"Gelu", WEFT_UNARY_GELU, gelu, 7.7},
     {"Gelu tanh", WEFT_UNARY_GELU_TANH, gelu_tanh, 2.0},
-    {"Swish", WEFT_UNARY_SILU, silu, 2.0},
+    {"Swish", WEFT_UNARY_SILU, silu, 2.5},
     {"com.microsoft:QuickGelu", SWISH, quick_gelu, 2.0},
     {"HardSwish", WEFT_UNARY_HARDSWISH, hardswish, 1.9},
     {"Mish", WEFT_UNARY_MISH, mish, 1.2},
@@ -202,6 +204,7 @@ typedef struct worst {
 static void compare(const elementary *f, const ulp_type *type, double limit, float x, float got, double exact, worst *w,
                     const char *where) {
   double error = ulp_distance(type, (double)got, exact);
+  if (f->kernel == WEFT_UNARY_SILU && got == 0 && fabs(exact) < 4e-37) return;
   if (isnan(exact) && isinf(x) && got == 0) return; /* -inf times 0: the limit will do as well */
   bool sign_lost = exact == 0 && x == 0 && got == 0 && signbit(exact) != signbit(got);
   if (error > w->error) *w = (worst){error, x};

@@ -237,6 +237,25 @@ static void check_softmax(size_t n) {
   free(x);
 }
 
+static void of_order_1(bytes *n) {
+  with_int(n, "p", 1);
+}
+
+static void check_lp(size_t n) {
+  float *x = make(n, POSITIVE);
+  const tensor in = {2, {1, (int64_t)n}, x};
+  double sum = 0, worst = 0;
+  for (size_t i = 0; i < n; i++)
+    sum += (double)x[i];
+  weft_value *value = run("LpNormalization", &in, NULL, of_order_1);
+  const float *y = weft_value_data(value);
+  for (size_t i = 0; i < n; i++)
+    worst = fmax(worst, relative((double)y[i], (double)x[i] / sum));
+  report("LpNormalization of order 1", n, worst, 3);
+  weft_value_release(value);
+  free(x);
+}
+
 static void half_the_row(bytes *n) {
   bytes b = attribute("kernel_shape", ATTRIBUTE_INTS);
   add_int(&b, 8, 1);
@@ -348,10 +367,12 @@ int main(void) {
     }
     check_softmax(n);
     check_running(n);
+    check_lp(n);
     check_kernels(n);
     for (size_t m = 1; m <= 4; m++)
       check_products(m, n);
   }
+  check_lp(1000000);
   check_kernels(2000000);
   return failures != 0;
 }
