@@ -136,12 +136,12 @@ function compileOnce(url) {
   return module;
 }
 
-/** Also of another realm, such as a frame or a test's sandbox. @param {unknown} wasm @returns {wasm is WebAssembly.Module} */
+/** Also of another realm, such as a frame or a test's sandbox. @param {unknown} wasm */
 const isModule = (wasm) => Object.prototype.toString.call(wasm) === '[object WebAssembly.Module]';
 
 /** @param {unknown} wasm @returns {Promise<WebAssembly.Module>} */
 async function compileGiven(wasm) {
-  if (isModule(wasm)) return wasm;
+  if (isModule(wasm)) return /** @type {WebAssembly.Module} */ (wasm);
   if (typeof wasm === 'string' || wasm instanceof URL) return compileOnce(resolveLocation(wasm));
   if (isBuffer(wasm) || ArrayBuffer.isView(wasm)) {
     return WebAssembly.compile(/** @type {BufferSource} */ (wasm)).catch((cause) => {
