@@ -93,18 +93,35 @@ void weft_typed_exp(size_t n, const double *x, double *y) {
 }
 
 /* ---- functions of floats by way of double precision -------------------------------------------------------------- */
-/* Errors stay below 1e-10: far below what rounding to a float costs. */
+/* Errors stay below 1e-10: far below what rounding to a float costs. Blocks are always whole, so that there is no code for
+ * single elements. */
 #define FUNCTION(name, source, expression)                                                                             \
   static void name(size_t n, const void *x, void *y) {                                                                 \
-    const float *p = x;                                                                                                \
-    float *r = y;                                                                                                      \
     READ_AHEAD(table, source);                                                                                         \
-    EACH_ALONE                                                                                                         \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-      const double v = (double)p[i];                                                                                   \
-      r[i] = (float)(expression);                                                                                      \
+    for (size_t begin = 0; begin < n; begin += TOGETHER) {                                                             \
+      const size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;                                                \
+      float block[TOGETHER];                                                                                           \
+      take_block((const float *)x + begin, count, block);                                                              \
+      EACH_ALONE                                                                                                       \
+      for (size_t i = 0; i < TOGETHER; i++) {                                                                          \
+        const double v = (double)block[i];                                                                             \
+        block[i] = (float)(expression);                                                                                \
+      }                                                                                                                \
+      give_block(block, count, (float *)y + begin);                                                                    \
     }                                                                                                                  \
   }
+
+SMALL_CODE static void take_block(const float *x, size_t count, float *block) {
+  for (size_t i = 0; i < TOGETHER; i++) {
+    block[i] = i < count ? x[i] : 0;
+  }
+}
+
+SMALL_CODE static void give_block(const float *block, size_t count, float *y) {
+  for (size_t i = 0; i < count; i++) {
+    y[i] = block[i];
+  }
+}
 
 static inline double sinh_of(double v, const double *table) {
   const double a = fabs(v), e = exp_of(a, table), z = v * v, far_out = 0.5 * e - 0.5 / e;
@@ -208,25 +225,26 @@ static inline double sine_or_cosine(double x, weft_typed_function what, const do
 }
 
 static inline void sines(size_t n, const float *x, weft_typed_function what, float *y) {
-  float kept[TOGETHER];
+  float kept[TOGETHER], block[TOGETHER];
   READ_AHEAD(table, sine_table);
   for (size_t begin = 0; begin < n; begin += TOGETHER) {
     size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;
     uint32_t beyond = 0;
-    for (size_t i = 0; i < count; i++) {
-      kept[i] = x[begin + i];
+    take_block(x + begin, count, kept);
+    for (size_t i = 0; i < TOGETHER; i++) {
       beyond |= (uint32_t)!(fabsf(kept[i]) < SINE_LIMIT);
     }
-    for (size_t i = 0; i < count; i++) {
-      y[begin + i] = (float)sine_or_cosine((double)kept[i], what, table);
+    for (size_t i = 0; i < TOGETHER; i++) {
+      block[i] = (float)sine_or_cosine((double)kept[i], what, table);
     }
     for (size_t i = 0; beyond != 0 && i < count; i++) {
       if (fabsf(kept[i]) < SINE_LIMIT) continue;
       const double far = (double)kept[i];
-      y[begin + i] = (float)(what == WEFT_TYPED_SINE     ? weft_sin(far)
-                             : what == WEFT_TYPED_COSINE ? weft_cos(far)
-                                                         : weft_tan(far));
+      block[i] = (float)(what == WEFT_TYPED_SINE     ? weft_sin(far)
+                         : what == WEFT_TYPED_COSINE ? weft_cos(far)
+                                                     : weft_tan(far));
     }
+    give_block(block, count, y + begin);
   }
 }
 
