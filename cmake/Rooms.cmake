@@ -37,6 +37,7 @@ if(WEFT_SANITIZE)
 endif()
 if(EMSCRIPTEN OR WASI)
   set(WEFT_WASM ON)
+  # -O3's limit of unrolling, without which a tile's sums are no registers; the rest of -O3 is bytes (tests/bench/NOTES.md).
   set(weft_hot_flags -O2 -mllvm -unroll-threshold=300)
   set(weft_small_flags -Oz)
   set(weft_simd_flags -msimd128)

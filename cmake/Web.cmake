@@ -2,7 +2,7 @@
 #
 # Import and export names are kept as they are, so all modules without threads share one glue file and all modules with
 # threads another; tools/build.mjs checks that they are indeed the same. That is why linking is done with -O2: from -O3 on
-# emcc shortens names. Kernels are compiled with -O3 all the same.
+# emcc shortens names.
 weft_objects(bindings_objects ROOMS bindings FACE)
 weft_objects(core_objects ROOMS ${weft_core_rooms})
 weft_objects(parallel_st ROOMS parallel)

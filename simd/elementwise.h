@@ -23,18 +23,30 @@ INLINE void map(size_t n, const float *x, float *y, one_number function, bool is
   }
 UNARY_WORDS(DEFINE_UNARY)
 
+/* Whether x and y move are constants where this is called. */
+INLINE void zip_moving(size_t n, const float *x, const bool x_moves, const float *y, const bool y_moves, float *z,
+                       two_numbers function) {
+  const real x0 = load_splat(x), y0 = load_splat(y);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    store(z + i, function(x_moves ? load(x + i) : x0, y_moves ? load(y + i) : y0));
+  }
+  if (i < n) {
+    real last = function(x_moves ? load_part(x + i, n - i) : x0, y_moves ? load_part(y + i, n - i) : y0);
+    store_part(z + i, last, n - i);
+  }
+}
+
 /* Steps of 0 repeat the first element. */
 INLINE void zip(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z,
                 two_numbers function) {
   if (n == 0) return;
-  const real x0 = load_splat(x), y0 = load_splat(y);
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    store(z + i, function(x_step != 0 ? load(x + i) : x0, y_step != 0 ? load(y + i) : y0));
-  }
-  if (i < n) {
-    real last = function(x_step != 0 ? load_part(x + i, n - i) : x0, y_step != 0 ? load_part(y + i, n - i) : y0);
-    store_part(z + i, last, n - i);
+  if (x_step == 0) {
+    zip_moving(n, x, false, y, y_step != 0, z, function);
+  } else if (y_step == 0) {
+    zip_moving(n, x, true, y, false, z, function);
+  } else {
+    zip_moving(n, x, true, y, true, z, function);
   }
 }
 
