@@ -57,11 +57,6 @@ weft_status weft_term_list(weft_term *t, char letter, size_t count, const int64_
 }
 
 /* ---- attributes of the node -------------------------------------------------------------------------------------- */
-int64_t weft_term_int(const weft_term *t, const char *name, int64_t fallback) {
-  const weft_attribute *attribute = weft_node_attribute(t->node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
-}
-
 bool weft_term_is_string(const weft_term *t, const char *name, const char *value) {
   const weft_attribute *attribute = weft_node_attribute(t->node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_STRING && strcmp(attribute->s.data, value) == 0;
@@ -82,7 +77,7 @@ static int64_t read_int(const weft_term *t, const char *word) {
     return strtoll(word, NULL, 10);
   }
   const char *fallback = split(word + 1, name);
-  return weft_term_int(t, name, fallback != NULL ? strtoll(fallback, NULL, 10) : 0);
+  return weft_node_int(t->node, name, fallback != NULL ? strtoll(fallback, NULL, 10) : 0);
 }
 
 static float read_real(const weft_term *t, const char *word) {
@@ -94,10 +89,7 @@ static float read_real(const weft_term *t, const char *word) {
     return strtof(word, NULL);
   }
   const char *fallback = split(word + 1, name);
-  const weft_attribute *attribute = weft_node_attribute(t->node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f
-         : fallback != NULL                                           ? strtof(fallback, NULL)
-                                                                      : 0;
+  return weft_node_float(t->node, name, fallback != NULL ? strtof(fallback, NULL) : 0);
 }
 
 /* An attribute of the node, of a kind that holds nothing but numbers and text, for another node. */

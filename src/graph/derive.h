@@ -46,7 +46,6 @@ weft_status weft_term_sum_to(weft_term *t, int32_t term, int32_t like, int32_t *
 weft_status weft_term_list(weft_term *t, char letter, size_t count, const int64_t *values);
 /* A node like the term's own, over `inputs`; its outputs are new. */
 weft_status weft_term_again(weft_term *t, const int32_t *inputs, weft_node **out);
-int64_t weft_term_int(const weft_term *t, const char *name, int64_t fallback);
 bool weft_term_is_string(const weft_term *t, const char *name, const char *value);
 
 static inline void weft_term_set(weft_term *t, char letter, int32_t value) {

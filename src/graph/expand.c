@@ -96,8 +96,7 @@ static weft_status attention(expansion *e) {
                                                               : "s " DIMS("a", "3", "4") "a CastLike/2 Sqrt /"));
   WEFT_TRY(let(e, 'p', "s Shape"));
   WEFT_TRY(let(e, 's', "s " DIMS("a", "0", "3") DIMS("b", "2", "3") "Concat/2{axis=0} Reshape/2"));
-  const weft_attribute *cap = weft_node_attribute(&e->node, "softcap");
-  if (cap != NULL && cap->kind == WEFT_ATTRIBUTE_FLOAT && cap->f != 0) {
+  if (weft_node_float(&e->node, "softcap", 0) != 0) {
     WEFT_TRY(let(e, 's', "s @softcap:1 / Tanh @softcap:1 *"));
   }
   if (has(e, 3)) {
@@ -108,7 +107,7 @@ static weft_status attention(expansion *e) {
     }
     WEFT_TRY(let(e, 's', type == WEFT_BOOL ? "d s -1000000000 Where/3" : "s d +"));
   }
-  if (weft_term_int(t, "is_causal", 0) != 0) {
+  if (weft_node_int(t->node, "is_causal", 0) != 0) {
     WEFT_TRY(
         let(e, 's', PLACES("s", "3", "4") PLACES("s", "2", "3") "[-1,1] Reshape/2 Greater/2 -1000000000 s Where/3"));
   }
@@ -169,8 +168,8 @@ static bool read_layer(const weft_graph *graph, const weft_node *node, layer *l)
   l->directions = weft_term_is_string(&t, "direction", "bidirectional") ? 2 : 1;
   l->steps = x->rank == 3 ? x->dims[0] : 0;
   return l->steps > 0 && l->steps <= MOST_STEPS && (node->input_count < 5 || node->inputs[4] < 0) &&
-         read_activations(node, l) && weft_term_int(&t, "layout", 0) == 0 &&
-         weft_term_int(&t, "input_forget", 0) == 0 && weft_node_attribute(node, "clip") == NULL;
+         read_activations(node, l) && weft_node_int(node, "layout", 0) == 0 &&
+         weft_node_int(node, "input_forget", 0) == 0 && weft_node_attribute(node, "clip") == NULL;
 }
 
 /* A formula in parts, each with a blank behind it; the last is an operator. */
@@ -205,7 +204,7 @@ static weft_status begin_direction(expansion *e, const layer *l, int d) {
 /* The next state. */
 static weft_status step(expansion *e, const layer *l, const char *const *active) {
   const char *none = "";
-  bool peeps = has(e, 7), resets_after = weft_term_int(&e->term, "linear_before_reset", 0) != 0;
+  bool peeps = has(e, 7), resets_after = weft_node_int(e->term.node, "linear_before_reset", 0) != 0;
   WEFT_TRY(let(e, 'z', "u w k Gemm/3{transB=1}"));
   WEFT_TRY(let(e, 'y', "s r j Gemm/3{transB=1}"));
   WEFT_TRY(let(e, 'u', "z y +"));
@@ -275,15 +274,13 @@ static expand_function find(const weft_graph *graph, const weft_node *node) {
                {"InstanceNormalization", 3, instance_norm},
                {"LSTM", 3, recurrent},
                {"RNN", 3, recurrent}};
-  const weft_attribute *training = weft_node_attribute(node, "training_mode");
   for (size_t i = 0; i < sizeof table / sizeof *table && node->domain[0] == 0; i++) {
     if (strcmp(table[i].op_type, node->op_type) != 0) {
       continue;
     }
-    bool expands = table[i].write == batch_norm
-                       ? training != NULL && training->kind == WEFT_ATTRIBUTE_INT && training->i != 0
-                   : table[i].write == dropout ? node->input_count > 2 && node->inputs[2] >= 0
-                                               : true;
+    bool expands = table[i].write == batch_norm ? weft_node_int(node, "training_mode", 0) != 0
+                   : table[i].write == dropout  ? node->input_count > 2 && node->inputs[2] >= 0
+                                                : true;
     for (int k = 0; k < table[i].inputs; k++) {
       expands = expands && k < node->input_count && node->inputs[k] >= 0;
     }

@@ -15,6 +15,16 @@ const weft_attribute *weft_node_attribute(const weft_node *node, const char *nam
   return NULL;
 }
 
+int64_t weft_node_int(const weft_node *node, const char *name, int64_t fallback) {
+  const weft_attribute *attribute = weft_node_attribute(node, name);
+  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
+}
+
+float weft_node_float(const weft_node *node, const char *name, float fallback) {
+  const weft_attribute *attribute = weft_node_attribute(node, name);
+  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
+}
+
 void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg) {
   for (int i = 0; i < node->input_count; i++) {
     if (node->inputs[i] >= 0) {

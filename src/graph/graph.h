@@ -106,6 +106,9 @@ typedef struct weft_model {
 
 /* The attribute called `name`, or NULL. */
 const weft_attribute *weft_node_attribute(const weft_node *node, const char *name);
+/* What it says, or `fallback` where the node has none of that kind. */
+int64_t weft_node_int(const weft_node *node, const char *name, int64_t fallback);
+float weft_node_float(const weft_node *node, const char *name, float fallback);
 
 /* Calls visit(arg, v) for every value number of `graph` that node reads: inputs, and what its subgraphs capture. */
 void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg);

@@ -70,7 +70,7 @@ static weft_status by_matmul(weft_term *t, const rule *rule, int32_t *out) {
 }
 
 static weft_status by_gemm(weft_term *t, const rule *rule, int32_t *out) {
-  bool a_turned = weft_term_int(t, "transA", 0) != 0, b_turned = weft_term_int(t, "transB", 0) != 0;
+  bool a_turned = weft_node_int(t->node, "transA", 0) != 0, b_turned = weft_node_int(t->node, "transB", 0) != 0;
   (void)rule;
   if (t->input == 2) {
     return weft_term_derive(t, "dy @beta:1 *", out);
@@ -241,7 +241,7 @@ static weft_status let_ragged_counts(weft_term *t, bool pads) {
 static weft_status by_average_pool(weft_term *t, const rule *rule, int32_t *out) {
   const weft_attribute *kernel = ints_of(t, "kernel_shape");
   (void)rule;
-  bool pads = weft_term_int(t, "count_include_pad", 0) != 0, ceil = weft_term_int(t, "ceil_mode", 0) != 0;
+  bool pads = weft_node_int(t->node, "count_include_pad", 0) != 0, ceil = weft_node_int(t->node, "ceil_mode", 0) != 0;
   if (kernel == NULL || (ceil && is_same_pad(t))) {
     return weft_term_unknown(t, " with such padding");
   }
@@ -264,7 +264,7 @@ static weft_status by_average_pool(weft_term *t, const rule *rule, int32_t *out)
 static weft_status by_max_pool(weft_term *t, const rule *rule, int32_t *out) {
   weft_node *pool;
   int32_t places;
-  if (weft_term_int(t, "storage_order", 0) != 0) {
+  if (weft_node_int(t->node, "storage_order", 0) != 0) {
     return weft_term_unknown(t, " with storage_order");
   }
   WEFT_TRY(weft_term_again(t, t->node->inputs, &pool));
@@ -296,7 +296,7 @@ static weft_status let_axes(weft_term *t, int64_t axis) {
 /* h: the normalised input, v: what it was multiplied by to become that, q: the derivative by it. */
 static weft_status by_layer_norm(weft_term *t, const rule *rule, int32_t *out) {
   bool centred = strcmp(t->node->op_type, "RMSNormalization") != 0;
-  WEFT_TRY(let_axes(t, weft_term_int(t, "axis", -1)));
+  WEFT_TRY(let_axes(t, weft_node_int(t->node, "axis", -1)));
   WEFT_TRY(weft_term_let(t, 'h', centred ? "a a r " MEAN "-" : "a"));
   WEFT_TRY(weft_term_let(t, 'v', "h h * r " MEAN "@epsilon:1e-5 + Sqrt Reciprocal"));
   WEFT_TRY(weft_term_let(t, 'h', "h v *"));
@@ -361,8 +361,8 @@ static weft_status by_cumulative_sum(weft_term *t, const rule *rule, int32_t *ou
     return WEFT_OK;
   }
   return weft_term_derive(t,
-                          weft_term_int(t, "reverse", 0) != 0 ? "dy b CumSum/2{exclusive=@exclusive}"
-                                                              : "dy b CumSum/2{exclusive=@exclusive,reverse=1}",
+                          weft_node_int(t->node, "reverse", 0) != 0 ? "dy b CumSum/2{exclusive=@exclusive}"
+                                                                    : "dy b CumSum/2{exclusive=@exclusive,reverse=1}",
                           out);
 }
 

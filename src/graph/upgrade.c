@@ -224,13 +224,11 @@ weft_status weft_upgrade_ints_to_input(weft_upgrade *u, const char *name, int i,
 }
 
 int64_t weft_upgrade_int(const weft_upgrade *u, const char *name, int64_t fallback) {
-  const weft_attribute *attribute = weft_node_attribute(u->node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
+  return weft_node_int(u->node, name, fallback);
 }
 
 float weft_upgrade_real(const weft_upgrade *u, const char *name, float fallback) {
-  const weft_attribute *attribute = weft_node_attribute(u->node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
+  return weft_node_float(u->node, name, fallback);
 }
 
 int32_t weft_upgrade_input(const weft_upgrade *u, int i) {

@@ -33,8 +33,7 @@ static const weft_tensor *constant_scalar(const weft_graph *graph, const weft_no
 /* Weights are no batch: networks without normalisation of their activations (NFNets) standardise their weights, reshaped,
  * with this very operator, and are right to. */
 static bool uses_batch_statistics(const weft_graph *graph, const weft_node *node) {
-  const weft_attribute *training = weft_node_attribute(node, "training_mode");
-  if (training == NULL || training->kind != WEFT_ATTRIBUTE_INT || training->i == 0) {
+  if (weft_node_int(node, "training_mode", 0) == 0) {
     return false;
   }
   int32_t v = node->input_count != 0 ? node->inputs[0] : -1;

@@ -102,7 +102,8 @@ static bool add_factor(const attention_pass *p, int32_t v, bool divides, scaling
   return true;
 }
 
-/* Looks through products with one number and quotients by one, which may have had more dimensions than what they scale. */
+/* Looks through products with one number and quotients by one, which may have had more dimensions than what they
+ * scale. */
 static int32_t skip_scales(const attention_pass *p, int32_t v, scaling *scale) {
   for (int n = 0; n < MOST_SCALES; n++) {
     const weft_node *mul = weft_match_producer(p->graph, v, "Mul"), *div = weft_match_producer(p->graph, v, "Div");
@@ -483,7 +484,7 @@ static void take_rows(const attention_pass *p, attention *out) {
 }
 
 static bool find_attention(const attention_pass *p, const weft_node *softmax, attention *out) {
-  const int64_t axis = weft_match_int(softmax, "axis", -1);
+  const int64_t axis = weft_node_int(softmax, "axis", -1);
   const int rank = rank_of(p, softmax->inputs[0]);
   *out = (attention){.k = -1, .scale.number = 1};
   if ((rank != 3 && rank != 4) || (axis != -1 && axis != rank - 1)) {

@@ -41,10 +41,10 @@ static size_t count_channels(const chain *c) {
     return 0;
   }
   int axis = weft_node_is(c->product, "Conv") ? 0 : weft_node_is(c->product, "MatMul") ? w->rank - 1 : 1;
-  if (weft_node_is(c->product, "Gemm") && weft_match_int(c->product, "transB", 0) != 0) {
+  if (weft_node_is(c->product, "Gemm") && weft_node_int(c->product, "transB", 0) != 0) {
     axis = 0;
   }
-  int64_t groups = weft_node_is(c->product, "ConvTranspose") ? weft_match_int(c->product, "group", 1) : 1;
+  int64_t groups = weft_node_is(c->product, "ConvTranspose") ? weft_node_int(c->product, "group", 1) : 1;
   return w->dims[axis] > 0 && groups > 0 && groups <= INT32_MAX && w->dims[axis] <= INT32_MAX
              ? (size_t)(w->dims[axis] * groups)
              : 0;
@@ -62,7 +62,7 @@ static weft_status add_to_bias(weft_pass *pass, chain *c, const weft_tensor *ter
 }
 
 static bool scales_bias(const weft_node *node) {
-  return weft_node_is(node, "Gemm") && weft_match_float(node, "beta", 1) != 1.0f;
+  return weft_node_is(node, "Gemm") && weft_node_float(node, "beta", 1) != 1.0f;
 }
 
 static weft_status take_bias(weft_pass *pass, chain *c) {
@@ -165,20 +165,20 @@ static bool take_activation(chain *c) {
     return take_clip(c, node);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "LeakyRelu")) != NULL) {
-    return take_as(c, node, WEFT_ACT_LEAKY, weft_match_float(node, "alpha", 0.01f), 0);
+    return take_as(c, node, WEFT_ACT_LEAKY, weft_node_float(node, "alpha", 0.01f), 0);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "PRelu")) != NULL) {
     return take_slope(c, node);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "HardSigmoid")) != NULL) {
-    return take_as(c, node, WEFT_ACT_HARDSIGMOID, weft_match_float(node, "alpha", 0.2f),
-                   weft_match_float(node, "beta", 0.5f));
+    return take_as(c, node, WEFT_ACT_HARDSIGMOID, weft_node_float(node, "alpha", 0.2f),
+                   weft_node_float(node, "beta", 0.5f));
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "Gelu")) != NULL && is_plain_gelu(node)) {
     return take_as(c, node, WEFT_ACT_GELU, 0, 0);
   }
   if ((node = weft_match_reader(c->graph, c->uses, c->out, "Swish")) != NULL &&
-      weft_match_float(node, "alpha", 1) == 1.0f) {
+      weft_node_float(node, "alpha", 1) == 1.0f) {
     return take_as(c, node, WEFT_ACT_SILU, 0, 0);
   }
   return take_silu(c);

@@ -30,16 +30,6 @@ bool weft_match_near(const weft_graph *graph, int32_t v, double expected) {
          x == weft_float16_to_float(weft_float_to_float16((float)expected));
 }
 
-int64_t weft_match_int(const weft_node *node, const char *name, int64_t fallback) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;
-}
-
-float weft_match_float(const weft_node *node, const char *name, float fallback) {
-  const weft_attribute *attribute = weft_node_attribute(node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
-}
-
 weft_node *weft_match_producer(const weft_graph *graph, int32_t v, const char *op_type) {
   int32_t n = v >= 0 ? graph->values[v].producer : -1;
   weft_node *node = n >= 0 ? &graph->nodes[n] : NULL;

@@ -11,9 +11,6 @@ const weft_tensor *weft_match_constant(const weft_graph *graph, int32_t v, weft_
 bool weft_match_scalar(const weft_graph *graph, int32_t v, float *out);
 /* The same, close to a number that exporters round in their own ways. */
 bool weft_match_near(const weft_graph *graph, int32_t v, double expected);
-/* An attribute of the node, or `fallback` where it has none of that kind. */
-int64_t weft_match_int(const weft_node *node, const char *name, int64_t fallback);
-float weft_match_float(const weft_node *node, const char *name, float fallback);
 /* The node of that type whose output 0 is v, or NULL. */
 weft_node *weft_match_producer(const weft_graph *graph, int32_t v, const char *op_type);
 /* The node of that type that alone reads v, which is no output of the graph; or NULL. */

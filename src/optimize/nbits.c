@@ -27,13 +27,13 @@ static bool is_shape(const weft_tensor *t, size_t rows, size_t columns) {
 static bool find_packing(const nbits_pass *p, int32_t v, packing *out) {
   const weft_graph *graph = p->graph;
   weft_node *node = weft_match_producer(graph, v, "DequantizeLinear");
-  int64_t block = node != NULL ? weft_match_int(node, "block_size", 0) : 0;
+  int64_t block = node != NULL ? weft_node_int(node, "block_size", 0) : 0;
   if (block < 8 || block > INT32_MAX || (block & (block - 1)) != 0 || weft_node_in(node, 0) < 0 ||
       p->uses.count[v] != 1 || p->uses.is_output[v]) {
     return false;
   }
   weft_type type = weft_match_type(graph, node->inputs[0]);
-  int64_t axis = weft_match_int(node, "axis", 1);
+  int64_t axis = weft_node_int(node, "axis", 1);
   *out = (packing){.expand = node,
                    .weights = weft_match_constant(graph, node->inputs[0], type),
                    .scales = weft_match_constant(graph, weft_node_in(node, 1), WEFT_FLOAT),

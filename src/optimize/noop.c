@@ -26,7 +26,7 @@ static bool is_cast_to_same(const noop_pass *p, const weft_node *node) {
     return false;
   }
   if (weft_node_is(node, "Cast")) {
-    return weft_match_int(node, "to", WEFT_UNDEFINED) == (int64_t)type;
+    return weft_node_int(node, "to", WEFT_UNDEFINED) == (int64_t)type;
   }
   return weft_node_is(node, "CastLike") && weft_node_in(node, 1) >= 0 &&
          weft_match_type(p->graph, node->inputs[1]) == type;

@@ -129,7 +129,7 @@ static weft_status join_swish(pattern_pass *p, weft_node *node) {
 }
 
 static bool is_near(const weft_node *node, const char *name, float fallback, double expected) {
-  return fabs((double)weft_match_float(node, name, fallback) - expected) <= 1e-5;
+  return fabs((double)weft_node_float(node, name, fallback) - expected) <= 1e-5;
 }
 
 static weft_status join_hard_swish(pattern_pass *p, weft_node *node) {
@@ -175,7 +175,7 @@ static weft_status join_clipped(pattern_pass *p, weft_node *node) {
 static bool is_last_axis_mean(const weft_graph *graph, const weft_node *mean) {
   const weft_tensor *axes = weft_match_constant(graph, weft_node_in(mean, 1), WEFT_INT64);
   int rank = graph->values[mean->inputs[0]].info.rank;
-  if (axes == NULL || axes->count != 1 || weft_match_int(mean, "keepdims", 1) == 0) {
+  if (axes == NULL || axes->count != 1 || weft_node_int(mean, "keepdims", 1) == 0) {
     return false;
   }
   int64_t axis = ((const int64_t *)axes->data)[0];
@@ -263,8 +263,8 @@ static weft_status join_normalization(pattern_pass *p, weft_node *node) {
 
 /* ---- MatMul: rows of several dimensions made one for a product with constant weights, and as many again after it  */
 static bool is_plain_gemm(const weft_node *node) {
-  return weft_match_float(node, "alpha", 1) == 1.0f && weft_match_float(node, "beta", 1) == 1.0f &&
-         weft_match_int(node, "transA", 0) == 0 && weft_match_int(node, "transB", 0) == 0;
+  return weft_node_float(node, "alpha", 1) == 1.0f && weft_node_float(node, "beta", 1) == 1.0f &&
+         weft_node_int(node, "transA", 0) == 0 && weft_node_int(node, "transB", 0) == 0;
 }
 
 /* The shape of x with the rows that it had before they became one dimension: all but the last dimension, or two, of
@@ -328,11 +328,11 @@ static weft_status join_flat_softmax(pattern_pass *p, weft_node *node) {
   weft_graph *graph = p->graph;
   const weft_node *flatten = weft_match_producer(graph, node->inputs[0], "Flatten");
   weft_node *back = weft_match_reader(graph, &p->uses, node->outputs[0], "Reshape");
-  const int64_t last = weft_match_int(node, "axis", -1);
+  const int64_t last = weft_node_int(node, "axis", -1);
   if (flatten == NULL || back == NULL || back->inputs[0] != node->outputs[0] || (last != -1 && last != 1)) {
     return WEFT_OK;
   }
-  const int64_t axis = weft_match_int(flatten, "axis", 1);
+  const int64_t axis = weft_node_int(flatten, "axis", 1);
   int32_t x = flatten->inputs[0];
   const int rank = graph->values[x].info.rank;
   const weft_node *shape = weft_match_producer(graph, weft_node_in(back, 1), "Shape");

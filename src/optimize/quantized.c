@@ -39,13 +39,13 @@ static bool is_positive(const weft_tensor *scale) {
 static bool scale_fits(const weft_graph *graph, const weft_node *node, int axis) {
   const weft_tensor *scale = weft_match_constant(graph, weft_node_in(node, 1), WEFT_FLOAT);
   const weft_info *x = &graph->values[node->inputs[0]].info;
-  if (scale == NULL || !is_positive(scale) || weft_match_int(node, "block_size", 0) != 0) {
+  if (scale == NULL || !is_positive(scale) || weft_node_int(node, "block_size", 0) != 0) {
     return false;
   }
   if (scale->count == 1) {
     return true;
   }
-  int64_t own = weft_match_int(node, "axis", 1);
+  int64_t own = weft_node_int(node, "axis", 1);
   own = own < 0 ? own + x->rank : own;
   return axis >= 0 && x->rank > axis && own == axis && scale->shape.rank == 1 && x->dims[axis] == (int64_t)scale->count;
 }
@@ -203,12 +203,12 @@ static weft_status join_matmul(quantized_pass *p, weft_node *node) {
 /* Without a quantiser behind it, the integer product gives floats. */
 static weft_status join_gemm(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
-  int axis = weft_match_int(node, "transB", 0) != 0 ? 0 : 1;
+  int axis = weft_node_int(node, "transB", 0) != 0 ? 0 : 1;
   quantity a, b;
   int32_t bias = -1;
   WEFT_TRY(find_quantity(p, weft_node_in(node, 0), ANY_AXIS, &a));
   WEFT_TRY(find_quantity(p, weft_node_in(node, 1), axis, &b));
-  if (a.x < 0 || b.x < 0 || weft_match_float(node, "alpha", 1) != 1.0f || weft_match_float(node, "beta", 1) != 1.0f) {
+  if (a.x < 0 || b.x < 0 || weft_node_float(node, "alpha", 1) != 1.0f || weft_node_float(node, "beta", 1) != 1.0f) {
     return WEFT_OK;
   }
   const weft_info *weights = &p->graph->values[b.x].info;
@@ -251,7 +251,7 @@ static weft_status join_binary(quantized_pass *p, weft_node *node) {
 /* Whether a mean is that of all pixels of each channel. */
 static bool is_global_mean(const quantized_pass *p, const weft_node *node) {
   const weft_tensor *axes = weft_match_constant(p->graph, weft_node_in(node, 1), WEFT_INT64);
-  if (axes == NULL || axes->count != 2 || weft_match_int(node, "keepdims", 1) == 0 ||
+  if (axes == NULL || axes->count != 2 || weft_node_int(node, "keepdims", 1) == 0 ||
       p->graph->values[node->inputs[0]].info.rank != 4) {
     return false;
   }

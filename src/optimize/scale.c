@@ -27,9 +27,9 @@ static weft_status new_scaling(weft_pass *pass, size_t channels, scaling *out) {
 }
 
 static bool find_layout(const weft_node *node, const weft_tensor *w, layout *out) {
-  const int64_t groups = weft_match_int(node, "group", 1);
+  const int64_t groups = weft_node_int(node, "group", 1);
   bool transposed = weft_node_is(node, "ConvTranspose"), gemm = weft_node_is(node, "Gemm");
-  int axis = transposed || (gemm && weft_match_int(node, "transB", 0) == 0) ? 1 : 0;
+  int axis = transposed || (gemm && weft_node_int(node, "transB", 0) == 0) ? 1 : 0;
   if (w->shape.rank < 2 || (gemm && w->shape.rank != 2) || groups < 1 || w->count == 0) {
     return false;
   }
@@ -111,7 +111,7 @@ static bool is_finite(const scaling *s) {
 static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *graph, const weft_node *node,
                                             size_t channels, scaling *out) {
   const float *p[4];
-  if (node->input_count != 5 || node->output_count != 1 || weft_match_int(node, "training_mode", 0) != 0) {
+  if (node->input_count != 5 || node->output_count != 1 || weft_node_int(node, "training_mode", 0) != 0) {
     return WEFT_OK;
   }
   for (int i = 0; i < 4; i++) {
@@ -121,7 +121,7 @@ static weft_status from_batch_normalization(weft_pass *pass, const weft_graph *g
     }
     p[i] = t->data;
   }
-  const double e = (double)weft_match_float(node, "epsilon", 1e-5f);
+  const double e = (double)weft_node_float(node, "epsilon", 1e-5f);
   WEFT_TRY(new_scaling(pass, channels, out));
   for (size_t c = 0; c < channels; c++) {
     double scale = (double)p[0][c] / sqrt((double)p[3][c] + e);
@@ -154,7 +154,7 @@ static bool can_scale(const weft_graph *graph, const weft_node *node, layout *l)
   int32_t bias = weft_node_in(node, 2);
   const weft_tensor *b = weft_match_constant(graph, bias, WEFT_FLOAT);
   return w != NULL && node->output_count == 1 &&
-         (!gemm || (weft_match_float(node, "alpha", 1) == 1.0f && weft_match_float(node, "beta", 1) == 1.0f)) &&
+         (!gemm || (weft_node_float(node, "alpha", 1) == 1.0f && weft_node_float(node, "beta", 1) == 1.0f)) &&
          find_layout(node, w, l) && (bias < 0 || (b != NULL && b->count == l->channels && b->shape.rank == 1));
 }
 

@@ -26,7 +26,7 @@ static bool has_word(const weft_graph *graph, int32_t v) {
 /* The strings that v is cast from, or -1. */
 static int32_t uncast(const weft_graph *graph, int32_t v) {
   const weft_node *cast = weft_match_producer(graph, v, "Cast");
-  const int64_t to = cast != NULL ? weft_match_int(cast, "to", WEFT_UNDEFINED) : WEFT_UNDEFINED;
+  const int64_t to = cast != NULL ? weft_node_int(cast, "to", WEFT_UNDEFINED) : WEFT_UNDEFINED;
   bool fits = weft_type_is_valid(to) && weft_type_is_integer((weft_type)to) && weft_node_in(cast, 0) >= 0 &&
               weft_match_type(graph, cast->inputs[0]) == WEFT_STRING;
   return fits ? cast->inputs[0] : -1;

@@ -539,7 +539,7 @@ static weft_status gated_delta_net(weft_upgrade *u) {
   return weft_node_set_int(u->model, node, "to", WEFT_FLOAT);
 }
 
-/* ---- NGramHashMapping: numbers of the last words, in groups of 2 to n, for tables of embeddings -------------------- */
+/* ---- NGramHashMapping: numbers of the last words, in groups of 2 to n, for tables of embeddings ------------------ */
 /* x: the words with those before them, s: their segments, f: what stands for a word that is none of the group: of before
  * the text, or of before an end or another segment. m: the words so far, mixed; l: where the group is unbroken. */
 static weft_status ngram_hash(weft_upgrade *u) {
