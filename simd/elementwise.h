@@ -74,8 +74,8 @@ static void elu_f32(size_t n, const float *x, float above, float below, float un
 
 static void swish_f32(size_t n, const float *x, float alpha, float *y) {
   const real a = r_set(alpha), limit = r_set(swish_limit(alpha));
-  const v128_t both = wasm_f64x2_splat(swish_exponent(alpha));
-  const wide t = {both, both};
+  const double exponent = swish_exponent(alpha);
+  const wide t = w_load(&exponent);
   for (size_t i = 0; i < n; i += LANES) {
     store_some(y + i, approx_swish(load_some(x + i, n - i), a, t, limit), n - i);
   }

@@ -19,8 +19,8 @@ static bool dot_is_exact(int32_t b, int32_t a, const i8_form form) {
   return wasm_i32x4_extract_lane(sums, 0) == 1000 + 4 * b * a;
 }
 
-/* Whether a multiply-add rounds once. Where it does not, nothing is gained by it; and V8 (of Node.js 24 at least) then makes
- * x y + x y of x y + y on processors without AVX. */
+/* Whether a multiply-add rounds once. Where it does not, nothing is gained by it; and V8 (of Node.js 24 at least) then
+ * makes x y + x y of x y + y on processors without AVX. */
 static bool multiply_add_is_fused(void) {
   volatile float numbers[2] = {0x1.001p0f, -0x1.002p0f}; /* the product of the first with itself has one bit too many */
   real x = r_set(numbers[0]);

@@ -5,8 +5,6 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
 
 #define LN2_HIGH 0x1.62e42p-1 /* times a whole number below 2^32: exact */
 #define LN2_LOW 0x1.fdf473de6af28p-22
@@ -17,18 +15,6 @@ typedef struct pair {
 } pair;
 
 static const pair half_pi = {0x1.921fb54442d18p0, 0x1.1a62633145c07p-54};
-
-static uint64_t bits_of(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-static double from_bits(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
 
 static double value_of(pair x) {
   return x.hi + x.lo;
@@ -53,7 +39,8 @@ static pair plus(pair a, pair b) {
 /* Halves of 26 and 27 bits multiply exactly. */
 static pair exact_product(double a, double b) {
   const uint64_t upper = ~(uint64_t)0x7ffffff;
-  double product = a * b, a_hi = from_bits(bits_of(a) & upper), b_hi = from_bits(bits_of(b) & upper);
+  double product = a * b, a_hi = weft_double_of(weft_double_bits(a) & upper),
+         b_hi = weft_double_of(weft_double_bits(b) & upper);
   double a_lo = a - a_hi, b_lo = b - b_hi;
   return (pair){product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
 }
@@ -100,7 +87,7 @@ static double odd_series(double z, int n) {
 
 /* ---- exponentials ------------------------------------------------------------------------------------------------ */
 static double power_of_two(int n) {
-  return from_bits((uint64_t)(n + 1023) << 52);
+  return weft_double_of((uint64_t)(n + 1023) << 52);
 }
 
 /* x = n ln 2 + r, |r| <= ln 2 / 2: gives e^r - 1. */
@@ -161,9 +148,9 @@ double weft_expm1(double x) {
 static double fraction_of(double x, double *e) {
   const uint64_t root_half = 0x3fe6a09e667f3bcd;
   double tiny = x < 0x1p-1022 ? 54 : 0;
-  uint64_t bits = bits_of(tiny > 0 ? x * 0x1p54 : x) - root_half;
+  uint64_t bits = weft_double_bits(tiny > 0 ? x * 0x1p54 : x) - root_half;
   *e = (double)((int64_t)bits >> 52) - tiny;
-  return from_bits((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1;
+  return weft_double_of((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1;
 }
 
 /* Of a positive, finite number. ln (1 + f) is 2 (s + s^3 / 3 + s^5 / 5 + ...) of s = f / (2 + f). */
@@ -215,9 +202,9 @@ double weft_pow(double x, double y) {
 
 /* ---- trigonometric functions ------------------------------------------------------------------------------------- */
 /* |x| = n pi / 2 + r, |r| <= pi / 4: gives r, and n modulo 4. Of numbers that are not large, multiples of pi / 2 in three
- * parts are taken off, whose first two products are exact. Else x 2 / pi is the product of two whole numbers, of which the
- * digits (to base 2^32) worth 2^32 and more need not be known, nor those worth so little that no double is near enough
- * a multiple of pi / 2 to need them. */
+ * parts are taken off, whose first two products are exact. Else x 2 / pi is the product of two whole numbers, of which
+ * the digits (to base 2^32) worth 2^32 and more need not be known, nor those worth so little that no double is near
+ * enough a multiple of pi / 2 to need them. */
 static pair reduced(double x, unsigned *n) {
   static const uint32_t two_by_pi[] = {
       0,          0,          0, /* so that the digits left of the point have a place */
@@ -226,7 +213,7 @@ static pair reduced(double x, unsigned *n) {
       0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f,
       0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d, 0x7527bac7, 0xebe5f17b,
       0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
-  const uint64_t bits = bits_of(fabs(x));
+  const uint64_t bits = weft_double_bits(fabs(x));
   *n = 0;
   if (fabs(x) <= half_pi.hi / 2) {
     return single(fabs(x));

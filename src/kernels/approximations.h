@@ -4,8 +4,8 @@
  *
  * Reductions are the classic ones (Cody and Waite; Muller, "Elementary Functions"); polynomials were fitted for this
  * project by Lawson's iteration for the smallest relative error of the result. All stay within 2 units in the last
- * place, but Gelu within 8 and SiLU within 2.5; tests/c/accuracy.c holds them to it. Infinities, NaN, signed zeros and subnormals come out
- * as IEEE 754 arithmetic has them, but that SiLU gives 0 for results below 4e-37. */
+ * place, but Gelu within 8 and SiLU within 2.5; tests/c/accuracy.c holds them to it. Infinities, NaN, signed zeros and
+ * subnormals come out as IEEE 754 arithmetic has them, but that SiLU gives 0 for results below 4e-37. */
 #ifndef WEFT_KERNELS_APPROXIMATIONS_H
 #define WEFT_KERNELS_APPROXIMATIONS_H
 

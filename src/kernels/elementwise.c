@@ -29,8 +29,10 @@ static void elu_f32(size_t n, const float *x, float above, float below, float un
 }
 
 static void swish_f32(size_t n, const float *x, float alpha, float *y) {
+  const double exponent = swish_exponent(alpha);
+  const float limit = swish_limit(alpha);
   for (size_t i = 0; i < n; i++) {
-    y[i] = approx_swish(x[i], alpha, swish_exponent(alpha), swish_limit(alpha));
+    y[i] = approx_swish(x[i], alpha, exponent, limit);
   }
 }
 

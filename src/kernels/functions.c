@@ -6,7 +6,6 @@
 #include "loops.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Elements that are looked at together, for what is rare, before all are treated alike. */
 enum { TOGETHER = 32 };
@@ -32,12 +31,6 @@ void weft_typed_shrink(size_t n, const float *x, float low, float high, float bi
 }
 
 /* ---- in double precision ----------------------------------------------------------------------------------------- */
-static inline uint64_t to_bits(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
 /* c[0] + c[1] x + ... by Horner's rule; `count` is a constant. */
 static inline double polynomial(double x, const double *c, int count) {
   double y = c[count - 1];
@@ -47,15 +40,9 @@ static inline double polynomial(double x, const double *c, int count) {
   return y;
 }
 
-static inline double from_bits(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 /* ---- exponentials ------------------------------------------------------------------------------------------------ */
-/* x = n ln 2 + r, |r| <= ln 2 / 2; the Taylor series of e^r ends where the next term is below 2^-56. 2^n is applied in two
- * steps, so that subnormal results are rounded once and overflow is infinite. */
+/* x = n ln 2 + r, |r| <= ln 2 / 2; the Taylor series of e^r ends where the next term is below 2^-56. 2^n is applied in
+ * two steps, so that subnormal results are rounded once and overflow is infinite. */
 static const double exp_table[] = {0x1.8p52,
                                    0x1.71547652b82fep0,
                                    -0x1.62e42p-1,
@@ -79,9 +66,9 @@ static inline double exp_of(double x, const double *table) {
   const double high = x > 710 ? 710 : x, a = high < -746 ? -746 : high;
   const double shifted = a * table[1] + table[0], whole = shifted - table[0];
   const double r = (a + whole * table[2]) + whole * table[3];
-  const int64_t power = (int64_t)(to_bits(shifted) - to_bits(table[0])), half = power >> 1;
+  const int64_t power = (int64_t)(weft_double_bits(shifted) - weft_double_bits(table[0])), half = power >> 1;
   const double e = (polynomial(r, table + 6, 12) * r) * r + r + 1;
-  return e * from_bits((uint64_t)(half + 1023) << 52) * from_bits((uint64_t)(power - half + 1023) << 52);
+  return e * weft_double_of((uint64_t)(half + 1023) << 52) * weft_double_of((uint64_t)(power - half + 1023) << 52);
 }
 
 void weft_typed_exp(size_t n, const double *x, double *y) {
@@ -93,8 +80,8 @@ void weft_typed_exp(size_t n, const double *x, double *y) {
 }
 
 /* ---- functions of floats by way of double precision -------------------------------------------------------------- */
-/* Errors stay below 1e-10: far below what rounding to a float costs. Blocks are always whole, so that there is no code for
- * single elements. */
+/* Errors stay below 1e-10: far below what rounding to a float costs. Blocks are always whole, so that there is no code
+ * for single elements. */
 #define FUNCTION(name, source, expression)                                                                             \
   static void name(size_t n, const void *x, void *y) {                                                                 \
     READ_AHEAD(table, source);                                                                                         \
@@ -140,9 +127,9 @@ static const double log_table[] = {
     0x1.62e42fefa39efp-1, 0x1.8p52, 2, 2.0 / 3, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11, 2.0 / 13, 1.0 / 6, 1.0 / 3};
 
 static inline double log_of(double x, const double *table) {
-  const uint64_t root_half = 0x3fe6a09e667f3bcd, bits = to_bits(x) - root_half;
-  const double e = from_bits((uint64_t)((int64_t)bits >> 52) + to_bits(table[1])) - table[1];
-  const double f = from_bits((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1, s = f / (2 + f);
+  const uint64_t root_half = 0x3fe6a09e667f3bcd, bits = weft_double_bits(x) - root_half;
+  const double e = weft_double_of((uint64_t)((int64_t)bits >> 52) + weft_double_bits(table[1])) - table[1];
+  const double f = weft_double_of((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1, s = f / (2 + f);
   const double y = e * table[0] + s * polynomial(s * s, table + 2, 7);
   return x < INFINITY ? y : x;
 }
@@ -217,7 +204,7 @@ static inline double sine_or_cosine(double x, weft_typed_function what, const do
   const uint64_t quarter = what == WEFT_TYPED_COSINE;
   const double turned = x * table[1] + table[0], n = turned - table[0];
   const double r = (x - n * table[2]) - n * table[3], s = r * r;
-  const uint64_t bits = to_bits(turned) + quarter;
+  const uint64_t bits = weft_double_bits(turned) + quarter;
   const double sine = r * polynomial(s, table + 4, 7), cosine = polynomial(s, table + 12, 8);
   if (what == WEFT_TYPED_TANGENT) return (bits & 1) != 0 ? -cosine / sine : sine / cosine;
   const double y = (bits & 1) != 0 ? cosine : sine;

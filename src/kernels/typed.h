@@ -112,8 +112,8 @@ void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *fact
                          void *c);
 /* totals[i] += x[i], or with `product` *= x[i]; y[i] is the total after that, or with `exclusive` before. y may be x. */
 void weft_typed_run_on(size_t n, const float *x, bool product, bool exclusive, double *totals, float *y);
-/* The same along one row: y[i * step] is the total of x[0], x[step] ... from 1 or 0 on, of floats (in double), doubles, or
- * integers of 4 or 8 bytes, which wrap. */
+/* The same along one row: y[i * step] is the total of x[0], x[step] ... from 1 or 0 on, of floats (in double), doubles,
+ * or integers of 4 or 8 bytes, which wrap. */
 void weft_typed_scan(weft_type type, size_t n, const void *x, int step, bool product, bool exclusive, void *y);
 /* Adds `lines` lines of n floats, which are x_line and y_line floats apart, to y. */
 void weft_typed_add_lines(size_t lines, size_t n, const float *x, size_t x_line, float *y, size_t y_line);

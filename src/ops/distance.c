@@ -49,9 +49,9 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
         sum = weft_typed_dot(d->size, x, (const float *)d->b->data + j * d->size, true);
       } else {
         weft_load_double(d->b->type, d->b->data, j * d->size, 1, d->size, y);
-      }
-      for (size_t k = 0; d->b->type != WEFT_FLOAT && k < d->size; k++) {
-        sum += (x[k] - y[k]) * (x[k] - y[k]);
+        for (size_t k = 0; k < d->size; k++) {
+          sum += (x[k] - y[k]) * (x[k] - y[k]);
+        }
       }
       sum = d->squared ? sum : sqrt(sum);
       weft_store_double(d->out->type, &sum, 1, d->out->data, i * d->columns + j, 1);

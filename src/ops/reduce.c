@@ -1,6 +1,6 @@
-/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): of floats by the kernels
- * and in double, of doubles and integers by the loops of kernels/typed.h, in the type itself or in int64 where that
- * could not hold the result. Composite reductions (L2, LogSum ...) are a fold and a last step. */
+/* The Reduce family, ArgMax and ArgMin. Each result is one fold over a group of elements (fold.h): of floats by the
+ * kernels and in double, of doubles and integers by the loops of kernels/typed.h, in the type itself or in int64 where
+ * that could not hold the result. Composite reductions (L2, LogSum ...) are a fold and a last step. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
 #include "../kernels/elements.h"
@@ -661,7 +661,8 @@ static void run_arg_integer_columns(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Rows and columns have loops of their own, which very short ones do not repay; but columns of doubles, with their NaN. */
+/* Rows and columns have loops of their own, which very short ones do not repay, but not columns of doubles, with their
+ * NaN. */
 static weft_parallel_body arg_body(const reduce *r) {
   enum { SHORT_ROW = 16 };
   const bool loops = weft_typed_row_of(WEFT_TYPED_MAX, r->type) != NULL, floats = folds_floats(r);

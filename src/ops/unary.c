@@ -106,9 +106,9 @@ static void run_double(void *arg, size_t begin, size_t end) {
 }
 
 /* ---- float: kernels ---------------------------------------------------------------------------------------------- */
-static bool has_float(const unary *u) {
-  return u->variant < WEFT_UNARY_COUNT || u->variant == WEFT_UNARY_LEAKY || u->variant == WEFT_UNARY_HARDSIGMOID ||
-         u->variant == WEFT_UNARY_SWISH;
+static bool has_float(int variant) {
+  return variant < WEFT_UNARY_COUNT || variant == WEFT_UNARY_LEAKY || variant == WEFT_UNARY_HARDSIGMOID ||
+         variant == WEFT_UNARY_SWISH;
 }
 
 /* y may be x. */
@@ -396,7 +396,7 @@ static weft_parallel_body body_of(const unary *u) {
   if (u->in == WEFT_FLOAT && (u->variant == WEFT_UNARY_SHRINK || u->variant == WEFT_UNARY_THRESHOLDED)) {
     return run_shrink;
   }
-  return u->in == WEFT_FLOAT && has_float(u) ? run_float : run_double;
+  return u->in == WEFT_FLOAT && has_float(u->variant) ? run_float : run_double;
 }
 
 /* Narrower floats by the loops of floats. */
@@ -407,18 +407,19 @@ static void run_narrow(void *arg, size_t begin, size_t end) {
   unary floats = *u;
   floats.in = WEFT_FLOAT;
   floats.x = block;
+  floats.out = u->out == WEFT_BOOL ? WEFT_BOOL : WEFT_FLOAT;
+  floats.y = block;
+  weft_parallel_body body = body_of(&floats);
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     const size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
     weft_block_load(kernels, u->x_tensor, done, 1, n, block);
     if (u->out == WEFT_BOOL) {
       floats.y = (uint8_t *)u->y + done;
-      body_of (&floats)(&floats, 0, n);
-      continue;
     }
-    floats.out = WEFT_FLOAT;
-    floats.y = block;
-    body_of (&floats)(&floats, 0, n);
-    weft_block_store(kernels, u->y_tensor, done, 1, n, block);
+    body(&floats, 0, n);
+    if (u->out != WEFT_BOOL) {
+      weft_block_store(kernels, u->y_tensor, done, 1, n, block);
+    }
   }
 }
 

@@ -312,7 +312,8 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
   return WEFT_OK;
 }
 
-/* The first of the graph's inputs before number `end` that has a dimension with this name but of another size; -1: none. */
+/* The first of the graph's inputs before number `end` that has a dimension with this name but of another size; -1:
+ * none. */
 static int64_t find_size(const weft_graph *graph, weft_value *const *inputs, size_t end, const char *symbol,
                          int64_t size, size_t *input) {
   for (size_t i = 0; i < end; i++) {
