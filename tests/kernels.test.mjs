@@ -9,21 +9,17 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { programs, root } from '../tools/setup/paths.mjs';
+import { olderProcessors } from './tools/hosts.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const disable = (...features) => features.map((feature) => `--no-enable-${feature}`);
-const byteProducts = ['avx-vnni', 'avx-vnni-int8'];
 const node = (...flags) => [programs.node24, '--no-warnings', ...flags, here('../tools/wasi-host.mjs')];
 
 /** Engines by name: the command for a module, and the folders it sees. */
 const engines = {
   'Node.js 24': [node(), '{}'],
   'Node.js 24, optimised at once': [node('--no-liftoff'), '{}'],
-  ...(process.arch === 'x64' && {
-    'Node.js 24, without products of bytes': [node(...disable(...byteProducts)), '{}'],
-    'Node.js 24, without multiply-add': [node('--no-liftoff', ...disable('fma3', ...byteProducts)), '{}'],
-    'Node.js 24, without AVX': [node('--no-liftoff', ...disable('avx', 'avx2', 'fma3', ...byteProducts)), '{}'],
-  }),
+  ...(process.arch === 'x64' &&
+    Object.fromEntries(Object.entries(olderProcessors).map(([lack, flags]) => [`Node.js 24, without ${lack}`, [node(...flags), '{}']]))),
   wasmtime: [[programs.python, here('wasi/wasmtime_host.py')], '/'],
 };
 

@@ -1,6 +1,15 @@
-/* The pass that puts attention together again: the many ways in which exporters write it out, and what only looks like it.
+/* The pass that puts attention together again: the many ways in which exporters write it out, and what only looks like
+ * it.
  */
 #include "passes_test.h"
+
+/* Softmax of the product of these, times the values. */
+static void end_attention(bytes *g, const char *query_and_keys, const char *weights_and_values, const char *nodes) {
+  graph_node(g, node("MatMul", query_and_keys, "s"));
+  graph_node(g, node("Softmax", "s", "p"));
+  graph_node(g, node("MatMul", weights_and_values, "y"));
+  expect(g, nodes);
+}
 
 static void test_attention(void) {
   const int64_t swap_last[] = {0, 1, 3, 2}, swap_heads[] = {0, 2, 1, 3}, heads_and_last[] = {0, 2, 3, 1};
@@ -28,10 +37,7 @@ static void test_attention(void) {
   with_int(&concat, "axis", 2);
   graph_node(&g, concat);
   graph_node(&g, turned("present", "k", 4, swap_last));
-  graph_node(&g, node("MatMul", "x k", "s"));
-  graph_node(&g, node("Softmax", "s", "p"));
-  graph_node(&g, node("MatMul", "p present", "y"));
-  expect(&g, "Concat weft:Attention");
+  end_attention(&g, "x k", "p present", "Concat weft:Attention");
 
   /* A scale that the graph makes of a size, on both sides, as PyTorch exports it; -1 is "N + 1", the keys' length. */
   const int64_t from[] = {3}, one_axis[] = {1}, mask_dims[] = {1, 1, 1, -1}, row_of[] = {3, 2, 1, 5};
@@ -157,10 +163,7 @@ static void test_read_elsewhere(void) {
   graph_node(&g, node("Mul", "r scale", "q"));
   graph_node(&g, node("Unsqueeze", "r axes", "v"));
   graph_node(&g, turned("v", "k", 4, swap_last));
-  graph_node(&g, node("MatMul", "q k", "s"));
-  graph_node(&g, node("Softmax", "s", "p"));
-  graph_node(&g, node("MatMul", "p v", "y"));
-  expect(&g, "ReduceMax Mul Unsqueeze weft:Attention");
+  end_attention(&g, "q k", "p v", "ReduceMax Mul Unsqueeze weft:Attention");
 }
 
 /* ---- scores on their way to Softmax ---------------------------------------------------------- */
@@ -267,19 +270,14 @@ static void test_shared_heads(void) {
     graph_node(&g, node("Expand", "u expanded", "e"));
     graph_node(&g, node("Reshape", "e joined", "r"));
     graph_node(&g, turned("r", "k", 4, swap_last));
-    graph_node(&g, node("MatMul", "q k", "s"));
-    graph_node(&g, node("Softmax", "s", "p"));
-    graph_node(&g, node("MatMul", "p r", "y"));
-    expect(&g, axis == 2 ? "Concat weft:Attention" : "Concat Unsqueeze Expand Reshape weft:Attention");
+    end_attention(&g, "q k", "p r",
+                  axis == 2 ? "Concat weft:Attention" : "Concat Unsqueeze Expand Reshape weft:Attention");
   }
   bytes g = begin();
   graph_tensor(&g, "at", WEFT_INT64, 8, 1, one_axis, one_axis);
   graph_node(&g, node("ReduceMax", "x at", "r"));
   graph_node(&g, turned("r", "k", 4, swap_last));
-  graph_node(&g, node("MatMul", "x k", "s"));
-  graph_node(&g, node("Softmax", "s", "p"));
-  graph_node(&g, node("MatMul", "p r", "y"));
-  expect(&g, "ReduceMax weft:Attention");
+  end_attention(&g, "x k", "p r", "ReduceMax weft:Attention");
 }
 
 /* Batch and heads as one dimension, but for the mask and the result. */

@@ -1,5 +1,5 @@
-/* What tests of passes share: a graph in which x is [?, 2, 5, 5], what the optimiser makes of it, and that its answers stay
- * the same. Each test is one program. */
+/* What tests of passes share: a graph in which x is [?, 2, 5, 5], what the optimiser makes of it, and that its answers
+ * stay the same. Each test is one program. */
 #ifndef WEFT_TESTS_PASSES_TEST_H
 #define WEFT_TESTS_PASSES_TEST_H
 

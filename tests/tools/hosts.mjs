@@ -58,6 +58,16 @@ export const hosts = {
   },
 };
 
+const disable = (...features) => features.map((feature) => `--no-enable-${feature}`);
+const byteProducts = ['avx-vnni', 'avx-vnni-int8'];
+
+/** V8's flags that play older x86 processors, by what these lack; its optimising compiler is met at once where that matters. */
+export const olderProcessors = {
+  'products of bytes': disable(...byteProducts),
+  'multiply-add': ['--no-liftoff', ...disable('fma3', ...byteProducts)],
+  AVX: ['--no-liftoff', ...disable('avx', 'avx2', 'fma3', ...byteProducts)],
+};
+
 /** Runs a program to its end; its output, and how it ended. */
 function run([program, ...args], cwd) {
   return new Promise((resolve, reject) => {
