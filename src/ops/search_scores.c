@@ -62,8 +62,9 @@ void weft_search_to_logarithms(size_t n, float *scores) {
   for (size_t i = 0; i < n; i++) {
     sum += weft_exp((double)scores[i] - max);
   }
+  const double log_sum = weft_log(sum);
   for (size_t i = 0; i < n; i++) {
-    scores[i] = (float)((double)scores[i] - max - weft_log(sum));
+    scores[i] = (float)((double)scores[i] - max - log_sum);
   }
 }
 
