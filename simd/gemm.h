@@ -293,24 +293,27 @@ typedef struct few_rows {
   size_t k;
   const float *a;
   size_t lda;
-  const void *b; /* floats, or 16-bit floats */
+  const void *b; /* elements of the type that functions below name */
   float *c;
   size_t ldc;
   bool accumulate;
 } few_rows;
 
-/* Four elements of b. */
-INLINE real load_right(const void *b, size_t at, const bool half) {
-  return half ? finite_half_to_real(wasm_i32x4_load16x4((const uint16_t *)b + at)) : load((const float *)b + at);
+/* Four elements of b, of float16 HALF_PART of them. */
+INLINE real load_right(const void *b, size_t at, const weft_type type) {
+  const uint16_t *half = (const uint16_t *)b + at;
+  return type == WEFT_FLOAT     ? load((const float *)b + at)
+         : type == WEFT_FLOAT16 ? finite_half_to_part(wasm_i32x4_load16x4(half))
+                                : bfloat_to_real(wasm_u32x4_load16x4(half));
 }
 
-/* `depth` steps of k from l on for rows x panels, the panels `apart` columns from each other; rows and panels are
- * constants where this is called. */
+/* `depth` steps of k from l on for rows x panels, the panels `apart` columns from each other; rows, panels and the
+ * type are constants where this is called. */
 INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart, size_t l,
-                      size_t depth, const bool half) {
+                      size_t depth, const weft_type type) {
   real sums[2][8];
   const char *b[4];
-  const size_t vectors = panels * 2, size = half ? sizeof(uint16_t) : sizeof(float);
+  const size_t vectors = panels * 2, size = type == WEFT_FLOAT ? sizeof(float) : sizeof(uint16_t);
   float *c = p->c + column;
   for (size_t j = 0; j < panels; j++) {
     b[j] = (const char *)p->b + ((column + j * apart) * p->k + l * NR) * size;
@@ -323,8 +326,9 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   for (size_t left = depth; left > 0; left--, a++) {
     for (size_t i = 0; i < rows; i++) {
       real factor = load_splat(a + i * p->lda);
+      if (type == WEFT_FLOAT16) factor = r_mul(factor, R_CONST(1 / HALF_PART));
       for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = r_madd(factor, load_right(b[j / 2], j % 2 * LANES, half), sums[i][j]);
+        sums[i][j] = r_madd(factor, load_right(b[j / 2], j % 2 * LANES, type), sums[i][j]);
       }
     }
     for (size_t j = 0; j < panels; j++) {
@@ -347,23 +351,23 @@ INLINE void keep_row(const few_rows *p, size_t l, size_t depth) {
 }
 
 INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart,
-                     const bool half) {
+                     const weft_type type) {
   size_t l = 0;
   do {
     const size_t depth = p->k - l < BLOCK_K ? p->k - l : BLOCK_K;
     if (rows == 1 && panels == 2) keep_row(p, l, depth);
-    few_block(p, rows, panels, column, apart, l, depth, half);
+    few_block(p, rows, panels, column, apart, l, depth, type);
     l += depth;
   } while (l < p->k);
 }
 
-INLINE void few_panels(const few_rows *p, const size_t rows, const size_t streams, size_t n, const bool half) {
+INLINE void few_panels(const few_rows *p, const size_t rows, const size_t streams, size_t n, const weft_type type) {
   size_t apart = n / NR / streams * NR, column = 0;
   for (; column < apart; column += NR) {
-    few_tile(p, rows, streams, column, apart, half);
+    few_tile(p, rows, streams, column, apart, type);
   }
   for (column = streams * apart; column + NR <= n; column += NR) {
-    few_tile(p, rows, 1, column, 0, half);
+    few_tile(p, rows, 1, column, 0, type);
   }
 }
 
@@ -375,11 +379,11 @@ static bool changes_rows(const weft_epilogue *e) {
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
   if (m != 1) {
-    few_panels(p, 2, 2, n, false);
+    few_panels(p, 2, 2, n, WEFT_FLOAT);
   } else if (p->k > 0 && n / NR >= 2 && n >= COLD / p->k) {
-    few_panels(p, 1, 2, n, false);
+    few_panels(p, 1, 2, n, WEFT_FLOAT);
   } else {
-    few_panels(p, 1, STREAMS, n, false);
+    few_panels(p, 1, STREAMS, n, WEFT_FLOAT);
   }
   size_t whole = n / NR * NR;
   if (n - whole == 1) {
@@ -460,16 +464,37 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
   }
 }
 
-static void gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed, float *c,
-                     size_t ldc, const weft_epilogue *epilogue) {
-  few_rows few = {k, a, lda, b_packed, c, ldc, false};
-  const size_t whole = n / NR * NR;
+/* Whole panels of 16-bit floats; the type is a constant where this is called. */
+INLINE void half_panels(const few_rows *p, size_t m, size_t n, const weft_type type) {
   if (m == 1) {
-    few_panels(&few, 1, STREAMS, whole, true);
+    few_panels(p, 1, STREAMS, n, type);
   } else {
-    few_panels(&few, 2, 2, whole, true);
+    few_panels(p, 2, 2, n, type);
   }
-  if (whole < n) weft_portable_gemm_f16(m, n - whole, k, a, lda, b_packed + whole * k, c + whole, ldc, NULL);
+}
+
+static bool are_below(size_t m, size_t k, const float *a, size_t lda, float bound) {
+  bool below = k > 0;
+  for (size_t i = 0; i < m; i++) {
+    below = below && max_f32(k, a + i * lda) < bound && min_f32(k, a + i * lda) > -bound;
+  }
+  return below;
+}
+
+static void gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
+                      const uint16_t *b_packed, float *c, size_t ldc, const weft_epilogue *epilogue) {
+  const few_rows few = {k, a, lda, b_packed, c, ldc, false};
+  size_t whole = n / NR * NR;
+  if (type == WEFT_FLOAT16 && whole > 0 && !are_below(m, k, a, lda, 0x1p15f)) {
+    whole = 0; /* a / HALF_PART might be too large */
+  } else if (type == WEFT_FLOAT16) {
+    half_panels(&few, m, whole, WEFT_FLOAT16);
+  } else {
+    half_panels(&few, m, whole, WEFT_BFLOAT16);
+  }
+  if (whole < n) {
+    weft_portable_gemm_half(m, n - whole, k, a, lda, type, b_packed + whole * k, c + whole, ldc, NULL);
+  }
   for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, c + i * ldc);
   }

@@ -105,9 +105,15 @@ INLINE void narrow(size_t n, const float *x, uint16_t *y, narrowing function) {
   }
 }
 
-/* The same for numbers alone, of a half whose sign has been extended. */
+/* HALF_PART of a half that is a number and whose sign has been extended. */
+#define HALF_PART 0x1p-112f
+INLINE real finite_half_to_part(bits h) {
+  return b_as_real(b_and(b_shift_left(h, 13), B_CONST(0x8fffe000u)));
+}
+
+/* The number itself. */
 INLINE real finite_half_to_real(bits h) {
-  return r_mul(b_as_real(b_and(b_shift_left(h, 13), B_CONST(0x8fffe000u))), R_CONST(0x1p112f));
+  return r_mul(finite_half_to_part(h), R_CONST(1 / HALF_PART));
 }
 
 /* Sixteen at once are looked at for infinities and NaN, which are rare. */

@@ -33,7 +33,7 @@
   .name = TABLE_NAME, \
   .gemm_f32 = gemm_f32, \
   .gemm_f32_pack = gemm_f32_pack, \
-  .gemm_f16 = gemm_f16, \
+  .gemm_half = gemm_half, \
   .gemv_f32 = gemv_f32, \
   .depthwise_f32 = depthwise_f32, \
   .unary_f32 = {UNARY_WORDS(UNARY_ENTRY)}, \

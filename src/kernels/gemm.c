@@ -103,14 +103,15 @@ void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb,
 }
 
 /* Panel by panel and block by block of k, widened beside it. */
-void weft_portable_gemm_f16(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed,
-                            float *c, size_t ldc, const weft_epilogue *epilogue) {
+void weft_portable_gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
+                             const uint16_t *b_packed, float *c, size_t ldc, const weft_epilogue *epilogue) {
   float wide[WEFT_GEMM_BLOCK_K * NR];
   for (size_t column = 0; column < n; column += NR) {
     const size_t count = n - column < NR ? n - column : NR;
     for (size_t l = 0; l < k || l == 0; l += WEFT_GEMM_BLOCK_K) {
       const size_t depth = k - l < WEFT_GEMM_BLOCK_K ? k - l : WEFT_GEMM_BLOCK_K;
-      weft_portable_float16_to_f32(depth * NR, b_packed + column * k + l * NR, wide);
+      (type == WEFT_FLOAT16 ? weft_portable_float16_to_f32
+                            : weft_portable_bfloat16_to_f32)(depth * NR, b_packed + column * k + l * NR, wide);
       weft_portable_gemm_f32(m, count, depth, a + l, lda, wide, c + column, ldc, l > 0, NULL);
     }
     for (size_t row = 0; row < m; row++) {

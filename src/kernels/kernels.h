@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../weft.h"
 #include "nbits.h"
 #include "pool.h"
 
@@ -105,10 +106,10 @@ typedef struct weft_kernels {
   /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels.
    * `out` holds weft_gemm_packed_size(n, k) floats. */
   void (*gemm_f32_pack)(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
-  /* The same for one or two rows and a b of 16-bit floats in such panels, none of them infinite or NaN: they become
-   * floats as they are read. */
-  void (*gemm_f16)(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b_packed, float *c,
-                   size_t ldc, const weft_epilogue *epilogue);
+  /* The same for one or two rows and a b of 16-bit floats in such panels, which become floats as they are read: of
+   * bfloat16, or of float16 without infinities and NaN. */
+  void (*gemm_half)(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type, const uint16_t *b_packed,
+                    float *c, size_t ldc, const weft_epilogue *epilogue);
   /* y[n] = epilogue(x[k] * b[k x n]) for one row and an unpacked b: not worth packing. */
   void (*gemv_f32)(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                    const weft_epilogue *epilogue);

@@ -54,9 +54,9 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
                       bool accumulate, float *scratch) {
   const float *packed = product->packed;
   if (packed == NULL && product->narrow != NULL) {
-    if (m <= GEMV_ROWS && product->narrow_type == WEFT_FLOAT16 && !accumulate) {
-      kernels->gemm_f16(m, n, k, product->a, product->lda, product->narrow, product->c, product->ldc,
-                        &product->epilogue);
+    if (m <= GEMV_ROWS && !accumulate) {
+      kernels->gemm_half(m, n, k, product->a, product->lda, product->narrow_type, product->narrow, product->c,
+                         product->ldc, &product->epilogue);
       return;
     }
     weft_widen(kernels, product->narrow_type, weft_gemm_packed_size(n, k), product->narrow, scratch);
@@ -141,9 +141,7 @@ static bool small(const weft_products *products) {
 
 /* One or two rows read b once, and as it lies. */
 static bool is_direct(const weft_products *all, const weft_product *first) {
-  const bool plain = all->pack == NULL && !all->accumulate;
-  return all->m <= GEMV_ROWS &&
-         (first->packed != NULL || (plain && (first->narrow == NULL || first->narrow_type == WEFT_FLOAT16)));
+  return all->m <= GEMV_ROWS && (first->packed != NULL || (all->pack == NULL && !all->accumulate));
 }
 
 static void cut(job *job, const weft_product *first) {

@@ -14,7 +14,7 @@ typedef struct weft_product {
   const float *a;
   size_t lda;
   const float *packed;
-  const uint16_t *narrow; /* float16 without infinities and NaN */
+  const uint16_t *narrow; /* without infinities and NaN if float16 */
   weft_type narrow_type;
   const float *b;
   size_t ldb;

@@ -2,20 +2,28 @@
  * and none of the patterns that make graphs of floats fast would be found. So values become floats, which are rounded
  * where they leave the graph, and where a node makes much of small differences, as ArgMax and Floor do. Constants
  * become floats too, but for the large ones that products and look-ups read: those stay in 16 bits, as do the packed
- * forms made of them. Weights in 16 bits that a graph of floats casts are kept in the same way.
+ * forms made of them. Weights in 16 bits that a graph of floats casts are kept in the same way, and so are weights of
+ * floats that lose nothing in 16 bits, as exporters write models that were trained or stored in them: half the memory,
+ * and one row, which waits for it, in half the time. Not where a product is known to have many rows.
  *
  * Only graphs whose every node with a 16-bit value is known not to care are rewritten, and only for such weights: a
  * graph without them gains nothing. */
 #include <string.h>
 
 #include "../base/convert.h"
+#include "../kernels/kernels.h"
 #include "match.h"
 
-enum { LARGE = 1024 }; /* elements that are worth being kept in 16 bits */
+enum {
+  LARGE = 1024, /* elements of a matrix */
+  FEW_ROWS = 4, /* of a product that waits for its weights, not for arithmetic */
+  BLOCK = 256
+};
 
 typedef struct halves {
   weft_pass *pass;
   weft_graph *graph;
+  weft_uses uses;
   bool *narrow;       /* per value: stays in 16 bits */
   int32_t *floats;    /* per value: of an input or output in 16 bits, the float that nodes have in its place; or -1 */
   size_t value_count; /* of the values that were there */
@@ -95,28 +103,84 @@ static bool can_rewrite(const weft_graph *graph) {
   return true;
 }
 
+static void replace_constant(weft_graph *graph, size_t v, weft_value *constant) {
+  weft_value_release(graph->values[v].constant);
+  graph->values[v].constant = NULL;
+  weft_slot_set_constant(&graph->values[v], constant);
+}
+
 /* ---- what stays narrow ------------------------------------------------------------------------------------------- */
 static bool passes_on(const weft_node *node) {
   return (weft_node_is(node, "Transpose") || weft_node_is(node, "Cast")) && node->output_count == 1;
 }
 
-/* Whether input i of the node may stay in 16 bits when the node's output is a float. */
+static bool has_many_rows(const weft_graph *graph, const weft_node *product) {
+  const weft_info *a = &graph->values[product->inputs[0]].info;
+  const int last = a->rank - 1, columns = weft_node_int(product, "transA", 0) != 0 ? last - 1 : last;
+  bool many = false;
+  for (int d = 0; d <= last; d++) {
+    if (d != columns && a->dims[d] < 0) return false;
+    many |= d != columns && a->dims[d] > FEW_ROWS;
+  }
+  return many;
+}
+
+/* Whether input i of the node may stay in 16 bits when the node's output is a float. Floats that happen to fit pay for
+ * becoming floats again before a product of many rows. */
 static bool takes_narrow(const halves *h, const weft_node *node, int i) {
   if (passes_on(node)) {
     return h->narrow[node->outputs[0]];
   }
-  return (i == 1 && (weft_node_is(node, "MatMul") || weft_node_is(node, "Gemm"))) ||
+  const bool product = i == 1 && (weft_node_is(node, "MatMul") || weft_node_is(node, "Gemm"));
+  return (product && (is_half(h->graph, node->inputs[i]) || !has_many_rows(h->graph, node))) ||
          (i == 0 && weft_node_is(node, "Gather"));
 }
 
-/* A constant, its transpose or its cast is narrow where all who read it can take it. */
+static void narrow_block(const weft_kernels *kernels, weft_type type, size_t n, const float *in, uint16_t *out) {
+  (type == WEFT_FLOAT16 ? kernels->f32_to_float16 : kernels->f32_to_bfloat16)(n, in, out);
+}
+
+static bool is_exact(const weft_kernels *kernels, const weft_tensor *x, weft_type type) {
+  const float *values = x->data;
+  float wide[BLOCK];
+  uint16_t narrow[BLOCK];
+  for (size_t i = 0, n; i < x->count; i += n) {
+    n = x->count - i < BLOCK ? x->count - i : BLOCK;
+    narrow_block(kernels, type, n, values + i, narrow);
+    (type == WEFT_FLOAT16 ? kernels->float16_to_f32 : kernels->bfloat16_to_f32)(n, narrow, wide);
+    if (memcmp(wide, values + i, n * sizeof(float)) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The type of 16 bits that holds the constant as it is, or WEFT_UNDEFINED. */
+static weft_type narrow_type(const halves *h, const weft_tensor *x) {
+  const weft_kernels *kernels = h->pass->model->cx->kernels;
+  static const weft_type types[] = {WEFT_BFLOAT16, WEFT_FLOAT16};
+  for (size_t i = 0; i < 2; i++) {
+    if (x->type == types[i] || (x->type == WEFT_FLOAT && is_exact(kernels, x, types[i]))) {
+      return types[i];
+    }
+  }
+  return WEFT_UNDEFINED;
+}
+
+/* Worth being kept in 16 bits. A product does not pack fewer columns, but would widen them in every run. */
+static bool is_matrix(const weft_tensor *x) {
+  enum { FEW = 4 };
+  return x->shape.rank == 2 && x->shape.dims[0] >= FEW && x->shape.dims[1] >= FEW && x->count >= LARGE;
+}
+
+/* A constant, its transpose or its cast is narrow where all who read it can take it. Floats that layers share are packed
+ * once for all of them and stay floats. */
 static bool find_narrow(halves *h) {
   const weft_graph *graph = h->graph;
   bool any = false;
   for (size_t v = 0; v < h->value_count; v++) {
-    const weft_value *constant = graph->values[v].constant;
-    h->narrow[v] = constant != NULL && is_half(graph, (int32_t)v) && constant->tensor.shape.rank == 2 &&
-                   constant->tensor.count >= LARGE;
+    const weft_tensor *constant = weft_match_constant(graph, (int32_t)v, weft_match_type(graph, (int32_t)v));
+    h->narrow[v] = constant != NULL && is_matrix(constant) && narrow_type(h, constant) != WEFT_UNDEFINED;
   }
   for (size_t n = 0; n < h->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
@@ -126,8 +190,8 @@ static bool find_narrow(halves *h) {
       h->narrow[node->outputs[0]] = true;
     }
   }
-  for (size_t i = 0; i < graph->output_count; i++) {
-    h->narrow[graph->outputs[i]] = false;
+  for (size_t v = 0; v < h->value_count; v++) {
+    h->narrow[v] = h->narrow[v] && !h->uses.is_output[v] && (is_half(graph, (int32_t)v) || h->uses.count[v] <= 2);
   }
   for (size_t n = h->node_count; n-- > 0;) {
     const weft_node *node = &graph->nodes[n];
@@ -148,15 +212,34 @@ static bool find_narrow(halves *h) {
   return any;
 }
 
+/* Floats that are to be narrow become so. */
+static weft_status narrow_floats(halves *h) {
+  weft_graph *graph = h->graph;
+  for (size_t v = 0; v < h->value_count; v++) {
+    if (h->narrow[v] && graph->values[v].constant != NULL && !is_half(graph, (int32_t)v)) {
+      const weft_tensor *old = &graph->values[v].constant->tensor;
+      weft_value *narrow;
+      WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, narrow_type(h, old), &old->shape, &narrow));
+      narrow_block(h->pass->model->cx->kernels, narrow->tensor.type, old->count, old->data, narrow->tensor.data);
+      replace_constant(graph, v, narrow);
+    }
+  }
+  for (size_t n = 0; n < h->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    if (weft_node_is(node, "Transpose") && h->narrow[node->outputs[0]]) {
+      graph->values[node->outputs[0]].info.type = weft_match_type(graph, node->inputs[0]);
+    }
+  }
+  return WEFT_OK;
+}
+
 /* ---- rewriting --------------------------------------------------------------------------------------------------- */
 static weft_status widen_constant(halves *h, int32_t v) {
   const weft_tensor *old = &h->graph->values[v].constant->tensor;
   weft_value *wide;
   WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, WEFT_FLOAT, &old->shape, &wide));
   weft_load_float(old->type, old->data, 0, 1, old->count, wide->tensor.data);
-  weft_value_release(h->graph->values[v].constant);
-  h->graph->values[v].constant = NULL;
-  weft_slot_set_constant(&h->graph->values[v], wide);
+  replace_constant(h->graph, (size_t)v, wide);
   return WEFT_OK;
 }
 
@@ -314,6 +397,7 @@ static weft_status order_nodes(halves *h, size_t first) {
 
 static weft_status rewrite(halves *h) {
   weft_graph *graph = h->graph;
+  WEFT_TRY(narrow_floats(h));
   WEFT_TRY(cast_inputs(h));
   const size_t first = graph->node_count - h->node_count;
   WEFT_TRY(rewrite_nodes(h));
@@ -357,7 +441,9 @@ weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
   h.floats = h.added + h.node_count + 1;
   h.narrow = (bool *)(h.floats + h.value_count);
   memset(h.floats, 0xff, h.value_count * sizeof *h.floats);
-  weft_status status = find_narrow(&h) && !gives_twice(&h) ? rewrite(&h) : WEFT_OK;
+  weft_status status = weft_uses_find(pass, graph, &h.uses);
+  status = status == WEFT_OK && find_narrow(&h) && !gives_twice(&h) ? rewrite(&h) : status;
+  weft_uses_free(&h.uses);
   weft_free(block);
   return status;
 }

@@ -60,8 +60,9 @@ static void run_gemm(bench *b) {
 }
 
 static void run_gemm_half(bench *b) {
-  b->kernels->gemm_f16(b->m, b->n, b->k, b->a, b->k, (const uint16_t *)(const void *)b->packed, b->c, b->n,
-                       &b->epilogue);
+  const weft_type type = b->which != 0 ? WEFT_BFLOAT16 : WEFT_FLOAT16;
+  b->kernels->gemm_half(b->m, b->n, b->k, b->a, b->k, type, (const uint16_t *)(const void *)b->packed, b->c, b->n,
+                        &b->epilogue);
 }
 
 static void run_pack(bench *b) {
@@ -136,7 +137,8 @@ static void run_transpose(bench *b) {
 }
 
 static void run_half(bench *b) {
-  b->kernels->float16_to_f32(b->n, (const uint16_t *)(void *)b->a, b->c);
+  (b->which != 0 ? b->kernels->bfloat16_to_f32 : b->kernels->float16_to_f32)(b->n, (const uint16_t *)(void *)b->packed,
+                                                                             b->c);
 }
 
 static void run_to_half(bench *b) {
@@ -273,7 +275,10 @@ static void bench_rows(bench *b) {
   measure(b, "max", run_max, bytes, "GB/s");
   measure(b, "dot", run_dot, 2.0 * bytes, "GB/s");
   measure(b, "axpy", run_axpy, 3.0 * bytes, "GB/s");
-  measure(b, "float16 to float", run_half, 1.5 * bytes, "GB/s");
+  b->kernels->f32_to_float16(b->n, b->a, (uint16_t *)(void *)b->packed);
+  for (b->which = 0; b->which < 2; b->which++) {
+    measure(b, b->which != 0 ? "bfloat16 to float" : "float16 to float", run_half, 1.5 * bytes, "GB/s");
+  }
   measure(b, "float to float16", run_to_half, 1.5 * bytes, "GB/s");
   measure(b, "quantize", run_quantize, 1.25 * bytes, "GB/s");
   measure(b, "sums to bytes", run_sums_i8, 1.25 * bytes, "GB/s");
@@ -301,8 +306,12 @@ static void bench_table(bench *b) {
   b->m = 1;
   b->n = 1024;
   b->k = 768;
-  b->kernels->f32_to_float16(b->n * b->k, b->b, (uint16_t *)(void *)b->packed);
-  measure(b, "float16 gemm 1x1024x768", run_gemm_half, 2.0 * 1024 * 768, "GFLOP/s");
+  for (b->which = 0; b->which < 2; b->which++) {
+    (b->which != 0 ? b->kernels->f32_to_bfloat16 : b->kernels->f32_to_float16)(b->n * b->k, b->b,
+                                                                               (uint16_t *)(void *)b->packed);
+    measure(b, b->which != 0 ? "bfloat16 gemm 1x1024x768" : "float16 gemm 1x1024x768", run_gemm_half, 2.0 * 1024 * 768,
+            "GFLOP/s");
+  }
   bench_gemm(b, 7, 768, 768);
   b->n = b->k = 512;
   for (b->which = 0; b->which < 2; b->which++) {

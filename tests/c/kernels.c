@@ -260,8 +260,8 @@ static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
   drop(wanted);
 }
 
-/* One or two rows and a b of finite float16. */
-static void check_gemm_f16(size_t m, size_t n, size_t k) {
+/* One or two rows and a b of finite 16-bit floats. */
+static void check_gemm_half(size_t m, size_t n, size_t k, weft_type type) {
   size_t lda = k + 3, ldc = n + 5, count = (m - 1) * ldc + n, packed = weft_gemm_packed_size(n, k);
   float *a = make((m - 1) * lda + k, draw_float), *numbers = make(m + n + m * (n + 1), draw_float);
   float *b = make(packed, draw_float), *wanted = make(count, draw_float), *got = copy_of(count, wanted);
@@ -270,15 +270,17 @@ static void check_gemm_f16(size_t m, size_t n, size_t k) {
   for (size_t i = 0; i < packed; i++) {
     if (draw() % 8 == 0) b[i] *= 1e-5f; /* subnormal halves */
   }
-  portable->f32_to_float16(packed, b, half + 1);
+  (type == WEFT_FLOAT16 ? portable->f32_to_float16 : portable->f32_to_bfloat16)(packed, b, half + 1);
+  static const float large[] = {3e4f, -7e4f, 1e30f, INFINITY, -INFINITY, NAN};
+  if (k > 0 && draw() % 8 == 0) a[draw() % k] = large[draw() % 6];
   weft_epilogue e = draw_epilogue(numbers, m, n);
   const weft_epilogue *epilogue = draw() % 4 == 0 ? NULL : &e;
-  portable->gemm_f16(m, n, k, a, lda, half + 1, wanted, ldc, epilogue);
-  tested->gemm_f16(m, n, k, a, lda, half + 1, got, ldc, epilogue);
-  expect_same("float16 gemm", count, got, wanted);
-  portable->float16_to_f32(packed, half + 1, b);
+  portable->gemm_half(m, n, k, a, lda, type, half + 1, wanted, ldc, epilogue);
+  tested->gemm_half(m, n, k, a, lda, type, half + 1, got, ldc, epilogue);
+  expect_same("gemm of halves", count, got, wanted);
+  (type == WEFT_FLOAT16 ? portable->float16_to_f32 : portable->bfloat16_to_f32)(packed, half + 1, b);
   portable->gemm_f32(m, n, k, a, lda, b, wanted, ldc, false, epilogue);
-  expect_close("float16 gemm as floats", count, got, wanted, 1e-4f);
+  expect_close("gemm of halves as floats", count, got, wanted, 1e-4f);
   free(half);
   drop(a);
   drop(numbers);
@@ -514,8 +516,10 @@ static void check_floats(void) {
   }
   for (size_t n = 1; n < 90; n += n < 20 ? 1 : 23) {
     for (size_t k = 0; k < 600; k = 3 * k + 1) {
-      check_gemm_f16(1, n, k);
-      check_gemm_f16(2, n, k);
+      for (size_t m = 1; m <= 2; m++) {
+        check_gemm_half(m, n, k, WEFT_FLOAT16);
+        check_gemm_half(m, n, k, WEFT_BFLOAT16);
+      }
     }
   }
   check_gemm(1, 3, 9000, draw_float); /* blocks of rows against a plain b */

@@ -154,7 +154,7 @@ static void test_tied(void) {
   graph_node(&g, node("Mul", "x c", "a"));
   graph_node(&g, node("Transpose", "m", "t"));
   graph_node(&g, node("MatMul", "a t", "y"));
-  expect(&g, "Mul weft:MatMul");
+  expect(&g, "Mul weft:MatMul<float16>");
 }
 
 static void test_nothing_done(void) {
@@ -440,7 +440,7 @@ static void test_unlike_quantized(void) {
     graph_node(&g, node("MatMul", "d e", "p"));
     graph_node(&g, cast);
     bytes m = model(23, &g);
-    expect_nodes(&m, narrow ? "QuantizeLinear DequantizeLinear MatMul Cast"
+    expect_nodes(&m, narrow ? "QuantizeLinear DequantizeLinear MatMul<float16> Cast"
                             : "QuantizeLinear com.microsoft:MatMulIntegerToFloat");
     expect_same(&m, 1e-4f);
   }
@@ -500,37 +500,37 @@ static void test_halves(void) {
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p b", "a"));
   graph_node(&g, node("Relu", "a", "y"));
-  expect_halves(&g, "Cast weft:MatMul Cast");
+  expect_halves(&g, "Cast weft:MatMul<float16> Cast");
 
   g = begin_halves(WEFT_FLOAT16, SMALL); /* nothing is gained */
   graph_node(&g, node("MatMul", "x w", "y"));
-  expect_halves(&g, "MatMul");
+  expect_halves(&g, "MatMul<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* what the pass does not know */
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Softsign", "p", "y"));
-  expect_halves(&g, "MatMul Softsign");
+  expect_halves(&g, "MatMul<float16> Softsign");
 
   /* An output whose type is not known before it is there: all tried sizes of x are wrong. */
   g = begin_halves_of(WEFT_FLOAT16, (const int64_t[]){0, 0}, LARGE);
   graph_node(&g, node("Gemm", "x w", "y"));
-  expect_halves(&g, "Gemm");
+  expect_halves(&g, "Gemm<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
   graph_output(&g, "p");
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p b", "y"));
-  expect_halves(&g, "Cast MatMul Add Cast Cast");
+  expect_halves(&g, "Cast MatMul<float16> Add Cast Cast");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* the same output twice */
   graph_output(&g, "y");
   graph_node(&g, node("MatMul", "x w", "y"));
-  expect_halves(&g, "MatMul");
+  expect_halves(&g, "MatMul<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* an input that is an output */
   graph_output(&g, "x");
   graph_node(&g, node("MatMul", "x w", "y"));
-  expect_halves(&g, "MatMul");
+  expect_halves(&g, "MatMul<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* sums of 2000 and a little tie when they are rounded */
   const uint16_t big = weft_float_to_float16(2000);
@@ -543,14 +543,14 @@ static void test_halves(void) {
   cast = node("Cast", "best", "y");
   with_int(&cast, "to", WEFT_FLOAT16);
   graph_node(&g, cast);
-  expect_halves(&g, "Cast weft:MatMul Cast Cast ArgMax Cast Cast");
+  expect_halves(&g, "Cast weft:MatMul<float16> Cast Cast ArgMax Cast Cast");
 
   g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
   cast = node("Cast", "w", "wide");
   with_int(&cast, "to", WEFT_FLOAT);
   graph_node(&g, cast);
   graph_node(&g, node("MatMul", "x wide", "y"));
-  expect_halves(&g, "MatMul");
+  expect_halves(&g, "MatMul<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* rows of a table are cast, not all of it */
   half_constant(&g, "table", 2, table);
@@ -564,11 +564,88 @@ static void test_halves(void) {
   bytes concat = node("Concat", "p t", "y");
   with_int(&concat, "axis", 1);
   graph_node(&g, concat);
-  expect_halves(&g, "Cast ArgMax Squeeze Gather Cast MatMul Concat Cast");
+  expect_halves(&g, "Cast ArgMax Squeeze Gather<float16> Cast MatMul<float16> Concat Cast");
+}
+
+/* Weights of floats, rounded to `type` first. */
+static bytes begin_rounded(weft_type type, const int64_t *rows) {
+  float data[32 * 40];
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "x", WEFT_FLOAT, 2, rows);
+  graph_output(&g, "y");
+  for (size_t i = 0; i < 32 * 40; i++) {
+    const float x = number();
+    weft_store_float(type, &x, 1, &data[i], 0, 1);
+    weft_load_float(type, &data[i], 0, 1, 1, &data[i]);
+  }
+  graph_tensor(&g, "w", WEFT_FLOAT, 4, 2, (const int64_t[]){32, 40}, data);
+  graph_tensor(&g, "last", WEFT_FLOAT, 4, 2, (const int64_t[]){32, 40}, data);
+  return g;
+}
+
+/* Floats that fit in 16 bits stay in them where few rows, or nobody knows how many, meet them. */
+static void test_rounded_weights(void) {
+  const int64_t few[] = {3, 32}, many[] = {5, 32}, any[] = {-1, 32};
+  bytes g = begin_rounded(WEFT_BFLOAT16, few);
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul<bfloat16>");
+
+  g = begin_rounded(WEFT_FLOAT16, any);
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul<float16>");
+
+  g = begin_rounded(WEFT_FLOAT16, few); /* turned, and looked up as well */
+  graph_node(&g, node("Transpose", "w", "turned"));
+  graph_node(&g, node("MatMul", "x last", "p"));
+  graph_node(&g, node("MatMul", "p turned", "q"));
+  graph_node(&g, node("Gemm", "q last", "r"));
+  bytes arg_max = node("ArgMax", "x", "best");
+  with_int(&arg_max, "axis", 1);
+  with_int(&arg_max, "keepdims", 0);
+  graph_node(&g, arg_max);
+  graph_node(&g, node("Gather", "w best", "rows"));
+  graph_node(&g, node("Add", "r rows", "y"));
+  expect_halves(&g, "MatMul<float16> weft:MatMul<float16> ArgMax Gather<float16> Cast weft:Gemm<float16>");
+
+  g = begin_rounded(WEFT_FLOAT16, many);
+  graph_node(&g, node("MatMul", "x w", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "MatMul");
+  clear(&m);
+
+  g = begin_rounded(WEFT_FLOAT16, few); /* a default, which a run may replace */
+  graph_typed_value(&g, GRAPH_INPUT, "w", WEFT_FLOAT, 2, (const int64_t[]){32, 40});
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
+
+  g = begin_rounded(WEFT_FLOAT16, few); /* layers that share one matrix share its packed form */
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("Relu", "x", "q"));
+  graph_node(&g, node("MatMul", "q w", "r"));
+  graph_node(&g, node("Add", "p r", "s"));
+  graph_node(&g, node("Neg", "x", "t"));
+  graph_node(&g, node("MatMul", "t w", "u"));
+  graph_node(&g, node("Mul", "s u", "y"));
+  expect_halves(&g, "Relu MatMul weft:MatMul Neg MatMul Mul");
+
+  g = begin_rounded(WEFT_FLOAT, few); /* no 16 bits hold them */
+  graph_node(&g, node("MatMul", "x w", "y"));
+  expect_halves(&g, "MatMul");
+
+  g = begin_rounded(WEFT_FLOAT16, few); /* something else reads them, which wants floats */
+  graph_node(&g, node("Transpose", "w", "turned"));
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("MatMul", "p turned", "q"));
+  graph_node(&g, node("MatMul", "q w", "r"));
+  graph_node(&g, node("ReduceMax", "w", "most"));
+  graph_node(&g, node("Mul", "r most", "y"));
+  expect_halves(&g, "MatMul weft:MatMul MatMul Mul");
 }
 
 int main(void) {
   test_halves();
+  test_rounded_weights();
   test_dimensions();
   test_turns();
   test_cut_off();

@@ -68,7 +68,8 @@ static inline weft_status interpret(void *arg, const weft_graph *graph, weft_val
   return weft_interpret(arg, graph, values);
 }
 
-/* The operators of the optimised graph in order, as "weft:Conv Add". */
+/* The operators of the optimised graph in order, as "weft:Conv Add MatMul<float16>" where they have
+ * matrices in 16 bits. */
 static inline void expect_nodes(const bytes *m, const char *expected) {
   weft_error error;
   weft_loader *loader;
@@ -95,6 +96,14 @@ static inline void expect_nodes(const bytes *m, const char *expected) {
     size_t used = strlen(found);
     snprintf(found + used, sizeof found - used, "%s%s%s%s", used == 0 ? "" : " ", n->domain,
              n->domain[0] != 0 ? ":" : "", n->op_type);
+    for (int k = 0; k < n->input_count; k++) {
+      const weft_value *constant = n->inputs[k] >= 0 ? model->graph->values[n->inputs[k]].constant : NULL;
+      const weft_type type = constant != NULL ? weft_value_type(constant) : WEFT_UNDEFINED;
+      if ((type == WEFT_FLOAT16 || type == WEFT_BFLOAT16) && constant->tensor.shape.rank == 2) {
+        used = strlen(found);
+        snprintf(found + used, sizeof found - used, "<%s>", weft_type_name(type));
+      }
+    }
   }
   if (strcmp(found, expected) != 0) {
     fprintf(stderr, "expected '%s', found '%s'\n", expected, found);
