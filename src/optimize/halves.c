@@ -7,7 +7,8 @@
  * and one row, which waits for it, in half the time. Not where a product is known to have many rows.
  *
  * Only graphs whose every node with a 16-bit value is known not to care are rewritten, and only for such weights: a
- * graph without them gains nothing. */
+ * graph without them gains nothing. A branch of an If, or the body of a loop, is a graph of its own, with what it reads
+ * of the graph around for inputs. */
 #include <string.h>
 
 #include "../base/convert.h"
@@ -72,26 +73,49 @@ static bool is_sharp(const weft_graph *graph, const weft_node *node) {
   return weft_node_is(node, "Cast") && !weft_type_is_float(weft_match_type(graph, node->outputs[0]));
 }
 
+typedef struct search {
+  const weft_graph *graph;
+  bool found;
+} search;
+
+static void look_at(void *arg, int32_t v) {
+  search *s = arg;
+  s->found |= is_half(s->graph, v);
+}
+
 static bool touches_half(const weft_graph *graph, const weft_node *node) {
-  bool touches = false;
-  for (int i = 0; i < node->input_count; i++)
-    touches |= is_half(graph, node->inputs[i]);
-  for (int i = 0; i < node->output_count; i++)
-    touches |= is_half(graph, node->outputs[i]);
-  return touches;
+  search s = {.graph = graph};
+  weft_node_visit_uses(node, look_at, &s);
+  for (int i = 0; i < node->output_count; i++) {
+    look_at(&s, node->outputs[i]);
+  }
+  return s.found;
+}
+
+/* Whether v comes from the graph around: a constant, or a value that is another in every run. */
+static bool is_captured(const weft_graph *graph, size_t v) {
+  return graph->values[v].outer >= 0;
 }
 
 static bool can_rewrite(const weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
-    if ((node->def != NULL && (node->def->flags & WEFT_OP_SUBGRAPH) != 0) ||
-        (touches_half(graph, node) && !is_known(node))) {
+    if (touches_half(graph, node) && !is_known(node)) {
       return false;
     }
   }
   for (size_t i = 0; i < graph->input_count; i++) {
-    if (is_half(graph, graph->inputs[i]) && graph->values[graph->inputs[i]].constant != NULL) {
+    const int32_t v = graph->inputs[i];
+    if (is_half(graph, v) && graph->values[v].constant != NULL) {
       return false; /* a default */
+    }
+    if (graph->parent != NULL && weft_match_type(graph, v) == WEFT_UNDEFINED) {
+      return false; /* it might be in 16 bits */
+    }
+  }
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (is_captured(graph, v) && weft_match_type(graph, (int32_t)v) == WEFT_UNDEFINED) {
+      return false;
     }
   }
   for (size_t i = 0; i < graph->output_count; i++) {
@@ -103,9 +127,11 @@ static bool can_rewrite(const weft_graph *graph) {
   return true;
 }
 
+/* Also of the graph around: then this graph has its own from now on. */
 static void replace_constant(weft_graph *graph, size_t v, weft_value *constant) {
   weft_value_release(graph->values[v].constant);
   graph->values[v].constant = NULL;
+  graph->values[v].outer = -1;
   weft_slot_set_constant(&graph->values[v], constant);
 }
 
@@ -173,6 +199,10 @@ static bool is_matrix(const weft_tensor *x) {
   return x->shape.rank == 2 && x->shape.dims[0] >= FEW && x->shape.dims[1] >= FEW && x->count >= LARGE;
 }
 
+static void keep_wide(void *narrow, int32_t v) {
+  ((bool *)narrow)[v] = false;
+}
+
 /* A constant, its transpose or its cast is narrow where all who read it can take it. Floats that layers share are packed
  * once for all of them and stay floats. */
 static bool find_narrow(halves *h) {
@@ -195,6 +225,9 @@ static bool find_narrow(halves *h) {
   }
   for (size_t n = h->node_count; n-- > 0;) {
     const weft_node *node = &graph->nodes[n];
+    if (node->def != NULL && (node->def->flags & WEFT_OP_SUBGRAPH) != 0) {
+      weft_node_visit_uses(node, keep_wide, h->narrow);
+    }
     for (int i = 0; i < node->input_count; i++) {
       if (node->inputs[i] >= 0 && !takes_narrow(h, node, i)) {
         h->narrow[node->inputs[i]] = false;
@@ -216,8 +249,9 @@ static bool find_narrow(halves *h) {
 static weft_status narrow_floats(halves *h) {
   weft_graph *graph = h->graph;
   for (size_t v = 0; v < h->value_count; v++) {
-    if (h->narrow[v] && graph->values[v].constant != NULL && !is_half(graph, (int32_t)v)) {
-      const weft_tensor *old = &graph->values[v].constant->tensor;
+    const weft_value *constant = weft_graph_constant(graph, (int32_t)v);
+    if (h->narrow[v] && constant != NULL && !is_half(graph, (int32_t)v)) {
+      const weft_tensor *old = &constant->tensor;
       weft_value *narrow;
       WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, narrow_type(h, old), &old->shape, &narrow));
       narrow_block(h->pass->model->cx->kernels, narrow->tensor.type, old->count, old->data, narrow->tensor.data);
@@ -235,7 +269,7 @@ static weft_status narrow_floats(halves *h) {
 
 /* ---- rewriting --------------------------------------------------------------------------------------------------- */
 static weft_status widen_constant(halves *h, int32_t v) {
-  const weft_tensor *old = &h->graph->values[v].constant->tensor;
+  const weft_tensor *old = &weft_graph_constant(h->graph, v)->tensor;
   weft_value *wide;
   WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, WEFT_FLOAT, &old->shape, &wide));
   weft_load_float(old->type, old->data, 0, 1, old->count, wide->tensor.data);
@@ -286,11 +320,12 @@ static weft_status add_floats(halves *h, const int32_t *values, size_t count) {
 
 /* Inputs are cast by nodes in front of all others. */
 static weft_status cast_inputs(halves *h) {
-  WEFT_TRY(add_floats(h, h->graph->inputs, h->graph->input_count));
-  for (size_t i = 0; i < h->graph->input_count; i++) {
-    const int32_t v = h->graph->inputs[i];
-    if (h->floats[v] >= 0) {
-      WEFT_TRY(add_cast(h, v, h->floats[v], WEFT_FLOAT));
+  for (size_t v = 0; v < h->value_count; v++) {
+    const weft_slot *slot = &h->graph->values[v];
+    if ((slot->is_input || slot->outer >= 0) && is_half(h->graph, (int32_t)v) &&
+        weft_graph_constant(h->graph, (int32_t)v) == NULL) {
+      WEFT_TRY(add_like(h, (int32_t)v, WEFT_FLOAT, &h->floats[v]));
+      WEFT_TRY(add_cast(h, (int32_t)v, h->floats[v], WEFT_FLOAT));
     }
   }
   return WEFT_OK;
@@ -403,11 +438,10 @@ static weft_status rewrite(halves *h) {
   WEFT_TRY(rewrite_nodes(h));
   WEFT_TRY(cast_outputs(h, first));
   for (size_t v = 0; v < h->value_count; v++) {
-    const weft_slot *slot = &graph->values[v];
     if (!is_half(graph, (int32_t)v) || h->narrow[v] || h->floats[v] >= 0) {
       continue;
     }
-    if (slot->constant != NULL) {
+    if (weft_graph_constant(graph, (int32_t)v) != NULL) {
       WEFT_TRY(widen_constant(h, (int32_t)v));
     }
     graph->values[v].info.type = WEFT_FLOAT;
@@ -431,7 +465,7 @@ static bool gives_twice(const halves *h) {
 
 weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
   halves h = {.pass = pass, .graph = graph, .value_count = graph->value_count, .node_count = graph->node_count};
-  if (graph->parent != NULL || weft_op_find("", "Cast") == NULL || !can_rewrite(graph)) {
+  if (weft_op_find("", "Cast") == NULL || !can_rewrite(graph)) {
     return WEFT_OK;
   }
   void *block;

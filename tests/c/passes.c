@@ -573,7 +573,7 @@ static bytes begin_rounded(weft_type type, const int64_t *rows) {
   bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
   graph_typed_value(&g, GRAPH_INPUT, "x", WEFT_FLOAT, 2, rows);
-  graph_output(&g, "y");
+  graph_typed_value(&g, GRAPH_OUTPUT, "y", WEFT_FLOAT, 2, (const int64_t[]){0, -1});
   for (size_t i = 0; i < 32 * 40; i++) {
     const float x = number();
     weft_store_float(type, &x, 1, &data[i], 0, 1);
@@ -594,6 +594,27 @@ static void test_rounded_weights(void) {
   g = begin_rounded(WEFT_FLOAT16, any);
   graph_node(&g, node("MatMul", "x w", "y"));
   expect_halves(&g, "MatMul<float16>");
+
+  g = begin_rounded(WEFT_FLOAT16, few); /* beside branches, of which one reads `last` as floats */
+  bytes choice = node("If", "condition", "c"), cast = node("Cast", "most", "condition"), yes = {0}, no = {0};
+  graph_node(&g, node("MatMul", "x w", "p"));
+  graph_node(&g, node("MatMul", "x last", "q"));
+  bytes most = node("ReduceMax", "q", "most");
+  with_int(&most, "keepdims", 0);
+  graph_node(&g, most);
+  with_int(&cast, "to", WEFT_BOOL);
+  graph_node(&g, cast);
+  add_text(&yes, GRAPH_NAME, "yes");
+  graph_node(&yes, node("Abs", "last", "r"));
+  graph_output(&yes, "r");
+  add_text(&no, GRAPH_NAME, "no");
+  graph_node(&no, node("Abs", "p", "r"));
+  graph_output(&no, "r");
+  with_graph(&choice, "then_branch", &yes);
+  with_graph(&choice, "else_branch", &no);
+  graph_node(&g, choice);
+  graph_node(&g, node("Neg", "c", "y"));
+  expect_halves(&g, "MatMul<float16> MatMul ReduceMax Cast If[][Abs] Neg");
 
   g = begin_rounded(WEFT_FLOAT16, few); /* turned, and looked up as well */
   graph_node(&g, node("Transpose", "w", "turned"));
@@ -643,8 +664,38 @@ static void test_rounded_weights(void) {
   expect_halves(&g, "MatMul weft:MatMul MatMul Mul");
 }
 
+static bytes half_branch(const char *w) {
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "branch");
+  graph_node(&g, node("Mul", "a a", "p"));
+  graph_node(&g, node("MatMul", w, "q"));
+  graph_node(&g, node("Add", "q b", "r"));
+  graph_output(&g, "r");
+  return g;
+}
+
+/* Branches compute in floats too, from what they read of the graph around. */
+static void test_half_branches(void) {
+  bytes g = begin_halves(WEFT_FLOAT16, 40), n = node("If", "condition", "c"), most = node("ReduceMax", "x", "most"),
+        cast = node("Cast", "most", "condition");
+  half_constant(&g, "v", 2, (const int64_t[]){32, 40});
+  with_int(&most, "keepdims", 0);
+  graph_node(&g, most);
+  with_int(&cast, "to", WEFT_BOOL);
+  graph_node(&g, cast);
+  graph_node(&g, node("Neg", "x", "a"));
+  bytes then = half_branch("p w"), other = half_branch("p v");
+  with_graph(&n, "then_branch", &then);
+  with_graph(&n, "else_branch", &other);
+  graph_node(&g, n);
+  graph_node(&g, node("Softsign", "c", "y"));
+  expect_halves(
+      &g, "ReduceMax Cast Neg If[Cast Mul weft:MatMul<float16> Cast][Cast Mul weft:MatMul<float16> Cast] Softsign");
+}
+
 int main(void) {
   test_halves();
+  test_half_branches();
   test_rounded_weights();
   test_dimensions();
   test_turns();

@@ -68,8 +68,32 @@ static inline weft_status interpret(void *arg, const weft_graph *graph, weft_val
   return weft_interpret(arg, graph, values);
 }
 
-/* The operators of the optimised graph in order, as "weft:Conv Add MatMul<float16>" where they have
- * matrices in 16 bits. */
+/* Adds the operators of a graph in order, as "weft:Conv Add MatMul<float16> If[Neg][Abs]": with the types of matrices in
+ * 16 bits, and with subgraphs. */
+static inline void print_nodes(const weft_graph *graph, char *found, size_t size) {
+  for (size_t i = 0; i < graph->node_count; i++) {
+    const weft_node *n = &graph->nodes[i];
+    const char *between = found[0] == 0 || i == 0 ? "" : " ";
+    snprintf(found + strlen(found), size - strlen(found), "%s%s%s%s", between, n->domain, n->domain[0] != 0 ? ":" : "",
+             n->op_type);
+    for (int k = 0; k < n->input_count; k++) {
+      const weft_value *constant = weft_graph_constant(graph, n->inputs[k]);
+      const weft_type type = constant != NULL ? weft_value_type(constant) : WEFT_UNDEFINED;
+      if ((type == WEFT_FLOAT16 || type == WEFT_BFLOAT16) && constant->tensor.shape.rank == 2) {
+        snprintf(found + strlen(found), size - strlen(found), "<%s>", weft_type_name(type));
+      }
+    }
+    for (size_t a = 0; a < n->attribute_count; a++) {
+      if (n->attributes[a].kind == WEFT_ATTRIBUTE_GRAPH) {
+        snprintf(found + strlen(found), size - strlen(found), "[");
+        print_nodes(n->attributes[a].graph, found, size);
+        snprintf(found + strlen(found), size - strlen(found), "]");
+      }
+    }
+  }
+}
+
+/* What print_nodes says of the optimised graph. */
 static inline void expect_nodes(const bytes *m, const char *expected) {
   weft_error error;
   weft_loader *loader;
@@ -91,20 +115,7 @@ static inline void expect_nodes(const bytes *m, const char *expected) {
   CHECK(weft_graph_infer(model, interpret, &run) == WEFT_OK);
   run.probing = false;
   CHECK(weft_optimize_model(model, &loader->options, evaluate, &run) == WEFT_OK);
-  for (size_t i = 0; i < model->graph->node_count; i++) {
-    const weft_node *n = &model->graph->nodes[i];
-    size_t used = strlen(found);
-    snprintf(found + used, sizeof found - used, "%s%s%s%s", used == 0 ? "" : " ", n->domain,
-             n->domain[0] != 0 ? ":" : "", n->op_type);
-    for (int k = 0; k < n->input_count; k++) {
-      const weft_value *constant = n->inputs[k] >= 0 ? model->graph->values[n->inputs[k]].constant : NULL;
-      const weft_type type = constant != NULL ? weft_value_type(constant) : WEFT_UNDEFINED;
-      if ((type == WEFT_FLOAT16 || type == WEFT_BFLOAT16) && constant->tensor.shape.rank == 2) {
-        used = strlen(found);
-        snprintf(found + used, sizeof found - used, "<%s>", weft_type_name(type));
-      }
-    }
-  }
+  print_nodes(model->graph, found, sizeof found);
   if (strcmp(found, expected) != 0) {
     fprintf(stderr, "expected '%s', found '%s'\n", expected, found);
     exit(1);
