@@ -6,12 +6,13 @@
  * floats that lose nothing in 16 bits, as exporters write models that were trained or stored in them: half the memory,
  * and one row, which waits for it, in half the time. Not where a product is known to have many rows.
  *
- * Only graphs whose every node with a 16-bit value is known not to care are rewritten, and only for such weights: a
- * graph without them gains nothing. A branch of an If, or the body of a loop, is a graph of its own, with what it reads
- * of the graph around for inputs. */
+ * Nodes that are not known to mean the same in floats keep their types, with casts around them. A graph without such
+ * weights is rewritten where that saves more than its casts cost. A branch of an If, or the body of a loop, is a graph
+ * of its own, with what it reads of the graph around for inputs. */
 #include <string.h>
 
 #include "../base/convert.h"
+#include "../graph/build.h"
 #include "../kernels/kernels.h"
 #include "match.h"
 
@@ -29,7 +30,6 @@ typedef struct halves {
   int32_t *floats;    /* per value: of an input or output in 16 bits, the float that nodes have in its place; or -1 */
   size_t value_count; /* of the values that were there */
   size_t node_count;
-  int32_t *added; /* per node that was there: the number of the first node added for it; one more for the end */
 } halves;
 
 static bool is_half(const weft_graph *graph, int32_t v) {
@@ -43,22 +43,22 @@ static bool is_known(const weft_node *node) {
   static const char *const known[] = {
       "Abs", "Add", "ArgMax", "ArgMin", "Attention", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip",
       "Concat", "Conv", "ConvTranspose", "Cos", "CumSum", "DepthToSpace", "Div", "Dropout", "Einsum", "Elu", "Equal",
-      "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gelu", "Gemm",
+      "Erf", "Exp", "Expand", "Flatten", "Floor", "GRU", "Gather", "GatherElements", "GatherND", "Gelu", "Gemm",
       "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid",
       "HardSwish", "Identity", "InstanceNormalization", "IsNaN", "LayerNormalization", "LeakyRelu", "Less",
-      "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mish", "Mul", "Neg", "PRelu", "Pad",
+      "LSTM", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "MatMulNBits", "Max", "MaxPool", "Min", "Mish", "Mul", "Neg", "PRelu", "Pad",
       "Pow", "RMSNormalization", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
       "ReduceMin", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "RotaryEmbedding", "Round",
-      "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax",
-      "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Swish", "Tanh", "Tile", "TopK", "Transpose",
+      "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Size", "SkipLayerNormalization",
+      "SkipSimplifiedLayerNormalization", "Slice", "Softmax", "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze",
+      "Sub", "Sum", "Swish", "Tanh", "Tile", "TopK", "Transpose",
       "Trilu", "Unsqueeze", "Where"};
   /* clang-format on */
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    if (weft_node_is(node, known[i])) {
-      return true;
-    }
+  bool found = false;
+  for (size_t i = 0; !found && i < sizeof known / sizeof *known; i++) {
+    found = strcmp(node->op_type, known[i]) == 0;
   }
-  return false;
+  return found && (node->domain[0] == 0 || strcmp(node->domain, "com.microsoft") == 0);
 }
 
 /* Whether two numbers that round to the same 16 bits give results far apart. */
@@ -97,10 +97,28 @@ static bool is_captured(const weft_graph *graph, size_t v) {
   return graph->values[v].outer >= 0;
 }
 
+/* Whether the node computes in 16 bits as before, with casts around it. */
+static bool keeps_types(const weft_graph *graph, const weft_node *node) {
+  return !is_known(node) && touches_half(graph, node);
+}
+
+static bool has_known_outputs(const weft_graph *graph, const weft_node *node) {
+  bool known = true;
+  for (int i = 0; i < node->output_count; i++) {
+    known = known && (node->outputs[i] < 0 || graph->values[node->outputs[i]].info.kind != WEFT_KIND_NONE);
+  }
+  return known;
+}
+
 static bool can_rewrite(const weft_graph *graph) {
-  for (size_t n = 0; n < graph->node_count; n++) {
+  bool halves = false;
+  for (size_t v = 0; v < graph->value_count; v++) {
+    halves |= is_half(graph, (int32_t)v);
+  }
+  for (size_t n = 0; halves && n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
-    if (touches_half(graph, node) && !is_known(node)) {
+    const bool runs_graphs = node->def == NULL || (node->def->flags & WEFT_OP_SUBGRAPH) != 0;
+    if ((runs_graphs && touches_half(graph, node)) || (!is_known(node) && !has_known_outputs(graph, node))) {
       return false;
     }
   }
@@ -203,6 +221,24 @@ static void keep_wide(void *narrow, int32_t v) {
   ((bool *)narrow)[v] = false;
 }
 
+/* Whether nodes that become floats are many more than casts. */
+static bool is_worth_casts(const halves *h) {
+  const weft_graph *graph = h->graph;
+  enum { FEW = 4 };
+  size_t gain = 0, casts = graph->output_count; /* most likely */
+  for (size_t v = 0; v < h->value_count; v++) {
+    const weft_slot *slot = &graph->values[v];
+    casts += (slot->is_input || slot->outer >= 0) && is_half(graph, (int32_t)v);
+  }
+  for (size_t n = 0; n < h->node_count; n++) {
+    const weft_node *node = &graph->nodes[n];
+    const bool kept = keeps_types(graph, node);
+    casts += kept ? (size_t)node->input_count + (size_t)node->output_count : 0;
+    gain += !kept && touches_half(graph, node);
+  }
+  return gain > 2 * casts + FEW;
+}
+
 /* A constant, its transpose or its cast is narrow where all who read it can take it. Floats that layers share are packed
  * once for all of them and stay floats. */
 static bool find_narrow(halves *h) {
@@ -298,6 +334,7 @@ static weft_status add_cast(halves *h, int32_t from, int32_t to, weft_type type)
 static void rename_values(const halves *h, size_t begin, size_t end) {
   for (size_t n = begin; n < end; n++) {
     weft_node *node = &h->graph->nodes[n];
+    if (n < h->node_count && keeps_types(h->graph, node)) continue;
     int32_t *const lists[] = {node->inputs, node->outputs};
     const int counts[] = {node->input_count, node->output_count};
     for (int l = 0; l < 2; l++) {
@@ -309,16 +346,6 @@ static void rename_values(const halves *h, size_t begin, size_t end) {
   }
 }
 
-static weft_status add_floats(halves *h, const int32_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (is_half(h->graph, values[i])) {
-      WEFT_TRY(add_like(h, values[i], WEFT_FLOAT, &h->floats[values[i]]));
-    }
-  }
-  return WEFT_OK;
-}
-
-/* Inputs are cast by nodes in front of all others. */
 static weft_status cast_inputs(halves *h) {
   for (size_t v = 0; v < h->value_count; v++) {
     const weft_slot *slot = &h->graph->values[v];
@@ -343,6 +370,42 @@ static weft_status rewrite_cast(const halves *h, weft_node *node) {
     h->graph->values[out].info.type = to;
   }
   return weft_node_set_int(h->pass->model, node, "to", (int64_t)to);
+}
+
+/* A node that keeps its types has what others compute rounded, and gives what others read as floats. Inputs and outputs
+ * of the graph are its own as they are. */
+static weft_status cast_around(halves *h, size_t n) {
+  const int in_count = h->graph->nodes[n].input_count, out_count = h->graph->nodes[n].output_count;
+  for (int i = 0; i < in_count; i++) {
+    const int32_t v = h->graph->nodes[n].inputs[i];
+    int32_t rounded;
+    if (is_half(h->graph, v) && (h->floats[v] < 0 || h->graph->values[v].producer >= 0)) {
+      WEFT_TRY(add_like(h, v, weft_match_type(h->graph, v), &rounded));
+      WEFT_TRY(add_cast(h, v, rounded, weft_match_type(h->graph, v)));
+      h->graph->nodes[n].inputs[i] = rounded;
+    }
+  }
+  for (int i = 0; i < out_count; i++) {
+    const int32_t v = h->graph->nodes[n].outputs[i];
+    int32_t own;
+    if (is_half(h->graph, v) && h->floats[v] < 0) {
+      WEFT_TRY(add_like(h, v, weft_match_type(h->graph, v), &own));
+      WEFT_TRY(add_cast(h, own, v, WEFT_FLOAT));
+      h->graph->nodes[n].outputs[i] = own;
+    }
+  }
+  return WEFT_OK;
+}
+
+static weft_status cast_kept_outputs(halves *h) {
+  for (size_t i = 0; i < h->graph->output_count; i++) {
+    const int32_t v = h->graph->outputs[i], producer = h->graph->values[v].producer;
+    if (is_half(h->graph, v) && producer >= 0 && keeps_types(h->graph, &h->graph->nodes[producer])) {
+      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &h->floats[v]));
+      WEFT_TRY(add_cast(h, v, h->floats[v], WEFT_FLOAT));
+    }
+  }
+  return WEFT_OK;
 }
 
 /* Rows of a table in 16 bits are cast after they were looked up. */
@@ -375,8 +438,9 @@ static weft_status round_inputs(halves *h, size_t n) {
 static weft_status rewrite_nodes(halves *h) {
   for (size_t n = 0; n < h->node_count; n++) {
     weft_node *node = &h->graph->nodes[n];
-    h->added[n] = (int32_t)h->graph->node_count;
-    if (is_sharp(h->graph, node)) {
+    if (keeps_types(h->graph, node)) {
+      WEFT_TRY(cast_around(h, n));
+    } else if (is_sharp(h->graph, node)) {
       WEFT_TRY(round_inputs(h, n));
     } else if (weft_node_is(node, "Gather") && stays_narrow(h, weft_node_in(node, 0))) {
       WEFT_TRY(cast_rows(h, n));
@@ -384,49 +448,27 @@ static weft_status rewrite_nodes(halves *h) {
       WEFT_TRY(rewrite_cast(h, node));
     }
   }
-  h->added[h->node_count] = (int32_t)h->graph->node_count;
   return WEFT_OK;
 }
 
-/* `first` nodes cast inputs: they are the only ones that keep the old names. */
+/* `first` nodes read inputs, or outputs of nodes that keep their types: they keep the old names. */
 static weft_status cast_outputs(halves *h, size_t first) {
   weft_graph *graph = h->graph;
-  WEFT_TRY(add_floats(h, graph->outputs, graph->output_count));
+  const int32_t begin = (int32_t)graph->value_count;
+  for (size_t i = 0; i < graph->output_count; i++) {
+    const int32_t v = graph->outputs[i];
+    if (is_half(graph, v) && h->floats[v] < 0) {
+      WEFT_TRY(add_like(h, v, WEFT_FLOAT, &h->floats[v]));
+    }
+  }
   rename_values(h, 0, h->node_count);
   rename_values(h, h->node_count + first, graph->node_count);
   for (size_t i = 0; i < graph->output_count; i++) {
     const int32_t v = graph->outputs[i];
-    if (h->floats[v] >= 0) {
+    if (h->floats[v] >= begin) {
       WEFT_TRY(add_cast(h, h->floats[v], v, weft_match_type(graph, v)));
     }
   }
-  return WEFT_OK;
-}
-
-static weft_node *append(weft_node *to, const weft_node *nodes, size_t count) {
-  memcpy(to, nodes, count * sizeof *nodes);
-  return to + count;
-}
-
-/* The new nodes, which are at the end, to where they belong: `first` of them to the front. */
-static weft_status order_nodes(halves *h, size_t first) {
-  weft_graph *graph = h->graph;
-  void *block;
-  WEFT_TRY(weft_alloc(h->pass->model->cx, graph->node_count * sizeof(weft_node), &block));
-  weft_node *nodes = block, *to = graph->nodes;
-  memcpy(nodes, graph->nodes, graph->node_count * sizeof *nodes);
-  to = append(to, nodes + h->node_count, first);
-  for (size_t n = 0; n < h->node_count; n++) {
-    const weft_node *added = nodes + h->added[n];
-    const size_t count = (size_t)(h->added[n + 1] - h->added[n]);
-    const bool before = is_sharp(graph, &nodes[n]);
-    if (before) to = append(to, added, count);
-    to = append(to, &nodes[n], 1);
-    if (!before) to = append(to, added, count);
-  }
-  append(to, nodes + h->added[h->node_count], graph->node_count - (size_t)h->added[h->node_count]);
-  weft_free(nodes);
-  weft_graph_number_producers(graph);
   return WEFT_OK;
 }
 
@@ -434,6 +476,7 @@ static weft_status rewrite(halves *h) {
   weft_graph *graph = h->graph;
   WEFT_TRY(narrow_floats(h));
   WEFT_TRY(cast_inputs(h));
+  WEFT_TRY(cast_kept_outputs(h));
   const size_t first = graph->node_count - h->node_count;
   WEFT_TRY(rewrite_nodes(h));
   WEFT_TRY(cast_outputs(h, first));
@@ -446,7 +489,8 @@ static weft_status rewrite(halves *h) {
     }
     graph->values[v].info.type = WEFT_FLOAT;
   }
-  return order_nodes(h, first);
+  weft_graph_number_producers(graph);
+  return weft_graph_sort(h->pass->model, graph);
 }
 
 /* The same value as two outputs. */
@@ -469,14 +513,12 @@ weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
     return WEFT_OK;
   }
   void *block;
-  const size_t numbers = (h.node_count + 1 + h.value_count) * sizeof(int32_t);
-  WEFT_TRY(weft_alloc_zeroed(pass->model->cx, numbers + h.value_count, sizeof(bool), &block));
-  h.added = block;
-  h.floats = h.added + h.node_count + 1;
+  WEFT_TRY(weft_alloc_zeroed(pass->model->cx, h.value_count, sizeof(int32_t) + sizeof(bool), &block));
+  h.floats = block;
   h.narrow = (bool *)(h.floats + h.value_count);
   memset(h.floats, 0xff, h.value_count * sizeof *h.floats);
   weft_status status = weft_uses_find(pass, graph, &h.uses);
-  status = status == WEFT_OK && find_narrow(&h) && !gives_twice(&h) ? rewrite(&h) : status;
+  status = status == WEFT_OK && (find_narrow(&h) || is_worth_casts(&h)) && !gives_twice(&h) ? rewrite(&h) : status;
   weft_uses_free(&h.uses);
   weft_free(block);
   return status;

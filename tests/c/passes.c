@@ -506,10 +506,28 @@ static void test_halves(void) {
   graph_node(&g, node("MatMul", "x w", "y"));
   expect_halves(&g, "MatMul<float16>");
 
-  g = begin_halves(WEFT_FLOAT16, LARGE); /* what the pass does not know */
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* what the pass does not know keeps its types */
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Softsign", "p", "y"));
-  expect_halves(&g, "MatMul<float16> Softsign");
+  expect_halves(&g, "Cast MatMul<float16> Cast Softsign");
+
+  g = begin_halves(WEFT_FLOAT16, LARGE); /* its result is an output that others read, its input one of the graph */
+  graph_output(&g, "s");
+  graph_node(&g, node("Softsign", "x", "s"));
+  graph_node(&g, node("Add", "s x", "t"));
+  graph_node(&g, node("MatMul", "t w", "p"));
+  graph_node(&g, node("Softsign", "p", "q"));
+  graph_node(&g, node("Mul", "q p", "y"));
+  expect_halves(&g, "Softsign Cast Cast Add MatMul<float16> Cast Softsign Cast Mul Cast");
+
+  g = begin_halves(WEFT_FLOAT16, SMALL); /* so many operators gain without weights */
+  static const char *const names[] = {"x", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "y"};
+  for (int i = 0; i < 9; i++) {
+    graph_node(&g, node("Neg", names[i], names[i + 1]));
+  }
+  bytes m = model(20, &g);
+  expect_nodes(&m, "Cast Neg Neg Neg Neg Neg Neg Neg Neg Neg Cast");
+  clear(&m);
 
   /* An output whose type is not known before it is there: all tried sizes of x are wrong. */
   g = begin_halves_of(WEFT_FLOAT16, (const int64_t[]){0, 0}, LARGE);
@@ -564,7 +582,7 @@ static void test_halves(void) {
   bytes concat = node("Concat", "p t", "y");
   with_int(&concat, "axis", 1);
   graph_node(&g, concat);
-  expect_halves(&g, "Cast ArgMax Squeeze Gather<float16> Cast MatMul<float16> Concat Cast");
+  expect_halves(&g, "Cast ArgMax Squeeze Gather<float16> MatMul<float16> Cast Concat Cast");
 }
 
 /* Weights of floats, rounded to `type` first. */
