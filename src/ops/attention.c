@@ -122,7 +122,11 @@ weft_status weft_attention_infer(weft_op *op) {
   }
   WEFT_TRY(check_precision(op));
   WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
-  WEFT_TRY(weft_op_expect_same_type(op, Q, K));
+  /* In Weft's own, keys of 16 bits may meet floats: so caches in 16 bits are read as they are. */
+  const weft_type keys = weft_op_in(op, K)->type;
+  if (!fused || weft_op_in(op, Q)->type != WEFT_FLOAT || (keys != WEFT_FLOAT16 && keys != WEFT_BFLOAT16)) {
+    WEFT_TRY(weft_op_expect_same_type(op, Q, K));
+  }
   WEFT_TRY(weft_op_expect_type(op, V, "V", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_type(op, MASK, "attn_mask", WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL)));
   WEFT_TRY(weft_op_expect_type(op, PAST_KEY, "past_key", WEFT_TYPE_BIT(weft_op_in(op, K)->type)));
@@ -152,7 +156,7 @@ weft_status weft_attention_infer(weft_op *op) {
   weft_shape scores = {.rank = 4, .dims = {batch, heads, rows, (int64_t)f.total}};
   weft_type type = weft_op_in(op, Q)->type;
   WEFT_TRY(weft_op_set(op, Y, type, &y));
-  WEFT_TRY(weft_op_set(op, PRESENT_KEY, type, &key));
+  WEFT_TRY(weft_op_set(op, PRESENT_KEY, weft_op_in(op, K)->type, &key));
   WEFT_TRY(weft_op_set(op, PRESENT_VALUE, weft_op_in(op, V)->type, &value));
   return weft_op_set(op, SCORES, type, &scores);
 }
@@ -282,6 +286,17 @@ static weft_status match_precision(weft_op *op, weft_type type, weft_tensor *v) 
   return WEFT_OK;
 }
 
+/* Keys or values as the core reads them. */
+static weft_status place_rows(weft_op *op, const weft_tensor *rows, const float **floats, const uint16_t **halves,
+                              weft_type *type) {
+  if (rows->type == WEFT_FLOAT16 || rows->type == WEFT_BFLOAT16) {
+    *halves = rows->data;
+    *type = rows->type;
+    return WEFT_OK;
+  }
+  return weft_op_floats(op, rows, floats);
+}
+
 weft_status weft_attention_run(weft_op *op) {
   form f;
   weft_attention a;
@@ -295,8 +310,8 @@ weft_status weft_attention_run(weft_op *op) {
     return run_double(op, &a, &k, &v);
   }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a.q));
-  WEFT_TRY(weft_op_floats(op, &k, &a.k));
-  WEFT_TRY(weft_op_floats(op, &v, &a.v));
+  WEFT_TRY(place_rows(op, &k, &a.k, &a.k_halves, &a.k_type));
+  WEFT_TRY(place_rows(op, &v, &a.v, &a.v_halves, &a.v_type));
   WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, Y), &a.y));
   WEFT_TRY(weft_op_floats_out(op, weft_op_out(op, SCORES), &a.scores));
   WEFT_TRY(weft_attention_compute(op, &a));

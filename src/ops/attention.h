@@ -15,6 +15,9 @@ typedef struct weft_attention {
   size_t q_len, kv_len, head, v_head;
   const float *q, *k, *v;
   weft_heads q_at, k_at, v_at, y_at;
+  /* Keys or values in 16 bits, read instead of k or v where they are not NULL: floats of one head at a time. */
+  const uint16_t *k_halves, *v_halves;
+  weft_type k_type, v_type;
   float *y;
   float scale, softcap; /* softcap 0: none */
   /* Added to the scores, or of bools which take part; NULL: none. Keys from mask_len on take no part. A stride of 0

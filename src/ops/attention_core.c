@@ -35,6 +35,9 @@ typedef struct job {
 /* A slot's scratch. */
 typedef struct parts {
   float *queries, *results, *scores, *mask, *keys, *values;
+  float *wide_k, *wide_v; /* room for those of a head that are in 16 bits */
+  const float *k, *v;     /* those of the head, `k_row` and `v_row` apart, where they are not packed */
+  size_t k_row, v_row;
   size_t mask_at, mask_count; /* what `mask` holds, and whether any key takes part */
   bool any;
 } parts;
@@ -56,7 +59,9 @@ static bool slot_floats(const job *job, size_t *out) {
       !weft_mul(floats, job->rows, &floats) || !weft_add(floats, a->kv_len, &floats)) {
     return false;
   }
-  return weft_add(floats, job->parts == 1 ? job->packed_floats : 0, out);
+  size_t wide = (a->k_halves != NULL ? a->head : 0) + (a->v_halves != NULL ? a->v_head : 0);
+  return weft_mul(wide, a->kv_len, &wide) && weft_add(floats, wide, &floats) &&
+         weft_add(floats, job->parts == 1 ? job->packed_floats : 0, out);
 }
 
 static parts parts_of(const job *job, uint32_t slot) {
@@ -65,6 +70,9 @@ static parts parts_of(const job *job, uint32_t slot) {
   p.results = p.queries + job->rows * a->head;
   p.scores = p.results + job->rows * a->v_head;
   p.mask = p.scores + job->rows * a->kv_len;
+  p.wide_k = p.mask + a->kv_len;
+  p.wide_v = p.wide_k + (a->k_halves != NULL ? a->kv_len * a->head : 0);
+  p.values = p.wide_v + (a->v_halves != NULL ? a->kv_len * a->v_head : 0);
   return p;
 }
 
@@ -204,8 +212,8 @@ static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, si
   weft_product keys = {.a = p->queries,
                        .lda = a->head,
                        .packed = p->keys,
-                       .b = a->k + begin_of(&a->k_at, batch, kv_head, 0),
-                       .ldb = a->k_at.row,
+                       .b = p->k,
+                       .ldb = p->k_row,
                        .transposed = true,
                        .c = p->scores,
                        .ldc = a->kv_len};
@@ -216,9 +224,9 @@ static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, si
   bool in_place = job->shared == 1;
   weft_product values = {.a = p->scores,
                          .lda = a->kv_len,
-                         .packed = p->values,
-                         .b = a->v + begin_of(&a->v_at, batch, kv_head, 0),
-                         .ldb = a->v_at.row,
+                         .packed = job->direct ? NULL : p->values,
+                         .b = p->v,
+                         .ldb = p->v_row,
                          .c = in_place ? a->y + begin_of(&a->y_at, batch, kv_head, first) : p->results,
                          .ldc = in_place ? a->y_at.row : a->v_head};
   weft_product_run(kernels, rows, a->v_head, a->kv_len, &values, false, NULL);
@@ -228,21 +236,46 @@ static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, si
   }
 }
 
-/* Packs the keys and values of heads [begin, end), of all batches, one after the other from `out` on. */
-static void pack_heads(const job *job, size_t begin, size_t end, float *out) {
-  const weft_attention *a = job->a;
-  for (size_t i = begin; i < end; i++, out += job->packed_floats) {
-    size_t batch = i / a->kv_heads, head = i % a->kv_heads;
-    job->kernels->gemm_f32_pack(a->v_head, a->kv_len, a->v + begin_of(&a->v_at, batch, head, 0), a->v_at.row, false,
-                                out);
-    job->kernels->gemm_f32_pack(a->kv_len, a->head, a->k + begin_of(&a->k_at, batch, head, 0), a->k_at.row, true,
-                                out + values_size(a));
+/* Rows of `size` halves as floats next to each other. */
+static void widen_rows(const job *job, weft_type type, const uint16_t *halves, size_t row, size_t size, float *out) {
+  const size_t rows = job->a->kv_len, together = row == size ? rows : 1;
+  for (size_t i = 0; i < rows; i += together) {
+    weft_widen(job->kernels, type, size * together, halves + i * row, out + i * size);
   }
 }
 
-static void pack_all(void *arg, size_t begin, size_t end) {
+/* Finds the keys and values of a head, of all heads of all batches, as floats. */
+static void open_head(const job *job, parts *p, size_t index) {
+  const weft_attention *a = job->a;
+  const size_t k_at = begin_of(&a->k_at, index / a->kv_heads, index % a->kv_heads, 0);
+  const size_t v_at = begin_of(&a->v_at, index / a->kv_heads, index % a->kv_heads, 0);
+  p->k_row = a->k_at.row;
+  p->v_row = a->v_at.row;
+  if (a->k_halves != NULL) {
+    widen_rows(job, a->k_type, a->k_halves + k_at, p->k_row, a->head, p->wide_k);
+    p->k_row = a->head;
+  }
+  if (a->v_halves != NULL) {
+    widen_rows(job, a->v_type, a->v_halves + v_at, p->v_row, a->v_head, p->wide_v);
+    p->v_row = a->v_head;
+  }
+  p->k = a->k_halves != NULL ? p->wide_k : a->k + k_at;
+  p->v = a->v_halves != NULL ? p->wide_v : a->v + v_at;
+}
+
+static void pack_head(const job *job, parts *p, size_t index, float *out) {
+  const weft_attention *a = job->a;
+  open_head(job, p, index);
+  job->kernels->gemm_f32_pack(a->v_head, a->kv_len, p->v, p->v_row, false, out);
+  job->kernels->gemm_f32_pack(a->kv_len, a->head, p->k, p->k_row, true, out + values_size(a));
+}
+
+static void pack_all(void *arg, uint32_t slot, size_t begin, size_t end) {
   const job *job = arg;
-  pack_heads(job, begin, end, job->packed + begin * job->packed_floats);
+  parts p = parts_of(job, slot);
+  for (size_t i = begin; i < end; i++) {
+    pack_head(job, &p, i, job->packed + i * job->packed_floats);
+  }
 }
 
 static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
@@ -252,10 +285,14 @@ static void run_tasks(void *arg, uint32_t slot, size_t begin, size_t end) {
   size_t all = job->shared * a->q_len;
   for (size_t task = begin; task < end; task++) {
     size_t index = task / job->parts, part = task % job->parts;
-    if (!job->direct) {
-      p.values = job->packed != NULL ? job->packed + index * job->packed_floats : p.mask + a->kv_len;
+    if (job->direct) {
+      open_head(job, &p, index);
+    } else if (job->packed == NULL) {
+      pack_head(job, &p, index, p.values);
       p.keys = p.values + values_size(a);
-      if (job->packed == NULL) pack_heads(job, index, index + 1, p.values);
+    } else {
+      p.values = job->packed + index * job->packed_floats;
+      p.keys = p.values + values_size(a);
     }
     for (size_t block = part; block < (job->parts > 1 ? part + 1 : job->blocks); block++) {
       size_t first = block * job->rows;
@@ -308,7 +345,7 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
   job.parts = 1;
   if (threads > 1 && heads < TASKS * threads && !job.direct) share_out(&job, all, heads, threads);
   WEFT_TRY(place(op, &job, heads, threads));
-  if (job.packed != NULL) weft_parallel(op->cx, heads, 1, pack_all, &job);
+  if (job.packed != NULL) weft_parallel_slots(op->cx, heads, 1, pack_all, &job);
   weft_parallel_slots(op->cx, heads * job.parts, 1, run_tasks, &job);
   return WEFT_OK;
 }

@@ -514,6 +514,18 @@ static weft_status turn(attention_pass *p, weft_node *transpose) {
   return weft_node_set_ints(p->pass->model, transpose, "perm", 4, swap_heads);
 }
 
+/* Keys or values in 16 bits that are cast for floats are read as they are, as caches may be. */
+static void take_halves(const attention_pass *p, attention *a) {
+  int32_t *const operands[] = {&a->k, &a->v};
+  for (int i = 0; i < 2 && weft_match_type(p->graph, a->q) == WEFT_FLOAT; i++) {
+    const weft_node *cast = weft_match_producer(p->graph, *operands[i], "Cast");
+    const weft_type type = cast != NULL ? weft_match_type(p->graph, cast->inputs[0]) : WEFT_UNDEFINED;
+    if (weft_match_type(p->graph, *operands[i]) == WEFT_FLOAT && (type == WEFT_FLOAT16 || type == WEFT_BFLOAT16)) {
+      *operands[i] = cast->inputs[0];
+    }
+  }
+}
+
 static weft_status visit(attention_pass *p, const weft_node *softmax) {
   attention a;
   if (!find_attention(p, softmax, &a)) {
@@ -522,6 +534,7 @@ static weft_status visit(attention_pass *p, const weft_node *softmax) {
   if (a.turned != NULL) {
     WEFT_TRY(turn(p, a.turned));
   }
+  take_halves(p, &a);
   weft_model *model = p->pass->model;
   int32_t mask;
   WEFT_TRY(make_mask(p, &a, &mask));
@@ -571,6 +584,7 @@ static weft_status visit_whole(attention_pass *p, weft_node *node) {
     a.kv_heads = info_of(p, k)->dims[1];
   }
   take_rows(p, &a);
+  take_halves(p, &a);
   const weft_op_def *def = weft_op_find("weft", "Attention");
   node->domain = def->domain;
   node->version = def->version;

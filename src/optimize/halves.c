@@ -97,9 +97,22 @@ static bool is_captured(const weft_graph *graph, size_t v) {
   return graph->values[v].outer >= 0;
 }
 
+/* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps. */
+static bool adds_to_cache(const weft_graph *graph, const weft_node *node) {
+  bool given = false, back = false;
+  for (int i = 0; weft_node_is(node, "Concat") && i < node->input_count; i++) {
+    const int32_t v = node->inputs[i];
+    given |= is_half(graph, v) && (graph->values[v].is_input || is_captured(graph, (size_t)v));
+  }
+  for (size_t i = 0; given && i < graph->output_count; i++) {
+    back |= graph->outputs[i] == node->outputs[0];
+  }
+  return back;
+}
+
 /* Whether the node computes in 16 bits as before, with casts around it. */
 static bool keeps_types(const weft_graph *graph, const weft_node *node) {
-  return !is_known(node) && touches_half(graph, node);
+  return touches_half(graph, node) && (!is_known(node) || adds_to_cache(graph, node));
 }
 
 static bool has_known_outputs(const weft_graph *graph, const weft_node *node) {

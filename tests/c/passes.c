@@ -476,11 +476,10 @@ static bytes begin_halves(weft_type type, int64_t columns) {
 }
 
 /* What the graph becomes, and that it means the same but for roundings in between. */
-static void expect_halves(bytes *g, const char *expected) {
+static void expect_halves_of(bytes *g, const char *expected, int rank, const int64_t *dims) {
   bytes m = model(20, g);
   expect_nodes(&m, expected);
-  const int64_t dims[] = {3, 32};
-  weft_value *a = run(&m, 2, dims, 1, WEFT_OPTIMIZE_ALL), *b = run(&m, 2, dims, 1, WEFT_OPTIMIZE_NONE);
+  weft_value *a = run(&m, rank, dims, 1, WEFT_OPTIMIZE_ALL), *b = run(&m, rank, dims, 1, WEFT_OPTIMIZE_NONE);
   CHECK(weft_value_count(a) == weft_value_count(b) && weft_value_type(a) == weft_value_type(b));
   for (size_t i = 0; i < weft_value_count(a); i++) {
     float p, q;
@@ -491,6 +490,10 @@ static void expect_halves(bytes *g, const char *expected) {
   weft_value_release(a);
   weft_value_release(b);
   clear(&m);
+}
+
+static void expect_halves(bytes *g, const char *expected) {
+  expect_halves_of(g, expected, 2, (const int64_t[]){3, 32});
 }
 
 static void test_halves(void) {
@@ -583,6 +586,33 @@ static void test_halves(void) {
   with_int(&concat, "axis", 1);
   graph_node(&g, concat);
   expect_halves(&g, "Cast ArgMax Squeeze Gather<float16> MatMul<float16> Cast Concat Cast");
+}
+
+/* A decoder's cache stays in 16 bits from the graph's input to its output, and attention reads it so. */
+static void test_half_cache(void) {
+  const int64_t past[] = {1, 2, 5, 4}, wide[] = {4, 256}, back[] = {256, 4};
+  bytes g = {0}, q = node("ReduceMax", "x axes", "m"), present = node("Concat", "x m", "present"),
+        turned = node("Transpose", "present", "k"), softmax = node("Softmax", "s", "w"),
+        perm = attribute("perm", ATTRIBUTE_INTS);
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "x", WEFT_FLOAT16, 4, past);
+  graph_output(&g, "y");
+  graph_output(&g, "present");
+  half_constant(&g, "up", 2, wide);
+  half_constant(&g, "down", 2, back);
+  graph_tensor(&g, "axes", WEFT_INT64, 8, 1, (const int64_t[]){1}, (const int64_t[]){2});
+  graph_node(&g, q);
+  graph_node(&g, node("MatMul", "m up", "u"));
+  graph_node(&g, node("MatMul", "u down", "q"));
+  with_int(&present, "axis", 2);
+  graph_node(&g, present);
+  add_int(&perm, 8, 0), add_int(&perm, 8, 1), add_int(&perm, 8, 3), add_int(&perm, 8, 2);
+  add_message(&turned, NODE_ATTRIBUTE, &perm);
+  graph_node(&g, turned);
+  graph_node(&g, node("MatMul", "q k", "s"));
+  graph_node(&g, softmax);
+  graph_node(&g, node("MatMul", "w present", "y"));
+  expect_halves_of(&g, "Cast ReduceMax MatMul<float16> MatMul<float16> Cast Concat weft:Attention Cast", 4, past);
 }
 
 /* Weights of floats, rounded to `type` first. */
@@ -714,6 +744,7 @@ static void test_half_branches(void) {
 int main(void) {
   test_halves();
   test_half_branches();
+  test_half_cache();
   test_rounded_weights();
   test_dimensions();
   test_turns();
