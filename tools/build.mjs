@@ -67,6 +67,8 @@ async function readGlue(name, modules) {
   glue = glue.replace(/await import\("(?:node:)?(\w+)"\)/g, 'process.getBuiltinModule("node:$1")');
   // Bun has a postMessage in every thread, but gives a thread's messages to its port alone.
   glue = glue.replace('if(!globalThis.postMessage)', 'if(!globalThis.postMessage||process.versions.bun)');
+  // Deno has both too, but asks for a permission for the first.
+  glue = glue.replace(/ENVIRONMENT_IS_NODE\?(?=require\("(?:node:)?os"\))/, '!globalThis.navigator?.hardwareConcurrency?');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }

@@ -72,7 +72,8 @@ export async function* readPieces(url, size) {
 export const registryOf = (release) =>
   typeof FinalizationRegistry === 'undefined' ? { register() {}, unregister: () => false } : new FinalizationRegistry(release);
 
-export const processors = () => builtin('os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+/** Deno asks for a permission where Node.js' module is asked; Node.js 20 has no navigator. */
+export const processors = () => globalThis.navigator?.hardwareConcurrency ?? builtin('os')?.availableParallelism() ?? 1;
 
 /** Whether shared memory, and so a module with threads, can be used; otherwise the reason. @returns {string} '' if it can */
 export function threadsRefused() {

@@ -109,6 +109,18 @@ test('sessions with threads live beside each other, and a program ends without r
   assert.deepEqual(found, [[2, 4], [2, 4], [2, 4]]);
 });
 
+test('threads need no permission to ask the system (Deno)', () => {
+  const found = runProgram(`
+    const { default: os } = await import('node:os');
+    os.cpus = os.availableParallelism = () => { throw new Error('not permitted'); };
+    Object.defineProperty(globalThis, 'navigator', { value: { hardwareConcurrency: 2 } });
+    const all = [];
+    for (const threads of [2, 0]) all.push(await double(await create({ threads })));
+    console.log(JSON.stringify(all));
+    process.exit();`);
+  assert.deepEqual(found, [[2, 4], [2, 4]]);
+});
+
 test('the module may be given as Module, bytes, URL, or by its folder', () => {
   const wasm = JSON.stringify(fileURLToPath(new URL('weft.simd.wasm', weft)));
   const found = runProgram(`
