@@ -196,7 +196,7 @@ weft_status weft_custom_fail(weft_custom_call *call, const char *sentence);
 
 weft_status weft_session_create(weft_loader *loader, weft_session **out, weft_error *error);
 /* The whole way for a model in memory (external data is refused: use a loader) or in a file (external data is read
- * beside it). */
+ * beside it; "-" is standard input, in the current folder). */
 weft_status weft_session_create_from_bytes(const void *bytes, size_t size, const weft_options *options,
                                            weft_session **out, weft_error *error);
 weft_status weft_session_create_from_file(const char *path, const weft_options *options, weft_session **out,

@@ -59,13 +59,13 @@ static void print_help(const weft_cli_command *command, const weft_cli_option *o
   printf("  %-24s %s\n", "--help", "this text");
 }
 
-static int usage(const weft_cli_command *command, const char *what, const char *text) {
+int weft_cli_usage(const weft_cli_command *command, const char *what, const char *text) {
   fprintf(stderr, "weft %s: %s '%s' (weft %s --help tells more)\n", command->name, what, text, command->name);
   return WEFT_CLI_USAGE;
 }
 
 /* ---- parsing ----------------------------------------------------------------------------------------------------- */
-static bool parse_number(const char *text, uint64_t *out) {
+bool weft_cli_parse_number(const char *text, uint64_t *out) {
   char *end;
   unsigned long long value = strtoull(text, &end, 10);
   unsigned shift = *end == 'k' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
@@ -89,7 +89,7 @@ static bool store(weft_cli *cli, const weft_cli_option *option, const char *valu
   case WEFT_CLI_MANY:
     return weft_cli_add(cli, option->target, value);
   case WEFT_CLI_NUMBER:
-    return parse_number(value, option->target);
+    return weft_cli_parse_number(value, option->target);
   case WEFT_CLI_REAL:
     return parse_real(value, option->target);
   default:
@@ -111,7 +111,7 @@ static const weft_cli_option *find_option(const weft_cli_option *options, size_t
 }
 
 int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count,
-                   int argc, char **argv, weft_cli_list *operands) {
+                   int argc, char **argv, weft_cli_list *operands, bool one) {
   for (int i = 0; i < argc; i++) {
     const char *arg = argv[i], *value;
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
@@ -126,11 +126,11 @@ int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cl
     }
     const weft_cli_option *option = find_option(options, count, arg, &value);
     if (option == NULL) {
-      return usage(command, "there is no option", arg);
+      return weft_cli_usage(command, "there is no option", arg);
     }
     if (option->kind == WEFT_CLI_FLAG) {
       if (value != NULL) {
-        return usage(command, "no value belongs to", option->name);
+        return weft_cli_usage(command, "no value belongs to", option->name);
       }
       *(bool *)option->target = true;
       continue;
@@ -139,11 +139,17 @@ int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cl
       value = argv[++i];
     }
     if (value == NULL) {
-      return usage(command, "a value is missing after", arg);
+      return weft_cli_usage(command, "a value is missing after", arg);
     }
     if (!store(cli, option, value)) {
-      return usage(command, "not a value for this option:", value);
+      return weft_cli_usage(command, "not a value for this option:", value);
     }
+  }
+  if (one && operands->count == 0) {
+    return weft_cli_usage(command, "a model is missing after", command->name);
+  }
+  if (one && operands->count > 1) {
+    return weft_cli_usage(command, "expected one model, found also", operands->items[1]);
   }
   return -1;
 }

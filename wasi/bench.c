@@ -116,10 +116,6 @@ static int bench_model(weft_cli *cli, const weft_cli_list *operands, const weft_
                        const weft_cli_given *given, bench *b) {
   weft_session *session;
   weft_options o = weft_cli_options(options);
-  if (operands->count != 1) {
-    fprintf(stderr, "weft bench: expected one model, found %zu (weft bench --help tells more)\n", operands->count);
-    return WEFT_CLI_USAGE;
-  }
   double begin = now(NULL);
   if (weft_session_create_from_file(operands->items[0], &o, &session, &cli->error) != WEFT_OK) {
     return weft_cli_report(cli);
@@ -145,7 +141,8 @@ static int run(weft_cli *cli, int argc, char **argv) {
       {"--json", WEFT_CLI_FLAG, &b.json, NULL, "print one line of JSON, times in milliseconds"},
       WEFT_CLI_SESSION_OPTIONS(session),
   };
-  int code = weft_cli_parse(cli, &weft_cli_bench, options, sizeof options / sizeof *options, argc, argv, &operands);
+  int code =
+      weft_cli_parse(cli, &weft_cli_bench, options, sizeof options / sizeof *options, argc, argv, &operands, true);
   if (code < 0) {
     code = bench_model(cli, &operands, &session, &given, &b);
   }

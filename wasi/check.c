@@ -323,8 +323,12 @@ static int check(weft_cli *cli, int argc, char **argv) {
       WEFT_CLI_SESSION_OPTIONS(session),
   };
   size_t passed = 0, failed = 0;
-  int code = weft_cli_parse(cli, &weft_cli_check, options, sizeof options / sizeof *options, argc, argv, &folders);
+  int code =
+      weft_cli_parse(cli, &weft_cli_check, options, sizeof options / sizeof *options, argc, argv, &folders, false);
   s.session = weft_cli_options(&session);
+  if (code < 0 && folders.count + lists.count == 0) {
+    code = weft_cli_usage(&weft_cli_check, "folders are missing after", "check");
+  }
   if (code < 0 && s.expected.count == 0 && !weft_cli_add(cli, &s.expected, "output")) {
     code = weft_cli_report(cli);
   }

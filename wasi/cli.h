@@ -60,10 +60,14 @@ typedef struct weft_cli_command {
 
 extern const weft_cli_command weft_cli_run, weft_cli_inspect, weft_cli_check, weft_cli_bench;
 
-/* Reads argv into the options' targets and the rest into `operands`. Returns -1 to go on, or the exit code (after
- * --help or a mistake, which is printed). */
+/* Reads argv into the options' targets and the rest into `operands`, which are one model if `one` says so. Returns -1 to
+ * go on, or the exit code (after --help or a mistake, which is printed). */
 int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cli_option *options, size_t count,
-                   int argc, char **argv, weft_cli_list *operands);
+                   int argc, char **argv, weft_cli_list *operands, bool one);
+/* Prints what is wrong, with `text` in quotes; returns WEFT_CLI_USAGE. */
+int weft_cli_usage(const weft_cli_command *command, const char *what, const char *text);
+/* k, M or G may follow the digits. */
+bool weft_cli_parse_number(const char *text, uint64_t *out);
 bool weft_cli_add(weft_cli *cli, weft_cli_list *list, const char *item);
 void weft_cli_free_list(weft_cli_list *list);
 weft_options weft_cli_options(const weft_cli_session *session);
@@ -82,6 +86,7 @@ bool weft_cli_exists(const char *path);
 bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out);
 /* Writes a file that is complete or not there; existing ones are replaced. */
 bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data, size_t size);
+/* And those above it, unless it is there. */
 bool weft_cli_make_folder(weft_cli *cli, const char *path);
 /* printf into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);

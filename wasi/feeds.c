@@ -24,7 +24,8 @@ static bool read_pb(weft_cli *cli, const char *path, weft_kind kind, weft_value 
   if (!weft_cli_read(cli, path, &file)) {
     return false;
   }
-  bool good = weft_onnx_value_from_bytes(&cli->cx, kind, file.data, file.size, NULL, 0, out) == WEFT_OK;
+  bool good = weft_onnx_value_from_bytes(&cli->cx, kind, file.data, file.size, NULL, 0, out) == WEFT_OK ||
+              weft_cli_fail(cli, WEFT_INVALID_ARGUMENT, "'%s': %s", path, cli->error.message);
   free(file.data);
   return good;
 }
@@ -142,8 +143,9 @@ static void fill(weft_tensor *t, uint64_t seed) {
 
 static int64_t dim_of(const weft_cli_list *dims, const char *symbol) {
   size_t at = 0;
+  uint64_t number;
   const char *value = symbol != NULL ? next_file(dims, symbol, &at) : NULL;
-  return value != NULL ? strtoll(value, NULL, 10) : 1;
+  return value != NULL && weft_cli_parse_number(value, &number) ? (int64_t)number : 1;
 }
 
 static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *dims, weft_value **out) {
@@ -188,22 +190,38 @@ static bool make_feed(weft_cli *cli, const weft_cli_given *given, const weft_inf
   return read_input(cli, path, info, info->kind, out);
 }
 
-/* Every --input must name an input. */
-static bool check_names(weft_cli *cli, weft_session *session, const weft_cli_list *given) {
+/* Every --input must name an input, every --dim a symbol of one. The last input tried is left in `info`. */
+static bool find(weft_cli *cli, weft_session *session, const char *item, bool dim, bool *found, weft_info *info) {
   size_t count = weft_session_input_count(session);
-  for (size_t i = 0; i < given->count; i++) {
-    bool found = false;
+  for (size_t k = 0; !*found && k < count; k++) {
+    if (weft_session_input_info(session, k, info, &cli->error) != WEFT_OK) {
+      return false;
+    }
+    *found = !dim && file_of(item, info->name) != NULL;
+    for (int d = 0; dim && d < info->rank; d++) {
+      uint64_t number;
+      const char *value = info->symbols[d] != NULL ? file_of(item, info->symbols[d]) : NULL;
+      *found |= value != NULL && weft_cli_parse_number(value, &number);
+    }
+  }
+  return true;
+}
+
+static bool check_names(weft_cli *cli, weft_session *session, const weft_cli_given *given) {
+  for (size_t i = 0; i < given->inputs.count + given->dims.count; i++) {
+    bool found = false, dim = i >= given->inputs.count;
+    const char *item = dim ? given->dims.items[i - given->inputs.count] : given->inputs.items[i];
     weft_info info = {.name = "NAME"};
-    for (size_t k = 0; !found && k < count; k++) {
-      if (weft_session_input_info(session, k, &info, &cli->error) != WEFT_OK) {
-        return false;
-      }
-      found = file_of(given->items[i], info.name) != NULL;
+    if (!find(cli, session, item, dim, &found, &info)) {
+      return false;
     }
     if (!found) {
-      return weft_cli_fail(cli, WEFT_INVALID_ARGUMENT,
-                           "--input %s names no input of the model: expected something like %s=FILE", given->items[i],
-                           info.name);
+      return dim ? weft_cli_fail(cli, WEFT_INVALID_ARGUMENT,
+                                 "--dim %s: expected SYMBOL=N, a dimension that an input leaves open and a number",
+                                 item)
+                 : weft_cli_fail(cli, WEFT_INVALID_ARGUMENT,
+                                 "--input %s names no input of the model: expected something like %s=FILE", item,
+                                 info.name);
     }
   }
   return true;
@@ -211,7 +229,7 @@ static bool check_names(weft_cli *cli, weft_session *session, const weft_cli_lis
 
 bool weft_cli_feeds(weft_cli *cli, weft_session *session, const weft_cli_given *given, weft_cli_named *out) {
   size_t count = weft_session_input_count(session);
-  if (!check_names(cli, session, &given->inputs) || !weft_cli_new_named(cli, count, out)) {
+  if (!check_names(cli, session, given) || !weft_cli_new_named(cli, count, out)) {
     return false;
   }
   for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 /* Files, as plain C and POSIX have them: the same calls natively and in WASI. */
 #define _XOPEN_SOURCE 700
 
+#include "../src/onnx/loader.h"
 #include "cli.h"
 
 #include <errno.h>
@@ -58,16 +59,16 @@ static bool read_open(weft_cli *cli, FILE *file, const char *path, weft_cli_byte
     out->size += n;
     out->data[out->size] = 0;
     if (n == 0) {
-      return ferror(file) == 0 || weft_cli_fail(cli, WEFT_IO, "cannot read '%s': %s", path, strerror(errno));
+      return ferror(file) == 0 || weft_cli_fail(cli, WEFT_IO, "cannot read '%s': %s", path, weft_file_reason(errno));
     }
   }
 }
 
 bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
   *out = (weft_cli_bytes){0};
-  FILE *file = fopen(path, "rb");
+  FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
   if (file == NULL) {
-    return weft_cli_fail(cli, WEFT_IO, "cannot open '%s': %s", path, strerror(errno));
+    return weft_cli_fail(cli, WEFT_IO, "cannot open '%s': %s", path, weft_file_reason(errno));
   }
   bool good = read_open(cli, file, path, out);
   fclose(file);
@@ -95,17 +96,40 @@ bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t he
   }
   good = good && rename(part, path) == 0;
   if (!good) {
-    weft_cli_fail(cli, WEFT_IO, "cannot write '%s': %s", path, strerror(errno));
+    weft_cli_fail(cli, WEFT_IO, "cannot write '%s': %s", path, weft_file_reason(errno));
     remove(part);
   }
   free(part);
   return good;
 }
 
-bool weft_cli_make_folder(weft_cli *cli, const char *path) {
+static bool is_folder(const char *path) {
   struct stat status;
-  if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))) {
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* From the whole path backwards, since in WASI a folder may be at hand whose parent is not. */
+static bool make_folder(char *path) {
+  if (is_folder(path) || mkdir(path, 0777) == 0) {
     return true;
   }
-  return weft_cli_fail(cli, WEFT_IO, "cannot make the folder '%s': %s", path, strerror(errno));
+  char *slash = strrchr(path, '/');
+  if (errno != ENOENT || slash == NULL || slash == path) {
+    return false;
+  }
+  *slash = 0;
+  bool good = make_folder(path);
+  *slash = '/';
+  return good && (is_folder(path) || mkdir(path, 0777) == 0);
+}
+
+bool weft_cli_make_folder(weft_cli *cli, const char *path) {
+  char *copy;
+  if (!weft_cli_print(cli, &copy, "%s", path)) {
+    return false;
+  }
+  bool good = make_folder(copy) ||
+              weft_cli_fail(cli, WEFT_IO, "cannot make the folder '%s': %s", path, weft_file_reason(errno));
+  free(copy);
+  return good;
 }

@@ -332,9 +332,25 @@ static void print_json(const inspection *in) {
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
-static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
+/* A file is read again; what came from standard input is in `given`. */
+static bool push(weft_cli *cli, weft_loader *loader, const char *path, const weft_cli_bytes *given) {
+  if (given->data == NULL) {
+    return weft_loader_push_file(loader, path, &cli->error) == WEFT_OK;
+  }
+  return weft_loader_push(loader, given->data, given->size, &cli->error) == WEFT_OK &&
+         weft_loader_finish(loader, &cli->error) == WEFT_OK;
+}
+
+static void try_to_load(weft_cli *cli, const char *path, const weft_cli_bytes *given, inspection *in) {
   weft_session *session;
-  in->runs = weft_session_create_from_file(path, NULL, &session, &cli->error) == WEFT_OK;
+  weft_loader *loader;
+  if (weft_loader_create(NULL, &loader, &cli->error) == WEFT_OK) {
+    if (!push(cli, loader, path, given) || weft_loader_read_external(loader, path, &cli->error) != WEFT_OK) {
+      weft_loader_destroy(loader);
+    } else {
+      in->runs = weft_session_create(loader, &session, &cli->error) == WEFT_OK;
+    }
+  }
   if (in->runs) {
     weft_cli_warn(session);
     weft_session_destroy(session);
@@ -346,11 +362,17 @@ static void try_to_load(weft_cli *cli, const char *path, inspection *in) {
 static bool inspect_file(weft_cli *cli, const char *path, bool json) {
   weft_loader *loader;
   inspection in = {0};
-  try_to_load(cli, path, &in); /* before the loader, so that the weights are in memory once */
-  if (weft_loader_create(NULL, &loader, &cli->error) != WEFT_OK) {
+  weft_cli_bytes given = {0};
+  if (strcmp(path, "-") == 0 && !weft_cli_read(cli, path, &given)) {
     return false;
   }
-  bool good = weft_loader_push_file(loader, path, &cli->error) == WEFT_OK;
+  try_to_load(cli, path, &given, &in); /* before the loader, so that the weights are in memory once */
+  if (weft_loader_create(NULL, &loader, &cli->error) != WEFT_OK) {
+    free(given.data);
+    return false;
+  }
+  bool good = push(cli, loader, path, &given);
+  free(given.data);
   if (good) {
     in.model = &loader->model;
     in.proto = loader->model.proto;
@@ -371,11 +393,8 @@ static int inspect(weft_cli *cli, int argc, char **argv) {
   weft_cli_list operands = {0};
   bool json = false;
   const weft_cli_option options[] = {{"--json", WEFT_CLI_FLAG, &json, NULL, "print JSON"}};
-  int code = weft_cli_parse(cli, &weft_cli_inspect, options, 1, argc, argv, &operands);
-  if (code < 0 && operands.count != 1) {
-    fprintf(stderr, "weft inspect: expected one model, found %zu (weft inspect --help tells more)\n", operands.count);
-    code = WEFT_CLI_USAGE;
-  } else if (code < 0) {
+  int code = weft_cli_parse(cli, &weft_cli_inspect, options, 1, argc, argv, &operands, true);
+  if (code < 0) {
     code = inspect_file(cli, operands.items[0], json) ? WEFT_CLI_OK : weft_cli_report(cli);
   }
   weft_cli_free_list(&operands);

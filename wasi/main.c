@@ -29,6 +29,10 @@ static int run_command(const weft_cli_command *command, int argc, char **argv) {
   cli.cx.memory = memory;
   cli.cx.error = &cli.error;
   int code = command->run(&cli, argc, argv);
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code == WEFT_CLI_OK) {
+    fprintf(stderr, "weft: cannot write to standard output\n");
+    code = WEFT_CLI_FAILED;
+  }
   weft_memory_release(memory);
   return code;
 }

@@ -101,9 +101,6 @@ static bool write_value(weft_cli *cli, const char *stem, const weft_value *value
 }
 
 static bool write_outputs(weft_cli *cli, const char *folder, const weft_cli_named *outputs) {
-  if (!weft_cli_make_folder(cli, folder)) {
-    return false;
-  }
   for (size_t i = 0; i < outputs->count; i++) {
     char stem[STEM_SIZE], *path;
     make_stem(outputs->names[i], i, stem);
@@ -120,6 +117,7 @@ static bool write_outputs(weft_cli *cli, const char *folder, const weft_cli_name
 static bool run_session(weft_cli *cli, weft_session *session, const weft_cli_given *given, const char *folder) {
   weft_cli_named feeds = {0}, outputs = {0};
   bool good = weft_cli_feeds(cli, session, given, &feeds) && weft_cli_outputs(cli, session, &outputs) &&
+              (folder == NULL || weft_cli_make_folder(cli, folder)) && /* before a run, which may be long */
               weft_session_run(session, feeds.count, feeds.names, feeds.values, outputs.count, outputs.names,
                                outputs.values, &cli->error) == WEFT_OK;
   for (size_t i = 0; good && i < outputs.count; i++) {
@@ -135,10 +133,6 @@ static int run_model(weft_cli *cli, const weft_cli_list *operands, const weft_cl
                      const weft_cli_given *given, const char *folder) {
   weft_session *session;
   weft_options o = weft_cli_options(options);
-  if (operands->count != 1) {
-    fprintf(stderr, "weft run: expected one model, found %zu (weft run --help tells more)\n", operands->count);
-    return WEFT_CLI_USAGE;
-  }
   if (weft_session_create_from_file(operands->items[0], &o, &session, &cli->error) != WEFT_OK) {
     return weft_cli_report(cli);
   }
@@ -158,7 +152,7 @@ static int run(weft_cli *cli, int argc, char **argv) {
       {"--output", WEFT_CLI_TEXT, &folder, "DIR", "write every output there as a .npy file"},
       WEFT_CLI_SESSION_OPTIONS(session),
   };
-  int code = weft_cli_parse(cli, &weft_cli_run, options, sizeof options / sizeof *options, argc, argv, &operands);
+  int code = weft_cli_parse(cli, &weft_cli_run, options, sizeof options / sizeof *options, argc, argv, &operands, true);
   if (code < 0) {
     code = run_model(cli, &operands, &session, &given, folder);
   }

@@ -20,8 +20,17 @@
 
 enum { PIECE = 1 << 16, PATH_BYTES = 4096 };
 
+const char *weft_file_reason(int code) {
+#ifdef __wasi__
+  if (code == ENOTCAPABLE || code == EPERM) {
+    return "the host gives no access to it (wasmtime: --dir=FOLDER)";
+  }
+#endif
+  return strerror(code);
+}
+
 static weft_status fail_file(weft_loader *loader, const char *what, const char *path, int code) {
-  return weft_fail(&loader->cx, WEFT_IO, "%s '%s': %s", what, path, strerror(code));
+  return weft_fail(&loader->cx, WEFT_IO, "%s '%s': %s", what, path, weft_file_reason(code));
 }
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -43,7 +52,7 @@ weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_er
   void *buffer;
   struct stat status;
   loader->cx.error = error != NULL ? error : &loader->ignored;
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) {
     return fail_file(loader, "cannot open", path, errno);
   }
@@ -198,7 +207,7 @@ static weft_status read_piece(weft_loader *loader, int file, const weft_external
 }
 
 /* Pieces of one file mostly follow each other, so the last file stays open. */
-static weft_status read_external(weft_loader *loader, const char *model, weft_error *error) {
+weft_status weft_loader_read_external(weft_loader *loader, const char *model, weft_error *error) {
   int file = -1;
   const char *opened = "";
   weft_status status = WEFT_OK;
@@ -220,11 +229,6 @@ static weft_status read_external(weft_loader *loader, const char *model, weft_er
     close(file);
   }
   return status;
-}
-
-weft_status weft_loader_read_file(weft_loader *loader, const char *path, weft_error *error) {
-  WEFT_TRY(weft_loader_push_file(loader, path, error));
-  return read_external(loader, path, error);
 }
 
 #endif

@@ -103,9 +103,7 @@ static const signature signatures[] = {
     {1, "HDF", "an HDF5 file (a Keras model?)"},
     {0, "GGUF", "a GGUF model"},
     {8, "{\"", "a safetensors file: weights without a graph"},
-    {0, "\200\002", "a Python pickle (a PyTorch or scikit-learn file?)"},
-    {0, "\200\003", "a Python pickle (a PyTorch or scikit-learn file?)"},
-    {0, "\200\004", "a Python pickle (a PyTorch or scikit-learn file?)"},
+    {0, "\200", "a Python pickle (a PyTorch or scikit-learn file?)"},
     {1, "NUMPY", "a NumPy array"},
     {1, "PNG", "a PNG image"},
     {0, "\377\330\377", "a JPEG image"},
@@ -113,35 +111,46 @@ static const signature signatures[] = {
     {0, "{", "a JSON text"},
 };
 
-/* How long a text's first line is, as far as it is known; 0 if this is no text: an ONNX file has small numbers there. */
-static int text_line(const uint8_t *bytes, size_t size) {
-  size_t line = size;
+/* A text's first line, as far as it is known; of no length if this is no text: an ONNX file has small numbers there. */
+static int text_line(const uint8_t *bytes, size_t size, const uint8_t **line) {
+  size_t begin = 0, end = size;
   for (size_t i = 0; i < size; i++) {
     bool space = bytes[i] >= '\t' && bytes[i] <= '\r';
     if (bytes[i] == 127 || bytes[i] > 0xf4 || (bytes[i] < ' ' && !space)) { /* UTF-8 ends there */
       return 0;
     }
-    line = space && i < line ? i : line;
+    begin += space && begin == i;
+    end = space && begin < i && i < end ? i : end;
   }
-  return size >= 8 ? (int)line : 0;
+  *line = bytes + begin;
+  return size >= 8 ? (int)(end - begin) : 0;
 }
 
 /* Replaces a failure by a better sentence when the file's first bytes are known ones. */
 static weft_status explain(weft_loader *loader, weft_status status) {
+  const char *meaning = NULL;
+  const uint8_t *line;
   loader->failed = true;
-  for (size_t i = 0; status == WEFT_INVALID_MODEL && i < sizeof signatures / sizeof *signatures; i++) {
+  if (status != WEFT_INVALID_MODEL) {
+    return status;
+  }
+  for (size_t i = 0; meaning == NULL && i < sizeof signatures / sizeof *signatures; i++) {
     const signature *s = &signatures[i];
     size_t n = strlen(s->bytes);
     if (loader->head_size >= s->at + n && memcmp(loader->head + s->at, s->bytes, n) == 0) {
-      return weft_fail(&loader->cx, status, "this is not an ONNX model: the file is %s", s->meaning);
+      meaning = s->meaning;
     }
   }
-  int line = status == WEFT_INVALID_MODEL ? text_line(loader->head, loader->head_size) : 0;
-  if (line > 0) {
-    return weft_fail(&loader->cx, status, "this is not an ONNX model: the file is a text that begins with '%.*s'", line,
-                     (const char *)loader->head);
+  int length = meaning == NULL ? text_line(loader->head, loader->head_size, &line) : 0;
+  if (length > 0) {
+    return weft_fail(&loader->cx, status, "this is not an ONNX model: the file is a text that begins with '%.*s'",
+                     length, (const char *)line);
   }
-  return status;
+  if (meaning == NULL && loader->head_size > 0 && loader->head[0] == '\n') { /* its field 1 is no number */
+    meaning = "another protobuf (a TensorFlow graph?)";
+  }
+  return meaning == NULL ? status
+                         : weft_fail(&loader->cx, status, "this is not an ONNX model: the file is %s", meaning);
 }
 
 static void keep_head(weft_loader *loader, const void *bytes, size_t size) {

@@ -24,11 +24,13 @@ struct weft_loader {
 weft_status weft_loader_check_ready(weft_loader *loader);
 
 #ifndef __EMSCRIPTEN__
-/* Pushes the file `path` and finishes; external data is not read. Not in builds for JavaScript, whose hosts bring the
- * bytes. */
+/* Pushes the file `path`, or standard input for "-", and finishes; external data is not read. Not in builds for
+ * JavaScript, whose hosts bring the bytes. */
 weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_error *error);
-/* The same, and reads external data from beside it. Symbolic links never lead out of the model's folder. */
-weft_status weft_loader_read_file(weft_loader *loader, const char *path, weft_error *error);
+/* Then reads external data from beside it. Symbolic links never lead out of the model's folder. */
+weft_status weft_loader_read_external(weft_loader *loader, const char *path, weft_error *error);
+/* strerror, but for what WASI says of a file outside the folders that the host gave. */
+const char *weft_file_reason(int code);
 #endif
 
 #endif

@@ -34,7 +34,8 @@ static weft_status load_file(weft_loader *loader, const char *path, weft_error *
 }
 #else
 static weft_status load_file(weft_loader *loader, const char *path, weft_error *error) {
-  return weft_loader_read_file(loader, path, error);
+  WEFT_TRY(weft_loader_push_file(loader, path, error));
+  return weft_loader_read_external(loader, path, error);
 }
 #endif
 

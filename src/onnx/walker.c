@@ -113,12 +113,20 @@ static frame *top_of(weft_walker *w) {
 }
 
 /* ---- failures name the field and where it begins ----------------------------------------------------------------- */
+/* A model's graph comes after a few numbers and names only: what breaks the format before it is no model at all. */
+static const char *doubt(const weft_walker *w) {
+  bool model = w->frames[0].message == &weft__model_proto__descriptor && w->frames[0].seen == 0;
+  return model ? "this is not an ONNX model: " : "";
+}
+
 static weft_status fail(weft_context *cx, weft_walker *w, weft_status code, const char *what) {
   const char *message = top_of(w)->message->short_name;
   if (w->field != NULL) {
-    return weft_fail(cx, code, "%s.%s at byte %" PRIu64 " of the file %s", message, w->field->name, w->field_at, what);
+    return weft_fail(cx, code, "%s%s.%s at byte %" PRIu64 " of the file %s", doubt(w), message, w->field->name,
+                     w->field_at, what);
   }
-  return weft_fail(cx, code, "the field of %s at byte %" PRIu64 " of the file %s", message, w->field_at, what);
+  return weft_fail(cx, code, "%sthe field of %s at byte %" PRIu64 " of the file %s", doubt(w), message, w->field_at,
+                   what);
 }
 
 static weft_status fail_invalid(weft_context *cx, weft_walker *w, const char *what) {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +49,12 @@ function writeFiles(folder) {
   const four = tensorType('float32', [4]);
   writeFileSync(join(folder, 'random.onnx'), model({ nodes: [node('RandomNormalLike', ['x'], ['y'])], inputs: { x: four }, outputs: { y: four } }));
   writeFileSync(join(folder, 'page.onnx'), '<!DOCTYPE html><html></html>');
+  const graph = Buffer.from('\n\x10\n\x01x\x12\x0bPlaceholder', 'latin1'); // a GraphDef's first node: name and operator
+  writeFileSync(join(folder, 'tensorflow.onnx'), Buffer.concat([graph, graph]));
+  writeFileSync(join(folder, 'late.onnx'), '\n\r\n<html>\n<body></body></html>');
+  writeFileSync(join(folder, 'pickle.onnx'), Buffer.from([0x80, 5, 0x95, 0, 0, 0, 0]));
+  writeFileSync(join(folder, 'other.onnx'), tensor('x', [4], W));
+  writeFileSync(join(folder, 'bad.pb'), Buffer.from([0x93, 0x4e, 0x55, 0x4d]));
   const inside = additionModel(tensor('W', [4], W), [4]);
   writeCase(join(folder, 'good'), inside, [1, 2, 3, 4], [11, 22, 33, 44]);
   writeCase(join(folder, 'wrong'), inside, [1, 2, 3, 4], [11, 22, 33, 45]);
@@ -60,6 +66,8 @@ function writeFiles(folder) {
   writeFileSync(join(folder, 'external/data/weights.bin'), Buffer.from(new Float32Array([0, ...W]).buffer));
   writeFileSync(join(folder, 'short.bin'), Buffer.alloc(16));
   writeFileSync(join(folder, 'short.onnx'), external('short.bin'));
+  writeFileSync(join(folder, 'here.bin'), Buffer.from(new Float32Array([0, ...W]).buffer));
+  writeFileSync(join(folder, 'here.onnx'), external('here.bin'));
   writeFileSync(join(folder, 'parent.onnx'), external('../short.bin'));
   symlinkSync('/etc/passwd', join(folder, 'link.bin'));
   writeFileSync(join(folder, 'link.onnx'), external('link.bin'));
@@ -74,12 +82,13 @@ for (const [name, start] of Object.entries(hosts)) {
     });
     after(() => rmSync(folder, { recursive: true }));
 
-    const weft = (...args) => {
+    const weftFrom = (input, ...args) => {
       const [program, ...rest] = start(folder);
-      const result = spawnSync(program, [...rest, ...args], { cwd: folder, encoding: 'utf8', timeout: 120_000 });
+      const result = spawnSync(program, [...rest, ...args], { cwd: folder, input, encoding: 'utf8', timeout: 120_000 });
       if (result.error !== undefined) throw result.error;
       return result;
     };
+    const weft = (...args) => weftFrom('', ...args);
 
     const expectFailure = (pattern, ...args) => {
       const { status, stderr } = weft(...args);
@@ -99,6 +108,43 @@ for (const [name, start] of Object.entries(hosts)) {
       assert.equal(weft('run').status, 2);
       assert.equal(weft('run', '--nothing', 'digits.onnx').status, 2);
       assert.equal(weft('bench', '--runs', 'x', 'digits.onnx').status, 2);
+      assert.match(weft('run', 'digits.onnx', 'seven.npy').stderr, /expected one model, found also 'seven.npy'/);
+      assert.equal(weft('check').status, 2);
+    });
+
+    test('a model comes from standard input', () => {
+      const bytes = readFileSync(join(folder, 'digits.onnx'));
+      const { status, stdout, stderr } = weftFrom(bytes, 'run', '-', '--input', 'image=seven.npy');
+      assert.equal(status, 0, stderr);
+      assert.equal(stdout, weft('run', 'digits.onnx', '--input', 'image=seven.npy').stdout);
+      assert.equal(weftFrom(bytes, 'inspect', '-').stdout, weft('inspect', 'digits.onnx').stdout);
+      const external = readFileSync(join(folder, 'here.onnx'));
+      assert.match(weftFrom(external, 'run', '-').stdout, /^y: float32 \[4\]: 10/m);
+      assert.match(weftFrom(external, 'inspect', '-').stdout, /^runs +yes$/m);
+      assert.match(weftFrom('', 'run', '-').stderr, /the file holds no graph: it is empty/);
+    });
+
+    test('folders of outputs are made with those above them, before the run', () => {
+      assert.equal(weft('run', 'digits.onnx', '--output', 'deep/er/out/').status, 0);
+      assert.equal(weft('run', 'digits.onnx', '--output', 'deep/er/out').status, 0);
+      assert.ok(existsSync(join(folder, 'deep/er/out/probabilities.npy')));
+      const { status, stdout, stderr } = weft('run', 'digits.onnx', '--output', 'digits.onnx/out');
+      assert.equal(status, 1);
+      assert.match(stderr, /cannot make the folder 'digits.onnx\/out'/);
+      assert.equal(stdout, '');
+    });
+
+    test('dimensions are numbers of symbols that the model has', () => {
+      for (const dim of ['N', 'N=two', 'N=-1', 'M=2']) expectFailure(/--dim .*: expected SYMBOL=N/, 'run', 'digits.onnx', '--dim', dim);
+    });
+
+    test('what cannot be written fails', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
+      const full = openSync('/dev/full', 'w');
+      const [program, ...rest] = start(folder);
+      const { status, stderr } = spawnSync(program, [...rest, 'run', 'digits.onnx'], { cwd: folder, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+      closeSync(full);
+      assert.equal(status, 1);
+      assert.match(stderr, /cannot write to standard output/);
     });
 
     test('runs a model on a file and writes its output', () => {
@@ -171,8 +217,18 @@ for (const [name, start] of Object.entries(hosts)) {
 
     test('says what a file is that is no model', () => {
       expectFailure(/the file is a web page/, 'run', 'page.onnx');
+      expectFailure(/not an ONNX model: the file is another protobuf/, 'run', 'tensorflow.onnx');
+      expectFailure(/not an ONNX model: the file is a text that begins with '<html>'/, 'run', 'late.onnx');
+      expectFailure(/not an ONNX model: the file is a Python pickle/, 'run', 'pickle.onnx');
+      expectFailure(/not an ONNX model: .* wire type/, 'run', 'other.onnx');
+      expectFailure(/'bad.pb': the field of TensorProto/, 'run', 'digits.onnx', '--input', 'image=bad.pb');
       expectFailure(/cannot open 'nothing.onnx'/, 'run', 'nothing.onnx');
       expectFailure(/names no input of the model: expected something like image=FILE/, 'run', 'digits.onnx', '--input', 'x=seven.npy');
+    });
+
+    test("WASI tells of files outside the host's folders", { skip: name === 'native' }, () => {
+      expectFailure(/cannot open '\.\.\/x.onnx': the host gives no access to it/, 'run', '../x.onnx');
+      expectFailure(/cannot make the folder '\.\.\/x': the host gives no access to it/, 'run', 'digits.onnx', '--output', '../x');
     });
 
     test('external data never leaves the folder and must be as long as it says', () => {

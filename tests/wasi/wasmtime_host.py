@@ -8,6 +8,7 @@ module, folder, *arguments = sys.argv[1:]
 config = wasmtime.WasiConfig()
 config.argv = ["weft", *arguments]
 config.preopen_dir(folder, ".")
+config.inherit_stdin()
 config.inherit_stdout()
 config.inherit_stderr()
 store = wasmtime.Store()
