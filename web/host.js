@@ -15,6 +15,9 @@ export const hasFiles = () => builtin('fs') !== undefined;
 
 export const isUrl = (/** @type {string} */ text) => /^[a-z][a-z0-9+.-]+:/i.test(text);
 
+/** Whether it says where something is; an audio worklet has no URLs. @param {unknown} value @returns {value is string | URL} */
+export const isLocation = (value) => typeof value === 'string' || (typeof URL !== 'undefined' && value instanceof URL);
+
 /**
  * A path, relative or absolute URL as a URL: relative to the page or worker, else to the current folder.
  * @param {string | URL} location
@@ -89,6 +92,7 @@ export function threadsRefused() {
 export function nextTurn() {
   const setImmediate = /** @type {any} */ (globalThis).setImmediate;
   if (setImmediate) return new Promise((resolve) => setImmediate(resolve));
+  if (typeof MessageChannel === 'undefined') return Promise.resolve(); // an audio worklet's own turns are few milliseconds
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {

@@ -4,6 +4,7 @@
  * decoding and scaling need a canvas; ImageData of the right size works anywhere.
  */
 import { argumentError, describe, WeftError } from './error.js';
+import { isLocation } from './host.js';
 
 /**
  * @typedef {object} ImageOptions
@@ -50,7 +51,7 @@ function drawn(image, width, height) {
 
 /** @param {any} image @param {ImageOptions} options @returns {Promise<Pixels>} */
 async function pixelsOf(image, options) {
-  if (typeof image === 'string' || image instanceof URL) {
+  if (isLocation(image)) {
     const response = await fetch(image);
     if (!response.ok) throw new WeftError('IO', `${image}: the server answered ${response.status} ${response.statusText}`);
     return pixelsOf(await createImageBitmap(await response.blob()), options);

@@ -4,9 +4,10 @@
  * is one copy of the weights, inside the module. This file must not know how a session is run.
  */
 import { throwIfAborted, WeftError } from './error.js';
-import { hasFiles, isBeside, isUrl, resolveLocation } from './host.js';
+import { hasFiles, isBeside, isLocation, isUrl, resolveLocation } from './host.js';
 import { addOperators } from './operators.js';
 import { openSource } from './source.js';
+import { decoder } from './text.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
 /** @typedef {import('./source.js').Source} Source */
@@ -52,7 +53,7 @@ async function placeBeside(path, model) {
 async function placeOf(path, model, options) {
   const wanted = plainPath(path);
   for (const entry of options.externalData) {
-    const text = typeof entry === 'string' || entry instanceof URL;
+    const text = isLocation(entry);
     const name = text ? decodeURIComponent(resolveLocation(entry).pathname) : plainPath(String(entry.path));
     if (text ? name.endsWith(`/${wanted}`) : name === wanted) return text ? besideModel(String(entry), model) : entry.data;
   }
@@ -89,7 +90,7 @@ function scatter(wasm, parts, at, piece) {
 }
 
 /** Whether a server answered with a page of its own, as many do for files that are not there. @param {Uint8Array} piece */
-const isPage = (piece) => /^\s*<(!doctype |html)/i.test(new TextDecoder().decode(piece.slice(0, 64)));
+const isPage = (piece) => /^\s*<(!doctype |html)/i.test(decoder.decode(piece.slice(0, 64)));
 
 /** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {LoadOptions} options */
 async function fillParts(wasm, source, parts, options) {

@@ -5,7 +5,7 @@
  */
 import { env, version } from './env.js';
 import { argumentError, WeftError } from './error.js';
-import { processors, readFile, resolveLocation, threadsRefused } from './host.js';
+import { isLocation, processors, readFile, resolveLocation, threadsRefused } from './host.js';
 import { isBuffer } from './source.js';
 
 /** The literal form is what bundlers know: each file is found, renamed and shipped by them. */
@@ -104,7 +104,7 @@ const isForeign = (url) => /ort-wasm|onnxruntime|@huggingface\/transformers/.tes
 function placeOf(name, why) {
   const paths = env.wasm.wasmPaths;
   if (paths === undefined || paths === null) return undefined;
-  const whole = typeof paths === 'string' || paths instanceof URL;
+  const whole = isLocation(paths);
   const place = whole ? `${paths}${name}` : (paths[name] ?? paths.wasm);
   if (place === undefined) return undefined;
   if (!isForeign(String(place))) return resolveLocation(place);
@@ -142,7 +142,7 @@ const isModule = (wasm) => Object.prototype.toString.call(wasm) === '[object Web
 /** @param {unknown} wasm @returns {Promise<WebAssembly.Module>} */
 async function compileGiven(wasm) {
   if (isModule(wasm)) return /** @type {WebAssembly.Module} */ (wasm);
-  if (typeof wasm === 'string' || wasm instanceof URL) return compileOnce(resolveLocation(wasm));
+  if (isLocation(wasm)) return compileOnce(resolveLocation(wasm));
   if (isBuffer(wasm) || ArrayBuffer.isView(wasm)) {
     return WebAssembly.compile(/** @type {BufferSource} */ (wasm)).catch((cause) => {
       throw argumentError(`the given WebAssembly module is not valid: ${cause.message}`);

@@ -4,6 +4,7 @@
  */
 import { env } from './env.js';
 import { argumentError, describe } from './error.js';
+import { isLocation } from './host.js';
 
 /**
  * @typedef {{path: string, data: any}} ExternalFile
@@ -91,7 +92,7 @@ export function readOptions(options) {
   if (typeof (onProgress ?? describe) !== 'function') throw argumentError(`onProgress: expected a function, found ${describe(onProgress)}`);
   if (!Array.isArray(externalData)) throw argumentError(`externalData: expected an array, found ${describe(externalData)}`);
   for (const entry of externalData) {
-    const known = typeof entry === 'string' || entry instanceof URL || (typeof entry?.path === 'string' && entry.data);
+    const known = isLocation(entry) || (typeof entry?.path === 'string' && entry.data);
     if (!known) throw argumentError(`externalData: expected names or objects of path and data, found ${describe(entry)}`);
   }
   return {

@@ -4,7 +4,7 @@
  * and so shares its memory, the worker stops soon too; otherwise it goes on to the run's end before it takes what comes next.
  */
 import { argumentError, cancelledError, WeftError } from './error.js';
-import { resolveLocation, startWorker, threadsRefused } from './host.js';
+import { isLocation, resolveLocation, startWorker, threadsRefused } from './host.js';
 import { compact, fromMessage, mapTensors, toMessage } from './message.js';
 import { OperatorServer } from './remote.js';
 import { sendStream } from './stream.js';
@@ -19,7 +19,7 @@ import { sendStream } from './stream.js';
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
 /** A model's source as it can be sent; `streams` gets those that go by a port. @param {any} input @param {Sent[]} streams */
 function sourceToMessage(input, streams) {
-  if (typeof input === 'string' || input instanceof URL) return resolveLocation(input).href;
+  if (isLocation(input)) return resolveLocation(input).href;
   if (typeof Response !== 'undefined' && input instanceof Response) {
     if (!input.ok) throw new WeftError('IO', `${input.url}: the server answered ${input.status} ${input.statusText}`);
     return sourceToMessage(input.body ?? new Uint8Array(), streams);
@@ -90,7 +90,7 @@ export class ProxyEngine {
           wasm: undefined,
           operators: options.operators.map(([key]) => key),
           externalData: options.externalData.map((entry) =>
-            typeof entry === 'string' || entry instanceof URL ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, streams) },
+            isLocation(entry) ? String(entry) : { path: entry.path, data: sourceToMessage(entry.data, streams) },
           ),
         },
         chosen,

@@ -4,7 +4,7 @@
  * must not know what the bytes mean.
  */
 import { argumentError, describe, throwIfAborted, WeftError } from './error.js';
-import { hasFiles, readPieces, resolveLocation, sizeOfFile } from './host.js';
+import { hasFiles, isLocation, readPieces, resolveLocation, sizeOfFile } from './host.js';
 
 /**
  * @typedef {object} Source
@@ -92,7 +92,7 @@ export const openSource = async (input, signal, name = 'the model') => guarded(a
 
 /** @param {unknown} input @param {AbortSignal | undefined} signal @param {string} name @returns {Promise<Source>} */
 async function findSource(input, signal, name) {
-  if (typeof input === 'string' || input instanceof URL) return urlSource(resolveLocation(input), signal);
+  if (isLocation(input)) return urlSource(resolveLocation(input), signal);
   if (isBuffer(input) || ArrayBuffer.isView(input)) {
     try {
       return bytesSource(name, isBuffer(input) ? new Uint8Array(input) : bytesOf(input));

@@ -5,6 +5,7 @@
  */
 import { argumentError, describe } from './error.js';
 import { dataOf, isTensor, keptOf, Tensor } from './tensor.js';
+import { encoder } from './text.js';
 import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
@@ -39,8 +40,6 @@ export class Scope {
     this.#held = [];
   }
 }
-
-const encoder = new TextEncoder();
 
 /** @param {Wasm} wasm @param {number} value @param {readonly string[]} texts */
 function writeStrings(wasm, value, texts) {

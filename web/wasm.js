@@ -6,6 +6,7 @@
 import createModule from './weft.glue.mjs';
 import createThreads from './weft.threads.mjs';
 import { codes, WeftError } from './error.js';
+import { decoder, encoder } from './text.js';
 
 /** Offsets in the structs of weft.h, in a 32-bit module. */
 const layout = {
@@ -31,9 +32,6 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number,
  *   infers: number) => number} RunOperator
  */
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** @param {unknown} cause */
 const startError = (cause) =>

@@ -98,6 +98,19 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
     assert.match(found[1], /models\/none\.onnx: the server answered 404/);
   });
 
+  test('in an audio worklet, by a module and bytes', async () => {
+    const page = await open(plain.url);
+    const answer = await page.evaluate(async () => {
+      const context = new AudioContext();
+      await context.audioWorklet.addModule('worklet.mjs');
+      const wasm = await WebAssembly.compileStreaming(fetch('/dist/weft.simd.wasm'));
+      const model = await (await fetch('/models/doubling.onnx')).arrayBuffer();
+      const node = new AudioWorkletNode(context, 'doubling', { processorOptions: { wasm, model } });
+      return new Promise((resolve) => (node.port.onmessage = ({ data }) => resolve(data)));
+    });
+    assert.deepEqual(answer, [2, 4]);
+  });
+
   test('without isolation one thread, and the reason', async () => {
     const page = await open(plain.url);
     const found = await page.evaluate(() => double('/models/doubling.onnx', { threads: 4 }));

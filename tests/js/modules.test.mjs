@@ -23,6 +23,12 @@ const large = model({
 });
 writeFileSync(join(folder, 'large.onnx'), large);
 
+writeFileSync(join(folder, 'texts.onnx'), model({
+  nodes: [node('Identity', ['x'], ['y'])],
+  inputs: { x: tensorType('string', ['N']) },
+  outputs: { y: tensorType('string', ['N']) },
+}));
+
 const weft = new URL('../../dist/weft.mjs', import.meta.url);
 
 /** Runs a program that may use `weft`, `create()` and `double(session)`; gives what it prints as JSON. */
@@ -119,6 +125,25 @@ test('threads need no permission to ask the system (Deno)', () => {
     console.log(JSON.stringify(all));
     process.exit();`);
   assert.deepEqual(found, [[2, 4], [2, 4]]);
+});
+
+test('a host that has WebAssembly and nothing else, such as an audio worklet', () => {
+  const found = runProgram(`
+    const { readFileSync } = await import('node:fs');
+    const vm = await import('node:vm');
+    const context = vm.createContext({ WebAssembly });
+    const text = readFileSync(${JSON.stringify(fileURLToPath(weft))}, 'utf8');
+    const there = new vm.SourceTextModule(text, { context, initializeImportMeta: (meta) => { meta.url = 'https://here/weft.mjs'; } });
+    await there.link(() => { throw new Error('an import'); });
+    await there.evaluate();
+    const wasm = new WebAssembly.Module(readFileSync(${JSON.stringify(fileURLToPath(new URL('weft.simd.wasm', weft)))}));
+    const session = await there.namespace.InferenceSession.create(readFileSync(${JSON.stringify(join(folder, 'texts.onnx'))}), { wasm });
+    session.startProfiling();
+    const { y } = await session.run({ x: new there.namespace.Tensor('string', ['a\ud800', '\u00e9\u{1f600}', '']) });
+    session.endProfiling();
+    console.log(JSON.stringify([y.data, (await session.profile()).operators[0].op, session.inputNames]));`,
+  process.execPath, ['--experimental-vm-modules', '--no-warnings']);
+  assert.deepEqual(found, [['a\ufffd', '\u00e9\u{1f600}', ''], 'Identity', ['x']]);
 });
 
 test('the module may be given as Module, bytes, URL, or by its folder', () => {
