@@ -135,13 +135,16 @@ static weft_status read_layer(weft_op *op, weft_recurrent_layer *l) {
                         direction);
   }
   l->directions = both ? 2 : 1;
-  l->by_batch = weft_op_attr_int(op, "layout", 0) != 0;
+  const int64_t layout = weft_op_attr_int(op, "layout", 0);
+  l->by_batch = layout != 0;
+  l->x_by_batch = weft_op_attr_int(op, "x_by_batch", layout) != 0; /* from src/optimize/turn.c */
+  l->y_by_batch = weft_op_attr_int(op, "y_by_batch", layout) != 0;
   l->input_forget = weft_op_attr_int(op, "input_forget", 0) != 0;
   l->linear_before_reset = weft_op_attr_int(op, "linear_before_reset", 0) != 0;
   l->clip = weft_op_attr_float(op, "clip", 0);
   const weft_tensor *x = weft_op_in(op, X), *r = weft_op_in(op, R);
-  l->steps = (size_t)x->shape.dims[l->by_batch ? 1 : 0];
-  l->batch = (size_t)x->shape.dims[l->by_batch ? 0 : 1];
+  l->steps = (size_t)x->shape.dims[l->x_by_batch ? 1 : 0];
+  l->batch = (size_t)x->shape.dims[l->x_by_batch ? 0 : 1];
   l->input = (size_t)x->shape.dims[2];
   int64_t found = r->shape.dims[l->quantised ? 1 : 2], hidden = weft_op_attr_int(op, "hidden_size", found);
   l->hidden = (size_t)found;
@@ -200,7 +203,7 @@ weft_status weft_recurrent_infer(weft_op *op) {
   WEFT_TRY(expect_dims(op, P, "P", 2, (size_t[]){d, 3 * h}));
   weft_type type = weft_op_in(op, X)->type;
   weft_shape y = {.rank = 4, .dims = {(int64_t)l.steps, (int64_t)d, (int64_t)n, (int64_t)h}};
-  if (l.by_batch) {
+  if (l.y_by_batch) {
     y = (weft_shape){.rank = 4, .dims = {(int64_t)n, (int64_t)l.steps, (int64_t)d, (int64_t)h}};
   }
   weft_shape last = {.rank = 3, .dims = {(int64_t)state[0], (int64_t)state[1], (int64_t)h}};
@@ -464,7 +467,7 @@ static size_t length_of(const run *r, size_t b) {
 
 /* Where step t of entry b lies among the rows of the input. */
 static size_t row_of(const weft_recurrent_layer *l, size_t t, size_t b) {
-  return l->by_batch ? b * l->steps + t : t * l->batch + b;
+  return l->x_by_batch ? b * l->steps + t : t * l->batch + b;
 }
 
 /* The states of entries [first, first + count) of step t. */
@@ -474,11 +477,11 @@ static void write_states(const run *r, const pass *p, size_t direction, size_t t
   if (r->y == NULL) {
     return;
   }
-  if (!l->by_batch) {
+  if (!l->y_by_batch) {
     memcpy(r->y + row * n, p->h + first * n, count * n * sizeof(float));
     return;
   }
-  row = row_of(l, t, first) * l->directions + direction;
+  row = (first * l->steps + t) * l->directions + direction;
   weft_plane plane = {.element_size = sizeof(float),
                       .lines = count,
                       .n = n,
@@ -502,7 +505,7 @@ static bool is_usual(const run *r, const pass *p) {
 
 static weft_status usual_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t t) {
   const weft_recurrent_layer *l = &r->l;
-  size_t row = l->gates * l->hidden, stride = l->by_batch ? l->steps * row : row;
+  size_t row = l->gates * l->hidden, stride = l->x_by_batch ? l->steps * row : row;
   const float *x = p->before + row_of(l, t, 0) * row;
   WEFT_TRY(multiply(op, p, row, false, apart_at));
   if (l->kind == WEFT_RECURRENT_LSTM) {

@@ -31,8 +31,9 @@ typedef struct weft_recurrent_layer {
   const weft_kernels *kernels;
   int kind; /* WEFT_RECURRENT_... */
   size_t gates, directions, steps, batch, input, hidden;
-  bool reverse_first, by_batch, input_forget, linear_before_reset;
-  bool quantised; /* weights are [direction][input][gates * hidden] */
+  bool reverse_first, input_forget, linear_before_reset;
+  bool by_batch, x_by_batch, y_by_batch; /* the batch comes before the steps, or the directions: in states, X and Y */
+  bool quantised;                        /* weights are [direction][input][gates * hidden] */
   float clip;
   weft_cell_function functions[2][3];
 } weft_recurrent_layer;

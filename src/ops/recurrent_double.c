@@ -140,9 +140,10 @@ static void run_sequence(const weft_op *op, const direction *d, size_t number, s
   for (size_t s = 0; s < l->steps; s++) {
     bool reverse = l->reverse_first || number == 1;
     size_t t = reverse && s < length ? length - 1 - s : s;
-    size_t at = l->by_batch ? (b * l->steps + t) * l->directions + number : (t * l->directions + number) * l->batch + b;
+    size_t at =
+        l->y_by_batch ? (b * l->steps + t) * l->directions + number : (t * l->directions + number) * l->batch + b;
     if (s < length) {
-      step(d, x + (l->by_batch ? b * l->steps + t : t * l->batch + b) * l->input);
+      step(d, x + (l->x_by_batch ? b * l->steps + t : t * l->batch + b) * l->input);
     }
     move(n, s < length ? d->h : NULL, y != NULL ? y + at * n : NULL);
   }

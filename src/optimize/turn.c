@@ -1,8 +1,11 @@
 /* Transpositions that meet: Transpose, Reshape, Transpose, where the Reshape only joins neighbouring axes and adds or
- * drops axes of one, are one Transpose and then a Reshape, which is a view. So recurrent layers are written, whose
- * sequences come first in ONNX and second in what exports it. A Transpose that moves only axes of one is a Reshape. After
- * attention, whose patterns are made of the same nodes. */
+ * drops axes of one, are one Transpose and then a Reshape, which is a view. If they undo each other, products with a
+ * matrix and biases may stand between them. So recurrent layers are written, whose steps come first in ONNX and second
+ * in what exports it; a Transpose that is left beside a layer is done as that reads or writes. A Transpose that moves
+ * only axes of one is a Reshape. After attention, whose patterns are made of the same nodes. */
 #include "match.h"
+
+#include <string.h>
 
 typedef struct turn_pass {
   weft_pass *pass;
@@ -88,30 +91,150 @@ static weft_status reshape(turn_pass *p, weft_node *node, const weft_info *to, i
   return weft_match_become(p->pass, node, "", "Reshape", 2, (int32_t[]){in, shape});
 }
 
-/* Sets `both` to the permutation of the first Transpose's input that, reshaped, is the last one's output. */
-static bool join(const turn_pass *p, const weft_node *first, const weft_node *between, const weft_attribute *last,
-                 int64_t *both) {
-  const weft_info *from = shape_of(p, first->inputs[0]), *to = shape_of(p, between->outputs[0]);
-  const weft_attribute *perm = from != NULL ? permutation(first, from->rank) : NULL;
+/* Where a Transpose has its input from: `first`, a Transpose of `v` or a layer, then nodes that make each row along the
+ * last axis one of their own, down to `rows`, then views, the last of which is `between`. */
+typedef struct source {
+  int32_t v, rows;
+  weft_node *first, *between; /* or NULL */
+  weft_info from;             /* before `perm` is done to it */
+  int64_t perm[WEFT_MAX_RANK];
+  int64_t both[WEFT_MAX_RANK]; /* perm and the node's own: what is left to be done to `from` */
+} source;
+
+static void set_from(source *s, const weft_info *from, const int64_t *perm) {
+  s->from = *from;
+  memcpy(s->perm, perm, (size_t)from->rank * sizeof *perm);
+}
+
+/* Sets `both`; false where the axes that the node permutes are not made of whole ones of `from`. */
+static bool join(source *s, const weft_info *in, const int64_t *perm) {
   weft_info turned = {0};
   int ends[WEFT_MAX_RANK], count = 0;
-  if (perm == NULL) {
+  permute(&s->from, s->perm, &turned);
+  if (!find_runs(&turned, in, ends)) {
     return false;
   }
-  permute(from, perm->ints, &turned);
-  if (!find_runs(&turned, to, ends)) {
-    return false;
-  }
-  for (int j = 0; j < to->rank; j++) {
-    int64_t run = last->ints[j];
-    for (int i = run > 0 ? ends[run - 1] : 0; i < ends[run]; i++) {
-      both[count++] = perm->ints[i];
+  for (int j = 0; j < in->rank; j++) {
+    for (int i = perm[j] > 0 ? ends[perm[j] - 1] : 0; i < ends[perm[j]]; i++) {
+      s->both[count++] = s->perm[i];
     }
   }
   return true;
 }
 
-static weft_status visit(turn_pass *p, weft_node *node) {
+static bool is_alone(const turn_pass *p, int32_t v) {
+  return v >= 0 && p->uses.count[v] == 1 && !p->uses.is_output[v];
+}
+
+static weft_node *view_of(const turn_pass *p, int32_t v) {
+  static const char *const views[] = {"Reshape", "Squeeze", "Unsqueeze"};
+  weft_node *node = NULL;
+  for (size_t i = 0; i < sizeof views / sizeof *views && node == NULL; i++) {
+    node = weft_match_producer(p->graph, v, views[i]);
+  }
+  return node;
+}
+
+/* Where the producer of v, a product with a matrix or the addition of a bias, has its rows from; or NULL. */
+static int32_t *row_input(const turn_pass *p, int32_t v) {
+  weft_node *node = weft_match_producer(p->graph, v, "MatMul");
+  if (node != NULL) {
+    const weft_info *b = shape_of(p, weft_node_in(node, 1));
+    return b != NULL && b->rank == 2 ? &node->inputs[0] : NULL;
+  }
+  node = weft_match_producer(p->graph, v, "Add");
+  for (int i = 0; node != NULL && node->input_count == 2 && i < 2; i++) {
+    const weft_value *bias = weft_graph_constant(p->graph, node->inputs[1 - i]);
+    if (bias != NULL && bias->kind == WEFT_KIND_TENSOR && bias->tensor.shape.rank <= 1) {
+      return &node->inputs[i];
+    }
+  }
+  return NULL;
+}
+
+static void skip_views(const turn_pass *p, int32_t in, source *s) {
+  *s = (source){.rows = in};
+  for (weft_node *view; is_alone(p, s->rows) && (view = view_of(p, s->rows)) != NULL; s->rows = weft_node_in(view, 0)) {
+    s->between = s->between == NULL ? view : s->between;
+  }
+}
+
+static bool find_transpose(const turn_pass *p, source *s) {
+  int32_t v = s->rows, *in;
+  while (is_alone(p, v) && shape_of(p, v) != NULL && (in = row_input(p, v)) != NULL) {
+    v = *in;
+  }
+  s->first = weft_match_producer(p->graph, v, "Transpose");
+  s->v = s->first != NULL ? weft_node_in(s->first, 0) : -1;
+  const weft_info *from = shape_of(p, s->v);
+  const weft_attribute *perm = from != NULL ? permutation(s->first, from->rank) : NULL;
+  if (perm == NULL) {
+    return false;
+  }
+  set_from(s, from, perm->ints);
+  const int last = from->rank - 1;
+  if (v == s->rows) {
+    return true;
+  }
+  s->from.dims[last] = p->graph->values[s->rows].info.dims[last];
+  s->from.symbols[last] = p->graph->values[s->rows].info.symbols[last];
+  return is_alone(p, v) && perm->ints[last] == last;
+}
+
+/* The nodes that make rows do so before the Transpose, which is gone. */
+static void lift_rows(const turn_pass *p, const source *s) {
+  const size_t outer = (size_t)s->from.rank - 1;
+  for (int32_t v = s->rows, *in; (in = row_input(p, v)) != NULL && v != s->first->outputs[0]; v = *in) {
+    weft_info *info = &p->graph->values[v].info;
+    memcpy(info->dims, s->from.dims, outer * sizeof *info->dims);
+    memcpy(info->symbols, s->from.symbols, outer * sizeof *info->symbols);
+    if (*in == s->first->outputs[0]) {
+      *in = s->v;
+      return;
+    }
+  }
+}
+/* Whether the node is a recurrent layer whose order of input or result, `which`, is still to be chosen. */
+static bool is_layer(const weft_node *node, const char *which) {
+  return (weft_node_is(node, "GRU") || weft_node_is(node, "LSTM") || weft_node_is(node, "RNN")) &&
+         weft_node_int(node, "layout", 0) == 0 && weft_node_int(node, which, 0) == 0;
+}
+
+/* A layer gives [step, direction, batch, unit]: as a Transpose of what it would give batch by batch. */
+static bool find_layer(const turn_pass *p, source *s) {
+  static const int64_t by_batch[] = {2, 0, 1, 3}, by_step[] = {1, 2, 0, 3};
+  const weft_info *y = shape_of(p, s->rows);
+  const int32_t producer = is_alone(p, s->rows) ? p->graph->values[s->rows].producer : -1;
+  if (producer < 0 || y == NULL || y->rank != 4) {
+    return false;
+  }
+  s->first = &p->graph->nodes[producer];
+  set_from(s, y, by_step);
+  permute(y, by_batch, &s->from);
+  return weft_node_out(s->first, 0) == s->rows && is_layer(s->first, "y_by_batch");
+}
+
+/* A Transpose's input, for what reads its output. */
+static int32_t read_before(turn_pass *p, const weft_node *transpose) {
+  p->uses.count[transpose->inputs[0]] += !is_alone(p, transpose->outputs[0]);
+  return transpose->inputs[0];
+}
+
+/* The node as a Reshape of what comes before a Transpose that it undoes. */
+static weft_status undo(turn_pass *p, const source *s, bool of_layer, weft_node *node, const weft_info *to) {
+  int32_t from = s->rows;
+  if (of_layer) {
+    p->graph->values[from].info = s->from;
+    WEFT_TRY(weft_node_set_int(p->pass->model, s->first, "y_by_batch", 1));
+  } else if (from == s->first->outputs[0]) {
+    from = read_before(p, s->first);
+  } else {
+    lift_rows(p, s);
+  }
+  return reshape(p, node, to, from);
+}
+
+static weft_status visit(turn_pass *p, weft_node *node, bool of_layers) {
   int32_t in = weft_node_in(node, 0);
   const weft_info *info = shape_of(p, in);
   const weft_attribute *last = info != NULL ? permutation(node, info->rank) : NULL;
@@ -131,23 +254,33 @@ static weft_status visit(turn_pass *p, weft_node *node) {
   if (!moves(info, last->ints)) {
     return reshape(p, node, &to, in);
   }
-  weft_node *between = weft_match_producer(p->graph, in, "Reshape");
-  const weft_node *first =
-      between != NULL ? weft_match_producer(p->graph, weft_node_in(between, 0), "Transpose") : NULL;
-  int64_t both[WEFT_MAX_RANK];
-  if (first == NULL || p->uses.count[in] != 1 || p->uses.is_output[in] || weft_node_in(first, 0) < 0 ||
-      !join(p, first, between, last, both)) {
+  source s;
+  skip_views(p, in, &s);
+  if (!(of_layers ? find_layer(p, &s) : find_transpose(p, &s)) || !join(&s, info, last->ints)) {
     return WEFT_OK;
   }
-  int32_t from = first->inputs[0];
-  const weft_info *whole = shape_of(p, from);
-  if (!moves(whole, both)) {
-    return reshape(p, node, &to, from);
+  if (!moves(&s.from, s.both)) {
+    return undo(p, &s, of_layers, node, &to);
   }
-  permute(whole, both, &p->graph->values[in].info);
-  WEFT_TRY(weft_match_become(p->pass, between, "", "Transpose", 1, &from));
-  WEFT_TRY(weft_node_set_ints(p->pass->model, between, "perm", (size_t)whole->rank, both));
+  if (of_layers || s.between == NULL || s.rows != s.first->outputs[0] || !is_alone(p, s.rows)) {
+    return WEFT_OK;
+  }
+  permute(&s.from, s.both, &p->graph->values[in].info);
+  WEFT_TRY(weft_match_become(p->pass, s.between, "", "Transpose", 1, &s.v));
+  WEFT_TRY(weft_node_set_ints(p->pass->model, s.between, "perm", (size_t)s.from.rank, s.both));
   return reshape(p, node, &to, in);
+}
+
+/* A layer reads what is left of a Transpose that puts steps first. */
+static weft_status visit_layer(turn_pass *p, weft_node *node) {
+  const weft_node *first = weft_match_producer(p->graph, weft_node_in(node, 0), "Transpose");
+  const weft_attribute *perm = first != NULL ? permutation(first, 3) : NULL;
+  if (perm == NULL || perm->ints[0] != 1 || perm->ints[2] != 2 || weft_node_in(first, 0) < 0 ||
+      !is_layer(node, "x_by_batch")) {
+    return WEFT_OK;
+  }
+  node->inputs[0] = read_before(p, first);
+  return weft_node_set_int(p->pass->model, node, "x_by_batch", 1);
 }
 
 weft_status weft_pass_turn(weft_pass *pass, weft_graph *graph) {
@@ -157,9 +290,13 @@ weft_status weft_pass_turn(weft_pass *pass, weft_graph *graph) {
   }
   WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
   weft_status status = WEFT_OK;
-  for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
-    if (weft_node_is(&graph->nodes[n], "Transpose")) {
-      status = visit(&p, &graph->nodes[n]);
+  for (size_t n = 0; n < 2 * graph->node_count && status == WEFT_OK; n++) {
+    const bool again = n >= graph->node_count; /* what is left, beside layers */
+    weft_node *node = &graph->nodes[again ? n - graph->node_count : n];
+    if (weft_node_is(node, "Transpose")) {
+      status = visit(&p, node, again);
+    } else if (again) {
+      status = visit_layer(&p, node);
     }
   }
   weft_uses_free(&p.uses);

@@ -327,6 +327,69 @@ static void test_turns(void) {
   expect(&g, "Transpose Reshape Transpose Neg Transpose Add");
 }
 
+/* x, made [?, 10, 5], is read by a layer of `directions` step by step; what that gives is put in x's order. */
+static bytes layer_between(const char *layer, int64_t directions) {
+  const int64_t swap[] = {0, 2, 1, 3}, swap3[] = {1, 0, 2}, rows[] = {-1, 10, 5}, joined[] = {10, -1, 8}, axis[] = {1};
+  const int64_t gates = 4 * (strcmp(layer, "GRU") == 0 ? 3 : strcmp(layer, "LSTM") == 0 ? 4 : 1), one_axis[] = {1};
+  bytes g = begin(), n = node(layer, "t weights recurrence", "h state");
+  with_int(&n, "hidden_size", 4);
+  with_int(&n, "linear_before_reset", 1);
+  with_string(&n, "direction", directions == 2 ? "bidirectional" : "reverse");
+  constant(&g, "weights", 3, (const int64_t[]){directions, gates, 5});
+  constant(&g, "recurrence", 3, (const int64_t[]){directions, gates, 4});
+  reshape(&g, "x", "q", 3, rows);
+  turn(&g, "q", "t", 3, swap3);
+  graph_node(&g, n);
+  if (directions == 2) {
+    turn(&g, "h", "u", 4, swap);
+    reshape(&g, "u", "v", 3, joined);
+  } else {
+    graph_tensor(&g, "axis", WEFT_INT64, 8, 1, one_axis, axis);
+    graph_node(&g, node("Squeeze", "h axis", "v"));
+  }
+  return g;
+}
+
+/* Layers do the transpositions beside them. */
+static void test_layers(void) {
+  static const char *const layers[] = {"GRU", "LSTM", "RNN"};
+  char expected[64];
+  for (int i = 0; i < 6; i++) {
+    bytes g = layer_between(layers[i / 2], 1 + i % 2);
+    turn(&g, "v", "y", 3, (const int64_t[]){1, 0, 2});
+    snprintf(expected, sizeof expected, "Reshape %s Reshape%s", layers[i / 2], i % 2 == 0 ? "" : " Reshape");
+    expect(&g, expected);
+    g = layer_between(layers[i / 2], 1 + i % 2); /* step by step */
+    graph_node(&g, node("Abs", "v", "y"));
+    snprintf(expected, sizeof expected, "Reshape %s %s Abs", layers[i / 2],
+             i % 2 == 0 ? "Squeeze" : "Transpose Reshape");
+    expect(&g, expected);
+  }
+}
+
+/* Two that undo each other, with products of rows between them; and where the rows are others, or read by others. */
+static void test_rows_between(void) {
+  const int64_t swap[] = {0, 2, 1, 3}, turn_last[] = {0, 1, 3, 2}, square[] = {5, 5}, length[] = {5}, rows[] = {2, 5};
+  for (int way = 0; way < 4; way++) {
+    bytes g = begin();
+    constant(&g, "m", 2, square);
+    constant(&g, "bias", way == 3 ? 2 : 1, way == 3 ? rows : length);
+    graph_node(&g, node("Abs", "x", "a"));
+    turn(&g, "a", "t", 4, way == 1 ? turn_last : swap);
+    graph_node(&g, node("MatMul", "t m", "p"));
+    graph_node(&g, node("Tanh", way == 2 ? "t" : "a", "other"));
+    graph_node(&g, node("Add", "bias p", "q"));
+    turn(&g, "q", "u", 4, way == 1 ? turn_last : swap);
+    graph_node(&g, node("ReduceSum", "other", "s"));
+    graph_node(&g, node("Add", "u s", "y"));
+    static const char *const expected[] = {"Abs Tanh weft:MatMul Reshape ReduceSum Add",
+                                           "Abs Transpose Tanh weft:MatMul Transpose ReduceSum Add",
+                                           "Abs Transpose Tanh weft:MatMul Transpose ReduceSum Add",
+                                           "Abs Transpose MatMul Tanh Add Transpose ReduceSum Add"};
+    expect(&g, expected[way]);
+  }
+}
+
 /* Sizes that a file gives names to although only one will do. */
 /* What is cut off at four has four rows in a run with as many, not in one with three. */
 static void test_cut_off(void) {
@@ -748,6 +811,8 @@ int main(void) {
   test_rounded_weights();
   test_dimensions();
   test_turns();
+  test_layers();
+  test_rows_between();
   test_cut_off();
   test_fixed_sizes();
   test_quantized();
