@@ -4,10 +4,12 @@
  * side. There every tap of every output column is a plain load at a fixed offset, whatever the stride, dilation and
  * padding, and no border needs code of its own. The copy is one load and store an element, the taps are nine or more.
  *
+ * Few channels: the same for a product, which needs no patches then.
+ *
  * Patches: 8 output positions make a panel's columns. Where their elements of a tap lie in the image is worked out once
  * a panel and used for all channels. */
 
-enum { BAND_FLOATS = 6144, MAX_TAPS = 128 };
+enum { BAND_FLOATS = 6144, MAX_TAPS = WEFT_CONV_TAPS };
 
 typedef struct depthwise {
   const weft_patches *p;
@@ -200,16 +202,16 @@ INLINE void depthwise_strips(const depthwise *d, const size_t k, const size_t st
   if (column < ow) depthwise_strip(d, k, stride, 1, band + column, rows, to + column, ow - column);
 }
 
-/* One vector of each of four output rows of a 3 x 3 window without dilation. Each element is loaded once for all rows
- * that it counts in, and the weights stay in registers. */
-INLINE void depthwise_square(const depthwise *d, const size_t stride, const real w[9], const float *from, float *to,
-                             size_t columns) {
+/* One vector of each of four output rows of a 3 x 3 window, `step` from each other: as many as the taps of a column are.
+ * Each element is loaded once for all rows that it counts in, and the weights stay in registers. */
+INLINE void depthwise_square(const depthwise *d, const size_t stride, size_t step, const real w[9], const float *from,
+                             float *to, size_t columns) {
   real sums[4];
   for (size_t r = 0; r < 4; r++) {
     sums[r] = load_splat(&d->bias);
   }
   UNROLLED
-  for (size_t t = 0; t < 3 * stride + 3; t++, from += d->row_floats) {
+  for (size_t t = 0; t < 3 * stride + 3; t++, from += step * d->row_floats) {
     UNROLLED
     for (size_t j = 0; j < 3; j++) {
       const real x = load(from + j % stride * d->length + j / stride);
@@ -221,43 +223,48 @@ INLINE void depthwise_square(const depthwise *d, const size_t stride, const real
       }
     }
   }
-  for (size_t r = 0; r < 4; r++, to += d->p->ow) {
+  for (size_t r = 0; r < 4; r++, to += step * d->p->ow) {
     store_some(to, depthwise_result(d, sums[r]), columns);
   }
 }
 
-/* The last four rows may be made in part again. */
-INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t count, const float *band, float *to) {
+/* Every `step`th of `count` rows, which are four or more. The last four may be made in part again. */
+INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t step, size_t count, const float *band,
+                              float *to) {
   const size_t ow = d->p->ow;
   real w[9];
   for (size_t i = 0; i < 9; i++) {
     w[i] = load_splat(d->w + i);
   }
+  count = (count + step - 1) / step;
   for (size_t row = 0; row < count; row += 4) {
     row = row + 4 <= count ? row : count - 4;
-    const float *from = band + row * stride * d->row_floats;
+    const float *from = band + row * step * stride * d->row_floats;
     NOT_UNROLLED
     for (size_t column = 0; column < ow; column += LANES) {
-      depthwise_square(d, stride, w, from + column, to + row * ow + column, ow - column);
+      depthwise_square(d, stride, step, w, from + column, to + row * step * ow + column, ow - column);
     }
   }
 }
 
-/* Whether the window is k x k, without dilation, and goes by as much down as to the right. */
-static bool is_square(const weft_patches *p, size_t k) {
-  return p->kh == k && p->kw == k && p->stride_h == p->stride_w && p->stride_h <= 2 && p->dilation_h == 1 &&
+/* Whether the window is k x k, dilated by `down` in its columns alone, and goes by as much down as to the right. */
+static bool is_square(const weft_patches *p, size_t k, size_t down) {
+  return p->kh == k && p->kw == k && p->stride_h == p->stride_w && p->stride_h <= 2 && p->dilation_h == down &&
          p->dilation_w == 1;
 }
 
 static void depthwise_band(const depthwise *d, size_t count, const float *band, float *to) {
   const weft_patches *p = d->p;
-  if (count >= 4 && is_square(p, 3) && p->stride_h == 1) {
-    depthwise_squares(d, 1, count, band, to);
-  } else if (count >= 4 && is_square(p, 3)) {
-    depthwise_squares(d, 2, count, band, to);
-  } else if (is_square(p, 5) && p->stride_h == 1) {
+  const size_t down = p->dilation_h;
+  if (count / 4 >= down && is_square(p, 3, down) && p->stride_h == 1) {
+    for (size_t row = 0; row < down; row++) { /* every so many rows are an image of their own */
+      depthwise_squares(d, 1, down, count - row, band + row * d->row_floats, to + row * p->ow);
+    }
+  } else if (count >= 4 && is_square(p, 3, 1)) {
+    depthwise_squares(d, 2, 1, count, band, to);
+  } else if (is_square(p, 5, 1) && p->stride_h == 1) {
     depthwise_strips(d, 5, 1, count, band, to);
-  } else if (is_square(p, 5)) {
+  } else if (is_square(p, 5, 1)) {
     depthwise_strips(d, 5, 2, count, band, to);
   } else {
     for (size_t row = 0; row < count; row++) {
@@ -266,18 +273,11 @@ static void depthwise_band(const depthwise *d, size_t count, const float *band, 
   }
 }
 
-/* Fills in the geometry of the buffer; false when a single output row does not fit. */
-static bool depthwise_plan(depthwise *d, size_t oh) {
+/* The geometry of a buffered row. */
+static void plan_row(depthwise *d) {
   const weft_patches *p = d->p;
-  d->length = (p->ow + 2 * LANES - 1) / (2 * LANES) * 2 * LANES + (p->kw - 1) * p->dilation_w / p->stride_w;
-  d->row_floats = p->stride_w * d->length;
-  d->spare = is_square(p, 5) ? p->stride_h - 1 : 0;
-  size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
-  size_t room = d->row_floats <= BAND_FLOATS ? BAND_FLOATS / d->row_floats : 0;
-  if (p->kh * p->kw > MAX_TAPS || extent > room) return false;
-  d->rows = (room - extent) / p->stride_h + 1;
-  d->whole = d->rows >= oh;
-  d->rows = d->whole ? oh : d->rows;
+  d->row_floats = weft_conv_row_floats(p);
+  d->length = d->row_floats / p->stride_w;
   d->simple = p->stride_w <= 2 && p->pad_left >= 0 && (size_t)p->pad_left < d->row_floats;
   size_t phase = 0, step = 0;
   for (size_t j = 0; j < p->kw; j++) { /* without divisions: small channels are planned in less time than they take */
@@ -288,6 +288,20 @@ static bool depthwise_plan(depthwise *d, size_t oh) {
       step++;
     }
   }
+}
+
+/* Fills in the geometry of the buffer; false when a single output row does not fit. */
+static bool depthwise_plan(depthwise *d, size_t oh) {
+  const weft_patches *p = d->p;
+  if (p->kh * p->kw > MAX_TAPS) return false;
+  plan_row(d);
+  d->spare = is_square(p, 5, 1) ? p->stride_h - 1 : 0;
+  size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
+  size_t room = d->row_floats <= BAND_FLOATS ? BAND_FLOATS / d->row_floats : 0;
+  if (extent > room) return false;
+  d->rows = (room - extent) / p->stride_h + 1;
+  d->whole = d->rows >= oh;
+  d->rows = d->whole ? oh : d->rows;
   return true;
 }
 
@@ -309,6 +323,46 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
       depthwise_band(&d, count, band, out + row * p->ow);
     }
     if (!d.clip) activate_f32(oh * p->ow, out, activation, lo, hi);
+  }
+}
+
+/* ---- few channels ------------------------------------------------------------------------------------------------ */
+/* Bands of all channels, as for one above, are the right-hand side of a product that finds its rows by their offsets. */
+static void conv_f32(const weft_patches *p, size_t filters, const float *w, const weft_epilogue *epilogue, size_t begin,
+                     size_t end, float *out, size_t oh, float *scratch) {
+  depthwise d = {.p = p};
+  const size_t taps = p->kh * p->kw, k = p->channels * taps;
+  plan_row(&d);
+  const size_t below = (p->kh - 1) * p->dilation_h + 1, line = p->channels * d.row_floats;
+  size_t rows = (WEFT_CONV_BAND / line - below) / p->stride_h + 1;
+  rows = rows < end - begin ? rows : end - begin;
+  const size_t height = (rows - 1) * p->stride_h + below;
+  int32_t *offsets = (int32_t *)scratch;
+  float *band = scratch + k;
+  for (size_t l = 0; l < k; l++) {
+    offsets[l] = (int32_t)(l / taps * height * d.row_floats + d.offsets[l % taps]);
+  }
+  clear_floats(band, height * line);
+  for (size_t y = begin; y < end; y += rows) {
+    rows = rows < end - y ? rows : end - y;
+    for (size_t c = 0; c < p->channels; c++) {
+      fill_band(&d, p->in + c * p->ih * p->iw, y, rows, band + c * height * d.row_floats);
+    }
+    for (size_t row = 0; row < rows; row++) {
+      const size_t position = (y + row) * p->ow;
+      gemm_part part = {.k = k,
+                        .a = w,
+                        .lda = k,
+                        .panel = band + row * p->stride_h * d.row_floats,
+                        .panel_stride = NR,
+                        .c = out + position,
+                        .ldc = oh * p->ow,
+                        .epilogue = epilogue,
+                        .column = position,
+                        .offsets = offsets};
+      gemm_scattered(&part, filters, p->ow);
+      finish_rows(filters, p->ow, out + position, oh * p->ow, epilogue);
+    }
   }
 }
 

@@ -31,6 +31,7 @@ typedef struct gemm_part {
   bool accumulate;
   const weft_epilogue *epilogue; /* NULL before the last block of k */
   size_t row, column;            /* of c[0] in the whole: for biases and residual */
+  const int32_t *offsets;        /* of a panel's rows of 8, where they do not follow each other */
 } gemm_part;
 
 /* The activations that are part of a tile; others are done when the rows are finished. */
@@ -97,8 +98,8 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
   }
 }
 
-/* rows x (8 * panels) of c; both are constants where this is called. */
-INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels) {
+/* rows x (8 * panels) of c; both are constants where this is called, as is whether the one panel has offsets. */
+INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels, const bool scattered) {
   real sums[MOST_ROWS][4];
   const size_t vectors = panels * 2;
   for (size_t i = 0; i < rows * vectors; i++) {
@@ -111,9 +112,11 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
   for (size_t j = 0; j < panels; j++) {
     b[j] = p->panel + j * p->panel_stride;
   }
+  const int32_t *offset = p->offsets;
   NOT_UNROLLED
   for (size_t l = p->k; l > 0; l--) {
     real right[4];
+    if (scattered) b[0] = p->panel + *offset++;
     for (size_t j = 0; j < vectors; j++) {
       right[j] = load(b[j / 2] + j % 2 * LANES);
     }
@@ -124,7 +127,7 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
         if (FUSED) FINISHED(sums[i][j]);
       }
     }
-    for (size_t j = 0; j < panels; j++) {
+    for (size_t j = 0; j < panels && !scattered; j++) {
       b[j] += NR;
     }
   }
@@ -155,7 +158,7 @@ static void skip_columns(gemm_part *p, size_t panels) {
 /* `rows` of so many panels, `at_once` in a tile; both constants where this is called. */
 INLINE void gemm_strip(gemm_part p, const size_t rows, const size_t at_once, size_t panels) {
   for (; panels > 0; panels -= at_once, skip_columns(&p, at_once)) {
-    gemm_tile(&p, rows, at_once);
+    gemm_tile(&p, rows, at_once, false);
   }
 }
 
@@ -182,7 +185,7 @@ static void gemm_panels(gemm_part p, size_t m, size_t panels) {
 /* Two panels fill lines as they are. */
 static void gemm_pair(gemm_part p, size_t m) {
   for (; m > 0; m -= 2, skip_rows(&p, 2)) {
-    gemm_tile(&p, 2, 2);
+    gemm_tile(&p, 2, 2, false);
   }
 }
 
@@ -201,6 +204,21 @@ static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
   for (size_t i = 0; i < rows; i++) {
     if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
     copy_floats(p->c + i * p->ldc, whole + i * NR, columns);
+  }
+}
+
+/* At least 4 rows and 8 columns, k uncut. The last ones are made in part again, so no residual may be where c is. */
+static void gemm_scattered(const gemm_part *p, size_t m, size_t n) {
+  for (size_t row = 0; row < m; row += 4) {
+    gemm_part part = *p;
+    skip_rows(&part, row + 4 <= m ? row : m - 4);
+    for (size_t column = 0; column < n; column += NR, skip_columns(&part, 1)) {
+      const size_t over = column + NR <= n ? 0 : column + NR - n;
+      part.panel -= over;
+      part.c -= over;
+      part.column -= over;
+      gemm_tile(&part, 4, 1, true);
+    }
   }
 }
 
@@ -387,8 +405,13 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
   }
   size_t whole = n / NR * NR;
   if (n - whole == 1) {
-    gemm_part rest = {p->k, p->a, p->lda, (const float *)p->b + whole * p->k, 0, p->c + whole, p->ldc, p->accumulate,
-                      NULL, 0,    0};
+    gemm_part rest = {.k = p->k,
+                      .a = p->a,
+                      .lda = p->lda,
+                      .panel = (const float *)p->b + whole * p->k,
+                      .c = p->c + whole,
+                      .ldc = p->ldc,
+                      .accumulate = p->accumulate};
     gemm_column(rest, m);
     whole = n;
   }

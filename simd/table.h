@@ -53,6 +53,7 @@
   .gru_f32 = gru_f32, \
   .axpy_f32 = axpy_f32, \
   .conv_f32_pack = conv_f32_pack, \
+  .conv_f32 = conv_f32, \
   .transpose = transpose, \
   .float16_to_f32 = float16_to_f32, \
   .f32_to_float16 = f32_to_float16, \

@@ -41,3 +41,30 @@ void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size
     }
   }
 }
+
+/* Packing patches is worth about 4 filters' products, a tile that reads them where they are takes a sixteenth longer, and
+ * columns beyond the row's end are made for nothing (tests/bench/NOTES.md). */
+bool weft_conv_is_direct(const weft_patches *p, size_t filters) {
+  const size_t most = WEFT_CONV_BAND, taps = p->kh * p->kw;
+  if (taps == 0 || taps > WEFT_CONV_TAPS || p->channels == 0 || p->channels > WEFT_GEMM_BLOCK_K / taps || filters < 4 ||
+      filters > 63 || p->ow < WEFT_GEMM_NR || p->ow > most || p->stride_w > 2 || p->dilation_h > most ||
+      p->dilation_w > most) {
+    return false;
+  }
+  const size_t over = (WEFT_GEMM_NR - p->ow % WEFT_GEMM_NR) % WEFT_GEMM_NR;
+  const uint64_t rows = (uint64_t)p->channels * ((p->kh - 1) * p->dilation_h + 1);
+  return filters * (p->ow + 16 * over) < 64 * p->ow && rows * weft_conv_row_floats(p) <= most;
+}
+
+/* Panel by panel, each packed; the last one is of as many positions as the others, some of which are done again. */
+void weft_portable_conv_f32(const weft_patches *p, size_t filters, const float *w, const weft_epilogue *epilogue,
+                            size_t begin, size_t end, float *out, size_t oh, float *scratch) {
+  const size_t k = p->channels * p->kh * p->kw, last = end * p->ow - WEFT_GEMM_NR;
+  for (size_t next = begin * p->ow; next < end * p->ow; next += WEFT_GEMM_NR) {
+    const size_t column = next < last ? next : last;
+    weft_epilogue e = *epilogue;
+    e.residual = e.residual != NULL ? e.residual + column : NULL;
+    weft_portable_conv_f32_pack(p, column, column + WEFT_GEMM_NR, scratch);
+    weft_portable_gemm_f32(filters, WEFT_GEMM_NR, k, w, k, scratch, out + column, oh * p->ow, false, &e);
+  }
+}

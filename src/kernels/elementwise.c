@@ -85,6 +85,7 @@ const weft_kernels weft_kernels_portable = {
     .gru_f32 = weft_portable_gru_f32,
     .axpy_f32 = weft_portable_axpy_f32,
     .conv_f32_pack = weft_portable_conv_f32_pack,
+    .conv_f32 = weft_portable_conv_f32,
     .transpose = weft_portable_transpose,
     .float16_to_f32 = weft_portable_float16_to_f32,
     .f32_to_float16 = weft_portable_f32_to_float16,

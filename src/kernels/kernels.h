@@ -96,6 +96,16 @@ typedef struct weft_patches {
   size_t ow;
 } weft_patches;
 
+/* Of a row of one channel as kernels lay it out: the columns of each stride phase side by side, panels of output columns
+ * whole. */
+static inline size_t weft_conv_row_floats(const weft_patches *p) {
+  const size_t whole = (p->ow + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  return p->stride_w * (whole + (p->kw - 1) * p->dilation_w / p->stride_w);
+}
+/* Whether conv_f32 is for it: it is faster than packed patches, and what a row of the result is made of fits the cache. */
+bool weft_conv_is_direct(const weft_patches *patches, size_t filters);
+enum { WEFT_CONV_BAND = 8192 /* floats of such rows */, WEFT_CONV_TAPS = 128 };
+
 typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
 
@@ -154,6 +164,10 @@ typedef struct weft_kernels {
    * gemm_f32, with K = channels * kh * kw rows in that order and end - begin columns. `out` holds
    * weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores them. */
   void (*conv_f32_pack)(const weft_patches *patches, size_t begin, size_t end, float *out);
+  /* A whole convolution where weft_conv_is_direct: rows [begin, end) of the planes `out` (each oh x ow) of all filters.
+   * `scratch` holds WEFT_CONV_BAND + K * WEFT_GEMM_NR floats. */
+  void (*conv_f32)(const weft_patches *patches, size_t filters, const float *w, const weft_epilogue *epilogue,
+                   size_t begin, size_t end, float *out, size_t oh, float *scratch);
 
   /* out[j * out_stride + i] = in[i * in_stride + j] for i < rows, j < columns, elements of 1, 2, 4, 8 or 16 bytes;
    * strides in elements. */

@@ -24,6 +24,8 @@ void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, 
 void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
                                  float lo, float hi, float *out, size_t oh);
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out);
+void weft_portable_conv_f32(const weft_patches *patches, size_t filters, const float *w, const weft_epilogue *epilogue,
+                            size_t begin, size_t end, float *out, size_t oh, float *scratch);
 
 /* elementwise.c */
 void weft_portable_clip_f32(size_t n, const float *x, float lo, float hi, float *y);

@@ -1,8 +1,8 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
- * a product with a vector; 3 x 3 filters of many channels go through winograd.c. Bias, residual and activation are
- * applied as results are stored. */
+ * a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; 3 x 3
+ * filters of many channels go through winograd.c. Bias, residual and activation are applied as results are stored. */
 #include "../kernels/elements.h"
 #include "product.h"
 #include "spatial.h"
@@ -11,11 +11,7 @@
 
 #include <string.h>
 
-enum {
-  DEPTHWISE_FILTERS = 4, /* of one channel; with more, the product shares the patches among them */
-  FEW_FILTERS = 8,       /* of a group: that share a panel of patches once or twice */
-  PANEL_FLOATS = 16384   /* of all groups, in the cache while they are multiplied */
-};
+enum { DEPTHWISE_FILTERS = 4 /* of one channel; with more, the product shares the patches among them */ };
 
 typedef struct conv {
   const weft_kernels *kernels;
@@ -332,44 +328,45 @@ static weft_status run_winograd(weft_op *op, const conv *c) {
   return weft_winograd_run(op, &w);
 }
 
-/* ---- groups of few filters --------------------------------------------------------------------------------------- */
-/* Where the patches are, and what is multiplied, are then as much work as the products: so a panel of patches is packed
- * for all groups at once, and stays in the first-level cache for all their products. */
-typedef struct few_filters {
+/* ---- few channels ------------------------------------------------------------------------------------------------ */
+/* Packing patches would be much of the work, so kernels are given rows of the result as a whole. */
+typedef struct direct {
   const conv *c;
-  size_t panels;  /* of an image */
-  float *scratch; /* a panel of all groups for each slot */
-  size_t floats;
-} few_filters;
+  size_t oh, rows, blocks; /* rows of a plane and of a task, tasks of a plane */
+  float *scratch;
+  size_t floats; /* of each slot */
+} direct;
 
-static void multiply_panels(void *arg, uint32_t slot, size_t begin, size_t end) {
-  const few_filters *f = arg;
-  const conv *c = f->c;
-  float *packed = f->scratch + slot * f->floats;
+static void multiply_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const direct *d = arg;
+  const conv *c = d->c;
   for (size_t i = begin; i < end; i++) {
-    const size_t image = i / f->panels * c->groups, column = i % f->panels * WEFT_GEMM_NR;
-    const size_t left = c->window.out_count - column, n = left < WEFT_GEMM_NR ? left : WEFT_GEMM_NR;
-    const weft_patches patches = plane_patches(c, group_input(c, image), c->groups * c->in_channels);
-    c->kernels->conv_f32_pack(&patches, column, column + n, packed);
-    for (size_t group = 0; group < c->groups; group++) {
-      weft_product p = {0};
-      product_at(c, image + group, &p);
-      p.epilogue.residual = p.epilogue.residual != NULL ? p.epilogue.residual + column : NULL;
-      c->kernels->gemm_f32(c->out_channels, n, c->k, p.a, p.lda, packed + group * c->k * WEFT_GEMM_NR, p.c + column,
-                           p.ldc, false, &p.epilogue);
-    }
+    const size_t index = i / d->blocks, first = i % d->blocks * d->rows, last = first + d->rows;
+    const weft_patches patches = plane_patches(c, group_input(c, index), c->in_channels);
+    weft_product p = {0};
+    product_at(c, index, &p);
+    c->kernels->conv_f32(&patches, c->out_channels, p.a, &p.epilogue, first, last < d->oh ? last : d->oh, p.c, d->oh,
+                         d->scratch + slot * d->floats);
   }
 }
 
-static weft_status run_few_filters(weft_op *op, const conv *c) {
-  few_filters f = {.c = c, .panels = (c->window.out_count + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR};
+static weft_status run_direct(weft_op *op, const conv *c) {
+  const weft_window *window = &c->window;
+  direct d = {
+      .c = c, .oh = window->rank == 1 ? 1 : (size_t)window->out[0], .floats = WEFT_CONV_BAND + c->k * WEFT_GEMM_NR};
+  const size_t work = window->out_count / d.oh * c->k * c->out_channels;
+  d.rows = 1 + 131072 / (work + 1);
+  d.blocks = (d.oh + d.rows - 1) / d.rows;
   void *scratch = NULL;
-  f.floats = c->groups * c->k * WEFT_GEMM_NR;
-  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * f.floats, sizeof(float), &scratch));
-  f.scratch = scratch;
-  const size_t work = f.floats * c->out_channels;
-  weft_parallel_slots(op->cx, c->images * f.panels, 1 + 131072 / (work + 1), multiply_panels, &f);
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * d.floats, sizeof(float), &scratch));
+  d.scratch = scratch;
+  weft_parallel_slots(op->cx, c->images * c->groups * d.blocks, 1, multiply_rows, &d);
   return WEFT_OK;
+}
+
+static bool is_direct(const conv *c) {
+  const weft_patches patches = plane_patches(c, c->x, c->in_channels);
+  return weft_conv_is_direct(&patches, c->out_channels);
 }
 
 static weft_status run_floats(weft_op *op, conv *c) {
@@ -407,9 +404,8 @@ static weft_status run_floats(weft_op *op, conv *c) {
     WEFT_TRY(run_volumes(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
-  } else if (window->rank <= 2 && !is_pointwise(window) && c->groups > 1 && c->out_channels <= FEW_FILTERS &&
-             c->k <= PANEL_FLOATS / WEFT_GEMM_NR / c->groups) {
-    WEFT_TRY(run_few_filters(op, c));
+  } else if (window->rank <= 2 && !is_pointwise(window) && is_direct(c)) {
+    WEFT_TRY(run_direct(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
   } else if (window->rank <= 2 && !is_pointwise(window)) {

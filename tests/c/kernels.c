@@ -290,6 +290,22 @@ static void check_gemm_half(size_t m, size_t n, size_t k, weft_type type) {
 }
 
 /* ---- convolution ------------------------------------------------------------------------------------------------- */
+static void check_direct(const weft_patches *p, size_t oh) {
+  const size_t filters = 1 + below(14), k = p->channels * p->kh * p->kw, plane = oh * p->ow, size = filters * plane;
+  if (!weft_conv_is_direct(p, filters)) return;
+  float *w = make(filters * k, draw_float), *numbers = make(filters + size, draw_float);
+  float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
+  float *scratch = make(WEFT_CONV_BAND + k * WEFT_GEMM_NR, draw_float);
+  weft_epilogue e = draw_epilogue(numbers, filters, 0);
+  e.column_bias = NULL;
+  e.residual_stride = plane;
+  const size_t begin = below(oh), end = begin + 1 + below(oh - begin);
+  portable->conv_f32(p, filters, w, &e, begin, end, wanted, oh, scratch);
+  tested->conv_f32(p, filters, w, &e, begin, end, got, oh, scratch);
+  expect_same("conv", size, got, wanted);
+  drop(w), drop(numbers), drop(wanted), drop(got), drop(scratch);
+}
+
 static void check_convolution(void) {
   size_t kh = 1 + below(5), kw = draw() % 3 == 0 ? 3 : 1 + below(6), sh = 1 + below(3), sw = 1 + below(3);
   size_t dh = draw() % 3 == 0 ? 2 : 1, dw = draw() % 3 == 0 ? 1 + below(3) : 1;
@@ -311,6 +327,7 @@ static void check_convolution(void) {
   portable->conv_f32_pack(&p, begin, end, wanted_panels);
   tested->conv_f32_pack(&p, begin, end, panels);
   expect_same("conv pack", size, panels, wanted_panels);
+  check_direct(&p, oh);
   drop(in);
   drop(w);
   drop(wanted);
