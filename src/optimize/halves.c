@@ -172,6 +172,7 @@ static bool passes_on(const weft_node *node) {
 }
 
 static bool has_many_rows(const weft_graph *graph, const weft_node *product) {
+  if (product->inputs[0] < 0) return true; /* none, which is refused later */
   const weft_info *a = &graph->values[product->inputs[0]].info;
   const int last = a->rank - 1, columns = weft_node_int(product, "transA", 0) != 0 ? last - 1 : last;
   bool many = false;
@@ -241,7 +242,8 @@ static bool is_worth_casts(const halves *h) {
   size_t gain = 0, casts = graph->output_count; /* most likely */
   for (size_t v = 0; v < h->value_count; v++) {
     const weft_slot *slot = &graph->values[v];
-    casts += (slot->is_input || slot->outer >= 0) && is_half(graph, (int32_t)v);
+    casts += (slot->is_input || slot->outer >= 0) && is_half(graph, (int32_t)v) &&
+             weft_graph_constant(graph, (int32_t)v) == NULL;
   }
   for (size_t n = 0; n < h->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
