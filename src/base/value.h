@@ -40,7 +40,9 @@ struct weft_value {
   weft_strings *strings; /* keeps a string tensor's bytes alive; NULL: they live elsewhere, longer */
   weft_value **items;    /* SEQUENCE; MAP: keys, values */
   size_t item_count;
-  uint32_t readers; /* of a constant: how many could read it in the form that was last offered */
+  uint32_t readers;  /* of a constant: how many could read it in the form that was last offered */
+  uint32_t dropped;  /* how many need it no more */
+  uint32_t prepared; /* the first node that made something of it (session/prepare.c), or 0 */
   uint8_t offered;
   uint8_t form; /* of a constant's elements: not 0 where its readers have replaced them (weft_op_agree) */
 };

@@ -296,7 +296,7 @@ void weft_node_discard(weft_node *node) {
     discard_attribute(&node->attributes[i]);
   }
   node->attribute_count = 0;
-  weft_free(node->state);
+  weft_free(node->borrows_state ? NULL : node->state);
   node->state = NULL;
 }
 

@@ -58,7 +58,8 @@ typedef struct weft_node {
   int32_t *inputs, *outputs;     /* numbers of graph->values; -1: absent */
   size_t attribute_count;
   weft_attribute *attributes;
-  void *state; /* what the operator's prepare left: packed weights, parsed attributes; freed by def->release */
+  void *state;        /* what the operator's prepare left: packed weights, parsed attributes */
+  bool borrows_state; /* another node's, which frees it */
 } weft_node;
 
 /* One named value of a graph. In a subgraph a value with outer >= 0 is captured: number `outer` of the parent's values.

@@ -1,7 +1,10 @@
 /* Preparing nodes once at load: operators pack constant weights into a form of their own, and the original's memory is
  * given back when nothing else reads it. While this runs each reader of a constant holds a reference to it, graphs'
- * outputs included, so that the last one to drop it is known. */
+ * outputs included, so that the last one to drop it is known. Nodes that are alike and read the same constants, as in the
+ * branches of a merged decoder, are prepared once. */
 #include "plan.h"
+
+#include <string.h>
 
 /* Every graph, with NULL for a node, and then its nodes, those of inner graphs after the node they belong to. */
 static weft_status each_node(weft_graph *graph, weft_status (*visit)(void *arg, weft_graph *graph, weft_node *node),
@@ -46,29 +49,109 @@ static weft_status release_constants(void *arg, weft_graph *graph, weft_node *no
   return WEFT_OK;
 }
 
+enum { MOST_INPUTS = 32 };
+
+typedef struct prepared {
+  const weft_graph *graph;
+  const weft_node *node;
+  uint32_t dropped; /* inputs, as bits */
+} prepared;
+
 typedef struct preparation {
   weft_run_state *state;
   weft_value *unknown; /* stands for inputs that are not constant */
+  prepared *nodes;
+  uint32_t count;
 } preparation;
 
-static void drop_constant(weft_value *constant) {
-  enum { GRAPH_AND_THIS_READER = 2 };
-  if (constant->refs == GRAPH_AND_THIS_READER && constant->storage == WEFT_STORAGE_OWNED) {
-    weft_value_clear(constant);
+static weft_status count_node(void *arg, weft_graph *graph, weft_node *node) {
+  (void)graph;
+  ((preparation *)arg)->count += node != NULL;
+  return WEFT_OK;
+}
+
+static void drop_constants(uint32_t dropped, int count, weft_value *const *inputs) {
+  for (int i = 0; i < count; i++) {
+    weft_value *constant = inputs[i];
+    if ((dropped >> (unsigned)i & 1u) != 0 && constant != NULL && ++constant->dropped == constant->refs - 1 &&
+        constant->storage == WEFT_STORAGE_OWNED) { /* one reference is the graph's */
+      weft_value_clear(constant);
+    }
+  }
+}
+
+static void find_inputs(const preparation *p, const weft_graph *graph, const weft_node *node, weft_value **inputs) {
+  for (int i = 0; i < node->input_count; i++) {
+    weft_value *constant = weft_graph_constant(graph, node->inputs[i]);
+    inputs[i] = constant != NULL ? constant : node->inputs[i] >= 0 ? p->unknown : NULL;
+  }
+}
+
+static bool same_attribute(const weft_attribute *a, const weft_attribute *b) {
+  if (a->kind != b->kind || a->count != b->count || strcmp(a->name, b->name) != 0) {
+    return false;
+  }
+  switch (a->kind) {
+  case WEFT_ATTRIBUTE_INT:
+    return a->i == b->i;
+  case WEFT_ATTRIBUTE_FLOAT:
+    return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+  case WEFT_ATTRIBUTE_INTS:
+    return memcmp(a->ints, b->ints, a->count * sizeof *a->ints) == 0;
+  case WEFT_ATTRIBUTE_STRING:
+    return a->s.size == b->s.size && memcmp(a->s.data, b->s.data, a->s.size) == 0;
+  default:
+    return false;
+  }
+}
+
+/* The node that was prepared from the same constants for the same purpose, or NULL. */
+static const prepared *find_twin(const preparation *p, const weft_node *node, weft_value *const *inputs) {
+  uint32_t number = 0;
+  for (int i = 0; number == 0 && i < node->input_count; i++) {
+    number = inputs[i] != NULL ? inputs[i]->prepared : 0;
+  }
+  if (number == 0) {
+    return NULL;
+  }
+  const prepared *twin = &p->nodes[number - 1];
+  weft_value *others[MOST_INPUTS];
+  bool same = twin->node->def == node->def && twin->node->input_count == node->input_count &&
+              twin->node->attribute_count == node->attribute_count;
+  for (size_t a = 0; same && a < node->attribute_count; a++) {
+    same = same_attribute(&node->attributes[a], &twin->node->attributes[a]);
+  }
+  if (!same) {
+    return NULL;
+  }
+  find_inputs(p, twin->graph, twin->node, others);
+  return memcmp(inputs, others, (size_t)node->input_count * sizeof *inputs) == 0 ? twin : NULL;
+}
+
+static void remember(preparation *p, const weft_graph *graph, const weft_node *node, weft_value *const *inputs,
+                     uint32_t dropped) {
+  p->nodes[p->count++] = (prepared){graph, node, dropped};
+  for (int i = 0; i < node->input_count; i++) {
+    if (inputs[i] != NULL && inputs[i] != p->unknown && inputs[i]->prepared == 0) {
+      inputs[i]->prepared = p->count;
+    }
   }
 }
 
 static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
   preparation *p = arg;
   weft_context *cx = p->state->cx;
-  weft_value *inputs[32];
-  if (node == NULL || node->def->prepare == weft_no_prepare ||
-      node->input_count > (int)(sizeof inputs / sizeof *inputs)) {
+  weft_value *inputs[MOST_INPUTS];
+  if (node == NULL || node->def->prepare == weft_no_prepare || node->input_count > MOST_INPUTS) {
     return WEFT_OK;
   }
-  for (int i = 0; i < node->input_count; i++) {
-    weft_value *constant = node->inputs[i] >= 0 ? weft_graph_constant(graph, node->inputs[i]) : NULL;
-    inputs[i] = constant != NULL ? constant : node->inputs[i] >= 0 ? p->unknown : NULL;
+  find_inputs(p, graph, node, inputs);
+  const prepared *twin = find_twin(p, node, inputs);
+  if (twin != NULL) {
+    node->state = twin->node->state;
+    node->borrows_state = true;
+    drop_constants(twin->dropped, node->input_count, inputs);
+    return WEFT_OK;
   }
   weft_op op = {.cx = cx,
                 .def = node->def,
@@ -82,23 +165,28 @@ static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
   cx->op = node->op_type;
   weft_status status = weft_op_call(&op, node->def->prepare);
   weft_scratch_reset(cx, &p->state->scratch);
-  for (int i = 0; status == WEFT_OK && i < node->input_count; i++) {
-    if ((op.dropped >> (unsigned)i & 1u) != 0 && inputs[i] != NULL) {
-      drop_constant(inputs[i]);
-    }
+  if (status == WEFT_OK) {
+    drop_constants(op.dropped, node->input_count, inputs);
+    if (node->state != NULL) remember(p, graph, node, inputs, op.dropped);
   }
   return status;
 }
 
 weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
   preparation p = {.state = state};
-  WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &p.unknown));
-  weft_status status = each_node(graph, hold_constants, NULL);
+  void *block;
+  WEFT_TRY(each_node(graph, count_node, &p));
+  WEFT_TRY(weft_alloc_zeroed(state->cx, p.count, sizeof *p.nodes, &block));
+  p.nodes = block;
+  p.count = 0;
+  weft_status status = weft_value_new(state->cx, WEFT_KIND_TENSOR, &p.unknown);
+  status = status == WEFT_OK ? each_node(graph, hold_constants, NULL) : status;
   if (status == WEFT_OK) {
     status = each_node(graph, prepare_node, &p);
     each_node(graph, release_constants, NULL);
   }
   weft_value_release(p.unknown);
+  weft_free(p.nodes);
   return status;
 }
 
