@@ -181,19 +181,27 @@ static bool find_transpose(const turn_pass *p, source *s) {
   return is_alone(p, v) && perm->ints[last] == last;
 }
 
-/* The nodes that make rows do so before the Transpose, which is gone. */
-static void lift_rows(const turn_pass *p, const source *s) {
+/* A Transpose's input, for what reads its output; unused, it is left alone from now on. */
+static int32_t read_before(turn_pass *p, const weft_node *transpose) {
+  p->uses.count[transpose->inputs[0]] += !is_alone(p, transpose->outputs[0]);
+  p->uses.count[transpose->outputs[0]]--;
+  return transpose->inputs[0];
+}
+
+/* The nodes that make rows do so before the Transpose. */
+static void lift_rows(turn_pass *p, const source *s) {
   const size_t outer = (size_t)s->from.rank - 1;
   for (int32_t v = s->rows, *in; (in = row_input(p, v)) != NULL && v != s->first->outputs[0]; v = *in) {
     weft_info *info = &p->graph->values[v].info;
     memcpy(info->dims, s->from.dims, outer * sizeof *info->dims);
     memcpy(info->symbols, s->from.symbols, outer * sizeof *info->symbols);
     if (*in == s->first->outputs[0]) {
-      *in = s->v;
+      *in = read_before(p, s->first);
       return;
     }
   }
 }
+
 /* Whether the node is a recurrent layer whose order of input or result, `which`, is still to be chosen. */
 static bool is_layer(const weft_node *node, const char *which) {
   return (weft_node_is(node, "GRU") || weft_node_is(node, "LSTM") || weft_node_is(node, "RNN")) &&
@@ -212,12 +220,6 @@ static bool find_layer(const turn_pass *p, source *s) {
   set_from(s, y, by_step);
   permute(y, by_batch, &s->from);
   return weft_node_out(s->first, 0) == s->rows && is_layer(s->first, "y_by_batch");
-}
-
-/* A Transpose's input, for what reads its output. */
-static int32_t read_before(turn_pass *p, const weft_node *transpose) {
-  p->uses.count[transpose->inputs[0]] += !is_alone(p, transpose->outputs[0]);
-  return transpose->inputs[0];
 }
 
 /* The node as a Reshape of what comes before a Transpose that it undoes. */
@@ -240,7 +242,7 @@ static weft_status visit(turn_pass *p, weft_node *node, bool of_layers) {
   const weft_attribute *last = info != NULL ? permutation(node, info->rank) : NULL;
   weft_info to = {0};
   int unknown = 0;
-  if (last == NULL) {
+  if (last == NULL || p->uses.count[node->outputs[0]] == 0) {
     return WEFT_OK;
   }
   permute(info, last->ints, &to);

@@ -364,6 +364,14 @@ static void test_layers(void) {
     snprintf(expected, sizeof expected, "Reshape %s %s Abs", layers[i / 2],
              i % 2 == 0 ? "Squeeze" : "Transpose Reshape");
     expect(&g, expected);
+    g = layer_between(layers[i / 2], 1 + i % 2); /* batch by batch for a product alone */
+    constant(&g, "m", 2, (const int64_t[]){4 + i % 2 * 4, 3});
+    turn(&g, "v", "b2", 3, (const int64_t[]){1, 0, 2});
+    graph_node(&g, node("MatMul", "b2 m", "p"));
+    turn(&g, "p", "y", 3, (const int64_t[]){1, 0, 2});
+    snprintf(expected, sizeof expected, "Reshape %s %s", layers[i / 2],
+             i % 2 == 0 ? "Squeeze MatMul Reshape" : "Reshape Reshape MatMul Transpose");
+    expect(&g, expected);
   }
 }
 
