@@ -2,8 +2,8 @@
  * columns, and eight where they are not, 2 rows of two panels (tests/bench/NOTES.md). With elements of a splatted one
  * by one, just before they are used, that is what engines with 16 vector registers keep without spilling; for the same
  * reason the loop over k is not unrolled. K is cut so that a panel stays in the first-level cache and rows so that
- * their part of a stays in the second. Every element is the same chain of multiply-adds in each block of k (but for a
- * last panel of one column), and the same chain of blocks, whatever tile it fell in, so results do not depend on how
+ * their part of a stays in the second. Every element is the same chain of multiply-adds in each block of k (but for
+ * what is left beside whole panels), and the same chain of blocks, whatever tile it fell in, so results do not depend on how
  * callers cut the work. */
 
 enum {
@@ -162,8 +162,8 @@ INLINE void gemm_strip(gemm_part p, const size_t rows, const size_t at_once, siz
   }
 }
 
-/* How many of m rows the next tile takes: as many as the others, and where multiply-adds are fused never 3 unless m is
- * 3 or 7. */
+/* How many of m rows the next tile takes: as many as the others, and where multiply-adds are fused at least 4 unless m is
+ * 1 to 3 or 7. */
 static size_t tile_rows(size_t m) {
   if (!FUSED) return m < MOST_ROWS ? m : MOST_ROWS;
   const size_t tiles = (m + MOST_ROWS - 1) / MOST_ROWS;
@@ -177,8 +177,7 @@ static void gemm_panels(gemm_part p, size_t m, size_t panels) {
     if (FUSED && rows == 6) gemm_strip(p, FUSED ? 6 : 1, 1, panels);
     if (FUSED && rows == 5) gemm_strip(p, FUSED ? 5 : 1, 1, panels);
     if (rows == 4) gemm_strip(p, 4, 1, panels);
-    if (rows == 2) gemm_strip(p, 2, 1, panels);
-    if (rows == 1) gemm_strip(p, 1, 1, panels);
+    if (!FUSED && rows == 2) gemm_strip(p, FUSED ? 1 : 2, 1, panels);
   }
 }
 
@@ -186,24 +185,6 @@ static void gemm_panels(gemm_part p, size_t m, size_t panels) {
 static void gemm_pair(gemm_part p, size_t m) {
   for (; m > 0; m -= 2, skip_rows(&p, 2)) {
     gemm_tile(&p, 2, 2, false);
-  }
-}
-
-/* A tile's rows of the last panel, of which only `columns` < 8 are in c: by way of a whole tile beside it. */
-static void gemm_narrow(const gemm_part *p, size_t rows, size_t columns) {
-  float whole[MOST_ROWS * NR];
-  gemm_part beside = *p;
-  beside.c = whole;
-  beside.ldc = NR;
-  beside.epilogue = NULL;
-  clear_floats(whole, MOST_ROWS * NR);
-  for (size_t i = 0; i < rows && p->accumulate; i++) {
-    copy_floats(whole + i * NR, p->c + i * p->ldc, columns);
-  }
-  gemm_panels(beside, rows, 1);
-  for (size_t i = 0; i < rows; i++) {
-    if (p->epilogue != NULL) finish_row(p->epilogue, p->row + i, p->column, columns, whole + i * NR);
-    copy_floats(p->c + i * p->ldc, whole + i * NR, columns);
   }
 }
 
@@ -251,8 +232,21 @@ INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const fl
   }
 }
 
-/* The last panel where it is a single column of c: rows of a times that column, as dot products, an eighth of what a
- * panel would take. So many planes of convolutions are 7 x 7. */
+/* Four rows whose results are so far apart, or one; as functions, for there are several that need them. */
+__attribute__((noinline)) static void dot_four_rows(size_t k, const float *x, const float *b, size_t ldb, float *y,
+                                                    size_t apart) {
+  float sums[4];
+  dot_rows(4, 2, k, x, b, ldb, sums);
+  for (size_t i = 0; i < 4; i++) {
+    y[i * apart] = sums[i];
+  }
+}
+__attribute__((noinline)) static void dot_one_row(size_t k, const float *x, const float *b, float *y) {
+  dot_rows(1, 2, k, x, b, 0, y);
+}
+
+/* A single column of c: rows of a times that column, as dot products, an eighth of what a panel would take. So many
+ * planes of convolutions are 7 x 7. */
 static void gemm_column(gemm_part p, size_t m) {
   float column[BLOCK_K], sums[4];
   for (size_t l = 0; l < p.k || l == 0; l += BLOCK_K) {
@@ -264,10 +258,10 @@ static void gemm_column(gemm_part p, size_t m) {
       const size_t rows = m - row < 4 ? m - row : 4;
       const float *a = p.a + row * p.lda + l;
       if (rows == 4) {
-        dot_rows(4, 2, depth, column, a, p.lda, sums);
+        dot_four_rows(depth, column, a, p.lda, sums, 1);
       } else {
         for (size_t i = 0; i < rows; i++) {
-          dot_rows(1, 2, depth, column, a + i * p.lda, 0, sums + i);
+          dot_one_row(depth, column, a + i * p.lda, sums + i);
         }
       }
       for (size_t i = 0; i < rows; i++) {
@@ -275,6 +269,56 @@ static void gemm_column(gemm_part p, size_t m) {
         *c = p.accumulate || l > 0 ? *c + sums[i] : sums[i];
         if (p.epilogue != NULL && l + depth == p.k) finish_row(p.epilogue, p.row + row + i, p.column, 1, c);
       }
+    }
+  }
+}
+
+/* Two to four columns of c: two rows of a times four columns, as dot products. */
+static void gemm_columns(gemm_part p, size_t m, size_t columns) {
+  float b[LANES][BLOCK_K];
+  for (size_t l = 0; l < p.k || l == 0; l += BLOCK_K) {
+    const size_t depth = p.k - l < BLOCK_K ? p.k - l : BLOCK_K, whole = depth / LANES * LANES;
+    const float *const panel = p.panel + l * NR;
+    transpose(whole, LANES, sizeof *panel, panel, NR, b[0], BLOCK_K);
+    for (size_t row = 0; row < m;) {
+      const float *const x[2] = {p.a + row * p.lda + l, p.a + (row + 1 < m ? row + 1 : row) * p.lda + l};
+      real sums[2][LANES];
+      for (size_t i = 0; i < 2 * LANES; i++) {
+        sums[i / LANES][i % LANES] = r_set(0.0f);
+      }
+      NOT_UNROLLED
+      for (size_t i = 0; i < whole; i += LANES) {
+        const real left[2] = {load(x[0] + i), load(x[1] + i)};
+        for (size_t j = 0; j < LANES; j++) {
+          const real right = load(b[j] + i);
+          sums[0][j] = r_madd(left[0], right, sums[0][j]);
+          sums[1][j] = r_madd(left[1], right, sums[1][j]);
+          if (FUSED) FINISHED(sums[0][j]);
+          if (FUSED) FINISHED(sums[1][j]);
+        }
+      }
+      for (size_t r = 0; r < 2 && row < m; r++, row++) {
+        float *const c = p.c + row * p.ldc;
+        transpose_4x4(sums[r]);
+        real sum = r_add(r_add(sums[r][0], sums[r][2]), r_add(sums[r][1], sums[r][3]));
+        for (size_t i = whole; i < depth; i++) {
+          sum = r_madd(load_splat(x[r] + i), load(panel + i * NR), sum);
+        }
+        store_some(c, p.accumulate || l > 0 ? r_add(load_some(c, columns), sum) : sum, columns);
+        if (p.epilogue != NULL && l + depth == p.k) finish_row(p.epilogue, p.row + row, p.column, columns, c);
+      }
+    }
+  }
+}
+
+/* What is left beside whole panels. */
+static void gemm_rest(gemm_part p, size_t m, size_t columns) {
+  for (size_t count; columns > 0; columns -= count, p.panel += count, p.c += count, p.column += count) {
+    count = columns < LANES ? columns : LANES;
+    if (count == 1) {
+      gemm_column(p, m);
+    } else {
+      gemm_columns(p, m, count);
     }
   }
 }
@@ -292,14 +336,7 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
     together = together < panels ? together : panels;
     gemm_panels(p, m, together);
   }
-  if (n % NR == 1) {
-    gemm_column(p, m);
-    return;
-  }
-  for (size_t rows; n % NR != 0 && m > 0; m -= rows, skip_rows(&p, rows)) {
-    rows = tile_rows(m);
-    gemm_narrow(&p, rows, n % NR);
-  }
+  gemm_rest(p, m, n % NR);
 }
 
 /* ---- one or two rows --------------------------------------------------------------------------------------------- */
@@ -403,28 +440,15 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
   } else {
     few_panels(p, 1, STREAMS, n, WEFT_FLOAT);
   }
-  size_t whole = n / NR * NR;
-  if (n - whole == 1) {
-    gemm_part rest = {.k = p->k,
-                      .a = p->a,
-                      .lda = p->lda,
-                      .panel = (const float *)p->b + whole * p->k,
-                      .c = p->c + whole,
-                      .ldc = p->ldc,
-                      .accumulate = p->accumulate};
-    gemm_column(rest, m);
-    whole = n;
-  }
-  for (size_t l = 0; whole < n && (l < p->k || l == 0); l += BLOCK_K) {
-    gemm_part rest = {.k = p->k - l < BLOCK_K ? p->k - l : BLOCK_K,
-                      .a = p->a + l,
-                      .lda = p->lda,
-                      .panel = (const float *)p->b + whole * p->k + l * NR,
-                      .c = p->c + whole,
-                      .ldc = p->ldc,
-                      .accumulate = p->accumulate || l > 0};
-    gemm_narrow(&rest, m, n - whole);
-  }
+  const size_t whole = n / NR * NR;
+  const gemm_part rest = {.k = p->k,
+                          .a = p->a,
+                          .lda = p->lda,
+                          .panel = (const float *)p->b + whole * p->k,
+                          .c = p->c + whole,
+                          .ldc = p->ldc,
+                          .accumulate = p->accumulate};
+  gemm_rest(rest, m, n - whole);
   for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, p->c + i * p->ldc);
   }
@@ -612,37 +636,30 @@ static void sum_long_columns(size_t n, size_t k, const float *x, const float *b,
   }
 }
 
-/* As many products with rows of a transposed b as `rows` divides; the rows read at once are as far from each other as
- * there are rows, which makes them streams of memory. Gives how many. */
-INLINE size_t dot_far_rows(const size_t rows, const size_t vectors, size_t n, size_t k, const float *x, const float *b,
-                           size_t ldb, float *y) {
-  const size_t apart = n / rows;
-  for (size_t i = 0; i < apart; i++) {
-    float sums[4];
-    dot_rows(rows, vectors, k, x, b + i * ldb, apart * ldb, sums);
-    for (size_t j = 0; j < rows; j++) {
-      y[i + j * apart] = sums[j];
-    }
-  }
-  return rows * apart;
-}
-
+/* Rows of a transposed b that are read at once are as far from each other as there are such turns, which makes them
+ * streams of memory. */
 static void gemv_transposed(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
   size_t i = 0;
   if (k >= WEFT_GEMV_LONG_ROW) {
-    for (i = dot_far_rows(2, 4, n, k, x, b, ldb, y); i < n; i++) {
-      dot_rows(1, 4, k, x, b + i * ldb, ldb, y + i);
+    const size_t half = n / 2;
+    for (; i < half; i++) {
+      float sums[2];
+      dot_rows(2, 4, k, x, b + i * ldb, half * ldb, sums);
+      y[i] = sums[0];
+      y[i + half] = sums[1];
     }
+    if (n % 2 != 0) dot_rows(1, 4, k, x, b + (n - 1) * ldb, 0, y + n - 1);
     return;
   }
-  if (n * k >= LARGE) {
-    i = dot_far_rows(4, 2, n, k, x, b, ldb, y);
+  const size_t quarter = n * k >= LARGE ? n / 4 : 0;
+  for (; i < quarter; i++) {
+    dot_four_rows(k, x, b + i * ldb, quarter * ldb, y + i, quarter);
   }
-  for (; i + 4 <= n; i += 4) {
-    dot_rows(4, 2, k, x, b + i * ldb, ldb, y + i);
+  for (i = 4 * quarter; i + 4 <= n; i += 4) {
+    dot_four_rows(k, x, b + i * ldb, ldb, y + i, 1);
   }
   for (; i < n; i++) {
-    dot_rows(1, 2, k, x, b + i * ldb, ldb, y + i);
+    dot_one_row(k, x, b + i * ldb, y + i);
   }
 }
 

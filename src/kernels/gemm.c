@@ -1,5 +1,5 @@
 /* Matrix products, portable. One row and one panel of 8 columns at a time: eight sums stay in registers while a row of
- * a and a panel of b are walked once, in blocks whose sums are added up. A last panel of one column is dot products. */
+ * a and a panel of b are walked once, in blocks whose sums are added up. What is less than a panel is dot products. */
 #include "portable.h"
 
 #include <string.h>
@@ -40,9 +40,9 @@ static float dot_row(size_t vectors, size_t k, const float *x, const float *b) {
   return sum;
 }
 
-/* A panel of a single column: dot products, block by block of k. */
+/* One column of a group of up to four of a panel that is not whole: dot products, block by block of k. */
 static void multiply_column(size_t m, size_t k, const float *a, size_t lda, const float *panel, float *c, size_t ldc,
-                            bool accumulate, const weft_epilogue *epilogue, size_t at) {
+                            bool accumulate, const weft_epilogue *epilogue, size_t at, size_t columns) {
   float column[WEFT_GEMM_BLOCK_K];
   for (size_t row = 0; row < m; row++, c += ldc) {
     float sum = 0;
@@ -50,7 +50,7 @@ static void multiply_column(size_t m, size_t k, const float *a, size_t lda, cons
       size_t depth = k - l < WEFT_GEMM_BLOCK_K ? k - l : WEFT_GEMM_BLOCK_K;
       for (size_t i = 0; i < depth; i++)
         column[i] = panel[(l + i) * NR];
-      float part = dot_row(2, depth, column, a + row * lda + l);
+      float part = dot_row(columns == 1 ? 2 : 1, depth, column, a + row * lda + l);
       sum = l > 0 ? sum + part : accumulate ? *c + part : part;
     }
     finish(epilogue, row, at, 1, &sum, c);
@@ -62,10 +62,11 @@ void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t
   for (size_t column = 0; column < n; column += NR) {
     const float *panel = b_packed + column * k;
     size_t count = n - column < NR ? n - column : NR;
-    if (count == 1) {
-      multiply_column(m, k, a, lda, panel, c + column, ldc, accumulate, epilogue, column);
-      return;
+    for (size_t j = 0; j < count && count < NR; j++) {
+      multiply_column(m, k, a, lda, panel + j, c + column + j, ldc, accumulate, epilogue, column + j,
+                      count - j / 4 * 4);
     }
+    if (count < NR) return;
     for (size_t row = 0; row < m; row++) {
       float totals[NR] = {0};
       float *to = c + row * ldc + column;

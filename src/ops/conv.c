@@ -207,6 +207,22 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
   out->epilogue.residual_stride = c->window.out_count;
 }
 
+/* A signal in frames, as for a Fourier transform by filters: rows of a transposed b, which overlap. */
+static bool is_framed(const conv *c) {
+  const weft_window *window = &c->window;
+  const int d = window->rank - 1;
+  return c->in_channels == 1 && window->out_count == (size_t)window->out[d] &&
+         window->taps == (size_t)window->kernel[d] && window->dilation[d] == 1 && window->pad_begin[d] == 0 &&
+         window->pad_end[d] == 0 && window->in_count == (size_t)window->in[d];
+}
+
+static void frames_at(const void *arg, size_t index, weft_product *out) {
+  const conv *c = arg;
+  product_at(arg, index, out);
+  out->ldb = (size_t)c->window.stride[c->window.rank - 1];
+  out->transposed = true;
+}
+
 /* One output position: the weights' rows times the whole input of the group. */
 static void vector_at(const void *arg, size_t index, weft_product *out) {
   const conv *c = arg;
@@ -404,6 +420,8 @@ static weft_status run_floats(weft_op *op, conv *c) {
     WEFT_TRY(run_volumes(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
+  } else if (is_framed(c)) {
+    products.at = frames_at;
   } else if (window->rank <= 2 && !is_pointwise(window) && is_direct(c)) {
     WEFT_TRY(run_direct(op, c));
     weft_op_floats_done(op, y, c->y);

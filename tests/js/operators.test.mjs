@@ -56,6 +56,40 @@ test('a depthwise convolution of three dimensions', async () => {
   assertNear(y.data, wanted);
 });
 
+test('signals in frames, and rows in bands, by their filters', async () => {
+  for (const [channels, group, filters, width, taps, stride, pads] of [
+    [1, 1, 6, 40, 9, 4, [0, 0]], [2, 2, 12, 40, 16, 8, [0, 0]], [1, 1, 5, 300, 200, 50, [0, 0]],
+    [3, 1, 6, 41, 5, 2, [2, 2]], [6, 2, 10, 23, 3, 1, [0, 1]], [2, 1, 4, 16, 3, 2, [1, 0]],
+  ]) {
+    const each = channels / group;
+    const out = Math.floor((width + pads[0] + pads[1] - taps) / stride) + 1;
+    const [x, w, b] = [numbers(2 * channels * width), numbers(filters * each * taps, 3), numbers(filters, 5)];
+    const wanted = [];
+    for (let n = 0; n < 2; n++)
+      for (let f = 0; f < filters; f++)
+        for (let at = 0; at < out; at++) {
+          let sum = b[f];
+          for (let c = 0; c < each; c++)
+            for (let t = 0; t < taps; t++) {
+              const place = at * stride - pads[0] + t;
+              const channel = n * channels + Math.floor(f / (filters / group)) * each + c;
+              if (place >= 0 && place < width) sum += w[(f * each + c) * taps + t] * x[channel * width + place];
+            }
+          wanted.push(sum);
+        }
+    for (const flat of [true, false]) {
+      const shape = (...dims) => (flat ? dims : [...dims.slice(0, 2), 1, dims[2]]);
+      const feeds = [
+        new Tensor('float32', x, shape(2, channels, width)), new Tensor('float32', w, shape(filters, each, taps)),
+        new Tensor('float32', b, [filters]),
+      ];
+      const settings = flat ? { strides: [stride], pads } : { strides: [1, stride], pads: [0, pads[0], 0, pads[1]] };
+      const [y] = await run('Conv', feeds, { group, ...settings });
+      assertNear(y.data, wanted);
+    }
+  }
+});
+
 test('Einsum of one operand without a sum', async () => {
   const x = new Tensor('float32', numbers(24), [2, 3, 4]);
   const [turned] = await run('Einsum', [x], { equation: 'abc->cab' });
