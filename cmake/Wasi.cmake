@@ -29,9 +29,11 @@ target_link_options(weft_reactor PRIVATE ${weft_stack} -Wl,--strip-all -mexec-mo
 set_property(TARGET weft_reactor APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/wasi/exports.txt)
 set_target_properties(weft weft_reactor PROPERTIES LINKER_LANGUAGE C)
 
-# Emscripten's optimiser makes them a tenth smaller, twice a little more. What it may meet is named; it adds nothing of that.
+# Emscripten's optimiser makes them a tenth smaller, twice a little more; what is left out makes them smaller, but
+# not once they are compressed. What it may meet is named; it adds nothing of that.
 execute_process(COMMAND ${WEFT_EMSCRIPTEN_ROOT}/em-config BINARYEN_ROOT
   OUTPUT_VARIABLE weft_binaryen OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+set(weft_passes -Oz -Oz --skip-pass=memory-packing --skip-pass=local-cse --skip-pass=code-folding)
 set(weft_features bulk-memory multivalue mutable-globals nontrapping-float-to-int reference-types sign-ext)
 if(WEFT_WASI_SIMD)
   list(APPEND weft_features simd)
@@ -39,7 +41,8 @@ endif()
 list(TRANSFORM weft_features PREPEND --enable-)
 foreach(module weft weft_reactor)
   add_custom_command(TARGET ${module} POST_BUILD VERBATIM
-    COMMAND ${weft_binaryen}/bin/wasm-opt -Oz -Oz ${weft_features} $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
+    COMMAND ${weft_binaryen}/bin/wasm-opt ${weft_passes} ${weft_features}
+      $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
 endforeach()
 
 if(NOT WEFT_WASI_SIMD)
