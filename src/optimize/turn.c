@@ -268,7 +268,7 @@ static weft_status visit(turn_pass *p, weft_node *node, bool of_layers) {
     return WEFT_OK;
   }
   permute(&s.from, s.both, &p->graph->values[in].info);
-  WEFT_TRY(weft_match_become(p->pass, s.between, "", "Transpose", 1, &s.v));
+  WEFT_TRY(weft_match_become(p->pass, s.between, "", "Transpose", 1, (int32_t[]){read_before(p, s.first)}));
   WEFT_TRY(weft_node_set_ints(p->pass->model, s.between, "perm", (size_t)s.from.rank, s.both));
   return reshape(p, node, &to, in);
 }

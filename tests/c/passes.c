@@ -375,6 +375,16 @@ static void test_layers(void) {
   }
 }
 
+/* A transposition that has become part of the next is none beside the layer. */
+static void test_layer_before_two(void) {
+  bytes g = layer_between("GRU", 2);
+  turn(&g, "h", "batches", 4, (const int64_t[]){2, 0, 1, 3});
+  reshape(&g, "batches", "rows", 3, (const int64_t[]){-1, 10, 8});
+  turn(&g, "rows", "last", 3, (const int64_t[]){2, 0, 1});
+  graph_node(&g, node("Abs", "last", "y"));
+  expect(&g, "Reshape GRU Transpose Reshape Abs");
+}
+
 /* Two that undo each other, with products of rows between them; and where the rows are others, or read by others. */
 static void test_rows_between(void) {
   const int64_t swap[] = {0, 2, 1, 3}, turn_last[] = {0, 1, 3, 2}, square[] = {5, 5}, length[] = {5}, rows[] = {2, 5};
@@ -820,6 +830,7 @@ int main(void) {
   test_dimensions();
   test_turns();
   test_layers();
+  test_layer_before_two();
   test_rows_between();
   test_cut_off();
   test_fixed_sizes();
