@@ -39,10 +39,8 @@ if(EMSCRIPTEN OR WASI)
   set(WEFT_WASM ON)
   # -O3's limit of unrolling, without which a tile's sums are no registers; the rest of -O3 is bytes (tests/bench/NOTES.md).
   set(weft_hot_flags -O2 -mllvm -unroll-threshold=300)
-  # What -Oz does that makes code larger: addresses of loops kept as variables of their own (Emscripten never lets the
-  # compiler do so), loads computed ahead on other paths, and functions put into others unless they are very small.
-  set(weft_small_flags -Oz "SHELL:-mllvm -disable-lsr" "SHELL:-mllvm -enable-pre=false"
-    "SHELL:-mllvm -inline-threshold=-40")
+  # Addresses of loops that are kept as variables of their own make code larger; Emscripten's compiler never does so.
+  set(weft_small_flags -Oz "SHELL:-mllvm -disable-lsr")
   set(weft_simd_flags -msimd128)
   set(weft_relaxed_flags -mrelaxed-simd)
 else()
