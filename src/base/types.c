@@ -63,6 +63,10 @@ static bool in(weft_type type, uint32_t set) {
   return weft_type_is_valid((int64_t)type) && (WEFT_TYPE_BIT(type) & set) != 0;
 }
 
+bool weft_type_is_half(weft_type type) {
+  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+}
+
 bool weft_type_is_float(weft_type type) {
   return in(type, WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FN) | WEFT_TYPE_BIT(WEFT_FLOAT8E4M3FNUZ) |
                       WEFT_TYPE_BIT(WEFT_FLOAT8E5M2) | WEFT_TYPE_BIT(WEFT_FLOAT8E5M2FNUZ) |

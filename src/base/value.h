@@ -55,6 +55,7 @@ size_t weft_type_size(weft_type type);
 unsigned weft_type_bits(weft_type type);
 bool weft_type_is_valid(int64_t type);
 bool weft_type_is_float(weft_type type);   /* all floating types, 4 to 64 bits; not complex */
+bool weft_type_is_half(weft_type type);    /* float16 or bfloat16, which products and caches take beside floats */
 bool weft_type_is_integer(weft_type type); /* signed and unsigned, all widths; not bool */
 bool weft_type_is_signed(weft_type type);
 

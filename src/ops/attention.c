@@ -124,7 +124,7 @@ weft_status weft_attention_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_type(op, Q, "Q", WEFT_TYPES_FLOAT));
   /* In Weft's own, keys of 16 bits may meet floats: so caches in 16 bits are read as they are. */
   const weft_type keys = weft_op_in(op, K)->type;
-  if (!fused || weft_op_in(op, Q)->type != WEFT_FLOAT || (keys != WEFT_FLOAT16 && keys != WEFT_BFLOAT16)) {
+  if (!fused || weft_op_in(op, Q)->type != WEFT_FLOAT || !weft_type_is_half(keys)) {
     WEFT_TRY(weft_op_expect_same_type(op, Q, K));
   }
   WEFT_TRY(weft_op_expect_type(op, V, "V", WEFT_TYPES_FLOAT));
@@ -289,7 +289,7 @@ static weft_status match_precision(weft_op *op, weft_type type, weft_tensor *v) 
 /* Keys or values as the core reads them. */
 static weft_status place_rows(weft_op *op, const weft_tensor *rows, const float **floats, const uint16_t **halves,
                               weft_type *type) {
-  if (rows->type == WEFT_FLOAT16 || rows->type == WEFT_BFLOAT16) {
+  if (weft_type_is_half(rows->type)) {
     *halves = rows->data;
     *type = rows->type;
     return WEFT_OK;

@@ -78,10 +78,6 @@ static bool convert(weft_type from, weft_type to, size_t n, const void *x, void 
   return true;
 }
 
-static bool is_half(weft_type type) {
-  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
-}
-
 static void run_numbers(void *arg, size_t begin, size_t end) {
   const cast *c = arg;
   const void *x = (const char *)c->x + begin * weft_type_size(c->from);
@@ -97,7 +93,7 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
   } block;
   for (size_t done = begin; done < end; done += WEFT_BLOCK) {
     size_t n = end - done < WEFT_BLOCK ? end - done : WEFT_BLOCK;
-    if (is_half(c->from)) { /* floats hold all of it */
+    if (weft_type_is_half(c->from)) { /* floats hold all of it */
       weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
       if (convert(WEFT_FLOAT, c->to, n, block.narrow, (char *)c->y + done * weft_type_size(c->to))) {
         continue;
@@ -110,7 +106,7 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
       weft_load_double(c->from, c->x, done, 1, n, block.wide);
       weft_store_double(c->to, block.wide, n, c->y, done, 1);
     } else {
-      if (!is_half(c->to) ||
+      if (!weft_type_is_half(c->to) ||
           !convert(c->from, WEFT_FLOAT, n, (const char *)c->x + done * weft_type_size(c->from), block.narrow)) {
         weft_block_load(c->kernels, c->x_tensor, done, 1, n, block.narrow);
       }

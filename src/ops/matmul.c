@@ -8,8 +8,6 @@
 #include "number.h"
 #include "product.h"
 
-enum { PACK_COLUMNS = 4 }; /* narrower constants are read as they are: a panel would mostly hold zeros */
-
 #define MATMUL_TYPES                                                                                                   \
   (WEFT_TYPES_FLOAT | WEFT_TYPE_BIT(WEFT_INT32) | WEFT_TYPE_BIT(WEFT_UINT32) | WEFT_TYPE_BIT(WEFT_INT64) |             \
    WEFT_TYPE_BIT(WEFT_UINT64))
@@ -57,11 +55,6 @@ static weft_status check_c(weft_op *op, const plan *p) {
   return WEFT_OK;
 }
 
-static bool is_narrow(const weft_op *op, int i) {
-  const weft_type type = weft_op_in(op, i)->type;
-  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
-}
-
 weft_status weft_matmul_infer(weft_op *op) {
   int variant = op->def->variant;
   bool gemm = variant == WEFT_MATMUL_GEMM || variant == WEFT_MATMUL_FUSED_GEMM;
@@ -69,7 +62,7 @@ weft_status weft_matmul_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, fused ? 4 : gemm ? 3 : 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "A", fused ? WEFT_TYPES_FLOAT : MATMUL_TYPES));
   /* B of 16 bits may meet floats: so a graph of 16-bit floats is computed in floats, its weights as they are. */
-  if (!is_narrow(op, 1) || weft_op_in(op, 0)->type != WEFT_FLOAT) {
+  if (!weft_type_is_half(weft_op_in(op, 1)->type) || weft_op_in(op, 0)->type != WEFT_FLOAT) {
     WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
   }
   WEFT_TRY(weft_op_expect_rank(op, 0, "A", gemm ? 2 : 1, gemm ? 2 : WEFT_MAX_RANK));
@@ -138,14 +131,15 @@ static bool all_finite(const weft_tensor *b) {
 
 weft_status weft_matmul_prepare(weft_op *op) {
   const weft_tensor *b = weft_op_in(op, 1);
-  if (!weft_op_is_constant(op, 1) || b == NULL || (b->type != WEFT_FLOAT && !is_narrow(op, 1)) || b->shape.rank < 2 ||
-      weft_shape_product(&b->shape, 0, b->shape.rank - 2) != 1 || weft_op_attr_int(op, "transBatchB", 0) != 0) {
+  if (!weft_op_is_constant(op, 1) || b == NULL || (b->type != WEFT_FLOAT && !weft_type_is_half(b->type)) ||
+      b->shape.rank < 2 || weft_shape_product(&b->shape, 0, b->shape.rank - 2) != 1 ||
+      weft_op_attr_int(op, "transBatchB", 0) != 0) {
     return WEFT_OK;
   }
   bool transposed = op->def->variant != WEFT_MATMUL_PLAIN && weft_op_attr_int(op, "transB", 0) != 0;
   weft_matmul_operand shape;
   weft_matmul_describe(&b->shape, false, transposed, false, &shape);
-  if (shape.columns < PACK_COLUMNS || b->count == 0) {
+  if (shape.columns < WEFT_PACK_COLUMNS || b->count == 0) {
     return WEFT_OK;
   }
   /* A b that has to stay anyway is read in place where it is transposed: one row takes as long, and many rows earn
@@ -450,6 +444,5 @@ weft_status weft_matmul_run(weft_op *op) {
     return WEFT_OK;
   }
   weft_type type = weft_op_in(op, 0)->type;
-  bool floats = type == WEFT_FLOAT || type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
-  return floats ? run_floats(op, &p) : run_plain(op, &p);
+  return type == WEFT_FLOAT || weft_type_is_half(type) ? run_floats(op, &p) : run_plain(op, &p);
 }

@@ -7,6 +7,9 @@
 
 #include "op.h"
 
+/* Narrower constants are read as they are: a panel would mostly hold zeros. */
+enum { WEFT_PACK_COLUMNS = 4 };
+
 /* One of a batch of products of equal size. b is `packed` whole, in panels of floats or (`narrow`) of 16-bit floats of
  * narrow_type, or plain (row stride ldb; `transposed`: b[n x k] read
  * as its transpose), or made by weft_products.pack. */

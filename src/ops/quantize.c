@@ -285,7 +285,7 @@ weft_status weft_dequantize_infer(weft_op *op) {
   weft_type scale = weft_op_in(op, SCALE)->type;
   int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
   weft_type type = wanted != 0 ? (weft_type)wanted : scale == WEFT_FLOAT8E8M0 ? WEFT_FLOAT : scale;
-  if (type != WEFT_FLOAT && type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
+  if (type != WEFT_FLOAT && !weft_type_is_half(type)) {
     return weft_op_fail(op, "attribute 'output_dtype' is %lld, expected a floating type", (long long)wanted);
   }
   return weft_op_set(op, 0, type, &weft_op_in(op, X)->shape);

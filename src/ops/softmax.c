@@ -6,6 +6,7 @@
 #include "../base/convert.h"
 #include "../kernels/typed.h"
 #include "fold.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
@@ -34,14 +35,13 @@ weft_status weft_softmax_infer(weft_op *op) {
 
 void weft_round_floats(const weft_kernels *kernels, weft_type type, size_t n, float *x) {
   uint16_t block[WEFT_BLOCK];
-  if (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16) {
+  if (!weft_type_is_half(type)) {
     return;
   }
-  bool half = type == WEFT_FLOAT16;
   for (size_t i = 0; i < n; i += WEFT_BLOCK) {
     size_t count = n - i < WEFT_BLOCK ? n - i : WEFT_BLOCK;
-    (half ? kernels->f32_to_float16 : kernels->f32_to_bfloat16)(count, x + i, block);
-    (half ? kernels->float16_to_f32 : kernels->bfloat16_to_f32)(count, block, x + i);
+    weft_narrow(kernels, type, count, x + i, block);
+    weft_widen(kernels, type, count, block, x + i);
   }
 }
 
@@ -60,7 +60,7 @@ static float sum_of_exponentials(const weft_kernels *kernels, weft_type type, si
 }
 
 void weft_softmax_row(const weft_kernels *kernels, weft_type type, size_t n, const float *x, bool logarithm, float *y) {
-  if (n == 0 || (type != WEFT_FLOAT16 && type != WEFT_BFLOAT16)) {
+  if (n == 0 || !weft_type_is_half(type)) {
     kernels->softmax_f32(n, x, logarithm, y);
     return;
   }

@@ -520,7 +520,7 @@ static void take_halves(const attention_pass *p, attention *a) {
   for (int i = 0; i < 2 && weft_match_type(p->graph, a->q) == WEFT_FLOAT; i++) {
     const weft_node *cast = weft_match_producer(p->graph, *operands[i], "Cast");
     const weft_type type = cast != NULL ? weft_match_type(p->graph, cast->inputs[0]) : WEFT_UNDEFINED;
-    if (weft_match_type(p->graph, *operands[i]) == WEFT_FLOAT && (type == WEFT_FLOAT16 || type == WEFT_BFLOAT16)) {
+    if (weft_match_type(p->graph, *operands[i]) == WEFT_FLOAT && weft_type_is_half(type)) {
       *operands[i] = cast->inputs[0];
     }
   }

@@ -234,8 +234,7 @@ static weft_status finish(weft_pass *pass, chain *c) {
 /* Weights in floats, or in the 16 bits that products of floats take as well. */
 static bool has_weights(const weft_graph *graph, const weft_node *node) {
   const weft_type type = weft_match_type(graph, node->inputs[1]);
-  const bool narrow = type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
-  return type == WEFT_FLOAT || (narrow && weft_match_type(graph, node->inputs[0]) == WEFT_FLOAT);
+  return type == WEFT_FLOAT || (weft_type_is_half(type) && weft_match_type(graph, node->inputs[0]) == WEFT_FLOAT);
 }
 
 static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *uses, weft_node *node) {

@@ -11,9 +11,9 @@
  * of its own, with what it reads of the graph around for inputs. */
 #include <string.h>
 
-#include "../base/convert.h"
 #include "../graph/build.h"
 #include "../kernels/kernels.h"
+#include "../ops/product.h"
 #include "match.h"
 
 enum {
@@ -33,8 +33,7 @@ typedef struct halves {
 } halves;
 
 static bool is_half(const weft_graph *graph, int32_t v) {
-  const weft_type type = v >= 0 ? weft_match_type(graph, v) : WEFT_UNDEFINED;
-  return type == WEFT_FLOAT16 || type == WEFT_BFLOAT16;
+  return v >= 0 && weft_type_is_half(weft_match_type(graph, v));
 }
 
 /* Operators that mean the same in floats, and whose attributes do not name a type. */
@@ -45,14 +44,14 @@ static bool is_known(const weft_node *node) {
       "Concat", "Conv", "ConvTranspose", "Cos", "CumSum", "DepthToSpace", "Div", "Dropout", "Einsum", "Elu", "Equal",
       "Erf", "Exp", "Expand", "Flatten", "Floor", "GRU", "Gather", "GatherElements", "GatherND", "Gelu", "Gemm",
       "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid",
-      "HardSwish", "Identity", "InstanceNormalization", "IsNaN", "LayerNormalization", "LeakyRelu", "Less",
-      "LSTM", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "MatMulNBits", "Max", "MaxPool", "Min", "Mish", "Mul", "Neg", "PRelu", "Pad",
-      "Pow", "RMSNormalization", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
-      "ReduceMin", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "RotaryEmbedding", "Round",
-      "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Size", "SkipLayerNormalization",
-      "SkipSimplifiedLayerNormalization", "Slice", "Softmax", "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze",
-      "Sub", "Sum", "Swish", "Tanh", "Tile", "TopK", "Transpose",
-      "Trilu", "Unsqueeze", "Where"};
+      "HardSwish", "Identity", "InstanceNormalization", "IsNaN", "LSTM", "LayerNormalization", "LeakyRelu", "Less",
+      "LessOrEqual", "Log", "LogSoftmax", "MatMul", "MatMulNBits", "Max", "MaxPool", "Min", "Mish", "Mul", "Neg",
+      "PRelu", "Pad", "Pow", "RMSNormalization", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax",
+      "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "RotaryEmbedding",
+      "Round", "ScatterElements", "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "SimplifiedLayerNormalization",
+      "Sin", "Size", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "Slice", "Softmax", "Softplus",
+      "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Swish", "Tanh", "Tile", "TopK", "Transpose", "Trilu",
+      "Unsqueeze", "Where"};
   /* clang-format on */
   bool found = false;
   for (size_t i = 0; !found && i < sizeof known / sizeof *known; i++) {
@@ -194,18 +193,14 @@ static bool takes_narrow(const halves *h, const weft_node *node, int i) {
          (i == 0 && weft_node_is(node, "Gather"));
 }
 
-static void narrow_block(const weft_kernels *kernels, weft_type type, size_t n, const float *in, uint16_t *out) {
-  (type == WEFT_FLOAT16 ? kernels->f32_to_float16 : kernels->f32_to_bfloat16)(n, in, out);
-}
-
 static bool is_exact(const weft_kernels *kernels, const weft_tensor *x, weft_type type) {
   const float *values = x->data;
   float wide[BLOCK];
   uint16_t narrow[BLOCK];
   for (size_t i = 0, n; i < x->count; i += n) {
     n = x->count - i < BLOCK ? x->count - i : BLOCK;
-    narrow_block(kernels, type, n, values + i, narrow);
-    (type == WEFT_FLOAT16 ? kernels->float16_to_f32 : kernels->bfloat16_to_f32)(n, narrow, wide);
+    weft_narrow(kernels, type, n, values + i, narrow);
+    weft_widen(kernels, type, n, narrow, wide);
     if (memcmp(wide, values + i, n * sizeof(float)) != 0) {
       return false;
     }
@@ -227,8 +222,8 @@ static weft_type narrow_type(const halves *h, const weft_tensor *x) {
 
 /* Worth being kept in 16 bits. A product does not pack fewer columns, but would widen them in every run. */
 static bool is_matrix(const weft_tensor *x) {
-  enum { FEW = 4 };
-  return x->shape.rank == 2 && x->shape.dims[0] >= FEW && x->shape.dims[1] >= FEW && x->count >= LARGE;
+  const int64_t *dims = x->shape.dims;
+  return x->shape.rank == 2 && dims[0] >= WEFT_PACK_COLUMNS && dims[1] >= WEFT_PACK_COLUMNS && x->count >= LARGE;
 }
 
 static void keep_wide(void *narrow, int32_t v) {
@@ -242,7 +237,7 @@ static bool is_worth_casts(const halves *h) {
   size_t gain = 0, casts = graph->output_count; /* most likely */
   for (size_t v = 0; v < h->value_count; v++) {
     const weft_slot *slot = &graph->values[v];
-    casts += (slot->is_input || slot->outer >= 0) && is_half(graph, (int32_t)v) &&
+    casts += (slot->is_input || is_captured(graph, v)) && is_half(graph, (int32_t)v) &&
              weft_graph_constant(graph, (int32_t)v) == NULL;
   }
   for (size_t n = 0; n < h->node_count; n++) {
@@ -305,7 +300,7 @@ static weft_status narrow_floats(halves *h) {
       const weft_tensor *old = &constant->tensor;
       weft_value *narrow;
       WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, narrow_type(h, old), &old->shape, &narrow));
-      narrow_block(h->pass->model->cx->kernels, narrow->tensor.type, old->count, old->data, narrow->tensor.data);
+      weft_narrow(h->pass->model->cx->kernels, narrow->tensor.type, old->count, old->data, narrow->tensor.data);
       replace_constant(graph, v, narrow);
     }
   }
@@ -323,7 +318,7 @@ static weft_status widen_constant(halves *h, int32_t v) {
   const weft_tensor *old = &weft_graph_constant(h->graph, v)->tensor;
   weft_value *wide;
   WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, WEFT_FLOAT, &old->shape, &wide));
-  weft_load_float(old->type, old->data, 0, 1, old->count, wide->tensor.data);
+  weft_widen(h->pass->model->cx->kernels, old->type, old->count, old->data, wide->tensor.data);
   replace_constant(h->graph, (size_t)v, wide);
   return WEFT_OK;
 }
@@ -364,7 +359,7 @@ static void rename_values(const halves *h, size_t begin, size_t end) {
 static weft_status cast_inputs(halves *h) {
   for (size_t v = 0; v < h->value_count; v++) {
     const weft_slot *slot = &h->graph->values[v];
-    if ((slot->is_input || slot->outer >= 0) && is_half(h->graph, (int32_t)v) &&
+    if ((slot->is_input || is_captured(h->graph, v)) && is_half(h->graph, (int32_t)v) &&
         weft_graph_constant(h->graph, (int32_t)v) == NULL) {
       WEFT_TRY(add_like(h, (int32_t)v, WEFT_FLOAT, &h->floats[v]));
       WEFT_TRY(add_cast(h, (int32_t)v, h->floats[v], WEFT_FLOAT));
