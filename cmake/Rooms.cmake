@@ -10,9 +10,15 @@
 # WEFT_THREADS is defined in the room `parallel` alone: one file of `base` knows of threads, so in wasm all others are
 # compiled once and linked into modules with and without them.
 
+# Rooms that only load a model run once, so they are made smaller still: nothing is inlined that does not shrink by it.
+set(weft_loading_rooms onnx graph optimize)
 function(weft_room room)
   foreach(file IN LISTS ARGN)
     set_property(GLOBAL APPEND PROPERTY WEFT_ROOM_${room} ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+    if((EMSCRIPTEN OR WASI) AND room IN_LIST weft_loading_rooms)
+      set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/${file} DIRECTORY ${PROJECT_SOURCE_DIR}
+        PROPERTIES COMPILE_OPTIONS "-mllvm;-inline-threshold=-40;-mllvm;-enable-pre=false")
+    endif()
   endforeach()
 endfunction()
 

@@ -349,6 +349,7 @@ typedef struct few_rows {
   const float *a;
   size_t lda;
   const void *b; /* elements of the type that functions below name */
+  size_t panel;  /* elements to the next panel */
   float *c;
   size_t ldc;
   bool accumulate;
@@ -371,7 +372,7 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   const size_t vectors = panels * 2, size = type == WEFT_FLOAT ? sizeof(float) : sizeof(uint16_t);
   float *c = p->c + column;
   for (size_t j = 0; j < panels; j++) {
-    b[j] = (const char *)p->b + ((column + j * apart) * p->k + l * NR) * size;
+    b[j] = (const char *)p->b + ((column + j * apart) / NR * p->panel + l * NR) * size;
   }
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
@@ -444,7 +445,7 @@ static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epil
   const gemm_part rest = {.k = p->k,
                           .a = p->a,
                           .lda = p->lda,
-                          .panel = (const float *)p->b + whole * p->k,
+                          .panel = (const float *)p->b + whole / NR * p->panel,
                           .c = p->c + whole,
                           .ldc = p->ldc,
                           .accumulate = p->accumulate};
@@ -482,8 +483,8 @@ static size_t whole_rows(size_t m) {
   return m < 4 ? 0 : m == 7 ? 5 : m;
 }
 
-static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
-                     size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, size_t panel,
+                     float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
   const size_t whole = whole_rows(m);
   size_t rows = 0;
   for (size_t row = 0; row < whole; row += rows) {
@@ -495,7 +496,7 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
                         .a = a + row * lda + l,
                         .lda = lda,
                         .panel = b_packed + l * NR,
-                        .panel_stride = k * NR,
+                        .panel_stride = panel,
                         .c = c + row * ldc,
                         .ldc = ldc,
                         .accumulate = accumulate || l > 0,
@@ -507,7 +508,7 @@ static void gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, c
     finish_rows(rows, n, c + row * ldc, ldc, epilogue);
   }
   for (size_t row = whole; row < m; row += 2) {
-    gemm_last_rows((few_rows){k, a, lda, b_packed, c, ldc, accumulate}, row, m - row < 2 ? 1 : 2, n, epilogue);
+    gemm_last_rows((few_rows){k, a, lda, b_packed, panel, c, ldc, accumulate}, row, m - row < 2 ? 1 : 2, n, epilogue);
   }
 }
 
@@ -530,7 +531,7 @@ static bool are_below(size_t m, size_t k, const float *a, size_t lda, float boun
 
 static void gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
                       const uint16_t *b_packed, float *c, size_t ldc, const weft_epilogue *epilogue) {
-  const few_rows few = {k, a, lda, b_packed, c, ldc, false};
+  const few_rows few = {k, a, lda, b_packed, k * NR, c, ldc, false};
   size_t whole = n / NR * NR;
   if (type == WEFT_FLOAT16 && whole > 0 && !are_below(m, k, a, lda, 0x1p15f)) {
     whole = 0; /* a / HALF_PART might be too large */

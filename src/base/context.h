@@ -16,6 +16,7 @@ typedef struct weft_context {
   struct weft_pool *pool;             /* NULL: everything on this thread */
   const struct weft_kernels *kernels; /* chosen once at start */
   volatile int32_t cancelled;         /* set by another thread, polled between nodes and tiles */
+  bool plain;                         /* products and all else as they are written: nothing is optimised */
   const char *node;                   /* the node at work, for errors; NULL: none */
   const char *op;                     /* its operator */
 } weft_context;

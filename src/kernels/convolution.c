@@ -65,6 +65,7 @@ void weft_portable_conv_f32(const weft_patches *p, size_t filters, const float *
     weft_epilogue e = *epilogue;
     e.residual = e.residual != NULL ? e.residual + column : NULL;
     weft_portable_conv_f32_pack(p, column, column + WEFT_GEMM_NR, scratch);
-    weft_portable_gemm_f32(filters, WEFT_GEMM_NR, k, w, k, scratch, out + column, oh * p->ow, false, &e);
+    weft_portable_gemm_f32(filters, WEFT_GEMM_NR, k, w, k, scratch, k * WEFT_GEMM_NR, out + column, oh * p->ow, false,
+                           &e);
   }
 }

@@ -57,10 +57,10 @@ static void multiply_column(size_t m, size_t k, const float *a, size_t lda, cons
   }
 }
 
-void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
-                            size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
+void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed,
+                            size_t panel_stride, float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue) {
   for (size_t column = 0; column < n; column += NR) {
-    const float *panel = b_packed + column * k;
+    const float *panel = b_packed + column / NR * panel_stride;
     size_t count = n - column < NR ? n - column : NR;
     for (size_t j = 0; j < count && count < NR; j++) {
       multiply_column(m, k, a, lda, panel + j, c + column + j, ldc, accumulate, epilogue, column + j,
@@ -113,7 +113,7 @@ void weft_portable_gemm_half(size_t m, size_t n, size_t k, const float *a, size_
       const size_t depth = k - l < WEFT_GEMM_BLOCK_K ? k - l : WEFT_GEMM_BLOCK_K;
       (type == WEFT_FLOAT16 ? weft_portable_float16_to_f32
                             : weft_portable_bfloat16_to_f32)(depth * NR, b_packed + column * k + l * NR, wide);
-      weft_portable_gemm_f32(m, count, depth, a + l, lda, wide, c + column, ldc, l > 0, NULL);
+      weft_portable_gemm_f32(m, count, depth, a + l, lda, wide, depth * NR, c + column, ldc, l > 0, NULL);
     }
     for (size_t row = 0; row < m; row++) {
       finish(epilogue, row, column, count, c + row * ldc + column, c + row * ldc + column);

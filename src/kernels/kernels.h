@@ -109,10 +109,10 @@ enum { WEFT_CONV_BAND = 8192 /* floats of such rows */, WEFT_CONV_TAPS = 128 };
 typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
 
-  /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns.
-   * With `accumulate` the product is added to what c holds before the epilogue. */
-  void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
-                   size_t ldc, bool accumulate, const weft_epilogue *epilogue);
+  /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns that
+   * are `panel` floats from each other, k * WEFT_GEMM_NR where they are whole. With `accumulate` the product is added to what c holds before the epilogue. */
+  void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, size_t panel,
+                   float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue);
   /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels.
    * `out` holds weft_gemm_packed_size(n, k) floats. */
   void (*gemm_f32_pack)(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);

@@ -12,8 +12,8 @@ enum {
   WEFT_GEMV_LONG_ROW =
       256 /* rows of a transposed b that are walked two at once, far from each other: streams of memory */
 };
-void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, float *c,
-                            size_t ldc, bool accumulate, const weft_epilogue *epilogue);
+void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed,
+                            size_t panel, float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue);
 void weft_portable_gemm_f32_pack(size_t n, size_t k, const float *b, size_t ldb, bool transposed, float *out);
 void weft_portable_gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
                              const uint16_t *b_packed, float *c, size_t ldc, const weft_epilogue *epilogue);

@@ -3,6 +3,7 @@
  * own tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order.
  */
 #include "product.h"
+#include "strassen.h"
 #include "../kernels/elements.h"
 #include "../kernels/typed.h"
 
@@ -70,7 +71,7 @@ void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k,
     kernels->gemm_f32_pack(n, k, product->b, product->ldb, product->transposed, scratch);
     packed = scratch;
   }
-  kernels->gemm_f32(m, n, k, product->a, product->lda, packed, product->c, product->ldc, accumulate,
+  kernels->gemm_f32(m, n, k, product->a, product->lda, packed, k * WEFT_GEMM_NR, product->c, product->ldc, accumulate,
                     &product->epilogue);
 }
 
@@ -180,6 +181,9 @@ weft_status weft_products_run(weft_op *op, const weft_products *products) {
   job job = {.products = products, .cx = op->cx};
   weft_product first = {0};
   products->at(products->arg, 0, &first);
+  if (weft_strassen_fits(op->cx, products, &first)) {
+    return weft_strassen_run(op, products, &first);
+  }
   cut(&job, &first);
   if (first.packed == NULL && !is_direct(products, &first)) {
     size_t columns = smaller(job.columns, parts_of(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);

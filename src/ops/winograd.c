@@ -132,7 +132,7 @@ static void run_filters(const block *b, size_t first, float *scratch) {
                                  transformed, size);
     for (size_t i = 0; i < job->products; i++) {
       w->kernels->gemm_f32(filters, tiles, channels, transformed + i * size, channels, inputs + i * job->matrix,
-                           products + i * stride, tiles, index > 0, NULL);
+                           channels * WEFT_GEMM_NR, products + i * stride, tiles, index > 0, NULL);
     }
   }
   for (size_t i = 0; i < filters; i++) {

@@ -73,6 +73,7 @@ static weft_status name_list(weft_session *session, const int32_t *list, size_t 
 static weft_status fill_session(weft_session *session, weft_loader *loader) {
   weft_context *cx = &session->cx;
   cx->kernels = weft_kernels_choose(session->options.deterministic);
+  cx->plain = session->options.optimize == WEFT_OPTIMIZE_NONE;
   WEFT_TRY(weft_loader_check_ready(loader));
   if (session->options.threads > 1) {
     WEFT_TRY(weft_pool_create(cx, session->options.threads, &cx->pool));

@@ -56,13 +56,13 @@ static void measure(bench *b, const char *name, bench_body body, double work, co
 }
 
 static void run_gemm(bench *b) {
-  b->kernels->gemm_f32(b->m, b->n, b->k, b->a, b->k, b->packed, b->c, b->n, false, &b->epilogue);
+  b->kernels->gemm_f32(b->m, b->n, b->k, b->a, b->k, b->packed, b->k * WEFT_GEMM_NR, b->c, b->n, false, &b->epilogue);
 }
 
 static void run_gemm_half(bench *b) {
   const weft_type type = b->which != 0 ? WEFT_BFLOAT16 : WEFT_FLOAT16;
-  b->kernels->gemm_half(b->m, b->n, b->k, b->a, b->k, type, (const uint16_t *)(const void *)b->packed, b->c, b->n,
-                        &b->epilogue);
+  b->kernels->gemm_half(b->m, b->n, b->k, b->a, b->k, type, (const uint16_t *)(const void *)b->packed,
+                        b->k * WEFT_GEMM_NR, b->c, b->n, &b->epilogue);
 }
 
 static void run_pack(bench *b) {
@@ -77,7 +77,8 @@ static void run_convolution(bench *b) {
   for (size_t begin = 0; begin < b->n; begin += 256) {
     size_t count = b->n - begin < 256 ? b->n - begin : 256;
     b->kernels->conv_f32_pack(&b->patches, begin, begin + count, b->packed);
-    b->kernels->gemm_f32(b->m, count, b->k, b->a, b->k, b->packed, b->c + begin, b->n, false, &b->epilogue);
+    b->kernels->gemm_f32(b->m, count, b->k, b->a, b->k, b->packed, b->k * WEFT_GEMM_NR, b->c + begin, b->n, false,
+                         &b->epilogue);
   }
 }
 

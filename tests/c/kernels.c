@@ -247,8 +247,9 @@ static void check_gemm(size_t m, size_t n, size_t k, float (*value)(void)) {
     snprintf(name, sizeof name, "gemm %zu x %zu x %zu", m, n, k);
     weft_epilogue e = draw_epilogue(numbers, m, n);
     const weft_epilogue *epilogue = draw() % 4 == 0 ? NULL : &e;
-    portable->gemm_f32(m, n, k, a, lda, packed, wanted, ldc, accumulate, epilogue);
-    tested->gemm_f32(m, n, k, a, lda, packed, got, ldc, accumulate, epilogue);
+    const size_t depth = draw() % 4 == 0 ? k / 2 : k, panel = k * WEFT_GEMM_NR;
+    portable->gemm_f32(m, n, depth, a, lda, packed, panel, wanted, ldc, accumulate, epilogue);
+    tested->gemm_f32(m, n, depth, a, lda, packed, panel, got, ldc, accumulate, epilogue);
     expect_same(name, m == 0 ? 0 : (m - 1) * ldc + n, got, wanted);
     memcpy(got, wanted, (m == 0 ? 0 : (m - 1) * ldc + n) * sizeof(float));
   }
@@ -279,7 +280,7 @@ static void check_gemm_half(size_t m, size_t n, size_t k, weft_type type) {
   tested->gemm_half(m, n, k, a, lda, type, half + 1, got, ldc, epilogue);
   expect_same("gemm of halves", count, got, wanted);
   (type == WEFT_FLOAT16 ? portable->float16_to_f32 : portable->bfloat16_to_f32)(packed, half + 1, b);
-  portable->gemm_f32(m, n, k, a, lda, b, wanted, ldc, false, epilogue);
+  portable->gemm_f32(m, n, k, a, lda, b, k * WEFT_GEMM_NR, wanted, ldc, false, epilogue);
   expect_close("gemm of halves as floats", count, got, wanted, 1e-4f);
   free(half);
   drop(a);
@@ -410,8 +411,8 @@ static void check_winograd(size_t outputs) {
   expect_same("winograd input", size, packed, wanted_packed);
   portable->winograd_filters(outputs, 1, channels, w, channels * 9, u, channels);
   for (size_t j = 0; j < count; j++) {
-    portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, products + j * tiles, tiles,
-                       false, NULL);
+    portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, channels * WEFT_GEMM_NR,
+                       products + j * tiles, tiles, false, NULL);
   }
   weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
   const float *added = draw() % 2 == 0 ? residual : NULL;

@@ -1,9 +1,13 @@
 /* Matrix products cut for any number of threads: the same bits whatever the cut, for shapes with few rows, few columns
- * and remainders of both, and with a plain b that each task packs for itself. */
+ * and remainders of both, with a plain b that each task packs for itself, and with packed ones, of which the large are
+ * made of products of halves: these are as near to exact sums as may be, and what is unlike its neighbour is what the
+ * kernel makes of it. */
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "ops/product.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +76,129 @@ static int check(weft_context *cx, shape s) {
   return !good;
 }
 
+/* ---- products of halves -------------------------------------------------------------------------------------------- */
+typedef struct halves {
+  shape shape;
+  weft_product product;
+} halves;
+
+static void packed_at(const void *arg, size_t index, weft_product *out) {
+  (void)index;
+  *out = ((const halves *)arg)->product;
+}
+
+static weft_status multiply(weft_context *cx, const halves *h) {
+  weft_scratch scratch = {0};
+  weft_op op = {.cx = cx, .scratch = &scratch};
+  const shape *s = &h->shape;
+  const weft_products products = {.count = 1, .m = s->m, .n = s->n, .k = s->k, .arg = h, .at = packed_at};
+  const weft_status status = weft_products_run(&op, &products);
+  weft_scratch_free(&scratch);
+  return status;
+}
+
+/* Whether element (i, j) is within `units` of what the sizes of its row and column round to. */
+static bool is_near(const halves *h, const float *b, size_t i, size_t j, float found, double units) {
+  const weft_product *p = &h->product;
+  double sum = 0, row = 0, column = 0;
+  for (size_t l = 0; l < h->shape.k; l++) {
+    const double x = p->a[i * p->lda + l], y = b[l * h->shape.n + j];
+    sum += x * y;
+    row += x * x;
+    column += y * y;
+  }
+  sum += p->epilogue.column_bias != NULL ? p->epilogue.column_bias[j] : 0;
+  sum += p->epilogue.residual != NULL ? p->epilogue.residual[i * p->epilogue.residual_stride + j] : 0;
+  if (p->epilogue.activation == WEFT_ACT_CLIP && sum < 0) sum = 0;
+  const double difference = fabs(found - sum), unit = (sqrt(row * column) + fabs(sum)) * FLT_EPSILON / 2;
+  if (difference <= units * unit) return true;
+  fprintf(stderr, "element %zu, %zu is %g units from its sum\n", i, j, difference / unit);
+  return false;
+}
+
+/* Rows and columns that others would spoil: each against what the kernel makes of it alone. */
+static bool is_apart(weft_context *cx, const halves *h, size_t row, size_t column, const float *c) {
+  const shape *s = &h->shape;
+  const weft_product *p = &h->product;
+  float *alone = calloc(s->m * s->n, sizeof(float));
+  bool same = alone != NULL;
+  if (same) {
+    cx->kernels->gemm_f32(s->m, s->n, s->k, p->a, p->lda, p->packed, s->k * WEFT_GEMM_NR, alone, s->n, false,
+                          &p->epilogue);
+    same = memcmp(alone + row * s->n, c + row * s->n, s->n * sizeof(float)) == 0;
+    for (size_t i = 0; i < s->m; i++) {
+      same = same && memcmp(alone + i * s->n + column, c + i * s->n + column, sizeof(float)) == 0;
+    }
+  }
+  if (!same) fprintf(stderr, "row %zu or column %zu is not alone\n", row, column);
+  free(alone);
+  return same;
+}
+
+static int check_halves(weft_context *cx, shape s, int epilogue) {
+  enum { ROW = 5, COLUMN = 11, MOST_UNITS = 48 };
+  static const float unlike[] = {1, 0, 1000, 1e-6F, NAN, INFINITY};
+  float *a = numbers(s.m * (s.k + 3)), *b = numbers(s.k * s.n + 17), *c = numbers(s.m * s.n),
+        *wanted = numbers(s.m * s.n);
+  float *packed = numbers(weft_gemm_packed_size(s.n, s.k)), *more = numbers(s.m * s.n + s.n);
+  bool good = a != NULL && b != NULL && c != NULL && wanted != NULL && packed != NULL && more != NULL;
+  for (size_t t = 0; good && t < sizeof unlike / sizeof *unlike; t++) {
+    for (size_t l = 0; l < s.k; l++) {
+      a[ROW * (s.k + 3) + l] = unlike[t] * more[l];
+      b[l * s.n + COLUMN] = unlike[t] * more[l + 1];
+    }
+    cx->kernels->gemm_f32_pack(s.n, s.k, b, s.n, false, packed);
+    halves h = {.shape = s,
+                .product = {.a = a, .lda = s.k + 3, .packed = packed, .c = c, .ldc = s.n, .epilogue.hi = INFINITY}};
+    if (epilogue > 0) h.product.epilogue.column_bias = more;
+    if (epilogue > 1) h.product.epilogue.residual = more + s.n;
+    if (epilogue > 1) h.product.epilogue.residual_stride = s.n;
+    if (epilogue > 0) h.product.epilogue.activation = WEFT_ACT_CLIP;
+    for (uint32_t threads = 1; good && threads <= 5; threads++) {
+      good = weft_pool_create(cx, threads, &cx->pool) == WEFT_OK;
+      memset(c, 0, s.m * s.n * sizeof(float));
+      good = good && multiply(cx, &h) == WEFT_OK;
+      if (threads == 1) memcpy(wanted, c, s.m * s.n * sizeof(float));
+      good = good && memcmp(wanted, c, s.m * s.n * sizeof(float)) == 0;
+      weft_pool_destroy(cx->pool);
+      cx->pool = NULL;
+    }
+    for (size_t i = 0; good && i < s.m; i += 1 + i % 3) {
+      for (size_t j = 0; good && j < s.n; j += 1 + j % 5) {
+        good = ((i == ROW || j == COLUMN) && t > 0) || is_near(&h, b, i, j, c[i * s.n + j], MOST_UNITS);
+      }
+    }
+    good = good && (t == 0 || is_apart(cx, &h, ROW, COLUMN, c));
+    if (!good) fprintf(stderr, "halves of %zux%zux%zu, epilogue %d, %g\n", s.m, s.n, s.k, epilogue, (double)unlike[t]);
+  }
+  free(a);
+  free(b);
+  free(c);
+  free(wanted);
+  free(packed);
+  free(more);
+  return !good;
+}
+
+/* A graph that is not optimised has its sums in order; others do not, which is what these tests are about. */
+static int check_plain(weft_context *cx) {
+  const shape s = {1, 64, 128, 128};
+  float *a = numbers(s.m * s.k), *packed = numbers(s.n * s.k), *c = numbers(s.m * s.n), *sums = numbers(s.m * s.n);
+  const halves h = {.shape = s, .product = {.a = a, .lda = s.k, .packed = packed, .c = c, .ldc = s.n}};
+  cx->plain = true;
+  bool good = a != NULL && packed != NULL && c != NULL && sums != NULL && multiply(cx, &h) == WEFT_OK &&
+              is_apart(cx, &h, 0, 0, c) && is_apart(cx, &h, 63, 127, c);
+  cx->plain = false;
+  if (good) memcpy(sums, c, s.m * s.n * sizeof(float));
+  good = good && multiply(cx, &h) == WEFT_OK && memcmp(sums, c, s.m * s.n * sizeof(float)) != 0;
+  if (!good) fprintf(stderr, "plain products\n");
+  free(sums);
+  free(a);
+  free(packed);
+  free(c);
+  return !good;
+}
+
 int main(void) {
   static const shape shapes[] = {{1, 320, 49, 192}, {1, 256, 9, 2048}, {1, 64, 4099, 24}, {1, 3, 1000, 200},
                                  {1, 67, 196, 96},  {3, 70, 33, 130},  {1, 96, 5, 1700},  {1, 40, 300, 400}};
@@ -82,6 +209,13 @@ int main(void) {
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     failed |= check(&cx, shapes[i]);
   }
+  static const shape large[] = {{1, 64, 128, 128}, {1, 131, 272, 144}, {1, 300, 144, 1024}, {1, 49, 1024, 256}};
+  for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+    for (int epilogue = 0; epilogue < 3; epilogue++) {
+      failed |= check_halves(&cx, large[i], epilogue);
+    }
+  }
+  failed |= check_plain(&cx);
   weft_memory_release(cx.memory);
   return failed;
 }

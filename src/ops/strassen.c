@@ -1,0 +1,216 @@
+/* A product of a with a packed constant b in seven products of halves and a few sums instead of eight: Winograd's
+ * variant of Strassen's algorithm (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 23.1), one
+ * level deep. a's rows and b's columns are cut in halves, as is k:
+ *
+ *     s1 = a21 + a22   t1 = b12 - b11   p5 = s1 t1   u2  = a11 b11 + s2 t2
+ *     s2 = s1 - a11    t2 = b22 - t1                 u3  = u2 + s3 t3
+ *     s3 = a11 - a21   t3 = b22 - b12                c11 = a11 b11 + a12 b21   c12 = u2 + p5 + s4 b22
+ *     s4 = a12 - s2    t4 = b21 - t2                 c21 = u3 + a22 t4         c22 = u3 + p5
+ *
+ * Errors of the four are as large as those of the greatest would be, so rows, or columns, that are paired have to be of
+ * like size; others, and a row or panels without a partner, are multiplied as usual. What is paired with what depends on
+ * the shape alone, and so does the result on the numbers, not on threads. */
+#include "strassen.h"
+
+#include "../kernels/strassen.h"
+
+#include <math.h>
+
+enum {
+  NR = WEFT_GEMM_NR,
+  BLOCK_FLOATS = 49152, /* of b in one task */
+  FEW_ROWS = 48,
+  FEW_COLUMNS = 128,
+  SHORT = 128,
+  MOST_ROWS = 60, /* at once */
+  GROUP = 512,    /* rows whose sums there are at once */
+  SUMS = 4
+};
+
+typedef struct strassen {
+  weft_context *cx;
+  const weft_product *product;
+  size_t m, n, k;
+  size_t rows, columns, half; /* half of m, n and k */
+  float *sums;                /* of a: SUMS times [rows x half] */
+  bool *alike;                /* per pair of rows */
+  size_t block, blocks;       /* columns of half of b */
+  float *scratch;
+  size_t scratch_size; /* floats of a thread */
+} strassen;
+
+bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
+  return !cx->plain && products->count == 1 && !products->accumulate && p->packed != NULL &&
+         p->epilogue.row_bias == NULL && products->m >= FEW_ROWS && products->k >= SHORT &&
+         products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
+}
+
+/* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
+ * of `ratio`, the most that it may be of the mean, times those of a plain sum; three times where all are of one size.
+ * Elements from `first` to `end` of the sizes are those of one row or column. */
+static bool are_alike(const strassen *s, const weft_strassen_sizes *sizes, size_t first, size_t end) {
+  static const float ratio = 32;
+  float most = 0, sums[2] = {0};
+  for (size_t i = first; i < end; i++) {
+    most = sizes->most[i] > most ? sizes->most[i] : most;
+    sums[0] += sizes->sums[0][i];
+    sums[1] += sizes->sums[1][i];
+  }
+  return most * (float)s->k <= ratio * (sums[0] < sums[1] ? sums[0] : sums[1]) && sums[0] + sums[1] < INFINITY;
+}
+
+static void sum_rows(void *arg, size_t begin, size_t end) {
+  const strassen *s = arg;
+  const weft_product *p = s->product;
+  for (size_t i = begin; i < end; i++) {
+    weft_strassen_sizes sizes;
+    weft_strassen_left(s->half, p->a + i * p->lda, p->a + (s->rows + i) * p->lda, s->sums + i * s->half,
+                       s->rows * s->half, &sizes);
+    s->alike[i] = are_alike(s, &sizes, 0, NR);
+  }
+}
+
+/* Two panels' sums, and whether all their columns are alike. */
+static bool sum_panels(const strassen *s, const float *left, const float *right, float *sums) {
+  weft_strassen_sizes sizes;
+  weft_strassen_right(s->half, left, right, sums, s->block * s->half, &sizes);
+  bool alike = true;
+  for (size_t j = 0; j < NR; j++) {
+    alike &= are_alike(s, &sizes, j, j + 1);
+  }
+  return alike;
+}
+
+static weft_epilogue epilogue_at(const weft_product *p, size_t row, size_t column) {
+  weft_epilogue e = p->epilogue;
+  e.column_bias = e.column_bias != NULL ? e.column_bias + column : NULL;
+  e.residual = e.residual != NULL ? e.residual + row * e.residual_stride + column : NULL;
+  return e;
+}
+
+/* Rows and columns as usual. */
+static void multiply(const strassen *s, size_t row, size_t rows, size_t column, size_t columns) {
+  const weft_product *p = s->product;
+  const weft_epilogue e = epilogue_at(p, row, column);
+  s->cx->kernels->gemm_f32(rows, columns, s->k, p->a + row * p->lda, p->lda, p->packed + column * s->k, s->k * NR,
+                           p->c + row * p->ldc + column, p->ldc, false, &e);
+}
+
+/* m rows of both halves from `row` on, n columns of both from `column` on, whose sums are t; w holds m x n floats. */
+static void multiply_halves(const strassen *s, size_t row, size_t m, size_t column, size_t n, const float *t,
+                            float *w) {
+  const weft_kernels *kernels = s->cx->kernels;
+  const weft_product *p = s->product;
+  const size_t half = s->half, whole = s->k * NR, panel = half * NR, lda = p->lda, ldc = p->ldc;
+  const size_t below = row + s->rows, right = column + s->columns, t_size = s->block * half;
+  const float *a11 = p->a + row * lda, *a12 = a11 + half, *a22 = p->a + below * lda + half;
+  const float *b11 = p->packed + column * s->k, *b21 = b11 + panel, *b22 = p->packed + right * s->k + panel;
+  const float *s1 = s->sums + row * half, *s2 = s1 + s->rows * half, *s3 = s2 + s->rows * half,
+              *s4 = s3 + s->rows * half;
+  float *c11 = p->c + row * ldc + column, *c12 = c11 + s->columns, *c21 = p->c + below * ldc + column,
+        *c22 = c21 + s->columns;
+  const weft_epilogue e11 = epilogue_at(p, row, column), e21 = epilogue_at(p, below, column),
+                      e22 = epilogue_at(p, below, right), plus_c11 = {.residual = c11, .residual_stride = ldc},
+                      plus_w = {.residual = w, .residual_stride = n};
+  weft_epilogue e12 = epilogue_at(p, row, right);
+  const bool has_residual = e12.residual != NULL;
+  kernels->gemm_f32(m, n, half, a11, lda, b11, whole, c11, ldc, false, NULL);
+  kernels->gemm_f32(m, n, half, s2, half, t + t_size, panel, w, n, false, &plus_c11);       /* u2 */
+  kernels->gemm_f32(m, n, half, a12, lda, b21, whole, c11, ldc, true, &e11);                /* c11 */
+  kernels->gemm_f32(m, n, half, s3, half, t + 2 * t_size, panel, c21, ldc, false, &plus_w); /* u3 */
+  kernels->gemm_f32(m, n, half, s1, half, t, panel, c12, ldc, false, NULL);                 /* p5 */
+  weft_strassen_add(m, n, has_residual ? w : NULL, c12, c21, c22, ldc);
+  kernels->gemm_f32(m, n, 0, a11, lda, b11, whole, c22, ldc, true, &e22);
+  if (!has_residual) {
+    e12.residual = w;
+    e12.residual_stride = n;
+  }
+  kernels->gemm_f32(m, n, half, s4, half, b22, whole, c12, ldc, true, &e12);
+  kernels->gemm_f32(m, n, half, a22, lda, t + 3 * t_size, panel, c21, ldc, true, &e21);
+}
+
+/* Columns whose pairs are all alike, or none. */
+static void run_columns(const strassen *s, bool alike, size_t column, size_t n, const float *t, float *w) {
+  for (size_t row = 0, rows; row < s->rows; row += rows) {
+    const bool both = alike && s->alike[row];
+    for (rows = 1; rows < MOST_ROWS && row + rows < s->rows && (alike && s->alike[row + rows]) == both;) {
+      rows++;
+    }
+    if (both) {
+      multiply_halves(s, row, rows, column, n, t, w);
+    } else {
+      multiply(s, row, rows, column, n);
+      multiply(s, row, rows, column + s->columns, n);
+      multiply(s, row + s->rows, rows, column, n);
+      multiply(s, row + s->rows, rows, column + s->columns, n);
+    }
+  }
+  if (s->m % 2 != 0) {
+    multiply(s, s->m - 1, 1, column, n);
+    multiply(s, s->m - 1, 1, column + s->columns, n);
+  }
+}
+
+static void run_block(const strassen *s, size_t column, size_t n, float *t) {
+  const size_t t_size = s->block * s->half;
+  const float *left = s->product->packed + column * s->k, *right = left + s->columns * s->k;
+  weft_read_ahead(left, n * s->k * sizeof *left);
+  weft_read_ahead(right, n * s->k * sizeof *right);
+  size_t begin = 0;
+  bool before = true;
+  for (size_t i = 0; i < n; i += NR) {
+    const bool alike = sum_panels(s, left + i * s->k, right + i * s->k, t + i * s->half);
+    if (alike != before) {
+      if (i > begin) run_columns(s, before, column + begin, i - begin, t + begin * s->half, t + SUMS * t_size);
+      begin = i;
+      before = alike;
+    }
+  }
+  run_columns(s, before, column + begin, n - begin, t + begin * s->half, t + SUMS * t_size);
+}
+
+static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const strassen *s = arg;
+  for (size_t i = begin; i < end && !s->cx->cancelled; i++) {
+    const size_t column = i * s->block;
+    run_block(s, column, s->columns - column < s->block ? s->columns - column : s->block,
+              s->scratch + slot * s->scratch_size);
+  }
+}
+
+static size_t parts_of(size_t n, size_t part) {
+  return (n + part - 1) / part;
+}
+
+weft_status weft_strassen_run(weft_op *op, const weft_products *products, const weft_product *product) {
+  weft_product part = *product;
+  strassen s = {.cx = op->cx,
+                .product = &part,
+                .n = products->n,
+                .k = products->k,
+                .columns = products->n / 2,
+                .half = products->k / 2};
+  const size_t threads = weft_parallel_threads(op->cx), panels = s.columns / NR;
+  size_t most = BLOCK_FLOATS / 2 / NR / s.k;
+  s.blocks = parts_of(parts_of(panels, most > 1 ? most : 1), threads) * threads;
+  s.block = parts_of(panels, s.blocks) * NR;
+  s.blocks = parts_of(s.columns, s.block);
+  const size_t groups = parts_of(products->m, GROUP), group = parts_of(products->m, 2 * groups) * 2;
+  s.scratch_size = s.block * (SUMS * s.half + MOST_ROWS);
+  void *room;
+  WEFT_TRY(weft_op_scratch_array(op, group / 2, SUMS * s.half * sizeof(float) + 1, &room));
+  s.sums = room;
+  s.alike = (bool *)(s.sums + SUMS * (group / 2) * s.half);
+  WEFT_TRY(weft_op_scratch_array(op, threads, s.scratch_size * sizeof(float), &room));
+  s.scratch = room;
+  for (size_t row = 0; row < products->m; row += group) {
+    s.m = products->m - row < group ? products->m - row : group;
+    s.rows = s.m / 2;
+    part.a = product->a + row * product->lda;
+    part.c = product->c + row * product->ldc;
+    part.epilogue = epilogue_at(product, row, 0);
+    weft_parallel(op->cx, s.rows, 8, sum_rows, &s);
+    weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
+  }
+  return WEFT_OK;
+}
