@@ -30,6 +30,7 @@ typedef struct weft_product {
 typedef struct weft_products {
   size_t count, m, n, k;
   bool accumulate; /* c += a * b before the epilogue */
+  bool plain;      /* not in products of halves */
   const void *arg;
   void (*at)(const void *arg, size_t index, weft_product *out);
   /* Packs columns [column, column + columns) of product `index` as weft_kernels.gemm_f32_pack does. NULL: b is plain.

@@ -8,7 +8,7 @@
  *     s4 = a12 - s2    t4 = b21 - t2                 c21 = u3 + a22 t4         c22 = u3 + p5
  *
  * Errors of the four are as large as those of the greatest would be, so rows, or columns, that are paired have to be of
- * like size; others, and a row or panels without a partner, are multiplied as usual. What is paired with what depends on
+ * like size; others, and a row without a partner, are multiplied as usual, as are all where there are many others. What is paired with what depends on
  * the shape alone, and so does the result on the numbers, not on threads. */
 #include "strassen.h"
 
@@ -40,7 +40,7 @@ typedef struct strassen {
 } strassen;
 
 bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
-  return !cx->plain && products->count == 1 && !products->accumulate && p->packed != NULL &&
+  return !cx->plain && !products->plain && products->count == 1 && !products->accumulate && p->packed != NULL &&
          p->epilogue.row_bias == NULL && products->m >= FEW_ROWS && products->k >= SHORT &&
          products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
 }
@@ -178,6 +178,21 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
+static void part_at(const void *arg, size_t index, weft_product *out) {
+  (void)index;
+  *out = *(const weft_product *)arg;
+}
+
+/* Runs of rows that others interrupt fill no tiles. */
+static bool pays(const strassen *s) {
+  enum { FEW_UNLIKE = 64 }; /* one of so many */
+  size_t unlike = 0;
+  for (size_t i = 0; i < s->rows; i++) {
+    unlike += !s->alike[i];
+  }
+  return unlike * FEW_UNLIKE <= s->rows;
+}
+
 static size_t parts_of(size_t n, size_t part) {
   return (n + part - 1) / part;
 }
@@ -210,7 +225,13 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
     part.c = product->c + row * product->ldc;
     part.epilogue = epilogue_at(product, row, 0);
     weft_parallel(op->cx, s.rows, 8, sum_rows, &s);
-    weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
+    if (pays(&s)) {
+      weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
+    } else {
+      const weft_products plain = {
+          .count = 1, .m = s.m, .n = s.n, .k = s.k, .plain = true, .arg = &part, .at = part_at};
+      WEFT_TRY(weft_products_run(op, &plain));
+    }
   }
   return WEFT_OK;
 }
