@@ -40,9 +40,10 @@ typedef struct strassen {
 } strassen;
 
 bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
-  return !cx->plain && !products->plain && products->count == 1 && !products->accumulate && p->packed != NULL &&
-         p->epilogue.row_bias == NULL && products->m >= FEW_ROWS && products->k >= SHORT &&
-         products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
+  return !cx->plain && !products->plain && products->count == 1 && !products->accumulate &&
+         (p->packed != NULL || p->narrow != NULL) && p->epilogue.row_bias == NULL && products->m >= FEW_ROWS &&
+         products->k >= SHORT && products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS &&
+         products->n % (2 * NR) == 0;
 }
 
 /* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
@@ -88,85 +89,105 @@ static weft_epilogue epilogue_at(const weft_product *p, size_t row, size_t colum
   return e;
 }
 
-/* Rows and columns as usual. */
-static void multiply(const strassen *s, size_t row, size_t rows, size_t column, size_t columns) {
+/* Columns of both halves of b, the same of each: `panels` of floats, and the sums made of them. */
+typedef struct columns {
+  size_t at, count;
+  const float *panels[2];
+  const float *sums;
+  float *room; /* MOST_ROWS x count floats */
+} columns;
+
+/* Rows as usual, with columns of both halves. */
+static void multiply(const strassen *s, size_t row, size_t rows, const columns *c) {
   const weft_product *p = s->product;
-  const weft_epilogue e = epilogue_at(p, row, column);
-  s->cx->kernels->gemm_f32(rows, columns, s->k, p->a + row * p->lda, p->lda, p->packed + column * s->k, s->k * NR,
-                           p->c + row * p->ldc + column, p->ldc, false, &e);
+  for (int half = 0; half < 2; half++) {
+    const size_t column = c->at + (half == 0 ? 0 : s->columns);
+    const weft_epilogue e = epilogue_at(p, row, column);
+    s->cx->kernels->gemm_f32(rows, c->count, s->k, p->a + row * p->lda, p->lda, c->panels[half], s->k * NR,
+                             p->c + row * p->ldc + column, p->ldc, false, &e);
+  }
 }
 
-/* m rows of both halves from `row` on, n columns of both from `column` on, whose sums are t; w holds m x n floats. */
-static void multiply_halves(const strassen *s, size_t row, size_t m, size_t column, size_t n, const float *t,
-                            float *w) {
+/* m rows of both halves from `row` on. */
+static void multiply_halves(const strassen *s, size_t row, size_t m, const columns *c) {
   const weft_kernels *kernels = s->cx->kernels;
   const weft_product *p = s->product;
-  const size_t half = s->half, whole = s->k * NR, panel = half * NR, lda = p->lda, ldc = p->ldc;
-  const size_t below = row + s->rows, right = column + s->columns, t_size = s->block * half;
+  const size_t n = c->count, half = s->half, whole = s->k * NR, panel = half * NR, lda = p->lda, ldc = p->ldc;
+  const size_t below = row + s->rows, right = c->at + s->columns, t_size = s->block * half;
   const float *a11 = p->a + row * lda, *a12 = a11 + half, *a22 = p->a + below * lda + half;
-  const float *b11 = p->packed + column * s->k, *b21 = b11 + panel, *b22 = p->packed + right * s->k + panel;
+  const float *b11 = c->panels[0], *b21 = b11 + panel, *b22 = c->panels[1] + panel;
   const float *s1 = s->sums + row * half, *s2 = s1 + s->rows * half, *s3 = s2 + s->rows * half,
               *s4 = s3 + s->rows * half;
-  float *c11 = p->c + row * ldc + column, *c12 = c11 + s->columns, *c21 = p->c + below * ldc + column,
-        *c22 = c21 + s->columns;
-  const weft_epilogue e11 = epilogue_at(p, row, column), e21 = epilogue_at(p, below, column),
+  const float *t1 = c->sums, *t2 = t1 + t_size, *t3 = t2 + t_size, *t4 = t3 + t_size;
+  float *c11 = p->c + row * ldc + c->at, *c12 = c11 + s->columns, *c21 = p->c + below * ldc + c->at,
+        *c22 = c21 + s->columns, *u2 = c->room;
+  const weft_epilogue e11 = epilogue_at(p, row, c->at), e21 = epilogue_at(p, below, c->at),
                       e22 = epilogue_at(p, below, right), plus_c11 = {.residual = c11, .residual_stride = ldc},
-                      plus_w = {.residual = w, .residual_stride = n};
+                      plus_u2 = {.residual = u2, .residual_stride = n};
   weft_epilogue e12 = epilogue_at(p, row, right);
   const bool has_residual = e12.residual != NULL;
   kernels->gemm_f32(m, n, half, a11, lda, b11, whole, c11, ldc, false, NULL);
-  kernels->gemm_f32(m, n, half, s2, half, t + t_size, panel, w, n, false, &plus_c11);       /* u2 */
-  kernels->gemm_f32(m, n, half, a12, lda, b21, whole, c11, ldc, true, &e11);                /* c11 */
-  kernels->gemm_f32(m, n, half, s3, half, t + 2 * t_size, panel, c21, ldc, false, &plus_w); /* u3 */
-  kernels->gemm_f32(m, n, half, s1, half, t, panel, c12, ldc, false, NULL);                 /* p5 */
-  weft_strassen_add(m, n, has_residual ? w : NULL, c12, c21, c22, ldc);
+  kernels->gemm_f32(m, n, half, s2, half, t2, panel, u2, n, false, &plus_c11);
+  kernels->gemm_f32(m, n, half, a12, lda, b21, whole, c11, ldc, true, &e11);
+  kernels->gemm_f32(m, n, half, s3, half, t3, panel, c21, ldc, false, &plus_u2); /* u3 */
+  kernels->gemm_f32(m, n, half, s1, half, t1, panel, c12, ldc, false, NULL);     /* p5 */
+  weft_strassen_add(m, n, has_residual ? u2 : NULL, c12, c21, c22, ldc);
   kernels->gemm_f32(m, n, 0, a11, lda, b11, whole, c22, ldc, true, &e22);
   if (!has_residual) {
-    e12.residual = w;
+    e12.residual = u2;
     e12.residual_stride = n;
   }
   kernels->gemm_f32(m, n, half, s4, half, b22, whole, c12, ldc, true, &e12);
-  kernels->gemm_f32(m, n, half, a22, lda, t + 3 * t_size, panel, c21, ldc, true, &e21);
+  kernels->gemm_f32(m, n, half, a22, lda, t4, panel, c21, ldc, true, &e21);
 }
 
 /* Columns whose pairs are all alike, or none. */
-static void run_columns(const strassen *s, bool alike, size_t column, size_t n, const float *t, float *w) {
+static void run_columns(const strassen *s, bool alike, const columns *c) {
   for (size_t row = 0, rows; row < s->rows; row += rows) {
     const bool both = alike && s->alike[row];
     for (rows = 1; rows < MOST_ROWS && row + rows < s->rows && (alike && s->alike[row + rows]) == both;) {
       rows++;
     }
     if (both) {
-      multiply_halves(s, row, rows, column, n, t, w);
+      multiply_halves(s, row, rows, c);
     } else {
-      multiply(s, row, rows, column, n);
-      multiply(s, row, rows, column + s->columns, n);
-      multiply(s, row + s->rows, rows, column, n);
-      multiply(s, row + s->rows, rows, column + s->columns, n);
+      multiply(s, row, rows, c);
+      multiply(s, row + s->rows, rows, c);
     }
   }
-  if (s->m % 2 != 0) {
-    multiply(s, s->m - 1, 1, column, n);
-    multiply(s, s->m - 1, 1, column + s->columns, n);
-  }
+  if (s->m % 2 != 0) multiply(s, s->m - 1, 1, c);
 }
 
-static void run_block(const strassen *s, size_t column, size_t n, float *t) {
-  const size_t t_size = s->block * s->half;
-  const float *left = s->product->packed + column * s->k, *right = left + s->columns * s->k;
-  weft_read_ahead(left, n * s->k * sizeof *left);
-  weft_read_ahead(right, n * s->k * sizeof *right);
-  size_t begin = 0;
-  bool before = true;
-  for (size_t i = 0; i < n; i += NR) {
-    const bool alike = sum_panels(s, left + i * s->k, right + i * s->k, t + i * s->half);
-    if (alike != before) {
-      if (i > begin) run_columns(s, before, column + begin, i - begin, t + begin * s->half, t + SUMS * t_size);
-      begin = i;
-      before = alike;
-    }
+/* n columns from `column` on of a half of b: read ahead, or widened into `out`. */
+static const float *fetch(const strassen *s, size_t column, size_t n, float *out) {
+  const weft_product *p = s->product;
+  const size_t count = n * s->k;
+  if (p->packed == NULL) {
+    weft_widen(s->cx->kernels, p->narrow_type, count, p->narrow + column * s->k, out);
+    return out;
   }
-  run_columns(s, before, column + begin, n - begin, t + begin * s->half, t + SUMS * t_size);
+  weft_read_ahead(p->packed + column * s->k, count * sizeof(float));
+  return p->packed + column * s->k;
+}
+
+static void run_block(const strassen *s, size_t column, size_t n, float *room) {
+  float *t = room + s->block * MOST_ROWS, *wide = t + SUMS * s->block * s->half;
+  const float *left = fetch(s, column, n, wide), *right = fetch(s, column + s->columns, n, wide + n * s->k);
+  bool before = true;
+  for (size_t i = 0, begin = 0; i <= n; i += NR) {
+    const bool alike =
+        i < n ? sum_panels(s, left + i * s->k, right + i * s->k, t + i * s->half) : !before; /* the end ends a run */
+    if (alike != before && i > begin) {
+      const columns c = {.at = column + begin,
+                         .count = i - begin,
+                         .panels = {left + begin * s->k, right + begin * s->k},
+                         .sums = t + begin * s->half,
+                         .room = room};
+      run_columns(s, before, &c);
+      begin = i;
+    }
+    before = alike;
+  }
 }
 
 static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
@@ -211,7 +232,7 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
   s.block = parts_of(panels, s.blocks) * NR;
   s.blocks = parts_of(s.columns, s.block);
   const size_t groups = parts_of(products->m, GROUP), group = parts_of(products->m, 2 * groups) * 2;
-  s.scratch_size = s.block * (SUMS * s.half + MOST_ROWS);
+  s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));
   void *room;
   WEFT_TRY(weft_op_scratch_array(op, group / 2, SUMS * s.half * sizeof(float) + 1, &room));
   s.sums = room;

@@ -135,19 +135,26 @@ static bool is_apart(weft_context *cx, const halves *h, size_t row, size_t colum
   return same;
 }
 
-static int check_halves(weft_context *cx, shape s, int epilogue) {
+static int check_halves(weft_context *cx, shape s, int epilogue, bool narrow) {
   enum { ROW = 5, COLUMN = 11, MOST_UNITS = 48 };
   static const float unlike[] = {1, 0, 1000, 1e-6F, NAN, INFINITY};
   float *a = numbers(s.m * (s.k + 3)), *b = numbers(s.k * s.n + 17), *c = numbers(s.m * s.n),
         *wanted = numbers(s.m * s.n);
   float *packed = numbers(weft_gemm_packed_size(s.n, s.k)), *more = numbers(s.m * s.n + s.n);
-  bool good = a != NULL && b != NULL && c != NULL && wanted != NULL && packed != NULL && more != NULL;
+  uint16_t *bfloats = calloc(weft_gemm_packed_size(s.n, s.k), sizeof *bfloats);
+  bool good =
+      a != NULL && b != NULL && c != NULL && wanted != NULL && packed != NULL && more != NULL && bfloats != NULL;
   for (size_t t = 0; good && t < sizeof unlike / sizeof *unlike; t++) {
     for (size_t l = 0; l < s.k; l++) {
       a[ROW * (s.k + 3) + l] = unlike[t] * more[l];
       b[l * s.n + COLUMN] = unlike[t] * more[l + 1];
     }
+    if (narrow) { /* so that they lose nothing */
+      cx->kernels->f32_to_bfloat16(s.k * s.n, b, bfloats);
+      cx->kernels->bfloat16_to_f32(s.k * s.n, bfloats, b);
+    }
     cx->kernels->gemm_f32_pack(s.n, s.k, b, s.n, false, packed);
+    cx->kernels->f32_to_bfloat16(weft_gemm_packed_size(s.n, s.k), packed, bfloats);
     halves h = {.shape = s,
                 .product = {.a = a, .lda = s.k + 3, .packed = packed, .c = c, .ldc = s.n, .epilogue.hi = INFINITY}};
     if (epilogue > 0) h.product.epilogue.column_bias = more;
@@ -157,7 +164,12 @@ static int check_halves(weft_context *cx, shape s, int epilogue) {
     for (uint32_t threads = 1; good && threads <= 5; threads++) {
       good = weft_pool_create(cx, threads, &cx->pool) == WEFT_OK;
       memset(c, 0, s.m * s.n * sizeof(float));
+      weft_product *p = &h.product;
+      p->packed = narrow ? NULL : packed;
+      p->narrow = narrow ? bfloats : NULL;
+      p->narrow_type = WEFT_BFLOAT16;
       good = good && multiply(cx, &h) == WEFT_OK;
+      p->packed = packed;
       if (threads == 1) memcpy(wanted, c, s.m * s.n * sizeof(float));
       good = good && memcmp(wanted, c, s.m * s.n * sizeof(float)) == 0;
       weft_pool_destroy(cx->pool);
@@ -177,6 +189,7 @@ static int check_halves(weft_context *cx, shape s, int epilogue) {
   free(wanted);
   free(packed);
   free(more);
+  free(bfloats);
   return !good;
 }
 
@@ -217,7 +230,7 @@ int main(void) {
   static const shape large[] = {{1, 64, 128, 128}, {1, 131, 272, 144}, {1, 300, 144, 1024}, {1, 49, 1024, 256}};
   for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
     for (int epilogue = 0; epilogue < 3; epilogue++) {
-      failed |= check_halves(&cx, large[i], epilogue);
+      failed |= check_halves(&cx, large[i], epilogue, false) || check_halves(&cx, large[i], epilogue, true);
     }
   }
   failed |= check_plain(&cx);
