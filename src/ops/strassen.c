@@ -22,8 +22,9 @@ enum {
   FEW_ROWS = 48,
   FEW_COLUMNS = 128,
   SHORT = 128,
-  MOST_ROWS = 60, /* at once */
-  GROUP = 512,    /* rows whose sums there are at once */
+  MOST_ROWS = 60,       /* at once */
+  GROUP = 512,          /* rows whose sums there are at once */
+  TASK_FLOATS = 131072, /* of a that are worth a thread */
   SUMS = 4
 };
 
@@ -245,7 +246,7 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
     part.a = product->a + row * product->lda;
     part.c = product->c + row * product->ldc;
     part.epilogue = epilogue_at(product, row, 0);
-    weft_parallel(op->cx, s.rows, 8, sum_rows, &s);
+    weft_parallel(op->cx, s.rows, 1 + TASK_FLOATS / s.k, sum_rows, &s);
     if (pays(&s)) {
       weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
     } else {
