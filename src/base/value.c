@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* Up to so many bytes of elements lie in their value's block, from where they are aligned: one block is had faster than
+ * two. */
+enum { LITTLE = 1024, LITTLE_FROM = (sizeof(weft_value) + 15) & ~(size_t)15 };
+
 weft_status weft_value_new(weft_context *cx, weft_kind kind, weft_value **out) {
   void *block;
   *out = NULL;
@@ -27,20 +31,32 @@ weft_status weft_value_allocate(weft_context *cx, weft_value *value) {
 
 weft_status weft_value_new_tensor(weft_context *cx, weft_type type, const weft_shape *shape, weft_value **out) {
   char text[96];
-  weft_value *value;
+  size_t count;
   *out = NULL;
-  WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &value));
+  if (!weft_type_is_valid((int64_t)type)) {
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "%d is not an element type", (int)type);
+  }
+  if (!weft_shape_count(shape, type, &count)) {
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "a %s tensor of shape %s is negative or too large to address",
+                     weft_type_name(type), weft_shape_print(shape, text, sizeof text));
+  }
+  bool behind = count * weft_type_size(type) <= LITTLE;
+  size_t room = behind ? LITTLE_FROM + count * weft_type_size(type) : sizeof(weft_value);
+  void *block;
+  WEFT_TRY(weft_alloc(cx, room, &block));
+  weft_value *value = memset(block, 0, type == WEFT_STRING ? room : sizeof(weft_value));
+  value->refs = 1;
+  value->kind = WEFT_KIND_TENSOR;
   value->tensor.type = type;
   value->tensor.shape = *shape;
-  weft_status status = WEFT_OK;
-  if (!weft_type_is_valid((int64_t)type)) {
-    status = weft_fail(cx, WEFT_INVALID_ARGUMENT, "%d is not an element type", (int)type);
-  } else if (!weft_shape_count(shape, type, &value->tensor.count)) {
-    status = weft_fail(cx, WEFT_INVALID_ARGUMENT, "a %s tensor of shape %s is negative or too large to address",
-                       weft_type_name(type), weft_shape_print(shape, text, sizeof text));
-  } else {
-    status = weft_value_allocate(cx, value);
+  value->tensor.count = count;
+  if (behind) {
+    value->tensor.data = (char *)block + LITTLE_FROM;
+    value->storage = WEFT_STORAGE_BEHIND;
+    *out = value;
+    return WEFT_OK;
   }
+  weft_status status = weft_value_allocate(cx, value);
   if (status != WEFT_OK) {
     weft_value_release(value);
     return status;
@@ -130,7 +146,7 @@ static bool owns_memory(const weft_value *value) {
   while (value->storage == WEFT_STORAGE_SHARED) {
     value = value->owner;
   }
-  return value->storage == WEFT_STORAGE_OWNED || value->tensor.data == NULL;
+  return value->storage != WEFT_STORAGE_NONE || value->tensor.data == NULL;
 }
 
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out) {

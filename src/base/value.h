@@ -28,6 +28,7 @@ typedef struct weft_strings {
 typedef enum weft_storage {
   WEFT_STORAGE_NONE = 0, /* no data, or the plan's arena: not freed by the value */
   WEFT_STORAGE_OWNED,    /* one weft_alloc block */
+  WEFT_STORAGE_BEHIND,   /* little, in the value's own block */
   WEFT_STORAGE_SHARED    /* a part of `owner`'s data */
 } weft_storage;
 

@@ -9,8 +9,7 @@ typedef struct frame {
   weft_run_state *state;
   weft_graph *graph;
   weft_plan *plan;
-  weft_value **values; /* per value of the graph; NULL: not there yet, or no longer */
-  weft_value **room;   /* for one node's inputs and outputs */
+  weft_value **values; /* the plan's, per value of the graph; NULL: not there yet, or no longer */
 } frame;
 
 void weft_run_state_free(weft_run_state *state) {
@@ -124,7 +123,7 @@ static weft_status dynamic_node(frame *f, weft_op *op) {
 static weft_status run_node(frame *f, size_t n) {
   weft_node *node = &f->graph->nodes[n];
   weft_run_state *state = f->state;
-  weft_value **inputs = f->room, **outputs = f->room + node->input_count;
+  weft_value **inputs = f->plan->one, **outputs = inputs + node->input_count;
   for (int i = 0; i < node->input_count; i++) {
     inputs[i] = node->inputs[i] >= 0 ? f->values[node->inputs[i]] : NULL;
   }
@@ -199,66 +198,49 @@ static weft_status take_outputs(frame *f, bool main_graph, weft_value **outputs)
   return WEFT_OK;
 }
 
-static void free_frame(frame *f) {
-  for (size_t v = 0; f->plan != NULL && v < f->graph->value_count; v++) {
-    if (f->plan->places[v] == WEFT_PLACE_DYNAMIC || f->plan->places[v] == WEFT_PLACE_OUTPUT) {
-      release_value(f, (int32_t)v);
-    }
-  }
-}
-
-static weft_status set_given(frame *f, size_t input_count, weft_value *const *inputs, weft_value *const *captured) {
+/* Tells the plans what is given in this run. */
+static weft_status set_given(frame *f, weft_plans *plans, size_t input_count, weft_value *const *inputs,
+                             weft_value *const *captured) {
   const weft_graph *graph = f->graph;
   if (input_count != graph->input_count) {
     return weft_fail(f->state->cx, WEFT_INVALID_MODEL, "subgraph '%s': expected %zu inputs, found %zu", graph->name,
                      graph->input_count, input_count);
   }
-  for (size_t v = 0; v < graph->value_count; v++) {
-    const weft_slot *slot = &graph->values[v];
-    f->values[v] = slot->outer >= 0 && captured != NULL ? captured[slot->outer] : NULL;
-  }
-  for (size_t i = 0; i < input_count; i++) {
-    int32_t v = graph->inputs[i];
-    f->values[v] = inputs[i] != NULL ? inputs[i] : graph->values[v].constant;
+  for (size_t i = 0; i < plans->given_count; i++) {
+    const weft_slot *slot = &graph->values[plans->given[i]];
+    plans->now[i] = i >= input_count ? captured[slot->outer] : inputs[i] != NULL ? inputs[i] : slot->constant;
   }
   return WEFT_OK;
 }
 
-static weft_status run_frame(frame *f, bool main_graph, weft_value **outputs) {
-  weft_context *cx = f->state->cx;
-  const weft_graph *graph = f->graph;
-  weft_status status = weft_plan_find(f->state, f->graph, f->values, &f->plan);
-  weft_scratch_reset(cx, &f->state->scratch);
-  WEFT_TRY(status);
-  for (size_t v = 0; v < graph->value_count; v++) {
-    if (f->plan->places[v] != WEFT_PLACE_GIVEN) {
-      f->values[v] = f->plan->values[v];
-    }
+static weft_status run_frame(frame *f, weft_plans *plans, bool main_graph, weft_value **outputs) {
+  weft_plan *plan = f->plan;
+  f->values = plan->values;
+  for (size_t i = 0; i < plans->given_count; i++) {
+    f->values[plans->given[i]] = plans->now[i];
   }
-  WEFT_TRY(weft_plan_bind(f->state, f->graph, f->plan));
-  void *room;
-  WEFT_TRY(weft_alloc(cx, f->plan->widest * sizeof(weft_value *), &room));
-  f->room = room;
-  status = run_nodes(f);
-  weft_free(room);
-  return status == WEFT_OK ? take_outputs(f, main_graph, outputs) : status;
+  WEFT_TRY(weft_plan_bind(f->state, f->graph, plan));
+  weft_status status = run_nodes(f);
+  status = status == WEFT_OK ? take_outputs(f, main_graph, outputs) : status;
+  for (size_t i = 0; i < plan->made_count; i++) {
+    release_value(f, plan->made[i]);
+  }
+  return status;
 }
 
 weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
                          weft_value *const *captured, weft_value **outputs) {
   frame f = {.state = state, .graph = graph};
-  void *values;
+  weft_plans *plans;
   for (size_t i = 0; i < graph->output_count; i++) {
     outputs[i] = NULL;
   }
-  WEFT_TRY(weft_alloc(state->cx, graph->value_count * sizeof(weft_value *), &values));
-  f.values = values;
-  weft_status status = set_given(&f, input_count, inputs, captured);
-  if (status == WEFT_OK) {
-    status = run_frame(&f, captured == NULL, outputs);
-  }
-  free_frame(&f);
-  weft_free(values);
+  WEFT_TRY(weft_plans_get(state, graph, &plans));
+  WEFT_TRY(set_given(&f, plans, input_count, inputs, captured));
+  weft_status status = weft_plan_find(state, graph, plans, &f.plan);
+  weft_scratch_reset(state->cx, &state->scratch);
+  WEFT_TRY(status);
+  status = run_frame(&f, plans, captured == NULL, outputs);
   for (size_t i = 0; i < graph->output_count && status != WEFT_OK; i++) {
     weft_value_release(outputs[i]);
     outputs[i] = NULL;

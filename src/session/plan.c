@@ -10,45 +10,55 @@
 
 enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096, STRANGERS = 2, MOST_SLACK = 65536 };
 
-/* ---- signature --------------------------------------------------------------------------------------------------- */
-static bool is_given(const weft_slot *slot) {
-  return slot->is_input || slot->outer >= 0;
+/* ---- what is given ----------------------------------------------------------------------------------------------- */
+static bool is_captured(const weft_graph *graph, size_t v) {
+  return graph->values[v].outer >= 0 && weft_graph_constant(graph, (int32_t)v) == NULL;
 }
 
-static size_t signature_size(const weft_value *value) {
-  return value == NULL || value->kind != WEFT_KIND_TENSOR ? 1 : 1 + (size_t)value->tensor.shape.rank;
-}
-
-static uint64_t *signature_put(const weft_value *value, uint64_t *out) {
-  if (value == NULL) {
-    *out++ = 0;
-    return out;
+weft_status weft_plans_get(weft_run_state *state, weft_graph *graph, weft_plans **out) {
+  *out = graph->plans;
+  if (*out != NULL) {
+    return WEFT_OK;
   }
-  const weft_shape *shape = &value->tensor.shape;
-  bool tensor = value->kind == WEFT_KIND_TENSOR;
-  *out++ =
-      1u + (uint64_t)value->kind + ((uint64_t)value->tensor.type << 8) + (tensor ? (uint64_t)shape->rank << 16 : 0);
-  for (int i = 0; tensor && i < shape->rank; i++) {
-    *out++ = (uint64_t)shape->dims[i];
-  }
-  return out;
-}
-
-static weft_status make_signature(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
-                                  uint64_t **out, size_t *count) {
-  void *block;
-  *count = 0;
+  size_t count = graph->input_count;
   for (size_t v = 0; v < graph->value_count; v++) {
-    *count += is_given(&graph->values[v]) ? signature_size(given[v]) : 0;
+    count += is_captured(graph, v);
   }
-  WEFT_TRY(weft_scratch_alloc(state->cx, &state->scratch, *count * sizeof **out, &block));
-  uint64_t *at = *out = block;
+  WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plans) + count * (sizeof(weft_value *) + sizeof(int32_t)),
+                             &graph->plans));
+  weft_plans *plans = *out = graph->plans;
+  plans->now = (weft_value **)(plans + 1);
+  plans->given = (int32_t *)(plans->now + count);
+  for (; plans->given_count < graph->input_count; plans->given_count++) {
+    plans->given[plans->given_count] = graph->inputs[plans->given_count];
+  }
   for (size_t v = 0; v < graph->value_count; v++) {
-    if (is_given(&graph->values[v])) {
-      at = signature_put(given[v], at);
+    if (is_captured(graph, v)) {
+      plans->given[plans->given_count++] = (int32_t)v;
     }
   }
   return WEFT_OK;
+}
+
+/* Whether two values have one kind, type and rank, or neither is there. */
+static bool same_kind(const weft_value *a, const weft_value *b) {
+  return a == NULL || b == NULL ? a == b
+                                : a->kind == b->kind && a->tensor.type == b->tensor.type &&
+                                      (a->kind != WEFT_KIND_TENSOR || a->tensor.shape.rank == b->tensor.shape.rank);
+}
+
+static bool same_shape(const weft_value *a, const weft_value *b) {
+  return a == NULL || a->kind != WEFT_KIND_TENSOR || weft_shape_equal(&a->tensor.shape, &b->tensor.shape);
+}
+
+static bool suits(const weft_plan *plan, const weft_plans *plans) {
+  for (size_t i = 0; i < plans->given_count; i++) {
+    const weft_value *known = plan->shapes[plans->given[i]], *now = plans->now[i];
+    if (!same_kind(known, now) || !same_shape(known, now)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /* ---- classes of nodes and values --------------------------------------------------------------------------------- */
@@ -61,7 +71,7 @@ static weft_place first_place(const weft_graph *graph, const weft_plan *plan, in
   if (is_known(plan->shapes[v]) || weft_graph_constant(graph, v) != NULL) {
     return WEFT_PLACE_KNOWN;
   }
-  if (is_given(&graph->values[v])) {
+  if (graph->values[v].is_input || graph->values[v].outer >= 0) {
     return WEFT_PLACE_GIVEN;
   }
   return plan->shapes[v] != NULL ? WEFT_PLACE_ARENA : WEFT_PLACE_DYNAMIC;
@@ -510,13 +520,21 @@ static void set_values(const weft_graph *graph, weft_plan *plan) {
 }
 
 static weft_status make_layout(weft_run_state *state, const weft_graph *graph, weft_plan *plan) {
+  size_t widest = 0;
   place_values(graph, plan);
   for (size_t n = 0; n < graph->node_count; n++) {
     size_t wide = (size_t)graph->nodes[n].input_count + (size_t)graph->nodes[n].output_count;
-    plan->widest = wide > plan->widest ? wide : plan->widest;
+    widest = wide > widest ? wide : widest;
     class_node(graph, plan, n);
   }
+  WEFT_TRY(arena_array(state, plan, widest, sizeof *plan->one, &plan->one));
+  WEFT_TRY(arena_array(state, plan, graph->value_count, sizeof *plan->made, &plan->made));
   WEFT_TRY(skip_unneeded(state, graph, plan));
+  for (size_t v = 0; v < graph->value_count; v++) {
+    if (plan->places[v] == WEFT_PLACE_DYNAMIC || plan->places[v] == WEFT_PLACE_OUTPUT) {
+      plan->made[plan->made_count++] = (int32_t)v;
+    }
+  }
   WEFT_TRY(lay_out(state, graph, plan));
   set_values(graph, plan);
   return list_releases(state, graph, plan);
@@ -534,7 +552,7 @@ static weft_status given_shape(weft_run_state *state, const weft_value *given, w
   return WEFT_OK;
 }
 
-static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
+static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans,
                              weft_plan *plan) {
   size_t values = graph->value_count, nodes = graph->node_count;
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->shapes, &plan->shapes));
@@ -547,32 +565,26 @@ static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, wef
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->grows, &plan->grows));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->last_use, &plan->last_use));
   WEFT_TRY(arena_array(state, plan, nodes, sizeof *plan->steps, &plan->steps));
-  for (size_t v = 0; v < values; v++) {
-    if (is_given(&graph->values[v]) && weft_graph_constant(graph, (int32_t)v) == NULL) {
-      WEFT_TRY(given_shape(state, given[v], &plan->shapes[v]));
-    }
+  for (size_t i = 0; i < plans->given_count; i++) {
+    weft_value **shape = &plan->shapes[plans->given[i]];
+    weft_value_release(*shape); /* an input of two names */
+    WEFT_TRY(given_shape(state, plans->now[i], shape));
   }
   WEFT_TRY(weft_interpret(state, graph, plan->shapes));
   return make_layout(state, graph, plan);
 }
 
-static weft_status make_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
-                             const uint64_t *signature, size_t signature_count, weft_plan **out) {
+static weft_status make_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans,
+                             weft_plan **out) {
   void *block;
   *out = NULL;
   WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plan), &block));
-  weft_plan *plan = block;
-  weft_status status = arena_array(state, plan, signature_count, sizeof *plan->signature, &plan->signature);
-  if (status == WEFT_OK) {
-    memcpy(plan->signature, signature, signature_count * sizeof *signature);
-    plan->signature_count = signature_count;
-    status = fill_plan(state, graph, given, plan);
-  }
+  weft_status status = fill_plan(state, graph, plans, block);
   if (status != WEFT_OK) {
-    plan_destroy(graph, plan);
+    plan_destroy(graph, block);
     return status;
   }
-  *out = plan;
+  *out = block;
   return WEFT_OK;
 }
 
@@ -581,21 +593,22 @@ static weft_status make_plan(weft_run_state *state, const weft_graph *graph, wef
  * nodes that read what changed infer anew, and memory is laid out anew only when something outgrows its place. */
 
 /* Tells what inputs have another shape; false where that is not all that changed. */
-static bool take_given(const weft_graph *graph, weft_plan *plan, weft_value *const *given) {
+static bool take_given(const weft_graph *graph, weft_plan *plan, const weft_plans *plans) {
   for (size_t v = 0; v < graph->value_count; v++) {
-    weft_value *old = plan->shapes[v];
     if (plan->places[v] == WEFT_PLACE_ARENA || plan->places[v] == WEFT_PLACE_VIEW) {
-      old->tensor.data = NULL; /* not known, though the last run had it */
+      plan->shapes[v]->tensor.data = NULL; /* not known, though the last run had it */
     }
-    if (!is_given(&graph->values[v]) || weft_graph_constant(graph, (int32_t)v) != NULL || old == given[v]) {
-      continue;
-    }
-    if (old == NULL || given[v] == NULL || old->kind != given[v]->kind || old->tensor.type != given[v]->tensor.type) {
+  }
+  for (size_t i = 0; i < plans->given_count; i++) {
+    weft_value *old = plan->shapes[plans->given[i]], *now = plans->now[i];
+    if (!same_kind(old, now)) {
       return false;
     }
-    plan->changed[v] = old->kind == WEFT_KIND_TENSOR && !weft_shape_equal(&old->tensor.shape, &given[v]->tensor.shape);
-    old->tensor = given[v]->tensor;
-    old->tensor.data = NULL;
+    if (!same_shape(old, now)) {
+      plan->changed[plans->given[i]] = true;
+      old->tensor = now->tensor;
+      old->tensor.data = NULL;
+    }
   }
   return true;
 }
@@ -627,10 +640,10 @@ static bool still_fits(const weft_graph *graph, weft_plan *plan) {
   return fits;
 }
 
-static weft_status renew_plan(weft_run_state *state, const weft_graph *graph, weft_value *const *given, weft_plan *plan,
+static weft_status renew_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans, weft_plan *plan,
                               bool *done) {
   memset(plan->changed, 0, graph->value_count * sizeof *plan->changed);
-  *done = take_given(graph, plan, given);
+  *done = take_given(graph, plan, plans);
   if (*done) {
     WEFT_TRY(weft_interpret_again(state, graph, plan->shapes, plan->changed, done));
   }
@@ -639,14 +652,6 @@ static weft_status renew_plan(weft_run_state *state, const weft_graph *graph, we
   }
   set_values(graph, plan);
   plan->bound = NULL;
-  return WEFT_OK;
-}
-
-static weft_status get_plans(weft_run_state *state, weft_graph *graph, weft_plans **out) {
-  if (graph->plans == NULL) {
-    WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plans), &graph->plans));
-  }
-  *out = graph->plans;
   return WEFT_OK;
 }
 
@@ -661,11 +666,10 @@ static void drop_last(const weft_graph *graph, weft_plans *plans) {
 }
 
 /* The plan of the last run for this one, or NULL where it cannot be; then it is gone. */
-static weft_status renew_first(weft_run_state *state, const weft_graph *graph, weft_value *const *given,
-                               weft_plans *plans, weft_plan **out) {
+static weft_status renew_first(weft_run_state *state, const weft_graph *graph, weft_plans *plans, weft_plan **out) {
   weft_plan *plan = plans->first;
   bool done = false;
-  weft_status status = renew_plan(state, graph, given, plan, &done);
+  weft_status status = renew_plan(state, graph, plans, plan, &done);
   *out = status == WEFT_OK && done ? plan : NULL;
   if (*out == NULL) {
     plans->first = plan->next;
@@ -675,16 +679,11 @@ static weft_status renew_first(weft_run_state *state, const weft_graph *graph, w
   return status;
 }
 
-weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out) {
-  weft_plans *plans;
-  uint64_t *signature;
-  size_t count;
+weft_status weft_plan_find(weft_run_state *state, const weft_graph *graph, weft_plans *plans, weft_plan **out) {
   *out = NULL;
-  WEFT_TRY(get_plans(state, graph, &plans));
-  WEFT_TRY(make_signature(state, graph, given, &signature, &count));
   for (weft_plan **at = &plans->first; *at != NULL; at = &(*at)->next) {
     weft_plan *plan = *at;
-    if (plan->signature_count == count && memcmp(plan->signature, signature, count * sizeof *signature) == 0) {
+    if (suits(plan, plans)) {
       *at = plan->next;
       plan->next = plans->first;
       plans->first = *out = plan;
@@ -692,15 +691,13 @@ weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value 
       return WEFT_OK;
     }
   }
-  if (++plans->strangers > STRANGERS && plans->first != NULL && plans->first->signature_count == count) {
-    memcpy(plans->first->signature, signature, count * sizeof *signature); /* interpreting resets scratch memory */
-    WEFT_TRY(renew_first(state, graph, given, plans, out));
+  if (++plans->strangers > STRANGERS && plans->first != NULL) {
+    WEFT_TRY(renew_first(state, graph, plans, out));
     if (*out != NULL) {
       return WEFT_OK;
     }
-    WEFT_TRY(make_signature(state, graph, given, &signature, &count));
   }
-  WEFT_TRY(make_plan(state, graph, given, signature, count, out));
+  WEFT_TRY(make_plan(state, graph, plans, out));
   (*out)->next = plans->first;
   plans->first = *out;
   if (++plans->count > PLANS_KEPT) {

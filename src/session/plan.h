@@ -23,12 +23,9 @@ typedef enum weft_step { WEFT_STEP_SKIP = 0, WEFT_STEP_RUN, WEFT_STEP_VIEW, WEFT
 
 typedef struct weft_plan {
   struct weft_plan *next; /* most recently used first */
-  uint64_t *signature;    /* kinds, types and dims of inputs and captures */
-  size_t signature_count;
   weft_step *steps;   /* per node */
   weft_place *places; /* per value */
-  weft_value *
-      *values; /* per value: known ones with data, planned ones bound to the arena; NULL: dynamic, given, output */
+  weft_value **values;     /* per value: known ones with data, planned ones bound to the arena; others while running */
   weft_value **shapes;     /* per value: type and shape where known, else NULL */
   size_t *offsets;         /* per value: ARENA */
   size_t *room;            /* per value: bytes at its offset, where it is a root */
@@ -38,8 +35,10 @@ typedef struct weft_plan {
   int32_t *last_use;       /* per value: the node after which a dynamic one is freed; node_count: at the end */
   uint32_t *release_begin; /* per node: its part of release_list, node_count + 1 entries */
   int32_t *release_list;   /* dynamic values to free after a node */
+  size_t made_count;
+  int32_t *made;        /* what a run makes outside the arena */
+  weft_value **one;     /* room for one node's inputs and outputs */
   size_t arena_size;
-  size_t widest;     /* the most inputs and outputs that one node has */
   void *bound;       /* the arena the values point into */
   weft_arena memory; /* everything above */
 } weft_plan;
@@ -49,6 +48,9 @@ typedef struct weft_plans {
   weft_plan *first;
   size_t count;
   size_t strangers; /* runs in a row with shapes that no plan was there for */
+  size_t given_count;
+  int32_t *given;   /* inputs, in their order, and captured values that are no constants */
+  weft_value **now; /* what they are in this run; NULL: absent */
   void *arena;
   size_t arena_size;
 } weft_plans;
@@ -77,8 +79,10 @@ weft_status weft_interpret(weft_run_state *state, const weft_graph *graph, weft_
 weft_status weft_interpret_again(weft_run_state *state, const weft_graph *graph, weft_value **values, bool *changed,
                                  bool *fits);
 
-/* The plan for these inputs and captures (given[v] for each such value), from the cache or made now. */
-weft_status weft_plan_find(weft_run_state *state, weft_graph *graph, weft_value *const *given, weft_plan **out);
+/* The plans of `graph`, of which there may be none yet. */
+weft_status weft_plans_get(weft_run_state *state, weft_graph *graph, weft_plans **out);
+/* The plan for what is given now, from the cache or made now. */
+weft_status weft_plan_find(weft_run_state *state, const weft_graph *graph, weft_plans *plans, weft_plan **out);
 /* Points the plan's values into the graph's arena, growing it if need be. */
 weft_status weft_plan_bind(weft_run_state *state, weft_graph *graph, weft_plan *plan);
 void weft_plans_destroy(weft_graph *graph);
