@@ -23,7 +23,8 @@ enum {
   FEW_COLUMNS = 128,
   SHORT = 128,
   MOST_ROWS = 60,       /* at once */
-  GROUP = 512,          /* rows whose sums there are at once */
+  GROUP = 512,          /* rows whose sums there are at once, */
+  SUM_FLOATS = 2 << 20, /* and at most so many of these */
   TASK_FLOATS = 131072, /* of a that are worth a thread */
   SUMS = 4
 };
@@ -40,11 +41,16 @@ typedef struct strassen {
   size_t scratch_size; /* floats of a thread */
 } strassen;
 
+/* Rows whose sums there are at once. */
+static size_t most_rows(size_t k) {
+  return SUM_FLOATS / k < GROUP ? SUM_FLOATS / k : GROUP;
+}
+
 bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
   return !cx->plain && !products->plain && products->count == 1 && !products->accumulate &&
          (p->packed != NULL || p->narrow != NULL) && p->epilogue.row_bias == NULL && products->m >= FEW_ROWS &&
-         products->k >= SHORT && products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS &&
-         products->n % (2 * NR) == 0;
+         products->k >= SHORT && most_rows(products->k) >= FEW_ROWS && products->k % (2 * NR) == 0 &&
+         products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
 }
 
 /* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
@@ -232,7 +238,7 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
   s.blocks = parts_of(parts_of(panels, most > 1 ? most : 1), threads) * threads;
   s.block = parts_of(panels, s.blocks) * NR;
   s.blocks = parts_of(s.columns, s.block);
-  const size_t groups = parts_of(products->m, GROUP), group = parts_of(products->m, 2 * groups) * 2;
+  const size_t groups = parts_of(products->m, most_rows(s.k)), group = parts_of(products->m, 2 * groups) * 2;
   s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));
   void *room;
   WEFT_TRY(weft_op_scratch_array(op, group / 2, SUMS * s.half * sizeof(float) + 1, &room));
