@@ -177,8 +177,14 @@ static void product_at(const void *arg, size_t index, weft_product *out) {
 }
 
 static weft_status multiply_panels(weft_op *op, nbits *p) {
-  weft_products products = {
-      .count = 1, .m = p->m, .n = p->w.n, .k = p->w.k, .arg = p, .at = product_at, .pack = expand_columns};
+  weft_products products = {.count = 1,
+                            .m = p->m,
+                            .n = p->w.n,
+                            .k = p->w.k,
+                            .arg = p,
+                            .at = product_at,
+                            .pack = expand_columns,
+                            .weights = true};
   return weft_products_run(op, &products);
 }
 

@@ -37,6 +37,7 @@ typedef struct weft_products {
    */
   void (*pack)(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch);
   size_t scratch_fixed, scratch_column; /* bytes of pack's scratch: fixed + column * columns */
+  bool weights;                         /* pack needs no scratch, and makes the same in every run */
 } weft_products;
 
 weft_status weft_products_run(weft_op *op, const weft_products *products);

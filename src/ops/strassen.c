@@ -31,7 +31,8 @@ enum {
 
 typedef struct strassen {
   weft_context *cx;
-  const weft_product *product;
+  const weft_products *products;
+  const weft_product *product; /* of a group of rows */
   size_t m, n, k;
   size_t rows, columns, half; /* half of m, n and k */
   float *sums;                /* of a: SUMS times [rows x half] */
@@ -48,9 +49,9 @@ static size_t most_rows(size_t k) {
 
 bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
   return !cx->plain && !products->plain && products->count == 1 && !products->accumulate &&
-         (p->packed != NULL || p->narrow != NULL) && p->epilogue.row_bias == NULL && products->m >= FEW_ROWS &&
-         products->k >= SHORT && most_rows(products->k) >= FEW_ROWS && products->k % (2 * NR) == 0 &&
-         products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
+         (p->packed != NULL || p->narrow != NULL || products->weights) && p->epilogue.row_bias == NULL &&
+         products->m >= FEW_ROWS && products->k >= SHORT && most_rows(products->k) >= FEW_ROWS &&
+         products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
 }
 
 /* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
@@ -165,16 +166,20 @@ static void run_columns(const strassen *s, bool alike, const columns *c) {
   if (s->m % 2 != 0) multiply(s, s->m - 1, 1, c);
 }
 
-/* n columns from `column` on of a half of b: read ahead, or widened into `out`. */
+/* n columns from `column` on of a half of b: read ahead, or made in `out`. */
 static const float *fetch(const strassen *s, size_t column, size_t n, float *out) {
   const weft_product *p = s->product;
   const size_t count = n * s->k;
-  if (p->packed == NULL) {
-    weft_widen(s->cx->kernels, p->narrow_type, count, p->narrow + column * s->k, out);
-    return out;
+  if (p->packed != NULL) {
+    weft_read_ahead(p->packed + column * s->k, count * sizeof(float));
+    return p->packed + column * s->k;
   }
-  weft_read_ahead(p->packed + column * s->k, count * sizeof(float));
-  return p->packed + column * s->k;
+  if (p->narrow != NULL) {
+    weft_widen(s->cx->kernels, p->narrow_type, count, p->narrow + column * s->k, out);
+  } else {
+    s->products->pack(s->products->arg, 0, column, n, out, NULL);
+  }
+  return out;
 }
 
 static void run_block(const strassen *s, size_t column, size_t n, float *room) {
@@ -206,9 +211,14 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-static void part_at(const void *arg, size_t index, weft_product *out) {
+static void group_at(const void *arg, size_t index, weft_product *out) {
   (void)index;
-  *out = *(const weft_product *)arg;
+  *out = *((const strassen *)arg)->product;
+}
+
+static void group_pack(const void *arg, size_t index, size_t column, size_t columns, float *out, void *scratch) {
+  const weft_products *products = ((const strassen *)arg)->products;
+  products->pack(products->arg, index, column, columns, out, scratch);
 }
 
 /* Runs of rows that others interrupt fill no tiles. */
@@ -228,6 +238,7 @@ static size_t parts_of(size_t n, size_t part) {
 weft_status weft_strassen_run(weft_op *op, const weft_products *products, const weft_product *product) {
   weft_product part = *product;
   strassen s = {.cx = op->cx,
+                .products = products,
                 .product = &part,
                 .n = products->n,
                 .k = products->k,
@@ -256,8 +267,14 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
     if (pays(&s)) {
       weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
     } else {
-      const weft_products plain = {
-          .count = 1, .m = s.m, .n = s.n, .k = s.k, .plain = true, .arg = &part, .at = part_at};
+      const weft_products plain = {.count = 1,
+                                   .m = s.m,
+                                   .n = s.n,
+                                   .k = s.k,
+                                   .plain = true,
+                                   .arg = &s,
+                                   .at = group_at,
+                                   .pack = products->pack != NULL ? group_pack : NULL};
       WEFT_TRY(weft_products_run(op, &plain));
     }
   }
