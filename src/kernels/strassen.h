@@ -4,8 +4,8 @@
 
 #include "kernels.h"
 
-/* Magnitudes of the elements of two rows or panels: the greatest of both, and the sum of each's, of every column of
- * panels, and of every so-manieth element of rows. */
+/* Magnitudes of the elements of two rows or panels: the greatest of both, and the sum of each one's; of panels column by
+ * column, of rows in a few parts. */
 typedef struct weft_strassen_sizes {
   float most[WEFT_GEMM_NR], sums[2][WEFT_GEMM_NR];
 } weft_strassen_sizes;

@@ -8,8 +8,8 @@
  *     s4 = a12 - s2    t4 = b21 - t2                 c21 = u3 + a22 t4         c22 = u3 + p5
  *
  * Errors of the four are as large as those of the greatest would be, so rows, or columns, that are paired have to be of
- * like size; others, and a row without a partner, are multiplied as usual, as are all where there are many others. What is paired with what depends on
- * the shape alone, and so does the result on the numbers, not on threads. */
+ * like size; others, and a row without a partner, are multiplied as usual, as are all where there are many others. What
+ * is paired with what depends on the shape alone, and so does the result on the numbers, not on threads. */
 #include "strassen.h"
 
 #include "../kernels/strassen.h"
@@ -19,10 +19,10 @@
 enum {
   NR = WEFT_GEMM_NR,
   BLOCK_FLOATS = 49152, /* of b in one task */
-  FEW_ROWS = 48,
+  FEW_ROWS = 48,        /* fewer of m, n and k gain nothing */
   FEW_COLUMNS = 128,
   SHORT = 128,
-  MOST_ROWS = 60,       /* at once */
+  MOST_ROWS = 72,       /* at once */
   GROUP = 512,          /* rows whose sums there are at once, */
   SUM_FLOATS = 2 << 20, /* and at most so many of these */
   TASK_FLOATS = 131072, /* of a that are worth a thread */
