@@ -108,9 +108,7 @@ static void softmax_double(const void *arg, size_t n, const double *x, double *y
       y[done + i] = x[done + i] - max;
     }
     weft_typed_exp(count, y + done, e);
-    for (size_t i = 0; i < count; i++) {
-      sum += e[i];
-    }
+    weft_typed_row_of(WEFT_TYPED_ADD, WEFT_DOUBLE)(count, e, &sum);
   }
   const double log_sum = s->variant == WEFT_LOG_SOFTMAX ? weft_log(sum) : 0;
   for (size_t i = 0; i < n; i++) {

@@ -1,9 +1,9 @@
 /* How exact long sums are: every operator that adds many numbers up, over lengths to a quarter of a million, and
- * kernels to ten millions, against double precision. Two kinds of numbers, because each finds its own mistakes: all
- * positive, where a sum grows far beyond its terms and a single running float loses a bit at each doubling; and small
- * deviations from a large mean, where a variance as the difference of two large squares has no digits left. Prints
- * errors in units of 2^-24 of the result (of 1 for normalized rows), and fails beyond the limit, which is what a sum in
- * blocks with a few roundings after it may lose. */
+ * kernels to ten millions, against double precision, and a softmax of doubles against a longer one. Two kinds of
+ * numbers, because each finds its own mistakes: all positive, where a sum grows far beyond its terms and a single
+ * running float loses a bit at each doubling; and small deviations from a large mean, where a variance as the difference
+ * of two large squares has no digits left. Prints errors in units of 2^-24 of the result (of 1 for normalized rows), and
+ * fails beyond the limit, which is what a sum in blocks with a few roundings after it may lose. */
 #include "kernels/kernels.h"
 #include "model_bytes.h"
 #include "simd/tables.h"
@@ -50,15 +50,16 @@ typedef struct tensor {
   const float *data;
 } tensor;
 
-/* The answer of a node whose inputs are x, and a, b, c as far as they have data; `attributes` may be NULL. */
-static weft_value *run(const char *op, const tensor *x, const tensor *more, void (*attributes)(bytes *n)) {
+/* The answer of a node whose inputs are x, of `type`, and a, b, c as far as they have data; `attributes` may be NULL. */
+static weft_value *run_typed(weft_type type, const char *op, const tensor *x, const tensor *more,
+                             void (*attributes)(bytes *n)) {
   static const char *const names[] = {"a", "b", "c", "d"};
   char inputs[16] = "x";
   bytes g = {0};
   weft_error error = {0};
   weft_session *session;
   weft_value *in, *out;
-  graph_value(&g, GRAPH_INPUT, "x", x->rank, x->dims);
+  graph_typed_value(&g, GRAPH_INPUT, "x", (int)type, x->rank, x->dims);
   for (int i = 0; i < 4 && more != NULL && more[i].data != NULL; i++) {
     bool axes = strncmp(op, "Reduce", 6) == 0 || strcmp(op, "CumSum") == 0;
     graph_tensor(&g, names[i], axes ? WEFT_INT64 : WEFT_FLOAT, axes ? 8 : 4, more[i].rank, more[i].dims, more[i].data);
@@ -71,12 +72,12 @@ static weft_value *run(const char *op, const tensor *x, const tensor *more, void
   graph_output(&g, "y");
   bytes m = model(21, &g);
   if (weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) != WEFT_OK ||
-      weft_value_create_tensor(WEFT_FLOAT, x->rank, x->dims, &in, &error) != WEFT_OK) {
+      weft_value_create_tensor(type, x->rank, x->dims, &in, &error) != WEFT_OK) {
     fprintf(stderr, "%s: %s\n", op, error.message);
     exit(1);
   }
   clear(&m);
-  memcpy(weft_value_data(in), x->data, weft_value_count(in) * sizeof(float));
+  memcpy(weft_value_data(in), x->data, weft_value_count(in) * (type == WEFT_DOUBLE ? sizeof(double) : sizeof(float)));
   if (weft_session_run(session, 1, (const char *[]){"x"}, &in, 1, (const char *[]){"y"}, &out, &error) != WEFT_OK) {
     fprintf(stderr, "%s: %s\n", op, error.message);
     exit(1);
@@ -84,6 +85,10 @@ static weft_value *run(const char *op, const tensor *x, const tensor *more, void
   weft_value_release(in);
   weft_session_destroy(session);
   return out;
+}
+
+static weft_value *run(const char *op, const tensor *x, const tensor *more, void (*attributes)(bytes *n)) {
+  return run_typed(WEFT_FLOAT, op, x, more, attributes);
 }
 
 /* ---- reductions: of a whole row, and of each of 6 columns -------------------------------------------------------- */
@@ -237,6 +242,23 @@ static void check_softmax(size_t n) {
   free(x);
 }
 
+/* The first element is 1 over the sum, in units of 2^-53. */
+static void check_softmax_of_doubles(size_t n) {
+  double *x = malloc(n * sizeof *x);
+  CHECK(x != NULL);
+  long double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    x[i] = i == 0 ? 0 : -draw();
+    sum += expl((long double)x[i]);
+  }
+  const tensor in = {2, {1, (int64_t)n}, (const float *)(const void *)x};
+  weft_value *value = run_typed(WEFT_DOUBLE, "Softmax", &in, NULL, NULL);
+  const double *y = weft_value_data(value);
+  report("Softmax of doubles", n, (double)fabsl((long double)y[0] * sum - 1) * 0x1p29, 20);
+  weft_value_release(value);
+  free(x);
+}
+
 static void of_order_1(bytes *n) {
   with_int(n, "p", 1);
 }
@@ -366,6 +388,7 @@ int main(void) {
       check_pooling(n, k);
     }
     check_softmax(n);
+    check_softmax_of_doubles(n);
     check_running(n);
     check_lp(n);
     check_kernels(n);
