@@ -672,7 +672,7 @@ double weft_typed_dot(size_t n, const double *x, const float *y, bool distances)
   return distances ? dot(n, x, y, true) : dot(n, x, y, false);
 }
 
-/* Four rows of b a turn, so that c is read and written once for them. */
+/* Four rows of b a turn, so that c is read and written once for them, and a long sum is one of sums of four. */
 #define ADD_ROWS(name, T)                                                                                              \
   static void name(size_t n, size_t rows, const T *factors, const T *b, size_t b_row, T *c) {                          \
     size_t l = 0;                                                                                                      \
@@ -680,7 +680,7 @@ double weft_typed_dot(size_t n, const double *x, const float *y, bool distances)
       const T f0 = factors[l], f1 = factors[l + 1], f2 = factors[l + 2], f3 = factors[l + 3];                          \
       EACH_ALONE                                                                                                       \
       for (size_t j = 0; j < n; j++) {                                                                                 \
-        c[j] = (((c[j] + f0 * b[j]) + f1 * b[b_row + j]) + f2 * b[2 * b_row + j]) + f3 * b[3 * b_row + j];             \
+        c[j] += (f0 * b[j] + f1 * b[b_row + j]) + (f2 * b[2 * b_row + j] + f3 * b[3 * b_row + j]);                     \
       }                                                                                                                \
     }                                                                                                                  \
     for (; l < rows; l++, b += b_row) {                                                                                \

@@ -6,6 +6,7 @@
  * fails beyond the limit, which is what a sum in blocks with a few roundings after it may lose. */
 #include "kernels/kernels.h"
 #include "model_bytes.h"
+#include "ops/product.h"
 #include "simd/tables.h"
 #include "weft.h"
 
@@ -259,6 +260,32 @@ static void check_softmax_of_doubles(size_t n) {
   free(x);
 }
 
+/* In units of 2^-53. */
+static void check_product_of_doubles(size_t n) {
+  double *x = malloc(2 * n * sizeof *x), *y = x + n;
+  CHECK(x != NULL);
+  long double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    x[i] = 0.5 + draw() + draw() * 0x1p-24;
+    y[i] = 0.5 + draw() + draw() * 0x1p-24;
+    sum += (long double)x[i] * (long double)y[i];
+  }
+  double found;
+  weft_plain_product_run(&(weft_plain_product){.type = WEFT_DOUBLE,
+                                               .m = 1,
+                                               .n = 1,
+                                               .k = n,
+                                               .a = x,
+                                               .a_row = n,
+                                               .a_column = 1,
+                                               .b = y,
+                                               .b_row = 1,
+                                               .b_column = 1,
+                                               .c = &found});
+  report("product of doubles", n, (double)fabsl((long double)found / sum - 1) * 0x1p29, 12);
+  free(x);
+}
+
 static void of_order_1(bytes *n) {
   with_int(n, "p", 1);
 }
@@ -389,6 +416,7 @@ int main(void) {
     }
     check_softmax(n);
     check_softmax_of_doubles(n);
+    check_product_of_doubles(n);
     check_running(n);
     check_lp(n);
     check_kernels(n);
