@@ -160,6 +160,10 @@ weft_status weft_alloc_zeroed(weft_context *cx, size_t count, size_t size, void 
   return take(cx, total, true, out);
 }
 
+size_t weft_block_size(const void *block) {
+  return ((const header *)block - 1)->size - sizeof(header) - SLACK;
+}
+
 void weft_free(void *block) {
   if (block == NULL) {
     return;

@@ -161,6 +161,21 @@ weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **ou
   return WEFT_OK;
 }
 
+weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *out) {
+  size_t bytes = weft_value_bytes(out);
+  if (bytes > weft_block_size(from->tensor.data)) {
+    void *larger;
+    WEFT_TRY(weft_alloc(cx, bytes + bytes / 4, &larger));
+    memcpy(larger, from->tensor.data, weft_value_bytes(from));
+    weft_free(from->tensor.data);
+    from->tensor.data = larger;
+  }
+  out->tensor.data = from->tensor.data;
+  out->storage = WEFT_STORAGE_OWNED;
+  from->storage = WEFT_STORAGE_NONE;
+  return WEFT_OK;
+}
+
 static bool is_alone(const weft_value *value) {
   while (value->storage == WEFT_STORAGE_SHARED && value->refs == 1) {
     value = value->owner;

@@ -45,6 +45,7 @@ struct weft_value {
   uint32_t dropped;  /* how many need it no more */
   uint32_t prepared; /* the first node that made something of it (session/prepare.c), or 0 */
   uint8_t offered;
+  bool spent;   /* whoever has the one reference lets go of it when the graph it is fed to has run */
   uint8_t form; /* of a constant's elements: not 0 where its readers have replaced them (weft_op_agree) */
 };
 
@@ -104,6 +105,9 @@ weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **ou
 /* Makes what *value refers to the holder's alone: it, or an item of it, that something else refers to or shows as well
  * becomes a copy. */
 weft_status weft_value_separate(weft_context *cx, weft_value **value);
+/* Gives `out`, whose type and shape are set, the block of `from`, with its elements in front and room for more than are
+ * missing. `from` shows it from then on. */
+weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *out);
 /* A sequence with room for `count` items, all NULL; the caller fills `items` with references it owns. */
 weft_status weft_value_new_sequence(weft_context *cx, weft_type type, size_t count, weft_value **out);
 /* Drops data and ownership, keeps the value itself and its type and shape. */

@@ -31,6 +31,9 @@ weft_status weft_concat_infer(weft_op *op) {
 /* Copies `rows` runs of `run` bytes between two pitches: an input of Concat into the output, or the other way round. */
 static void copy_runs(weft_context *cx, size_t rows, size_t run, const void *from, size_t from_pitch, void *to,
                       size_t to_pitch) {
+  if (from == to) {
+    return; /* it grows where it lies */
+  }
   size_t unit = (run | from_pitch | to_pitch) % 8 == 0 ? 8 : (run | from_pitch | to_pitch) % 4 == 0 ? 4 : 1;
   if (((uintptr_t)from | (uintptr_t)to) % unit != 0) {
     unit = 1;

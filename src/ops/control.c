@@ -10,11 +10,13 @@
 typedef struct turns {
   weft_op *op;
   weft_graph *body;
-  size_t carried;        /* values that go from turn to turn */
-  size_t yields;         /* outputs kept from every turn */
-  size_t first;          /* the body's first carried output; yields follow the carried ones */
-  weft_value **state;    /* the carried values */
-  weft_value **inputs;   /* for one turn */
+  size_t carried;      /* values that go from turn to turn */
+  size_t yields;       /* outputs kept from every turn */
+  size_t first;        /* the body's first carried output; yields follow the carried ones */
+  weft_value **state;  /* the carried values */
+  weft_value **inputs; /* for one turn */
+  weft_value **own;    /* the inputs that are made for each turn, which are freed at the end */
+  size_t own_count;
   weft_value **outputs;  /* of one turn */
   weft_value **kept;     /* yields of all turns, turn after turn */
   size_t capacity, done; /* kept has room for `capacity` values; turns done */
@@ -80,10 +82,14 @@ static weft_status one_turn(turns *t) {
   }
   WEFT_TRY(weft_grow(op->cx, &kept, &t->capacity, (t->done + 1) * t->yields, sizeof(weft_value *)));
   t->kept = kept;
+  for (size_t i = 0; i < t->carried; i++) {
+    t->state[i]->spent = t->state[i]->refs == 1;
+  }
   WEFT_TRY(op->host->run_graph(op, t->body, t->body->input_count, t->inputs, t->outputs));
   for (size_t i = 0; i < t->carried; i++) {
     weft_value_release(t->state[i]);
     t->state[i] = t->outputs[t->first + i];
+    t->state[i]->spent = false;
     t->outputs[t->first + i] = NULL;
   }
   for (size_t i = 0; i < t->yields; i++) {
@@ -94,7 +100,19 @@ static weft_status one_turn(turns *t) {
   return WEFT_OK;
 }
 
+/* Memory for own input i: the last turn's, unless its body passed that on. */
+static weft_status own_input(turns *t, size_t i, weft_type type, const weft_shape *shape, void **data) {
+  weft_value **own = &t->own[i];
+  if (*own == NULL || (*own)->refs > 1) {
+    weft_value_release(*own);
+    WEFT_TRY(weft_value_new_tensor(t->op->cx, type, shape, own));
+  }
+  *data = (*own)->tensor.data;
+  return WEFT_OK;
+}
+
 static void end_turns(turns *t) {
+  release_all(t->own, t->own_count);
   if (t->state != NULL) {
     release_all(t->state, t->carried);
   }
@@ -214,37 +232,21 @@ weft_status weft_if_run(weft_op *op) {
 }
 
 /* ---- Loop -------------------------------------------------------------------------------------------------------- */
-static weft_status scalar_value(weft_op *op, weft_type type, int64_t number, weft_value **out) {
-  weft_shape scalar = {0, {0}};
-  WEFT_TRY(weft_value_new_tensor(op->cx, type, &scalar, out));
-  if (type == WEFT_BOOL) {
-    *(uint8_t *)(*out)->tensor.data = number != 0;
-  } else {
-    *(int64_t *)(*out)->tensor.data = number;
-  }
-  return WEFT_OK;
-}
-
-/* Turn number n: its own two inputs are made anew, as a body may pass them on as its outputs. */
 static weft_status loop_turn(turns *t, int64_t n, bool *go_on) {
   weft_op *op = t->op;
-  weft_value *own[2] = {NULL, NULL};
-  weft_status status = scalar_value(op, WEFT_INT64, n, &own[0]);
-  if (status == WEFT_OK) {
-    status = scalar_value(op, WEFT_BOOL, 1, &own[1]);
-  }
-  if (status == WEFT_OK) {
-    memcpy(t->inputs, own, sizeof own);
-    memcpy(t->inputs + 2, t->state, t->carried * sizeof *t->state);
-    status = one_turn(t);
-  }
-  release_all(own, 2);
-  WEFT_TRY(status);
-  const weft_value *condition = t->outputs[0];
-  if (condition->kind != WEFT_KIND_TENSOR || condition->tensor.type != WEFT_BOOL || condition->tensor.count != 1) {
+  const weft_shape scalar = {0, {0}};
+  void *turn, *condition;
+  WEFT_TRY(own_input(t, 0, WEFT_INT64, &scalar, &turn));
+  WEFT_TRY(own_input(t, 1, WEFT_BOOL, &scalar, &condition));
+  *(int64_t *)turn = n;
+  *(uint8_t *)condition = 1;
+  memcpy(t->inputs + 2, t->state, t->carried * sizeof *t->state);
+  WEFT_TRY(one_turn(t));
+  const weft_value *next = t->outputs[0];
+  if (next->kind != WEFT_KIND_TENSOR || next->tensor.type != WEFT_BOOL || next->tensor.count != 1) {
     return weft_op_run_fail(op, "body: the first output, the condition, is not one bool");
   }
-  *go_on = *(const uint8_t *)condition->tensor.data != 0;
+  *go_on = *(const uint8_t *)next->tensor.data != 0;
   release_all(t->outputs, 1);
   return WEFT_OK;
 }
@@ -256,6 +258,8 @@ static weft_status run_loop(turns *t) {
   WEFT_TRY(weft_op_scalar_int(op, 1, "cond", 1, &condition));
   size_t carried = op->input_count > 2 ? (size_t)op->input_count - 2 : 0;
   WEFT_TRY(begin_turns(op, 2, 1, carried, 0, t));
+  t->own = t->inputs;
+  t->own_count = 2;
   WEFT_TRY(keep_state(t, op->inputs + 2));
   bool go_on = condition != 0;
   for (int64_t n = 0; n < limit && go_on; n++) {
@@ -291,74 +295,70 @@ static weft_status list_entry(weft_op *op, const char *name, size_t expected, si
   return WEFT_OK;
 }
 
-/* Place `at` of `in` along `axis`, as a tensor of one dimension less. */
-static weft_status slice_value(weft_op *op, const weft_tensor *in, int axis, size_t at, weft_value **out) {
+/* A scan input. */
+typedef struct scan {
+  const weft_tensor *in;
+  int axis;
+  int64_t reverse;
+} scan;
+
+/* Own input i is place `at` of its scan input, a tensor of one dimension less. */
+static weft_status slice_input(turns *t, size_t i, const scan *from, size_t at) {
+  const weft_tensor *in = from->in;
   weft_shape shape = in->shape;
+  void *data;
+  int axis = from->axis;
   size_t outer = weft_shape_product(&shape, 0, axis), dim = (size_t)shape.dims[axis];
   size_t run = weft_shape_product(&shape, axis + 1, shape.rank) * weft_type_size(in->type);
   memmove(shape.dims + axis, shape.dims + axis + 1, (size_t)(shape.rank - axis - 1) * sizeof *shape.dims);
   shape.rank--;
-  WEFT_TRY(weft_value_new_tensor(op->cx, in->type, &shape, out));
+  WEFT_TRY(own_input(t, i, in->type, &shape, &data));
   for (size_t o = 0; o < outer; o++) {
-    memcpy((char *)(*out)->tensor.data + o * run, (const char *)in->data + (o * dim + at) * run, run);
+    memcpy((char *)data + o * run, (const char *)in->data + (o * dim + at) * run, run);
   }
   return WEFT_OK;
 }
 
-/* The axis of scan input i, and how many turns it is good for. */
-static weft_status scan_axis(turns *t, size_t scanned, size_t i, int *axis, int64_t *length) {
+/* Scan input i, and how many turns it is good for. */
+static weft_status read_scan(turns *t, size_t i, scan *to, int64_t *length) {
   weft_op *op = t->op;
-  const weft_tensor *in = weft_op_in(op, (int)(t->carried + i));
   int64_t wanted;
-  if (in == NULL) {
+  to->in = weft_op_in(op, (int)(t->carried + i));
+  if (to->in == NULL) {
     return weft_op_fail(op, "scan input %zu: expected a tensor", i);
   }
-  WEFT_TRY(list_entry(op, "scan_input_axes", scanned, i, &wanted));
-  WEFT_TRY(weft_op_axis(op, "scan_input_axes", wanted, in->shape.rank, axis));
-  *length = in->shape.dims[*axis];
-  return WEFT_OK;
-}
-
-static weft_status scan_turn(turns *t, size_t scanned, size_t n, size_t length) {
-  weft_op *op = t->op;
-  memcpy(t->inputs, t->state, t->carried * sizeof *t->state);
-  weft_status status = WEFT_OK;
-  for (size_t i = 0; i < scanned && status == WEFT_OK; i++) {
-    int axis;
-    int64_t same, reverse;
-    status = scan_axis(t, scanned, i, &axis, &same);
-    if (status == WEFT_OK) {
-      status = list_entry(op, "scan_input_directions", scanned, i, &reverse);
-    }
-    if (status == WEFT_OK) {
-      const weft_tensor *in = weft_op_in(op, (int)(t->carried + i));
-      status = slice_value(op, in, axis, reverse != 0 ? length - 1 - n : n, &t->inputs[t->carried + i]);
-    }
-  }
-  if (status == WEFT_OK) {
-    status = one_turn(t);
-  }
-  release_all(t->inputs + t->carried, scanned);
-  return status;
+  WEFT_TRY(list_entry(op, "scan_input_axes", t->own_count, i, &wanted));
+  WEFT_TRY(weft_op_axis(op, "scan_input_axes", wanted, to->in->shape.rank, &to->axis));
+  *length = to->in->shape.dims[to->axis];
+  return list_entry(op, "scan_input_directions", t->own_count, i, &to->reverse);
 }
 
 static weft_status run_scan(turns *t, size_t scanned) {
   weft_op *op = t->op;
   int64_t length = 0;
+  void *scans;
   WEFT_TRY(begin_turns(op, 0, 0, (size_t)op->input_count - scanned, scanned, t));
+  t->own = t->inputs + t->carried;
+  t->own_count = scanned;
   WEFT_TRY(keep_state(t, op->inputs));
+  WEFT_TRY(weft_op_scratch(op, scanned * sizeof(scan), &scans));
   for (size_t i = 0; i < scanned; i++) {
-    int axis;
+    scan *one = (scan *)scans + i;
     int64_t own;
-    WEFT_TRY(scan_axis(t, scanned, i, &axis, &own));
+    WEFT_TRY(read_scan(t, i, one, &own));
     if (i > 0 && own != length) {
       return weft_op_fail(op, "scan input %zu: expected %lld entries along axis %d as in scan input 0, found %lld", i,
-                          (long long)length, axis, (long long)own);
+                          (long long)length, one->axis, (long long)own);
     }
     length = own;
   }
   for (size_t n = 0; n < (size_t)length; n++) {
-    WEFT_TRY(scan_turn(t, scanned, n, (size_t)length));
+    memcpy(t->inputs, t->state, t->carried * sizeof *t->state);
+    for (size_t i = 0; i < scanned; i++) {
+      const scan *one = (const scan *)scans + i;
+      WEFT_TRY(slice_input(t, i, one, one->reverse != 0 ? (size_t)length - 1 - n : n));
+    }
+    WEFT_TRY(one_turn(t));
   }
   for (size_t i = t->carried; i < (size_t)op->output_count; i++) {
     int64_t axis, reverse;

@@ -51,8 +51,33 @@ static weft_status run_graph(weft_op *op, weft_graph *graph, size_t input_count,
 }
 
 /* ---- one node ---------------------------------------------------------------------------------------------------- */
+/* Whether the node reads its first input for the last time, nobody else has it, and its elements are where those of
+ * the output begin. */
+static bool may_continue(const frame *f, size_t n, weft_value *const *inputs, const weft_shape *shape) {
+  const weft_node *node = &f->graph->nodes[n];
+  const weft_value *in = (node->def->flags & WEFT_OP_CONTINUES) != 0 ? inputs[0] : NULL;
+  if (in == NULL || !f->graph->values[node->inputs[0]].is_input || !in->spent || in->refs != 1 ||
+      in->storage != WEFT_STORAGE_OWNED || in->tensor.type == WEFT_STRING ||
+      f->plan->last_use[node->inputs[0]] != (int32_t)n) {
+    return false;
+  }
+  for (int i = 1; i < node->input_count; i++) {
+    if (inputs[i]->tensor.data == in->tensor.data) {
+      return false;
+    }
+  }
+  int axis = 0;
+  while (axis < shape->rank && shape->dims[axis] == 1 && in->tensor.shape.dims[axis] == 1) {
+    axis++;
+  }
+  return weft_shape_product(shape, axis + 1, shape->rank) ==
+         weft_shape_product(&in->tensor.shape, axis + 1, shape->rank);
+}
+
 /* Gives every wanted output of a planned node its memory. */
-static weft_status planned_outputs(frame *f, const weft_node *node, weft_value **outputs) {
+static weft_status planned_outputs(frame *f, size_t n, weft_value **inputs, weft_value **outputs) {
+  const weft_node *node = &f->graph->nodes[n];
+  weft_context *cx = f->state->cx;
   for (int i = 0; i < node->output_count; i++) {
     int32_t v = node->outputs[i];
     outputs[i] = NULL;
@@ -61,11 +86,27 @@ static weft_status planned_outputs(frame *f, const weft_node *node, weft_value *
     }
     if (f->plan->places[v] == WEFT_PLACE_OUTPUT) {
       const weft_tensor *shape = &f->plan->shapes[v]->tensor;
-      WEFT_TRY(weft_value_new_tensor(f->state->cx, shape->type, &shape->shape, &f->values[v]));
+      if (may_continue(f, n, inputs, &shape->shape)) {
+        WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &f->values[v]));
+        f->values[v]->tensor = *shape;
+        WEFT_TRY(weft_value_continue(cx, inputs[0], f->values[v]));
+      } else {
+        WEFT_TRY(weft_value_new_tensor(cx, shape->type, &shape->shape, &f->values[v]));
+      }
     }
     outputs[i] = f->values[v];
   }
   return WEFT_OK;
+}
+
+/* A reference to what a node that only shows its input gives, where the memory it shows stays. */
+static weft_status show(weft_context *cx, weft_value *in, const weft_shape *shape, weft_value **out) {
+  if (weft_shape_equal(&in->tensor.shape, shape)) {
+    weft_value_retain(in);
+    *out = in;
+    return WEFT_OK;
+  }
+  return weft_value_view(cx, in, shape, out);
 }
 
 static weft_status check_made(weft_op *op) {
@@ -94,7 +135,7 @@ static weft_status run_dynamic(weft_op *op) {
   weft_value *in = op->input_count > 0 ? op->inputs[0] : NULL;
   if (status == WEFT_OK && (op->def->flags & WEFT_OP_VIEW) != 0 && in != NULL && in->storage != WEFT_STORAGE_NONE) {
     weft_value *view;
-    WEFT_TRY(weft_value_view(cx, in, &op->outputs[0]->tensor.shape, &view));
+    WEFT_TRY(show(cx, in, &op->outputs[0]->tensor.shape, &view));
     return weft_op_put(op, 0, view);
   }
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
@@ -120,6 +161,13 @@ static weft_status dynamic_node(frame *f, weft_op *op) {
   return status;
 }
 
+/* Whether a planned node gives its input, which has memory of its own, away from the graph as it is. */
+static bool shows_input(const frame *f, size_t n) {
+  const weft_node *node = &f->graph->nodes[n];
+  return (node->def->flags & WEFT_OP_VIEW) != 0 && f->plan->steps[n] == WEFT_STEP_RUN && node->output_count == 1 &&
+         f->plan->places[node->outputs[0]] == WEFT_PLACE_OUTPUT && f->plan->one[0]->storage != WEFT_STORAGE_NONE;
+}
+
 static weft_status run_node(frame *f, size_t n) {
   weft_node *node = &f->graph->nodes[n];
   weft_run_state *state = f->state;
@@ -132,6 +180,10 @@ static weft_status run_node(frame *f, size_t n) {
     return WEFT_OK;
   }
   name_node(state->cx, node);
+  if (shows_input(f, n)) {
+    const weft_shape *shape = &f->plan->shapes[node->outputs[0]]->tensor.shape;
+    return show(state->cx, inputs[0], shape, &f->values[node->outputs[0]]);
+  }
   weft_op_host host = {.run_graph = run_graph, .state = f};
   weft_op op = weft_node_op(state, node, inputs, outputs);
   op.host = &host;
@@ -140,7 +192,7 @@ static weft_status run_node(frame *f, size_t n) {
   if (f->plan->steps[n] == WEFT_STEP_DYNAMIC) {
     status = dynamic_node(f, &op);
   } else {
-    status = planned_outputs(f, node, outputs);
+    status = planned_outputs(f, n, inputs, outputs);
     status = status == WEFT_OK ? weft_op_call(&op, node->def->run) : status;
   }
   weft_node_explain(state->cx, node, inputs, status);

@@ -507,6 +507,9 @@ static weft_status lay_out(weft_run_state *state, const weft_graph *graph, weft_
   l.last = l.first + graph->value_count;
   find_views(&l);
   find_uses(&l);
+  for (size_t i = 0; i < graph->input_count; i++) {
+    plan->last_use[graph->inputs[i]] = l.last[graph->inputs[i]]; /* also of what shows it */
+  }
   find_in_place(&l);
   return assign_offsets(state, &l);
 }
@@ -552,8 +555,7 @@ static weft_status given_shape(weft_run_state *state, const weft_value *given, w
   return WEFT_OK;
 }
 
-static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans,
-                             weft_plan *plan) {
+static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans, weft_plan *plan) {
   size_t values = graph->value_count, nodes = graph->node_count;
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->shapes, &plan->shapes));
   WEFT_TRY(arena_array(state, plan, values, sizeof *plan->values, &plan->values));
@@ -574,8 +576,7 @@ static weft_status fill_plan(weft_run_state *state, const weft_graph *graph, con
   return make_layout(state, graph, plan);
 }
 
-static weft_status make_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans,
-                             weft_plan **out) {
+static weft_status make_plan(weft_run_state *state, const weft_graph *graph, const weft_plans *plans, weft_plan **out) {
   void *block;
   *out = NULL;
   WEFT_TRY(weft_alloc_zeroed(state->cx, 1, sizeof(weft_plan), &block));

@@ -22,9 +22,9 @@ typedef enum weft_place {
 typedef enum weft_step { WEFT_STEP_SKIP = 0, WEFT_STEP_RUN, WEFT_STEP_VIEW, WEFT_STEP_DYNAMIC } weft_step;
 
 typedef struct weft_plan {
-  struct weft_plan *next; /* most recently used first */
-  weft_step *steps;   /* per node */
-  weft_place *places; /* per value */
+  struct weft_plan *next;  /* most recently used first */
+  weft_step *steps;        /* per node */
+  weft_place *places;      /* per value */
   weft_value **values;     /* per value: known ones with data, planned ones bound to the arena; others while running */
   weft_value **shapes;     /* per value: type and shape where known, else NULL */
   size_t *offsets;         /* per value: ARENA */
@@ -32,12 +32,12 @@ typedef struct weft_plan {
   int32_t *root;           /* per value: whose memory it uses, through any number of steps */
   bool *changed;           /* per value: its shape or elements are others than in the run before */
   bool *grows;             /* per value: they have ever been */
-  int32_t *last_use;       /* per value: the node after which a dynamic one is freed; node_count: at the end */
+  int32_t *last_use;       /* per value: the node after which it (and what shows it) is not read; node_count: none */
   uint32_t *release_begin; /* per node: its part of release_list, node_count + 1 entries */
   int32_t *release_list;   /* dynamic values to free after a node */
   size_t made_count;
-  int32_t *made;        /* what a run makes outside the arena */
-  weft_value **one;     /* room for one node's inputs and outputs */
+  int32_t *made;    /* what a run makes outside the arena */
+  weft_value **one; /* room for one node's inputs and outputs */
   size_t arena_size;
   void *bound;       /* the arena the values point into */
   weft_arena memory; /* everything above */
