@@ -1,6 +1,6 @@
 /*
- * Loops whose carried value grows by Concat, which adds to it where it lies if nothing else has it: bodies that pass it on, read it
- * again, add it to itself, or look at it from a branch or through a view.
+ * Loops whose carried value grows by Concat, which adds to it where it lies if nothing else has it: bodies that read it
+ * afterwards, also from a branch or through a view, or add to it in a branch.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,19 +15,20 @@ const floats = (...shape) => tensorType('float32', shape);
 const last = (...shape) => ({ outputs: { z: floats(...shape) } });
 const turn = Array.from({ length: WIDTH }, (_, i) => i / 8);
 
+const grow = node('Concat', ['s', 'e'], ['s_out'], { axis: 0 });
+const inBranch = node('Concat', ['s', 'e'], ['z'], { axis: 0 });
+
 /** What the body does besides s_out = Concat(s, e): nodes, and what a turn yields for the rows before and after. */
 const bodies = {
-  'does nothing else': { nodes: [node('Concat', ['s', 'e'], ['s_out'], { axis: 0 }), node('ReduceSum', ['s_out'], ['z'])], yields: (s, t) => t },
-  'reads it afterwards': { nodes: [node('Concat', ['s', 'e'], ['s_out'], { axis: 0 }), node('ReduceSum', ['s'], ['z'])], yields: (s) => s },
+  'does nothing else': { nodes: [grow, node('ReduceSum', ['s_out'], ['z'])], yields: (s, t) => t },
+  'reads it afterwards': { nodes: [grow, node('ReduceSum', ['s'], ['z'])], yields: (s) => s },
   'reads a view of it afterwards': {
-    nodes: [
-      node('Reshape', ['s', 'flat'], ['v']), node('Concat', ['s', 'e'], ['s_out'], { axis: 0 }), node('ReduceSum', ['v'], ['z']),
-    ],
+    nodes: [node('Reshape', ['s', 'flat'], ['v']), grow, node('ReduceSum', ['v'], ['z'])],
     yields: (s) => s,
   },
   'reads it in a branch afterwards': {
     nodes: [
-      node('Concat', ['s', 'e'], ['s_out'], { axis: 0 }),
+      grow,
       node('If', ['c'], ['z'], {
         then_branch: { graph: graphOf({ nodes: [node('ReduceSum', ['s'], ['z'])], ...last(1, 1) }) },
         else_branch: { graph: graphOf({ nodes: [node('ReduceSum', ['e'], ['z'])], ...last(1, 1) }) },
@@ -38,7 +39,7 @@ const bodies = {
   'adds to it in a branch, and reads it afterwards': {
     nodes: [
       node('If', ['c'], ['s_out'], {
-        then_branch: { graph: graphOf({ nodes: [node('Concat', ['s', 'e'], ['z'], { axis: 0 })], ...last('n', WIDTH) }) },
+        then_branch: { graph: graphOf({ nodes: [inBranch], ...last('n', WIDTH) }) },
         else_branch: { graph: graphOf({ nodes: [node('Identity', ['e'], ['z'])], ...last('n', WIDTH) }) },
       }),
       node('ReduceSum', ['s'], ['z']),
