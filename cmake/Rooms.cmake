@@ -10,15 +10,26 @@
 # WEFT_THREADS is defined in the room `parallel` alone: one file of `base` knows of threads, so in wasm all others are
 # compiled once and linked into modules with and without them.
 
-# Rooms that only load a model run once, so they are made smaller still: nothing is inlined that does not shrink by it.
-set(weft_loading_rooms onnx graph optimize)
+# What makes code for size smaller still: no redundancy elimination that copies code, which only ScatterND misses; and where
+# a model is loaded once, no inlining but of what shrinks by it (tests/bench/NOTES.md).
+function(weft_shrink room file)
+  set(flags)
+  if(room MATCHES "^(base|onnx|graph|optimize|session|ops)$" AND NOT file MATCHES "^scatter")
+    list(APPEND flags -mllvm -enable-pre=false)
+  endif()
+  if(room MATCHES "^(onnx|graph|optimize|session)$")
+    list(APPEND flags -mllvm -inline-threshold=-40)
+  endif()
+  if(EMSCRIPTEN OR WASI)
+    set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/${file} DIRECTORY ${PROJECT_SOURCE_DIR}
+      PROPERTIES COMPILE_OPTIONS "${flags}")
+  endif()
+endfunction()
+
 function(weft_room room)
   foreach(file IN LISTS ARGN)
     set_property(GLOBAL APPEND PROPERTY WEFT_ROOM_${room} ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-    if((EMSCRIPTEN OR WASI) AND room IN_LIST weft_loading_rooms)
-      set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/${file} DIRECTORY ${PROJECT_SOURCE_DIR}
-        PROPERTIES COMPILE_OPTIONS "-mllvm;-inline-threshold=-40;-mllvm;-enable-pre=false")
-    endif()
+    weft_shrink(${room} ${file})
   endforeach()
 endfunction()
 

@@ -19,9 +19,9 @@ typedef struct weft_memory {
 /* `out` gets NULL on failure. A size of 0 gives a block that may be freed. */
 weft_status weft_alloc(weft_context *cx, size_t size, void **out);
 weft_status weft_alloc_zeroed(weft_context *cx, size_t count, size_t size, void **out);
-/* Frees and un-counts; NULL is allowed. The budget is found through the block, so a value may outlive its session. */
 /* How many bytes a block has. */
 size_t weft_block_size(const void *block);
+/* Frees and un-counts; NULL is allowed. The budget is found through the block, so a value may outlive its session. */
 void weft_free(void *block);
 /* Grows `*items` (of `item_size` bytes each) so that at least `need` fit; keeps the first `*capacity`. */
 weft_status weft_grow(weft_context *cx, void **items, size_t *capacity, size_t need, size_t item_size);

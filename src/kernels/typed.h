@@ -106,7 +106,7 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 void weft_typed_exp(size_t n, const double *x, double *y);
 /* The sum of the products of n numbers, or of the squares of their distances. */
 double weft_typed_dot(size_t n, const double *x, const float *y, bool distances);
-/* c[j] += factors[0] * b[j] + factors[1] * b[b_row + j] + ... for n elements and `rows` terms, added in this order: of
+/* c[j] += factors[0] * b[j] + factors[1] * b[b_row + j] + ... for n elements and `rows` terms, four at a time: of
  * doubles, or of integers of 4 or 8 bytes, which wrap. */
 void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *factors, const void *b, size_t b_row,
                          void *c);

@@ -21,11 +21,11 @@ enum {
   WEFT_OP_INPLACE =
       1,            /* run tolerates an output that shares memory with any input of the same shape and element size */
   WEFT_OP_VIEW = 2, /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
-  WEFT_OP_SHAPE_ONLY = 4,     /* never reads its inputs' elements (Shape, Size): may be computed while planning */
-  WEFT_OP_NOT_PURE = 8,       /* random, or has a state: never folded, never merged */
-  WEFT_OP_SUBGRAPH = 16,      /* runs subgraphs */
-  WEFT_OP_CONTINUES = 64, /* output 0 is input 0 and then more along one axis; knows when the elements are there */
-  WEFT_OP_FIRST_OPTIONAL = 32 /* output 0 may be absent; of all others it is required, which is checked at load */
+  WEFT_OP_SHAPE_ONLY = 4,      /* never reads its inputs' elements (Shape, Size): may be computed while planning */
+  WEFT_OP_NOT_PURE = 8,        /* random, or has a state: never folded, never merged */
+  WEFT_OP_SUBGRAPH = 16,       /* runs subgraphs */
+  WEFT_OP_FIRST_OPTIONAL = 32, /* output 0 may be absent; of all others it is required, which is checked at load */
+  WEFT_OP_CONTINUES = 64       /* output 0 is input 0 and then more along one axis; knows when the elements are there */
 };
 
 typedef struct weft_op_def {

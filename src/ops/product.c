@@ -301,8 +301,8 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
   return *name == 0 ? WEFT_OK : weft_op_unsupported(op, "activation '%s'", name);
 }
 
-/* In tiles of b that stay in the cache, and that are put in order where b is not; every element is summed in the order of
- * k. */
+/* In tiles of b that stay in the cache, and that are put in order where b is not; every element is summed in the same
+ * order. */
 void weft_plain_product_run(const weft_plain_product *p) {
   enum { DEPTH = 16, WIDTH = 64 };
   const size_t size = weft_type_size(p->type);
