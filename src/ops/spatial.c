@@ -105,7 +105,8 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
       continue;
     }
     int64_t room = in + window->pad_begin[d] + window->pad_end[d] - extent;
-    if (room < 0) {
+    int64_t way = room + (ceil_mode ? stride - 1 : 0); /* that the first window may move */
+    if (way < 0) {
       if (in == 0) {
         window->out[d] = 0;
         continue;
@@ -113,7 +114,7 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
       return weft_op_fail(op, "spatial dimension %d: the window of %lld is larger than the padded input of %lld", d,
                           (long long)extent, (long long)(room + extent));
     }
-    window->out[d] = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    window->out[d] = way / stride + 1;
     /* A window that would begin beyond the input and its left padding is not counted. */
     if (ceil_mode && (window->out[d] - 1) * stride >= in + window->pad_begin[d]) {
       window->out[d]--;

@@ -109,6 +109,22 @@ test('MaxPool of bytes', async () => {
   }
 });
 
+test('with ceil_mode the only window may reach beyond the input', async () => {
+  const x = new Tensor('float32', [1, 2, 3, 4], [1, 1, 2, 2]);
+  const window = { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 };
+  for (const [op, wanted, attributes] of [
+    ['MaxPool', 4, {}],
+    ['AveragePool', 2.5, {}],
+    ['LpPool', 10, { p: 1 }],
+    ['MaxPool', 1, { kernel_shape: [2, 2], dilations: [2, 2] }],
+  ]) {
+    const [y] = await run(op, [x], { ...window, ...attributes }, { opset: 22 });
+    assert.deepEqual(y.dims, [1, 1, 1, 1], op);
+    assert.deepEqual([...y.data], [wanted], op);
+  }
+  await assert.rejects(run('MaxPool', [x], { ...window, strides: [1, 1] }), /the window of 3 is larger than the padded input of 2/);
+});
+
 test('quantizing to 16 bits, and by rows of scales', async () => {
   const x = new Tensor('float32', [0.25, -0.75, 1e9, -1e9, NaN, 1.5], [2, 3]);
   const [one] = await run('QuantizeLinear', [x, new Tensor('float32', [0.5], []), new Tensor('int16', [10], [])], {}, { outputs: ['int16'] });
