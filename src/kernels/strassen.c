@@ -8,7 +8,7 @@ typedef float vector __attribute__((vector_size(LANES * sizeof(float)), aligned(
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 typedef struct sizes {
-  vector most, sums[2];
+  vector most, sums[4];
 } sizes;
 
 static inline void measure(sizes *s, int which, vector x) {
@@ -20,8 +20,9 @@ static inline void measure(sizes *s, int which, vector x) {
 
 static inline void put(const sizes *s, size_t at, weft_strassen_sizes *out) {
   *(vector *)(out->most + at) = s->most;
-  *(vector *)(out->sums[0] + at) = s->sums[0];
-  *(vector *)(out->sums[1] + at) = s->sums[1];
+  for (int i = 0; i < 4; i++) {
+    *(vector *)(out->sums[i] + at) = s->sums[i];
+  }
 }
 
 void weft_strassen_left(size_t half, const float *top, const float *bottom, float *sums, size_t apart,
@@ -58,10 +59,10 @@ void weft_strassen_right(size_t half, const float *left, const float *right, flo
       *(vector *)(sums + at) = t1;
       *(vector *)(sums + apart + at) = t2;
       *(vector *)(sums + 2 * apart + at) = b22 - b12;
-      measure(&s[j], 1, b22);
+      measure(&s[j], 3, b22);
       const vector b21 = *(const vector *)(left + half * N + at);
       *(vector *)(sums + 3 * apart + at) = b21 - t2;
-      measure(&s[j], 0, b21);
+      measure(&s[j], 2, b21);
     }
   }
   for (size_t j = 0; j < N / LANES; j++) {

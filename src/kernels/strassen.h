@@ -5,9 +5,9 @@
 #include "kernels.h"
 
 /* Magnitudes of the elements of two rows or panels: the greatest of both, and the sum of each one's; of panels column by
- * column, of rows in a few parts. */
+ * column and of their upper and lower halves, of rows in a few parts. */
 typedef struct weft_strassen_sizes {
-  float most[WEFT_GEMM_NR], sums[2][WEFT_GEMM_NR];
+  float most[WEFT_GEMM_NR], sums[4][WEFT_GEMM_NR];
 } weft_strassen_sizes;
 
 /* Two rows of a, each of 2 * half floats, as rows of four sums, `apart` floats from each other. */

@@ -56,16 +56,24 @@ bool weft_strassen_fits(const weft_context *cx, const weft_products *products, c
 
 /* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
  * of `ratio`, the most that it may be of the mean, times those of a plain sum; three times where all are of one size.
- * Elements from `first` to `end` of the sizes are those of one row or column. */
-static bool are_alike(const strassen *s, const weft_strassen_sizes *sizes, size_t first, size_t end) {
+ * Large elements that meet small ones of the other matrix are no less of a sum: in half of a column there have to be as
+ * large ones as in the other; then rows may be as they like. Elements from `first` to `end` of `parts` sums are those of
+ * one row or column. */
+static bool are_alike(const strassen *s, const weft_strassen_sizes *sizes, int parts, size_t first, size_t end) {
   static const float ratio = 32;
-  float most = 0, sums[2] = {0};
+  float most = 0, least = INFINITY, all = 0;
   for (size_t i = first; i < end; i++) {
     most = sizes->most[i] > most ? sizes->most[i] : most;
-    sums[0] += sizes->sums[0][i];
-    sums[1] += sizes->sums[1][i];
   }
-  return most * (float)s->k <= ratio * (sums[0] < sums[1] ? sums[0] : sums[1]) && sums[0] + sums[1] < INFINITY;
+  for (int part = 0; part < parts; part++) {
+    float sum = 0;
+    for (size_t i = first; i < end; i++) {
+      sum += sizes->sums[part][i];
+    }
+    least = sum < least ? sum : least;
+    all += sum;
+  }
+  return most * (float)(2 * s->k / (size_t)parts) <= ratio * least && all < INFINITY;
 }
 
 static void sum_rows(void *arg, size_t begin, size_t end) {
@@ -75,7 +83,7 @@ static void sum_rows(void *arg, size_t begin, size_t end) {
     weft_strassen_sizes sizes;
     weft_strassen_left(s->half, p->a + i * p->lda, p->a + (s->rows + i) * p->lda, s->sums + i * s->half,
                        s->rows * s->half, &sizes);
-    s->alike[i] = are_alike(s, &sizes, 0, NR);
+    s->alike[i] = are_alike(s, &sizes, 2, 0, NR);
   }
 }
 
@@ -85,7 +93,7 @@ static bool sum_panels(const strassen *s, const float *left, const float *right,
   weft_strassen_right(s->half, left, right, sums, s->block * s->half, &sizes);
   bool alike = true;
   for (size_t j = 0; j < NR; j++) {
-    alike &= are_alike(s, &sizes, j, j + 1);
+    alike &= are_alike(s, &sizes, 4, j, j + 1);
   }
   return alike;
 }

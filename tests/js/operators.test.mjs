@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
-import { model, node, tensorType } from './onnx.mjs';
+import { model, node, tensor, tensorType } from './onnx.mjs';
 
 const numbers = (length, seed = 1) => Float32Array.from({ length }, (_, i) => (((i + 1) * 7919 * seed) % 2003) / 1001 - 1);
 const size = (dims) => dims.reduce((a, b) => a * b, 1);
@@ -192,4 +192,27 @@ test('texts of every length', async () => {
   const texts = ['', 'a', 'ä€😀', 'x'.repeat(341), 'ü'.repeat(342), '😀'.repeat(5000), 'last'];
   const [y] = await run('Identity', [new Tensor('string', texts)]);
   assert.deepEqual([...y.data], texts);
+});
+
+test('a large product whose factors are large where the others are small', async () => {
+  const [m, n, k] = [64, 128, 256];
+  const scale = (l) => (l < k / 2 ? 2 ** 20 : 1);
+  const x = numbers(m * k).map((value, i) => value * scale(i % k));
+  const w = numbers(k * n, 3).map((value, i) => value / scale(Math.floor(i / n)));
+  const session = await InferenceSession.create(
+    model({
+      nodes: [node('MatMul', ['x', 'w'], ['y'])],
+      initializers: [tensor('w', 'float32', [k, n], { raw: new Uint8Array(w.buffer) })],
+      inputs: { x: tensorType('float32', [m, k]) },
+      outputs: { y: tensorType('float32', [m, n]) },
+    }),
+  );
+  const { y } = await session.run({ x: new Tensor('float32', x, [m, k]) });
+  await session.release();
+  const wanted = Array.from({ length: m * n }, (_, at) => {
+    let sum = 0;
+    for (let l = 0; l < k; l++) sum += x[Math.floor(at / n) * k + l] * w[l * n + (at % n)];
+    return sum;
+  });
+  assertNear(y.data, wanted, 2e-5);
 });
