@@ -54,11 +54,11 @@ bool weft_strassen_fits(const weft_context *cx, const weft_products *products, c
          products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
 }
 
-/* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an eighth
- * of `ratio`, the most that it may be of the mean, times those of a plain sum; three times where all are of one size.
- * Large elements that meet small ones of the other matrix are no less of a sum: in half of a column there have to be as
- * large ones as in the other; then rows may be as they like. Elements from `first` to `end` of `parts` sums are those of
- * one row or column. */
+/* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an
+ * eighth of `ratio`, the most that it may be of the mean, times those of a plain sum; three times where all are of one
+ * size. Large elements that meet small ones of the other matrix are no less of a sum: in each half of a column there
+ * have to be as large ones as in the other; then rows may be as they like. Elements from `first` to `end` of `parts`
+ * sums are those of one row or column. */
 static bool are_alike(const strassen *s, const weft_strassen_sizes *sizes, int parts, size_t first, size_t end) {
   static const float ratio = 32;
   float most = 0, least = INFINITY, all = 0;
