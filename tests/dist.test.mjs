@@ -49,3 +49,10 @@ test('no file of the package evaluates text as code', () => {
     assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /\beval\(|\bnew Function\b/, name);
   }
 });
+
+// webpack warns of any other: "the request of a dependency is an expression".
+test('every URL beside a module names its file', () => {
+  for (const name of readdirSync(dist).filter((file) => /\.mjs$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /new URL\((?!["'])[^()]*import\.meta\.url\)/, name);
+  }
+});

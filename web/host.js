@@ -119,8 +119,8 @@ export function startWorker(onMessage, onError) {
   const threads = builtin('worker_threads');
   if (!threads) throw new Error('the host has no workers');
   // Not in the form that bundlers know: they would ship the file a second time.
-  const file = './weft.worker.mjs';
-  const worker = new threads.Worker(new URL(file, import.meta.url));
+  const here = import.meta.url;
+  const worker = new threads.Worker(new URL('./weft.worker.mjs', here));
   worker.on('message', onMessage);
   worker.on('error', onError);
   worker.unref();
