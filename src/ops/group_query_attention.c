@@ -341,12 +341,17 @@ static void keep_window(const weft_op *op, const group_query *g, const int64_t *
 
 /* Keys (or values) follow the past ones; what the present tensor cannot hold exactly is read back from it. */
 static weft_status join_past(weft_op *op, const group_query *g, const weft_cached_attention *f, int input, int scale,
-                             weft_tensor *present, const float **now, weft_heads *at) {
+                             weft_tensor *present, const float **now, const uint16_t **halves, weft_heads *at) {
   const float *past = NULL;
   float *joined = NULL, *kept = NULL;
   void *held = present != NULL ? present->data : NULL;
   size_t rows = g->batch * g->kv_heads * g->staged;
   bool whole = g->window == 0, integers = cache_bits(op) != 0;
+  weft_type type = weft_op_in(op, Q)->type;
+  if (whole && !integers && type != WEFT_FLOAT) {
+    const weft_tensor *in = weft_op_in(op, input);
+    return weft_attention_join_halves(op, f, type, in != NULL ? in->data : NULL, held, g->size, *now, at, halves);
+  }
   WEFT_TRY(load_past(op, g, input, scale, &past));
   if (!integers) {
     WEFT_TRY(weft_op_floats_out(op, present, &kept));
@@ -437,12 +442,13 @@ weft_status weft_group_query_attention_run(weft_op *op) {
                          .valid = valid,
                          .scores_stage = weft_op_attr_int(op, "qk_output", 0) == 2 ? 3 : 2};
   weft_attention *a = &f.a;
+  a->k_type = a->v_type = weft_op_in(op, Q)->type;
   WEFT_TRY(place_heads(op, &g, past, counts, a));
   if (g.window != 0) {
     a->kv_len = place_window(&g, past, valid);
   }
-  WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_at));
-  WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_at));
+  WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_halves, &a->k_at));
+  WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_halves, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));
   WEFT_TRY(place_sinks(op, &g, &a->sinks));
   return weft_attention_answer(op, a, y, scores);

@@ -17,24 +17,26 @@ weft_status weft_attention_room(weft_op *op, size_t a, size_t b, float **out) {
 }
 
 /* Lays the past and the new rows of keys or values end to end: out is [batch][kv_heads][present_room][size]. */
-static void join(const weft_cached_attention *f, const float *past, const float *now, const weft_heads *at, size_t size,
-                 float *out) {
+static void join(weft_op *op, const weft_cached_attention *f, weft_type type, const char *past, const float *now,
+                 const weft_heads *at, size_t size, char *out) {
   const weft_attention *a = &f->a;
-  for (size_t i = 0; i < a->batch * a->kv_heads; i++, out += f->present_room * size) {
+  const size_t row = size * weft_type_size(type);
+  for (size_t i = 0; i < a->batch * a->kv_heads; i++, out += f->present_room * row) {
     size_t batch = i / a->kv_heads, head = i % a->kv_heads;
     size_t before = f->past_rows != NULL ? (size_t)f->past_rows[batch] : f->past;
     size_t rows = f->new_counts != NULL ? (size_t)f->new_counts[batch] : f->new_rows;
     if (past != NULL) {
-      memcpy(out, past + i * f->past_room * size, before * size * sizeof *out);
+      memcpy(out, past + i * f->past_room * row, before * row);
     }
     for (size_t r = 0; r < rows; r++) {
-      memcpy(out + (before + r) * size, now + batch * at->batch + head * at->head + r * at->row, size * sizeof *out);
+      weft_narrow(op->cx->kernels, type, size, now + batch * at->batch + head * at->head + r * at->row,
+                  out + (before + r) * row);
     }
-    size_t end = before + rows, rest = (f->present_room - end) * size * sizeof *out;
+    size_t end = before + rows, rest = (f->present_room - end) * row;
     if (past != NULL && f->past_rows == NULL && f->past_room == f->present_room) { /* a shared buffer stays as it is */
-      memcpy(out + end * size, past + (i * f->past_room + end) * size, rest);
+      memcpy(out + end * row, past + (i * f->past_room + end) * row, rest);
     } else {
-      memset(out + end * size, 0, rest);
+      memset(out + end * row, 0, rest);
     }
   }
 }
@@ -48,8 +50,20 @@ weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, con
   if (out == NULL) {
     WEFT_TRY(weft_attention_room(op, f->a.batch * f->a.kv_heads, f->present_room * size, &out));
   }
-  join(f, past, *now, at, size, out);
+  join(op, f, WEFT_FLOAT, (const char *)past, *now, at, size, (char *)out);
   *now = out;
+  *at = weft_heads_of(false, f->a.kv_heads, f->present_room, size);
+  return WEFT_OK;
+}
+
+weft_status weft_attention_join_halves(weft_op *op, const weft_cached_attention *f, weft_type type, const void *past,
+                                       void *present, size_t size, const float *now, weft_heads *at,
+                                       const uint16_t **out) {
+  if (present == NULL) {
+    WEFT_TRY(weft_op_scratch_array(op, f->a.batch * f->a.kv_heads * f->present_room, size * sizeof **out, &present));
+  }
+  join(op, f, type, past, now, at, size, present);
+  *out = present;
   *at = weft_heads_of(false, f->a.kv_heads, f->present_room, size);
   return WEFT_OK;
 }

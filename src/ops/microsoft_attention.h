@@ -20,6 +20,10 @@ weft_status weft_attention_room(weft_op *op, size_t a, size_t b, float **out);
  * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. */
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,
                                 size_t size, const float **now, weft_heads *at);
+/* The same where past and present are of a type of 16 bits: the core reads `out`, new rows as present holds them. */
+weft_status weft_attention_join_halves(weft_op *op, const weft_cached_attention *f, weft_type type, const void *past,
+                                       void *present, size_t size, const float *now, weft_heads *at,
+                                       const uint16_t **out);
 /* Keys (or values) as the beams of a search have come to them: of `beams` sequences that stand side by side in the
  * batch, row j of each is taken from the one that sources[batch][j] says. */
 weft_status weft_attention_follow(weft_op *op, const weft_cached_attention *f, const weft_tensor *sources, size_t size,

@@ -608,6 +608,20 @@ for kind, name in ((ml_dtypes.float8_e4m3fn, "e4m3"), (ml_dtypes.float8_e5m2, "e
 line, filters = f32(1, 5, 4), f32(3, 4, 1)  # nothing tells the rank of the weights
 case("nhwc_conv_line", [("", "Identity", ["i1"], ["w"], {}), ("com.microsoft", "NhwcConv", ["i0", "w"], ["o0"], {})], [line, filters], [line @ filters[..., 0].T])
 
+# Caches in 16 bits. A query takes the one key that it stands for, so that the answers are exact.
+for half_type, name in ((np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16")):
+    keys, values = np.broadcast_to(np.eye(16), (2, 2, 16, 16))[:, :, :5].astype(half_type), f32(2, 2, 5, 16).astype(half_type)
+    held, aims = [2, 4], [[0, 1, 2, 1], [4, 0, 3, 2]]
+    q = np.stack([np.stack([keys[b, h // 2, aim] * half_type(100) for h, aim in enumerate(aims[b])]) for b in range(2)]).reshape(2, 1, 64)
+    y = np.stack([np.stack([values[b, h // 2, aim] for h, aim in enumerate(aims[b])]) for b in range(2)]).reshape(2, 1, 64)
+    new = [np.stack([part[b, :, held[b]] for b in range(2)]).reshape(2, 1, 32) for part in (keys, values)]
+    present = [part.copy() for part in (keys, values)]
+    for part in present:
+        part[0, :, 3:] = 0
+    inputs = [q, *new, keys[:, :, :4].copy(), values[:, :, :4].copy(), one(held, np.int32), one(5, np.int32)]
+    case(f"group_query_{name}", "GroupQueryAttention", inputs, [y, *present], num_heads=4, kv_num_heads=2, scale=1.0)
+    case(f"group_query_{name}_forgotten", "GroupQueryAttention", inputs, [y], num_heads=4, kv_num_heads=2, scale=1.0)
+
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
