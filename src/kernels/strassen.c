@@ -8,21 +8,24 @@ typedef float vector __attribute__((vector_size(LANES * sizeof(float)), aligned(
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 typedef struct sizes {
-  vector most, sums[4];
+  vector most, sums[2];
 } sizes;
 
+static inline vector magnitude(vector x) {
+  return (vector)((bits)x & INT32_MAX);
+}
+
 static inline void measure(sizes *s, int which, vector x) {
-  const vector magnitude = (vector)((bits)x & INT32_MAX);
-  const bits is_more = magnitude > s->most;
-  s->most = (vector)(((bits)magnitude & is_more) | ((bits)s->most & ~is_more));
-  s->sums[which] += magnitude;
+  const vector size = magnitude(x);
+  const bits is_more = size > s->most;
+  s->most = (vector)(((bits)size & is_more) | ((bits)s->most & ~is_more));
+  s->sums[which] += size;
 }
 
 static inline void put(const sizes *s, size_t at, weft_strassen_sizes *out) {
   *(vector *)(out->most + at) = s->most;
-  for (int i = 0; i < 4; i++) {
-    *(vector *)(out->sums[i] + at) = s->sums[i];
-  }
+  *(vector *)(out->sums[0] + at) = s->sums[0];
+  *(vector *)(out->sums[1] + at) = s->sums[1];
 }
 
 void weft_strassen_left(size_t half, const float *top, const float *bottom, float *sums, size_t apart,
@@ -45,28 +48,33 @@ void weft_strassen_left(size_t half, const float *top, const float *bottom, floa
   put(&s, 0, out);
 }
 
-void weft_strassen_right(size_t half, const float *left, const float *right, float *sums, size_t apart,
-                         weft_strassen_sizes *out) {
+void weft_strassen_right(size_t half, const float *left, const float *right, const float *usual, float *sums,
+                         size_t apart, weft_strassen_sizes *out) {
   sizes s[N / LANES] = {{.most = {0}}};
-  for (size_t i = 0; i < half * N; i += N) {
+  for (size_t i = 0; i < half; i++) {
     for (size_t j = 0; j < N / LANES; j++) {
-      const size_t at = i + j * LANES;
+      const size_t at = i * N + j * LANES;
       const vector b11 = *(const vector *)(left + at), b12 = *(const vector *)(right + at);
-      const vector t1 = b12 - b11;
-      measure(&s[j], 0, b11);
-      measure(&s[j], 1, b12);
-      const vector b22 = *(const vector *)(right + half * N + at), t2 = b22 - t1;
+      const vector t1 = b12 - b11, size11 = magnitude(b11), size12 = magnitude(b12);
       *(vector *)(sums + at) = t1;
+      const vector b22 = *(const vector *)(right + half * N + at), t2 = b22 - t1, size22 = magnitude(b22);
       *(vector *)(sums + apart + at) = t2;
       *(vector *)(sums + 2 * apart + at) = b22 - b12;
-      measure(&s[j], 3, b22);
-      const vector b21 = *(const vector *)(left + half * N + at);
+      const vector b21 = *(const vector *)(left + half * N + at), size21 = magnitude(b21);
       *(vector *)(sums + 3 * apart + at) = b21 - t2;
-      measure(&s[j], 2, b21);
+      s[j].sums[0] += size11 * usual[i] + size21 * usual[half + i];
+      s[j].sums[1] += size12 * usual[i] + size22 * usual[half + i];
+      s[j].most += ((size11 + size12) + (size21 + size22)) * (usual[i] + usual[half + i]);
     }
   }
   for (size_t j = 0; j < N / LANES; j++) {
     put(&s[j], j * LANES, out);
+  }
+}
+
+void weft_strassen_add_magnitudes(size_t n, const float *x, float *sums) {
+  for (size_t i = 0; i < n; i += LANES) {
+    *(vector *)(sums + i) += magnitude(*(const vector *)(x + i));
   }
 }
 

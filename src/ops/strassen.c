@@ -15,6 +15,7 @@
 #include "../kernels/strassen.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
   NR = WEFT_GEMM_NR,
@@ -36,6 +37,7 @@ typedef struct strassen {
   size_t m, n, k;
   size_t rows, columns, half; /* half of m, n and k */
   float *sums;                /* of a: SUMS times [rows x half] */
+  float *usual;               /* per column of a: magnitudes of some rows */
   bool *alike;                /* per pair of rows */
   size_t block, blocks;       /* columns of half of b */
   float *scratch;
@@ -54,26 +56,12 @@ bool weft_strassen_fits(const weft_context *cx, const weft_products *products, c
          products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
 }
 
-/* Errors of paired rows and columns are as large as the largest of their elements would have them: up to about an
- * eighth of `ratio`, the most that it may be of the mean, times those of a plain sum; three times where all are of one
- * size. Large elements that meet small ones of the other matrix are no less of a sum: in each half of a column there
- * have to be as large ones as in the other; then rows may be as they like. Elements from `first` to `end` of `parts`
- * sums are those of one row or column. */
-static bool are_alike(const strassen *s, const weft_strassen_sizes *sizes, int parts, size_t first, size_t end) {
-  static const float ratio = 32;
-  float most = 0, least = INFINITY, all = 0;
-  for (size_t i = first; i < end; i++) {
-    most = sizes->most[i] > most ? sizes->most[i] : most;
-  }
-  for (int part = 0; part < parts; part++) {
-    float sum = 0;
-    for (size_t i = first; i < end; i++) {
-      sum += sizes->sums[part][i];
-    }
-    least = sum < least ? sum : least;
-    all += sum;
-  }
-  return most * (float)(2 * s->k / (size_t)parts) <= ratio * least && all < INFINITY;
+/* Products of sums have errors as large as what they multiply. Where all elements are of one size these are three times
+ * those of a plain sum; up to about eight times they may be, so neither a row, nor a column with what it meets in a, may
+ * have elements much larger than the others of the pair. */
+static bool are_alike(float most, float first, float second) {
+  static const float ratio = 32; /* 4 where all columns are of one size */
+  return most <= ratio * (first < second ? first : second) && first + second < INFINITY;
 }
 
 static void sum_rows(void *arg, size_t begin, size_t end) {
@@ -83,17 +71,22 @@ static void sum_rows(void *arg, size_t begin, size_t end) {
     weft_strassen_sizes sizes;
     weft_strassen_left(s->half, p->a + i * p->lda, p->a + (s->rows + i) * p->lda, s->sums + i * s->half,
                        s->rows * s->half, &sizes);
-    s->alike[i] = are_alike(s, &sizes, 2, 0, NR);
+    for (size_t j = 1; j < NR; j++) {
+      sizes.most[0] = sizes.most[j] > sizes.most[0] ? sizes.most[j] : sizes.most[0];
+      sizes.sums[0][0] += sizes.sums[0][j];
+      sizes.sums[1][0] += sizes.sums[1][j];
+    }
+    s->alike[i] = are_alike(sizes.most[0] * (float)s->k, sizes.sums[0][0], sizes.sums[1][0]);
   }
 }
 
 /* Two panels' sums, and whether all their columns are alike. */
 static bool sum_panels(const strassen *s, const float *left, const float *right, float *sums) {
   weft_strassen_sizes sizes;
-  weft_strassen_right(s->half, left, right, sums, s->block * s->half, &sizes);
+  weft_strassen_right(s->half, left, right, s->usual, sums, s->block * s->half, &sizes);
   bool alike = true;
   for (size_t j = 0; j < NR; j++) {
-    alike &= are_alike(s, &sizes, 4, j, j + 1);
+    alike &= are_alike(sizes.most[j], sizes.sums[0][j], sizes.sums[1][j]);
   }
   return alike;
 }
@@ -229,12 +222,17 @@ static void group_pack(const void *arg, size_t index, size_t column, size_t colu
   products->pack(products->arg, index, column, columns, out, scratch);
 }
 
-/* Runs of rows that others interrupt fill no tiles. */
+/* Whether nearly all rows are alike, for runs of rows that others interrupt fill no tiles; and s->usual. */
 static bool pays(const strassen *s) {
-  enum { FEW_UNLIKE = 64 }; /* one of so many */
+  enum { FEW_UNLIKE = 64 /* one of so many */, SAMPLE = 16 };
+  const weft_product *p = s->product;
   size_t unlike = 0;
+  memset(s->usual, 0, s->k * sizeof *s->usual);
   for (size_t i = 0; i < s->rows; i++) {
     unlike += !s->alike[i];
+  }
+  for (size_t i = 0; i < SAMPLE; i++) {
+    weft_strassen_add_magnitudes(s->k, p->a + i * s->m / SAMPLE * p->lda, s->usual);
   }
   return unlike * FEW_UNLIKE <= s->rows;
 }
@@ -260,9 +258,10 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
   const size_t groups = parts_of(products->m, most_rows(s.k)), group = parts_of(products->m, 2 * groups) * 2;
   s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));
   void *room;
-  WEFT_TRY(weft_op_scratch_array(op, group / 2, SUMS * s.half * sizeof(float) + 1, &room));
+  WEFT_TRY(weft_op_scratch_array(op, group / 2 + 1, SUMS * s.half * sizeof(float) + 1, &room));
   s.sums = room;
-  s.alike = (bool *)(s.sums + SUMS * (group / 2) * s.half);
+  s.usual = s.sums + SUMS * (group / 2) * s.half;
+  s.alike = (bool *)(s.usual + s.k);
   WEFT_TRY(weft_op_scratch_array(op, threads, s.scratch_size * sizeof(float), &room));
   s.scratch = room;
   for (size_t row = 0; row < products->m; row += group) {

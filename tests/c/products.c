@@ -118,20 +118,19 @@ static weft_status multiply(weft_context *cx, const halves *h) {
   return status;
 }
 
-/* Whether element (i, j) is within `units` of what the sizes of its row and column round to. */
+/* Whether element (i, j) is within `units` of what its terms' sizes round to. */
 static bool is_near(const halves *h, const float *b, size_t i, size_t j, float found, double units) {
   const weft_product *p = &h->product;
-  double sum = 0, row = 0, column = 0;
+  double sum = 0, sizes = 0;
   for (size_t l = 0; l < h->shape.k; l++) {
     const double x = p->a[i * p->lda + l], y = b[l * h->shape.n + j];
     sum += x * y;
-    row += x * x;
-    column += y * y;
+    sizes += fabs(x * y);
   }
   sum += p->epilogue.column_bias != NULL ? p->epilogue.column_bias[j] : 0;
   sum += p->epilogue.residual != NULL ? p->epilogue.residual[i * p->epilogue.residual_stride + j] : 0;
   if (p->epilogue.activation == WEFT_ACT_CLIP && sum < 0) sum = 0;
-  const double difference = fabs(found - sum), unit = (sqrt(row * column) + fabs(sum)) * FLT_EPSILON / 2;
+  const double difference = fabs(found - sum), unit = (sizes + fabs(sum)) * FLT_EPSILON / 2;
   if (difference <= units * unit) return true;
   fprintf(stderr, "element %zu, %zu is %g units from its sum\n", i, j, difference / unit);
   return false;
@@ -214,6 +213,37 @@ static int check_halves(weft_context *cx, shape s, int epilogue, source source) 
   return !good;
 }
 
+/* Some elements of all rows are large and meet small ones of b: `pattern` says which. */
+static int check_scales(weft_context *cx, int pattern) {
+  enum { MOST_UNITS = 48 };
+  const shape s = {1, 64, 128, 256};
+  float *a = numbers(s.m * s.k), *b = numbers(s.k * s.n), *packed = numbers(s.k * s.n), *c = numbers(s.m * s.n);
+  halves h = {.shape = s, .panels = packed, .product = {.a = a, .lda = s.k, .c = c, .ldc = s.n}};
+  bool good = a != NULL && b != NULL && packed != NULL && c != NULL;
+  for (size_t l = 0; good && l < s.k; l++) {
+    const bool scaled = pattern == 0 ? l < s.k / 2 : pattern == 1 ? l < s.k / 4 : pattern == 2 ? l % 5 == 0 : l == 7;
+    for (size_t i = 0; scaled && i < s.m; i++) {
+      a[i * s.k + l] *= 3000;
+    }
+    for (size_t j = 0; scaled && j < s.n; j++) {
+      b[l * s.n + j] /= 3000;
+    }
+  }
+  if (good) cx->kernels->gemm_f32_pack(s.n, s.k, b, s.n, false, packed);
+  good = good && multiply(cx, &h) == WEFT_OK;
+  for (size_t i = 0; good && i < s.m; i++) {
+    for (size_t j = 0; good && j < s.n; j++) {
+      good = is_near(&h, b, i, j, c[i * s.n + j], MOST_UNITS);
+    }
+  }
+  if (!good) fprintf(stderr, "large elements that meet small ones, pattern %d\n", pattern);
+  free(a);
+  free(b);
+  free(packed);
+  free(c);
+  return !good;
+}
+
 /* A graph that is not optimised has its sums in order; others do not, which is what these tests are about. */
 static int check_plain(weft_context *cx) {
   const shape s = {1, 64, 128, 128};
@@ -253,6 +283,9 @@ int main(void) {
     for (int epilogue = 0; epilogue < 3; epilogue++) {
       failed |= check_halves(&cx, large[i], epilogue, (source)((i + (size_t)epilogue) % 3));
     }
+  }
+  for (int pattern = 0; pattern < 4; pattern++) {
+    failed |= check_scales(&cx, pattern);
   }
   failed |= check_plain(&cx);
   weft_memory_release(cx.memory);
