@@ -11,13 +11,13 @@
 # compiled once and linked into modules with and without them.
 
 # What makes code for size smaller still: no redundancy elimination that copies code, which only ScatterND misses; and where
-# a model is loaded once, no inlining but of what shrinks by it (tests/bench/NOTES.md).
+# no loops are, as where a model is loaded, no inlining but of what shrinks by it (tests/bench/NOTES.md).
 function(weft_shrink room file)
   set(flags)
   if(room MATCHES "^(base|onnx|graph|optimize|session|ops)$" AND NOT file MATCHES "^scatter")
     list(APPEND flags -mllvm -enable-pre=false)
   endif()
-  if(room MATCHES "^(onnx|graph|optimize|session)$")
+  if(room MATCHES "^(onnx|graph|optimize|session)$" OR file MATCHES "^(op|cost|custom|ml_tree_build|search)[.]c$")
     list(APPEND flags -mllvm -inline-threshold=-40)
   endif()
   if(EMSCRIPTEN OR WASI)

@@ -180,10 +180,6 @@ static weft_status run_node(frame *f, size_t n) {
     return WEFT_OK;
   }
   name_node(state->cx, node);
-  if (shows_input(f, n)) {
-    const weft_shape *shape = &f->plan->shapes[node->outputs[0]]->tensor.shape;
-    return show(state->cx, inputs[0], shape, &f->values[node->outputs[0]]);
-  }
   weft_op_host host = {.run_graph = run_graph, .state = f};
   weft_op op = weft_node_op(state, node, inputs, outputs);
   op.host = &host;
@@ -191,6 +187,10 @@ static weft_status run_node(frame *f, size_t n) {
   weft_status status;
   if (f->plan->steps[n] == WEFT_STEP_DYNAMIC) {
     status = dynamic_node(f, &op);
+  } else if (shows_input(f, n)) {
+    const int32_t v = node->outputs[0];
+    status = show(state->cx, inputs[0], &f->plan->shapes[v]->tensor.shape, &f->values[v]);
+    outputs[0] = f->values[v];
   } else {
     status = planned_outputs(f, n, inputs, outputs);
     status = status == WEFT_OK ? weft_op_call(&op, node->def->run) : status;
