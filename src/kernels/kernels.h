@@ -110,7 +110,8 @@ typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
 
   /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns that
-   * are `panel` floats from each other, k * WEFT_GEMM_NR where they are whole. With `accumulate` the product is added to what c holds before the epilogue. */
+   * are `panel` floats from each other, k * WEFT_GEMM_NR where they are whole. With `accumulate` the product is added to
+   * what c holds before the epilogue. */
   void (*gemm_f32)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed, size_t panel,
                    float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue);
   /* Packs columns [0, n) of b[k x n] (row stride ldb; with `transposed`, b[n x k] read as its transpose) into panels.

@@ -61,8 +61,8 @@ static void run_gemm(bench *b) {
 
 static void run_gemm_half(bench *b) {
   const weft_type type = b->which != 0 ? WEFT_BFLOAT16 : WEFT_FLOAT16;
-  b->kernels->gemm_half(b->m, b->n, b->k, b->a, b->k, type, (const uint16_t *)(const void *)b->packed,
-                        b->k * WEFT_GEMM_NR, b->c, b->n, &b->epilogue);
+  b->kernels->gemm_half(b->m, b->n, b->k, b->a, b->k, type, (const uint16_t *)(const void *)b->packed, b->c, b->n,
+                        &b->epilogue);
 }
 
 static void run_pack(bench *b) {
