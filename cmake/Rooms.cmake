@@ -10,11 +10,14 @@
 # WEFT_THREADS is defined in the room `parallel` alone: one file of `base` knows of threads, so in wasm all others are
 # compiled once and linked into modules with and without them.
 
+# All rooms that are neither hot, nor a face of the library, nor know of threads.
+set(weft_core_rooms base onnx graph optimize session ops)
+
 # What makes code for size smaller still: no redundancy elimination that copies code, which only ScatterND misses; and where
 # no loops are, as where a model is loaded, no inlining but of what shrinks by it (tests/bench/NOTES.md).
 function(weft_shrink room file)
   set(flags)
-  if(room MATCHES "^(base|onnx|graph|optimize|session|ops)$" AND NOT file MATCHES "^scatter")
+  if(room IN_LIST weft_core_rooms AND NOT file MATCHES "^scatter")
     list(APPEND flags -mllvm -enable-pre=false)
   endif()
   if(room MATCHES "^(onnx|graph|optimize|session)$" OR file MATCHES "^(op|cost|custom|ml_tree_build|search)[.]c$")
@@ -101,9 +104,6 @@ function(weft_objects target)
     target_compile_options(${target} PRIVATE ${weft_small_flags})
   endif()
 endfunction()
-
-# All rooms that are neither hot, nor a face of the library, nor know of threads.
-set(weft_core_rooms base onnx graph optimize session ops)
 
 # The C functions that the modules for JavaScript export: one name a line, lines that begin with # are comments. The reactor
 # for embedding hosts has a list of its own, wasi/exports.txt.

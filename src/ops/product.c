@@ -3,15 +3,14 @@
  * own tasks with its own scratch; a result never depends on the cut, because every element is one sum over k in order.
  */
 #include "product.h"
-#include "strassen.h"
 #include "../kernels/elements.h"
 #include "../kernels/typed.h"
+#include "strassen.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-  BLOCK_FLOATS = 49152,   /* of b in one task */
   SMALL_PRODUCT = 131072, /* multiplications that are not worth a thread */
   FEW_PANELS = 4,         /* for each thread: then rows are shared more evenly than columns */
   LINE = 64,              /* bytes of a cache's line, or fewer */
@@ -33,8 +32,13 @@ typedef struct job {
 static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;
 }
-static size_t parts_of(size_t n, size_t part) {
-  return (n + part - 1) / part;
+
+weft_epilogue weft_epilogue_from(const weft_epilogue *e, size_t row, size_t column) {
+  weft_epilogue out = *e;
+  out.row_bias = e->row_bias != NULL ? e->row_bias + row : NULL;
+  out.column_bias = e->column_bias != NULL ? e->column_bias + column : NULL;
+  out.residual = e->residual != NULL ? e->residual + row * e->residual_stride + column : NULL;
+  return out;
 }
 
 size_t weft_product_scratch(size_t n, size_t k) {
@@ -44,9 +48,7 @@ size_t weft_product_scratch(size_t n, size_t k) {
 static void gemv_rows(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *p) {
   for (size_t row = 0; row < m; row++) {
     /* A row's bias is the same for all its columns, a residual is added in either form. */
-    weft_epilogue epilogue = p->epilogue;
-    epilogue.row_bias = p->epilogue.row_bias != NULL ? p->epilogue.row_bias + row : NULL;
-    epilogue.residual = p->epilogue.residual != NULL ? p->epilogue.residual + row * p->epilogue.residual_stride : NULL;
+    const weft_epilogue epilogue = weft_epilogue_from(&p->epilogue, row, 0);
     kernels->gemv_f32(n, k, p->a + row * p->lda, p->b, p->ldb, p->transposed, p->c + row * p->ldc, &epilogue);
   }
 }
@@ -103,10 +105,7 @@ static void run_task(const job *job, size_t task, char *scratch) {
   all->at(all->arg, index, &p);
   p.a += row * p.lda;
   p.c += row * p.ldc + column;
-  weft_epilogue *e = &p.epilogue;
-  e->row_bias = e->row_bias != NULL ? e->row_bias + row : NULL;
-  e->column_bias = e->column_bias != NULL ? e->column_bias + column : NULL;
-  e->residual = e->residual != NULL ? e->residual + row * e->residual_stride + column : NULL;
+  p.epilogue = weft_epilogue_from(&p.epilogue, row, column);
   if (p.packed != NULL) {
     p.packed += column * all->k;
     if (m > GEMV_ROWS) {
@@ -148,45 +147,51 @@ static bool is_direct(const weft_products *all, const weft_product *first) {
 static void cut(job *job, const weft_product *first) {
   const weft_products *all = job->products;
   size_t threads = small(all) ? 1 : weft_parallel_threads(job->cx);
-  size_t columns = BLOCK_FLOATS / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
-  size_t share = parts_of(parts_of(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  size_t columns = WEFT_PRODUCT_BLOCK / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
+  size_t share = weft_parts(weft_parts(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
   columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
   if (is_direct(all, first) && (first->packed != NULL || first->narrow != NULL || first->transposed)) {
     columns = share; /* the longer a stream of memory the better */
   }
   columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
   const bool by_rows = threads > 1 && all->count == 1 && all->m >= 32 * threads &&
-                       parts_of(all->n, WEFT_GEMM_NR) < FEW_PANELS * threads && all->n <= 2 * columns;
+                       weft_parts(all->n, WEFT_GEMM_NR) < FEW_PANELS * threads && all->n <= 2 * columns;
   if (by_rows) {
-    columns = parts_of(all->n, WEFT_GEMM_NR) * WEFT_GEMM_NR;
+    columns = weft_parts(all->n, WEFT_GEMM_NR) * WEFT_GEMM_NR;
   } else if (all->count == 1 && all->m > GEMV_ROWS) { /* as many blocks for each thread */
-    size_t blocks = parts_of(parts_of(all->n, columns), threads) * threads;
-    columns = parts_of(parts_of(all->n, blocks), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+    size_t blocks = weft_parts(weft_parts(all->n, columns), threads) * threads;
+    columns = weft_parts(weft_parts(all->n, blocks), WEFT_GEMM_NR) * WEFT_GEMM_NR;
   }
   job->columns = columns;
-  job->blocks = parts_of(all->n, job->columns);
+  job->blocks = weft_parts(all->n, job->columns);
   job->rows = all->m;
   size_t tasks = job->blocks * all->count;
   if (tasks < threads && all->m >= 32) {
-    job->rows = parts_of(parts_of(all->m, threads / tasks + (threads % tasks != 0)), 8) * 8;
+    job->rows = weft_parts(weft_parts(all->m, threads / tasks + (threads % tasks != 0)), 8) * 8;
   }
-  job->parts = parts_of(all->m, job->rows);
+  job->parts = weft_parts(all->m, job->rows);
   job->threads = threads;
 }
 
 weft_status weft_products_run(weft_op *op, const weft_products *products) {
+  weft_product first = {0};
+  if (products->count == 1 && products->m != 0 && products->n != 0) {
+    products->at(products->arg, 0, &first);
+  }
+  return weft_strassen_fits(op->cx, products, &first) ? weft_strassen_run(op, products, &first)
+                                                      : weft_products_run_plain(op, products);
+}
+
+weft_status weft_products_run_plain(weft_op *op, const weft_products *products) {
   if (products->count == 0 || products->m == 0 || products->n == 0) {
     return WEFT_OK;
   }
   job job = {.products = products, .cx = op->cx};
   weft_product first = {0};
   products->at(products->arg, 0, &first);
-  if (weft_strassen_fits(op->cx, products, &first)) {
-    return weft_strassen_run(op, products, &first);
-  }
   cut(&job, &first);
   if (first.packed == NULL && !is_direct(products, &first)) {
-    size_t columns = smaller(job.columns, parts_of(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
+    size_t columns = smaller(job.columns, weft_parts(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
     size_t extra = 0;
     if (!weft_mul(columns, products->k, &job.packed_size) ||
         !weft_mul(job.packed_size, sizeof(float), &job.packed_size) ||

@@ -7,8 +7,18 @@
 
 #include "op.h"
 
-/* Narrower constants are read as they are: a panel would mostly hold zeros. */
-enum { WEFT_PACK_COLUMNS = 4 };
+enum {
+  WEFT_PACK_COLUMNS = 4,     /* narrower constants are read as they are: a panel would mostly hold zeros */
+  WEFT_PRODUCT_BLOCK = 49152 /* floats of b in one task */
+};
+
+/* How many parts of that size n has, the last perhaps smaller. */
+static inline size_t weft_parts(size_t n, size_t part) {
+  return (n + part - 1) / part;
+}
+
+/* The epilogue of what begins at that row and column. */
+weft_epilogue weft_epilogue_from(const weft_epilogue *e, size_t row, size_t column);
 
 /* One of a batch of products of equal size. b is `packed` whole, in panels of floats or (`narrow`) of 16-bit floats of
  * narrow_type, or plain (row stride ldb; `transposed`: b[n x k] read
@@ -30,7 +40,6 @@ typedef struct weft_product {
 typedef struct weft_products {
   size_t count, m, n, k;
   bool accumulate; /* c += a * b before the epilogue */
-  bool plain;      /* not in products of halves */
   const void *arg;
   void (*at)(const void *arg, size_t index, weft_product *out);
   /* Packs columns [column, column + columns) of product `index` as weft_kernels.gemm_f32_pack does. NULL: b is plain.
@@ -41,6 +50,8 @@ typedef struct weft_products {
 } weft_products;
 
 weft_status weft_products_run(weft_op *op, const weft_products *products);
+/* The same, but never as products of halves (strassen.h). */
+weft_status weft_products_run_plain(weft_op *op, const weft_products *products);
 /* The same without threads, for bodies of weft_parallel and for products too small to cut: `scratch` holds
  * weft_product_scratch(n, k) floats, or may be NULL when b is packed. */
 void weft_product_run(const weft_kernels *kernels, size_t m, size_t n, size_t k, const weft_product *product,

@@ -19,8 +19,7 @@
 
 enum {
   NR = WEFT_GEMM_NR,
-  BLOCK_FLOATS = 49152, /* of b in one task */
-  FEW_ROWS = 48,        /* fewer of m, n and k gain nothing */
+  FEW_ROWS = 48, /* fewer of m, n and k gain nothing */
   FEW_COLUMNS = 128,
   SHORT = 128,
   MOST_ROWS = 72,       /* at once */
@@ -50,7 +49,7 @@ static size_t most_rows(size_t k) {
 }
 
 bool weft_strassen_fits(const weft_context *cx, const weft_products *products, const weft_product *p) {
-  return !cx->plain && !products->plain && products->count == 1 && !products->accumulate &&
+  return !cx->plain && products->count == 1 && !products->accumulate &&
          (p->packed != NULL || p->narrow != NULL || products->weights) && p->epilogue.row_bias == NULL &&
          products->m >= FEW_ROWS && products->k >= SHORT && most_rows(products->k) >= FEW_ROWS &&
          products->k % (2 * NR) == 0 && products->n >= FEW_COLUMNS && products->n % (2 * NR) == 0;
@@ -91,13 +90,6 @@ static bool sum_panels(const strassen *s, const float *left, const float *right,
   return alike;
 }
 
-static weft_epilogue epilogue_at(const weft_product *p, size_t row, size_t column) {
-  weft_epilogue e = p->epilogue;
-  e.column_bias = e.column_bias != NULL ? e.column_bias + column : NULL;
-  e.residual = e.residual != NULL ? e.residual + row * e.residual_stride + column : NULL;
-  return e;
-}
-
 /* Columns of both halves of b, the same of each: `panels` of floats, and the sums made of them. */
 typedef struct columns {
   size_t at, count;
@@ -111,7 +103,7 @@ static void multiply(const strassen *s, size_t row, size_t rows, const columns *
   const weft_product *p = s->product;
   for (int half = 0; half < 2; half++) {
     const size_t column = c->at + (half == 0 ? 0 : s->columns);
-    const weft_epilogue e = epilogue_at(p, row, column);
+    const weft_epilogue e = weft_epilogue_from(&p->epilogue, row, column);
     s->cx->kernels->gemm_f32(rows, c->count, s->k, p->a + row * p->lda, p->lda, c->panels[half], s->k * NR,
                              p->c + row * p->ldc + column, p->ldc, false, &e);
   }
@@ -130,10 +122,12 @@ static void multiply_halves(const strassen *s, size_t row, size_t m, const colum
   const float *t1 = c->sums, *t2 = t1 + t_size, *t3 = t2 + t_size, *t4 = t3 + t_size;
   float *c11 = p->c + row * ldc + c->at, *c12 = c11 + s->columns, *c21 = p->c + below * ldc + c->at,
         *c22 = c21 + s->columns, *u2 = c->room;
-  const weft_epilogue e11 = epilogue_at(p, row, c->at), e21 = epilogue_at(p, below, c->at),
-                      e22 = epilogue_at(p, below, right), plus_c11 = {.residual = c11, .residual_stride = ldc},
+  const weft_epilogue e11 = weft_epilogue_from(&p->epilogue, row, c->at),
+                      e21 = weft_epilogue_from(&p->epilogue, below, c->at),
+                      e22 = weft_epilogue_from(&p->epilogue, below, right),
+                      plus_c11 = {.residual = c11, .residual_stride = ldc},
                       plus_u2 = {.residual = u2, .residual_stride = n};
-  weft_epilogue e12 = epilogue_at(p, row, right);
+  weft_epilogue e12 = weft_epilogue_from(&p->epilogue, row, right);
   const bool has_residual = e12.residual != NULL;
   kernels->gemm_f32(m, n, half, a11, lda, b11, whole, c11, ldc, false, NULL);
   kernels->gemm_f32(m, n, half, s2, half, t2, panel, u2, n, false, &plus_c11);
@@ -222,23 +216,23 @@ static void group_pack(const void *arg, size_t index, size_t column, size_t colu
   products->pack(products->arg, index, column, columns, out, scratch);
 }
 
-/* Whether nearly all rows are alike, for runs of rows that others interrupt fill no tiles; and s->usual. */
+/* Whether nearly all rows are alike, for runs of rows that others interrupt fill no tiles. */
 static bool pays(const strassen *s) {
-  enum { FEW_UNLIKE = 64 /* one of so many */, SAMPLE = 16 };
-  const weft_product *p = s->product;
+  enum { FEW_UNLIKE = 64 /* one of so many */ };
   size_t unlike = 0;
-  memset(s->usual, 0, s->k * sizeof *s->usual);
   for (size_t i = 0; i < s->rows; i++) {
     unlike += !s->alike[i];
-  }
-  for (size_t i = 0; i < SAMPLE; i++) {
-    weft_strassen_add_magnitudes(s->k, p->a + i * s->m / SAMPLE * p->lda, s->usual);
   }
   return unlike * FEW_UNLIKE <= s->rows;
 }
 
-static size_t parts_of(size_t n, size_t part) {
-  return (n + part - 1) / part;
+static void sample_rows(const strassen *s) {
+  enum { SAMPLE = 16 };
+  const weft_product *p = s->product;
+  memset(s->usual, 0, s->k * sizeof *s->usual);
+  for (size_t i = 0; i < SAMPLE; i++) {
+    weft_strassen_add_magnitudes(s->k, p->a + i * s->m / SAMPLE * p->lda, s->usual);
+  }
 }
 
 weft_status weft_strassen_run(weft_op *op, const weft_products *products, const weft_product *product) {
@@ -251,11 +245,11 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
                 .columns = products->n / 2,
                 .half = products->k / 2};
   const size_t threads = weft_parallel_threads(op->cx), panels = s.columns / NR;
-  size_t most = BLOCK_FLOATS / 2 / NR / s.k;
-  s.blocks = parts_of(parts_of(panels, most > 1 ? most : 1), threads) * threads;
-  s.block = parts_of(panels, s.blocks) * NR;
-  s.blocks = parts_of(s.columns, s.block);
-  const size_t groups = parts_of(products->m, most_rows(s.k)), group = parts_of(products->m, 2 * groups) * 2;
+  size_t most = WEFT_PRODUCT_BLOCK / 2 / NR / s.k;
+  s.blocks = weft_parts(weft_parts(panels, most > 1 ? most : 1), threads) * threads;
+  s.block = weft_parts(panels, s.blocks) * NR;
+  s.blocks = weft_parts(s.columns, s.block);
+  const size_t groups = weft_parts(products->m, most_rows(s.k)), group = weft_parts(products->m, 2 * groups) * 2;
   s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));
   void *room;
   WEFT_TRY(weft_op_scratch_array(op, group / 2 + 1, SUMS * s.half * sizeof(float) + 1, &room));
@@ -269,20 +263,20 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
     s.rows = s.m / 2;
     part.a = product->a + row * product->lda;
     part.c = product->c + row * product->ldc;
-    part.epilogue = epilogue_at(product, row, 0);
+    part.epilogue = weft_epilogue_from(&product->epilogue, row, 0);
     weft_parallel(op->cx, s.rows, 1 + TASK_FLOATS / s.k, sum_rows, &s);
     if (pays(&s)) {
+      sample_rows(&s);
       weft_parallel_slots(op->cx, s.blocks, 1, run_blocks, &s);
     } else {
       const weft_products plain = {.count = 1,
                                    .m = s.m,
                                    .n = s.n,
                                    .k = s.k,
-                                   .plain = true,
                                    .arg = &s,
                                    .at = group_at,
                                    .pack = products->pack != NULL ? group_pack : NULL};
-      WEFT_TRY(weft_products_run(op, &plain));
+      WEFT_TRY(weft_products_run_plain(op, &plain));
     }
   }
   return WEFT_OK;
