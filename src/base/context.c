@@ -2,9 +2,9 @@
  * well-formed UTF-8 is replaced, so that a message can be shown anywhere. */
 #include "context.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "text.h"
 
 /* The bytes of the character at p, or 0 where there is no printable one (RFC 3629). */
 static size_t character_length(const unsigned char *p) {
@@ -32,7 +32,7 @@ static void make_printable(char *text) {
 }
 
 static void copy_name(char *out, size_t size, const char *name) {
-  snprintf(out, size, "%s", name != NULL ? name : "");
+  weft_print(out, size, "%s", name != NULL ? name : "");
   make_printable(out);
 }
 
@@ -43,12 +43,11 @@ weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ..
   copy_name(error->op, sizeof error->op, cx->node != NULL ? cx->op : NULL);
   size_t used = 0;
   if (cx->node != NULL) {
-    int n = snprintf(error->message, sizeof error->message, "node '%s' (%s): ", error->node, error->op);
-    used = n < 0 ? 0 : (size_t)n;
+    used = weft_print(error->message, sizeof error->message, "node '%s' (%s): ", error->node, error->op);
   }
   va_list args;
   va_start(args, format);
-  vsnprintf(error->message + used, sizeof error->message - used, format, args);
+  weft_vprint(error->message + used, sizeof error->message - used, format, args);
   va_end(args);
   make_printable(error->message);
   return code;

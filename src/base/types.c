@@ -1,8 +1,9 @@
 /* Element types and shapes: sizes, names and the one overflow-checked product that every allocation rests on. */
 #include "value.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "text.h"
 
 typedef struct type_row {
   const char *name;
@@ -121,11 +122,10 @@ size_t weft_shape_product(const weft_shape *shape, int begin, int end) {
 const char *weft_shape_print(const weft_shape *shape, char *text, size_t size) {
   size_t used = 0;
   for (int i = 0; i < shape->rank && used < size; i++) {
-    int n = snprintf(text + used, size - used, "%s%lld", i == 0 ? "[" : ",", (long long)shape->dims[i]);
-    used += n < 0 ? 0 : (size_t)n;
+    used += weft_print(text + used, size - used, "%s%lld", i == 0 ? "[" : ",", (long long)shape->dims[i]);
   }
   if (used < size) {
-    snprintf(text + used, size - used, shape->rank == 0 ? "[]" : "]");
+    weft_print(text + used, size - used, shape->rank == 0 ? "[]" : "]");
   }
   return text;
 }

@@ -3,8 +3,9 @@
  * afterwards. Recursion (subgraphs, calls) is bounded by max_depth, work by max_nodes. */
 #include "builder.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "../base/text.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
 /* Captures value v of `from`, an ancestor of `graph` or itself, in every graph on the way. */
@@ -70,11 +71,10 @@ static weft_status name_node(weft_builder *b, const weft_scope *scope, const Wef
   char text[200];
   const char *prefix = scope->origin->prefix;
   const char *separator = prefix[0] != 0 ? "/" : "";
-  int n = weft_is_empty(proto->name)
-              ? snprintf(text, sizeof text, "%.120s%s%.60s_%zu", prefix, separator, proto->op_type, index)
-              : snprintf(text, sizeof text, "%.120s%s%s", prefix, separator, proto->name);
-  size_t size = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-  return weft_arena_copy_string(b->cx, &b->model->arena, text, size, out);
+  size_t n = weft_is_empty(proto->name)
+                 ? weft_print(text, sizeof text, "%.120s%s%.60s_%zu", prefix, separator, proto->op_type, index)
+                 : weft_print(text, sizeof text, "%.120s%s%s", prefix, separator, proto->name);
+  return weft_arena_copy_string(b->cx, &b->model->arena, text, n < sizeof text ? n : sizeof text - 1, out);
 }
 
 /* A domain that is used but not imported: the newest for the default one, which files that import only ai.onnx.ml leave

@@ -4,9 +4,9 @@
 
 #include "upgrade.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "../base/text.h"
 
 enum { STACK = 16, WORD = 96, LIST = 8 };
 
@@ -74,10 +74,14 @@ static const char *split(const char *word, char name[WORD]) {
 static int64_t read_int(const weft_term *t, const char *word) {
   char name[WORD];
   if (*word != '@') {
-    return strtoll(word, NULL, 10);
+    return weft_whole_read(word, NULL, false);
   }
   const char *fallback = split(word + 1, name);
-  return weft_node_int(t->node, name, fallback != NULL ? strtoll(fallback, NULL, 10) : 0);
+  return weft_node_int(t->node, name, fallback != NULL ? weft_whole_read(fallback, NULL, false) : 0);
+}
+
+static int count(const char *digits) {
+  return (int)weft_whole_read(digits, NULL, false);
 }
 
 static float read_real(const weft_term *t, const char *word) {
@@ -86,10 +90,10 @@ static float read_real(const weft_term *t, const char *word) {
     return (float)t->node->input_count;
   }
   if (*word != '@') {
-    return strtof(word, NULL);
+    return (float)weft_decimal_read(word, NULL, true);
   }
   const char *fallback = split(word + 1, name);
-  return weft_node_float(t->node, name, fallback != NULL ? strtof(fallback, NULL) : 0);
+  return weft_node_float(t->node, name, fallback != NULL ? (float)weft_decimal_read(fallback, NULL, true) : 0);
 }
 
 /* An attribute of the node, of a kind that holds nothing but numbers and text, for another node. */
@@ -200,8 +204,8 @@ static weft_status call(machine *m, const char *word) {
   weft_node *node;
   WEFT_TRY(keep(m->t, word, size, &name));
   const char *output = word[size] == '/' ? word + size + 1 + strspn(word + size + 1, "0123456789") : "";
-  WEFT_TRY(operate(m, name, word[size] == '/' ? atoi(word + size + 1) : 1, *output == '.' ? atoi(output + 1) : 0, word,
-                   &node));
+  WEFT_TRY(operate(m, name, word[size] == '/' ? count(word + size + 1) : 1, *output == '.' ? count(output + 1) : 0,
+                   word, &node));
   while (attributes != NULL && (*attributes == '{' || *attributes == ',')) {
     const char *begin = attributes + 1, *text = strchr(begin, '\'');
     size = strcspn(begin, ",}");

@@ -1,8 +1,8 @@
 /* Operators that have no rule of their own for their derivative: they become, on the way to it, the formula that they
  * stand for, whose operators have one. Only graphs with a Gradient node are changed so. */
-#include <stdio.h>
 #include <string.h>
 
+#include "../base/text.h"
 #include "build.h"
 #include "derive.h"
 #include "gradient.h"
@@ -175,14 +175,14 @@ static bool read_layer(const weft_graph *graph, const weft_node *node, layer *l)
 /* A formula in parts, each with a blank behind it; the last is an operator. */
 static weft_status let_parts(expansion *e, char letter, const char *a, const char *b, const char *c, const char *last) {
   char text[128];
-  snprintf(text, sizeof text, "%s%s%s%s", a, b, c, last);
+  weft_print(text, sizeof text, "%s%s%s%s", a, b, c, last);
   return let(e, letter, text);
 }
 
 /* Item `i` of a letter's first dimension. */
 static weft_status let_item(expansion *e, char letter, char from, int64_t i) {
   char text[96];
-  snprintf(text, sizeof text, "%c [%lld] [%lld] [0] Slice/4 [0] Squeeze/2", from, (long long)i, (long long)i + 1);
+  weft_print(text, sizeof text, "%c [%lld] [%lld] [0] Slice/4 [0] Squeeze/2", from, (long long)i, (long long)i + 1);
   return let(e, letter, text);
 }
 

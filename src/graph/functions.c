@@ -4,15 +4,16 @@
  * them. */
 #include "builder.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "../base/text.h"
 
 enum { KEY_SIZE = 512 };
 
 /* Domain, name and overload as one string; false when they do not fit. */
 static bool make_key(char *key, const char *domain, const char *name, const char *overload) {
-  int n = snprintf(key, KEY_SIZE, "%s\n%s\n%s", weft_build_domain(domain), name != NULL ? name : "",
-                   overload != NULL ? overload : "");
+  size_t n = weft_print(key, KEY_SIZE, "%s\n%s\n%s", weft_build_domain(domain), name != NULL ? name : "",
+                        overload != NULL ? overload : "");
   return n > 0 && n < KEY_SIZE;
 }
 

@@ -2,10 +2,9 @@
  * missing is told in one sentence for the whole model, so that a person need not fix one operator to hear of the next. */
 #include "resolve.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "../base/text.h"
 #include "../ops/custom.h"
 #include "names.h"
 
@@ -23,9 +22,8 @@ typedef struct resolver {
 static void note(resolver *r, const char *format, ...) {
   va_list list;
   va_start(list, format);
-  int n = r->used < TEXT ? vsnprintf(r->text + r->used, TEXT - r->used, format, list) : 0;
+  r->used += r->used < TEXT ? weft_vprint(r->text + r->used, TEXT - r->used, format, list) : 0;
   va_end(list);
-  r->used += n < 0 ? 0 : (size_t)n;
 }
 
 static void note_missing(resolver *r, const weft_node *node) {
@@ -51,7 +49,7 @@ static weft_status find_def(resolver *r, const weft_node *node, const weft_op_de
   }
   char key[256];
   int32_t row;
-  snprintf(key, sizeof key, "%s:%s", node->domain, node->op_type);
+  weft_print(key, sizeof key, "%s:%s", node->domain, node->op_type);
   if (weft_names_find(&r->known, key, &row)) {
     *def = row != NO_OPERATOR ? weft_op_at((size_t)row) : NULL;
     return WEFT_OK;

@@ -109,9 +109,8 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
   int32_t letters[] = {'a', 'b', 'c'};
   size_t n = 0;
   (void)rule;
-  const char *arrow =
-      equation == NULL || equation->kind != WEFT_ATTRIBUTE_STRING ? NULL : strstr(equation->s.data, "->");
-  if (arrow == NULL || t->node->input_count > 3 || equation->s.size >= EQUATION || !is_plain(equation->s.data)) {
+  if (equation == NULL || equation->kind != WEFT_ATTRIBUTE_STRING || t->node->input_count > 3 ||
+      equation->s.size >= EQUATION || !is_plain(equation->s.data)) {
     return weft_term_unknown(t, "");
   }
   for (const char *at = equation->s.data; *at != 0;
@@ -121,7 +120,10 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
     }
   }
   text[n] = 0;
-  char *result = strstr(text, "->"), own[EQUATION] = "", changed[2 * EQUATION] = "";
+  char *result = strchr(text, '-'), own[EQUATION] = "", changed[2 * EQUATION] = "";
+  if (result == NULL || result[1] != '>') {
+    return weft_term_unknown(t, "");
+  }
   *result = 0;
   result += 2;
   for (int i = 0; i < t->node->input_count; i++) {

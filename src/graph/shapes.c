@@ -7,9 +7,9 @@
  * says. */
 #include "shapes.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "../base/text.h"
 #include "names.h"
 
 enum { PROBES = 4, NEEDED = 2, LARGE_FACTOR = 32, MAX_SYMBOLS = 64, MAX_COMPARED = 128, MAX_PROBED_VALUES = 1 << 18 };
@@ -196,8 +196,7 @@ static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
   char name[PROBES * 24] = "?";
   size_t used = 1;
   for (size_t i = 0; i < p->probes; i++) {
-    int n = snprintf(name + used, sizeof name - used, "%s%lld", i == 0 ? "" : "/", (long long)sizes[i]);
-    used += n < 0 ? 0 : (size_t)n;
+    used += weft_print(name + used, sizeof name - used, "%s%lld", i == 0 ? "" : "/", (long long)sizes[i]);
   }
   weft_context *cx = p->model->cx;
   *out = weft_names_kept(&p->invented, name);

@@ -3,8 +3,9 @@
  * an optional around it. The bytes go through the same walker as a model, so the same limits hold. */
 #include "room.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "../base/text.h"
 
 /* What conversion needs: the walker's payloads and a pool for strings. */
 typedef struct reader {
@@ -190,7 +191,7 @@ static weft_status read_file(weft_context *cx, weft_kind kind, const void *bytes
     status = read_value(&r, kind, message, &found, out);
   }
   if (status == WEFT_OK && name != NULL) {
-    snprintf(name, name_size, "%s", found != NULL ? found : "");
+    weft_print(name, name_size, "%s", found != NULL ? found : "");
   }
   if (status != WEFT_OK) {
     weft_value_release(*out); /* half filled, or NULL */

@@ -12,11 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../base/text.h"
 
 enum { PIECE = 1 << 16, PATH_BYTES = 4096 };
 
@@ -135,7 +136,7 @@ static int open_linked(const char *model, const char *folder, const char *path) 
 static int open_linked(const char *model, const char *folder, const char *path) {
   char joined[PATH_BYTES], base[PATH_BYTES];
   int fd = -1;
-  int n = snprintf(joined, sizeof joined, "%s/%s", folder, path);
+  size_t n = weft_print(joined, sizeof joined, "%s/%s", folder, path);
   char *target = n > 0 && n < PATH_BYTES ? realpath(joined, NULL) : NULL;
   char *real_model = realpath(model, NULL);
   errno = ELOOP;

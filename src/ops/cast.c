@@ -3,12 +3,11 @@
  * them apart. */
 #include "cast.h"
 #include "../base/convert.h"
+#include "../base/text.h"
 #include "../kernels/typed.h"
 #include "broadcast.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct cast {
@@ -132,15 +131,15 @@ static bool same_word(const char *text, const char *word) {
 /* `text` is zero-terminated. Integers are read as such where they are written so: 64 bits do not fit in a double. */
 static bool parse(const char *text, weft_type to, double *number, int64_t *whole, bool *is_integer) {
   const char *body = text + (*text == '+' || *text == '-' ? 1 : 0);
-  char *end;
+  const char *end;
   *is_integer = is_whole(to) && strpbrk(text, ".eEnNiI") == NULL;
   if (*is_integer) {
-    *whole = *text == '-' || to != WEFT_UINT64 ? (int64_t)strtoll(text, &end, 10) : (int64_t)strtoull(text, &end, 10);
+    *whole = weft_whole_read(text, &end, to == WEFT_UINT64);
   } else if (same_word(body, "inf") || same_word(body, "infinity") || same_word(body, "nan")) {
     *number = (body[0] | 0x20) == 'n' ? (double)NAN : *text == '-' ? (double)-INFINITY : (double)INFINITY;
     return true;
   } else {
-    *number = strtod(text, &end);
+    *number = weft_decimal_read(text, &end, to != WEFT_DOUBLE);
   }
   if (end == text) {
     return false;
@@ -168,8 +167,6 @@ static weft_status from_strings(weft_op *op, const cast *c, size_t count) {
     }
     if (is_integer) {
       weft_store_int64(c->to, &whole, 1, c->y, i, 1);
-    } else if (c->to == WEFT_FLOAT) {
-      ((float *)c->y)[i] = strtof(text, NULL);
     } else if (weft_type_bits(c->to) == 8 && weft_type_is_float(c->to)) {
       float narrow = weft_double_to_float_odd(number);
       store_small(c, &narrow, 1, (uint8_t *)c->y + i);
@@ -180,60 +177,20 @@ static weft_status from_strings(weft_op *op, const cast *c, size_t count) {
   return WEFT_OK;
 }
 
-/* Whether `text`, read as a number of the type, is `value` again. */
-static bool reads_back(weft_type type, const char *text, double value) {
-  double back = strtod(text, NULL);
-  if (type == WEFT_DOUBLE) {
-    return back == value;
-  }
-  uint64_t room = 0;
-  if (type == WEFT_FLOAT) {
-    return strtof(text, NULL) == (float)value;
-  }
-  weft_store_double(type, &back, 1, &room, 0, 1);
-  weft_load_double(type, &room, 0, 1, 1, &back);
-  return back == value;
-}
-
-/* The shortest decimal that reads back as `value`; without an exponent from 1e-5 to 1e16. Returns its length. */
-static size_t print_float(weft_type type, double value, char *text, size_t size) {
-  if (!isfinite(value)) {
-    return (size_t)snprintf(text, size, "%s", isnan(value) ? "NaN" : value > 0 ? "INF" : "-INF");
-  }
-  /* Digits that are enough are so with more. */
-  int n = 0, few = 1, enough = 17;
-  while (few < enough) {
-    const int digits = (few + enough) / 2;
-    snprintf(text, size, "%.*e", digits - 1, value);
-    if (reads_back(type, text, value)) {
-      enough = digits;
-    } else {
-      few = digits + 1;
-    }
-  }
-  n = snprintf(text, size, "%.*e", enough - 1, value);
-  int exponent = atoi(strchr(text, 'e') + 1);
-  if (exponent >= -5 && exponent < 16) {
-    int decimals = enough - 1 - exponent;
-    n = snprintf(text, size, "%.*f", decimals > 0 ? decimals : 0, value);
-  }
-  return (size_t)n;
-}
-
 static size_t print_whole(weft_type type, int64_t whole, char *text, size_t size) {
   if (type == WEFT_BOOL) {
-    return (size_t)snprintf(text, size, "%s", whole != 0 ? "True" : "False");
+    return weft_print(text, size, "%s", whole != 0 ? "True" : "False");
   }
   if (type == WEFT_UINT64) {
-    return (size_t)snprintf(text, size, "%llu", (unsigned long long)whole);
+    return weft_print(text, size, "%llu", (unsigned long long)whole);
   }
-  return (size_t)snprintf(text, size, "%lld", (long long)whole);
+  return weft_print(text, size, "%lld", (long long)whole);
 }
 
 static weft_status to_strings(weft_op *op, const cast *c, size_t count) {
   weft_string *y = c->y;
   for (size_t i = 0; i < count; i++) {
-    char text[64];
+    char text[WEFT_DECIMAL_SIZE];
     size_t size;
     if (is_whole(c->from)) {
       int64_t whole;
@@ -242,7 +199,7 @@ static weft_status to_strings(weft_op *op, const cast *c, size_t count) {
     } else {
       double value;
       weft_load_double(c->from, c->x, i, 1, 1, &value);
-      size = print_float(c->from, value, text, sizeof text);
+      size = weft_decimal_print(text, c->from, value, WEFT_DECIMAL_DIGITS);
     }
     WEFT_TRY(weft_op_string(op, text, size, &y[i]));
   }

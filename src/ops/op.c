@@ -3,8 +3,8 @@
 #include "op.h"
 
 #include "../base/convert.h"
+#include "../base/text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* A size-reduced build names a list of its own, made by CMake from ops.def: files that no line of it names are not
@@ -82,8 +82,7 @@ static void print_types(uint32_t types, char *text, size_t size) {
       continue;
     }
     const char *separator = used == 0 ? "" : (types >> (unsigned)t) == 1u ? " or " : ", ";
-    int n = snprintf(text + used, size - used, "%s%s", separator, weft_type_name((weft_type)t));
-    used += n < 0 ? 0 : (size_t)n;
+    used += weft_print(text + used, size - used, "%s%s", separator, weft_type_name((weft_type)t));
     if (used >= size) {
       return;
     }

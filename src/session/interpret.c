@@ -1,9 +1,9 @@
 /* Interpreting a graph for concrete input shapes: each node's infer in turn, and run for what costs next to nothing and
  * depends on shapes or constants alone (Shape, Gather, Concat ... in front of a Reshape). Also where one node is
  * evaluated for the optimiser. */
-#include <stdio.h>
 #include <string.h>
 
+#include "../base/text.h"
 #include "plan.h"
 
 /* More elements than this are not computed while planning: it would cost as much as running. */
@@ -101,9 +101,9 @@ void weft_node_explain(weft_context *cx, const weft_node *node, weft_value *cons
     const char *what = i == SHOWN ? "..."
                        : tensor   ? weft_shape_print(&in->tensor.shape, text, sizeof text)
                                   : kinds[in != NULL ? in->kind : WEFT_KIND_NONE];
-    snprintf(cx->error->message + used, sizeof cx->error->message - used, "%s%s%s%s%s", i == 0 ? " (inputs: " : ", ",
-             tensor && i < SHOWN ? weft_type_name(in->tensor.type) : "", tensor && i < SHOWN ? " " : "", what,
-             i == SHOWN || i + 1 == node->input_count ? ")" : "");
+    weft_print(cx->error->message + used, sizeof cx->error->message - used, "%s%s%s%s%s", i == 0 ? " (inputs: " : ", ",
+               tensor && i < SHOWN ? weft_type_name(in->tensor.type) : "", tensor && i < SHOWN ? " " : "", what,
+               i == SHOWN || i + 1 == node->input_count ? ")" : "");
     used += strlen(cx->error->message + used);
   }
 }

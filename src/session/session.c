@@ -1,8 +1,8 @@
 /* The public face of a session: from a finished loader to a model ready to run, and from named feeds to named outputs. */
-#include <stdio.h>
 #include <string.h>
 
 #include "../base/seed.h"
+#include "../base/text.h"
 #include "../graph/load.h"
 #include "../graph/names.h"
 #include "../graph/shapes.h"
@@ -344,9 +344,9 @@ static void explain_sizes(weft_session *session, weft_value *const *inputs) {
       size_t first;
       const int64_t other = symbol != NULL ? find_size(graph, inputs, i + 1, symbol, size, &first) : -1;
       if (other >= 0) {
-        snprintf(message + used, room - used,
-                 "; the model has one size '%.40s' for input '%.60s', here %lld, and '%.60s', here %lld", symbol,
-                 graph->values[graph->inputs[first]].name, (long long)other, slot->name, (long long)size);
+        weft_print(message + used, room - used,
+                   "; the model has one size '%.40s' for input '%.60s', here %lld, and '%.60s', here %lld", symbol,
+                   graph->values[graph->inputs[first]].name, (long long)other, slot->name, (long long)size);
         return;
       }
     }
