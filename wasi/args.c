@@ -36,47 +36,47 @@ weft_options weft_cli_options(const weft_cli_session *s) {
 
 int weft_cli_report(const weft_cli *cli) {
   fflush(stdout);
-  fprintf(stderr, "weft: %s\n", cli->error.message);
+  weft_cli_say(stderr, "weft: %s\n", cli->error.message);
   return WEFT_CLI_FAILED;
 }
 
 void weft_cli_warn(const weft_session *session) {
   fflush(stdout);
   for (size_t i = 0; i < weft_session_warning_count(session); i++) {
-    fprintf(stderr, "weft: warning: %s\n", weft_session_warning(session, i));
+    weft_cli_say(stderr, "weft: warning: %s\n", weft_session_warning(session, i));
   }
 }
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
 static void print_help(const weft_cli_command *command, const weft_cli_option *options, size_t count) {
-  printf("weft %s %s\n\n%s\n\n", command->name, command->operands, command->summary);
+  weft_cli_say(stdout, "weft %s %s\n\n%s\n\n", command->name, command->operands, command->summary);
   for (size_t i = 0; i < count; i++) {
     char left[64];
-    snprintf(left, sizeof left, "%s%s%s", options[i].name, options[i].value != NULL ? " " : "",
-             options[i].value != NULL ? options[i].value : "");
-    printf("  %-24s %s\n", left, options[i].help);
+    weft_print(left, sizeof left, "%s%s%s", options[i].name, options[i].value != NULL ? " " : "",
+               options[i].value != NULL ? options[i].value : "");
+    weft_cli_say(stdout, "  %-24s %s\n", left, options[i].help);
   }
-  printf("  %-24s %s\n", "--help", "this text");
+  weft_cli_say(stdout, "  %-24s %s\n", "--help", "this text");
 }
 
 int weft_cli_usage(const weft_cli_command *command, const char *what, const char *text) {
-  fprintf(stderr, "weft %s: %s '%s' (weft %s --help tells more)\n", command->name, what, text, command->name);
+  weft_cli_say(stderr, "weft %s: %s '%s' (weft %s --help tells more)\n", command->name, what, text, command->name);
   return WEFT_CLI_USAGE;
 }
 
 /* ---- parsing ----------------------------------------------------------------------------------------------------- */
 bool weft_cli_parse_number(const char *text, uint64_t *out) {
-  char *end;
-  unsigned long long value = strtoull(text, &end, 10);
+  const char *end;
+  uint64_t value = (uint64_t)weft_whole_read(text, &end, true);
   unsigned shift = *end == 'k' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
   end += shift != 0;
-  *out = (uint64_t)value << shift;
+  *out = value << shift;
   return text[0] >= '0' && text[0] <= '9' && *end == 0 && *out >> shift == value;
 }
 
 static bool parse_real(const char *text, double *out) {
-  char *end;
-  *out = strtod(text, &end);
+  const char *end;
+  *out = weft_decimal_read(text, &end, false);
   return *text != 0 && *end == 0;
 }
 

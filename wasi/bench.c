@@ -87,13 +87,29 @@ static void print_times(const bench *b, weft_session *session) {
     sum += b->times[i];
   }
   weft_session_memory(session, &used, &peak);
-  const char *format = b->json ? "{\"load\": %.3f, \"first\": %.3f, \"runs\": %zu, \"min\": %.3f, \"median\": %.3f, "
-                                 "\"mean\": %.3f, \"p90\": %.3f, \"memory\": %zu, \"peak\": %zu}\n"
-                               : "load    %10.3f ms\nfirst   %10.3f ms\nruns    %10zu\nmin     %10.3f ms\n"
-                                 "median  %10.3f ms\nmean    %10.3f ms\np90     %10.3f ms\nmemory  %10zu bytes\n"
-                                 "peak    %10zu bytes\n";
   size_t n = b->count;
-  printf(format, b->load, b->first, n, b->times[0], b->times[n / 2], sum / (double)n, b->times[n * 9 / 10], used, peak);
+  const struct {
+    const char *name, *unit;
+    double value;
+    int decimals;
+  } rows[] = {{"load", "ms", b->load, 3},
+              {"first", "ms", b->first, 3},
+              {"runs", "", (double)n, 0},
+              {"min", "ms", b->times[0], 3},
+              {"median", "ms", b->times[n / 2], 3},
+              {"mean", "ms", sum / (double)n, 3},
+              {"p90", "ms", b->times[n * 9 / 10], 3},
+              {"memory", "bytes", (double)used, 0},
+              {"peak", "bytes", (double)peak, 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const weft_cli_number_text number = weft_cli_fixed(rows[i].value, rows[i].decimals);
+    if (b->json) {
+      weft_cli_say(stdout, "%s\"%s\": %s", i == 0 ? "{" : ", ", rows[i].name, number.text);
+    } else {
+      weft_cli_say(stdout, "%-7s %10s%s%s\n", rows[i].name, number.text, rows[i].unit[0] != 0 ? " " : "", rows[i].unit);
+    }
+  }
+  fputs(b->json ? "}\n" : "", stdout);
 }
 
 static bool bench_session(weft_cli *cli, weft_session *session, const weft_cli_given *given, bench *b) {

@@ -239,9 +239,9 @@ static bool check_folder(weft_cli *cli, const char *dir, const settings *s) {
 static bool check_and_print(weft_cli *cli, const char *dir, const settings *s) {
   bool good = check_folder(cli, dir, s);
   if (good) {
-    printf("ok %s\n", dir);
+    weft_cli_say(stdout, "ok %s\n", dir);
   } else {
-    printf("FAIL %s: %s\n", dir, cli->error.message);
+    weft_cli_say(stdout, "FAIL %s: %s\n", dir, cli->error.message);
   }
   fflush(stdout);
   return good;
@@ -257,9 +257,9 @@ static bool parse_line(weft_cli *cli, char *line, settings *own) {
       *next = 0;
     }
     if (strncmp(word, "rtol=", 5) == 0) {
-      own->rtol = strtod(word + 5, NULL);
+      own->rtol = weft_decimal_read(word + 5, NULL, false);
     } else if (strncmp(word, "atol=", 5) == 0) {
-      own->atol = strtod(word + 5, NULL);
+      own->atol = weft_decimal_read(word + 5, NULL, false);
     } else if (strncmp(word, "expected=", 9) == 0) {
       if (!weft_cli_add(cli, &own->expected, word + 9)) {
         return false;
@@ -280,7 +280,7 @@ static bool check_line(weft_cli *cli, char *line, const settings *s) {
   own.expected = (weft_cli_list){0};
   bool good = parse_line(cli, line, &own);
   if (!good) {
-    printf("FAIL %s: %s\n", line, cli->error.message);
+    weft_cli_say(stdout, "FAIL %s: %s\n", line, cli->error.message);
   } else {
     weft_cli_list mine = own.expected;
     own.expected = mine.count > 0 ? mine : s->expected;
@@ -341,7 +341,7 @@ static int check(weft_cli *cli, int argc, char **argv) {
     }
   }
   if (code < 0) {
-    printf("%zu passed, %zu failed\n", passed, failed);
+    weft_cli_say(stdout, "%zu passed, %zu failed\n", passed, failed);
     code = failed > 0 ? WEFT_CLI_FAILED : WEFT_CLI_OK;
   }
   weft_cli_free_list(&folders);

@@ -4,6 +4,9 @@
 #ifndef WEFT_WASI_CLI_H
 #define WEFT_WASI_CLI_H
 
+#include <stdio.h>
+
+#include "../src/base/text.h"
 #include "../src/base/value.h"
 
 typedef struct weft_cli {
@@ -88,8 +91,21 @@ bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out);
 bool weft_cli_write(weft_cli *cli, const char *path, const void *head, size_t head_size, const void *data, size_t size);
 /* And those above it, unless it is there. */
 bool weft_cli_make_folder(weft_cli *cli, const char *path);
-/* printf into fresh memory, to be freed; false when there is none. */
+
+/* ---- printing (with weft_print's conversions) -------------------------------------------------------------------- */
+void weft_cli_say(FILE *file, const char *format, ...) WEFT_PRINTF(2, 3);
+/* Into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
+/* The text as a JSON string. */
+void weft_cli_json(FILE *file, const char *text);
+
+/* Numbers as text, for one call: weft_cli_say(stdout, "%10s ms", weft_cli_fixed(time, 3).text). */
+typedef struct weft_cli_number_text {
+  char text[WEFT_DECIMAL_SIZE];
+} weft_cli_number_text;
+weft_cli_number_text weft_cli_fixed(double value, int decimals);
+/* As weft_decimal_print has it. */
+weft_cli_number_text weft_cli_digits(weft_type type, double value, int most);
 
 /* ---- values of a session ----------------------------------------------------------------------------------------- */
 /* Values, some perhaps NULL, with the names they go by in a session. */

@@ -60,9 +60,11 @@ static bool compare_numbers(weft_cli *cli, const char *name, const weft_tensor *
   }
   char place[96];
   return weft_cli_fail(cli, WEFT_RUN_FAILED,
-                       "%zu of %zu elements of '%s' differ, by up to %.3g; the first at %s is %.9g, expected %.9g",
-                       wrong, count, name, largest, print_place(&expected->shape, first / parts, place),
-                       weft_cli_number(found, first), weft_cli_number(expected, first));
+                       "%zu of %zu elements of '%s' differ, by up to %s; the first at %s is %s, expected %s", wrong,
+                       count, name, weft_cli_digits(WEFT_DOUBLE, largest, 3).text,
+                       print_place(&expected->shape, first / parts, place),
+                       weft_cli_digits(WEFT_DOUBLE, weft_cli_number(found, first), 9).text,
+                       weft_cli_digits(WEFT_DOUBLE, weft_cli_number(expected, first), 9).text);
 }
 
 /* A framework may have answered in another floating type than the one its exporter declared. */
@@ -146,7 +148,7 @@ static bool compare_maps(weft_cli *cli, const char *name, const weft_value *expe
   if (!sort_entries(cli, name, keys, found_keys, &values)) {
     return false;
   }
-  snprintf(item, sizeof item, "%s.values", name);
+  weft_print(item, sizeof item, "%s.values", name);
   bool same = compare_tensors(cli, item, &expected->items[1]->tensor, &values, values.type, rtol, atol);
   free(values.data);
   return same;
@@ -171,8 +173,8 @@ bool weft_cli_compare(weft_cli *cli, const char *name, const weft_value *expecte
   }
   for (size_t i = 0; i < expected->item_count; i++) {
     char item[300];
-    snprintf(item, sizeof item, expected->kind == WEFT_KIND_MAP ? (i == 0 ? "%s.keys" : "%s.values") : "%s[%zu]", name,
-             i);
+    weft_print(item, sizeof item, expected->kind == WEFT_KIND_MAP ? (i == 0 ? "%s.keys" : "%s.values") : "%s[%zu]",
+               name, i);
     if (!weft_cli_compare(cli, item, expected->items[i], found->items[i], declared, rtol, atol)) {
       return false;
     }

@@ -165,8 +165,8 @@ static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *d
     return false;
   }
   fill(&(*out)->tensor, seed);
-  fprintf(stderr, "weft: made up the input '%s': %s %s\n", info->name, weft_type_name(info->type),
-          weft_shape_print(&shape, text, sizeof text));
+  weft_cli_say(stderr, "weft: made up the input '%s': %s %s\n", info->name, weft_type_name(info->type),
+               weft_shape_print(&shape, text, sizeof text));
   return true;
 }
 

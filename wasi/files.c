@@ -17,25 +17,10 @@ bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) {
   char text[sizeof cli->error.message];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  weft_vprint(text, sizeof text, format, args);
   va_end(args);
   weft_fail(&cli->cx, code, "%s", text);
   return false;
-}
-
-bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(NULL, 0, format, args);
-  va_end(args);
-  *out = n < 0 ? NULL : malloc((size_t)n + 1);
-  if (*out == NULL) {
-    return weft_cli_fail(cli, WEFT_OUT_OF_MEMORY, "no memory for a text");
-  }
-  va_start(args, format);
-  vsnprintf(*out, (size_t)n + 1, format, args);
-  va_end(args);
-  return true;
 }
 
 bool weft_cli_exists(const char *path) {

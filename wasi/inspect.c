@@ -129,19 +129,19 @@ static void print_shape(const Weft__TensorShapeProto *shape) {
   if (shape == NULL) {
     return;
   }
-  printf(" [");
+  weft_cli_say(stdout, " [");
   for (size_t i = 0; i < shape->n_dim; i++) {
     const Weft__TensorShapeProto__Dimension *dim = shape->dim[i];
-    printf("%s", i > 0 ? "," : "");
+    weft_cli_say(stdout, "%s", i > 0 ? "," : "");
     if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
-      printf("%" PRId64, dim->dim_value);
+      weft_cli_say(stdout, "%" PRId64, dim->dim_value);
     } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM) {
       print_name(dim->dim_param);
     } else {
       putchar('?');
     }
   }
-  printf("]");
+  weft_cli_say(stdout, "]");
 }
 
 static const char *type_name(int32_t type) {
@@ -152,183 +152,172 @@ static const char *type_name(int32_t type) {
 static void print_type(const Weft__TypeProto *type) {
   switch (type != NULL ? type->value_case : WEFT__TYPE_PROTO__VALUE__NOT_SET) {
   case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
-    printf("%s", type_name(type->tensor_type->elem_type));
+    weft_cli_say(stdout, "%s", type_name(type->tensor_type->elem_type));
     print_shape(type->tensor_type->shape);
     return;
   case WEFT__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
-    printf("sparse %s", type_name(type->sparse_tensor_type->elem_type));
+    weft_cli_say(stdout, "sparse %s", type_name(type->sparse_tensor_type->elem_type));
     print_shape(type->sparse_tensor_type->shape);
     return;
   case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-    printf("sequence(");
+    weft_cli_say(stdout, "sequence(");
     print_type(type->sequence_type->elem_type);
     break;
   case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-    printf("optional(");
+    weft_cli_say(stdout, "optional(");
     print_type(type->optional_type->elem_type);
     break;
   case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
-    printf("map(%s, ", type_name(type->map_type->key_type));
+    weft_cli_say(stdout, "map(%s, ", type_name(type->map_type->key_type));
     print_type(type->map_type->value_type);
     break;
   case WEFT__TYPE_PROTO__VALUE_OPAQUE_TYPE:
-    printf("opaque(");
+    weft_cli_say(stdout, "opaque(");
     break;
   default:
-    printf("(unknown");
+    weft_cli_say(stdout, "(unknown");
   }
-  printf(")");
+  weft_cli_say(stdout, ")");
 }
 
 /* ---- as text ----------------------------------------------------------------------------------------------------- */
 static void print_values(const char *title, size_t count, Weft__ValueInfoProto **values) {
-  printf("%s\n", title);
+  weft_cli_say(stdout, "%s\n", title);
   for (size_t i = 0; i < count; i++) {
-    printf("  ");
+    weft_cli_say(stdout, "  ");
     print_name(text_of(values[i]->name));
-    printf(": ");
+    weft_cli_say(stdout, ": ");
     print_type(values[i]->type);
-    printf("\n");
+    weft_cli_say(stdout, "\n");
   }
 }
 
 static void print_text(const inspection *in) {
   const Weft__ModelProto *m = in->proto;
-  printf("producer  ");
+  weft_cli_say(stdout, "producer  ");
   print_name(text_of(m->producer_name));
-  printf("\nopsets   ");
+  weft_cli_say(stdout, "\nopsets   ");
   for (size_t i = 0; i < m->n_opset_import; i++) {
     putchar(' ');
     print_name(domain_of(m->opset_import[i]->domain));
-    printf(" %" PRId64, m->opset_import[i]->version);
+    weft_cli_say(stdout, " %" PRId64, m->opset_import[i]->version);
   }
-  printf(" (IR version %" PRId64 ")\n", m->ir_version);
+  weft_cli_say(stdout, " (IR version %" PRId64 ")\n", m->ir_version);
   print_values("inputs", m->graph->n_input, m->graph->input);
   print_values("outputs", m->graph->n_output, m->graph->output);
-  printf("weights   %zu tensors, %" PRIu64 " elements, %" PRIu64 " bytes, %zu in other files\n", in->tensors,
-         in->elements, in->bytes, in->external);
-  printf("nodes     %zu\n", in->node_count);
+  weft_cli_say(stdout, "weights   %zu tensors, %" PRIu64 " elements, %" PRIu64 " bytes, %zu in other files\n",
+               in->tensors, in->elements, in->bytes, in->external);
+  weft_cli_say(stdout, "nodes     %zu\n", in->node_count);
   for (size_t i = 0; i < in->node_count;) {
     size_t end = next_operator(in, i);
     const char *domain = domain_of(in->nodes[i]->domain);
-    printf("  %6zu  ", end - i);
+    weft_cli_say(stdout, "  %6zu  ", end - i);
     if (strcmp(domain, "ai.onnx") != 0) {
       print_name(domain);
       putchar(':');
     }
     print_name(text_of(in->nodes[i]->op_type));
-    printf("%s\n", is_known(in, in->nodes[i]) ? "" : "  (not in this build)");
+    weft_cli_say(stdout, "%s\n", is_known(in, in->nodes[i]) ? "" : "  (not in this build)");
     i = end;
   }
-  printf("runs      %s%s\n", in->runs ? "yes" : "no: ", in->runs ? "" : in->why);
+  weft_cli_say(stdout, "runs      %s%s\n", in->runs ? "yes" : "no: ", in->runs ? "" : in->why);
 }
 
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
-static void json_text(const char *text) {
-  putchar('"');
-  for (; *text != 0; text++) {
-    unsigned char c = (unsigned char)*text;
-    if (c == '"' || c == '\\') {
-      printf("\\%c", c);
-    } else if (c < 0x20) {
-      printf("\\u%04x", c);
-    } else {
-      putchar(c);
-    }
-  }
-  putchar('"');
-}
 
 static void json_dims(const Weft__TensorShapeProto *shape) {
-  printf(", \"shape\": [");
+  weft_cli_say(stdout, ", \"shape\": [");
   for (size_t i = 0; i < shape->n_dim; i++) {
     const Weft__TensorShapeProto__Dimension *dim = shape->dim[i];
-    printf("%s", i > 0 ? ", " : "");
+    weft_cli_say(stdout, "%s", i > 0 ? ", " : "");
     if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
-      printf("%" PRId64, dim->dim_value);
+      weft_cli_say(stdout, "%" PRId64, dim->dim_value);
     } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM) {
-      json_text(dim->dim_param);
+      weft_cli_json(stdout, dim->dim_param);
     } else {
-      printf("null");
+      weft_cli_say(stdout, "null");
     }
   }
-  printf("]");
+  weft_cli_say(stdout, "]");
 }
 
 static void json_type(const Weft__TypeProto *type) {
   switch (type != NULL ? type->value_case : WEFT__TYPE_PROTO__VALUE__NOT_SET) {
   case WEFT__TYPE_PROTO__VALUE_TENSOR_TYPE:
-    printf("\"kind\": \"tensor\", \"type\": \"%s\"", type_name(type->tensor_type->elem_type));
+    weft_cli_say(stdout, "\"kind\": \"tensor\", \"type\": \"%s\"", type_name(type->tensor_type->elem_type));
     if (type->tensor_type->shape != NULL) {
       json_dims(type->tensor_type->shape);
     }
     return;
   case WEFT__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-    printf("\"kind\": \"sequence\", \"of\": {");
+    weft_cli_say(stdout, "\"kind\": \"sequence\", \"of\": {");
     json_type(type->sequence_type->elem_type);
     break;
   case WEFT__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-    printf("\"kind\": \"optional\", \"of\": {");
+    weft_cli_say(stdout, "\"kind\": \"optional\", \"of\": {");
     json_type(type->optional_type->elem_type);
     break;
   case WEFT__TYPE_PROTO__VALUE_MAP_TYPE:
-    printf("\"kind\": \"map\", \"key\": \"%s\", \"of\": {", type_name(type->map_type->key_type));
+    weft_cli_say(stdout, "\"kind\": \"map\", \"key\": \"%s\", \"of\": {", type_name(type->map_type->key_type));
     json_type(type->map_type->value_type);
     break;
   default:
-    printf("\"kind\": \"unknown\"");
+    weft_cli_say(stdout, "\"kind\": \"unknown\"");
     return;
   }
-  printf("}");
+  weft_cli_say(stdout, "}");
 }
 
 static void json_values(const char *title, size_t count, Weft__ValueInfoProto **values) {
-  printf("  \"%s\": [", title);
+  weft_cli_say(stdout, "  \"%s\": [", title);
   for (size_t i = 0; i < count; i++) {
-    printf("%s\n    {\"name\": ", i > 0 ? "," : "");
-    json_text(text_of(values[i]->name));
-    printf(", ");
+    weft_cli_say(stdout, "%s\n    {\"name\": ", i > 0 ? "," : "");
+    weft_cli_json(stdout, text_of(values[i]->name));
+    weft_cli_say(stdout, ", ");
     json_type(values[i]->type);
-    printf("}");
+    weft_cli_say(stdout, "}");
   }
-  printf("],\n");
+  weft_cli_say(stdout, "],\n");
 }
 
 static void json_operators(const inspection *in) {
-  printf("  \"nodes\": %zu,\n  \"operators\": [", in->node_count);
+  weft_cli_say(stdout, "  \"nodes\": %zu,\n  \"operators\": [", in->node_count);
   for (size_t i = 0; i < in->node_count;) {
     size_t end = next_operator(in, i);
-    printf("%s\n    {\"domain\": ", i > 0 ? "," : "");
-    json_text(domain_of(in->nodes[i]->domain));
-    printf(", \"name\": ");
-    json_text(text_of(in->nodes[i]->op_type));
-    printf(", \"count\": %zu, \"supported\": %s}", end - i, is_known(in, in->nodes[i]) ? "true" : "false");
+    weft_cli_say(stdout, "%s\n    {\"domain\": ", i > 0 ? "," : "");
+    weft_cli_json(stdout, domain_of(in->nodes[i]->domain));
+    weft_cli_say(stdout, ", \"name\": ");
+    weft_cli_json(stdout, text_of(in->nodes[i]->op_type));
+    weft_cli_say(stdout, ", \"count\": %zu, \"supported\": %s}", end - i,
+                 is_known(in, in->nodes[i]) ? "true" : "false");
     i = end;
   }
-  printf("],\n");
+  weft_cli_say(stdout, "],\n");
 }
 
 static void print_json(const inspection *in) {
   const Weft__ModelProto *m = in->proto;
-  printf("{\n  \"ir_version\": %" PRId64 ",\n  \"producer\": ", m->ir_version);
-  json_text(text_of(m->producer_name));
-  printf(",\n  \"producer_version\": ");
-  json_text(text_of(m->producer_version));
-  printf(",\n  \"opsets\": {");
+  weft_cli_say(stdout, "{\n  \"ir_version\": %" PRId64 ",\n  \"producer\": ", m->ir_version);
+  weft_cli_json(stdout, text_of(m->producer_name));
+  weft_cli_say(stdout, ",\n  \"producer_version\": ");
+  weft_cli_json(stdout, text_of(m->producer_version));
+  weft_cli_say(stdout, ",\n  \"opsets\": {");
   for (size_t i = 0; i < m->n_opset_import; i++) {
-    printf("%s", i > 0 ? ", " : "");
-    json_text(domain_of(m->opset_import[i]->domain));
-    printf(": %" PRId64, m->opset_import[i]->version);
+    weft_cli_say(stdout, "%s", i > 0 ? ", " : "");
+    weft_cli_json(stdout, domain_of(m->opset_import[i]->domain));
+    weft_cli_say(stdout, ": %" PRId64, m->opset_import[i]->version);
   }
-  printf("},\n");
+  weft_cli_say(stdout, "},\n");
   json_values("inputs", m->graph->n_input, m->graph->input);
   json_values("outputs", m->graph->n_output, m->graph->output);
-  printf("  \"weights\": {\"tensors\": %zu, \"elements\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"external\": %zu},\n",
-         in->tensors, in->elements, in->bytes, in->external);
+  weft_cli_say(stdout,
+               "  \"weights\": {\"tensors\": %zu, \"elements\": %" PRIu64 ", \"bytes\": %" PRIu64
+               ", \"external\": %zu},\n",
+               in->tensors, in->elements, in->bytes, in->external);
   json_operators(in);
-  printf("  \"runs\": %s,\n  \"reason\": ", in->runs ? "true" : "false");
-  json_text(in->why);
-  printf("\n}\n");
+  weft_cli_say(stdout, "  \"runs\": %s,\n  \"reason\": ", in->runs ? "true" : "false");
+  weft_cli_json(stdout, in->why);
+  weft_cli_say(stdout, "\n}\n");
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
@@ -355,7 +344,7 @@ static void try_to_load(weft_cli *cli, const char *path, const weft_cli_bytes *g
     weft_cli_warn(session);
     weft_session_destroy(session);
   } else {
-    snprintf(in->why, sizeof in->why, "%s", cli->error.message);
+    weft_print(in->why, sizeof in->why, "%s", cli->error.message);
   }
 }
 

@@ -46,9 +46,9 @@ static bool take_text(reader *r, char *out, size_t size) {
 }
 
 static bool take_number(reader *r, double *out) {
-  char *end;
+  const char *end;
   r->at += strspn(r->at, " \t\r\n");
-  *out = strtod(r->at, &end);
+  *out = weft_decimal_read(r->at, &end, false);
   if (end == r->at) {
     return fail_json(r, "a number");
   }
@@ -67,7 +67,7 @@ static size_t find_key(const weft_tensor *keys, const char *key) {
       }
       continue;
     }
-    snprintf(number, sizeof number, "%" PRId64, ((const int64_t *)keys->data)[i]);
+    weft_print(number, sizeof number, "%" PRId64, ((const int64_t *)keys->data)[i]);
     if (strcmp(number, key) == 0) {
       return i;
     }
@@ -90,8 +90,9 @@ static bool compare_entry(reader *r, const weft_value *map, const char *name, do
   if (found == expected || fabs(found - expected) <= atol + rtol * fabs(expected)) {
     return true;
   }
-  return weft_cli_fail(r->cli, WEFT_RUN_FAILED, "'%s' has %.9g for the key '%s', expected %.9g", name, found, key,
-                       expected);
+  return weft_cli_fail(r->cli, WEFT_RUN_FAILED, "'%s' has %s for the key '%s', expected %s", name,
+                       weft_cli_digits(WEFT_DOUBLE, found, 9).text, key,
+                       weft_cli_digits(WEFT_DOUBLE, expected, 9).text);
 }
 
 static bool compare_map(reader *r, const weft_value *map, const char *name, double rtol, double atol) {

@@ -47,8 +47,8 @@ static bool parse_type(weft_cli *cli, const char *path, const char *descr, weft_
   if (*descr == 'U' || *descr == 'S') {
     out->type = WEFT_STRING;
     out->text = *descr;
-    unsigned long size = strtoul(descr + 1, NULL, 10);
-    out->text_size = size;
+    uint64_t size = (uint64_t)weft_whole_read(descr + 1, NULL, true);
+    out->text_size = (size_t)size;
     return size <= TEXT_LIMIT || fail_npy(cli, path, "has too long strings");
   }
   for (size_t pass = 0; pass < 2; pass++) {
@@ -66,8 +66,8 @@ static bool parse_type(weft_cli *cli, const char *path, const char *descr, weft_
 static bool parse_shape(weft_cli *cli, const char *path, const char *text, weft_shape *out) {
   text = strchr(text, '(');
   for (text = text != NULL ? text + 1 : ")"; *text != ')';) {
-    char *end;
-    unsigned long long value = strtoull(text, &end, 10);
+    const char *end;
+    uint64_t value = (uint64_t)weft_whole_read(text, &end, true);
     if (end == text || out->rank == WEFT_MAX_RANK || value > INT64_MAX) {
       return fail_npy(cli, path, "has a damaged or too long shape");
     }
@@ -212,23 +212,23 @@ static size_t count_characters(weft_string s) {
 
 /* "(2, 3)", "(2,)" or "()". */
 static void print_shape(const weft_shape *shape, char *out, size_t size) {
-  size_t used = (size_t)snprintf(out, size, "(");
+  size_t used = weft_print(out, size, "(");
   for (int i = 0; i < shape->rank && used + 24 < size; i++) {
-    used += (size_t)snprintf(out + used, size - used, i == 0 ? "%lld," : " %lld,", (long long)shape->dims[i]);
+    used += weft_print(out + used, size - used, i == 0 ? "%lld," : " %lld,", (long long)shape->dims[i]);
   }
   if (shape->rank > 1) {
     used--; /* the last comma */
   }
-  snprintf(out + used, size - used, ")");
+  weft_print(out + used, size - used, ")");
 }
 
 static bool write_file(weft_cli *cli, const char *path, const weft_tensor *tensor, const char *descr, const void *data,
                        size_t size) {
   char shape[WEFT_MAX_RANK * 24 + 8], head[WEFT_MAX_RANK * 24 + 256];
   print_shape(&tensor->shape, shape, sizeof shape);
-  int n =
-      snprintf(head + 10, sizeof head - 128, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
-  size_t used = 10 + (size_t)n, total = (used + 1 + 63) / 64 * 64;
+  size_t used = 10 + weft_print(head + 10, sizeof head - 128, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }",
+                                descr, shape);
+  size_t total = (used + 1 + 63) / 64 * 64;
   memcpy(head, "\x93NUMPY\x01\x00", 8);
   head[8] = (char)((total - 10) & 0xff);
   head[9] = (char)((total - 10) >> 8);
@@ -255,7 +255,7 @@ static bool write_texts(weft_cli *cli, const char *path, const weft_tensor *tens
       all[i * longest + k] = next_character(&at, end);
     }
   }
-  snprintf(descr, sizeof descr, "<U%zu", longest);
+  weft_print(descr, sizeof descr, "<U%zu", longest);
   bool good = write_file(cli, path, tensor, descr, all, bytes * 4);
   free(all);
   return good;
@@ -269,7 +269,7 @@ bool weft_cli_write_npy(weft_cli *cli, const char *path, const weft_tensor *tens
   }
   for (size_t i = 0; i < ROW_COUNT; i++) {
     if (rows[i].type == tensor->type) {
-      snprintf(descr, sizeof descr, "%c%s", size > 1 ? '<' : '|', rows[i].code);
+      weft_print(descr, sizeof descr, "%c%s", size > 1 ? '<' : '|', rows[i].code);
     }
   }
   return write_file(cli, path, tensor, descr, tensor->data, tensor->count * size);

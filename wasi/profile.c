@@ -94,16 +94,18 @@ static void print_row(const row *r, double total, size_t runs, const weft_limits
   char name[80], shape[96] = "";
   double needed = r->operations / limits->operations, moving = r->bytes / limits->bytes;
   needed = needed > moving ? needed : moving;
-  snprintf(name, sizeof name, "%s%s%s", r->domain, r->domain[0] != 0 ? ":" : "", r->op);
+  weft_print(name, sizeof name, "%s%s%s", r->domain, r->domain[0] != 0 ? ":" : "", r->op);
   if (r->node != NULL && r->one.type != WEFT_UNDEFINED) {
     weft_shape out = {.rank = r->one.rank};
     memcpy(out.dims, r->one.dims, sizeof out.dims);
     weft_shape_print(&out, shape, sizeof shape);
   }
   double time = r->time > 0 ? r->time : 1e-9;
-  printf("%-28.28s %7zu %10.4f %6.1f %9.2f %8.2f %6.0f  %s%s%.60s\n", name, r->calls / (runs > 0 ? runs : 1),
-         r->time / (double)runs, 100 * r->time / total, r->operations / time / 1e6, r->bytes / time / 1e6,
-         100 * needed / time, shape, shape[0] != 0 ? " " : "", r->node != NULL ? r->node : "");
+  weft_cli_say(stdout, "%-28.28s %7zu %10s %6s %9s %8s %6s  %s%s%.60s\n", name, r->calls / (runs > 0 ? runs : 1),
+               weft_cli_fixed(r->time / (double)runs, 4).text, weft_cli_fixed(100 * r->time / total, 1).text,
+               weft_cli_fixed(r->operations / time / 1e6, 2).text, weft_cli_fixed(r->bytes / time / 1e6, 2).text,
+               weft_cli_fixed(100 * needed / time, 0).text, shape, shape[0] != 0 ? " " : "",
+               r->node != NULL ? r->node : "");
 }
 
 static void print_rows(const weft_session *session, const double *inside, size_t count, bool by_node, size_t most,
@@ -111,13 +113,13 @@ static void print_rows(const weft_session *session, const double *inside, size_t
   fill_rows(t, session, count, inside, by_node);
   merge_rows(t);
   qsort(t->rows, t->count, sizeof *t->rows, by_time);
-  printf("\n%-28s %7s %10s %6s %9s %8s %6s  %s\n", by_node ? "node" : "operator", "calls", "ms", "%", "GFLOP/s", "GB/s",
-         "limit%", by_node ? "output, name" : "");
+  weft_cli_say(stdout, "\n%-28s %7s %10s %6s %9s %8s %6s  %s\n", by_node ? "node" : "operator", "calls", "ms", "%",
+               "GFLOP/s", "GB/s", "limit%", by_node ? "output, name" : "");
   for (size_t i = 0; i < t->count && i < most; i++) {
     print_row(&t->rows[i], total, runs, limits);
   }
   if (t->count > most) {
-    printf("... and %zu more nodes\n", t->count - most);
+    weft_cli_say(stdout, "... and %zu more nodes\n", t->count - most);
   }
 }
 
@@ -136,14 +138,15 @@ bool weft_cli_print_profile(weft_cli *cli, const weft_session *session, const we
     }
   }
   if (good && runs > 0) {
-    printf("\n%zu runs of %.3f ms, %.3f of them outside nodes. Limits: %.1f GFLOP/s, %.1f GB/s.\n", runs,
-           total / (double)runs, elsewhere / (double)runs, limits->operations / 1e6, limits->bytes / 1e6);
+    weft_cli_say(stdout, "\n%zu runs of %s ms, %s of them outside nodes. Limits: %s GFLOP/s, %s GB/s.\n", runs,
+                 weft_cli_fixed(total / (double)runs, 3).text, weft_cli_fixed(elsewhere / (double)runs, 3).text,
+                 weft_cli_fixed(limits->operations / 1e6, 1).text, weft_cli_fixed(limits->bytes / 1e6, 1).text);
     print_rows(session, inside, count, false, SIZE_MAX, total, runs, limits, &t);
     print_rows(session, inside, count, true, NODES_SHOWN, total, runs, limits, &t);
   }
   size_t dropped = weft_session_profile_dropped(session);
   if (good && dropped > 0) {
-    printf("%zu calls more were not recorded\n", dropped);
+    weft_cli_say(stdout, "%zu calls more were not recorded\n", dropped);
   }
   free(inside);
   free(t.rows);
@@ -151,38 +154,25 @@ bool weft_cli_print_profile(weft_cli *cli, const weft_session *session, const we
 }
 
 /* ---- the trace --------------------------------------------------------------------------------------------------- */
-static void write_string(FILE *file, const char *text) {
-  fputc('"', file);
-  for (; *text != 0; text++) {
-    unsigned char c = (unsigned char)*text;
-    if (c == '"' || c == '\\') {
-      fprintf(file, "\\%c", c);
-    } else if (c < ' ') {
-      fprintf(file, "\\u%04x", c);
-    } else {
-      fputc(c, file);
-    }
-  }
-  fputc('"', file);
-}
-
 static void write_event(FILE *file, const weft_profile_entry *e, double origin) {
   fputs("{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"cat\": \"weft\", \"name\": ", file);
-  write_string(file, is_run(e) ? "run" : e->op);
-  fprintf(file, ", \"ts\": %.3f, \"dur\": %.3f", (e->begin - origin) * 1e3, (e->end - e->begin) * 1e3);
+  weft_cli_json(file, is_run(e) ? "run" : e->op);
+  weft_cli_say(file, ", \"ts\": %s, \"dur\": %s", weft_cli_fixed((e->begin - origin) * 1e3, 3).text,
+               weft_cli_fixed((e->end - e->begin) * 1e3, 3).text);
   if (!is_run(e)) {
     fputs(", \"args\": {\"node\": ", file);
-    write_string(file, e->node);
+    weft_cli_json(file, e->node);
     fputs(", \"domain\": ", file);
-    write_string(file, e->domain);
+    weft_cli_json(file, e->domain);
     if (e->type != WEFT_UNDEFINED) {
-      fprintf(file, ", \"type\": \"%s\", \"dims\": [", weft_type_name(e->type));
+      weft_cli_say(file, ", \"type\": \"%s\", \"dims\": [", weft_type_name(e->type));
       for (int d = 0; d < e->rank; d++) {
-        fprintf(file, "%s%lld", d > 0 ? ", " : "", (long long)e->dims[d]);
+        weft_cli_say(file, "%s%lld", d > 0 ? ", " : "", (long long)e->dims[d]);
       }
       fputc(']', file);
     }
-    fprintf(file, ", \"operations\": %.0f, \"bytes\": %.0f}", e->operations, e->bytes);
+    weft_cli_say(file, ", \"operations\": %s, \"bytes\": %s}", weft_cli_fixed(e->operations, 0).text,
+                 weft_cli_fixed(e->bytes, 0).text);
   }
   fputc('}', file);
 }

@@ -2,62 +2,66 @@
 #include "cli.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 8, STEM_SIZE = 200 };
+enum { SHOWN = 8, SHOWN_DIGITS = 6, STEM_SIZE = 200 };
 
 /* ---- on the screen ----------------------------------------------------------------------------------------------- */
 static void print_element(const weft_tensor *t, size_t i) {
   switch (t->type) {
   case WEFT_STRING: {
     weft_string s = ((const weft_string *)t->data)[i];
-    printf("\"%.*s\"", (int)(s.size < 40 ? s.size : 40), s.size > 0 ? s.data : "");
+    weft_cli_say(stdout, "\"%.*s\"", (int)(s.size < 40 ? s.size : 40), s.size > 0 ? s.data : "");
     return;
   }
   case WEFT_INT64:
-    printf("%" PRId64, ((const int64_t *)t->data)[i]);
+    weft_cli_say(stdout, "%" PRId64, ((const int64_t *)t->data)[i]);
     return;
   case WEFT_UINT64:
-    printf("%" PRIu64, ((const uint64_t *)t->data)[i]);
+    weft_cli_say(stdout, "%" PRIu64, ((const uint64_t *)t->data)[i]);
     return;
   case WEFT_COMPLEX64:
-    printf("%g%+gi", (double)((const float *)t->data)[2 * i], (double)((const float *)t->data)[2 * i + 1]);
+  case WEFT_COMPLEX128: {
+    weft_tensor parts = *t;
+    parts.type = t->type == WEFT_COMPLEX64 ? WEFT_FLOAT : WEFT_DOUBLE;
+    double imaginary = weft_cli_number(&parts, 2 * i + 1);
+    weft_cli_say(stdout, "%s%s%si", weft_cli_digits(WEFT_DOUBLE, weft_cli_number(&parts, 2 * i), SHOWN_DIGITS).text,
+                 signbit(imaginary) ? "" : "+", weft_cli_digits(WEFT_DOUBLE, imaginary, SHOWN_DIGITS).text);
     return;
-  case WEFT_COMPLEX128:
-    printf("%g%+gi", ((const double *)t->data)[2 * i], ((const double *)t->data)[2 * i + 1]);
-    return;
+  }
   default:
-    printf("%g", weft_cli_number(t, i));
+    weft_cli_say(stdout, "%s", weft_cli_digits(WEFT_DOUBLE, weft_cli_number(t, i), SHOWN_DIGITS).text);
   }
 }
 
 static void print_tensor(const weft_tensor *t) {
   char text[96];
   size_t shown = t->count < SHOWN ? t->count : SHOWN;
-  printf("%s %s:", weft_type_name(t->type), weft_shape_print(&t->shape, text, sizeof text));
+  weft_cli_say(stdout, "%s %s:", weft_type_name(t->type), weft_shape_print(&t->shape, text, sizeof text));
   for (size_t i = 0; i < shown; i++) {
     putchar(' ');
     print_element(t, i);
   }
-  printf("%s\n", shown < t->count ? " ..." : "");
+  weft_cli_say(stdout, "%s\n", shown < t->count ? " ..." : "");
 }
 
 static void print_value(const char *name, const weft_value *value) {
   switch (value->kind) {
   case WEFT_KIND_TENSOR:
-    printf("%s: ", name);
+    weft_cli_say(stdout, "%s: ", name);
     print_tensor(&value->tensor);
     return;
   case WEFT_KIND_SEQUENCE:
-    printf("%s: a sequence of %zu\n", name, value->item_count);
+    weft_cli_say(stdout, "%s: a sequence of %zu\n", name, value->item_count);
     return;
   case WEFT_KIND_MAP:
-    printf("%s: a map of %zu\n", name, weft_value_count(value));
+    weft_cli_say(stdout, "%s: a map of %zu\n", name, weft_value_count(value));
     return;
   default:
-    printf("%s: absent\n", name);
+    weft_cli_say(stdout, "%s: absent\n", name);
   }
 }
 
@@ -76,7 +80,7 @@ static void make_stem(const char *name, size_t index, char out[STEM_SIZE]) {
   }
   out[n] = 0;
   if (changed || name[n] != 0) {
-    snprintf(out + n, STEM_SIZE - n, "_%zu", index);
+    weft_print(out + n, STEM_SIZE - n, "_%zu", index);
   }
 }
 
