@@ -66,10 +66,12 @@ static inline double product_double(double a, double b) {
     name##8(8 * n, x, y, z);                                                                                           \
   }
 
-#define COMPARISONS(suffix, T)                                                                                         \
-  BINARY(equal_##suffix, T, uint8_t, a == b)                                                                           \
+#define ORDER(suffix, T)                                                                                               \
   BINARY(less_##suffix, T, uint8_t, a < b)                                                                             \
   BINARY(less_or_equal_##suffix, T, uint8_t, a <= b)
+#define COMPARISONS(suffix, T)                                                                                         \
+  BINARY(equal_##suffix, T, uint8_t, a == b)                                                                           \
+  ORDER(suffix, T)
 
 ARITHMETIC(8)
 ARITHMETIC(16)
@@ -98,6 +100,8 @@ BINARY(min_double, double, double, least_double(a, b))
 BINARY(max_double, double, double, greatest_double(a, b))
 COMPARISONS(int32, int32_t)
 COMPARISONS(int64, int64_t)
+ORDER(int8, int8_t)
+ORDER(uint8, uint8_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
 BINARY(equal16, uint16_t, uint8_t, a == b)
 
@@ -110,7 +114,9 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   [WEFT_INT8] = name##_int8, [WEFT_UINT8] = name##_uint8, [WEFT_INT16] = name##_int16, [WEFT_UINT16] = name##_uint16,  \
   [WEFT_INT32] = name##_int32, [WEFT_UINT32] = name##_uint32, [WEFT_INT64] = name##_int64,                             \
   [WEFT_UINT64] = name##_uint64, [WEFT_DOUBLE] = name##_double
-#define OF_SIGNED(name) [WEFT_INT32] = name##_int32, [WEFT_INT64] = name##_int64, OF_FLOATS(name)
+#define OF_MOST(name)                                                                                                  \
+  [WEFT_INT8] = name##_int8, [WEFT_UINT8] = name##_uint8, [WEFT_INT32] = name##_int32, [WEFT_INT64] = name##_int64,    \
+  OF_FLOATS(name)
 #define OF_FLOATS(name) [WEFT_FLOAT] = name##_float, [WEFT_DOUBLE] = name##_double
   static const weft_typed_binary loops[][TYPES] = {
       [WEFT_TYPED_ADD] = {OF_WIDTHS(add8, add16, add32, add64), [WEFT_DOUBLE] = add_double},
@@ -125,8 +131,8 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
       [WEFT_TYPED_XOR] = {OF_WIDTHS(xor8, xor16, xor32, xor64), [WEFT_BOOL] = xor8},
       [WEFT_TYPED_EQUAL] = {OF_WIDTHS(equal8, equal16, equal_int32, equal_int64), [WEFT_BOOL] = equal8,
                             OF_FLOATS(equal)},
-      [WEFT_TYPED_LESS] = {OF_SIGNED(less)},
-      [WEFT_TYPED_LESS_OR_EQUAL] = {OF_SIGNED(less_or_equal)},
+      [WEFT_TYPED_LESS] = {OF_MOST(less)},
+      [WEFT_TYPED_LESS_OR_EQUAL] = {OF_MOST(less_or_equal)},
   };
   return type < TYPES ? loops[what][type] : NULL;
 }
