@@ -121,11 +121,34 @@ int64_t weft_whole_read(const char *text, const char **end, bool is_unsigned) {
   return (int64_t)(is_negative ? 0 - whole : whole);
 }
 
+/* What follows the word, whatever its case, or NULL where `text` does not begin with it. */
+static const char *skip_word(const char *text, const char *word) {
+  for (; *word != 0; text++, word++) {
+    if ((*text | 0x20) != *word) {
+      return NULL;
+    }
+  }
+  return text;
+}
+
+/* Infinity and NaN; *end is left alone where there is neither. */
+static double read_special(const char *text, const char **end) {
+  const char *infinite = skip_word(text, "inf"), *nan = skip_word(text, "nan");
+  if (infinite == NULL && nan == NULL) {
+    return 0;
+  }
+  const char *longer = infinite != NULL ? skip_word(infinite, "inity") : NULL;
+  if (end != NULL) {
+    *end = longer != NULL ? longer : infinite != NULL ? infinite : nan;
+  }
+  return nan != NULL ? NAN : INFINITY;
+}
+
 double weft_decimal_read(const char *text, const char **end, bool to_odd) {
   large n = {0};
   int exponent = 0, digits = 0, shift = 0;
   bool is_negative, any = false, point = false, more = false;
-  const char *at = skip_sign(text, &is_negative);
+  const char *at = skip_sign(text, &is_negative), *begin = at;
   for (; is_digit(*at) || (*at == '.' && !point); at++) {
     if (*at == '.') {
       point = true;
@@ -148,7 +171,7 @@ double weft_decimal_read(const char *text, const char **end, bool to_odd) {
     const int64_t by = weft_whole_read(at + 1, end, false);
     exponent += by > FAR ? FAR : by < -FAR ? -FAR : (int)by;
   }
-  double value = 0;
+  double value = any ? 0 : read_special(begin, end);
   if (n.count > 0 && digits + exponent > 310) {
     value = INFINITY;
   } else if (n.count > 0 && digits + exponent > -330) {
@@ -160,7 +183,7 @@ double weft_decimal_read(const char *text, const char **end, bool to_odd) {
     more = scale(&n, 10, exponent < 0 ? -exponent : exponent, exponent < 0) || more;
     value = round_large(&n, shift, more, to_odd);
   }
-  return any && is_negative ? -value : value;
+  return is_negative && (any || value != 0) ? -value : value;
 }
 
 /* All digits of a positive number, which is 0.DIGITS times ten to *point; returns how many. */

@@ -19,7 +19,7 @@ size_t weft_vprint(char *out, size_t size, const char *format, va_list args);
  * 64 bits without a sign if `is_unsigned` and there is no minus. *end (unless NULL) is where it stops: `text` where there is none. */
 int64_t weft_whole_read(const char *text, const char **end, bool is_unsigned);
 
-/* The decimal number, perhaps with an exponent, that `text` begins with after spaces and a sign: rounded to the nearest
+/* The decimal number, perhaps with an exponent, or inf, infinity or nan in any case, that `text` begins with after spaces and a sign: rounded to the nearest
  * double, ties to even, if `to_odd` is false; else cut, with an odd last bit where something was cut off, so that rounding it once
  * more to a narrower type is as good as rounding once (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded
  * sums: proved algorithms using rounding to odd"). Exact for texts of up to 127 digits. *end as above. */

@@ -119,25 +119,12 @@ static void run_numbers(void *arg, size_t begin, size_t end) {
 }
 
 /* ---- strings ----------------------------------------------------------------------------------------------------- */
-static bool same_word(const char *text, const char *word) {
-  for (; *word != 0; text++, word++) {
-    if ((*text | 0x20) != *word) {
-      return false;
-    }
-  }
-  return *text == 0;
-}
-
 /* `text` is zero-terminated. Integers are read as such where they are written so: 64 bits do not fit in a double. */
 static bool parse(const char *text, weft_type to, double *number, int64_t *whole, bool *is_integer) {
-  const char *body = text + (*text == '+' || *text == '-' ? 1 : 0);
   const char *end;
   *is_integer = is_whole(to) && strpbrk(text, ".eEnNiI") == NULL;
   if (*is_integer) {
     *whole = weft_whole_read(text, &end, to == WEFT_UINT64);
-  } else if (same_word(body, "inf") || same_word(body, "infinity") || same_word(body, "nan")) {
-    *number = (body[0] | 0x20) == 'n' ? (double)NAN : *text == '-' ? (double)-INFINITY : (double)INFINITY;
-    return true;
   } else {
     *number = weft_decimal_read(text, &end, to != WEFT_DOUBLE);
   }

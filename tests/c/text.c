@@ -45,7 +45,7 @@ static void test_print(void) {
 }
 
 static bool same(double a, double b) {
-  return memcmp(&a, &b, sizeof a) == 0;
+  return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
 }
 
 static void test_read(const char *text) {
