@@ -41,7 +41,8 @@ struct weft_value {
   weft_strings *strings; /* keeps a string tensor's bytes alive; NULL: they live elsewhere, longer */
   weft_value **items;    /* SEQUENCE; MAP: keys, values */
   size_t item_count;
-  uint32_t readers;  /* of a constant: how many could read it in the form that was last offered */
+  uint32_t owners;   /* of a constant: values of graphs that have it */
+  uint32_t readers;  /* how many could read it in the form that was last offered */
   uint32_t dropped;  /* how many need it no more */
   uint32_t prepared; /* the first node that made something of it (session/prepare.c), or 0 */
   uint8_t offered;

@@ -409,7 +409,7 @@ bool weft_op_is_constant(const weft_op *op, int i) {
 }
 
 size_t weft_op_readers(const weft_op *op, int i) {
-  return (size_t)op->inputs[i]->refs - 1; /* which the graph has */
+  return (size_t)op->inputs[i]->refs - op->inputs[i]->owners;
 }
 
 bool weft_op_may_take(const weft_op *op, int i) {

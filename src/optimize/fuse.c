@@ -78,7 +78,11 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
   const weft_tensor *old = weft_match_constant(c->graph, c->bias, WEFT_FLOAT);
   bool can_add = c->bias < 0 || (old != NULL && old->shape.rank == 1 && old->count == channels);
   if (can_add && weft_match_per_channel(term, channels, rank, is_conv ? 1 : rank - 1)) {
-    WEFT_TRY(add_to_bias(pass, c, term, channels));
+    if (c->bias < 0 && term->shape.rank == 1 && term->count == channels) {
+      c->bias = weft_match_other(add, c->out); /* as it is: branches that share it stay alike */
+    } else {
+      WEFT_TRY(add_to_bias(pass, c, term, channels));
+    }
     take(c, add);
   }
   return WEFT_OK;

@@ -39,28 +39,35 @@ static void change_references(weft_graph *graph, const weft_node *node, void (*c
 
 static weft_status hold_constants(void *arg, weft_graph *graph, weft_node *node) {
   (void)arg;
+  for (size_t v = 0; node == NULL && v < graph->value_count; v++) {
+    if (graph->values[v].constant != NULL) graph->values[v].constant->owners++;
+  }
   change_references(graph, node, weft_value_retain);
   return WEFT_OK;
 }
 
+/* A node that borrows has let go of them before. */
 static weft_status release_constants(void *arg, weft_graph *graph, weft_node *node) {
   (void)arg;
-  change_references(graph, node, weft_value_release);
+  if (node == NULL || !node->borrows_state) {
+    change_references(graph, node, weft_value_release);
+  }
   return WEFT_OK;
 }
 
 enum { MOST_INPUTS = 32 };
 
-typedef struct prepared {
+typedef struct reader {
   const weft_graph *graph;
   const weft_node *node;
+  uint32_t twin;    /* the first that reads the same constants for the same purpose: perhaps this one */
   uint32_t dropped; /* inputs, as bits */
-} prepared;
+} reader;
 
 typedef struct preparation {
   weft_run_state *state;
   weft_value *unknown; /* stands for inputs that are not constant */
-  prepared *nodes;
+  reader *nodes;       /* those that prepare, in their order */
   uint32_t count;
 } preparation;
 
@@ -70,14 +77,8 @@ static weft_status count_node(void *arg, weft_graph *graph, weft_node *node) {
   return WEFT_OK;
 }
 
-static void drop_constants(uint32_t dropped, int count, weft_value *const *inputs) {
-  for (int i = 0; i < count; i++) {
-    weft_value *constant = inputs[i];
-    if ((dropped >> (unsigned)i & 1u) != 0 && constant != NULL && ++constant->dropped == constant->refs - 1 &&
-        constant->storage == WEFT_STORAGE_OWNED) { /* one reference is the graph's */
-      weft_value_clear(constant);
-    }
-  }
+static bool prepares(const weft_node *node) {
+  return node != NULL && node->def->prepare != weft_no_prepare && node->input_count <= MOST_INPUTS;
 }
 
 static void find_inputs(const preparation *p, const weft_graph *graph, const weft_node *node, weft_value **inputs) {
@@ -105,53 +106,65 @@ static bool same_attribute(const weft_attribute *a, const weft_attribute *b) {
   }
 }
 
-/* The node that was prepared from the same constants for the same purpose, or NULL. */
-static const prepared *find_twin(const preparation *p, const weft_node *node, weft_value *const *inputs) {
-  uint32_t number = 0;
-  for (int i = 0; number == 0 && i < node->input_count; i++) {
-    number = inputs[i] != NULL ? inputs[i]->prepared : 0;
-  }
-  if (number == 0) {
-    return NULL;
-  }
-  const prepared *twin = &p->nodes[number - 1];
+static bool is_twin(const preparation *p, const reader *other, const weft_node *node, weft_value *const *inputs) {
   weft_value *others[MOST_INPUTS];
-  bool same = twin->node->def == node->def && twin->node->input_count == node->input_count &&
-              twin->node->attribute_count == node->attribute_count;
+  bool same = other->node->def == node->def && other->node->input_count == node->input_count &&
+              other->node->attribute_count == node->attribute_count;
   for (size_t a = 0; same && a < node->attribute_count; a++) {
-    same = same_attribute(&node->attributes[a], &twin->node->attributes[a]);
+    same = same_attribute(&node->attributes[a], &other->node->attributes[a]);
   }
   if (!same) {
-    return NULL;
+    return false;
   }
-  find_inputs(p, twin->graph, twin->node, others);
-  return memcmp(inputs, others, (size_t)node->input_count * sizeof *inputs) == 0 ? twin : NULL;
+  find_inputs(p, other->graph, other->node, others);
+  return memcmp(inputs, others, (size_t)node->input_count * sizeof *inputs) == 0;
 }
 
-static void remember(preparation *p, const weft_graph *graph, const weft_node *node, weft_value *const *inputs,
-                     uint32_t dropped) {
-  p->nodes[p->count++] = (prepared){graph, node, dropped};
+/* It has what another node prepares, and does not count among the readers of its inputs. */
+static void borrow(weft_graph *graph, weft_node *node) {
+  node->borrows_state = true;
+  change_references(graph, node, weft_value_release);
+}
+
+/* Of nodes that are alike in several graphs only the first counts as a reader: what it packs may then be packed where it
+ * lies. */
+static weft_status find_twin(void *arg, weft_graph *graph, weft_node *node) {
+  preparation *p = arg;
+  weft_value *inputs[MOST_INPUTS];
+  if (!prepares(node)) {
+    return WEFT_OK;
+  }
+  find_inputs(p, graph, node, inputs);
+  reader *self = &p->nodes[p->count];
+  *self = (reader){graph, node, p->count++, 0};
   for (int i = 0; i < node->input_count; i++) {
-    if (inputs[i] != NULL && inputs[i] != p->unknown && inputs[i]->prepared == 0) {
+    if (inputs[i] == NULL || inputs[i] == p->unknown) {
+      continue;
+    }
+    if (inputs[i]->prepared == 0) {
       inputs[i]->prepared = p->count;
+    } else if (is_twin(p, &p->nodes[inputs[i]->prepared - 1], node, inputs)) {
+      self->twin = inputs[i]->prepared - 1;
     }
   }
+  if (p->nodes[self->twin].graph != graph) {
+    borrow(graph, node);
+  }
+  return WEFT_OK;
 }
 
 static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
   preparation *p = arg;
   weft_context *cx = p->state->cx;
   weft_value *inputs[MOST_INPUTS];
-  if (node == NULL || node->def->prepare == weft_no_prepare || node->input_count > MOST_INPUTS) {
+  if (!prepares(node)) {
     return WEFT_OK;
   }
   find_inputs(p, graph, node, inputs);
-  const prepared *twin = find_twin(p, node, inputs);
-  if (twin != NULL) {
-    node->state = twin->node->state;
-    node->borrows_state = true;
-    drop_constants(twin->dropped, node->input_count, inputs);
-    return WEFT_OK;
+  reader *self = &p->nodes[p->count++];
+  const reader *twin = &p->nodes[self->twin];
+  if (twin != self && !node->borrows_state && twin->node->state != NULL) {
+    borrow(graph, node);
   }
   weft_op op = {.cx = cx,
                 .def = node->def,
@@ -161,15 +174,28 @@ static weft_status prepare_node(void *arg, weft_graph *graph, weft_node *node) {
                 .scratch = &p->state->scratch,
                 .strings = p->state->strings,
                 .random = p->state->random};
-  cx->node = node->name;
-  cx->op = node->op_type;
-  weft_status status = weft_op_call(&op, node->def->prepare);
-  weft_scratch_reset(cx, &p->state->scratch);
-  if (status == WEFT_OK) {
-    drop_constants(op.dropped, node->input_count, inputs);
-    if (node->state != NULL) remember(p, graph, node, inputs, op.dropped);
+  if (node->borrows_state) {
+    node->state = twin->node->state;
+    self->dropped = twin->dropped;
+  } else {
+    cx->node = node->name;
+    cx->op = node->op_type;
+    weft_status status = weft_op_call(&op, node->def->prepare);
+    weft_scratch_reset(cx, &p->state->scratch);
+    WEFT_TRY(status);
+    self->dropped = op.dropped;
   }
-  return status;
+  for (int i = 0; i < node->input_count; i++) {
+    weft_value *constant = inputs[i];
+    if ((self->dropped >> (unsigned)i & 1u) == 0 || constant == NULL) {
+      continue;
+    }
+    constant->dropped += !node->borrows_state;
+    if (constant->dropped == weft_op_readers(&op, i) && constant->storage == WEFT_STORAGE_OWNED) {
+      weft_value_clear(constant);
+    }
+  }
+  return WEFT_OK;
 }
 
 weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
@@ -180,8 +206,10 @@ weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
   p.nodes = block;
   p.count = 0;
   weft_status status = weft_value_new(state->cx, WEFT_KIND_TENSOR, &p.unknown);
-  status = status == WEFT_OK ? each_node(graph, hold_constants, NULL) : status;
   if (status == WEFT_OK) {
+    each_node(graph, hold_constants, NULL);
+    each_node(graph, find_twin, &p);
+    p.count = 0;
     status = each_node(graph, prepare_node, &p);
     each_node(graph, release_constants, NULL);
   }

@@ -1,0 +1,114 @@
+/* How much memory a session holds and has held at most, as multiples of its weights, which are nearly all of the file. */
+#include "base/convert.h"
+#include "model_bytes.h"
+#include "weft.h"
+
+enum { SIZE = 256, LAYERS = 8 };
+
+/* Weights that `rounded` holds without loss. */
+static void weights(bytes *g, const char *name, int i, weft_type type, weft_type rounded, int64_t rows) {
+  static float data[SIZE * SIZE];
+  static uint16_t narrow[SIZE * SIZE];
+  const int64_t dims[] = {rows, SIZE};
+  const size_t count = (size_t)rows * SIZE;
+  char numbered[16];
+  for (size_t k = 0; k < count; k++) {
+    data[k] = 1 / (float)(k + (size_t)i + 3);
+    if (rounded != WEFT_FLOAT) {
+      weft_store_float(rounded, &data[k], 1, narrow, k, 1);
+      weft_load_float(rounded, narrow, k, 1, 1, &data[k]);
+    }
+  }
+  snprintf(numbered, sizeof numbered, "%s%d", name, i);
+  bool half = type != WEFT_FLOAT;
+  graph_tensor(g, numbered, (int)type, half ? 2 : 4, rows == 1 ? 1 : 2, rows == 1 ? dims + 1 : dims,
+               half ? (const void *)narrow : data);
+}
+
+static bytes branch(const char *name, bool negate, bool reads_otherwise) {
+  bytes g = {0};
+  char inputs[3][16], outputs[3][16];
+  add_text(&g, GRAPH_NAME, name);
+  graph_node(&g, node(negate ? "Neg" : "Abs", "x", "v0"));
+  for (int i = 0; i < LAYERS; i++) {
+    snprintf(inputs[0], sizeof inputs[0], "v%d w%d", i, i);
+    snprintf(outputs[0], sizeof outputs[0], "p%d", i);
+    snprintf(inputs[1], sizeof inputs[1], "p%d b%d", i, i);
+    snprintf(outputs[1], sizeof outputs[1], "s%d", i);
+    snprintf(inputs[2], sizeof inputs[2], "s%d", i);
+    snprintf(outputs[2], sizeof outputs[2], "v%d", i + 1);
+    graph_node(&g, node("MatMul", inputs[0], outputs[0]));
+    graph_node(&g, node("Add", inputs[1], outputs[1]));
+    graph_node(&g, node("Relu", inputs[2], outputs[2]));
+  }
+  if (reads_otherwise) {
+    graph_node(&g, node("ReduceMax", "w1", "most"));
+    graph_node(&g, node("Mul", "most v8", "scaled"));
+  }
+  graph_output(&g, reads_otherwise ? "scaled" : outputs[2]);
+  return g;
+}
+
+/* The branches of a merged decoder read the same weights: they hold them once, in whatever form; but for one that one of
+ * them reads as it is in the file. */
+static void test_branches(weft_type type, weft_type rounded, bool reads_otherwise) {
+  const int64_t rows[] = {0, SIZE}, one[] = {1};
+  bytes g = {0}, choice = node("If", "c", "y"), yes = branch("yes", false, false),
+        no = branch("no", true, reads_otherwise);
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "x", (int)type, 2, rows);
+  graph_typed_value(&g, GRAPH_INPUT, "c", WEFT_BOOL, 1, one);
+  graph_typed_value(&g, GRAPH_OUTPUT, "y", (int)type, 2, rows);
+  for (int i = 0; i < LAYERS; i++) {
+    weights(&g, "w", i, type, rounded, SIZE);
+    weights(&g, "b", i, type, rounded, 1);
+  }
+  with_graph(&choice, "then_branch", &yes);
+  with_graph(&choice, "else_branch", &no);
+  graph_node(&g, choice);
+  bytes m = model(18, &g);
+  const double size = (double)m.size;
+  weft_error error = {0};
+  weft_value *x, *c, *y[2][2];
+  for (int plain = 0; plain < 2; plain++) {
+    const weft_options options = {.optimize = plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL};
+    weft_session *session;
+    CHECK(weft_session_create_from_bytes(m.data, m.size, &options, &session, &error) == WEFT_OK);
+    size_t used, peak;
+    weft_session_memory(session, &used, &peak);
+    const double limit = reads_otherwise ? 1.3 * size : size;
+    CHECK(plain || ((double)used < (rounded != type ? 0.7 : 1.2) * limit && (double)peak < 1.3 * limit));
+    CHECK(weft_value_create_tensor(type, 2, (const int64_t[]){2, SIZE}, &x, &error) == WEFT_OK);
+    CHECK(weft_value_create_tensor(WEFT_BOOL, 1, one, &c, &error) == WEFT_OK);
+    for (size_t i = 0; i < 2 * SIZE; i++) {
+      const float value = (float)(i % 7) - 3;
+      weft_store_float(type, &value, 1, weft_value_data(x), i, 1);
+    }
+    for (int which = 0; which < 2; which++) {
+      *(bool *)weft_value_data(c) = which == 0;
+      CHECK(weft_session_run(session, 2, (const char *[]){"x", "c"}, (weft_value *[]){x, c}, 1, (const char *[]){"y"},
+                             &y[plain][which], &error) == WEFT_OK);
+    }
+    weft_value_release(x);
+    weft_value_release(c);
+    weft_session_destroy(session);
+  }
+  for (int which = 0; which < 2; which++) {
+    for (size_t i = 0; i < 2 * SIZE; i++) {
+      float a, b;
+      weft_load_float(type, weft_value_data(y[0][which]), i, 1, 1, &a);
+      weft_load_float(type, weft_value_data(y[1][which]), i, 1, 1, &b);
+      CHECK(a - b <= 4e-3f * (1 + b) && b - a <= 4e-3f * (1 + b));
+    }
+    weft_value_release(y[0][which]);
+    weft_value_release(y[1][which]);
+  }
+  clear(&m);
+}
+
+int main(void) {
+  for (int otherwise = 0; otherwise < 2; otherwise++) {
+    test_branches(WEFT_FLOAT, WEFT_FLOAT, otherwise);
+  }
+  return 0;
+}
