@@ -37,7 +37,7 @@ struct weft_value {
   weft_kind kind;
   weft_tensor tensor; /* kind TENSOR; for SEQUENCE only `type` (of its tensors) */
   weft_storage storage;
-  weft_value *owner;     /* STORAGE_SHARED */
+  weft_value *owner;     /* STORAGE_SHARED; or who has a constant's elements in another type (optimize/halves.c) */
   weft_strings *strings; /* keeps a string tensor's bytes alive; NULL: they live elsewhere, longer */
   weft_value **items;    /* SEQUENCE; MAP: keys, values */
   size_t item_count;

@@ -157,12 +157,59 @@ static bool can_rewrite(const weft_graph *graph) {
   return true;
 }
 
+/* ---- constants of another type ----------------------------------------------------------------------------------- */
+/* A constant that several graphs read is converted once. Since nothing is lost by that, it is held in its new type alone,
+ * as its `owner`, until it turns out that a graph reads it as it was. */
+static const weft_tensor *find_constant(const weft_graph *graph, int32_t v) {
+  const weft_value *constant = weft_graph_constant(graph, v);
+  const bool converted = constant != NULL && constant->owner != NULL && constant->tensor.data == NULL;
+  return converted ? &constant->owner->tensor : weft_match_constant(graph, v, weft_match_type(graph, v));
+}
+
+static void convert(const weft_kernels *kernels, const weft_tensor *from, const weft_tensor *to) {
+  if (to->type == WEFT_FLOAT) {
+    weft_widen(kernels, from->type, from->count, from->data, to->data);
+  } else {
+    weft_narrow(kernels, to->type, from->count, from->data, to->data);
+  }
+}
+
 /* Also of the graph around: then this graph has its own from now on. */
-static void replace_constant(weft_graph *graph, size_t v, weft_value *constant) {
-  weft_value_release(graph->values[v].constant);
-  graph->values[v].constant = NULL;
-  graph->values[v].outer = -1;
-  weft_slot_set_constant(&graph->values[v], constant);
+static weft_status convert_constant(const halves *h, size_t v, weft_type type) {
+  weft_context *cx = h->pass->model->cx;
+  weft_slot *slot = &h->graph->values[v];
+  weft_value *old = weft_graph_constant(h->graph, (int32_t)v), *now = old->owner;
+  if (now == NULL || old->storage == WEFT_STORAGE_SHARED || now->tensor.type != type) {
+    WEFT_TRY(weft_value_new_tensor(cx, type, &old->tensor.shape, &now));
+    convert(cx->kernels, &old->tensor, &now->tensor);
+    if (old->refs == 1) {
+      weft_value_clear(old);
+      old->owner = now;
+    }
+  }
+  if (old->owner == now) {
+    weft_value_retain(now);
+  }
+  weft_value_release(slot->constant);
+  slot->outer = -1;
+  weft_slot_set_constant(slot, now);
+  return WEFT_OK;
+}
+
+static weft_status restore_constants(weft_pass *pass, const weft_graph *graph) {
+  weft_context *cx = pass->model->cx;
+  weft_uses uses;
+  WEFT_TRY(weft_uses_find(pass, graph, &uses));
+  weft_status status = WEFT_OK;
+  for (size_t v = 0; v < graph->value_count && status == WEFT_OK; v++) {
+    weft_value *constant = uses.count[v] > 0 ? weft_graph_constant(graph, (int32_t)v) : NULL;
+    if (constant != NULL && constant->owner != NULL && constant->tensor.data == NULL) {
+      status = weft_value_allocate(cx, constant);
+      if (status == WEFT_OK) convert(cx->kernels, &constant->owner->tensor, &constant->tensor);
+    }
+  }
+  weft_uses_free(&uses);
+  return status;
 }
 
 /* ---- what stays narrow ------------------------------------------------------------------------------------------- */
@@ -255,7 +302,7 @@ static bool find_narrow(halves *h) {
   const weft_graph *graph = h->graph;
   bool any = false;
   for (size_t v = 0; v < h->value_count; v++) {
-    const weft_tensor *constant = weft_match_constant(graph, (int32_t)v, weft_match_type(graph, (int32_t)v));
+    const weft_tensor *constant = find_constant(graph, (int32_t)v);
     h->narrow[v] = constant != NULL && is_matrix(constant) && narrow_type(h, constant) != WEFT_UNDEFINED;
   }
   for (size_t n = 0; n < h->node_count; n++) {
@@ -295,13 +342,9 @@ static bool find_narrow(halves *h) {
 static weft_status narrow_floats(halves *h) {
   weft_graph *graph = h->graph;
   for (size_t v = 0; v < h->value_count; v++) {
-    const weft_value *constant = weft_graph_constant(graph, (int32_t)v);
+    const weft_tensor *constant = find_constant(graph, (int32_t)v);
     if (h->narrow[v] && constant != NULL && !is_half(graph, (int32_t)v)) {
-      const weft_tensor *old = &constant->tensor;
-      weft_value *narrow;
-      WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, narrow_type(h, old), &old->shape, &narrow));
-      weft_narrow(h->pass->model->cx->kernels, narrow->tensor.type, old->count, old->data, narrow->tensor.data);
-      replace_constant(graph, v, narrow);
+      WEFT_TRY(convert_constant(h, v, narrow_type(h, constant)));
     }
   }
   for (size_t n = 0; n < h->node_count; n++) {
@@ -314,15 +357,6 @@ static weft_status narrow_floats(halves *h) {
 }
 
 /* ---- rewriting --------------------------------------------------------------------------------------------------- */
-static weft_status widen_constant(halves *h, int32_t v) {
-  const weft_tensor *old = &weft_graph_constant(h->graph, v)->tensor;
-  weft_value *wide;
-  WEFT_TRY(weft_value_new_tensor(h->pass->model->cx, WEFT_FLOAT, &old->shape, &wide));
-  weft_widen(h->pass->model->cx->kernels, old->type, old->count, old->data, wide->tensor.data);
-  replace_constant(h->graph, (size_t)v, wide);
-  return WEFT_OK;
-}
-
 /* A new value of v's shape. */
 static weft_status add_like(halves *h, int32_t v, weft_type type, int32_t *out) {
   WEFT_TRY(weft_graph_add_value(h->pass->model, h->graph, "", out));
@@ -495,7 +529,7 @@ static weft_status rewrite(halves *h) {
       continue;
     }
     if (weft_graph_constant(graph, (int32_t)v) != NULL) {
-      WEFT_TRY(widen_constant(h, (int32_t)v));
+      WEFT_TRY(convert_constant(h, v, WEFT_FLOAT));
     }
     graph->values[v].info.type = WEFT_FLOAT;
   }
@@ -517,7 +551,7 @@ static bool gives_twice(const halves *h) {
   return twice;
 }
 
-weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
+static weft_status rewrite_graph(weft_pass *pass, weft_graph *graph) {
   halves h = {.pass = pass, .graph = graph, .value_count = graph->value_count, .node_count = graph->node_count};
   if (weft_op_find("", "Cast") == NULL || !can_rewrite(graph)) {
     return WEFT_OK;
@@ -532,4 +566,9 @@ weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
   weft_uses_free(&h.uses);
   weft_free(block);
   return status;
+}
+
+weft_status weft_pass_halves(weft_pass *pass, weft_graph *graph) {
+  WEFT_TRY(rewrite_graph(pass, graph));
+  return restore_constants(pass, graph);
 }

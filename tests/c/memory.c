@@ -109,6 +109,10 @@ static void test_branches(weft_type type, weft_type rounded, bool reads_otherwis
 int main(void) {
   for (int otherwise = 0; otherwise < 2; otherwise++) {
     test_branches(WEFT_FLOAT, WEFT_FLOAT, otherwise);
+    test_branches(WEFT_FLOAT, WEFT_FLOAT16, otherwise);
+    test_branches(WEFT_FLOAT, WEFT_BFLOAT16, otherwise);
+    test_branches(WEFT_FLOAT16, WEFT_FLOAT16, otherwise);
+    test_branches(WEFT_BFLOAT16, WEFT_BFLOAT16, otherwise);
   }
   return 0;
 }
