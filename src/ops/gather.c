@@ -75,6 +75,30 @@ static void gather_slice(weft_op *op, size_t outer, int64_t dim, size_t block, i
                     out->data);
 }
 
+/* A table in 16 bits that the last layer multiplies with as well is read from the panels of that product. */
+weft_status weft_gather_prepare(weft_op *op) {
+  const weft_tensor *in = weft_op_in(op, 0);
+  if (weft_op_is_constant(op, 0) && weft_type_is_half(in->type) && in->shape.rank == 2 &&
+      weft_op_attr_int(op, "axis", 0) % 2 == 0) {
+    weft_op_agree(op, 0, WEFT_FORM_PANELS_OF_TRANSPOSE);
+  }
+  return WEFT_OK;
+}
+
+static void gather_columns(const gather_job *job, const weft_tensor *indices) {
+  const uint16_t *from = (const uint16_t *)(const void *)job->from;
+  uint16_t *to = (uint16_t *)(void *)job->to;
+  const size_t width = job->block / sizeof *to;
+  for (size_t i = 0; i < job->count; i++) {
+    const int64_t index = weft_index_at(indices, i);
+    const size_t row = (size_t)(index < 0 ? index + job->indices.dim : index);
+    const uint16_t *column = from + row / WEFT_GEMM_NR * WEFT_GEMM_NR * width + row % WEFT_GEMM_NR;
+    for (size_t k = 0; k < width; k++) {
+      *to++ = column[k * WEFT_GEMM_NR];
+    }
+  }
+}
+
 weft_status weft_gather_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1);
   weft_tensor *out = weft_op_out(op, 0);
@@ -88,11 +112,15 @@ weft_status weft_gather_run(weft_op *op) {
   if (out->count == 0) {
     return WEFT_OK;
   }
+  gather_job job = {list, indices->count, block, in->data, out->data};
+  if (weft_op_form(op, 0) != 0) {
+    gather_columns(&job, indices);
+    return WEFT_OK;
+  }
   if (indices->count == 1) {
     gather_slice(op, outer, dim, block, weft_index_at(indices, 0));
     return WEFT_OK;
   }
-  gather_job job = {list, indices->count, block, in->data, out->data};
   weft_parallel(op->cx, outer * indices->count, GRAIN_BYTES / block + 1, gather_blocks, &job);
   return WEFT_OK;
 }

@@ -142,30 +142,35 @@ weft_status weft_matmul_prepare(weft_op *op) {
   if (shape.columns < WEFT_PACK_COLUMNS || b->count == 0) {
     return WEFT_OK;
   }
-  /* A b that has to stay anyway is read in place where it is transposed: one row takes as long, and many rows earn
-   * packing it. So is one that a packed copy for each of many readers would multiply. Where layers share weights, one
-   * packed form serves all of them. */
-  enum { MOST_COPIES = 2 };
-  bool stays = b->type == WEFT_FLOAT && weft_op_readers(op, 1) > (transposed ? 1 : MOST_COPIES);
-  const uint8_t form = transposed ? WEFT_FORM_PANELS_OF_TRANSPOSE : WEFT_FORM_PANELS;
-  if (stays && !weft_op_agree(op, 1, form)) {
-    return WEFT_OK;
-  }
   if (b->type == WEFT_FLOAT16 && !all_finite(b)) {
     return WEFT_OK;
   }
-  if (transposed && shape.columns % WEFT_GEMM_NR == 0 && weft_op_may_take(op, 1)) {
-    return pack_in_place(op, &shape);
+  /* A b that has to stay anyway is read in place where it is transposed: one row takes as long, and many rows earn
+   * packing it. So is one that a packed copy for each of many readers would multiply. Where layers share weights, one
+   * packed form serves all of them. Of 16 bits there is a copy if there has to be: they would be widened in every run. */
+  enum { MOST_COPIES = 2 };
+  const bool half = b->type != WEFT_FLOAT;
+  bool stays = weft_op_readers(op, 1) > (transposed ? 1 : MOST_COPIES) && (transposed || !half);
+  const uint8_t form = transposed ? WEFT_FORM_PANELS_OF_TRANSPOSE : WEFT_FORM_PANELS;
+  if (stays && !weft_op_agree(op, 1, form)) {
+    if (!half) return WEFT_OK;
+    stays = false;
   }
-  size_t size = weft_gemm_packed_size(shape.columns, shape.rows);
-  if (!weft_mul(size, weft_type_size(b->type), &size)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the packed B is larger than the address space");
+  if (transposed && shape.columns % WEFT_GEMM_NR == 0 && (stays || weft_op_readers(op, 1) == 1) &&
+      weft_op_may_take(op, 1)) {
+    WEFT_TRY(pack_in_place(op, &shape));
+  } else {
+    size_t size = weft_gemm_packed_size(shape.columns, shape.rows);
+    if (!weft_mul(size, weft_type_size(b->type), &size)) {
+      return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the packed B is larger than the address space");
+    }
+    void *panels;
+    WEFT_TRY(weft_op_state(op, size, &panels));
+    pack(op, &shape, transposed, b->data, panels);
   }
-  void *panels;
-  WEFT_TRY(stays ? weft_alloc(op->cx, size, &panels) : weft_op_state(op, size, &panels));
-  pack(op, &shape, transposed, b->data, panels);
   if (stays) {
-    weft_op_replace(op, 1, form, panels);
+    weft_op_replace(op, 1, form, op->node->state);
+    op->node->state = NULL;
   } else {
     weft_op_drop_constant(op, 1);
   }
@@ -327,14 +332,11 @@ static weft_status run_floats(weft_op *op, const plan *p) {
   }
   weft_products products = {
       .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
-  if (op->node->state != NULL) {
-    if (run.b->type == WEFT_FLOAT) {
-      run.packed = op->node->state;
-    } else {
-      run.narrow = op->node->state;
-    }
-  } else if (weft_op_form(op, 1) != 0) {
-    run.packed = run.b->data;
+  const void *panels = weft_op_form(op, 1) != 0 ? run.b->data : op->node->state;
+  if (panels != NULL && run.b->type == WEFT_FLOAT) {
+    run.packed = panels;
+  } else if (panels != NULL) {
+    run.narrow = panels;
   } else if (run.b->type != WEFT_FLOAT) {
     products.pack = pack_narrow;
     products.scratch_column = p->shape.k * sizeof(float);

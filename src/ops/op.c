@@ -413,7 +413,7 @@ size_t weft_op_readers(const weft_op *op, int i) {
 }
 
 bool weft_op_may_take(const weft_op *op, int i) {
-  return weft_op_readers(op, i) == 1 && op->inputs[i]->storage == WEFT_STORAGE_OWNED;
+  return op->inputs[i]->storage == WEFT_STORAGE_OWNED;
 }
 
 void *weft_op_take_constant(weft_op *op, int i) {

@@ -137,7 +137,8 @@ void weft_op_drop_constant(weft_op *op, int i);
 /* In prepare: how many read constant input i, with this node: if more than one, dropping it gives nothing back. */
 size_t weft_op_readers(const weft_op *op, int i);
 /* In prepare: constant input i's own memory becomes node->state, to be packed where it lies; as after dropping it, the
- * input has its type and shape left. Only where it may be taken: nothing else reads it, and no file or caller owns it. */
+ * input has its type and shape left. Only where it may be taken, since no file or caller owns it, and nothing else reads
+ * it, or all who do agree on what it becomes. */
 bool weft_op_may_take(const weft_op *op, int i);
 void *weft_op_take_constant(weft_op *op, int i);
 

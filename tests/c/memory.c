@@ -3,12 +3,12 @@
 #include "model_bytes.h"
 #include "weft.h"
 
-enum { SIZE = 256, LAYERS = 8 };
+enum { SIZE = 256, LAYERS = 8, ROWS = 8 * SIZE };
 
 /* Weights that `rounded` holds without loss. */
 static void weights(bytes *g, const char *name, int i, weft_type type, weft_type rounded, int64_t rows) {
-  static float data[SIZE * SIZE];
-  static uint16_t narrow[SIZE * SIZE];
+  static float data[2 * ROWS * SIZE];
+  static uint16_t narrow[2 * ROWS * SIZE];
   const int64_t dims[] = {rows, SIZE};
   const size_t count = (size_t)rows * SIZE;
   char numbered[16];
@@ -106,7 +106,58 @@ static void test_branches(weft_type type, weft_type rounded, bool reads_otherwis
   clear(&m);
 }
 
+/* A last layer that multiplies with the table of the first: the two hold it once, for whole panels of rows without another
+ * copy meanwhile. */
+static void test_tied(weft_type type, weft_type rounded, int64_t rows) {
+  const int64_t any[] = {0};
+  static const int64_t ids[] = {7, -1, 0, 1001};
+  bytes g = {0};
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "ids", WEFT_INT64, 1, any);
+  graph_output(&g, "y");
+  weights(&g, "w", 0, type, rounded, rows);
+  graph_node(&g, node("Gather", "w0 ids", "rows"));
+  graph_node(&g, node("Tanh", "rows", "x"));
+  graph_node(&g, node("Transpose", "w0", "turned"));
+  graph_node(&g, node("MatMul", "x turned", "y"));
+  bytes m = model(18, &g);
+  const double size = (double)m.size;
+  weft_error error = {0};
+  weft_value *feed, *y[2];
+  CHECK(weft_value_create_tensor(WEFT_INT64, 1, (const int64_t[]){4}, &feed, &error) == WEFT_OK);
+  memcpy(weft_value_data(feed), ids, sizeof ids);
+  for (int plain = 0; plain < 2; plain++) {
+    const weft_options options = {.optimize = plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL};
+    weft_session *session;
+    CHECK(weft_session_create_from_bytes(m.data, m.size, &options, &session, &error) == WEFT_OK);
+    size_t used, peak;
+    weft_session_memory(session, &used, &peak);
+    CHECK(plain || (double)used < (rounded != type ? 0.6 : 1.1) * size);
+    CHECK(plain || rows % 8 != 0 || (double)peak < (rounded != type ? 1.6 : 1.1) * size);
+    CHECK(weft_session_run(session, 1, (const char *[]){"ids"}, &feed, 1, (const char *[]){"y"}, &y[plain], &error) ==
+          WEFT_OK);
+    weft_session_destroy(session);
+  }
+  CHECK(weft_value_count(y[0]) == (size_t)(4 * rows));
+  for (size_t i = 0; i < weft_value_count(y[0]); i++) {
+    float a, b;
+    weft_load_float(type, weft_value_data(y[0]), i, 1, 1, &a);
+    weft_load_float(type, weft_value_data(y[1]), i, 1, 1, &b);
+    CHECK(a - b <= 4e-3f * (1 + b) && b - a <= 4e-3f * (1 + b));
+  }
+  weft_value_release(y[0]);
+  weft_value_release(y[1]);
+  weft_value_release(feed);
+  clear(&m);
+}
+
 int main(void) {
+  for (int64_t rows = ROWS; rows < ROWS + 6; rows += 5) {
+    test_tied(WEFT_FLOAT, WEFT_FLOAT, rows);
+    test_tied(WEFT_FLOAT, WEFT_BFLOAT16, rows);
+    test_tied(WEFT_FLOAT16, WEFT_FLOAT16, rows);
+    test_tied(WEFT_BFLOAT16, WEFT_BFLOAT16, rows);
+  }
   for (int otherwise = 0; otherwise < 2; otherwise++) {
     test_branches(WEFT_FLOAT, WEFT_FLOAT, otherwise);
     test_branches(WEFT_FLOAT, WEFT_FLOAT16, otherwise);
