@@ -44,7 +44,7 @@ struct weft_value {
   uint32_t owners;   /* of a constant: values of graphs that have it */
   uint32_t readers;  /* how many could read it in the form that was last offered */
   uint32_t dropped;  /* how many need it no more */
-  uint32_t prepared; /* the first node that made something of it (session/prepare.c), or 0 */
+  uint32_t prepared; /* the last node that makes something of it (session/prepare.c), or 0 */
   uint8_t offered;
   bool spent;   /* whoever has the one reference lets go of it when the graph it is fed to has run */
   uint8_t form; /* of a constant's elements: not 0 where its readers have replaced them (weft_op_agree) */

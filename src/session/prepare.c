@@ -55,12 +55,13 @@ static weft_status release_constants(void *arg, weft_graph *graph, weft_node *no
   return WEFT_OK;
 }
 
-enum { MOST_INPUTS = 32 };
+enum { MOST_INPUTS = 32, MOST_COMPARED = 16 };
 
 typedef struct reader {
   const weft_graph *graph;
   const weft_node *node;
   uint32_t twin;    /* the first that reads the same constants for the same purpose: perhaps this one */
+  uint32_t next;    /* of those that read its first constant and are unlike: number + 1 of the one before, or 0 */
   uint32_t dropped; /* inputs, as bits */
 } reader;
 
@@ -136,16 +137,23 @@ static weft_status find_twin(void *arg, weft_graph *graph, weft_node *node) {
   }
   find_inputs(p, graph, node, inputs);
   reader *self = &p->nodes[p->count];
-  *self = (reader){graph, node, p->count++, 0};
-  for (int i = 0; i < node->input_count; i++) {
-    if (inputs[i] == NULL || inputs[i] == p->unknown) {
-      continue;
+  *self = (reader){.graph = graph, .node = node, .twin = p->count++};
+  int first = 0;
+  while (first < node->input_count && (inputs[first] == NULL || inputs[first] == p->unknown)) {
+    first++;
+  }
+  if (first == node->input_count) {
+    return WEFT_OK;
+  }
+  uint32_t *last = &inputs[first]->prepared;
+  for (uint32_t at = *last, i = 0; at != 0 && i < MOST_COMPARED; at = p->nodes[at - 1].next, i++) {
+    if (is_twin(p, &p->nodes[at - 1], node, inputs)) {
+      self->twin = at - 1;
     }
-    if (inputs[i]->prepared == 0) {
-      inputs[i]->prepared = p->count;
-    } else if (is_twin(p, &p->nodes[inputs[i]->prepared - 1], node, inputs)) {
-      self->twin = inputs[i]->prepared - 1;
-    }
+  }
+  if (&p->nodes[self->twin] == self) {
+    self->next = *last;
+    *last = p->count;
   }
   if (p->nodes[self->twin].graph != graph) {
     borrow(graph, node);

@@ -106,24 +106,43 @@ static void test_branches(weft_type type, weft_type rounded, bool reads_otherwis
   clear(&m);
 }
 
+static void add_tied(bytes *g, const char *activation) {
+  graph_node(g, node("Gather", "w0 ids", "rows"));
+  graph_node(g, node(activation, "rows", "x"));
+  graph_node(g, node("Transpose", "w0", "turned"));
+  graph_node(g, node("MatMul", "x turned", "y"));
+  graph_output(g, "y");
+}
+
 /* A last layer that multiplies with the table of the first: the two hold it once, for whole panels of rows without another
- * copy meanwhile. */
-static void test_tied(weft_type type, weft_type rounded, int64_t rows) {
+ * copy meanwhile, and so do those of two branches. */
+static void test_tied(weft_type type, weft_type rounded, int64_t rows, bool in_branches) {
   const int64_t any[] = {0};
   static const int64_t ids[] = {7, -1, 0, 1001};
   bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
   graph_typed_value(&g, GRAPH_INPUT, "ids", WEFT_INT64, 1, any);
-  graph_output(&g, "y");
   weights(&g, "w", 0, type, rounded, rows);
-  graph_node(&g, node("Gather", "w0 ids", "rows"));
-  graph_node(&g, node("Tanh", "rows", "x"));
-  graph_node(&g, node("Transpose", "w0", "turned"));
-  graph_node(&g, node("MatMul", "x turned", "y"));
+  if (in_branches) {
+    bytes choice = node("If", "c", "y"), yes = {0}, no = {0};
+    graph_typed_value(&g, GRAPH_INPUT, "c", WEFT_BOOL, 0, NULL);
+    add_text(&yes, GRAPH_NAME, "yes");
+    add_text(&no, GRAPH_NAME, "no");
+    add_tied(&yes, "Tanh");
+    add_tied(&no, "Neg");
+    with_graph(&choice, "then_branch", &yes);
+    with_graph(&choice, "else_branch", &no);
+    graph_node(&g, choice);
+    graph_typed_value(&g, GRAPH_OUTPUT, "y", (int)type, 2, (const int64_t[]){0, rows});
+  } else {
+    add_tied(&g, "Tanh");
+  }
   bytes m = model(18, &g);
   const double size = (double)m.size;
   weft_error error = {0};
-  weft_value *feed, *y[2];
+  weft_value *feed, *c, *y[2];
+  CHECK(weft_value_create_tensor(WEFT_BOOL, 0, NULL, &c, &error) == WEFT_OK);
+  *(bool *)weft_value_data(c) = rows % 2 == 0;
   CHECK(weft_value_create_tensor(WEFT_INT64, 1, (const int64_t[]){4}, &feed, &error) == WEFT_OK);
   memcpy(weft_value_data(feed), ids, sizeof ids);
   for (int plain = 0; plain < 2; plain++) {
@@ -134,8 +153,8 @@ static void test_tied(weft_type type, weft_type rounded, int64_t rows) {
     weft_session_memory(session, &used, &peak);
     CHECK(plain || (double)used < (rounded != type ? 0.6 : 1.1) * size);
     CHECK(plain || rows % 8 != 0 || (double)peak < (rounded != type ? 1.6 : 1.1) * size);
-    CHECK(weft_session_run(session, 1, (const char *[]){"ids"}, &feed, 1, (const char *[]){"y"}, &y[plain], &error) ==
-          WEFT_OK);
+    CHECK(weft_session_run(session, in_branches ? 2 : 1, (const char *[]){"ids", "c"}, (weft_value *[]){feed, c}, 1,
+                           (const char *[]){"y"}, &y[plain], &error) == WEFT_OK);
     weft_session_destroy(session);
   }
   CHECK(weft_value_count(y[0]) == (size_t)(4 * rows));
@@ -148,15 +167,17 @@ static void test_tied(weft_type type, weft_type rounded, int64_t rows) {
   weft_value_release(y[0]);
   weft_value_release(y[1]);
   weft_value_release(feed);
+  weft_value_release(c);
   clear(&m);
 }
 
 int main(void) {
-  for (int64_t rows = ROWS; rows < ROWS + 6; rows += 5) {
-    test_tied(WEFT_FLOAT, WEFT_FLOAT, rows);
-    test_tied(WEFT_FLOAT, WEFT_BFLOAT16, rows);
-    test_tied(WEFT_FLOAT16, WEFT_FLOAT16, rows);
-    test_tied(WEFT_BFLOAT16, WEFT_BFLOAT16, rows);
+  for (int i = 0; i < 4; i++) {
+    const int64_t rows = ROWS + i % 2 * 5;
+    test_tied(WEFT_FLOAT, WEFT_FLOAT, rows, i > 1);
+    test_tied(WEFT_FLOAT, WEFT_BFLOAT16, rows, i > 1);
+    test_tied(WEFT_FLOAT16, WEFT_FLOAT16, rows, i > 1);
+    test_tied(WEFT_BFLOAT16, WEFT_BFLOAT16, rows, i > 1);
   }
   for (int otherwise = 0; otherwise < 2; otherwise++) {
     test_branches(WEFT_FLOAT, WEFT_FLOAT, otherwise);
