@@ -155,12 +155,23 @@ static weft_status add_bias(weft_op *op, const multi *m, size_t rows, size_t siz
   return WEFT_OK;
 }
 
+/* Those of a cache that nothing is added to stay as they are. */
+static bool reads_halves(const weft_op *op, const multi *m) {
+  return m->kv_by_head && weft_type_is_half(weft_op_in(op, K)->type) && !weft_op_has(op, m->roles->past_key) &&
+         weft_op_out(op, 1) == NULL && weft_op_out(op, 2) == NULL;
+}
+
 static weft_status place_multi(weft_op *op, const multi *m, weft_attention *a) {
   const float *bias = NULL;
   size_t s = m->size, h = m->heads;
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, Q), &a->q));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, K), &a->k));
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, V), &a->v));
+  if (reads_halves(op, m)) {
+    a->k_halves = weft_op_in(op, K)->data;
+    a->v_halves = weft_op_in(op, V)->data;
+  } else {
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, K), &a->k));
+    WEFT_TRY(weft_op_floats(op, weft_op_in(op, V), &a->v));
+  }
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, m->roles->bias), &bias));
   a->q_at = weft_heads_of(true, h, m->rows, s);
   a->k_at = weft_heads_of(!m->kv_by_head, h, m->kv_rows, s);
@@ -194,6 +205,8 @@ static void describe(const weft_op *op, const multi *m, weft_cached_attention *f
                           .head = m->size,
                           .v_head = m->v_size,
                           .y_at = weft_heads_of(true, m->heads, m->rows, m->v_size),
+                          .k_type = weft_op_in(op, Q)->type,
+                          .v_type = weft_op_in(op, Q)->type,
                           .scale = weft_attention_scale(op, m->size),
                           .left = -1,
                           .right = weft_op_attr_int(op, "unidirectional", 0) != 0 ? 0 : -1,
@@ -204,11 +217,15 @@ static void describe(const weft_op *op, const multi *m, weft_cached_attention *f
 
 /* The new keys (k: of queries' size) or values follow the past ones. */
 static weft_status join_past(weft_op *op, const multi *m, const weft_cached_attention *f, int input, size_t size,
-                             weft_tensor *present, const float **now, weft_heads *at) {
+                             weft_tensor *present, const float **now, const uint16_t **halves, weft_heads *at) {
   const float *past = NULL;
   float *joined = NULL;
-  const weft_tensor *beams = weft_op_in(op, m->roles->beams);
-  WEFT_TRY(weft_op_floats(op, weft_op_in(op, input), &past));
+  const weft_tensor *beams = weft_op_in(op, m->roles->beams), *in = weft_op_in(op, input);
+  if (weft_type_is_half(f->a.k_type) && beams == NULL && (in != NULL || present != NULL)) {
+    return weft_attention_join_halves(op, f, f->a.k_type, in != NULL ? in->data : NULL,
+                                      present != NULL ? present->data : NULL, size, *now, at, halves);
+  }
+  WEFT_TRY(weft_op_floats(op, in, &past));
   WEFT_TRY(weft_op_floats_out(op, present, &joined));
   WEFT_TRY(weft_attention_join(op, f, past, joined, size, now, at));
   weft_op_floats_done(op, present, joined);
@@ -223,8 +240,8 @@ weft_status weft_multi_head_attention_run(weft_op *op) {
   WEFT_TRY(read_multi(op, &m));
   describe(op, &m, &f);
   WEFT_TRY(place_multi(op, &m, a));
-  WEFT_TRY(join_past(op, &m, &f, m.roles->past_key, m.size, weft_op_out(op, 1), &a->k, &a->k_at));
-  WEFT_TRY(join_past(op, &m, &f, m.roles->past_value, m.v_size, weft_op_out(op, 2), &a->v, &a->v_at));
+  WEFT_TRY(join_past(op, &m, &f, m.roles->past_key, m.size, weft_op_out(op, 1), &a->k, &a->k_halves, &a->k_at));
+  WEFT_TRY(join_past(op, &m, &f, m.roles->past_value, m.v_size, weft_op_out(op, 2), &a->v, &a->v_halves, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, m.roles->attention_bias, a));
   WEFT_TRY(weft_attention_place_mask(op, m.roles->mask, a, &made));
   return weft_attention_answer(op, a, y, scores);

@@ -621,6 +621,13 @@ for half_type, name in ((np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16"
     inputs = [q, *new, keys[:, :, :4].copy(), values[:, :, :4].copy(), one(held, np.int32), one(5, np.int32)]
     case(f"group_query_{name}", "GroupQueryAttention", inputs, [y, *present], num_heads=4, kv_num_heads=2, scale=1.0)
     case(f"group_query_{name}_forgotten", "GroupQueryAttention", inputs, [y], num_heads=4, kv_num_heads=2, scale=1.0)
+    aims = [[0, 4], [2, 3]]
+    q, y = (np.stack([part[b, [0, 1], aims[b]] for b in range(2)]).reshape(2, 1, 32) for part in (keys * half_type(100), values))
+    new = [part[:, :, 4].reshape(2, 1, 32) for part in (keys, values)]
+    inputs = [q, *new, None, None, None, keys[:, :, :4].copy(), values[:, :, :4].copy()]
+    case(f"multi_{name}", "MultiHeadAttention", inputs, [y, keys.copy(), values], num_heads=2, scale=1.0)
+    case(f"multi_{name}_forgotten", "MultiHeadAttention", inputs, [y], num_heads=2, scale=1.0)
+    case(f"multi_{name}_crossed", "MultiHeadAttention", [q, keys.copy(), values], [y], num_heads=2, scale=1.0)
 
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
