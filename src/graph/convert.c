@@ -186,12 +186,26 @@ static weft_status convert_graphs(weft_builder *b, weft_scope *scope, weft_graph
   return WEFT_OK;
 }
 
+enum { NEAR = 4 };
+
 static weft_status convert_strings(weft_builder *b, const Weft__AttributeProto *a, weft_attribute *out) {
   out->kind = WEFT_ATTRIBUTE_STRINGS;
   out->count = a->n_strings;
   WEFT_TRY(copy_list(b, a->n_strings, sizeof *out->strings, NULL, &out->strings));
   for (size_t i = 0; i < a->n_strings; i++) {
-    WEFT_TRY(copy_bytes(b, a->strings[i], &out->strings[i]));
+    weft_string *to = &out->strings[i];
+    const ProtobufCBinaryData from = a->strings[i];
+    size_t back = 1; /* trees repeat their modes */
+    while (back <= i && back <= NEAR &&
+           (to[-(ptrdiff_t)back].size != from.len || from.len == 0 ||
+            memcmp(to[-(ptrdiff_t)back].data, from.data, from.len) != 0)) {
+      back++;
+    }
+    if (back <= i && back <= NEAR) {
+      *to = to[-(ptrdiff_t)back];
+    } else {
+      WEFT_TRY(copy_bytes(b, from, to));
+    }
   }
   return WEFT_OK;
 }

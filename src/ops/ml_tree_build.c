@@ -460,6 +460,9 @@ static weft_status prepare_listed(weft_op *op) {
 }
 
 weft_status weft_tree_prepare(weft_op *op) {
+  if (op->node->state != NULL) { /* made when the graph was interpreted */
+    return WEFT_OK;
+  }
   bool listed = op->def->variant == WEFT_TREE_ENSEMBLE;
   weft_status status = listed ? prepare_listed(op) : prepare_named(op, op->def->variant == WEFT_TREE_CLASSIFIER);
   if (status != WEFT_OK) { /* folding may ask again: half a state must not pass for a whole one */

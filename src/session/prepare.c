@@ -220,6 +220,7 @@ weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
     p.count = 0;
     status = each_node(graph, prepare_node, &p);
     each_node(graph, release_constants, NULL);
+    weft_scratch_free(&state->scratch); /* runs need less, as a rule */
   }
   weft_value_release(p.unknown);
   weft_free(p.nodes);

@@ -171,7 +171,81 @@ static void test_tied(weft_type type, weft_type rounded, int64_t rows, bool in_b
   clear(&m);
 }
 
+static void with_list(bytes *n, const char *name, int count, int64_t (*at)(int)) {
+  bytes list = attribute(name, ATTRIBUTE_INTS);
+  for (int i = 0; i < count; i++) {
+    add_int(&list, 8, (uint64_t)at(i));
+  }
+  add_message(n, NODE_ATTRIBUTE, &list);
+}
+
+enum { TREE = 1 << 14, BRANCHES = TREE / 2 - 1 }; /* nodes of a whole tree, but for its root's number 0 */
+
+static int64_t zero_of(int i) {
+  return 0 * i;
+}
+static int64_t self_of(int i) {
+  return i;
+}
+static int64_t yes_of(int i) {
+  return i < BRANCHES ? 2 * i + 1 : 0;
+}
+static int64_t no_of(int i) {
+  return i < BRANCHES ? 2 * i + 2 : 0;
+}
+static int64_t leaf_of(int i) {
+  return BRANCHES + i;
+}
+
+/* A tree keeps no copy of its modes' names for each node, nor what was needed to compile it. */
+static void test_tree(void) {
+  const int64_t row[] = {0, 1}, one[] = {1, 1};
+  bytes g = {0}, n = node("ai.onnx.ml:TreeEnsembleRegressor", "x", "y"),
+        modes = attribute("nodes_modes", ATTRIBUTE_STRINGS);
+  bytes values = attribute("nodes_values", 6), weight = attribute("target_weights", 6);
+  for (int i = 0; i < 2 * BRANCHES + 1; i++) {
+    add_text(&modes, 9, i < BRANCHES ? "BRANCH_LEQ" : "LEAF");
+    add_float(&values, 7, i == 0 ? 0.5f : 0);
+  }
+  for (int i = 0; i <= BRANCHES; i++) {
+    add_float(&weight, 7, (float)i);
+  }
+  add_message(&n, NODE_ATTRIBUTE, &modes);
+  add_message(&n, NODE_ATTRIBUTE, &values);
+  add_message(&n, NODE_ATTRIBUTE, &weight);
+  with_list(&n, "nodes_treeids", 2 * BRANCHES + 1, zero_of);
+  with_list(&n, "nodes_nodeids", 2 * BRANCHES + 1, self_of);
+  with_list(&n, "nodes_featureids", 2 * BRANCHES + 1, zero_of);
+  with_list(&n, "nodes_truenodeids", 2 * BRANCHES + 1, yes_of);
+  with_list(&n, "nodes_falsenodeids", 2 * BRANCHES + 1, no_of);
+  with_list(&n, "target_treeids", BRANCHES + 1, zero_of);
+  with_list(&n, "target_nodeids", BRANCHES + 1, leaf_of);
+  with_list(&n, "target_ids", BRANCHES + 1, zero_of);
+  with_int(&n, "n_targets", 1);
+  add_text(&g, GRAPH_NAME, "main");
+  graph_value(&g, GRAPH_INPUT, "x", 2, row);
+  graph_output(&g, "y");
+  graph_node(&g, n);
+  bytes m = model(18, &g);
+  weft_error error = {0};
+  weft_session *session;
+  CHECK(weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) == WEFT_OK);
+  size_t used, peak;
+  weft_session_memory(session, &used, &peak);
+  CHECK(used < 11 * m.size / 2);
+  weft_value *x, *y;
+  CHECK(weft_value_create_tensor(WEFT_FLOAT, 2, one, &x, &error) == WEFT_OK);
+  *(float *)weft_value_data(x) = 0.25f; /* to the left once, then to the right */
+  CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, &y, &error) == WEFT_OK);
+  CHECK(*(const float *)weft_value_data(y) == (float)(BRANCHES / 2));
+  weft_value_release(x);
+  weft_value_release(y);
+  weft_session_destroy(session);
+  clear(&m);
+}
+
 int main(void) {
+  test_tree();
   for (int i = 0; i < 4; i++) {
     const int64_t rows = ROWS + i % 2 * 5;
     test_tied(WEFT_FLOAT, WEFT_FLOAT, rows, i > 1);
