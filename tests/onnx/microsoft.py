@@ -630,6 +630,15 @@ for half_type, name in ((np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16"
     case(f"multi_{name}_crossed", "MultiHeadAttention", [q, keys.copy(), values], [y], num_heads=2, scale=1.0)
 
 
+# One scale for a whole row, or for all rows; rows that the table does not have are zeros.
+table, row_scales, one_scale = f32(6, 32).astype(ml_dtypes.float8_e4m3fn), f32(6, 1), f32(1, 2)
+case("gather_quantised_rows", "GatherBlockQuantized", [table, picks, row_scales], [(table.astype(np.float32) * row_scales)[picks]], (0, 2), block_size=0, gather_axis=0, quantize_axis=1)
+case("gather_quantised_shared", "GatherBlockQuantized", [table, picks, one_scale], [(table.astype(np.float32) * one_scale.repeat(16, 1))[picks]], (0, 2), block_size=16, gather_axis=0, quantize_axis=1)
+table, strayed = u8(6, 16), one([5, 6, -1, -7, 0], np.int64)
+held = np.where((strayed < 6)[:, None] & (strayed >= -6)[:, None], ((table.astype(np.float32) - 128) * row_scales)[np.clip(strayed, -6, 5)], 0)
+case("gather_quantised_strayed", "GatherBlockQuantized", [table, strayed, row_scales], [held], (0, 2), bits=8, block_size=16)
+
+
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
 
