@@ -1,6 +1,6 @@
 /* CausalConvWithState: a depthwise convolution in one dimension that looks back only, and carries the last elements
  * over to the next call. Past and input are laid end to end, which makes it a plain depthwise convolution without
- * padding. */
+ * padding. com.microsoft's may be dilated. */
 #include "product.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@ enum { X, W, B, PAST };
 
 typedef struct causal {
   const weft_kernels *kernels;
-  size_t rows, channels, length, carried; /* rows: batch * channels; carried: kernel - 1 */
+  size_t rows, channels, length, kernel, dilation; /* rows: batch * channels */
+  size_t carried;                                  /* (kernel - 1) * dilation */
   weft_activation activation;
   const float *x, *w, *bias, *past;
   float *joined, *y, *present; /* joined: [rows][carried + length] */
@@ -23,15 +24,16 @@ static weft_status make(weft_op *op, causal *c) {
   if (!silu && strcmp(activation, "none") != 0) {
     return weft_op_fail(op, "attribute 'activation': expected none, silu or swish, found '%.64s'", activation);
   }
-  int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2];
-  if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1) {
+  int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2], dilation = weft_op_attr_int(op, "dilation", 1);
+  if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1 || dilation < 1 ||
+      kernel > INT32_MAX / dilation) {
     char text[96];
     return weft_op_fail(op, "input 'weight' has shape %s, expected [%lld,1,k]",
                         weft_shape_print(&w->shape, text, sizeof text), (long long)channels);
   }
   if ((b != NULL && (b->shape.rank != 1 || b->shape.dims[0] != channels)) ||
       (past != NULL && (past->shape.rank != 3 || past->shape.dims[0] != x->shape.dims[0] ||
-                        past->shape.dims[1] != channels || past->shape.dims[2] != kernel - 1))) {
+                        past->shape.dims[1] != channels || past->shape.dims[2] != (kernel - 1) * dilation))) {
     return weft_op_fail(op, "the bias or the past state does not fit %lld channels and a kernel of %lld",
                         (long long)channels, (long long)kernel);
   }
@@ -39,7 +41,9 @@ static weft_status make(weft_op *op, causal *c) {
                 .rows = (size_t)(x->shape.dims[0] * channels),
                 .channels = (size_t)channels,
                 .length = (size_t)x->shape.dims[2],
-                .carried = (size_t)(kernel - 1),
+                .kernel = (size_t)kernel,
+                .dilation = (size_t)dilation,
+                .carried = (size_t)((kernel - 1) * dilation),
                 .activation = silu ? WEFT_ACT_SILU : WEFT_ACT_NONE};
   return WEFT_OK;
 }
@@ -80,11 +84,11 @@ static void run_rows(void *arg, size_t begin, size_t end) {
                               .ih = 1,
                               .iw = all,
                               .kh = 1,
-                              .kw = c->carried + 1,
+                              .kw = c->kernel,
                               .stride_h = 1,
                               .stride_w = 1,
                               .dilation_h = 1,
-                              .dilation_w = 1,
+                              .dilation_w = c->dilation,
                               .ow = c->length};
       c->kernels->depthwise_f32(&patches, c->w + channel * patches.kw, c->bias != NULL ? c->bias + channel : NULL,
                                 c->activation, 0, 0, c->y + row * c->length, 1);
@@ -112,7 +116,7 @@ weft_status weft_causal_conv_run(weft_op *op) {
   }
   WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
   c.joined = room;
-  weft_parallel(op->cx, c.rows, 1 + 16384 / ((c.carried + 1) * (c.length + 1)), run_rows, &c);
+  weft_parallel(op->cx, c.rows, 1 + 16384 / c.kernel / (c.length + 1), run_rows, &c);
   weft_op_floats_done(op, y, c.y);
   weft_op_floats_done(op, present, c.present);
   return WEFT_OK;

@@ -638,6 +638,11 @@ table, strayed = u8(6, 16), one([5, 6, -1, -7, 0], np.int64)
 held = np.where((strayed < 6)[:, None] & (strayed >= -6)[:, None], ((table.astype(np.float32) - 128) * row_scales)[np.clip(strayed, -6, 5)], 0)
 case("gather_quantised_strayed", "GatherBlockQuantized", [table, strayed, row_scales], [held], (0, 2), bits=8, block_size=16)
 
+x, taps, state = f32(2, 3, 5), f32(3, 1, 3), f32(2, 3, 4)
+line = np.concatenate([state, x], 2)
+y = sum(line[:, :, 2 * k:2 * k + 5] * taps[:, 0, k, None] for k in range(3))
+case("causal_conv_dilated", "CausalConvWithState", [x, taps, None, state], [y, line[:, :, 5:]], dilation=2)
+
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []

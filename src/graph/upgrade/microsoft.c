@@ -361,7 +361,6 @@ static weft_status causal_conv(weft_upgrade *u) {
   int64_t last = weft_upgrade_int(u, "channels_last", 0), state = weft_upgrade_int(u, "state_channels_last", -1);
   WEFT_TRY(expect(u, 2));
   WEFT_TRY(expect_plain(u, "ndim", 1));
-  WEFT_TRY(expect_plain(u, "dilation", 1));
   WEFT_TRY(expect_plain(u, "state_window", 0));
   WEFT_TRY(expect_plain(u, "state_update_capacity", 0));
   WEFT_TRY(expect_plain(u, "state_channels_last", state == last ? last : -1));
