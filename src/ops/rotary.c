@@ -13,6 +13,7 @@ typedef struct rotary {
   bool interleaved, first_position, shared; /* the caches hold rows of one batch for all */
   const int64_t *sections; /* how many pairs take the first, second and third position; NULL: there is one position */
   bool mixed;              /* the sections alternate instead of following each other */
+  float scale;             /* of what is turned, where there are sections */
   const float *x, *cosine, *sine;
   float *y;
 } rotary;
@@ -22,6 +23,7 @@ static weft_status read_sections(weft_op *op, rotary *r) {
   int64_t left = (int64_t)(r->rotated / 2);
   r->sections = weft_op_attr_ints(op, "mrope_section", &count);
   r->mixed = weft_op_attr_int(op, "mrope_layout", 0) != 0;
+  r->scale = weft_op_attr_float(op, "scale", 1);
   for (size_t i = 0; i < count && left >= 0; i++) {
     left = r->sections[i] < 0 || r->sections[i] > left ? -1 : left - r->sections[i];
   }
@@ -130,8 +132,8 @@ static weft_status place_angles(weft_op *op, const rotary *r, size_t token, floa
     if (r->sections == NULL) {
       break;
     }
-    room[i] = r->cosine[first + i];
-    room[half + i] = r->sine[first + i];
+    room[i] = r->scale * r->cosine[first + i];
+    room[half + i] = r->scale * r->sine[first + i];
   }
   *cosines = r->sections == NULL ? r->cosine + first : room;
   *sines = r->sections == NULL ? r->sine + first : room + half;
