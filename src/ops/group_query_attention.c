@@ -34,8 +34,8 @@ static size_t cache_row(const weft_op *op, const group_query *g) {
 
 static weft_status read_window(weft_op *op, group_query *g) {
   int64_t window = weft_op_attr_int(op, "local_window_size", -1);
-  if (weft_op_has(op, ATTENTION_BIAS) || weft_op_out(op, 3) != NULL) {
-    return weft_op_unsupported(op, "attention_bias and output_qk where the cache is a window's");
+  if (weft_op_out(op, 3) != NULL) {
+    return weft_op_unsupported(op, "output_qk where the cache is a window's");
   }
   if (window < 1 || window > INT32_MAX || (size_t)window > g->past_room) {
     return weft_op_fail(op, "sliding_window_cache: past_key of %zu rows cannot hold a window of %lld", g->past_room,
@@ -383,6 +383,29 @@ static weft_status join_past(weft_op *op, const group_query *g, const weft_cache
   return WEFT_OK;
 }
 
+/* A bias has a column for every token so far: each sequence takes those of the rows that it still holds. */
+static weft_status cut_bias(weft_op *op, const group_query *g, weft_attention *a, weft_tensor *made) {
+  const int32_t *lengths = weft_op_in(op, LENGTHS)->data;
+  const float *bias = NULL;
+  float *out = NULL;
+  if (a->mask == NULL) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_op_floats(op, a->mask, &bias));
+  WEFT_TRY(weft_attention_room(op, g->batch * g->heads * g->rows, a->kv_len, &out));
+  for (size_t i = 0; i < g->batch * g->heads * g->rows; i++) {
+    size_t row = i % g->rows, head = i / g->rows % g->heads, b = i / g->rows / g->heads;
+    size_t from = b * a->mask_at.batch + head * a->mask_at.head + row * a->mask_at.row;
+    size_t gone = (size_t)(lengths[b] + 1 - a->valid[b]);
+    memcpy(out + i * a->kv_len, bias + from + gone, (size_t)a->valid[b] * sizeof *out);
+  }
+  *made = (weft_tensor){.type = WEFT_FLOAT, .data = out};
+  a->mask = made;
+  a->mask_len = a->kv_len;
+  a->mask_at = weft_heads_of(false, g->heads, g->rows, a->kv_len);
+  return WEFT_OK;
+}
+
 /* smooth_softmax is a sink of 0 in every head. */
 static weft_status place_sinks(weft_op *op, const group_query *g, const float **out) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, SINK), out));
@@ -443,13 +466,15 @@ weft_status weft_group_query_attention_run(weft_op *op) {
                          .scores_stage = weft_op_attr_int(op, "qk_output", 0) == 2 ? 3 : 2};
   weft_attention *a = &f.a;
   a->k_type = a->v_type = weft_op_in(op, Q)->type;
+  weft_tensor cut;
   WEFT_TRY(place_heads(op, &g, past, counts, a));
+  WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));
   if (g.window != 0) {
     a->kv_len = place_window(&g, past, valid);
+    WEFT_TRY(cut_bias(op, &g, a, &cut));
   }
   WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_halves, &a->k_at));
   WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_halves, &a->v_at));
-  WEFT_TRY(weft_attention_place_bias(op, ATTENTION_BIAS, a));
   WEFT_TRY(place_sinks(op, &g, &a->sinks));
   return weft_attention_answer(op, a, y, scores);
 }

@@ -647,6 +647,16 @@ image, cosine, sine = f32(1, 2, 3, 16), f32(1, 4), f32(1, 4)
 y = np.concatenate([turned(image[..., :8], 1.5 * cosine, 1.5 * sine), image[..., 8:]], -1).astype(np.float32)
 case("rotary_sections_scaled", "MRotaryEmbedding", [image, np.zeros((3, 1, 3), np.int64), cosine, sine], [y], mrope_section=[1, 1, 2], rotary_embedding_dim=8, num_heads=2, scale=1.5)
 
+# A windowed cache and a bias, whose columns are all tokens so far: of 8 and 9 the last 5 and 3 are held before this step.
+window, past, new, held, lengths = 3, f32(2, 2, 1, 5, 16), f32(2, 2, 1, 1, 16), [5, 3], [9, 10]
+q, bias, y = f32(2, 1, 32), f32(1, 2, 1, 10), np.zeros((2, 1, 32), np.float32)
+for b in range(2):
+    kk, vv = (np.concatenate([past[part, b:b + 1, :, :held[b]], new[part, b:b + 1]], 2).repeat(2, 1) for part in range(2))
+    far = np.where(np.arange(held[b] + 1) > held[b] - window, 0, -1e30)
+    y[b] = merged(attend(heads(q[b:b + 1], 2), kk, vv, None, far + bias[:, :, :, lengths[b] - held[b] - 1:lengths[b]]))[0]
+inputs = [q, *(merged(part) for part in new), *past, one(np.array(lengths) - 1, np.int32), one(10, np.int32), None, None, None, bias]
+case("group_query_window_bias", "GroupQueryAttention", inputs, [y], num_heads=2, kv_num_heads=1, sliding_window_cache=1, local_window_size=window)
+
 
 # ---- what is refused, and the sentence ---------------------------------------------------------------------------------------------------------
 refused = []
