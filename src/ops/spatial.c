@@ -107,7 +107,7 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
     int64_t room = in + window->pad_begin[d] + window->pad_end[d] - extent;
     int64_t way = room + (ceil_mode ? stride - 1 : 0); /* that the first window may move */
     if (way < 0) {
-      if (in == 0) {
+      if (in == 0 || (pool && room == -stride)) { /* however it is rounded, the specification's formula is 0 */
         window->out[d] = 0;
         continue;
       }

@@ -109,7 +109,7 @@ test('MaxPool of bytes', async () => {
   }
 });
 
-test('with ceil_mode the only window may reach beyond the input', async () => {
+test('a pooling window larger than the input: with ceil_mode the only one may reach beyond it, else there is none', async () => {
   const x = new Tensor('float32', [1, 2, 3, 4], [1, 1, 2, 2]);
   const window = { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 };
   for (const [op, wanted, attributes] of [
@@ -122,7 +122,10 @@ test('with ceil_mode the only window may reach beyond the input', async () => {
     assert.deepEqual(y.dims, [1, 1, 1, 1], op);
     assert.deepEqual([...y.data], [wanted], op);
   }
-  await assert.rejects(run('MaxPool', [x], { ...window, strides: [1, 1] }), /the window of 3 is larger than the padded input of 2/);
+  const [empty] = await run('MaxPool', [x], { kernel_shape: [3, 1] });
+  assert.deepEqual(empty.dims, [1, 1, 0, 2]);
+  await assert.rejects(run('MaxPool', [x], { kernel_shape: [3, 1], strides: [2, 1] }), /the window of 3 is larger than the padded input of 2/);
+  await assert.rejects(run('MaxPool', [x], { kernel_shape: [4, 1] }), /the window of 4 is larger than the padded input of 2/);
 });
 
 test('quantizing to 16 bits, and by rows of scales', async () => {
