@@ -19,6 +19,18 @@ static inline double weft_double_of(uint64_t bits) {
   return x;
 }
 
+/* Adds x to a long sum; `rest` gathers what rounding takes of it each time, and is added in the end: then the length of
+ * a sum costs no accuracy. */
+static inline void weft_sum_add(double *sum, double *rest, double x) {
+  const double now = *sum + x, added = now - *sum;
+  *rest += (*sum - (now - added)) + (x - added);
+  *sum = now;
+}
+static inline double weft_sum_end(double sum, double rest) {
+  const double all = sum + rest;
+  return all == all ? all : sum; /* of infinities the rest is none */
+}
+
 double weft_exp(double x);
 static inline float weft_exp_f32(float x) {
   return (float)weft_exp((double)x);

@@ -3,6 +3,7 @@
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
  * a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; 3 x 3
  * filters of many channels go through winograd.c. Bias, residual and activation are applied as results are stored. */
+#include "../base/elementary.h"
 #include "../kernels/elements.h"
 #include "product.h"
 #include "spatial.h"
@@ -452,13 +453,19 @@ static weft_status run_double(weft_op *op, const conv *c) {
       size_t filter = i % (c->groups * c->out_channels);
       const double *plane = x + i / c->out_channels * c->in_channels * c->window.in_count;
       const double *weight = w + filter * c->k;
-      double sum = bias != NULL ? bias[filter] : 0;
+      double sum = bias != NULL ? bias[filter] : 0, rest = 0, part = 0; /* of some terms */
+      size_t terms = 0;
       for (size_t channel = 0; channel < c->in_channels; channel++, plane += c->window.in_count) {
         for (size_t t = 0; t < c->window.taps; t++, weight++) {
-          sum += offsets[t] >= 0 ? *weight * plane[offsets[t]] : 0;
+          part += offsets[t] >= 0 ? *weight * plane[offsets[t]] : 0;
+          if (++terms % 64 == 0) {
+            weft_sum_add(&sum, &rest, part);
+            part = 0;
+          }
         }
       }
-      y[i * c->window.out_count + at] = sum;
+      weft_sum_add(&sum, &rest, part);
+      y[i * c->window.out_count + at] = weft_sum_end(sum, rest);
     }
     weft_window_next(c->window.rank, c->window.out, position);
   }

@@ -3,6 +3,7 @@
  * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two;
  * everything else, and every other type, is summed in loops over the table. */
 #include "../base/convert.h"
+#include "../base/elementary.h"
 #include "../kernels/typed.h"
 #include "product.h"
 #include "strided.h"
@@ -186,7 +187,8 @@ typedef struct loops {
 } loops;
 
 /* The product of all operands over a run of the innermost summed label, added up. */
-static void add_run(const loops *l, const size_t *offset, size_t n, double *total, uint64_t *whole_total) {
+static void add_run(const loops *l, const size_t *offset, size_t n, double *total, double *rest,
+                    uint64_t *whole_total) {
   const einsum *e = l->e;
   bool is_float = weft_type_is_float(l->out->type);
   union {
@@ -213,7 +215,9 @@ static void add_run(const loops *l, const size_t *offset, size_t n, double *tota
         }
       }
     }
-    sum(m, &product, is_float ? (void *)total : whole_total);
+    double part = 0;
+    sum(m, &product, is_float ? (void *)&part : whole_total);
+    weft_sum_add(total, rest, part);
   }
 }
 
@@ -234,16 +238,17 @@ static void run_loops(void *arg, size_t begin, size_t end) {
   size_t run = e->sum_rank > 0 ? e->size[e->sums[e->sum_rank - 1]] : 1;
   for (size_t i = begin; i < end; i++) {
     size_t base[OPERANDS] = {0};
-    double total = 0;
+    double total = 0, rest = 0;
     uint64_t whole_total = 0;
     seek(e, e->out, e->out_rank, i, base);
     for (size_t outer = 0; l->sums > 0 && outer < l->sums / run; outer++) {
       size_t offset[OPERANDS];
       memcpy(offset, base, sizeof offset);
       seek(e, e->sums, e->sum_rank - 1, outer, offset);
-      add_run(l, offset, run, &total, &whole_total);
+      add_run(l, offset, run, &total, &rest, &whole_total);
     }
     if (weft_type_is_float(l->out->type)) {
+      total = weft_sum_end(total, rest);
       weft_store_double(l->out->type, &total, 1, l->out->data, i, 1);
     } else {
       int64_t whole = (int64_t)whole_total;

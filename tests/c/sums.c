@@ -51,7 +51,8 @@ typedef struct tensor {
   const float *data;
 } tensor;
 
-/* The answer of a node whose inputs are x, of `type`, and a, b, c as far as they have data; `attributes` may be NULL. */
+/* The answer of a node whose inputs are x, of `type`, for Conv twice, and a, b, c as far as they have data; `attributes`
+ * may be NULL. */
 static weft_value *run_typed(weft_type type, const char *op, const tensor *x, const tensor *more,
                              void (*attributes)(bytes *n)) {
   static const char *const names[] = {"a", "b", "c", "d"};
@@ -66,7 +67,7 @@ static weft_value *run_typed(weft_type type, const char *op, const tensor *x, co
     graph_tensor(&g, names[i], axes ? WEFT_INT64 : WEFT_FLOAT, axes ? 8 : 4, more[i].rank, more[i].dims, more[i].data);
     strcat(strcat(inputs, " "), names[i]);
   }
-  bytes n = node(op, inputs, "y");
+  bytes n = node(op, strcmp(op, "Conv") == 0 ? "x x" : inputs, "y");
   if (attributes != NULL) attributes(&n);
   add_text(&g, GRAPH_NAME, "main");
   graph_node(&g, n);
@@ -286,6 +287,49 @@ static void check_product_of_doubles(size_t n) {
   free(x);
 }
 
+static void of_all(bytes *n) {
+  with_string(n, "equation", "ij->");
+}
+
+/* In units of 2^-53. */
+static void check_sums_of_doubles(size_t n) {
+  static const struct {
+    const char *op;
+    bool along_columns, squares, mean;
+  } cases[] = {
+      {"Einsum", false, false, false}, {"GlobalAveragePool", false, false, true}, {"Conv", false, true, false}};
+  const int64_t length = (int64_t)n, axes_data[] = {0, 1};
+  double *x = malloc(2 * n * sizeof *x);
+  CHECK(x != NULL);
+  long double sum = 0, squares = 0;
+  for (size_t i = 0; i < n; i++) {
+    x[i] = 0.5 + draw() + draw() * 0x1p-24;
+    sum += (long double)x[i];
+    squares += (long double)x[i] * (long double)x[i];
+  }
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    const bool reduces = strncmp(cases[c].op, "Reduce", 6) == 0,
+               planes = cases[c].mean || strcmp(cases[c].op, "Conv") == 0;
+    const tensor flat = {2, {1, length}, (const float *)(const void *)x}, plane = {3, {1, 1, length}, flat.data},
+                 columns = {2, {length / 2, 2}, flat.data};
+    const tensor axes = {1, {cases[c].along_columns ? 1 : 2}, (const float *)(const void *)axes_data};
+    weft_value *value =
+        run_typed(WEFT_DOUBLE, cases[c].op,
+                  planes                   ? &plane
+                  : cases[c].along_columns ? &columns
+                                           : &flat,
+                  reduces ? (const tensor[]){axes, {0}} : NULL, strcmp(cases[c].op, "Einsum") == 0 ? of_all : NULL);
+    const double *y = weft_value_data(value);
+    const long double found = (long double)y[0] + (cases[c].along_columns ? (long double)y[1] : 0);
+    const long double wanted = (cases[c].squares ? squares : sum) / (cases[c].mean ? (long double)n : 1);
+    char what[64];
+    snprintf(what, sizeof what, "%s of doubles%s", cases[c].op, cases[c].along_columns ? ", columns" : "");
+    report(what, n, (double)fabsl(found / wanted - 1) * 0x1p29, 20);
+    weft_value_release(value);
+  }
+  free(x);
+}
+
 static void of_order_1(bytes *n) {
   with_int(n, "p", 1);
 }
@@ -424,6 +468,7 @@ int main(void) {
       check_products(m, n);
   }
   check_lp(1000000);
+  check_sums_of_doubles(1000000);
   check_kernels(2000000);
   return failures != 0;
 }
