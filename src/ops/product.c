@@ -307,29 +307,35 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
 }
 
 /* In tiles of b that stay in the cache, and that are put in order where b is not; every element is summed in the same
- * order. */
+ * order. Long sums are sums of blocks: deep, narrow tiles whose sums are made apart. */
 void weft_plain_product_run(const weft_plain_product *p) {
-  enum { DEPTH = 16, WIDTH = 64 };
-  const size_t size = weft_type_size(p->type);
-  uint64_t tile[DEPTH * WIDTH], factors[DEPTH];
+  enum { DEPTH = 256, WIDTH = 16, LONG = 4096 };
+  const bool apart = p->k > LONG;
+  const size_t size = weft_type_size(p->type), most_deep = apart ? DEPTH : 16, most_wide = apart ? WIDTH : 64;
+  uint64_t tile[DEPTH * WIDTH], factors[DEPTH], sums[WIDTH];
   memset(p->c, 0, p->m * p->n * size);
-  for (size_t l = 0; l < p->k; l += DEPTH) {
-    const size_t depth = p->k - l < DEPTH ? p->k - l : DEPTH;
-    for (size_t j = 0; j < p->n; j += WIDTH) {
-      const size_t width = p->n - j < WIDTH ? p->n - j : WIDTH;
+  for (size_t l = 0; l < p->k; l += most_deep) {
+    const size_t depth = smaller(most_deep, p->k - l);
+    for (size_t j = 0; j < p->n; j += most_wide) {
+      const size_t width = smaller(most_wide, p->n - j);
       const char *b = (const char *)p->b + (l * p->b_row + j * p->b_column) * size;
       for (size_t r = 0; p->b_column != 1 && r < depth; r++) {
-        weft_copy_elements(size, width, b + r * p->b_row * size, (int64_t)p->b_column, (char *)tile + r * WIDTH * size,
-                           1);
+        weft_copy_elements(size, width, b + r * p->b_row * size, (int64_t)p->b_column,
+                           (char *)tile + r * most_wide * size, 1);
       }
       for (size_t i = 0; i < p->m; i++) {
         const char *a = (const char *)p->a + (i * p->a_row + l * p->a_column) * size;
+        char *c = (char *)p->c + (i * p->n + j) * size;
         if (p->a_column != 1) {
           weft_copy_elements(size, depth, a, (int64_t)p->a_column, factors, 1);
         }
+        memset(sums, 0, apart ? sizeof sums : 0);
         weft_typed_add_rows(p->type, width, depth, p->a_column == 1 ? (const void *)a : factors,
-                            p->b_column == 1 ? (const void *)b : tile, p->b_column == 1 ? p->b_row : WIDTH,
-                            (char *)p->c + (i * p->n + j) * size);
+                            p->b_column == 1 ? (const void *)b : tile, p->b_column == 1 ? p->b_row : most_wide,
+                            apart ? (void *)sums : c);
+        if (apart) {
+          weft_typed_binary_of(WEFT_TYPED_ADD, p->type)(width, c, sums, c);
+        }
       }
     }
   }

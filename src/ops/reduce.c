@@ -345,7 +345,8 @@ static void fold_typed(const reduce *r, size_t group, size_t count, block *total
   const bool rows = is_rows(f);
   const int64_t first = is_extreme(r->variant) ? extreme(r, r->variant == WEFT_REDUCE_MAX) : what == WEFT_TYPED_MUL;
   const double first_wide = initial(r->variant);
-  block room;
+  block room, part, none;
+  size_t held = 0;
   weft_fold_walk walk;
   for (size_t c = 0; c < count; c++) {
     if (r->work == WEFT_DOUBLE) {
@@ -354,16 +355,28 @@ static void fold_typed(const reduce *r, size_t group, size_t count, block *total
       weft_store_int64(r->work, &first, 1, totals, c, 1);
     }
   }
+  const bool apart = f->n > 16 * WEFT_BLOCK; /* long sums are sums of blocks */
+  block *sums = apart ? &part : totals;
+  if (apart) {
+    part = none = *totals;
+  }
   weft_fold_begin(f, group, rows ? WEFT_BLOCK : SIZE_MAX, &walk);
   while (weft_fold_next(&walk)) {
-    if (rows) {
-      weft_typed_row_of(what, r->work)(walk.n, terms(r, walk.offset, 1, walk.n, &room), totals);
-      continue;
+    for (size_t i = 0; i < (rows ? 1 : walk.n); i++) {
+      if (rows) {
+        weft_typed_row_of(what, r->work)(walk.n, terms(r, walk.offset, 1, walk.n, &room), sums);
+      } else {
+        const void *line = terms(r, walk.offset + i * f->step, f->kept_strides[f->kept_rank - 1], count, &room);
+        weft_typed_binary_of(what, r->work)(count, sums, line, sums);
+      }
+      if (apart && ++held % (rows ? 16 : WEFT_BLOCK) == 0) {
+        weft_typed_binary_of(what, r->work)(count, totals, &part, totals);
+        part = none;
+      }
     }
-    for (size_t i = 0; i < walk.n; i++) {
-      const void *line = terms(r, walk.offset + i * f->step, f->kept_strides[f->kept_rank - 1], count, &room);
-      weft_typed_binary_of(what, r->work)(count, totals, line, totals);
-    }
+  }
+  if (apart) {
+    weft_typed_binary_of(what, r->work)(count, totals, &part, totals);
   }
 }
 

@@ -296,8 +296,9 @@ static void check_sums_of_doubles(size_t n) {
   static const struct {
     const char *op;
     bool along_columns, squares, mean;
-  } cases[] = {
-      {"Einsum", false, false, false}, {"GlobalAveragePool", false, false, true}, {"Conv", false, true, false}};
+  } cases[] = {{"ReduceSum", false, false, false},        {"ReduceSum", true, false, false},
+               {"ReduceSumSquare", false, true, false},   {"Einsum", false, false, false},
+               {"GlobalAveragePool", false, false, true}, {"Conv", false, true, false}};
   const int64_t length = (int64_t)n, axes_data[] = {0, 1};
   double *x = malloc(2 * n * sizeof *x);
   CHECK(x != NULL);
@@ -468,6 +469,7 @@ int main(void) {
       check_products(m, n);
   }
   check_lp(1000000);
+  check_product_of_doubles(1000000);
   check_sums_of_doubles(1000000);
   check_kernels(2000000);
   return failures != 0;
