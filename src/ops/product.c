@@ -21,7 +21,7 @@ enum {
 typedef struct job {
   const weft_products *products;
   weft_context *cx;
-  size_t columns;       /* of a block */
+  size_t columns;       /* of a block, at most */
   size_t blocks, parts; /* column blocks and row parts of one product */
   size_t rows;          /* of a part */
   size_t threads;       /* at work, each with its own scratch */
@@ -93,14 +93,20 @@ static void read_ahead_weights(const weft_products *all, const weft_product *p, 
   }
 }
 
+/* Where a block begins: panels are shared out evenly, for threads wait for the largest share. */
+static size_t column_of(const job *job, size_t block) {
+  const uint64_t panels = weft_parts(job->products->n, WEFT_GEMM_NR);
+  return smaller((size_t)(panels * block / job->blocks) * WEFT_GEMM_NR, job->products->n);
+}
+
 /* The part of a product that one task makes. */
 static void run_task(const job *job, size_t task, char *scratch) {
   const weft_products *all = job->products;
   size_t part = task % job->parts;
   size_t block = task / job->parts % job->blocks;
   size_t index = task / job->parts / job->blocks;
-  size_t row = part * job->rows, column = block * job->columns;
-  size_t m = smaller(job->rows, all->m - row), n = smaller(job->columns, all->n - column);
+  size_t row = part * job->rows, column = column_of(job, block);
+  size_t m = smaller(job->rows, all->m - row), n = column_of(job, block + 1) - column;
   weft_product p = {0};
   all->at(all->arg, index, &p);
   p.a += row * p.lda;
@@ -156,14 +162,13 @@ static void cut(job *job, const weft_product *first) {
   columns = columns > WEFT_GEMM_NR ? columns : WEFT_GEMM_NR;
   const bool by_rows = threads > 1 && all->count == 1 && all->m >= 32 * threads &&
                        weft_parts(all->n, WEFT_GEMM_NR) < FEW_PANELS * threads && all->n <= 2 * columns;
-  if (by_rows) {
-    columns = weft_parts(all->n, WEFT_GEMM_NR) * WEFT_GEMM_NR;
-  } else if (all->count == 1 && all->m > GEMV_ROWS) { /* as many blocks for each thread */
-    size_t blocks = weft_parts(weft_parts(all->n, columns), threads) * threads;
-    columns = weft_parts(weft_parts(all->n, blocks), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  const size_t panels = weft_parts(all->n, WEFT_GEMM_NR);
+  size_t blocks = by_rows ? 1 : weft_parts(all->n, columns);
+  if (!by_rows && all->count == 1 && all->m > GEMV_ROWS) { /* as many blocks for each thread */
+    blocks = smaller(weft_parts(blocks, threads) * threads, panels);
   }
-  job->columns = columns;
-  job->blocks = weft_parts(all->n, job->columns);
+  job->blocks = blocks;
+  job->columns = weft_parts(panels, blocks) * WEFT_GEMM_NR;
   job->rows = all->m;
   size_t tasks = job->blocks * all->count;
   if (tasks < threads && all->m >= 32) {
@@ -191,8 +196,7 @@ weft_status weft_products_run_plain(weft_op *op, const weft_products *products) 
   products->at(products->arg, 0, &first);
   cut(&job, &first);
   if (first.packed == NULL && !is_direct(products, &first)) {
-    size_t columns = smaller(job.columns, weft_parts(products->n, WEFT_GEMM_NR) * WEFT_GEMM_NR);
-    size_t extra = 0;
+    size_t columns = job.columns, extra = 0;
     if (!weft_mul(columns, products->k, &job.packed_size) ||
         !weft_mul(job.packed_size, sizeof(float), &job.packed_size) ||
         !weft_mul(columns, products->scratch_column, &extra) || !weft_add(extra, products->scratch_fixed, &extra) ||

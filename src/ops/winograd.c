@@ -5,7 +5,7 @@
  * thread makes a block, or, where blocks are few and filters many, all threads make one block after the other, each
  * its share of the filters; every element is the same sum in either way.
  *
- * The cuts depend on the shape alone. It must not know operators but for the attributes that rule the method out. */
+ * It must not know operators but for the attributes that rule the method out. */
 #include "winograd.h"
 
 #include "product.h"
@@ -14,7 +14,7 @@ enum {
   LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
   CHANNELS = 128,      /* whose transformed filters are there at a time, */
   FILTERS = 32,        /* and of so many filters */
-  TILES = 128,         /* of a block */
+  AT_ONCE = 32,        /* groups of tiles of a block */
   GROUPS = 8,          /* of tiles whose inputs are one task where a block is shared */
   LEAST_TASKS = 4,     /* for threads to share */
   APART = 16           /* floats between matrices: at powers of two they would share the lines of a cache */
@@ -74,6 +74,7 @@ typedef struct job {
   size_t matrix;                   /* floats of one product's transformed inputs, of a block of channels */
   size_t input_floats;             /* [channel blocks][products][matrix] */
   size_t slot_floats;
+  bool shared; /* all threads make one block after the other */
   float *scratch;
 } job;
 
@@ -164,17 +165,25 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   }
 }
 
-static job plan(const weft_winograd *w) {
+/* Parts of `most` at most, in multiples of `unit` and as many for each thread. */
+static size_t share_of(size_t count, size_t most, size_t unit, size_t threads) {
+  const size_t parts = weft_parts(weft_parts(count, most), threads) * threads;
+  return smaller(weft_parts(weft_parts(count, parts), unit) * unit, most);
+}
+
+static job plan(const weft_winograd *w, size_t threads) {
   const size_t channels = w->patches.channels;
   job job = {.w = w, .outputs = best_outputs(w->oh, w->patches.ow)};
   job.products = weft_winograd_products(job.outputs);
   job.groups = weft_winograd_groups(job.outputs, w->oh, w->patches.ow);
-  job.at_once = smaller(job.groups, TILES / WEFT_WINOGRAD_GROUP);
-  job.blocks = (job.groups + job.at_once - 1) / job.at_once;
   job.channels = smaller(channels, CHANNELS);
   job.channel_blocks = (channels + job.channels - 1) / job.channels;
-  job.filters = smaller(w->filters, FILTERS);
-  job.filter_blocks = (w->filters + job.filters - 1) / job.filters;
+  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || w->images * weft_parts(job.groups, AT_ONCE) < LEAST_TASKS;
+  const size_t unit = WEFT_GEMM_NR / WEFT_WINOGRAD_GROUP;
+  job.at_once = share_of(job.groups, AT_ONCE, unit, job.shared || w->images > 1 ? 1 : threads);
+  job.blocks = weft_parts(job.groups, job.at_once);
+  job.filters = share_of(w->filters, FILTERS, 4, job.shared ? threads : 1);
+  job.filter_blocks = weft_parts(w->filters, job.filters);
   const size_t tiles = whole_panels(job.at_once * WEFT_WINOGRAD_GROUP);
   job.matrix = tiles * job.channels + APART;
   job.input_floats = job.channel_blocks * job.products * job.matrix;
@@ -183,14 +192,14 @@ static job plan(const weft_winograd *w) {
 }
 
 weft_status weft_winograd_run(weft_op *op, const weft_winograd *w) {
-  job job = plan(w);
-  const size_t blocks = w->images * job.blocks, threads = weft_parallel_threads(op->cx);
-  const bool shared = job.filter_blocks >= LEAST_TASKS || blocks < LEAST_TASKS;
-  job.slot_floats += shared ? 0 : job.input_floats;
+  const size_t threads = weft_parallel_threads(op->cx);
+  job job = plan(w, threads);
+  const size_t blocks = w->images * job.blocks;
+  job.slot_floats += job.shared ? 0 : job.input_floats;
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, threads * job.slot_floats, sizeof(float), &room));
   job.scratch = room;
-  if (!shared) {
+  if (!job.shared) {
     weft_parallel_slots(op->cx, blocks, 1, run_blocks, &job);
     return WEFT_OK;
   }
