@@ -593,7 +593,7 @@ int main(void) {
       check_scatter(n);
     }
   }
-  if (loops != 239) {
+  if (loops != 243) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
   }
