@@ -33,7 +33,8 @@ typedef struct conv {
   const uint8_t *w_packed; /* group after group */
   size_t w_group;          /* bytes */
   weft_sums sums;
-  size_t block, blocks; /* output positions of a task; blocks of a group */
+  size_t unit;          /* output positions that stay together: a panel, or a row for the direct kernel */
+  size_t block, blocks; /* output positions of a task, at most; blocks of a group */
   size_t part, parts;   /* filters of a task; tasks of a block */
   char *scratch;
   size_t slot_size;
@@ -210,9 +211,19 @@ typedef struct task {
   size_t index, first, count, filter, filters;
 } task;
 
+/* Where a block begins: shared out evenly, for threads wait for the largest share. */
+static size_t block_begin(const conv *c, size_t block) {
+  const size_t at = (size_t)((uint64_t)weft_parts(c->window.out_count, c->unit) * block / c->blocks) * c->unit;
+  return at < c->window.out_count ? at : c->window.out_count;
+}
+
 static task task_of(const conv *c, size_t i) {
-  task t = {i / c->parts / c->blocks, i / c->parts % c->blocks * c->block, c->block, i % c->parts * c->part, c->part};
-  t.count = c->window.out_count - t.first < t.count ? c->window.out_count - t.first : t.count;
+  const size_t block = i / c->parts % c->blocks;
+  task t = {.index = i / c->parts / c->blocks,
+            .first = block_begin(c, block),
+            .filter = i % c->parts * c->part,
+            .filters = c->part};
+  t.count = block_begin(c, block + 1) - t.first;
   t.filters = c->out_channels - t.filter < t.filters ? c->out_channels - t.filter : t.filters;
   return t;
 }
@@ -299,28 +310,17 @@ static weft_status place_numbers(weft_op *op, conv *c) {
   return WEFT_OK;
 }
 
-/* The panels that the busiest thread has when they are shared out in blocks. */
-static size_t most_of_a_thread(size_t panels, size_t block, size_t threads) {
-  size_t blocks = panels / block, rest = panels % block;
-  return (blocks + threads - 1) / threads * block + (blocks % threads == 0 ? rest : 0);
-}
-
-/* Few blocks may not come out even between the threads: then they are of the size that does best, or, where positions
- * are few, filters are shared out instead and the threads pack the same patches. */
+/* Few blocks become as many for each thread, rather fewer and larger ones, for each takes a while to begin. Where
+ * positions are few, filters are shared out instead and the threads pack the same patches. */
 static void share_out(conv *c, size_t threads) {
-  const size_t tasks = c->images * c->groups * c->blocks,
-               panels = (c->window.out_count + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR;
+  const size_t planes = c->images * c->groups, tasks = planes * c->blocks;
   if (tasks >= FEW_TASKS * threads || tasks % threads == 0) return;
-  if (panels >= FEW_PANELS * threads) {
-    size_t most = c->block / WEFT_GEMM_NR, best = most;
-    for (size_t block = most; block > 1; block--) {
-      best = most_of_a_thread(panels, block, threads) < most_of_a_thread(panels, best, threads) ? block : best;
-    }
-    c->block = best * WEFT_GEMM_NR;
-    c->blocks = (panels + best - 1) / best;
+  if (weft_parts(c->window.out_count, WEFT_GEMM_NR) >= FEW_PANELS * threads) {
+    const size_t each = (c->blocks + (threads - 1) / 2) / threads;
+    c->blocks = (each > 0 ? each : 1) * threads;
   } else if (c->out_channels >= FEW_FILTERS * threads) {
-    c->part = (c->out_channels + threads - 1) / threads;
-    c->parts = (c->out_channels + c->part - 1) / c->part;
+    c->part = weft_parts(c->out_channels, threads);
+    c->parts = weft_parts(c->out_channels, c->part);
   }
 }
 
@@ -330,12 +330,13 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   if (c->direct != NULL) {
     positions = (LARGEST_BLOCK / c->columns.out + 1) * c->columns.out;
   }
-  c->block = positions;
-  c->blocks = (c->window.out_count + positions - 1) / positions;
+  c->unit = c->direct != NULL ? c->columns.out : WEFT_GEMM_NR;
+  c->blocks = weft_parts(c->window.out_count, positions);
   c->part = c->out_channels;
   c->parts = 1;
   if (c->direct == NULL) share_out(c, weft_parallel_threads(op->cx));
-  positions = c->block;
+  positions = weft_parts(weft_parts(c->window.out_count, c->unit), c->blocks) * c->unit;
+  c->block = positions;
   size_t bytes = 0, sums = 0;
   if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
       !weft_add(bytes, sums, &c->slot_size) ||
