@@ -25,7 +25,7 @@ enum {
   MOST_ROWS = 72,       /* at once */
   GROUP = 512,          /* rows whose sums there are at once, */
   SUM_FLOATS = 2 << 20, /* and at most so many of these */
-  TASK_FLOATS = 131072, /* of a that are worth a thread */
+  TASK_FLOATS = 8192,   /* of a that are worth a thread */
   SUMS = 4
 };
 
@@ -38,7 +38,7 @@ typedef struct strassen {
   float *sums;                /* of a: SUMS times [rows x half] */
   float *usual;               /* per column of a: magnitudes of some rows */
   bool *alike;                /* per pair of rows */
-  size_t block, blocks;       /* columns of half of b */
+  size_t block, blocks;       /* columns of half of b, at most */
   float *scratch;
   size_t scratch_size; /* floats of a thread */
 } strassen;
@@ -197,12 +197,16 @@ static void run_block(const strassen *s, size_t column, size_t n, float *room) {
   }
 }
 
+/* Where a block begins: panels are shared out evenly. */
+static size_t column_of(const strassen *s, size_t block) {
+  return (size_t)((uint64_t)(s->columns / NR) * block / s->blocks) * NR;
+}
+
 static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const strassen *s = arg;
   for (size_t i = begin; i < end && !s->cx->cancelled; i++) {
-    const size_t column = i * s->block;
-    run_block(s, column, s->columns - column < s->block ? s->columns - column : s->block,
-              s->scratch + slot * s->scratch_size);
+    const size_t column = column_of(s, i);
+    run_block(s, column, column_of(s, i + 1) - column, s->scratch + slot * s->scratch_size);
   }
 }
 
@@ -247,8 +251,8 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
   const size_t threads = weft_parallel_threads(op->cx), panels = s.columns / NR;
   size_t most = WEFT_PRODUCT_BLOCK / 2 / NR / s.k;
   s.blocks = weft_parts(weft_parts(panels, most > 1 ? most : 1), threads) * threads;
+  s.blocks = s.blocks < panels ? s.blocks : panels;
   s.block = weft_parts(panels, s.blocks) * NR;
-  s.blocks = weft_parts(s.columns, s.block);
   const size_t groups = weft_parts(products->m, most_rows(s.k)), group = weft_parts(products->m, 2 * groups) * 2;
   s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));
   void *room;
