@@ -15,7 +15,7 @@ enum {
   CHANNELS = 128,      /* whose transformed filters are there at a time, */
   FILTERS = 32,        /* and of so many filters */
   AT_ONCE = 32,        /* groups of tiles of a block */
-  GROUPS = 8,          /* of tiles whose inputs are one task where a block is shared */
+  GROUPS = 4,          /* of tiles whose inputs are one task where a block is shared */
   LEAST_TASKS = 4,     /* for threads to share */
   APART = 16           /* floats between matrices: at powers of two they would share the lines of a cache */
 };
