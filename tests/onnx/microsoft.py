@@ -643,6 +643,11 @@ line = np.concatenate([state, x], 2)
 y = sum(line[:, :, 2 * k:2 * k + 5] * taps[:, 0, k, None] for k in range(3))
 case("causal_conv_dilated", "CausalConvWithState", [x, taps, None, state], [y, line[:, :, 5:]], dilation=2)
 
+x, taps, state = f32(2, 5, 3, 2), f32(6, 1, 3), f32(2, 2, 3, 2)
+line = np.concatenate([state, x], 1)
+y = sum(line[:, k:k + 5] * taps[:, 0, k].reshape(3, 2) for k in range(3))
+case("causal_conv_channels_apart", "CausalConvWithState", [x, taps, None, state], [y, line[:, 5:]], channels_last=1)
+
 image, cosine, sine = f32(1, 2, 3, 16), f32(1, 4), f32(1, 4)
 y = np.concatenate([turned(image[..., :8], 1.5 * cosine, 1.5 * sine), image[..., 8:]], -1).astype(np.float32)
 case("rotary_sections_scaled", "MRotaryEmbedding", [image, np.zeros((3, 1, 3), np.int64), cosine, sine], [y], mrope_section=[1, 1, 2], rotary_embedding_dim=8, num_heads=2, scale=1.5)

@@ -253,11 +253,11 @@ static weft_status channels_first(weft_upgrade *u, int rank, int i) {
   return weft_node_set_ints(u->model, node, "perm", (size_t)rank, order);
 }
 
-/* What the node makes as output i is turned back behind it. */
-static weft_status channels_back(weft_upgrade *u, int rank, int i) {
+/* What the node makes as output i is turned back behind it, and given a `shape`, unless that is -1. */
+static weft_status channels_back(weft_upgrade *u, int rank, int i, int32_t shape) {
   int64_t order[WEFT_MAX_RANK] = {0};
   weft_node *node;
-  int32_t old;
+  int32_t old, turned;
   if (weft_upgrade_output(u, i) < 0) {
     return WEFT_OK;
   }
@@ -265,8 +265,13 @@ static weft_status channels_back(weft_upgrade *u, int rank, int i) {
     order[d] = d == rank - 1 ? 1 : d + 1;
   }
   WEFT_TRY(weft_upgrade_replace_output(u, i, &old));
-  WEFT_TRY(weft_upgrade_after(u, "Transpose", 1, &u->node->outputs[i], old, &node));
-  return weft_node_set_ints(u->model, node, "perm", (size_t)rank, order);
+  turned = old;
+  if (shape >= 0) {
+    WEFT_TRY(weft_graph_add_value(u->model, u->graph, "", &turned));
+  }
+  WEFT_TRY(weft_upgrade_after(u, "Transpose", 1, &u->node->outputs[i], turned, &node));
+  WEFT_TRY(weft_node_set_ints(u->model, node, "perm", (size_t)rank, order));
+  return shape < 0 ? WEFT_OK : weft_upgrade_after(u, "Reshape", 2, (int32_t[]){turned, shape}, old, NULL);
 }
 
 static weft_status nhwc_conv(weft_upgrade *u) {
@@ -275,7 +280,7 @@ static weft_status nhwc_conv(weft_upgrade *u) {
   become(u, "com.microsoft", "FusedConv");
   WEFT_TRY(channels_first(u, rank, 0));
   WEFT_TRY(channels_first(u, rank, 3));
-  return channels_back(u, rank, 0);
+  return channels_back(u, rank, 0, -1);
 }
 
 static weft_status qlinear_conv(weft_upgrade *u) {
@@ -288,7 +293,7 @@ static weft_status qlinear_conv(weft_upgrade *u) {
     return WEFT_OK;
   }
   WEFT_TRY(channels_first(u, rank, 0));
-  return channels_back(u, rank, 0);
+  return channels_back(u, rank, 0, -1);
 }
 
 /* With `skip`: x + skip + bias is normalised, and is the second output. */
@@ -357,6 +362,27 @@ static weft_status group_norm(weft_upgrade *u) {
 }
 
 /* ---- recurrences ------------------------------------------------------------------------------------------------- */
+/* What lies behind batch and sequence are channels: inputs 0 and 3 get one dimension of them, and *shape what makes it
+ * those of input 0 again. */
+static weft_status join_channels(weft_upgrade *u, int32_t *shape) {
+  weft_node *node;
+  int32_t rows, kept, tail;
+  const int32_t x = u->node->inputs[0];
+  WEFT_TRY(weft_upgrade_ints(u, 1, 3, (int64_t[]){0, 0, -1}, &rows));
+  WEFT_TRY(weft_upgrade_ints(u, 1, 2, (int64_t[]){0, 0}, &kept));
+  WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &x, &node, &tail));
+  WEFT_TRY(weft_node_set_int(u->model, node, "start", 2));
+  WEFT_TRY(weft_upgrade_before(u, "Concat", 2, (int32_t[]){kept, tail}, &node, shape));
+  WEFT_TRY(weft_node_set_int(u->model, node, "axis", 0));
+  for (int i = 0; i <= 3; i += 3) {
+    int32_t pair[2] = {weft_upgrade_input(u, i), rows};
+    if (pair[0] >= 0) {
+      WEFT_TRY(weft_upgrade_before(u, "Reshape", 2, pair, NULL, &u->node->inputs[i]));
+    }
+  }
+  return WEFT_OK;
+}
+
 static weft_status causal_conv(weft_upgrade *u) {
   int64_t last = weft_upgrade_int(u, "channels_last", 0), state = weft_upgrade_int(u, "state_channels_last", -1);
   WEFT_TRY(expect(u, 2));
@@ -372,10 +398,12 @@ static weft_status causal_conv(weft_upgrade *u) {
   if (last == 0) {
     return WEFT_OK;
   }
+  int32_t shape = -1;
+  WEFT_TRY(rank_of(u, u->node->inputs[0], 4) == 3 ? WEFT_OK : join_channels(u, &shape));
   WEFT_TRY(channels_first(u, 3, 0));
   WEFT_TRY(channels_first(u, 3, 3));
-  WEFT_TRY(channels_back(u, 3, 0));
-  return channels_back(u, 3, 1);
+  WEFT_TRY(channels_back(u, 3, 0, shape));
+  return channels_back(u, 3, 1, shape);
 }
 
 static weft_status linear_attention(weft_upgrade *u) {
