@@ -41,8 +41,8 @@ main(async () => {
   const { positionals: filters } = readArguments(import.meta.url, { allowPositionals: true });
   await setUp('test');
   await buildAll();
-  await step('C tests of kernels as WebAssembly', () =>
-    run('cmake', ['--build', '--preset', 'wasi', '--target', 'kernel_tests'], { cwd: root, label: 'wasi' }));
+  await step('C tests of kernels as WebAssembly, and their benchmark', () =>
+    run('cmake', ['--build', '--preset', 'wasi', '--target', 'kernel_tests', 'bench_kernels'], { cwd: root, label: 'wasi' }));
   const passed = filters.length > 0 || (await unitTests());
   const files = testFiles(filters);
   if (files.length === 0) throw new Error(`No test file's name contains ${filters.join(' or ')}`);

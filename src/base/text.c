@@ -80,6 +80,7 @@ size_t weft_vprint(char *out, size_t size, const char *format, va_list args) {
     }
     if (*at == 's') {
       const char *text = va_arg(args, const char *);
+      text = text != NULL ? text : "(none)";
       const char *end = memchr(text, 0, form.most);
       put_wide(&t, &form, text, end != NULL ? (size_t)(end - text) : form.most);
     } else if (*at == 'd') {

@@ -215,5 +215,8 @@ int main(void) {
   check(strcmp(text, "0.1") == 0, "float16", text);
   weft_decimal_print(text, WEFT_FLOAT, -(double)INFINITY, WEFT_DECIMAL_DIGITS);
   check(strcmp(text, "-INF") == 0, "infinity", text);
+  const char *volatile nothing = NULL;
+  weft_print(text, sizeof text, "%s", nothing);
+  check(strcmp(text, "(none)") == 0, "no text", text);
   return failures != 0;
 }
