@@ -24,12 +24,19 @@ function progressOf(options, phase, source) {
   };
 }
 
+/** What a module can address. */
+const MOST_BYTES = 2 ** 32;
+
 /** Reads a source through a block of the module's memory. @param {Wasm} wasm @param {number} loader @param {Source} source @param {LoadOptions} options */
 async function pushModel(wasm, loader, source, options) {
   const progress = progressOf(options, 'model', source);
   const block = wasm.allocate(1 << 20);
   if (source.total !== undefined) wasm.call('weft_loader_expect', loader, BigInt(source.total));
   for await (const piece of source.pieces) {
+    if (source.total !== undefined && source.total > MOST_BYTES) { // told at once; leaving the loop ends a download
+      const size = `${source.name} has ${source.total} bytes`;
+      throw new WeftError('OUT_OF_MEMORY', `${size}: a WebAssembly module can hold ${MOST_BYTES}`);
+    }
     wasm.bytes.set(piece, block);
     wasm.run('weft_loader_push', loader, block, piece.length);
     progress(piece.length);

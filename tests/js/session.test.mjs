@@ -213,6 +213,18 @@ test('limits end a load or a run with an error', async () => {
   assert.deepEqual([...(await session.run({ x: floats(1) })).y.data], [2]);
 });
 
+test('a file larger than what a module can address is refused before it is read', async () => {
+  let read = 0;
+  let ended = false;
+  const source = {
+    pull: (stream) => (read++ < 9 ? stream.enqueue(new Uint8Array(1 << 20)) : stream.close()),
+    cancel: () => (ended = true),
+  };
+  const response = new Response(new ReadableStream(source, { highWaterMark: 0 }), { headers: { 'content-length': `${5e9}` } });
+  await rejects(InferenceSession.create(response), 'OUT_OF_MEMORY', /has 5000000000 bytes: a WebAssembly module can hold 4294967296/);
+  assert.ok(read < 3 && ended);
+});
+
 test('loading holds the weights once', async () => {
   const size = 64 << 20;
   const bytes = model({
