@@ -211,9 +211,8 @@ typedef struct task {
   size_t index, first, count, filter, filters;
 } task;
 
-/* Where a block begins: shared out evenly, for threads wait for the largest share. */
 static size_t block_begin(const conv *c, size_t block) {
-  const size_t at = (size_t)((uint64_t)weft_parts(c->window.out_count, c->unit) * block / c->blocks) * c->unit;
+  const size_t at = weft_share_begin(weft_parts(c->window.out_count, c->unit), block, c->blocks) * c->unit;
   return at < c->window.out_count ? at : c->window.out_count;
 }
 

@@ -93,10 +93,9 @@ static void read_ahead_weights(const weft_products *all, const weft_product *p, 
   }
 }
 
-/* Where a block begins: panels are shared out evenly, for threads wait for the largest share. */
 static size_t column_of(const job *job, size_t block) {
-  const uint64_t panels = weft_parts(job->products->n, WEFT_GEMM_NR);
-  return smaller((size_t)(panels * block / job->blocks) * WEFT_GEMM_NR, job->products->n);
+  const size_t n = job->products->n;
+  return smaller(weft_share_begin(weft_parts(n, WEFT_GEMM_NR), block, job->blocks) * WEFT_GEMM_NR, n);
 }
 
 /* The part of a product that one task makes. */

@@ -17,6 +17,11 @@ static inline size_t weft_parts(size_t n, size_t part) {
   return (n + part - 1) / part;
 }
 
+/* Where a share begins of units that are dealt out evenly, for threads wait for the largest share. */
+static inline size_t weft_share_begin(size_t units, size_t share, size_t shares) {
+  return (size_t)((uint64_t)units * share / shares);
+}
+
 /* The epilogue of what begins at that row and column. */
 weft_epilogue weft_epilogue_from(const weft_epilogue *e, size_t row, size_t column);
 

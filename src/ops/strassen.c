@@ -197,9 +197,8 @@ static void run_block(const strassen *s, size_t column, size_t n, float *room) {
   }
 }
 
-/* Where a block begins: panels are shared out evenly. */
 static size_t column_of(const strassen *s, size_t block) {
-  return (size_t)((uint64_t)(s->columns / NR) * block / s->blocks) * NR;
+  return weft_share_begin(s->columns / NR, block, s->blocks) * NR;
 }
 
 static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
