@@ -83,6 +83,11 @@ for op, function in (("Sum", np.sum), ("Mean", np.mean), ("Max", np.max), ("Min"
 case("reduce_sum_all", 1, ("ReduceSum", ["x"], ["y"], {}), {"x": x}, {"y": np.sum(x, axis=(0, 1, 2, 3), keepdims=True)})
 case("reduce_l2", 13, ("ReduceL2", ["x"], ["y"], {"axes": [2]}), {"x": x}, {"y": np.sqrt(np.sum(x * x, axis=2, keepdims=True))})
 case("reduce_log_sum_exp", 17, ("ReduceLogSumExp", ["x"], ["y"], {"axes": [0]}), {"x": x}, {"y": np.log(np.sum(np.exp(x), axis=0, keepdims=True))})
+# converters raise a model's opset and leave the attribute where it was
+case("reduce_mean_attribute_left", 22, ("ReduceMean", ["x"], ["y"], {"axes": [-1]}), {"x": x}, {"y": x.mean(-1, keepdims=True)})
+case("reduce_sum_attribute_left", 18, ("ReduceSum", ["x"], ["y"], {"axes": [1], "keepdims": 0}), {"x": x}, {"y": x.sum(1)})
+case("squeeze_attribute_left", 18, ("Squeeze", ["x"], ["y"], {"axes": [0]}), {"x": x[:1, :, :1]}, {"y": x[0, :, :1]})
+case("unsqueeze_attribute_left", 18, ("Unsqueeze", ["x"], ["y"], {"axes": [1]}), {"x": x}, {"y": x[:, None]})
 order = np.argsort(-x, axis=-1, kind="stable")[..., :2]
 case("top_k", 1, ("TopK", ["x"], ["v", "i"], {"k": 2}), {"x": x}, {"v": np.take_along_axis(x, order, -1), "i": order.astype(np.int64)})
 case("dropout", 1, ("Dropout", ["x"], ["y"], {"ratio": 0.3, "is_test": 1}), {"x": x}, {"y": x})

@@ -139,7 +139,8 @@ static weft_status dft_20(weft_upgrade *u) {
 }
 
 #define BINARY(name) {"", name, 7, binary_7}
-#define REDUCE(name, version) {"", name, version, axes_to_input}
+/* Whatever the version: converters raise it and leave the attribute, and all axes would be reduced. */
+#define REDUCE(name) {"", name, WEFT_UPGRADE_ALWAYS, axes_to_input}
 
 const weft_upgrade_row weft_upgrade_math[] = {
     BINARY("Add"),
@@ -160,16 +161,16 @@ const weft_upgrade_row weft_upgrade_math[] = {
     BINARY("Or"),
     {"", "PRelu", 7, prelu_7},
     BINARY("Pow"),
-    REDUCE("ReduceL1", 18),
-    REDUCE("ReduceL2", 18),
-    REDUCE("ReduceLogSum", 18),
-    REDUCE("ReduceLogSumExp", 18),
-    REDUCE("ReduceMax", 18),
-    REDUCE("ReduceMean", 18),
-    REDUCE("ReduceMin", 18),
-    REDUCE("ReduceProd", 18),
-    REDUCE("ReduceSum", 13),
-    REDUCE("ReduceSumSquare", 18),
+    REDUCE("ReduceL1"),
+    REDUCE("ReduceL2"),
+    REDUCE("ReduceLogSum"),
+    REDUCE("ReduceLogSumExp"),
+    REDUCE("ReduceMax"),
+    REDUCE("ReduceMean"),
+    REDUCE("ReduceMin"),
+    REDUCE("ReduceProd"),
+    REDUCE("ReduceSum"),
+    REDUCE("ReduceSumSquare"),
     {"", "Selu", 6, selu_6},
     {"", "Softmax", 13, softmax_13},
     BINARY("Sub"),

@@ -40,7 +40,8 @@ static weft_status split_18(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "num_outputs", u->node->output_count);
 }
 
-static weft_status axes_13(weft_upgrade *u) {
+/* Whatever the version: converters raise it and leave the attribute. */
+static weft_status axes_to_input(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "axes", 1, true);
 }
 
@@ -192,9 +193,9 @@ const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "Split", 2, split_2},
     {"", "Split", 13, split_13},
     {"", "Split", 18, split_18},
-    {"", "Squeeze", 13, axes_13},
+    {"", "Squeeze", WEFT_UPGRADE_ALWAYS, axes_to_input},
     {"", "Tile", 6, tile_6},
-    {"", "Unsqueeze", 13, axes_13},
+    {"", "Unsqueeze", WEFT_UPGRADE_ALWAYS, axes_to_input},
     {"", "Upsample", 7, upsample_7},
     {"", "Upsample", 9, upsample_9},
     {"", "Upsample", WEFT_UPGRADE_ALWAYS, upsample_to_resize},
