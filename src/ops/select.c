@@ -80,10 +80,10 @@ weft_status weft_non_zero_run(weft_op *op) {
 weft_status weft_compress_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 1, "condition", WEFT_TYPE_BIT(WEFT_BOOL)));
-  WEFT_TRY(weft_op_expect_rank(op, 1, "condition", 1, 1));
+  bool flat = weft_node_attribute(op->node, "axis") == NULL; /* condition as well, which may be a mask of x's shape */
+  WEFT_TRY(weft_op_expect_rank(op, 1, "condition", 1, flat ? WEFT_MAX_RANK : 1));
   const weft_tensor *in = weft_op_in(op, 0), *condition = weft_op_in(op, 1);
   const uint8_t *keep = condition->data;
-  bool flat = weft_node_attribute(op->node, "axis") == NULL;
   weft_shape shape = flat ? (weft_shape){1, {(int64_t)in->count}} : in->shape;
   int axis;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), shape.rank, &axis));
