@@ -67,8 +67,11 @@ function difference(a, b) {
   return largest / scale;
 }
 
-/** Threads look for work for a while after a run: the next engine's round is not to pay for it. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 30));
+/** Threads look for work for a while after a run, and caches hold the other engine's weights: no round is to pay for that. */
+async function settle(run) {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await run();
+}
 
 /**
  * A run, or a step of a loop: what `loop` says (outputs by inputs) is fed to the next one, which begins anew after STEPS.
@@ -154,7 +157,7 @@ export async function compare(engines, model, inputs, { rounds, warm, ms, loop }
   const times = sessions.map(() => []);
   for (let r = 0; r < rounds; r++) {
     for (const [i, { run }] of sessions.entries()) {
-      await settled();
+      await settle(run);
       times[i].push(await round(run, ms));
     }
   }
