@@ -29,6 +29,9 @@ weft_status weft_grow(weft_context *cx, void **items, size_t *capacity, size_t n
 /* a*b and a+b, false when they overflow. */
 bool weft_mul(size_t a, size_t b, size_t *out);
 bool weft_add(size_t a, size_t b, size_t *out);
+static inline size_t weft_smaller(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 /* The budget is shared by reference: it lives until its session and all its values are gone. */
 weft_status weft_memory_create(size_t limit, weft_memory **out);

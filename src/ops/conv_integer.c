@@ -212,8 +212,7 @@ typedef struct task {
 } task;
 
 static size_t block_begin(const conv *c, size_t block) {
-  const size_t at = weft_share_begin(weft_parts(c->window.out_count, c->unit), block, c->blocks) * c->unit;
-  return at < c->window.out_count ? at : c->window.out_count;
+  return weft_share_begin(c->window.out_count, c->unit, block, c->blocks);
 }
 
 static task task_of(const conv *c, size_t i) {
@@ -223,7 +222,7 @@ static task task_of(const conv *c, size_t i) {
             .filter = i % c->parts * c->part,
             .filters = c->part};
   t.count = block_begin(c, block + 1) - t.first;
-  t.filters = c->out_channels - t.filter < t.filters ? c->out_channels - t.filter : t.filters;
+  t.filters = weft_smaller(t.filters, c->out_channels - t.filter);
   return t;
 }
 

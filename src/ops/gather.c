@@ -7,10 +7,6 @@
 
 enum { GRAIN_BYTES = 1 << 14, MAP = 256 /* indices at a time */ };
 
-static size_t smaller(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
 weft_status weft_index_check(weft_op *op, const weft_tensor *indices, int64_t dim, int axis, weft_indices *list) {
   weft_indices own;
   list = list != NULL ? list : &own;
@@ -55,7 +51,7 @@ static void gather_blocks(void *arg, size_t begin, size_t end) {
   size_t outer = begin / job->count, first = begin % job->count;
   for (size_t n = begin, some; n < end; n += some, first = 0, outer++) {
     for (some = 0; first + some < job->count && n + some < end;) {
-      size_t at = first + some, left = smaller(job->count - at, end - n - some), length = smaller(left, MAP);
+      size_t at = first + some, left = weft_smaller(job->count - at, end - n - some), length = weft_smaller(left, MAP);
       weft_map_elements(job->block, length, weft_indices_map(&job->indices, at, length, 1, 0, map),
                         job->from + outer * (size_t)job->indices.dim * job->block, job->to + (n + some) * job->block);
       some += length;
@@ -165,7 +161,7 @@ static void gather_rows(void *arg, size_t begin, size_t end) {
       rest /= (size_t)job->shape->dims[d];
     }
     for (size_t j = 0; j < job->row; j += MAP) {
-      size_t length = smaller(job->row - j, MAP), at = n * job->row + j;
+      size_t length = weft_smaller(job->row - j, MAP), at = n * job->row + j;
       weft_map_elements(job->size, length, weft_indices_map(&job->indices, at, length, job->along, step, map),
                         job->from + (base + (int64_t)j * step) * (int64_t)job->size, job->to + at * job->size);
     }

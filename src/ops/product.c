@@ -29,10 +29,6 @@ typedef struct job {
   size_t scratch_size, packed_size; /* bytes of a thread; bytes of its packed block, in front */
 } job;
 
-static size_t smaller(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
 weft_epilogue weft_epilogue_from(const weft_epilogue *e, size_t row, size_t column) {
   weft_epilogue out = *e;
   out.row_bias = e->row_bias != NULL ? e->row_bias + row : NULL;
@@ -94,8 +90,7 @@ static void read_ahead_weights(const weft_products *all, const weft_product *p, 
 }
 
 static size_t column_of(const job *job, size_t block) {
-  const size_t n = job->products->n;
-  return smaller(weft_share_begin(weft_parts(n, WEFT_GEMM_NR), block, job->blocks) * WEFT_GEMM_NR, n);
+  return weft_share_begin(job->products->n, WEFT_GEMM_NR, block, job->blocks);
 }
 
 /* The part of a product that one task makes. */
@@ -105,7 +100,7 @@ static void run_task(const job *job, size_t task, char *scratch) {
   size_t block = task / job->parts % job->blocks;
   size_t index = task / job->parts / job->blocks;
   size_t row = part * job->rows, column = column_of(job, block);
-  size_t m = smaller(job->rows, all->m - row), n = column_of(job, block + 1) - column;
+  size_t m = weft_smaller(job->rows, all->m - row), n = column_of(job, block + 1) - column;
   weft_product p = {0};
   all->at(all->arg, index, &p);
   p.a += row * p.lda;
@@ -153,8 +148,9 @@ static void cut(job *job, const weft_product *first) {
   const weft_products *all = job->products;
   size_t threads = small(all) ? 1 : weft_parallel_threads(job->cx);
   size_t columns = WEFT_PRODUCT_BLOCK / (all->k > 0 ? all->k : 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
-  size_t share = weft_parts(weft_parts(all->n * smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
-  columns = smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
+  size_t share =
+      weft_parts(weft_parts(all->n * weft_smaller(all->count, threads), threads), WEFT_GEMM_NR) * WEFT_GEMM_NR;
+  columns = weft_smaller(columns, share > 4 * WEFT_GEMM_NR ? share : 4 * WEFT_GEMM_NR);
   if (is_direct(all, first) && (first->packed != NULL || first->narrow != NULL || first->transposed)) {
     columns = share; /* the longer a stream of memory the better */
   }
@@ -164,7 +160,7 @@ static void cut(job *job, const weft_product *first) {
   const size_t panels = weft_parts(all->n, WEFT_GEMM_NR);
   size_t blocks = by_rows ? 1 : weft_parts(all->n, columns);
   if (!by_rows && all->count == 1 && all->m > GEMV_ROWS) { /* as many blocks for each thread */
-    blocks = smaller(weft_parts(blocks, threads) * threads, panels);
+    blocks = weft_smaller(weft_parts(blocks, threads) * threads, panels);
   }
   job->blocks = blocks;
   job->columns = weft_parts(panels, blocks) * WEFT_GEMM_NR;
@@ -318,9 +314,9 @@ void weft_plain_product_run(const weft_plain_product *p) {
   uint64_t tile[DEPTH * WIDTH], factors[DEPTH], sums[WIDTH];
   memset(p->c, 0, p->m * p->n * size);
   for (size_t l = 0; l < p->k; l += most_deep) {
-    const size_t depth = smaller(most_deep, p->k - l);
+    const size_t depth = weft_smaller(most_deep, p->k - l);
     for (size_t j = 0; j < p->n; j += most_wide) {
-      const size_t width = smaller(most_wide, p->n - j);
+      const size_t width = weft_smaller(most_wide, p->n - j);
       const char *b = (const char *)p->b + (l * p->b_row + j * p->b_column) * size;
       for (size_t r = 0; p->b_column != 1 && r < depth; r++) {
         weft_copy_elements(size, width, b + r * p->b_row * size, (int64_t)p->b_column,

@@ -17,9 +17,10 @@ static inline size_t weft_parts(size_t n, size_t part) {
   return (n + part - 1) / part;
 }
 
-/* Where a share begins of units that are dealt out evenly, for threads wait for the largest share. */
-static inline size_t weft_share_begin(size_t units, size_t share, size_t shares) {
-  return (size_t)((uint64_t)units * share / shares);
+/* Where a share of n begins, which is dealt out evenly in whole units (the last may be cut), for threads wait for the
+ * largest share. */
+static inline size_t weft_share_begin(size_t n, size_t unit, size_t share, size_t shares) {
+  return weft_smaller((size_t)((uint64_t)weft_parts(n, unit) * share / shares) * unit, n);
 }
 
 /* The epilogue of what begins at that row and column. */

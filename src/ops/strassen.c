@@ -198,7 +198,7 @@ static void run_block(const strassen *s, size_t column, size_t n, float *room) {
 }
 
 static size_t column_of(const strassen *s, size_t block) {
-  return weft_share_begin(s->columns / NR, block, s->blocks) * NR;
+  return weft_share_begin(s->columns, NR, block, s->blocks);
 }
 
 static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
@@ -250,7 +250,7 @@ weft_status weft_strassen_run(weft_op *op, const weft_products *products, const 
   const size_t threads = weft_parallel_threads(op->cx), panels = s.columns / NR;
   size_t most = WEFT_PRODUCT_BLOCK / 2 / NR / s.k;
   s.blocks = weft_parts(weft_parts(panels, most > 1 ? most : 1), threads) * threads;
-  s.blocks = s.blocks < panels ? s.blocks : panels;
+  s.blocks = weft_smaller(s.blocks, panels);
   s.block = weft_parts(panels, s.blocks) * NR;
   const size_t groups = weft_parts(products->m, most_rows(s.k)), group = weft_parts(products->m, 2 * groups) * 2;
   s.scratch_size = s.block * (MOST_ROWS + SUMS * s.half + (product->packed == NULL ? 2 * s.k : 0));

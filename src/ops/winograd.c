@@ -35,11 +35,7 @@ static bool takes(const weft_op *op, const int64_t *filters) {
 }
 
 static size_t whole_panels(size_t columns) {
-  return (columns + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR;
-}
-
-static size_t smaller(size_t a, size_t b) {
-  return a < b ? a : b;
+  return weft_parts(columns, WEFT_GEMM_NR) * WEFT_GEMM_NR;
 }
 
 /* How long a filter and a channel take, in multiplications of vectors: with tiles of so many outputs in a row, or
@@ -90,16 +86,16 @@ static block block_at(const job *job, size_t index, float *inputs) {
   return (block){.job = job,
                  .image = index / job->blocks,
                  .begin = begin,
-                 .end = smaller(begin + job->at_once, job->groups),
+                 .end = weft_smaller(begin + job->at_once, job->groups),
                  .inputs = inputs};
 }
 
 static size_t channels_of(const job *job, size_t index) {
-  return smaller(job->channels, job->w->patches.channels - index * job->channels);
+  return weft_smaller(job->channels, job->w->patches.channels - index * job->channels);
 }
 
 static size_t tasks_of_inputs(const block *b) {
-  return (b->end - b->begin + GROUPS - 1) / GROUPS * b->job->channel_blocks;
+  return weft_parts(b->end - b->begin, GROUPS) * b->job->channel_blocks;
 }
 
 static void transform_inputs(void *arg, size_t begin, size_t end) {
@@ -112,7 +108,8 @@ static void transform_inputs(void *arg, size_t begin, size_t end) {
     patches.in += (b->image * patches.channels + index * job->channels) * patches.ih * patches.iw;
     patches.channels = channels;
     float *to = b->inputs + index * job->products * job->matrix;
-    job->w->kernels->winograd_input(job->outputs, &patches, b->begin + part, smaller(b->begin + part + GROUPS, b->end),
+    job->w->kernels->winograd_input(job->outputs, &patches, b->begin + part,
+                                    weft_smaller(b->begin + part + GROUPS, b->end),
                                     to + part * WEFT_WINOGRAD_GROUP * channels, job->matrix);
   }
 }
@@ -121,7 +118,7 @@ static void transform_inputs(void *arg, size_t begin, size_t end) {
 static void run_filters(const block *b, size_t first, float *scratch) {
   const job *job = b->job;
   const weft_winograd *w = job->w;
-  const size_t filters = smaller(job->filters, w->filters - first);
+  const size_t filters = weft_smaller(job->filters, w->filters - first);
   const size_t all_channels = w->patches.channels, plane = w->oh * w->patches.ow;
   const size_t tiles = whole_panels((b->end - b->begin) * WEFT_WINOGRAD_GROUP), stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
@@ -168,7 +165,7 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
 /* Parts of `most` at most, in multiples of `unit` and as many for each thread. */
 static size_t share_of(size_t count, size_t most, size_t unit, size_t threads) {
   const size_t parts = weft_parts(weft_parts(count, most), threads) * threads;
-  return smaller(weft_parts(weft_parts(count, parts), unit) * unit, most);
+  return weft_smaller(weft_parts(weft_parts(count, parts), unit) * unit, most);
 }
 
 static job plan(const weft_winograd *w, size_t threads) {
@@ -176,8 +173,8 @@ static job plan(const weft_winograd *w, size_t threads) {
   job job = {.w = w, .outputs = best_outputs(w->oh, w->patches.ow)};
   job.products = weft_winograd_products(job.outputs);
   job.groups = weft_winograd_groups(job.outputs, w->oh, w->patches.ow);
-  job.channels = smaller(channels, CHANNELS);
-  job.channel_blocks = (channels + job.channels - 1) / job.channels;
+  job.channels = weft_smaller(channels, CHANNELS);
+  job.channel_blocks = weft_parts(channels, job.channels);
   job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || w->images * weft_parts(job.groups, AT_ONCE) < LEAST_TASKS;
   const size_t unit = WEFT_GEMM_NR / WEFT_WINOGRAD_GROUP;
   job.at_once = share_of(job.groups, AT_ONCE, unit, job.shared || w->images > 1 ? 1 : threads);
