@@ -19,16 +19,19 @@ static inline double weft_double_of(uint64_t bits) {
   return x;
 }
 
-/* Adds x to a long sum; `rest` gathers what rounding takes of it each time, and is added in the end: then the length of
- * a sum costs no accuracy. */
-static inline void weft_sum_add(double *sum, double *rest, double x) {
-  const double now = *sum + x, added = now - *sum;
-  *rest += (*sum - (now - added)) + (x - added);
-  *sum = now;
+/* A long sum, which begins as {first}: `rest` gathers what rounding takes of the total each time, and is added in the end,
+ * so its length costs no accuracy (Ogita, Rump and Oishi 2005, Sum2). */
+typedef struct weft_sum {
+  double total, rest;
+} weft_sum;
+static inline void weft_sum_add(weft_sum *sum, double x) {
+  const double now = sum->total + x, added = now - sum->total;
+  sum->rest += (sum->total - (now - added)) + (x - added);
+  sum->total = now;
 }
-static inline double weft_sum_end(double sum, double rest) {
-  const double all = sum + rest;
-  return all == all ? all : sum; /* of infinities the rest is none */
+static inline double weft_sum_end(const weft_sum *sum) {
+  const double all = sum->total + sum->rest;
+  return all == all ? all : sum->total; /* of infinities the rest is none */
 }
 
 double weft_exp(double x);

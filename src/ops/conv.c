@@ -453,19 +453,20 @@ static weft_status run_double(weft_op *op, const conv *c) {
       size_t filter = i % (c->groups * c->out_channels);
       const double *plane = x + i / c->out_channels * c->in_channels * c->window.in_count;
       const double *weight = w + filter * c->k;
-      double sum = bias != NULL ? bias[filter] : 0, rest = 0, part = 0; /* of some terms */
+      weft_sum sum = {bias != NULL ? bias[filter] : 0, 0};
+      double part = 0; /* of some terms */
       size_t terms = 0;
       for (size_t channel = 0; channel < c->in_channels; channel++, plane += c->window.in_count) {
         for (size_t t = 0; t < c->window.taps; t++, weight++) {
           part += offsets[t] >= 0 ? *weight * plane[offsets[t]] : 0;
           if (++terms % 64 == 0) {
-            weft_sum_add(&sum, &rest, part);
+            weft_sum_add(&sum, part);
             part = 0;
           }
         }
       }
-      weft_sum_add(&sum, &rest, part);
-      y[i * c->window.out_count + at] = weft_sum_end(sum, rest);
+      weft_sum_add(&sum, part);
+      y[i * c->window.out_count + at] = weft_sum_end(&sum);
     }
     weft_window_next(c->window.rank, c->window.out, position);
   }

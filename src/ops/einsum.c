@@ -187,8 +187,7 @@ typedef struct loops {
 } loops;
 
 /* The product of all operands over a run of the innermost summed label, added up. */
-static void add_run(const loops *l, const size_t *offset, size_t n, double *total, double *rest,
-                    uint64_t *whole_total) {
+static void add_run(const loops *l, const size_t *offset, size_t n, weft_sum *total, uint64_t *whole_total) {
   const einsum *e = l->e;
   bool is_float = weft_type_is_float(l->out->type);
   union {
@@ -217,7 +216,7 @@ static void add_run(const loops *l, const size_t *offset, size_t n, double *tota
     }
     double part = 0;
     sum(m, &product, is_float ? (void *)&part : whole_total);
-    weft_sum_add(total, rest, part);
+    weft_sum_add(total, part);
   }
 }
 
@@ -238,18 +237,18 @@ static void run_loops(void *arg, size_t begin, size_t end) {
   size_t run = e->sum_rank > 0 ? e->size[e->sums[e->sum_rank - 1]] : 1;
   for (size_t i = begin; i < end; i++) {
     size_t base[OPERANDS] = {0};
-    double total = 0, rest = 0;
+    weft_sum total = {0};
     uint64_t whole_total = 0;
     seek(e, e->out, e->out_rank, i, base);
     for (size_t outer = 0; l->sums > 0 && outer < l->sums / run; outer++) {
       size_t offset[OPERANDS];
       memcpy(offset, base, sizeof offset);
       seek(e, e->sums, e->sum_rank - 1, outer, offset);
-      add_run(l, offset, run, &total, &rest, &whole_total);
+      add_run(l, offset, run, &total, &whole_total);
     }
     if (weft_type_is_float(l->out->type)) {
-      total = weft_sum_end(total, rest);
-      weft_store_double(l->out->type, &total, 1, l->out->data, i, 1);
+      double answer = weft_sum_end(&total);
+      weft_store_double(l->out->type, &answer, 1, l->out->data, i, 1);
     } else {
       int64_t whole = (int64_t)whole_total;
       weft_store_int64(l->out->type, &whole, 1, l->out->data, i, 1);

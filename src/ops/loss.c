@@ -56,15 +56,16 @@ static double at(const weft_tensor *tensor, size_t i) {
 
 /* log(softmax(scores))[label] of the row that begins at `base`; keeps the whole row where it is wanted. */
 static double log_softmax(const loss *l, size_t base, size_t label) {
-  double max = (double)-INFINITY, sum = 0, rest = 0, chosen = 0;
+  double max = (double)-INFINITY, chosen = 0;
+  weft_sum sum = {0};
   for (size_t c = 0; c < l->classes; c++) {
     double v = at(l->scores, base + c * l->spatial);
     max = isnan(v) || v > max ? v : max;
   }
   for (size_t c = 0; c < l->classes; c++) {
-    weft_sum_add(&sum, &rest, weft_exp(at(l->scores, base + c * l->spatial) - max));
+    weft_sum_add(&sum, weft_exp(at(l->scores, base + c * l->spatial) - max));
   }
-  double log_sum = weft_log(weft_sum_end(sum, rest));
+  double log_sum = weft_log(weft_sum_end(&sum));
   for (size_t c = 0; c < l->classes; c++) {
     double v = at(l->scores, base + c * l->spatial) - max - log_sum;
     chosen = c == label ? v : chosen;
@@ -76,7 +77,7 @@ static double log_softmax(const loss *l, size_t base, size_t label) {
 }
 
 static weft_status run(weft_op *op, const loss *l) {
-  double total = 0, rest = 0, weight_total = 0, weight_rest = 0;
+  weft_sum total = {0}, weights = {0};
   char kind = reduction(op);
   for (size_t i = 0; i < l->count; i++) {
     int64_t label;
@@ -96,12 +97,12 @@ static weft_status run(weft_op *op, const loss *l) {
     if (kind == 'n' && l->out != NULL) {
       weft_store_double(l->out->type, &value, 1, l->out->data, i, 1);
     }
-    weft_sum_add(&total, &rest, value);
-    weft_sum_add(&weight_total, &weight_rest, weight);
+    weft_sum_add(&total, value);
+    weft_sum_add(&weights, weight);
   }
   if (kind != 'n' && l->out != NULL) {
-    total = weft_sum_end(total, rest) / (kind == 'm' ? weft_sum_end(weight_total, weight_rest) : 1);
-    weft_store_double(l->out->type, &total, 1, l->out->data, 0, 1);
+    double answer = weft_sum_end(&total) / (kind == 'm' ? weft_sum_end(&weights) : 1);
+    weft_store_double(l->out->type, &answer, 1, l->out->data, 0, 1);
   }
   return WEFT_OK;
 }

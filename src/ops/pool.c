@@ -187,7 +187,8 @@ static void put_index(const any_run *run, size_t plane, size_t index, int64_t be
 
 static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *offsets, size_t padded) {
   size_t base = plane * run->window->in_count, inside = 0;
-  double result = run->variant == WEFT_POOL_MAX ? -INFINITY : 0, sum = 0, rest = 0; /* result: of some of a sum */
+  double result = run->variant == WEFT_POOL_MAX ? -INFINITY : 0; /* of some of a sum */
+  weft_sum sum = {0};
   int64_t best = -1;
   for (size_t t = 0; t < run->window->taps; t++) {
     if (offsets[t] < 0) {
@@ -204,12 +205,12 @@ static void reduce(const any_run *run, size_t plane, size_t at, const int64_t *o
       best = offsets[t];
     }
     if (inside % 64 == 0 && run->variant != WEFT_POOL_MAX) {
-      weft_sum_add(&sum, &rest, result);
+      weft_sum_add(&sum, result);
       result = 0;
     }
   }
   if (run->variant != WEFT_POOL_MAX) {
-    result += weft_sum_end(sum, rest);
+    result += weft_sum_end(&sum);
   }
   size_t count = run->count_padding ? padded : inside;
   if (run->variant == WEFT_POOL_LP) {
@@ -299,20 +300,19 @@ weft_status weft_global_pool_infer(weft_op *op) {
 }
 
 static double reduce_plane(const weft_tensor *x, size_t first, size_t n, int variant, double p) {
-  double result = variant == WEFT_POOL_MAX ? -INFINITY : 0, rest = 0;
+  double result = -INFINITY;
+  weft_sum sum = {0};
   for (size_t i = 0; i < n; i++) {
     double v = load(x, first + i);
     if (variant == WEFT_POOL_LP) {
-      weft_sum_add(&result, &rest, power(fabs(v), p));
+      weft_sum_add(&sum, power(fabs(v), p));
     } else if (variant == WEFT_POOL_AVERAGE) {
-      weft_sum_add(&result, &rest, v);
+      weft_sum_add(&sum, v);
     } else if (v > result || isnan(v)) {
       result = v;
     }
   }
-  if (variant != WEFT_POOL_MAX) {
-    result = weft_sum_end(result, rest);
-  }
+  result = variant == WEFT_POOL_MAX ? result : weft_sum_end(&sum);
   return variant == WEFT_POOL_LP ? power(result, 1 / p) : variant == WEFT_POOL_AVERAGE ? result / (double)n : result;
 }
 
