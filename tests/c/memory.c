@@ -25,6 +25,27 @@ static void weights(bytes *g, const char *name, int i, weft_type type, weft_type
                half ? (const void *)narrow : data);
 }
 
+static weft_session *open_session(const bytes *m, weft_optimize optimize, size_t *used, size_t *peak) {
+  const weft_options options = {.optimize = optimize};
+  weft_error error = {0};
+  weft_session *session;
+  CHECK(weft_session_create_from_bytes(m->data, m->size, &options, &session, &error) == WEFT_OK);
+  weft_session_memory(session, used, peak);
+  return session;
+}
+
+/* What was answered with and without optimisation; both are released. */
+static void check_answers(weft_type type, weft_value *optimized, weft_value *plain) {
+  for (size_t i = 0; i < weft_value_count(optimized); i++) {
+    float a, b;
+    weft_load_float(type, weft_value_data(optimized), i, 1, 1, &a);
+    weft_load_float(type, weft_value_data(plain), i, 1, 1, &b);
+    CHECK(a - b <= 4e-3f * (1 + b) && b - a <= 4e-3f * (1 + b));
+  }
+  weft_value_release(optimized);
+  weft_value_release(plain);
+}
+
 static bytes branch(const char *name, bool negate, bool reads_otherwise) {
   bytes g = {0};
   char inputs[3][16], outputs[3][16];
@@ -71,11 +92,8 @@ static void test_branches(weft_type type, weft_type rounded, bool reads_otherwis
   weft_error error = {0};
   weft_value *x, *c, *y[2][2];
   for (int plain = 0; plain < 2; plain++) {
-    const weft_options options = {.optimize = plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL};
-    weft_session *session;
-    CHECK(weft_session_create_from_bytes(m.data, m.size, &options, &session, &error) == WEFT_OK);
     size_t used, peak;
-    weft_session_memory(session, &used, &peak);
+    weft_session *session = open_session(&m, plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL, &used, &peak);
     const double limit = reads_otherwise ? 1.3 * size : size;
     CHECK(plain || ((double)used < (rounded != type ? 0.7 : 1.2) * limit && (double)peak < 1.3 * limit));
     CHECK(weft_value_create_tensor(type, 2, (const int64_t[]){2, SIZE}, &x, &error) == WEFT_OK);
@@ -94,14 +112,8 @@ static void test_branches(weft_type type, weft_type rounded, bool reads_otherwis
     weft_session_destroy(session);
   }
   for (int which = 0; which < 2; which++) {
-    for (size_t i = 0; i < 2 * SIZE; i++) {
-      float a, b;
-      weft_load_float(type, weft_value_data(y[0][which]), i, 1, 1, &a);
-      weft_load_float(type, weft_value_data(y[1][which]), i, 1, 1, &b);
-      CHECK(a - b <= 4e-3f * (1 + b) && b - a <= 4e-3f * (1 + b));
-    }
-    weft_value_release(y[0][which]);
-    weft_value_release(y[1][which]);
+    CHECK(weft_value_count(y[0][which]) == 2 * SIZE);
+    check_answers(type, y[0][which], y[1][which]);
   }
   clear(&m);
 }
@@ -146,11 +158,8 @@ static void test_tied(weft_type type, weft_type rounded, int64_t rows, bool in_b
   CHECK(weft_value_create_tensor(WEFT_INT64, 1, (const int64_t[]){4}, &feed, &error) == WEFT_OK);
   memcpy(weft_value_data(feed), ids, sizeof ids);
   for (int plain = 0; plain < 2; plain++) {
-    const weft_options options = {.optimize = plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL};
-    weft_session *session;
-    CHECK(weft_session_create_from_bytes(m.data, m.size, &options, &session, &error) == WEFT_OK);
     size_t used, peak;
-    weft_session_memory(session, &used, &peak);
+    weft_session *session = open_session(&m, plain ? WEFT_OPTIMIZE_NONE : WEFT_OPTIMIZE_ALL, &used, &peak);
     CHECK(plain || (double)used < (rounded != type ? 0.6 : 1.1) * size);
     CHECK(plain || rows % 8 != 0 || (double)peak < (rounded != type ? 1.6 : 1.1) * size);
     CHECK(weft_session_run(session, in_branches ? 2 : 1, (const char *[]){"ids", "c"}, (weft_value *[]){feed, c}, 1,
@@ -158,14 +167,7 @@ static void test_tied(weft_type type, weft_type rounded, int64_t rows, bool in_b
     weft_session_destroy(session);
   }
   CHECK(weft_value_count(y[0]) == (size_t)(4 * rows));
-  for (size_t i = 0; i < weft_value_count(y[0]); i++) {
-    float a, b;
-    weft_load_float(type, weft_value_data(y[0]), i, 1, 1, &a);
-    weft_load_float(type, weft_value_data(y[1]), i, 1, 1, &b);
-    CHECK(a - b <= 4e-3f * (1 + b) && b - a <= 4e-3f * (1 + b));
-  }
-  weft_value_release(y[0]);
-  weft_value_release(y[1]);
+  check_answers(type, y[0], y[1]);
   weft_value_release(feed);
   weft_value_release(c);
   clear(&m);
@@ -228,10 +230,8 @@ static void test_tree(void) {
   graph_node(&g, n);
   bytes m = model(18, &g);
   weft_error error = {0};
-  weft_session *session;
-  CHECK(weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) == WEFT_OK);
   size_t used, peak;
-  weft_session_memory(session, &used, &peak);
+  weft_session *session = open_session(&m, WEFT_OPTIMIZE_ALL, &used, &peak);
   CHECK(used < 11 * m.size / 2);
   weft_value *x, *y;
   CHECK(weft_value_create_tensor(WEFT_FLOAT, 2, one, &x, &error) == WEFT_OK);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/convert.h"
+#include "base/elementary.h"
 #include "base/text.h"
 
 static int failures;
@@ -91,18 +92,6 @@ static void test_shortest(weft_type type, double value) {
   check(strlen(own) == n && strcmp(own, libc) == 0, libc, own);
 }
 
-static double of_bits(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-static float of_bits32(uint32_t bits) {
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 int main(void) {
   static const char *const texts[] = {
       "0",
@@ -175,8 +164,10 @@ int main(void) {
   }
   for (int i = 0; i < 20000; i++) {
     char text[200];
-    double wide = of_bits(next());
-    float narrow = of_bits32((uint32_t)next());
+    const uint32_t bits = (uint32_t)next();
+    float narrow;
+    weft_load_float(WEFT_FLOAT, &bits, 0, 1, 1, &narrow);
+    double wide = weft_double_of(next());
     double middling = (double)(int64_t)(next() >> (next() % 64)) * pow(10, -(double)(next() % 12));
     if (isfinite(wide)) {
       test_shortest(WEFT_DOUBLE, wide);
@@ -194,7 +185,7 @@ int main(void) {
     }
     test_shortest(WEFT_DOUBLE, middling);
     test_shortest(WEFT_FLOAT, (double)(float)middling);
-    test_shortest(WEFT_DOUBLE, of_bits(next() >> 12)); /* subnormal, or 0 */
+    test_shortest(WEFT_DOUBLE, weft_double_of(next() >> 12)); /* subnormal, or 0 */
   }
   for (int i = -330; i < 308; i++) {
     test_shortest(WEFT_DOUBLE, pow(10, i));
