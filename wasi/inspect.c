@@ -224,7 +224,6 @@ static void print_text(const inspection *in) {
 }
 
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
-
 static void json_dims(const Weft__TensorShapeProto *shape) {
   weft_cli_say(stdout, ", \"shape\": [");
   for (size_t i = 0; i < shape->n_dim; i++) {

@@ -1,5 +1,5 @@
-/* Numbers from decimal text and back, exactly: all digits of a number are kept as one large integer, so that nothing is rounded
- * before the end. */
+/* Numbers from decimal text and back, exactly: all digits of a number are kept as one large integer, so that nothing is
+ * rounded before the end. */
 #include <math.h>
 #include <string.h>
 
@@ -214,7 +214,8 @@ static size_t expand(double value, char digits[DIGITS], int *point) {
   return count;
 }
 
-/* The first digits of `all`, rounded to nearest, ties to even; *point is one more where they were nines. Returns how many. */
+/* The first digits of `all`, rounded to nearest, ties to even, without zeros at their end; *point is one more where they
+ * were nines. Returns how many. */
 static size_t round_digits(const char *all, size_t count, size_t most, char *out, int *point) {
   if (count <= most) {
     memcpy(out, all, count);

@@ -193,18 +193,16 @@ static weft_status convert_strings(weft_builder *b, const Weft__AttributeProto *
   out->count = a->n_strings;
   WEFT_TRY(copy_list(b, a->n_strings, sizeof *out->strings, NULL, &out->strings));
   for (size_t i = 0; i < a->n_strings; i++) {
-    weft_string *to = &out->strings[i];
     const ProtobufCBinaryData from = a->strings[i];
-    size_t back = 1; /* trees repeat their modes */
-    while (back <= i && back <= NEAR &&
-           (to[-(ptrdiff_t)back].size != from.len || from.len == 0 ||
-            memcmp(to[-(ptrdiff_t)back].data, from.data, from.len) != 0)) {
-      back++;
+    size_t same = i < NEAR ? 0 : i - NEAR; /* trees repeat their modes */
+    while (same < i && (out->strings[same].size != from.len || from.len == 0 ||
+                        memcmp(out->strings[same].data, from.data, from.len) != 0)) {
+      same++;
     }
-    if (back <= i && back <= NEAR) {
-      *to = to[-(ptrdiff_t)back];
+    if (same < i) {
+      out->strings[i] = out->strings[same];
     } else {
-      WEFT_TRY(copy_bytes(b, from, to));
+      WEFT_TRY(copy_bytes(b, from, &out->strings[i]));
     }
   }
   return WEFT_OK;

@@ -25,8 +25,12 @@ static weft_status make(weft_op *op, causal *c) {
     return weft_op_fail(op, "attribute 'activation': expected none, silu or swish, found '%.64s'", activation);
   }
   int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2], dilation = weft_op_attr_int(op, "dilation", 1);
-  if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1 || dilation < 1 ||
-      kernel > INT32_MAX / dilation) {
+  if (dilation < 1 || kernel > INT32_MAX / dilation) {
+    return weft_op_fail(op,
+                        "attribute 'dilation': expected a number of at least 1 that fits a kernel of %lld, found %lld",
+                        (long long)kernel, (long long)dilation);
+  }
+  if (w->shape.dims[0] != channels || w->shape.dims[1] != 1 || kernel < 1) {
     char text[96];
     return weft_op_fail(op, "input 'weight' has shape %s, expected [%lld,1,k]",
                         weft_shape_print(&w->shape, text, sizeof text), (long long)channels);

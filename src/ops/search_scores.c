@@ -213,10 +213,12 @@ weft_status weft_search_begin_sampling(weft_search *s) {
   s->presence = weft_op_attr_float(op, "presence_penalty", 0);
   s->top = weft_op_attr_float(op, "top_p", 0);
   s->kept = kept > 1 ? (size_t)kept : 1;
+  if (s->temperature > 0) {
+    return WEFT_OK;
+  }
   char text[WEFT_DECIMAL_SIZE];
   weft_decimal_print(text, WEFT_FLOAT, (double)s->temperature, WEFT_DECIMAL_DIGITS);
-  return s->temperature > 0 ? WEFT_OK
-                            : weft_op_fail(op, "attribute temperature: expected a number above 0, found %s", text);
+  return weft_op_fail(op, "attribute temperature: expected a number above 0, found %s", text);
 }
 
 /* Words that are not among the fewest most probable ones that together have `top` get no chance. The bits of positive
