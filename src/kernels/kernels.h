@@ -106,6 +106,22 @@ static inline size_t weft_conv_row_floats(const weft_patches *p) {
 bool weft_conv_is_direct(const weft_patches *patches, size_t filters);
 enum { WEFT_CONV_BAND = 8192 /* floats of such rows */, WEFT_CONV_TAPS = 128 };
 
+/* Outputs of a tile: 2 x 2 or 4 x 4 of 3 x 3 taps, 1 x 4 of 1 x 3, 4 x 1 of 3 x 1. */
+typedef struct weft_winograd_tile {
+  size_t rows, columns;
+} weft_winograd_tile;
+
+/* Where a filter's results go: y = activation(product + bias + residual), `residual` (may be NULL) and `out` alike.
+ * Tiles cover `ow` columns; rows and columns that exist are `row_step` and `step` floats apart. */
+typedef struct weft_winograd_result {
+  size_t ow, rows, columns, row_step, step;
+  float bias;
+  const float *residual;
+  weft_activation activation;
+  float lo, hi;
+  float *out;
+} weft_winograd_result;
+
 typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
 
@@ -204,22 +220,20 @@ typedef struct weft_kernels {
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
   void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
-  /* Convolution with 3 x 3 filters and stride 1 by Winograd's F(2 x 2, 3 x 3) or F(4 x 4, 3 x 3): `outputs` is 2 or 4,
-   * a tile makes outputs x outputs elements, by weft_winograd_products(outputs) matrix products over channels. Tiles
-   * come in groups of 4 side by side, numbered row by row; the caller transforms the inputs of groups [begin, end),
-   * multiplies, and transforms the products, channel by channel. Filters: channels x 3 x 3 each, `w_stride` floats from
-   * one to the next, as the left-hand matrices of filters x channels, `stride` floats apart. */
-  void (*winograd_filters)(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride, float *out,
-                           size_t stride);
+  /* Convolution with stride 1 by Winograd's minimal filtering: a tile makes rows x columns elements by
+   * weft_winograd_products(tile) matrix products over channels. Tiles come in groups of 4 side by side, numbered row by
+   * row; the caller transforms the inputs of groups [begin, end), multiplies, and transforms the products, filter by
+   * filter. Filters: channels x taps each, `w_stride` floats from one to the next, as the left-hand matrices of filters
+   * x channels, `stride` floats apart. */
+  void (*winograd_filters)(weft_winograd_tile tile, size_t filters, size_t channels, const float *w, size_t w_stride,
+                           float *out, size_t stride);
   /* Input: the right-hand matrices, each of weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart.
-   * `patches` says kh = kw = 3, strides and dilations 1. */
-  void (*winograd_input)(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,
-                         size_t stride);
-  /* `products` points to the output channel's row of the first product, `stride` floats before that of the second;
-   * y = activation(product + bias + residual), `residual` (may be NULL) and `out` being whole planes of oh x ow. */
-  void (*winograd_output)(size_t outputs, const float *products, size_t stride, size_t begin, size_t end, float bias,
-                          const float *residual, weft_activation activation, float lo, float hi, float *out, size_t oh,
-                          size_t ow);
+   * `plane` floats are between channels; of `patches`, kernel and strides do not count. */
+  void (*winograd_input)(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin, size_t end,
+                         float *out, size_t stride);
+  /* `products` points to the filter's row of the first product, `stride` floats before that of the second. */
+  void (*winograd_output)(weft_winograd_tile tile, const float *products, size_t stride, size_t begin, size_t end,
+                          const weft_winograd_result *result);
   /* Output rows [begin, end) of one plane with one filter: sums of weights[tap] * (element - zero), padding adding
    * nothing. Weights lie in [-255, 255]. */
   void (*depthwise_i8)(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
@@ -253,11 +267,18 @@ static inline size_t weft_gemm_packed_size(size_t n, size_t k) {
 #define WEFT_WINOGRAD_MOST_OUTPUTS 4
 #define WEFT_WINOGRAD_GROUP 4 /* tiles */
 
-static inline size_t weft_winograd_products(size_t outputs) {
-  return (outputs + 2) * (outputs + 2);
+/* Along one dimension, for so many outputs of a tile. */
+static inline size_t weft_winograd_taps(size_t outputs) {
+  return outputs == 1 ? 1 : 3;
+}
+static inline size_t weft_winograd_side(size_t outputs) {
+  return outputs + weft_winograd_taps(outputs) - 1;
+}
+static inline size_t weft_winograd_products(weft_winograd_tile tile) {
+  return weft_winograd_side(tile.rows) * weft_winograd_side(tile.columns);
 }
 /* Groups that make oh x ow outputs. */
-size_t weft_winograd_groups(size_t outputs, size_t oh, size_t ow);
+size_t weft_winograd_groups(weft_winograd_tile tile, size_t oh, size_t ow);
 
 extern const weft_kernels weft_kernels_portable;
 

@@ -55,13 +55,12 @@ void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stri
 void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
 
 /* winograd.c */
-void weft_portable_winograd_filters(size_t outputs, size_t filters, size_t channels, const float *w, size_t w_stride,
-                                    float *out, size_t stride);
-void weft_portable_winograd_input(size_t outputs, const weft_patches *patches, size_t begin, size_t end, float *out,
-                                  size_t stride);
-void weft_portable_winograd_output(size_t outputs, const float *products, size_t stride, size_t begin, size_t end,
-                                   float bias, const float *residual, weft_activation activation, float lo, float hi,
-                                   float *out, size_t oh, size_t ow);
+void weft_portable_winograd_filters(weft_winograd_tile tile, size_t filters, size_t channels, const float *w,
+                                    size_t w_stride, float *out, size_t stride);
+void weft_portable_winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin,
+                                  size_t end, float *out, size_t stride);
+void weft_portable_winograd_output(weft_winograd_tile tile, const float *products, size_t stride, size_t begin,
+                                   size_t end, const weft_winograd_result *result);
 
 /* conv_i8.c */
 void weft_portable_depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x,

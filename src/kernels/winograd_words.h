@@ -1,5 +1,5 @@
-/* The transforms of Winograd's minimal filtering for 3 taps, in one dimension: F(2, 3) with the points 0, 1, -1 and
- * infinity, F(4, 3) with 0, 5/8, -5/8, 3/2, -3/2 and infinity. Written over the words of scalar.h or simd/vector.h:
+/* The transforms of Winograd's minimal filtering in one dimension: F(2, 3) with the points 0, 1, -1 and infinity, F(4, 3)
+ * with 0, 5/8, -5/8, 3/2, -3/2 and infinity, and F(1, 1), which changes nothing. Written over the words of scalar.h or simd/vector.h:
  * include one of them first.
  *
  * The points of F(4, 3) are pairs, so that both of a pair share their even and odd parts. Their coefficients are exact
@@ -13,8 +13,12 @@
 #define POINT_A 0.625f
 #define POINT_B 1.5f
 
-/* y = G x: each point's value of the polynomial with the 3 coefficients x, divided by its distances from the others. */
+/* y = G x: each point's value of the polynomial with the coefficients x, divided by its distances from the others. */
 static inline void winograd_filter_words(const size_t outputs, const real *x, real *y) {
+  if (outputs == 1) {
+    y[0] = x[0];
+    return;
+  }
   if (outputs == 2) {
     const real half = R_CONST(0.5f), even = r_mul(r_add(x[0], x[2]), half), odd = r_mul(x[1], half);
     y[0] = r_neg(x[0]);
@@ -35,8 +39,12 @@ static inline void winograd_filter_words(const size_t outputs, const real *x, re
   y[5] = x[2];
 }
 
-/* y = B' x: `outputs` + 2 elements of each. */
+/* y = B' x: weft_winograd_side(outputs) elements of each. */
 static inline void winograd_input_words(const size_t outputs, const real *x, real *y) {
+  if (outputs == 1) {
+    y[0] = x[0];
+    return;
+  }
   if (outputs == 2) {
     y[0] = r_sub(x[2], x[0]);
     y[1] = r_add(x[1], x[2]);
@@ -57,8 +65,12 @@ static inline void winograd_input_words(const size_t outputs, const real *x, rea
   y[5] = r_madd(x[3], sum, r_madd(x[1], product, x[5]));
 }
 
-/* y = A' x: `outputs` elements of `outputs` + 2. */
+/* y = A' x: `outputs` elements of weft_winograd_side(outputs). */
 static inline void winograd_output_words(const size_t outputs, const real *x, real *y) {
+  if (outputs == 1) {
+    y[0] = x[0];
+    return;
+  }
   if (outputs == 2) {
     y[0] = r_add(r_add(x[0], x[1]), x[2]);
     y[1] = r_add(r_sub(x[1], x[2]), x[3]);

@@ -1,8 +1,8 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
- * a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; 3 x 3
- * filters of many channels go through winograd.c. Bias, residual and activation are applied as results are stored. */
+ * a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; many filters
+ * of many channels and stride 1 go through winograd.c. Bias, residual and activation are applied as results are stored. */
 #include "../base/elementary.h"
 #include "../kernels/elements.h"
 #include "product.h"
@@ -330,19 +330,18 @@ static weft_status run_volumes(weft_op *op, const conv *c) {
   return WEFT_OK;
 }
 
-static weft_status run_winograd(weft_op *op, const conv *c) {
-  const weft_window *v = &c->window;
-  weft_winograd w = {.kernels = c->kernels,
-                     .patches = plane_patches(c, c->x, c->in_channels),
-                     .images = c->images,
-                     .filters = c->out_channels,
-                     .oh = (size_t)v->out[0],
-                     .weights = c->w,
-                     .bias = c->bias,
-                     .residual = c->residual,
-                     .epilogue = c->epilogue,
-                     .y = c->y};
-  return weft_winograd_run(op, &w);
+static weft_winograd winograd_of(const conv *c) {
+  return (weft_winograd){.kernels = c->kernels,
+                         .window = &c->window,
+                         .images = c->images,
+                         .channels = c->in_channels,
+                         .filters = c->out_channels,
+                         .x = c->x,
+                         .weights = c->w,
+                         .bias = c->bias,
+                         .residual = c->residual,
+                         .epilogue = c->epilogue,
+                         .y = c->y};
 }
 
 /* ---- few channels ------------------------------------------------------------------------------------------------ */
@@ -403,8 +402,9 @@ static weft_status run_floats(weft_op *op, conv *c) {
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }
-  if (weft_winograd_pays(op, &weft_op_in(op, 1)->shape, window->out)) {
-    WEFT_TRY(run_winograd(op, c));
+  const weft_winograd winograd = winograd_of(c);
+  if (c->groups == 1 && weft_winograd_pays(&winograd)) {
+    WEFT_TRY(weft_winograd_run(op, &winograd));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
   }

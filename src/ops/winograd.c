@@ -1,117 +1,243 @@
-/* Convolution with 3 x 3 filters as 16 or 36 products of matrices over channels (kernels.h).
+/* Convolution with stride 1 as 6, 16 or 36 products of matrices over channels (kernels.h).
  *
- * Transforms take 16 / 9 or 4 times the memory of filters, and making them takes no longer than reading them: so they
+ * Kernels know taps of 3 x 3, 1 x 3 or 3 x 1, next to each other, in a plane. Larger filters are cut into pieces of so
+ * many taps, with zeros beyond the last; a filter's planes are pieces, too: each meets its own input, and all add to
+ * the same products. With dilations every so many rows and columns are a plane of the result of their own.
+ *
+ * Transforms take 16 / 9, 2 or 4 times the memory of filters, and making them takes no longer than reading them: so they
  * are made at every run, for some filters and channels at a time. Outputs are cut into blocks of tiles. Either a
  * thread makes a block, or, where blocks are few and filters many, all threads make one block after the other, each
- * its share of the filters; every element is the same sum in either way.
- *
- * It must not know operators but for the attributes that rule the method out. */
+ * its share of the filters; every element is the same sum in either way. */
 #include "winograd.h"
 
 #include "product.h"
+
+#include <string.h>
 
 enum {
   LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
   CHANNELS = 128,      /* whose transformed filters are there at a time, */
   FILTERS = 32,        /* and of so many filters */
   AT_ONCE = 32,        /* groups of tiles of a block */
+  LEAST_AT_ONCE = 8,   /* where there are pieces */
   GROUPS = 4,          /* of tiles whose inputs are one task where a block is shared */
   LEAST_TASKS = 4,     /* for threads to share */
-  APART = 16           /* floats between matrices: at powers of two they would share the lines of a cache */
+  APART = 16,          /* floats between matrices: at powers of two they would share the lines of a cache */
+  MOST_TAPS = 9        /* of a piece */
 };
 
-static bool all_ones(const weft_op *op, const char *name) {
-  size_t count = 0;
-  const int64_t *values = weft_op_attr_ints(op, name, &count);
-  for (size_t i = 0; i < count; i++) {
-    if (values[i] != 1) return false;
-  }
-  return true;
+/* A dimension; a window of less than three has more of length 1. */
+typedef struct axis {
+  size_t in, out, taps, dilation, stride;
+  int64_t pad;
+} axis;
+
+typedef struct space {
+  axis z, y, x;
+} space;
+
+static axis axis_of(const weft_window *window, int from_last) {
+  const int d = window->rank - 1 - from_last;
+  if (d < 0) return (axis){1, 1, 1, 1, 1, 0};
+  return (axis){.in = (size_t)window->in[d],
+                .out = (size_t)window->out[d],
+                .taps = (size_t)window->kernel[d],
+                .dilation = window->kernel[d] == 1 ? 1 : (size_t)window->dilation[d],
+                .stride = (size_t)window->stride[d],
+                .pad = window->pad_begin[d]};
 }
 
-static bool takes(const weft_op *op, const int64_t *filters) {
-  return filters[2] == 3 && filters[3] == 3 && filters[0] >= LEAST_CHANNELS && filters[1] >= LEAST_CHANNELS &&
-         weft_op_attr_int(op, "group", 1) == 1 && all_ones(op, "strides") && all_ones(op, "dilations");
+static space space_of(const weft_window *window) {
+  return (space){axis_of(window, 2), axis_of(window, 1), axis_of(window, 0)};
 }
 
 static size_t whole_panels(size_t columns) {
   return weft_parts(columns, WEFT_GEMM_NR) * WEFT_GEMM_NR;
 }
 
-/* How long a filter and a channel take, in multiplications of vectors: with tiles of so many outputs in a row, or
- * directly (0). Transforming a filter takes as long as so many of its products. */
-static size_t cost_of(size_t outputs, size_t oh, size_t ow) {
-  enum { FILTER_2 = 20, FILTER_4 = 50 };
-  if (outputs == 0) {
-    return 9 * (oh * ow % WEFT_GEMM_NR == 1 ? oh * ow / 4 : whole_panels(oh * ow) / 4);
+/* Of the result, what one phase of a dilation makes at most. */
+static size_t grid_of(const axis *a) {
+  return weft_parts(a->out, a->dilation);
+}
+
+/* Along an axis. */
+static size_t pieces_of(const axis *a, size_t outputs) {
+  return weft_parts(a->taps, weft_winograd_taps(outputs));
+}
+
+/* How long a filter's plane and a channel take, in multiplications of vectors: directly, or with such tiles.
+ * Transforming a filter takes as long as so many of its products. */
+static size_t direct_cost(const space *s) {
+  const size_t plane = s->y.out * s->x.out;
+  return s->y.taps * s->x.taps * (plane % WEFT_GEMM_NR == 1 ? plane / 4 : whole_panels(plane) / 4);
+}
+
+static size_t cost_of(const space *s, weft_winograd_tile tile) {
+  enum { FILTER_LINE = 12, FILTER_2 = 20, FILTER_4 = 50 };
+  const size_t filter = tile.rows != tile.columns ? FILTER_LINE : tile.rows == 2 ? FILTER_2 : FILTER_4;
+  const size_t tiles = weft_winograd_groups(tile, grid_of(&s->y), grid_of(&s->x)) * WEFT_WINOGRAD_GROUP;
+  return pieces_of(&s->y, tile.rows) * pieces_of(&s->x, tile.columns) * s->y.dilation * s->x.dilation *
+         (weft_winograd_products(tile) * (whole_panels(tiles) / 4) + filter);
+}
+
+/* False if no tile pays. */
+static bool best_tile(const space *s, weft_winograd_tile *best) {
+  static const weft_winograd_tile plane[] = {{4, 4}, {2, 2}}, row[] = {{1, 4}}, column[] = {{4, 1}};
+  const weft_winograd_tile *tiles = s->y.taps == 1 ? row : s->x.taps == 1 ? column : plane;
+  const size_t count = tiles == plane ? 2 : 1;
+  size_t least = direct_cost(s) / 8 * 7;
+  bool pays = false;
+  for (size_t i = 0; i < count; i++) {
+    const size_t cost = cost_of(s, tiles[i]);
+    if (cost < least) {
+      least = cost;
+      *best = tiles[i];
+      pays = true;
+    }
   }
-  size_t tiles = weft_winograd_groups(outputs, oh, ow) * WEFT_WINOGRAD_GROUP;
-  return weft_winograd_products(outputs) * (whole_panels(tiles) / 4) + (outputs == 2 ? FILTER_2 : FILTER_4);
+  return pays;
 }
 
-static size_t best_outputs(size_t oh, size_t ow) {
-  size_t two = cost_of(2, oh, ow), four = cost_of(4, oh, ow), direct = cost_of(0, oh, ow) / 8 * 7;
-  return four <= two && four < direct ? 4 : two < direct ? 2 : 0;
-}
-
-bool weft_winograd_pays(const weft_op *op, const weft_shape *filters, const int64_t *out) {
-  enum { LARGEST_SIDE = 1 << 20 };
-  return filters->rank == 4 && takes(op, filters->dims) && out[0] <= LARGEST_SIDE && out[1] <= LARGEST_SIDE &&
-         best_outputs((size_t)out[0], (size_t)out[1]) != 0;
+bool weft_winograd_pays(const weft_winograd *w) {
+  enum { LARGEST_SIDE = 1 << 20, MOST = 64 };
+  if (w->window->rank > 3 || w->filters < LEAST_CHANNELS || w->channels < LEAST_CHANNELS) return false;
+  const space s = space_of(w->window);
+  weft_winograd_tile tile;
+  return s.y.stride == 1 && s.x.stride == 1 && s.y.out <= LARGEST_SIDE && s.x.out <= LARGEST_SIDE && s.y.taps <= MOST &&
+         s.x.taps <= MOST && s.y.dilation <= s.y.out && s.x.dilation <= s.x.out && best_tile(&s, &tile);
 }
 
 /* ---- a convolution -------------------------------------------------------------------------- */
 typedef struct job {
   const weft_winograd *w;
-  size_t outputs, products;
-  size_t groups, at_once, blocks;  /* of an image; groups of a block; blocks of an image */
+  space space;
+  weft_winograd_tile tile;
+  size_t products;
+  size_t rows, columns, pieces;    /* pieces of a filter: along an axis, and of all planes */
+  size_t planes;                   /* of the result: images, their planes and the phases of dilations */
+  size_t groups, at_once, blocks;  /* of a plane; groups of a block; blocks of a plane */
   size_t channels, channel_blocks; /* channels of a block */
   size_t filters, filter_blocks;   /* filters of a block */
   size_t matrix;                   /* floats of one product's transformed inputs, of a block of channels */
-  size_t input_floats;             /* [channel blocks][products][matrix] */
+  size_t input_floats;             /* [pieces][channel blocks][products][matrix] */
   size_t slot_floats;
   bool shared; /* all threads make one block after the other */
   float *scratch;
 } job;
 
-/* Some groups of tiles, and their transformed inputs. */
+/* Some groups of tiles of a plane, and their transformed inputs. */
 typedef struct block {
   const job *job;
-  size_t image, begin, end;
+  size_t image, z, row, column; /* the plane's; its first row and column */
+  size_t begin, end;
   float *inputs;
 } block;
 
 static block block_at(const job *job, size_t index, float *inputs) {
-  const size_t begin = index % job->blocks * job->at_once;
+  const space *s = &job->space;
+  const size_t begin = index % job->blocks * job->at_once, plane = index / job->blocks;
+  const size_t phases = s->y.dilation * s->x.dilation, phase = plane % phases;
   return (block){.job = job,
-                 .image = index / job->blocks,
+                 .image = plane / phases / s->z.out,
+                 .z = plane / phases % s->z.out,
+                 .row = phase / s->x.dilation,
+                 .column = phase % s->x.dilation,
                  .begin = begin,
                  .end = weft_smaller(begin + job->at_once, job->groups),
                  .inputs = inputs};
 }
 
 static size_t channels_of(const job *job, size_t index) {
-  return weft_smaller(job->channels, job->w->patches.channels - index * job->channels);
+  return weft_smaller(job->channels, job->w->channels - index * job->channels);
+}
+
+/* The plane of the input that a piece's taps of a block lie in; false outside. */
+static bool plane_of(const block *b, size_t piece, size_t *plane) {
+  const axis *z = &b->job->space.z;
+  const size_t tap = piece / (b->job->rows * b->job->columns);
+  const int64_t at = (int64_t)(b->z * z->stride + tap * z->dilation) - z->pad;
+  *plane = (size_t)at;
+  return at >= 0 && (uint64_t)at < z->in;
 }
 
 static size_t tasks_of_inputs(const block *b) {
-  return weft_parts(b->end - b->begin, GROUPS) * b->job->channel_blocks;
+  return weft_parts(b->end - b->begin, GROUPS) * b->job->channel_blocks * b->job->pieces;
 }
 
 static void transform_inputs(void *arg, size_t begin, size_t end) {
   const block *b = arg;
   const job *job = b->job;
+  const space *s = &job->space;
+  const size_t parts = job->channel_blocks * job->pieces, area = s->y.in * s->x.in;
   for (size_t task = begin; task < end; task++) {
-    const size_t index = task % job->channel_blocks, part = task / job->channel_blocks * GROUPS;
-    const size_t channels = channels_of(job, index);
-    weft_patches patches = job->w->patches;
-    patches.in += (b->image * patches.channels + index * job->channels) * patches.ih * patches.iw;
-    patches.channels = channels;
-    float *to = b->inputs + index * job->products * job->matrix;
-    job->w->kernels->winograd_input(job->outputs, &patches, b->begin + part,
+    const size_t index = task % job->channel_blocks, piece = task % parts / job->channel_blocks;
+    const size_t part = task / parts * GROUPS, channels = channels_of(job, index);
+    size_t plane;
+    if (!plane_of(b, piece, &plane)) continue;
+    const size_t row = piece / job->columns % job->rows * weft_winograd_taps(job->tile.rows);
+    const size_t column = piece % job->columns * weft_winograd_taps(job->tile.columns);
+    const float *in = job->w->x + ((b->image * job->w->channels + index * job->channels) * s->z.in + plane) * area;
+    const weft_patches patches = {.in = in,
+                                  .channels = channels,
+                                  .ih = s->y.in,
+                                  .iw = s->x.in,
+                                  .dilation_h = s->y.dilation,
+                                  .dilation_w = s->x.dilation,
+                                  .pad_top = s->y.pad - (int64_t)(b->row + row * s->y.dilation),
+                                  .pad_left = s->x.pad - (int64_t)(b->column + column * s->x.dilation),
+                                  .ow = grid_of(&s->x)};
+    float *to = b->inputs + (task % parts) * job->products * job->matrix;
+    job->w->kernels->winograd_input(job->tile, &patches, area * s->z.in, b->begin + part,
                                     weft_smaller(b->begin + part + GROUPS, b->end),
                                     to + part * WEFT_WINOGRAD_GROUP * channels, job->matrix);
   }
+}
+
+/* The taps of a piece of some filters and channels, `step` floats from a filter to the next: from `room`, unless they lie
+ * in the weights as they are wanted. */
+static const float *taps_of(const job *job, size_t piece, size_t filter, size_t filters, size_t channel,
+                            size_t channels, size_t *step, float *room) {
+  const space *s = &job->space;
+  const size_t kh = weft_winograd_taps(job->tile.rows), kw = weft_winograd_taps(job->tile.columns);
+  const size_t plane = s->y.taps * s->x.taps, each = s->z.taps * plane;
+  const float *from = job->w->weights + (filter * job->w->channels + channel) * each;
+  if (each == kh * kw) {
+    *step = job->w->channels * each;
+    return from;
+  }
+  const size_t row = piece / job->columns % job->rows * kh, column = piece % job->columns * kw;
+  *step = channels * kh * kw;
+  float *to = room;
+  from += piece / (job->rows * job->columns) * plane;
+  for (size_t i = 0; i < filters * channels; i++, to += kh * kw) {
+    const float *taps = from + (i / channels * job->w->channels + i % channels) * each;
+    for (size_t j = 0; j < kh * kw; j++) {
+      const size_t y = row + j / kw, x = column + j % kw;
+      to[j] = y < s->y.taps && x < s->x.taps ? taps[y * s->x.taps + x] : 0;
+    }
+  }
+  return room;
+}
+
+/* A filter's results of a block. */
+static void put_results(const block *b, size_t filter, const float *products, size_t stride) {
+  const job *job = b->job;
+  const weft_winograd *w = job->w;
+  const axis *y = &job->space.y, *x = &job->space.x;
+  const size_t at =
+      ((b->image * w->filters + filter) * job->space.z.out + b->z) * y->out * x->out + b->row * x->out + b->column;
+  const weft_winograd_result result = {.ow = grid_of(x),
+                                       .rows = weft_parts(y->out - b->row, y->dilation),
+                                       .columns = weft_parts(x->out - b->column, x->dilation),
+                                       .row_step = x->out * y->dilation,
+                                       .step = x->dilation,
+                                       .bias = w->bias != NULL ? w->bias[filter] : 0,
+                                       .residual = w->residual != NULL ? w->residual + at : NULL,
+                                       .activation = w->epilogue.activation,
+                                       .lo = w->epilogue.lo,
+                                       .hi = w->epilogue.hi,
+                                       .out = w->y + at};
+  w->kernels->winograd_output(job->tile, products, stride, b->begin, b->end, &result);
 }
 
 /* A block of filters meets all transformed inputs. */
@@ -119,26 +245,27 @@ static void run_filters(const block *b, size_t first, float *scratch) {
   const job *job = b->job;
   const weft_winograd *w = job->w;
   const size_t filters = weft_smaller(job->filters, w->filters - first);
-  const size_t all_channels = w->patches.channels, plane = w->oh * w->patches.ow;
   const size_t tiles = whole_panels((b->end - b->begin) * WEFT_WINOGRAD_GROUP), stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
-  for (size_t index = 0; index < job->channel_blocks; index++) {
-    const size_t channels = channels_of(job, index), size = filters * channels + APART;
+  float *room = scratch + job->slot_floats - job->filters * job->channels * MOST_TAPS;
+  bool more = false;
+  for (size_t index = 0; index < job->pieces * job->channel_blocks; index++) {
+    const size_t piece = index / job->channel_blocks, part = index % job->channel_blocks;
+    const size_t channels = channels_of(job, part), size = filters * channels + APART;
     const float *inputs = b->inputs + index * job->products * job->matrix;
-    w->kernels->winograd_filters(job->outputs, filters, channels,
-                                 w->weights + (first * all_channels + index * job->channels) * 9, all_channels * 9,
-                                 transformed, size);
+    size_t plane, step;
+    if (!plane_of(b, piece, &plane)) continue;
+    const float *taps = taps_of(job, piece, first, filters, part * job->channels, channels, &step, room);
+    w->kernels->winograd_filters(job->tile, filters, channels, taps, step, transformed, size);
     for (size_t i = 0; i < job->products; i++) {
       w->kernels->gemm_f32(filters, tiles, channels, transformed + i * size, channels, inputs + i * job->matrix,
-                           channels * WEFT_GEMM_NR, products + i * stride, tiles, index > 0, NULL);
+                           channels * WEFT_GEMM_NR, products + i * stride, tiles, more, NULL);
     }
+    more = true;
   }
+  if (!more) memset(products, 0, job->products * stride * sizeof *products);
   for (size_t i = 0; i < filters; i++) {
-    const size_t at = (b->image * w->filters + first + i) * plane;
-    w->kernels->winograd_output(job->outputs, products + i * tiles, stride, b->begin, b->end,
-                                w->bias != NULL ? w->bias[first + i] : 0, w->residual != NULL ? w->residual + at : NULL,
-                                w->epilogue.activation, w->epilogue.lo, w->epilogue.hi, w->y + at, w->oh,
-                                w->patches.ow);
+    put_results(b, first + i, products + i * tiles, stride);
   }
 }
 
@@ -152,7 +279,7 @@ static void share_filters(void *arg, uint32_t slot, size_t begin, size_t end) {
 
 static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const job *job = arg;
-  float *inputs = job->scratch + slot * job->slot_floats, *scratch = inputs + job->input_floats;
+  float *scratch = job->scratch + slot * (job->slot_floats + job->input_floats), *inputs = scratch + job->slot_floats;
   for (size_t task = begin; task < end; task++) {
     block b = block_at(job, task, inputs);
     transform_inputs(&b, 0, tasks_of_inputs(&b));
@@ -169,32 +296,39 @@ static size_t share_of(size_t count, size_t most, size_t unit, size_t threads) {
 }
 
 static job plan(const weft_winograd *w, size_t threads) {
-  const size_t channels = w->patches.channels;
-  job job = {.w = w, .outputs = best_outputs(w->oh, w->patches.ow)};
-  job.products = weft_winograd_products(job.outputs);
-  job.groups = weft_winograd_groups(job.outputs, w->oh, w->patches.ow);
-  job.channels = weft_smaller(channels, CHANNELS);
-  job.channel_blocks = weft_parts(channels, job.channels);
-  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || w->images * weft_parts(job.groups, AT_ONCE) < LEAST_TASKS;
+  job job = {.w = w, .space = space_of(w->window)};
+  const space *s = &job.space;
+  best_tile(s, &job.tile);
+  job.products = weft_winograd_products(job.tile);
+  job.rows = pieces_of(&s->y, job.tile.rows);
+  job.columns = pieces_of(&s->x, job.tile.columns);
+  job.pieces = s->z.taps * job.rows * job.columns;
+  job.planes = w->images * s->z.out * s->y.dilation * s->x.dilation;
+  job.groups = weft_winograd_groups(job.tile, grid_of(&s->y), grid_of(&s->x));
+  job.channels = weft_smaller(w->channels, CHANNELS);
+  job.channel_blocks = weft_parts(w->channels, job.channels);
+  const size_t most = AT_ONCE / job.pieces < LEAST_AT_ONCE ? LEAST_AT_ONCE : AT_ONCE / job.pieces / 2 * 2;
+  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || job.planes * weft_parts(job.groups, most) < LEAST_TASKS;
   const size_t unit = WEFT_GEMM_NR / WEFT_WINOGRAD_GROUP;
-  job.at_once = share_of(job.groups, AT_ONCE, unit, job.shared || w->images > 1 ? 1 : threads);
+  job.at_once = share_of(job.groups, most, unit, job.shared || job.planes > 1 ? 1 : threads);
   job.blocks = weft_parts(job.groups, job.at_once);
   job.filters = share_of(w->filters, FILTERS, 4, job.shared ? threads : 1);
   job.filter_blocks = weft_parts(w->filters, job.filters);
   const size_t tiles = whole_panels(job.at_once * WEFT_WINOGRAD_GROUP);
   job.matrix = tiles * job.channels + APART;
-  job.input_floats = job.channel_blocks * job.products * job.matrix;
-  job.slot_floats = job.products * (job.filters * (tiles + job.channels) + 2 * APART);
+  job.input_floats = job.pieces * job.channel_blocks * job.products * job.matrix;
+  job.slot_floats =
+      job.products * (job.filters * (tiles + job.channels) + 2 * APART) + job.filters * job.channels * MOST_TAPS;
   return job;
 }
 
 weft_status weft_winograd_run(weft_op *op, const weft_winograd *w) {
   const size_t threads = weft_parallel_threads(op->cx);
   job job = plan(w, threads);
-  const size_t blocks = w->images * job.blocks;
-  job.slot_floats += job.shared ? 0 : job.input_floats;
+  const size_t blocks = job.planes * job.blocks;
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, threads * job.slot_floats, sizeof(float), &room));
+  WEFT_TRY(weft_op_scratch_array(op, threads * (job.slot_floats + (job.shared ? 0 : job.input_floats)), sizeof(float),
+                                 &room));
   job.scratch = room;
   if (!job.shared) {
     weft_parallel_slots(op->cx, blocks, 1, run_blocks, &job);

@@ -337,14 +337,15 @@ static void check_convolution(void) {
   drop(panels);
 }
 
-static void check_winograd_filters(size_t outputs) {
-  size_t filters = 1 + below(3), channels = 1 + below(20), w_stride = channels * 9 + below(5);
+static void check_winograd_filters(weft_winograd_tile tile) {
+  const size_t taps = weft_winograd_taps(tile.rows) * weft_winograd_taps(tile.columns);
+  size_t filters = 1 + below(3), channels = 1 + below(20), w_stride = channels * taps + below(5);
   size_t stride = filters * channels + below(5),
-         size = (weft_winograd_products(outputs) - 1) * stride + filters * channels;
-  float *w = make((filters - 1) * w_stride + channels * 9, draw_float);
+         size = (weft_winograd_products(tile) - 1) * stride + filters * channels;
+  float *w = make((filters - 1) * w_stride + channels * taps, draw_float);
   float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
-  portable->winograd_filters(outputs, filters, channels, w, w_stride, wanted, stride);
-  tested->winograd_filters(outputs, filters, channels, w, w_stride, got, stride);
+  portable->winograd_filters(tile, filters, channels, w, w_stride, wanted, stride);
+  tested->winograd_filters(tile, filters, channels, w, w_stride, got, stride);
   expect_same("winograd filters", size, got, wanted);
   drop(w);
   drop(wanted);
@@ -377,7 +378,7 @@ static float *sizes_of(size_t n, const float *x) {
  * transforms of 4x4 outputs err by a few units of their largest (tests/bench/NOTES.md). */
 static void expect_convolution(const weft_patches *p, const float *w, float bias, size_t oh, const float *got) {
   const size_t plane = oh * p->ow;
-  float *in_sizes = sizes_of(p->channels * p->ih * p->iw, p->in), *w_sizes = sizes_of(p->channels * 9, w);
+  float *in_sizes = sizes_of(p->channels * p->ih * p->iw, p->in), *w_sizes = sizes_of(p->channels * p->kh * p->kw, w);
   weft_patches sized = *p;
   sized.in = in_sizes;
   float *wanted = convolve(p, w, bias, oh), *sizes = convolve(&sized, w_sizes, bias, oh);
@@ -394,33 +395,54 @@ static void expect_convolution(const weft_patches *p, const float *w, float bias
   }
 }
 
-static void check_winograd(size_t outputs) {
-  size_t ih = 3 + below(12), iw = 3 + below(30), top = below(2), left = below(2), channels = 1 + below(4);
-  size_t oh = ih + 2 * top - 2, ow = iw + 2 * left - 2;
-  size_t groups = weft_winograd_groups(outputs, oh, ow), begin = below(groups), end = begin + 1 + below(groups - begin);
-  size_t count = weft_winograd_products(outputs), tiles = (end - begin) * WEFT_WINOGRAD_GROUP;
+/* One phase of `p`, whose dilations' other phases stay as they were. */
+static void check_winograd(weft_winograd_tile tile) {
+  const size_t kh = weft_winograd_taps(tile.rows), kw = weft_winograd_taps(tile.columns);
+  const size_t dh = kh == 1 ? 1 : 1 + below(2), dw = kw == 1 ? 1 : 1 + below(3);
+  size_t ih = 5 + below(12), iw = 7 + below(60), top = below(2), left = below(2), channels = 1 + below(4);
+  size_t oh = ih + 2 * top - (kh - 1) * dh, ow = iw + 2 * left - (kw - 1) * dw, row = below(dh), column = below(dw);
+  size_t grid = (ow + dw - 1) / dw, groups = weft_winograd_groups(tile, (oh + dh - 1) / dh, grid);
+  size_t begin = below(groups), end = begin + 1 + below(groups - begin);
+  size_t count = weft_winograd_products(tile), tiles = (end - begin) * WEFT_WINOGRAD_GROUP;
   size_t matrix = weft_gemm_packed_size(tiles, channels) + below(3), size = count * matrix;
-  float *in = make(channels * ih * iw, draw_float), *w = make(channels * 9, draw_float),
+  size_t plane = ih * iw + below(5);
+  float *in = make(channels * plane, draw_float), *w = make(channels * kh * kw, draw_float),
         *u = make(count * channels, NULL);
   float *wanted_packed = make(size, NULL), *packed = make(size, NULL), *products = make(count * tiles, NULL);
   float *wanted = make(oh * ow, draw_float), *residual = make(oh * ow, draw_float);
   float *got = copy_of(oh * ow, wanted), *defined = copy_of(oh * ow, wanted);
-  weft_patches p = {in, channels, ih, iw, 3, 3, 1, 1, 1, 1, (int64_t)top, (int64_t)left, ow};
-  portable->winograd_input(outputs, &p, begin, end, wanted_packed, matrix);
-  tested->winograd_input(outputs, &p, begin, end, packed, matrix);
+  weft_patches p = {
+      in, channels, ih, iw, kh, kw, 1, 1, dh, dw, (int64_t)top - (int64_t)row, (int64_t)left - (int64_t)column, grid};
+  portable->winograd_input(tile, &p, plane, begin, end, wanted_packed, matrix);
+  tested->winograd_input(tile, &p, plane, begin, end, packed, matrix);
   expect_same("winograd input", size, packed, wanted_packed);
-  portable->winograd_filters(outputs, 1, channels, w, channels * 9, u, channels);
+  portable->winograd_filters(tile, 1, channels, w, channels * kh * kw, u, channels);
   for (size_t j = 0; j < count; j++) {
     portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, channels * WEFT_GEMM_NR,
                        products + j * tiles, tiles, false, NULL);
   }
-  weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
-  const float *added = draw() % 2 == 0 ? residual : NULL;
-  portable->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, wanted, oh, ow);
-  tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, added, activation, -0.5f, 1.0f, got, oh, ow);
+  weft_winograd_result r = {.ow = grid,
+                            .rows = (oh - row + dh - 1) / dh,
+                            .columns = (ow - column + dw - 1) / dw,
+                            .row_step = ow * dh,
+                            .step = dw,
+                            .bias = 0.3f,
+                            .residual = draw() % 2 == 0 ? residual + row * ow + column : NULL,
+                            .activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1)),
+                            .lo = -0.5f,
+                            .hi = 1.0f,
+                            .out = wanted + row * ow + column};
+  portable->winograd_output(tile, products, tiles, begin, end, &r);
+  r.out = got + row * ow + column;
+  tested->winograd_output(tile, products, tiles, begin, end, &r);
   expect_same("winograd output", oh * ow, got, wanted);
-  tested->winograd_output(outputs, products, tiles, begin, end, 0.3f, NULL, WEFT_ACT_NONE, 0, 0, defined, oh, ow);
-  if (begin == 0 && end == groups) expect_convolution(&p, w, 0.3f, oh, defined);
+  if (begin == 0 && end == groups && dh == 1 && dw == 1 && plane == ih * iw) {
+    r.residual = NULL;
+    r.activation = WEFT_ACT_NONE;
+    r.out = defined;
+    tested->winograd_output(tile, products, tiles, begin, end, &r);
+    expect_convolution(&p, w, 0.3f, oh, defined);
+  }
   float *all[] = {in, w, u, wanted_packed, packed, products, wanted, residual, got, defined};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     drop(all[i]);
@@ -553,10 +575,11 @@ static void check_floats(void) {
   check_gemm(13, 9, 10, draw_float);
   for (int i = 0; i < 3000; i++) {
     check_convolution();
-    check_winograd(2);
-    check_winograd(4);
-    check_winograd_filters(2);
-    check_winograd_filters(4);
+    static const weft_winograd_tile tiles[] = {{2, 2}, {4, 4}, {1, 4}, {4, 1}};
+    for (size_t j = 0; j < sizeof tiles / sizeof *tiles; j++) {
+      check_winograd(tiles[j]);
+      check_winograd_filters(tiles[j]);
+    }
   }
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
