@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { buildAll, buildPreset } from './build.mjs';
 import { setUp } from './setup.mjs';
-import { root } from './setup/paths.mjs';
+import { nodeFlags, root } from './setup/paths.mjs';
 import { main, run, step } from './setup/run.mjs';
 
 function testFiles(filters) {
@@ -46,8 +46,6 @@ main(async () => {
   const passed = filters.length > 0 || (await unitTests());
   const files = testFiles(filters);
   if (files.length === 0) throw new Error(`No test file's name contains ${filters.join(' or ')}`);
-  // Node.js 20 may wait for ever at the end of a process for a thread that still compiles JavaScript and lacks memory.
-  const flags = ['--no-concurrent-recompilation', '--test', '--test-concurrency=2'];
-  const node = spawnSync(process.execPath, [...flags, ...files], { cwd: root, stdio: 'inherit' });
+  const node = spawnSync(process.execPath, [...nodeFlags, '--test', '--test-concurrency=2', ...files], { cwd: root, stdio: 'inherit' });
   return passed && node.status === 0 ? 0 : 1;
 });

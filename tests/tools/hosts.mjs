@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { programs, root } from '../../tools/setup/paths.mjs';
+import { nodeFlags, programs, root } from '../../tools/setup/paths.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const command = join(root, 'dist/weft.wasm');
@@ -17,13 +17,13 @@ const sanitized = join(root, 'build/native-asan/weft');
 
 /** The JavaScript package, which must choose this module. */
 export const javascript = (settings, module, program = process.execPath) => (list, maxMemory) =>
-  [program, here('check.mjs'), JSON.stringify(settings), module, list, `${maxMemory}`];
+  [program, ...nodeFlags, here('check.mjs'), JSON.stringify(settings), module, list, `${maxMemory}`];
 
 /** The command's arguments for a list. */
 const checkList = (list, maxMemory) => ['check', '--list', list, ...(maxMemory > 0 ? ['--max-memory', `${maxMemory}`] : [])];
 
 /** Node.js 20 crashes now and then when a fast call from WASI meets memory that has grown. */
-const wasiFlags = ['--no-warnings', '--no-turbo-fast-api-calls'];
+const wasiFlags = [...nodeFlags, '--no-warnings', '--no-turbo-fast-api-calls'];
 
 /** Hosts by name: the command for a list, why the host is not there, if it is not, and what it has that others lack. */
 export const hosts = {

@@ -60,3 +60,9 @@ export const programs = {
   python: inToolchain('venv/bin/python'),
   chromium: '/usr/bin/chromium',
 };
+
+/**
+ * For every Node.js that tests run in: Node.js 20 may wait for ever at the end of a process for a thread that still
+ * compiles JavaScript and lacks memory.
+ */
+export const nodeFlags = ['--no-concurrent-recompilation'];
