@@ -18,8 +18,9 @@ enum {
   LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
   CHANNELS = 128,      /* whose transformed filters are there at a time, */
   FILTERS = 32,        /* and of so many filters */
-  AT_ONCE = 32,        /* groups of tiles of a block */
-  LEAST_AT_ONCE = 8,   /* where there are pieces */
+  AT_ONCE = 32,        /* groups of tiles of a block, */
+  LINES_AT_ONCE = 192, /* of 6 products instead of 36; as many fewer as there are pieces, */
+  LEAST_AT_ONCE = 8,   /* but so many */
   GROUPS = 4,          /* of tiles whose inputs are one task where a block is shared */
   LEAST_TASKS = 4,     /* for threads to share */
   APART = 16,          /* floats between matrices: at powers of two they would share the lines of a cache */
@@ -76,8 +77,8 @@ static size_t cost_of(const space *s, weft_winograd_tile tile) {
   enum { FILTER_LINE = 12, FILTER_2 = 20, FILTER_4 = 50 };
   const size_t filter = tile.rows != tile.columns ? FILTER_LINE : tile.rows == 2 ? FILTER_2 : FILTER_4;
   const size_t tiles = weft_winograd_groups(tile, grid_of(&s->y), grid_of(&s->x)) * WEFT_WINOGRAD_GROUP;
-  return pieces_of(&s->y, tile.rows) * pieces_of(&s->x, tile.columns) * s->y.dilation * s->x.dilation *
-         (weft_winograd_products(tile) * (whole_panels(tiles) / 4) + filter);
+  return pieces_of(&s->y, tile.rows) * pieces_of(&s->x, tile.columns) *
+         (s->y.dilation * s->x.dilation * weft_winograd_products(tile) * (whole_panels(tiles) / 4) + filter);
 }
 
 /* False if no tile pays. */
@@ -113,9 +114,10 @@ typedef struct job {
   space space;
   weft_winograd_tile tile;
   size_t products;
-  size_t rows, columns, pieces;    /* pieces of a filter: along an axis, and of all planes */
-  size_t planes;                   /* of the result: images, their planes and the phases of dilations */
-  size_t groups, at_once, blocks;  /* of a plane; groups of a block; blocks of a plane */
+  size_t rows, columns, pieces; /* pieces of a filter: along an axis, and of all planes */
+  size_t groups;                /* of a plane of the result: one image, one place in depth, one phase of dilations; */
+  size_t all_groups;            /* whole panels of them, plane after plane */
+  size_t at_once, blocks;       /* groups of a block */
   size_t channels, channel_blocks; /* channels of a block */
   size_t filters, filter_blocks;   /* filters of a block */
   size_t matrix;                   /* floats of one product's transformed inputs, of a block of channels */
@@ -125,39 +127,84 @@ typedef struct job {
   float *scratch;
 } job;
 
-/* Some groups of tiles of a plane, and their transformed inputs. */
+/* Some groups of tiles, and their transformed inputs. */
 typedef struct block {
   const job *job;
-  size_t image, z, row, column; /* the plane's; its first row and column */
   size_t begin, end;
   float *inputs;
 } block;
 
 static block block_at(const job *job, size_t index, float *inputs) {
+  const size_t begin = index * job->at_once;
+  return (block){
+      .job = job, .begin = begin, .end = weft_smaller(begin + job->at_once, job->all_groups), .inputs = inputs};
+}
+
+/* What some groups have of one plane, whose first row and column are told. */
+typedef struct part {
+  size_t image, z, row, column;
+  size_t begin, end;
+} part;
+
+static part part_at(const job *job, size_t begin, size_t end) {
   const space *s = &job->space;
-  const size_t begin = index % job->blocks * job->at_once, plane = index / job->blocks;
-  const size_t phases = s->y.dilation * s->x.dilation, phase = plane % phases;
-  return (block){.job = job,
-                 .image = plane / phases / s->z.out,
-                 .z = plane / phases % s->z.out,
-                 .row = phase / s->x.dilation,
-                 .column = phase % s->x.dilation,
-                 .begin = begin,
-                 .end = weft_smaller(begin + job->at_once, job->groups),
-                 .inputs = inputs};
+  const size_t plane = begin / job->groups, phases = s->y.dilation * s->x.dilation, phase = plane % phases;
+  const size_t first = begin % job->groups;
+  return (part){.image = plane / phases / s->z.out,
+                .z = plane / phases % s->z.out,
+                .row = phase / s->x.dilation,
+                .column = phase % s->x.dilation,
+                .begin = first,
+                .end = weft_smaller(first + end - begin, job->groups)};
 }
 
 static size_t channels_of(const job *job, size_t index) {
   return weft_smaller(job->channels, job->w->channels - index * job->channels);
 }
 
-/* The plane of the input that a piece's taps of a block lie in; false outside. */
-static bool plane_of(const block *b, size_t piece, size_t *plane) {
-  const axis *z = &b->job->space.z;
-  const size_t tap = piece / (b->job->rows * b->job->columns);
-  const int64_t at = (int64_t)(b->z * z->stride + tap * z->dilation) - z->pad;
+/* The plane of the input that a piece's taps lie in; false outside. */
+static bool plane_of(const job *job, const part *part, size_t piece, size_t *plane) {
+  const axis *z = &job->space.z;
+  const size_t tap = piece / (job->rows * job->columns);
+  const int64_t at = (int64_t)(part->z * z->stride + tap * z->dilation) - z->pad;
   *plane = (size_t)at;
   return at >= 0 && (uint64_t)at < z->in;
+}
+
+/* Whether a piece has anything to add to a block. */
+static bool is_met(const block *b, size_t piece) {
+  for (size_t at = b->begin; at < b->end;) {
+    const part part = part_at(b->job, at, b->end);
+    size_t plane;
+    if (plane_of(b->job, &part, piece, &plane)) return true;
+    at += part.end - part.begin;
+  }
+  return false;
+}
+
+static void transform_part(const job *job, const part *part, size_t piece, size_t block, float *to) {
+  const space *s = &job->space;
+  const size_t channels = channels_of(job, block), area = s->y.in * s->x.in;
+  size_t plane;
+  if (!plane_of(job, part, piece, &plane)) {
+    for (size_t i = 0; i < job->products; i++) {
+      memset(to + i * job->matrix, 0, (part->end - part->begin) * WEFT_WINOGRAD_GROUP * channels * sizeof *to);
+    }
+    return;
+  }
+  const size_t row = piece / job->columns % job->rows * weft_winograd_taps(job->tile.rows);
+  const size_t column = piece % job->columns * weft_winograd_taps(job->tile.columns);
+  const weft_patches patches = {
+      .in = job->w->x + ((part->image * job->w->channels + block * job->channels) * s->z.in + plane) * area,
+      .channels = channels,
+      .ih = s->y.in,
+      .iw = s->x.in,
+      .dilation_h = s->y.dilation,
+      .dilation_w = s->x.dilation,
+      .pad_top = s->y.pad - (int64_t)(part->row + row * s->y.dilation),
+      .pad_left = s->x.pad - (int64_t)(part->column + column * s->x.dilation),
+      .ow = grid_of(&s->x)};
+  job->w->kernels->winograd_input(job->tile, &patches, area * s->z.in, part->begin, part->end, to, job->matrix);
 }
 
 static size_t tasks_of_inputs(const block *b) {
@@ -167,29 +214,18 @@ static size_t tasks_of_inputs(const block *b) {
 static void transform_inputs(void *arg, size_t begin, size_t end) {
   const block *b = arg;
   const job *job = b->job;
-  const space *s = &job->space;
-  const size_t parts = job->channel_blocks * job->pieces, area = s->y.in * s->x.in;
+  const size_t matrices = job->channel_blocks * job->pieces;
   for (size_t task = begin; task < end; task++) {
-    const size_t index = task % job->channel_blocks, piece = task % parts / job->channel_blocks;
-    const size_t part = task / parts * GROUPS, channels = channels_of(job, index);
-    size_t plane;
-    if (!plane_of(b, piece, &plane)) continue;
-    const size_t row = piece / job->columns % job->rows * weft_winograd_taps(job->tile.rows);
-    const size_t column = piece % job->columns * weft_winograd_taps(job->tile.columns);
-    const float *in = job->w->x + ((b->image * job->w->channels + index * job->channels) * s->z.in + plane) * area;
-    const weft_patches patches = {.in = in,
-                                  .channels = channels,
-                                  .ih = s->y.in,
-                                  .iw = s->x.in,
-                                  .dilation_h = s->y.dilation,
-                                  .dilation_w = s->x.dilation,
-                                  .pad_top = s->y.pad - (int64_t)(b->row + row * s->y.dilation),
-                                  .pad_left = s->x.pad - (int64_t)(b->column + column * s->x.dilation),
-                                  .ow = grid_of(&s->x)};
-    float *to = b->inputs + (task % parts) * job->products * job->matrix;
-    job->w->kernels->winograd_input(job->tile, &patches, area * s->z.in, b->begin + part,
-                                    weft_smaller(b->begin + part + GROUPS, b->end),
-                                    to + part * WEFT_WINOGRAD_GROUP * channels, job->matrix);
+    const size_t index = task % job->channel_blocks, piece = task % matrices / job->channel_blocks;
+    size_t at = b->begin + task / matrices * GROUPS;
+    const size_t last = weft_smaller(at + GROUPS, b->end);
+    float *inputs = b->inputs + task % matrices * job->products * job->matrix;
+    while (is_met(b, piece) && at < last) {
+      const part part = part_at(job, at, last);
+      transform_part(job, &part, piece, index,
+                     inputs + (at - b->begin) * WEFT_WINOGRAD_GROUP * channels_of(job, index));
+      at += part.end - part.begin;
+    }
   }
 }
 
@@ -207,13 +243,17 @@ static const float *taps_of(const job *job, size_t piece, size_t filter, size_t 
   }
   const size_t row = piece / job->columns % job->rows * kh, column = piece % job->columns * kw;
   *step = channels * kh * kw;
-  float *to = room;
-  from += piece / (job->rows * job->columns) * plane;
-  for (size_t i = 0; i < filters * channels; i++, to += kh * kw) {
-    const float *taps = from + (i / channels * job->w->channels + i % channels) * each;
-    for (size_t j = 0; j < kh * kw; j++) {
-      const size_t y = row + j / kw, x = column + j % kw;
-      to[j] = y < s->y.taps && x < s->x.taps ? taps[y * s->x.taps + x] : 0;
+  const size_t rows = weft_smaller(kh, s->y.taps - row), columns = weft_smaller(kw, s->x.taps - column);
+  from += piece / (job->rows * job->columns) * plane + row * s->x.taps + column;
+  memset(room, 0, filters * *step * sizeof *room);
+  for (size_t i = 0; i < filters; i++, from += (job->w->channels - channels) * each) {
+    for (size_t c = 0; c < channels; c++, from += each) {
+      float *to = room + (i * channels + c) * kh * kw;
+      for (size_t y = 0; y < rows; y++) {
+        for (size_t x = 0; x < columns; x++) {
+          to[y * kw + x] = from[y * s->x.taps + x];
+        }
+      }
     }
   }
   return room;
@@ -224,20 +264,25 @@ static void put_results(const block *b, size_t filter, const float *products, si
   const job *job = b->job;
   const weft_winograd *w = job->w;
   const axis *y = &job->space.y, *x = &job->space.x;
-  const size_t at =
-      ((b->image * w->filters + filter) * job->space.z.out + b->z) * y->out * x->out + b->row * x->out + b->column;
-  const weft_winograd_result result = {.ow = grid_of(x),
-                                       .rows = weft_parts(y->out - b->row, y->dilation),
-                                       .columns = weft_parts(x->out - b->column, x->dilation),
-                                       .row_step = x->out * y->dilation,
-                                       .step = x->dilation,
-                                       .bias = w->bias != NULL ? w->bias[filter] : 0,
-                                       .residual = w->residual != NULL ? w->residual + at : NULL,
-                                       .activation = w->epilogue.activation,
-                                       .lo = w->epilogue.lo,
-                                       .hi = w->epilogue.hi,
-                                       .out = w->y + at};
-  w->kernels->winograd_output(job->tile, products, stride, b->begin, b->end, &result);
+  weft_winograd_result result = {.ow = grid_of(x),
+                                 .row_step = x->out * y->dilation,
+                                 .step = x->dilation,
+                                 .bias = w->bias != NULL ? w->bias[filter] : 0,
+                                 .activation = w->epilogue.activation,
+                                 .lo = w->epilogue.lo,
+                                 .hi = w->epilogue.hi};
+  for (size_t at = b->begin; at < b->end;) {
+    const part part = part_at(job, at, b->end);
+    const size_t to = ((part.image * w->filters + filter) * job->space.z.out + part.z) * y->out * x->out +
+                      part.row * x->out + part.column;
+    result.rows = weft_parts(y->out - part.row, y->dilation);
+    result.columns = weft_parts(x->out - part.column, x->dilation);
+    result.residual = w->residual != NULL ? w->residual + to : NULL;
+    result.out = w->y + to;
+    w->kernels->winograd_output(job->tile, products + (at - b->begin) * WEFT_WINOGRAD_GROUP, stride, part.begin,
+                                part.end, &result);
+    at += part.end - part.begin;
+  }
 }
 
 /* A block of filters meets all transformed inputs. */
@@ -245,7 +290,7 @@ static void run_filters(const block *b, size_t first, float *scratch) {
   const job *job = b->job;
   const weft_winograd *w = job->w;
   const size_t filters = weft_smaller(job->filters, w->filters - first);
-  const size_t tiles = whole_panels((b->end - b->begin) * WEFT_WINOGRAD_GROUP), stride = filters * tiles + APART;
+  const size_t tiles = (b->end - b->begin) * WEFT_WINOGRAD_GROUP, stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
   float *room = scratch + job->slot_floats - job->filters * job->channels * MOST_TAPS;
   bool more = false;
@@ -253,8 +298,8 @@ static void run_filters(const block *b, size_t first, float *scratch) {
     const size_t piece = index / job->channel_blocks, part = index % job->channel_blocks;
     const size_t channels = channels_of(job, part), size = filters * channels + APART;
     const float *inputs = b->inputs + index * job->products * job->matrix;
-    size_t plane, step;
-    if (!plane_of(b, piece, &plane)) continue;
+    size_t step;
+    if (!is_met(b, piece)) continue;
     const float *taps = taps_of(job, piece, first, filters, part * job->channels, channels, &step, room);
     w->kernels->winograd_filters(job->tile, filters, channels, taps, step, transformed, size);
     for (size_t i = 0; i < job->products; i++) {
@@ -303,18 +348,19 @@ static job plan(const weft_winograd *w, size_t threads) {
   job.rows = pieces_of(&s->y, job.tile.rows);
   job.columns = pieces_of(&s->x, job.tile.columns);
   job.pieces = s->z.taps * job.rows * job.columns;
-  job.planes = w->images * s->z.out * s->y.dilation * s->x.dilation;
-  job.groups = weft_winograd_groups(job.tile, grid_of(&s->y), grid_of(&s->x));
+  const size_t unit = WEFT_GEMM_NR / WEFT_WINOGRAD_GROUP;
+  job.groups = weft_parts(weft_winograd_groups(job.tile, grid_of(&s->y), grid_of(&s->x)), unit) * unit;
+  job.all_groups = w->images * s->z.out * s->y.dilation * s->x.dilation * job.groups;
   job.channels = weft_smaller(w->channels, CHANNELS);
   job.channel_blocks = weft_parts(w->channels, job.channels);
-  const size_t most = AT_ONCE / job.pieces < LEAST_AT_ONCE ? LEAST_AT_ONCE : AT_ONCE / job.pieces / 2 * 2;
-  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || job.planes * weft_parts(job.groups, most) < LEAST_TASKS;
-  const size_t unit = WEFT_GEMM_NR / WEFT_WINOGRAD_GROUP;
-  job.at_once = share_of(job.groups, most, unit, job.shared || job.planes > 1 ? 1 : threads);
-  job.blocks = weft_parts(job.groups, job.at_once);
+  const size_t room = (job.tile.rows == job.tile.columns ? AT_ONCE : LINES_AT_ONCE) / job.pieces / 2 * 2;
+  const size_t most = room < LEAST_AT_ONCE ? LEAST_AT_ONCE : room;
+  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || weft_parts(job.all_groups, most) < LEAST_TASKS;
+  job.at_once = share_of(job.all_groups, most, unit, job.shared ? 1 : threads);
+  job.blocks = weft_parts(job.all_groups, job.at_once);
   job.filters = share_of(w->filters, FILTERS, 4, job.shared ? threads : 1);
   job.filter_blocks = weft_parts(w->filters, job.filters);
-  const size_t tiles = whole_panels(job.at_once * WEFT_WINOGRAD_GROUP);
+  const size_t tiles = job.at_once * WEFT_WINOGRAD_GROUP;
   job.matrix = tiles * job.channels + APART;
   job.input_floats = job.pieces * job.channel_blocks * job.products * job.matrix;
   job.slot_floats =
@@ -325,17 +371,16 @@ static job plan(const weft_winograd *w, size_t threads) {
 weft_status weft_winograd_run(weft_op *op, const weft_winograd *w) {
   const size_t threads = weft_parallel_threads(op->cx);
   job job = plan(w, threads);
-  const size_t blocks = job.planes * job.blocks;
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, threads * (job.slot_floats + (job.shared ? 0 : job.input_floats)), sizeof(float),
                                  &room));
   job.scratch = room;
   if (!job.shared) {
-    weft_parallel_slots(op->cx, blocks, 1, run_blocks, &job);
+    weft_parallel_slots(op->cx, job.blocks, 1, run_blocks, &job);
     return WEFT_OK;
   }
   WEFT_TRY(weft_op_scratch_array(op, job.input_floats, sizeof(float), &room));
-  for (size_t i = 0; i < blocks; i++) {
+  for (size_t i = 0; i < job.blocks; i++) {
     block b = block_at(&job, i, room);
     weft_parallel(op->cx, tasks_of_inputs(&b), 1, transform_inputs, &b);
     weft_parallel_slots(op->cx, job.filter_blocks, 1, share_filters, &b);

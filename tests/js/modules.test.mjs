@@ -29,12 +29,13 @@ writeFileSync(join(folder, 'convolutions.onnx'), model({
   nodes: [
     node('Conv', ['x', 'w'], ['a'], { pads: [1, 1, 1, 1] }),
     node('Conv', ['x', 'w'], ['b'], { strides: [3, 3] }),
+    node('Conv', ['x', 'w'], ['d'], { dilations: [2, 3], pads: [2, 3, 2, 3] }),
     node('QuantizeLinear', ['x', 'scale', 'zero'], ['q']),
     node('QuantizeLinear', ['w', 'scale', 'zero'], ['v']),
     node('QLinearConv', ['q', 'scale', 'zero', 'v', 'scale', 'zero', 'scale', 'zero'], ['c'], { strides: [3, 3] }),
   ],
   inputs: { x: planes, w: tensorType('float32', [80, 48, 3, 3]), scale, zero },
-  outputs: { a: tensorType('float32'), b: tensorType('float32'), c: tensorType('uint8') },
+  outputs: { a: tensorType('float32'), b: tensorType('float32'), c: tensorType('uint8'), d: tensorType('float32') },
 }));
 
 writeFileSync(join(folder, 'texts.onnx'), model({
@@ -132,8 +133,8 @@ test('threads that share convolutions unevenly give the same bits as one thread'
     const results = [];
     for (const threads of [1, 2, 3, 5]) {
       const session = await InferenceSession.create(${JSON.stringify(join(folder, 'convolutions.onnx'))}, { threads });
-      const { a, b, c } = await session.run(feeds);
-      results.push([a, b, c].map((y) => Buffer.from(y.data.buffer).toString('base64')).join());
+      const { a, b, c, d } = await session.run(feeds);
+      results.push([a, b, c, d].map((y) => Buffer.from(y.data.buffer).toString('base64')).join());
       await session.release();
     }
     console.log(JSON.stringify(new Set(results).size));`);

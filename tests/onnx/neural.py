@@ -77,13 +77,15 @@ below = np.einsum("nchw,fc->nfhw", np.pad(x, ((0, 0), (0, 0), (0, 2), (0, 0))), 
 case("conv_1x1_padded_below", "Conv", [x, w], [below], 22, pads=(0, 0, 2, 0))
 case("conv_1x1_of_padding", "Conv", [f32(1, 4, 0, 5), w], [np.zeros((1, 2, 2, 5), np.float32)], 22, pads=(0, 0, 2, 0))
 
-# ---- convolution with 3 x 3 filters of many channels: filters that are constants and that are not, planes of every size -----------
-def convolved(x, w, pads):
-    top, left, bottom, right = pads
-    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
-    height, width = padded.shape[2] - 2, padded.shape[3] - 2
-    taps = [np.einsum("nchw,fc->nfhw", padded[:, :, i : i + height, j : j + width], w[:, :, i, j].astype(np.float64)) for i in range(3) for j in range(3)]
-    return sum(taps).astype(np.float32)
+# ---- convolution of many channels: filters that are constants and that are not, planes of every size ---------------------------------
+def convolved(x, w, pads, dilations=None, strides=None):
+    rank = x.ndim - 2
+    dilations, strides = dilations or (1,) * rank, strides or (1,) * rank
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:])])
+    last = [d * (k - 1) for d, k in zip(dilations, w.shape[2:])]
+    return sum(
+        np.einsum("nc...,fc->nf...", padded[(..., *(slice(t * d, n - l + t * d, s) for t, d, n, l, s in zip(tap, dilations, padded.shape[2:], last, strides)))], w[(..., *tap)].astype(np.float64))
+        for tap in np.ndindex(w.shape[2:])).astype(np.float32)
 
 
 for name, channels, filters, height, width, pads in (
@@ -94,6 +96,24 @@ for name, channels, filters, height, width, pads in (
         case(f"conv_3x3_{name}{'_constant' if constants else ''}", "Conv", [x, w], [convolved(x, w, pads)], 22, constants, pads=pads)
 x, w = f32(1, 200, 14, 14), f32(200, 200, 3, 3) / np.float32(40)
 case("conv_3x3_large_constant", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22, (1,), pads=(1, 1, 1, 1))
+
+# signals, volumes, filters in pieces, dilations whose phases differ in length
+for name, size, kernel, pads, more in (
+    ("signal", (200,), (3,), (1, 1), {}), ("signal_of_7_taps", (131,), (7,), (3, 3), {}), ("signal_of_11_taps_dilated", (301,), (11,), (25, 20), {"dilations": (5,)}),
+    ("row_taps", (9, 70), (1, 7), (0, 3, 0, 3), {}), ("column_taps", (30, 37), (5, 1), (2, 0, 2, 0), {}), ("5x5", (19, 33), (5, 5), (2, 2, 2, 2), {}), ("4x7", (20, 20), (4, 7), (0, 3, 1, 3), {}),
+    ("dilated", (31, 40), (3, 3), (2, 3, 2, 3), {"dilations": (2, 3)}), ("volume", (5, 12, 13), (3, 3, 3), (1, 1, 1, 1, 1, 1), {}),
+    ("volume_strided", (7, 16, 9), (3, 3, 3), (2, 1, 1, 2, 1, 1), {"strides": (2, 1, 1), "dilations": (2, 1, 1)}), ("volume_beside", (2, 8, 8), (1, 3, 3), (2, 1, 1, 1, 1, 1), {}),
+):
+    x, w = f32(2, 20, *size), f32(36, 20, *kernel) / np.float32((20 * np.prod(kernel)) ** 0.5)
+    case(f"conv_{name}", "Conv", [x, w], [convolved(x, w, pads, **more)], 22, (1,), pads=pads, **more)
+
+# ---- batch normalisation of rows of features, and of rows far from zero ---------------------------------------------------------------
+for name, shape, mean in (("rows", (37, 21), 0), ("rows_far_away", (5, 9), 1000), ("rows_of_one_place", (4, 6, 1, 1), 0)):
+    x, (scale, bias, means) = f32(*shape) + np.float32(mean), f32(3, shape[1])
+    variances, around = np.abs(f32(shape[1])) + np.float32(0.1), (-1, *(1,) * (len(shape) - 2))
+    means = means + np.float32(mean)
+    normal = (x.astype(np.float64) - means.reshape(around)) / np.sqrt(variances.astype(np.float64) + 1e-5).reshape(around) * scale.reshape(around) + bias.reshape(around)
+    case(f"batch_normalization_{name}", "BatchNormalization", [x, scale, bias, means, variances], [normal.astype(np.float32)], 22)
 
 # ---- transforms of lengths with factors of all kinds --------------------------------------------------------------------------------
 for n in (1, 2, 3, 8, 12, 37, 60, 62, 400, 1009):
