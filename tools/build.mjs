@@ -69,6 +69,9 @@ async function readGlue(name, modules) {
   glue = glue.replace('if(!globalThis.postMessage)', 'if(!globalThis.postMessage||process.versions.bun)');
   // Deno has both too, but asks for a permission for the first.
   glue = glue.replace(/ENVIRONMENT_IS_NODE\?(?=require\("(?:node:)?os"\))/, '!globalThis.navigator?.hardwareConcurrency?');
+  // A thread's file may lie on another origin than the page, or nowhere.
+  glue = glue.replace('worker=new Worker(', 'worker=Module["workerFromElsewhere"]?.("weft.threads.mjs",{name:"em-pthread"})??new Worker(');
+  glue = glue.replace(/worker\.onerror=e=>\{.*?;throw e\}/, 'worker.onerror=Module["threadFailed"]');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
 }

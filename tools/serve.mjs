@@ -23,6 +23,8 @@ const isolation = {
   'Cross-Origin-Resource-Policy': 'cross-origin',
 };
 
+const shared = { 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' };
+
 /** The file that a request's path means, or null. Folders are tried in order of the longest prefix. */
 function find(folders, path) {
   const prefix = Object.keys(folders)
@@ -38,11 +40,11 @@ function find(folders, path) {
 /**
  * Serves folders on the loopback interface.
  * @param {Record<string, string>} folders the folder behind each path prefix, such as {'/': 'demo', '/dist/': 'dist'}
- * @param {{port?: number, isolated?: boolean}} [options] port 0 takes any free one; `isolated: false` leaves the
- *   isolation headers out
+ * @param {{port?: number, isolated?: boolean, open?: boolean}} [options] port 0 takes any free one; `isolated: false` leaves
+ *   the isolation headers out; `open` lets pages of other origins read the files, as a CDN does
  * @returns {Promise<{url: string, close: () => void}>}
  */
-export function serve(folders, { port = 0, isolated = true } = {}) {
+export function serve(folders, { port = 0, isolated = true, open = false } = {}) {
   const server = createServer((request, response) => {
     let found = null;
     try {
@@ -56,6 +58,7 @@ export function serve(folders, { port = 0, isolated = true } = {}) {
       'Content-Length': found.size,
       'Cache-Control': 'no-cache',
       ...(isolated ? isolation : {}),
+      ...(open ? shared : {}),
     });
     if (request.method === 'HEAD') return response.end();
     createReadStream(found.file).pipe(response);

@@ -2,7 +2,7 @@
  * What differs between hosts: files, and when the event loop gets its turn. Node.js' modules are asked of the process
  * instead of imported, so that bundlers for the browser never meet them.
  */
-import { argumentError } from './error.js';
+import { argumentError, WeftError } from './error.js';
 
 /** @type {any} */
 const process = /** @type {any} */ (globalThis).process;
@@ -103,6 +103,34 @@ export function nextTurn() {
   });
 }
 
+/** The blobs' URLs by file. @type {Record<string, string>} */
+const importers = {};
+
+/**
+ * A worker of a file beside this package, if that lies on another origin than the page, as on a CDN: browsers refuse such files,
+ * so the worker is the page's own and imports the file. Otherwise undefined: bundlers must see the file where the worker is made.
+ * @param {string} file @param {WorkerOptions} [options] @returns {Worker | undefined}
+ */
+export function workerFromElsewhere(file, options) {
+  const here = import.meta.url;
+  const origin = globalThis.location?.origin;
+  if (!origin || !/^https?:/.test(here) || new URL(here).origin === origin) return undefined;
+  const text = `import ${JSON.stringify(new URL(file, here))};`;
+  importers[file] ??= URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  return new Worker(importers[file], { ...options, type: 'module' });
+}
+
+/**
+ * Why a worker did not start, or stopped. @param {string} file
+ * @param {{message?: string, code?: string}} cause a page's event, without a message when it is about the file, or Node.js' error
+ */
+export function workerError(file, cause) {
+  const { message, code } = cause;
+  if (message && !code?.endsWith('MODULE_NOT_FOUND')) return new WeftError('INTERNAL', `${file} stopped: ${message}`, { cause });
+  const rule = "it must lie beside the package or its bundle, and a page's Content-Security-Policy must allow it as a worker";
+  return new WeftError('IO', `${file} could not be loaded: ${rule}`, { cause });
+}
+
 /**
  * A worker that runs a module of this package; what it sends comes to `onMessage`. In Node.js it keeps the program alive
  * only while it is held.
@@ -111,9 +139,9 @@ export function nextTurn() {
 export function startWorker(onMessage, onError) {
   // Emscripten's glue leaves Node.js' own class under this name, which has other events.
   if (typeof Worker !== 'undefined' && 'onmessage' in Worker.prototype) {
-    const worker = new Worker(new URL('./weft.worker.mjs', import.meta.url), { type: 'module' });
+    const worker = workerFromElsewhere('weft.worker.mjs') ?? new Worker(new URL('./weft.worker.mjs', import.meta.url), { type: 'module' });
     worker.onmessage = ({ data }) => onMessage(data);
-    worker.onerror = (event) => onError(new Error(event.message ?? 'its file could not be loaded'));
+    worker.onerror = (event) => onError(workerError('weft.worker.mjs', event));
     return { post: worker.postMessage.bind(worker), stop: () => worker.terminate(), hold: () => {} };
   }
   const threads = builtin('worker_threads');
@@ -122,7 +150,7 @@ export function startWorker(onMessage, onError) {
   const here = import.meta.url;
   const worker = new threads.Worker(new URL('./weft.worker.mjs', here));
   worker.on('message', onMessage);
-  worker.on('error', onError);
+  worker.on('error', (/** @type {Error} */ error) => onError(workerError('weft.worker.mjs', error)));
   worker.unref();
   const hold = (/** @type {boolean} */ held) => (held ? worker.ref() : worker.unref());
   return { post: worker.postMessage.bind(worker), stop: () => void worker.terminate(), hold };

@@ -70,7 +70,7 @@ export class ProxyEngine {
     try {
       this.#worker = startWorker(
         (message) => this.#receive(message),
-        (error) => this.#break(new WeftError('INTERNAL', `the session's worker stopped: ${error.message}`, { cause: error })),
+        (error) => this.#break(error),
       );
     } catch (cause) {
       throw new WeftError('UNSUPPORTED', `a session in a worker: ${/** @type {Error} */ (cause).message}`, { cause });

@@ -6,6 +6,7 @@
 import createModule from './weft.glue.mjs';
 import createThreads from './weft.threads.mjs';
 import { codes, WeftError } from './error.js';
+import { workerError, workerFromElsewhere } from './host.js';
 import { decoder, encoder } from './text.js';
 
 /** Offsets in the structs of weft.h, in a 32-bit module. */
@@ -34,10 +35,11 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  */
 
 /** @param {unknown} cause */
-const startError = (cause) =>
-  new WeftError(cause instanceof RangeError ? 'OUT_OF_MEMORY' : 'INTERNAL', `the WebAssembly module could not be started: ${cause}`, {
-    cause,
-  });
+function startError(cause) {
+  if (cause instanceof WeftError) return cause;
+  const code = cause instanceof RangeError ? 'OUT_OF_MEMORY' : 'INTERNAL';
+  return new WeftError(code, `the WebAssembly module could not be started: ${cause}`, { cause });
+}
 
 /** Shared memory reserves its maximum of addresses at once: hosts that refuse 4 GB may grant less. */
 function makeSharedMemory() {
@@ -51,7 +53,7 @@ function makeSharedMemory() {
 }
 
 /**
- * Starts the module. The glue never settles when its `instantiateWasm` fails, hence the promise around it.
+ * Starts the module. The glue never settles when its `instantiateWasm` or one of its threads fails, hence the promise around it.
  * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module
  * @param {{threads: number, wasmMemory?: WebAssembly.Memory, runOperator: RunOperator}} options threads beside the caller's
  */
@@ -61,7 +63,15 @@ const startGlue = (create, module, options) =>
       WebAssembly.instantiate(module, imports).then((instance) => done(instance, module), reject);
       return {};
     };
-    create({ instantiateWasm, ...options }).then(resolve, reject);
+    let isStarted = false;
+    const threadFailed = (/** @type {object} */ cause) => {
+      if (isStarted) throw cause; // a defect, which the host tells of
+      glue.PThread?.terminateAllThreads();
+      reject(workerError('weft.threads.mjs', cause));
+    };
+    /** @type {any} */
+    const glue = { instantiateWasm, workerFromElsewhere, threadFailed, ...options };
+    create(glue).then((started) => ((isStarted = true), resolve(started)), reject);
   });
 
 export class Wasm {
