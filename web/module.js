@@ -117,8 +117,9 @@ async function compileFrom(url) {
   if (url.protocol === 'file:') return WebAssembly.compile(await readFile(url));
   const response = await fetch(url, { credentials: 'same-origin' });
   if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
-  const streamed = response.headers.get('content-type')?.startsWith('application/wasm') && WebAssembly.compileStreaming;
-  return streamed ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+  const type = response.headers.get('content-type');
+  if (type?.startsWith('text/html')) throw new Error('the server answered with a web page');
+  return type?.startsWith('application/wasm') && WebAssembly.compileStreaming ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 
 /** @type {Map<string, Promise<WebAssembly.Module>>} */
@@ -156,8 +157,8 @@ const hasThreads = (module) => WebAssembly.Module.imports(module).some(({ kind }
 
 /** @param {WebAssembly.Module} module */
 function checkIsWeft(module) {
-  if (WebAssembly.Module.exports(module).some(({ name }) => name === 'weft_version')) return;
-  throw argumentError(`the given WebAssembly module is not one of Weft ${version}`);
+  if (WebAssembly.Module.exports(module).some(({ name }) => name === 'weft_host_measure')) return; // which the reactor has not
+  throw argumentError(`the given WebAssembly module is not one of Weft ${version} for JavaScript`);
 }
 
 /**

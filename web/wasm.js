@@ -5,7 +5,8 @@
  */
 import createModule from './weft.glue.mjs';
 import createThreads from './weft.threads.mjs';
-import { codes, WeftError } from './error.js';
+import { version } from './env.js';
+import { argumentError, codes, WeftError } from './error.js';
 import { workerError, workerFromElsewhere } from './host.js';
 import { decoder, encoder } from './text.js';
 
@@ -108,6 +109,9 @@ export class Wasm {
     this.#bytes = new Uint8Array(glue.wasmMemory.buffer);
     this.#cell = this.allocate(8);
     this.#error = this.allocate(layout.error.size);
+    const found = this.readText(this.get('weft_version'));
+    if (found === version) return;
+    throw argumentError(`the WebAssembly module is of Weft ${found}, the package of ${version}: a cache, env.wasm or the option wasm holds another`);
   }
 
   /** Ends its threads and lets go of its memory, also when something still refers to this object. */

@@ -219,6 +219,16 @@ test('a module that cannot be loaded is told, and the next try starts anew', () 
     await fail({ wasm: new Uint8Array([1, 2, 3]) });
     await fail({ wasm: new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) });
     await fail({ wasm: 5 });
+    const { readFileSync } = await import('node:fs');
+    await fail({ wasm: readFileSync(new URL('weft_reactor.wasm', '${weft}')) });
+    const other = readFileSync(new URL('weft.simd.wasm', '${weft}'));
+    other[other.indexOf(weft.version) + 4] = 'x'.charCodeAt(0);
+    await fail({ wasm: other });
+    const { createServer } = await import('node:http');
+    const server = createServer((request, response) => response.setHeader('content-type', 'text/html').end('<!doctype html>'));
+    await new Promise((resolve) => server.listen(0, resolve));
+    await fail({ wasm: 'http://localhost:' + server.address().port + '/weft.simd.wasm' });
+    server.close();
     env.wasm.wasmPaths = './nowhere/';
     await fail();
     delete env.wasm.wasmPaths;
@@ -228,8 +238,11 @@ test('a module that cannot be loaded is told, and the next try starts anew', () 
   assert.match(found[1].join(' '), /^INVALID_ARGUMENT the given WebAssembly module is not valid/);
   assert.match(found[2].join(' '), /^INVALID_ARGUMENT .*not one of Weft/);
   assert.match(found[3].join(' '), /^INVALID_ARGUMENT wasm: expected a WebAssembly\.Module/);
-  assert.match(found[4].join(' '), /^IO .*nowhere/);
-  assert.deepEqual(found[5], [2, 4]);
+  assert.match(found[4].join(' '), /^INVALID_ARGUMENT .*not one of Weft .* for JavaScript/);
+  assert.match(found[5].join(' '), /^INVALID_ARGUMENT the WebAssembly module is of Weft 0\.1\.x, the package of 0\.1\.0/);
+  assert.match(found[6].join(' '), /^IO .*: the WebAssembly module could not be loaded: the server answered with a web page/);
+  assert.match(found[7].join(' '), /^IO .*nowhere/);
+  assert.deepEqual(found[8], [2, 4]);
 });
 
 test('a small model answers soon after the program starts', () => {
