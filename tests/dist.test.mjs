@@ -50,6 +50,13 @@ test('no file of the package evaluates text as code', () => {
   }
 });
 
+// Bundlers take the names of files from the text as it stands.
+test('no text is broken across lines', () => {
+  for (const name of readdirSync(dist).filter((file) => /\.[mc]js$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /\\$/m, name);
+  }
+});
+
 // webpack warns of any other: "the request of a dependency is an expression".
 test('every URL beside a module names its file', () => {
   for (const name of readdirSync(dist).filter((file) => /\.mjs$/.test(file))) {

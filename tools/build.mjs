@@ -73,7 +73,7 @@ async function readGlue(name, modules) {
   glue = glue.replace('worker=new Worker(', 'worker=Module["workerFromElsewhere"]?.("weft.threads.mjs",{name:"em-pthread"})??new Worker(');
   glue = glue.replace(/worker\.onerror=e=>\{.*?;throw e\}/, 'worker.onerror=Module["threadFailed"]');
   const { transform } = await import('esbuild');
-  return (await transform(glue, { minify: true, lineLimit: 160, format: 'esm', target: 'es2022' })).code;
+  return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
 }
 
 /** Where a finished glue is put for the bundler. */
@@ -107,7 +107,6 @@ async function bundle() {
     target: 'es2022',
     plugins: [bundledGlue],
     keepNames: true,
-    lineLimit: 160,
     logLevel: 'warning',
   };
   await build({ ...common, format: 'esm', outfile: join(staging, 'weft.mjs') });
