@@ -57,6 +57,17 @@ test('no text is broken across lines', () => {
   }
 });
 
+// Those of Vercel, Next.js and Nuxt (@vercel/nft) read these forms.
+test("tools that gather a server's files find all that the package loads", () => {
+  const modules = readdirSync(dist).filter((name) => /^weft\..*\.wasm$/.test(name));
+  assert.equal(modules.length, 5);
+  const [imported, required] = ['weft.mjs', 'weft.cjs'].map((name) => readFileSync(join(dist, name), 'utf8'));
+  for (const name of [...modules, 'weft.worker.mjs', 'weft.threads.mjs']) {
+    assert.match(imported, new RegExp(`(return|Worker\\() ?new URL\\("(\\./)?${name}", import\\.meta\\.url\\)`), name);
+    assert.ok(required.includes(`weftFile(__dirname + "/${name}")`), name);
+  }
+});
+
 // webpack warns of any other: "the request of a dependency is an expression".
 test('every URL beside a module names its file', () => {
   for (const name of readdirSync(dist).filter((file) => /\.mjs$/.test(file))) {

@@ -117,8 +117,11 @@ async function bundle() {
     platform: 'node',
     outfile: join(staging, 'weft.cjs'),
     define: { 'import.meta.url': 'weftUrl' },
-    banner: { js: "const weftUrl = require('node:url').pathToFileURL(__filename).href;" },
+    banner: { js: "const weftFile = require('node:url').pathToFileURL, weftUrl = weftFile(__filename).href;" },
   });
+  // Tools that gather a server's files know this form in CommonJS.
+  const required = join(staging, 'weft.cjs');
+  writeFileSync(required, readFileSync(required, 'utf8').replace(/new URL\("(?:\.\/)?([\w.]+)", weftUrl\)/g, 'weftFile(__dirname + "/$1")'));
   for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(staging, `weft.d.${extension}`));
 }
 

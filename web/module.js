@@ -8,13 +8,16 @@ import { argumentError, WeftError } from './error.js';
 import { isLocation, processors, readFile, resolveLocation, threadsRefused } from './host.js';
 import { isBuffer } from './source.js';
 
-/** The literal form is what bundlers know: each file is found, renamed and shipped by them. */
+/**
+ * The literal form is what bundlers know: each file is found, renamed and shipped by them. Tools that gather a server's files
+ * (Vercel's, that of Next.js and Nuxt) look into methods, but not into arrow functions.
+ */
 const files = /** @type {Record<string, () => URL>} */ ({
-  'weft.scalar.wasm': () => new URL('weft.scalar.wasm', import.meta.url),
-  'weft.simd.wasm': () => new URL('weft.simd.wasm', import.meta.url),
-  'weft.relaxed.wasm': () => new URL('weft.relaxed.wasm', import.meta.url),
-  'weft.simd.threads.wasm': () => new URL('weft.simd.threads.wasm', import.meta.url),
-  'weft.relaxed.threads.wasm': () => new URL('weft.relaxed.threads.wasm', import.meta.url),
+  'weft.scalar.wasm'() { return new URL('weft.scalar.wasm', import.meta.url); },
+  'weft.simd.wasm'() { return new URL('weft.simd.wasm', import.meta.url); },
+  'weft.relaxed.wasm'() { return new URL('weft.relaxed.wasm', import.meta.url); },
+  'weft.simd.threads.wasm'() { return new URL('weft.simd.threads.wasm', import.meta.url); },
+  'weft.relaxed.threads.wasm'() { return new URL('weft.relaxed.threads.wasm', import.meta.url); },
 });
 
 /** @param {string} name */
@@ -26,7 +29,7 @@ function besidePackage(name) {
   }
 }
 
-const sayWhere = 'the option wasm or env.wasm.wasmPaths can say where it is';
+const sayWhere = "copy the package's weft.*.wasm beside the bundle, or let env.wasm.wasmPaths or the option wasm say where they are";
 
 /** A module of one function `f`, whose body is `code` and makes one value of a type. @param {number} type @param {number[]} code */
 const moduleOf = (type, ...code) =>
