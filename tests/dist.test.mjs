@@ -15,8 +15,8 @@ const glues = {
   'weft.scalar': 'build/web/weft.glue.mjs',
   'weft.simd': 'build/web/weft.glue.mjs',
   'weft.relaxed': 'build/web/weft.glue.mjs',
-  'weft.simd.threads': 'dist/weft.threads.mjs',
-  'weft.relaxed.threads': 'dist/weft.threads.mjs',
+  'weft.simd.threads': 'build/web/weft.threads.mjs',
+  'weft.relaxed.threads': 'build/web/weft.threads.mjs',
 };
 
 const startModule = join(root, 'tests/start-module.mjs');
@@ -66,6 +66,11 @@ test("tools that gather a server's files find all that the package loads", () =>
     assert.match(imported, new RegExp(`(return|Worker\\() ?new URL\\("(\\./)?${name}", import\\.meta\\.url\\)`), name);
     assert.ok(required.includes(`weftFile(__dirname + "/${name}")`), name);
   }
+});
+
+// Turbopack would follow it without an end.
+test("a thread's file does not have itself as a worker", () => {
+  assert.doesNotMatch(readFileSync(join(dist, 'weft.threads.mjs'), 'utf8'), /new URL\("weft/);
 });
 
 // webpack warns of any other: "the request of a dependency is an expression".

@@ -86,7 +86,9 @@ async function collectModules() {
       copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(staging, `${module}.wasm`));
     }
   }
-  copyFileSync(glueFile('weft.threads'), join(staging, 'weft.threads.mjs')); // which workers load
+  // Which workers load. They start none themselves, and Turbopack never ends with a worker's file that has itself as a worker.
+  const threads = readFileSync(glueFile('weft.threads'), 'utf8');
+  writeFileSync(join(staging, 'weft.threads.mjs'), threads.replace(/\?\?new Worker\(new URL\([^)]*\),\{[^}]*\}\)/, ''));
   for (const name of ['weft', 'weft_reactor']) copyFileSync(join(root, 'build/wasi', `${name}.wasm`), join(staging, `${name}.wasm`));
 }
 
