@@ -73,6 +73,12 @@ test("a thread's file does not have itself as a worker", () => {
   assert.doesNotMatch(readFileSync(join(dist, 'weft.threads.mjs'), 'utf8'), /new URL\("weft/);
 });
 
+test('nothing of Node.js is used by its bare name', () => {
+  for (const name of readdirSync(dist).filter((file) => /\.mjs$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /(?<![\w."'])(process|Buffer|global)\b[.?]/, name);
+  }
+});
+
 // webpack warns of any other: "the request of a dependency is an expression".
 test('every URL beside a module names its file', () => {
   for (const name of readdirSync(dist).filter((file) => /\.mjs$/.test(file))) {

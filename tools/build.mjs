@@ -69,6 +69,8 @@ async function readGlue(name, modules) {
   glue = glue.replace('if(!globalThis.postMessage)', 'if(!globalThis.postMessage||process.versions.bun)');
   // Deno has both too, but asks for a permission for the first.
   glue = glue.replace(/ENVIRONMENT_IS_NODE\?(?=require\("(?:node:)?os"\))/, '!globalThis.navigator?.hardwareConcurrency?');
+  // Parcel would put a package of its own in the place of a free `process`.
+  glue = glue.replace(/(?<![\w.])process(?=[.?])/g, 'globalThis.process');
   // A thread's file may lie on another origin than the page, or nowhere.
   glue = glue.replace('worker=new Worker(', 'worker=Module["workerFromElsewhere"]?.("weft.threads.mjs",{name:"em-pthread"})??new Worker(');
   glue = glue.replace(/worker\.onerror=e=>\{.*?;throw e\}/, 'worker.onerror=Module["threadFailed"]');

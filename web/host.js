@@ -5,10 +5,10 @@
 import { argumentError, WeftError } from './error.js';
 
 /** @type {any} */
-const process = /** @type {any} */ (globalThis).process;
+const nodeProcess = /** @type {any} */ (globalThis).process;
 
 /** A built-in module of Node.js (Deno and Bun have it too), or undefined in pages. @param {string} name @returns {any} */
-const builtin = (name) => (process?.versions?.node ? process.getBuiltinModule?.(`node:${name}`) : undefined);
+const builtin = (name) => (nodeProcess?.versions?.node ? nodeProcess.getBuiltinModule?.(`node:${name}`) : undefined);
 
 /** Whether there is a file system to read from. */
 export const hasFiles = () => builtin('fs') !== undefined;
@@ -36,7 +36,7 @@ export function resolveLocation(location) {
 /** @param {URL} url @returns {Promise<Uint8Array<ArrayBuffer>>} */
 export async function readFile(url) {
   if (hasFiles()) return builtin('fs').promises.readFile(url);
-  throw new Error(process?.versions?.node ? `Node.js ${process.version} is too old, 20.16 is the first that will do` : 'the host has no files');
+  throw new Error(nodeProcess?.versions?.node ? `Node.js ${nodeProcess.version} is too old, 20.16 is the first that will do` : 'the host has no files');
 }
 
 /** Bytes of a file. @param {URL} url @returns {Promise<number>} */
