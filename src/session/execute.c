@@ -109,19 +109,6 @@ static weft_status show(weft_context *cx, weft_value *in, const weft_shape *shap
   return weft_value_view(cx, in, shape, out);
 }
 
-static weft_status check_made(weft_op *op) {
-  for (int i = 0; i < op->output_count; i++) {
-    const weft_value *value = op->outputs[i];
-    if (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data == NULL) {
-      /* No operator gives an output of no type: the node names more than its operator has. */
-      bool unknown = value->tensor.type == WEFT_UNDEFINED;
-      return weft_fail(op->cx, unknown ? WEFT_INVALID_MODEL : WEFT_INTERNAL,
-                       unknown ? "the operator gives no output %d" : "output %d was not made", i);
-    }
-  }
-  return WEFT_OK;
-}
-
 /* infer with all values at hand, then memory for what it set, then run. */
 static weft_status run_dynamic(weft_op *op) {
   weft_context *cx = op->cx;
@@ -144,7 +131,7 @@ static weft_status run_dynamic(weft_op *op) {
     }
   }
   WEFT_TRY(weft_op_call(op, op->def->run));
-  return check_made(op);
+  return weft_node_expect_made(op);
 }
 
 static weft_status dynamic_node(frame *f, weft_op *op) {

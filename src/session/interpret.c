@@ -50,6 +50,19 @@ weft_status weft_value_own_strings(weft_context *cx, weft_value **value) {
   return WEFT_OK;
 }
 
+weft_status weft_node_expect_made(weft_op *op) {
+  for (int i = 0; i < op->output_count; i++) {
+    const weft_value *value = op->outputs[i];
+    if (value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.data == NULL) {
+      /* No operator gives an output of no type: the node names more than its operator has. */
+      bool unknown = value->tensor.type == WEFT_UNDEFINED;
+      return weft_fail(op->cx, unknown ? WEFT_INVALID_MODEL : WEFT_INTERNAL,
+                       unknown ? "the operator gives no output %d" : "output %d was not made", i);
+    }
+  }
+  return WEFT_OK;
+}
+
 /* Runs an operator whose results outlive the run's strings; `planned`: infer said what memory they need. */
 static weft_status compute(weft_run_state *state, weft_op *op, bool planned) {
   for (int i = 0; planned && i < op->output_count; i++) {
@@ -59,6 +72,7 @@ static weft_status compute(weft_run_state *state, weft_op *op, bool planned) {
   }
   weft_status status = weft_op_call(op, op->def->run);
   weft_scratch_reset(state->cx, &state->scratch);
+  status = status == WEFT_OK ? weft_node_expect_made(op) : status;
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
     status = weft_value_own_strings(state->cx, &op->outputs[i]);
   }

@@ -102,6 +102,8 @@ void weft_graph_destroy_plans(weft_graph *graph);
 weft_op weft_node_op(weft_run_state *state, weft_node *node, weft_value **inputs, weft_value **outputs);
 /* Fails where the node names more outputs than its operator has: infer, which knew all inputs, did not set them. */
 weft_status weft_node_expect_outputs(weft_op *op);
+/* The same after a run, and for outputs that run did not make. */
+weft_status weft_node_expect_made(weft_op *op);
 /* Adds to the sentence of an operator that failed what its inputs were. */
 void weft_node_explain(weft_context *cx, const weft_node *node, weft_value *const *inputs, weft_status status);
 /* An empty value for each output that is wanted, NULL for the others; on failure those made are the caller's to

@@ -255,6 +255,13 @@ export const models = {
     }),
     /GRU\): the operator gives no output 2/,
   ],
+  'more-outputs-than-a-folded-selection': [
+    model({
+      nodes: [node('Compress', ['x', 'c'], ['y', 'z'])], outputs: { y: float(), z: float() },
+      initializers: [floats('x', [2]), tensor('c', 'bool', [1], { raw: Buffer.of(1) })],
+    }),
+    /Compress\): the operator gives no output 1/,
+  ],
   'inputs-are-told': [simple('Concat', { more: ['z'], initializers: [floats('z', [1, 3])], axis: 0 }), /\(inputs: float32 \[2,2\], float32 \[1,3\]\)$/],
   'name-of-bytes': [
     message([[1, 10], [7, message([[1, message([[1, 'x'], [2, 'y'], [3, Buffer.from('n\xff\xc3', 'latin1')], [4, 'Quux']])], [2, 'g'], [11, info('x', float([1]))], [12, info('y', float([1]))]])], ...opsets]),
