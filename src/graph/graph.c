@@ -15,6 +15,13 @@ const weft_attribute *weft_node_attribute(const weft_node *node, const char *nam
   return NULL;
 }
 
+weft_status weft_attribute_refuse(weft_context *cx, const weft_attribute *attribute) {
+  static const char *const kinds[] = {"a float",  "an integer", "a string", "a tensor", "a graph", "floats",
+                                      "integers", "strings",    "tensors",  "graphs",   "a type"};
+  return weft_fail(cx, WEFT_INVALID_MODEL, "attribute '%s' is %s, which is not what its operator takes",
+                   attribute->name, kinds[attribute->kind]);
+}
+
 int64_t weft_node_int(const weft_node *node, const char *name, int64_t fallback) {
   const weft_attribute *attribute = weft_node_attribute(node, name);
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_INT ? attribute->i : fallback;

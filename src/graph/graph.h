@@ -107,6 +107,8 @@ typedef struct weft_model {
 
 /* The attribute called `name`, or NULL. */
 const weft_attribute *weft_node_attribute(const weft_node *node, const char *name);
+/* Fails, with a sentence: the attribute is of another kind than its operator has. */
+weft_status weft_attribute_refuse(weft_context *cx, const weft_attribute *attribute);
 /* What it says, or `fallback` where the node has none of that kind. */
 int64_t weft_node_int(const weft_node *node, const char *name, int64_t fallback);
 float weft_node_float(const weft_node *node, const char *name, float fallback);

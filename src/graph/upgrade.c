@@ -78,6 +78,7 @@ static weft_status apply_rows(upgrader *all, weft_upgrade *u) {
     u->model->cx->node = u->node->name;
     u->model->cx->op = u->node->op_type;
     WEFT_TRY(row->rewrite(u));
+    WEFT_TRY(u->refused);
   }
   return WEFT_OK;
 }
@@ -210,25 +211,47 @@ weft_status weft_upgrade_float_like(weft_upgrade *u, float value, int32_t like, 
   return weft_upgrade_before(u, "CastLike", 2, (int32_t[]){plain, like}, NULL, out);
 }
 
-weft_status weft_upgrade_ints_to_input(weft_upgrade *u, const char *name, int i, bool skip_empty) {
-  const weft_attribute *attribute = weft_node_attribute(u->node, name);
-  int32_t v;
-  if (attribute == NULL || (attribute->kind != WEFT_ATTRIBUTE_INTS && attribute->kind != WEFT_ATTRIBUTE_INT) ||
-      (attribute->count == 0 && skip_empty)) {
-    return WEFT_OK;
+weft_status weft_upgrade_to_input(weft_upgrade *u, const char *name, int i, int32_t v) {
+  if (weft_upgrade_input(u, i) >= 0) {
+    return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "attribute '%s' and input %d: expected one of them, found both",
+                     name, i);
   }
-  const int64_t *items = attribute->kind == WEFT_ATTRIBUTE_INT ? &attribute->i : attribute->ints;
-  WEFT_TRY(weft_upgrade_ints(u, 1, attribute->count, items, &v));
   weft_node_remove_attribute(u->node, name);
   return weft_node_set_input(u->model, u->node, i, v);
 }
 
-int64_t weft_upgrade_int(const weft_upgrade *u, const char *name, int64_t fallback) {
-  return weft_node_int(u->node, name, fallback);
+weft_status weft_upgrade_ints_to_input(weft_upgrade *u, const char *name, int i, bool skip_empty) {
+  const weft_attribute *attribute = weft_node_attribute(u->node, name);
+  int32_t v;
+  if (attribute == NULL || (attribute->kind == WEFT_ATTRIBUTE_INTS && attribute->count == 0 && skip_empty)) {
+    return WEFT_OK;
+  }
+  const bool one = attribute->kind == WEFT_ATTRIBUTE_INT;
+  if (!one && attribute->kind != WEFT_ATTRIBUTE_INTS) {
+    return weft_attribute_refuse(u->model->cx, attribute);
+  }
+  WEFT_TRY(weft_upgrade_ints(u, 1, attribute->count, one ? &attribute->i : attribute->ints, &v));
+  return weft_upgrade_to_input(u, name, i, v);
 }
 
-float weft_upgrade_real(const weft_upgrade *u, const char *name, float fallback) {
-  return weft_node_float(u->node, name, fallback);
+/* The attribute, or NULL where it is absent or of another kind. */
+static const weft_attribute *attribute_of(weft_upgrade *u, const char *name, weft_attribute_kind kind) {
+  const weft_attribute *attribute = weft_node_attribute(u->node, name);
+  if (attribute != NULL && attribute->kind != kind) {
+    u->refused = weft_attribute_refuse(u->model->cx, attribute);
+    return NULL;
+  }
+  return attribute;
+}
+
+int64_t weft_upgrade_int(weft_upgrade *u, const char *name, int64_t fallback) {
+  const weft_attribute *attribute = attribute_of(u, name, WEFT_ATTRIBUTE_INT);
+  return attribute != NULL ? attribute->i : fallback;
+}
+
+float weft_upgrade_real(weft_upgrade *u, const char *name, float fallback) {
+  const weft_attribute *attribute = attribute_of(u, name, WEFT_ATTRIBUTE_FLOAT);
+  return attribute != NULL ? attribute->f : fallback;
 }
 
 int32_t weft_upgrade_input(const weft_upgrade *u, int i) {

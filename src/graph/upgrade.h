@@ -19,8 +19,9 @@ typedef struct weft_upgrade {
   weft_node *node;
   bool dropped; /* set by a rewriting function: the node itself is not needed any more */
   struct weft_node_list *done, *after;
-  size_t block; /* channels of a block in com.microsoft.nchwc, once it was found out; else 0 */
-  bool *used;   /* per value that the graph had before: whether anything reads it; made at first use */
+  size_t block;        /* channels of a block in com.microsoft.nchwc, once it was found out; else 0 */
+  bool *used;          /* per value that the graph had before: whether anything reads it; made at first use */
+  weft_status refused; /* fails the upgrade once the function is done: an attribute was asked for as another kind */
 } weft_upgrade;
 
 typedef weft_status (*weft_upgrade_function)(weft_upgrade *u);
@@ -51,15 +52,17 @@ weft_status weft_upgrade_ints(weft_upgrade *u, int rank, size_t count, const int
 /* A float of the element type that `like` turns out to have. */
 weft_status weft_upgrade_float_like(weft_upgrade *u, float value, int32_t like, int32_t *out);
 
-/* Moves an ints attribute (or an int, as a vector of one) to input i; nothing happens where it is absent or, with
+/* Input i becomes `v`, which the attribute says, and the attribute is gone. Fails where the node has such an input. */
+weft_status weft_upgrade_to_input(weft_upgrade *u, const char *name, int i, int32_t v);
+/* The same for an ints attribute (or an int, as a vector of one); nothing happens where it is absent or, with
  * `skip_empty`, empty. */
 weft_status weft_upgrade_ints_to_input(weft_upgrade *u, const char *name, int i, bool skip_empty);
 
 /* "node ... (Operator): not supported: ..." */
 #define weft_upgrade_unsupported(u, ...) weft_fail((u)->model->cx, WEFT_UNSUPPORTED, "not supported: " __VA_ARGS__)
 
-int64_t weft_upgrade_int(const weft_upgrade *u, const char *name, int64_t fallback);
-float weft_upgrade_real(const weft_upgrade *u, const char *name, float fallback);
+int64_t weft_upgrade_int(weft_upgrade *u, const char *name, int64_t fallback);
+float weft_upgrade_real(weft_upgrade *u, const char *name, float fallback);
 int32_t weft_upgrade_input(const weft_upgrade *u, int i);  /* -1: absent */
 int32_t weft_upgrade_output(const weft_upgrade *u, int i); /* -1: absent */
 /* Whether anything reads the value that is output i. */

@@ -268,16 +268,13 @@ static const weft_attribute *attribute(const weft_op *op, const char *name, weft
 }
 
 weft_status weft_op_call(weft_op *op, weft_op_function function) {
-  static const char *const kinds[] = {"a float",  "an integer", "a string", "a tensor", "a graph", "floats",
-                                      "integers", "strings",    "tensors",  "graphs",   "a type"};
   const weft_attribute *misfit = NULL;
   op->misfit = &misfit;
   weft_status status = function(op);
   if (misfit == NULL || status == WEFT_OUT_OF_MEMORY || status == WEFT_CANCELLED) {
     return status;
   }
-  return weft_op_fail(op, "attribute '%s' is %s, which is not what its operator takes", misfit->name,
-                      kinds[misfit->kind]);
+  return weft_attribute_refuse(op->cx, misfit);
 }
 
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) {

@@ -224,6 +224,9 @@ export const models = {
     /sizes/,
   ],
   'attribute-of-another-kind': [simple('Softmax', { axis: { float: 1 } }), /attribute 'axis' is a float/],
+  'old-attribute-of-another-kind': [simple('ReduceSum', { axes: { floats: [1] } }), /ReduceSum\): attribute 'axes' is floats/],
+  'old-number-of-another-kind': [simple('Clip', { max: 6 }), /Clip\): attribute 'max' is an integer/],
+  'attribute-and-input': [simple('Squeeze', { more: ['a'], shape: [1, 1], initializers: [int64s('a', [0])], axes: [1] }), /Squeeze\): attribute 'axes' and input 1: expected one of them, found both/],
   'gradient-attribute-of-another-kind': [
     model({
       nodes: [

@@ -83,7 +83,7 @@ for op, function in (("Sum", np.sum), ("Mean", np.mean), ("Max", np.max), ("Min"
 case("reduce_sum_all", 1, ("ReduceSum", ["x"], ["y"], {}), {"x": x}, {"y": np.sum(x, axis=(0, 1, 2, 3), keepdims=True)})
 case("reduce_l2", 13, ("ReduceL2", ["x"], ["y"], {"axes": [2]}), {"x": x}, {"y": np.sqrt(np.sum(x * x, axis=2, keepdims=True))})
 case("reduce_log_sum_exp", 17, ("ReduceLogSumExp", ["x"], ["y"], {"axes": [0]}), {"x": x}, {"y": np.log(np.sum(np.exp(x), axis=0, keepdims=True))})
-# converters raise a model's opset and leave the attribute where it was
+# converters raise a model's opset and leave attributes where they were
 case("reduce_mean_attribute_left", 22, ("ReduceMean", ["x"], ["y"], {"axes": [-1]}), {"x": x}, {"y": x.mean(-1, keepdims=True)})
 case("reduce_sum_attribute_left", 18, ("ReduceSum", ["x"], ["y"], {"axes": [1], "keepdims": 0}), {"x": x}, {"y": x.sum(1)})
 case("squeeze_attribute_left", 18, ("Squeeze", ["x"], ["y"], {"axes": [0]}), {"x": x[:1, :, :1]}, {"y": x[0, :, :1]})
@@ -97,6 +97,21 @@ signal = f32(2, 8, 1)
 spectrum = np.fft.fft(signal[..., 0], axis=1)
 case("dft", 17, ("DFT", ["x"], ["y"], {"axis": 1}), {"x": signal}, {"y": np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)}, ir=8)
 case("dft_default", 17, ("DFT", ["x"], ["y"], {}), {"x": signal}, {"y": np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)}, ir=8)
+case("add_attributes_left", 14, ("Add", ["x", "y"], ["z"], {"broadcast": 1, "axis": 1}), {"x": x, "y": y}, {"z": x + y[:, :, None]})
+case("clip_attributes_left", 22, ("Clip", ["x"], ["y"], {"min": -0.5, "max": 0.25}), {"x": x}, {"y": np.clip(x, np.float32(-0.5), np.float32(0.25))})
+case("clip_attribute_left", 13, ("Clip", ["x"], ["y"], {"max": 0.25}), {"x": wide}, {"y": np.array([-np.inf, -3, np.nan, 0.25], np.float32)})
+pairs = f32(2, 3, 4, 2)
+turned = np.fft.fft(pairs[..., 0] + 1j * pairs[..., 1], axis=1)
+case("dft_attribute_left", 20, ("DFT", ["x"], ["y"], {"axis": 1}), {"x": pairs}, {"y": np.stack([turned.real, turned.imag], -1).astype(np.float32)}, ir=8)
+case("pad_attributes_left", 13, ("Pad", ["x"], ["y"], {"pads": [0, 1, 0, 2], "value": 1.5}), {"x": y}, {"y": np.pad(y, ((0, 0), (1, 2)), constant_values=1.5)})
+case("reshape_attribute_left", 13, ("Reshape", ["x"], ["y"], {"shape": [0, -1, 10]}), {"x": x}, {"y": x.reshape(2, 6, 10)})
+case("slice_attributes_left", 13, ("Slice", ["x"], ["y"], {"starts": [1, -3], "ends": [3, 1000], "axes": [1, 3]}), {"x": x}, {"y": x[:, 1:3, :, -3:]})
+case("split_attribute_left", 13, ("Split", ["x"], ["a", "b"], {"axis": 3, "split": [2, 3]}), {"x": x}, {"a": x[..., :2], "b": x[..., 2:]})
+case("split_attribute_left", 18, ("Split", ["x"], ["a", "b"], {"axis": 3, "split": [2, 3]}), {"x": x}, {"a": x[..., :2], "b": x[..., 2:]})
+case("top_k_attribute_left", 11, ("TopK", ["x"], ["v", "i"], {"k": 2}), {"x": x}, {"v": np.take_along_axis(x, order, -1), "i": order.astype(np.int64)})
+# and some write what a later opset takes
+case("clip_inputs", 10, ("Clip", ["x", "l", "h"], ["y"], {}), {"x": x}, {"y": np.clip(x, np.float32(-0.5), np.float32(0.25))}, {"l": np.array(-0.5, np.float32), "h": np.array(0.25, np.float32)})
+case("dft_input", 17, ("DFT", ["x", "", "a"], ["y"], {}), {"x": signal}, {"y": np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)}, {"a": np.array(-2, np.int64)}, ir=8)
 
 
 # ---- the matrix that Softmax saw -------------------------------------------------------------------------------------------------
@@ -139,6 +154,9 @@ case("upsample", 1, ("Upsample", ["x"], ["y"], {"height_scale": 2.0, "width_scal
 case("upsample", 7, ("Upsample", ["x"], ["y"], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "nearest"}), {"x": image}, {"y": big})
 case("upsample", 9, ("Upsample", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
 case("resize", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
+case("upsample_attribute_left", 9, ("Upsample", ["x"], ["y"], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "nearest"}), {"x": image}, {"y": big})
+case("upsample_input", 6, ("Upsample", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
+case("resize_inputs", 10, ("Resize", ["x", "", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": big}, {"s": scales})
 line = np.array([[[[1, 2, 3, 4]]]], np.float32)
 both = np.repeat(image, 2, 2)[..., [0, 2]]
 case("resize_both_ways", 10, ("Resize", ["x", "s"], ["y"], {"mode": "nearest"}), {"x": image}, {"y": both}, {"s": np.array([1, 1, 2, 0.8], np.float32)})

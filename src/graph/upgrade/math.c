@@ -47,15 +47,17 @@ static weft_status prelu_7(weft_upgrade *u) {
   return has_both ? align(u, 1) : WEFT_OK;
 }
 
-static weft_status bound_to_input(weft_upgrade *u, const char *name, int i, float fallback) {
+/* A limit of 0: there is no bound where the node does not say one. */
+static weft_status bound_to_input(weft_upgrade *u, const char *name, int i, float limit) {
   int32_t v;
-  WEFT_TRY(weft_upgrade_float_like(u, weft_upgrade_real(u, name, fallback), weft_upgrade_input(u, 0), &v));
-  weft_node_remove_attribute(u->node, name);
-  return weft_node_set_input(u->model, u->node, i, v);
+  if (weft_node_attribute(u->node, name) == NULL && (limit == 0 || weft_upgrade_input(u, i) >= 0)) {
+    return WEFT_OK;
+  }
+  WEFT_TRY(weft_upgrade_float_like(u, weft_upgrade_real(u, name, limit), weft_upgrade_input(u, 0), &v));
+  return weft_upgrade_to_input(u, name, i, v);
 }
 
 static weft_status bounds_to_inputs(weft_upgrade *u, float limit) {
-  u->node->version = 11;
   if (weft_upgrade_input(u, 0) < 0) {
     return WEFT_OK;
   }
@@ -63,8 +65,14 @@ static weft_status bounds_to_inputs(weft_upgrade *u, float limit) {
   return bound_to_input(u, "max", 2, limit);
 }
 
+static weft_status clip(weft_upgrade *u) {
+  return bounds_to_inputs(u, 0);
+}
+
+/* As now, but for the attributes. */
 static weft_status clip_6(weft_upgrade *u) {
-  return bounds_to_inputs(u, INFINITY);
+  u->node->version = 11;
+  return WEFT_OK;
 }
 
 /* From version 6 on a bound that was not given was the last number: infinity is clipped. */
@@ -126,20 +134,21 @@ static weft_status norm_2(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "p", whole);
 }
 
-static weft_status top_k_10(weft_upgrade *u) {
+static weft_status k_to_input(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "k", 1, false);
 }
 
 static weft_status dft_20(weft_upgrade *u) {
-  int64_t axis = weft_upgrade_int(u, "axis", 1);
-  int32_t v;
-  weft_node_remove_attribute(u->node, "axis");
-  WEFT_TRY(weft_upgrade_ints(u, 0, 1, &axis, &v));
-  return weft_node_set_input(u->model, u->node, 2, v);
+  bool given = weft_upgrade_input(u, 2) >= 0;
+  return given ? WEFT_OK : weft_node_set_int(u->model, u->node, "axis", weft_upgrade_int(u, "axis", 1));
 }
 
-#define BINARY(name) {"", name, 7, binary_7}
-/* Whatever the version: converters raise it and leave the attribute, and all axes would be reduced. */
+static weft_status axis_to_input(weft_upgrade *u) {
+  return weft_upgrade_ints_to_input(u, "axis", 2, false);
+}
+
+/* Whatever the version: converters raise it and leave the attributes. */
+#define BINARY(name) {"", name, WEFT_UPGRADE_ALWAYS, binary_7}
 #define REDUCE(name) {"", name, WEFT_UPGRADE_ALWAYS, axes_to_input}
 
 const weft_upgrade_row weft_upgrade_math[] = {
@@ -148,7 +157,9 @@ const weft_upgrade_row weft_upgrade_math[] = {
     {"", "Cast", 6, cast_6},
     {"", "Clip", 6, clip_6},
     {"", "Clip", 11, clip_11},
+    {"", "Clip", WEFT_UPGRADE_ALWAYS, clip},
     {"", "DFT", 20, dft_20},
+    {"", "DFT", WEFT_UPGRADE_ALWAYS, axis_to_input},
     BINARY("Div"),
     BINARY("Equal"),
     {"", "GlobalLpPool", 2, norm_2},
@@ -174,7 +185,7 @@ const weft_upgrade_row weft_upgrade_math[] = {
     {"", "Selu", 6, selu_6},
     {"", "Softmax", 13, softmax_13},
     BINARY("Sub"),
-    {"", "TopK", 10, top_k_10},
+    {"", "TopK", WEFT_UPGRADE_ALWAYS, k_to_input},
     BINARY("Xor"),
     {NULL, NULL, 0, NULL},
 };

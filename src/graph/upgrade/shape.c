@@ -5,11 +5,12 @@ static weft_status concat_4(weft_upgrade *u) {
   return weft_node_set_int(u->model, u->node, "axis", weft_upgrade_int(u, "axis", 1));
 }
 
-static weft_status reshape_5(weft_upgrade *u) {
+/* Attributes become inputs whatever the version: converters raise it and leave them. */
+static weft_status shape_to_input(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "shape", 1, false);
 }
 
-static weft_status slice_10(weft_upgrade *u) {
+static weft_status bounds_to_inputs(weft_upgrade *u) {
   WEFT_TRY(weft_upgrade_ints_to_input(u, "starts", 1, false));
   WEFT_TRY(weft_upgrade_ints_to_input(u, "ends", 2, false));
   return weft_upgrade_ints_to_input(u, "axes", 3, true);
@@ -28,19 +29,19 @@ static weft_status split_2(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-static weft_status split_13(weft_upgrade *u) {
+static weft_status sizes_to_input(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "split", 1, true);
 }
 
 /* Without sizes the parts were as many as the node has outputs. */
 static weft_status split_18(weft_upgrade *u) {
+  WEFT_TRY(sizes_to_input(u));
   if (weft_upgrade_input(u, 1) >= 0 || weft_node_attribute(u->node, "num_outputs") != NULL) {
     return WEFT_OK;
   }
   return weft_node_set_int(u->model, u->node, "num_outputs", u->node->output_count);
 }
 
-/* Whatever the version: converters raise it and leave the attribute. */
 static weft_status axes_to_input(weft_upgrade *u) {
   return weft_upgrade_ints_to_input(u, "axes", 1, true);
 }
@@ -55,16 +56,15 @@ static weft_status pad_2(weft_upgrade *u) {
   return WEFT_OK;
 }
 
-static weft_status pad_11(weft_upgrade *u) {
+static weft_status pads_to_inputs(weft_upgrade *u) {
   float value = weft_upgrade_real(u, "value", 0);
   int32_t v, data = weft_upgrade_input(u, 0);
-  weft_node_remove_attribute(u->node, "value");
   WEFT_TRY(weft_upgrade_ints_to_input(u, "pads", 1, false));
   if (value == 0 || data < 0) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_upgrade_float_like(u, value, data, &v));
-  return weft_node_set_input(u->model, u->node, 2, v);
+  return weft_upgrade_to_input(u, "value", 2, v);
 }
 
 /* An input as a vector of one int64. */
@@ -108,19 +108,24 @@ static weft_status upsample_7(weft_upgrade *u) {
   if (weft_upgrade_is_string(u, "mode", "bilinear")) {
     WEFT_TRY(weft_node_set_string(u->model, u->node, "mode", "linear"));
   }
+  if (weft_upgrade_input(u, 1) >= 0 || weft_node_attribute(u->node, "scales") != NULL) {
+    return WEFT_OK; /* a newer form */
+  }
   WEFT_TRY(weft_upgrade_floats(u, 4, scales, &v));
   return weft_node_set_input(u->model, u->node, 1, v);
 }
 
-static weft_status upsample_9(weft_upgrade *u) {
+static weft_status scales_to_input(weft_upgrade *u) {
   const weft_attribute *scales = weft_node_attribute(u->node, "scales");
   int32_t v;
-  if (scales == NULL || scales->kind != WEFT_ATTRIBUTE_FLOATS) {
+  if (scales == NULL) {
     return WEFT_OK;
   }
+  if (scales->kind != WEFT_ATTRIBUTE_FLOATS) {
+    return weft_attribute_refuse(u->model->cx, scales);
+  }
   WEFT_TRY(weft_upgrade_floats(u, scales->count, scales->floats, &v));
-  weft_node_remove_attribute(u->node, "scales");
-  return weft_node_set_input(u->model, u->node, 1, v);
+  return weft_upgrade_to_input(u, "scales", 1, v);
 }
 
 /* Before version 11 there was one way to find the old coordinate, x / scale. */
@@ -135,6 +140,7 @@ static weft_status resize_from_10(weft_upgrade *u, const char *nearest_mode) {
 
 /* Upsample's nearest element is the one below, and that is meant too where an exporter made it shrink an axis. */
 static weft_status upsample_to_resize(weft_upgrade *u) {
+  WEFT_TRY(scales_to_input(u));
   u->node->op_type = "Resize";
   u->node->version = 11;
   return resize_from_10(u, "floor");
@@ -143,7 +149,7 @@ static weft_status upsample_to_resize(weft_upgrade *u) {
 /* The nearest element was the one below, and the one above along an axis that becomes smaller (as the test of version
  * 10 shows: columns 1 2 3 4 scaled by 0.6 give 1 3). No later mode rounds so: Resize knows it as "outward". */
 static weft_status resize_11(weft_upgrade *u) {
-  return resize_from_10(u, "outward");
+  return u->node->input_count > 2 ? WEFT_OK /* the newer form */ : resize_from_10(u, "outward");
 }
 
 /* Where corners are aligned, length_resized of the specification has a fraction (0.7 of 5 elements are 3.5); PyTorch's
@@ -183,21 +189,20 @@ const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "Concat", 4, concat_4},
     {"", "GridSample", 20, grid_sample_20},
     {"", "Pad", 2, pad_2},
-    {"", "Pad", 11, pad_11},
-    {"", "Reshape", 5, reshape_5},
+    {"", "Pad", WEFT_UPGRADE_ALWAYS, pads_to_inputs},
+    {"", "Reshape", WEFT_UPGRADE_ALWAYS, shape_to_input},
     {"", "Resize", 11, resize_11},
     {"", "Resize", WEFT_UPGRADE_ALWAYS, resize_of_pytorch},
     {"", "RoiAlign", 16, roi_align_16},
     {"", "Scatter", WEFT_UPGRADE_ALWAYS, scatter_11},
-    {"", "Slice", 10, slice_10},
+    {"", "Slice", WEFT_UPGRADE_ALWAYS, bounds_to_inputs},
     {"", "Split", 2, split_2},
-    {"", "Split", 13, split_13},
     {"", "Split", 18, split_18},
+    {"", "Split", WEFT_UPGRADE_ALWAYS, sizes_to_input},
     {"", "Squeeze", WEFT_UPGRADE_ALWAYS, axes_to_input},
     {"", "Tile", 6, tile_6},
     {"", "Unsqueeze", WEFT_UPGRADE_ALWAYS, axes_to_input},
     {"", "Upsample", 7, upsample_7},
-    {"", "Upsample", 9, upsample_9},
     {"", "Upsample", WEFT_UPGRADE_ALWAYS, upsample_to_resize},
     {NULL, NULL, 0, NULL},
 };
