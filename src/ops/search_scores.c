@@ -79,7 +79,7 @@ static void forbid(const weft_search *s, float *scores, int64_t begin, int64_t e
 /* A word that an attribute names; files of before there were such attributes go by their distance from the end. */
 static int64_t special(const weft_search *s, const char *name, int64_t fallback) {
   int64_t word = weft_op_attr_int(s->op, name, -1);
-  return word >= 0 ? word : fallback;
+  return word < 0 ? fallback : word < INT32_MAX ? word : INT32_MAX;
 }
 
 static void forbid_special(const weft_search *s, float *scores, const char *name, int64_t fallback) {

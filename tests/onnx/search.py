@@ -294,6 +294,8 @@ def speech(out):
             inputs = [heard, ints(11), options[0], ints(count), ints(returned), np.array([1.0], np.float32), *options[1:], *behind]
             results = [*beams(first, score, 11, count, returned, 1.0, early, **own)[:2], None, None, silence]
             attributes = {"early_stopping": early} | ({"no_repeat_ngram_size": own["ngram"]} if "ngram" in own else {})
+            if name == "times":  # a word beyond all words changes nothing
+                write(out / f"speech_beyond_{count}", "WhisperBeamSearch", inputs, results, attributes, graphs | {"decoder": answering_decoder(True, count == 1, False), "start_of_lm_token_id": 2**63 - 1})
             write(out / f"speech_{name}_{count}", "WhisperBeamSearch", inputs, results, attributes, graphs | {"decoder": answering_decoder(True, count == 1, False)})
 
 
