@@ -26,16 +26,16 @@ static bool is_cast_to_same(const noop_pass *p, const weft_node *node) {
     return false;
   }
   if (weft_node_is(node, "Cast")) {
-    return weft_node_int(node, "to", WEFT_UNDEFINED) == (int64_t)type;
+    return node->input_count == 1 && weft_node_int(node, "to", WEFT_UNDEFINED) == (int64_t)type;
   }
-  return weft_node_is(node, "CastLike") && weft_node_in(node, 1) >= 0 &&
+  return weft_node_is(node, "CastLike") && node->input_count == 2 && node->inputs[1] >= 0 &&
          weft_match_type(p->graph, node->inputs[1]) == type;
 }
 
 static bool is_of_one(const weft_node *node) {
   return node->input_count == 1 &&
-         (weft_node_is(node, "Concat") || weft_node_is(node, "Sum") || weft_node_is(node, "Mean") ||
-          weft_node_is(node, "Max") || weft_node_is(node, "Min"));
+         (weft_node_is(node, "Identity") || weft_node_is(node, "Concat") || weft_node_is(node, "Sum") ||
+          weft_node_is(node, "Mean") || weft_node_is(node, "Max") || weft_node_is(node, "Min"));
 }
 
 /* ---- Transpose ------------------------------------------------------------------------------- */
@@ -92,8 +92,9 @@ static weft_status visit(weft_pass *pass, noop_pass *p, weft_node *node) {
   }
   WEFT_TRY(join_transposes(pass, p, node));
   const weft_attribute *perm = permutation(p->graph, node);
-  bool noop = weft_node_is(node, "Identity") || is_of_one(node) || is_dropout(p, node) || is_cast_to_same(p, node) ||
-              (perm != NULL && is_identity(perm));
+  bool noop = is_of_one(node) || is_dropout(p, node) || is_cast_to_same(p, node) ||
+              (perm != NULL && is_identity(perm) && node->input_count == 1);
+  noop = noop && node->output_count <= 1 + weft_node_is(node, "Dropout"); /* of more the operator tells */
   if (noop && weft_aliases_bypass(&p->aliases, p->graph, &p->uses, node->inputs[0], out)) {
     weft_pass_remove(node);
   }

@@ -265,6 +265,14 @@ export const models = {
     }),
     /Compress\): the operator gives no output 1/,
   ],
+  'more-outputs-than-a-cast-of-nothing': [
+    model({ nodes: [node('Cast', ['x'], ['t', 'z'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float(), z: float() }, initializers: [floats('x', [2])] }),
+    /Cast\): the operator gives no output 1/,
+  ],
+  'more-inputs-than-a-cast-of-nothing': [
+    model({ nodes: [node('Cast', ['x', 'x'], ['t'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
+    /Cast\): expected at most 1 inputs, found 2/,
+  ],
   'inputs-are-told': [simple('Concat', { more: ['z'], initializers: [floats('z', [1, 3])], axis: 0 }), /\(inputs: float32 \[2,2\], float32 \[1,3\]\)$/],
   'name-of-bytes': [
     message([[1, 10], [7, message([[1, message([[1, 'x'], [2, 'y'], [3, Buffer.from('n\xff\xc3', 'latin1')], [4, 'Quux']])], [2, 'g'], [11, info('x', float([1]))], [12, info('y', float([1]))]])], ...opsets]),
