@@ -143,7 +143,11 @@ weft_status weft_attention_infer(weft_op *op) {
                         f.q.batch);
   }
   if (weft_op_attr_int(op, "left_window_size", -1) < -1 || weft_op_attr_int(op, "right_window_size", -1) < -1) {
-    return weft_op_fail(op, "a window size below -1");
+    return weft_op_fail(op, "left_window_size and right_window_size: expected at least -1");
+  }
+  const int64_t stage = weft_op_attr_int(op, "qk_matmul_output_mode", 0);
+  if (stage < 0 || stage > 3) {
+    return weft_op_fail(op, "attribute qk_matmul_output_mode: expected 0, 1, 2 or 3, found %lld", (long long)stage);
   }
   int64_t batch = (int64_t)f.q.batch, heads = (int64_t)f.q.heads, rows = (int64_t)f.q.rows, size = (int64_t)f.v.size;
   weft_shape y = {.rank = 4, .dims = {batch, heads, rows, size}};

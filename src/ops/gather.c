@@ -203,7 +203,7 @@ static weft_status gather_nd_dims(weft_op *op, int *batch, int *tuple) {
     return weft_op_fail(op, "expected data and indices of rank 1 or more, found shapes %s and %s", a, b);
   }
   if (batch_dims < 0 || batch_dims >= index_rank || batch_dims >= rank) {
-    return weft_op_fail(op, "batch_dims: %lld is too large for data of shape %s and indices of shape %s",
+    return weft_op_fail(op, "batch_dims: %lld does not suit data of shape %s and indices of shape %s",
                         (long long)batch_dims, a, b);
   }
   int64_t last = indices->shape.dims[index_rank - 1];

@@ -74,7 +74,7 @@ weft_status weft_pool_infer(weft_op *op) {
     return weft_op_fail(op, "attribute 'p' is %lld, expected at least 1", (long long)weft_op_attr_int(op, "p", 2));
   }
   WEFT_TRY(weft_op_set(op, 0, weft_op_in(op, 0)->type, &out));
-  return weft_op_set(op, 1, WEFT_INT64, &out);
+  return max ? weft_op_set(op, 1, WEFT_INT64, &out) : WEFT_OK;
 }
 
 /* ---- planes of floats -------------------------------------------------------------------------------------------- */

@@ -121,12 +121,11 @@ static weft_status quantized_type(weft_op *op, weft_type *out) {
   int64_t wanted = weft_op_attr_int(op, "output_dtype", 0);
   *out = zero != NULL ? zero->type : wanted != 0 ? (weft_type)wanted : WEFT_UINT8;
   if (!weft_type_is_valid(*out) || (WEFT_TYPE_BIT(*out) & QUANTIZED_TYPES) == 0) {
-    return weft_op_unsupported(op, "type %lld is not one to quantize to",
-                               (long long)(zero != NULL ? (int64_t)zero->type : wanted));
+    return weft_op_unsupported(op, "quantizing to %s", weft_type_name(*out));
   }
   if (zero != NULL && wanted != 0 && wanted != (int64_t)zero->type) {
-    return weft_op_fail(op, "attribute 'output_dtype' is %lld, the zero point's type is %d", (long long)wanted,
-                        (int)zero->type);
+    return weft_op_fail(op, "attribute output_dtype: %lld is not %s, the zero point's type", (long long)wanted,
+                        weft_type_name(zero->type));
   }
   return WEFT_OK;
 }

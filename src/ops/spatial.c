@@ -11,14 +11,15 @@
 static weft_status read_list(weft_op *op, const char *name, int count, int64_t least, int64_t fallback, int64_t *out) {
   size_t found = 0;
   const int64_t *list = weft_op_attr_ints(op, name, &found);
+  list = found > 0 ? list : NULL; /* an empty list is written for none */
   if (list != NULL && found != (size_t)count) {
     return weft_op_fail(op, "attribute '%s' has %zu entries, expected %d", name, found, count);
   }
   for (int d = 0; d < count; d++) {
     out[d] = list != NULL ? list[d] : fallback;
     if (out[d] < least || out[d] >= LARGEST) {
-      return weft_op_fail(op, "attribute '%s' holds %lld, expected at least %lld", name, (long long)out[d],
-                          (long long)least);
+      return weft_op_fail(op, "attribute '%s' holds %lld, expected a value in [%lld, %lld]", name, (long long)out[d],
+                          (long long)least, (long long)LARGEST - 1);
     }
   }
   return WEFT_OK;

@@ -149,6 +149,18 @@ export const models = {
   'conv-channels': [simple('Conv', { more: ['w'], shape: [1, 3, 4, 4], initializers: [floats('w', [4, 2, 1, 1])] }), /channels|group|shape|\[/],
   'conv-groups': [simple('Conv', { more: ['w'], shape: [1, 3, 4, 4], initializers: [floats('w', [4, 1, 1, 1])], group: 0 }), /group/],
   'pool-negative-pads': [simple('MaxPool', { shape: [1, 1, 4, 4], kernel_shape: [2, 2], pads: [-9, -9, -9, -9] }), /window/],
+  'pool-of-many-outputs': [
+    model({ nodes: [node('AveragePool', ['x'], ['y', 'z'], { kernel_shape: [2, 2] })], outputs: { y: float(), z: float() }, initializers: [floats('x', [1, 1, 4, 4])] }),
+    /AveragePool\): the operator gives no output 1/,
+  ],
+  'attention-stage': [
+    model({ nodes: [node('Attention', ['x', 'x', 'x'], ['y', '', '', 'z'], { qk_matmul_output_mode: 7 })], opset: 24, outputs: { y: float(), z: float() }, initializers: [floats('x', [1, 1, 2, 2])] }),
+    /Attention\): attribute qk_matmul_output_mode: expected 0, 1, 2 or 3, found 7/,
+  ],
+  'quantize-to-float': [
+    simple('QuantizeLinear', { more: ['s', 'z'], initializers: [floats('s', []), floats('z', [])] }),
+    /QuantizeLinear\): not supported: quantizing to float32/,
+  ],
   'gather-out-of-range': [simple('Gather', { more: ['i'], initializers: [int64s('i', [7])] }), /index|range|7/],
   'gather-elements-out-of-range': [
     simple('GatherElements', { more: ['i'], initializers: [tensor('i', 'int64', [1, 1], { raw: Buffer.from(BigInt64Array.of(-9n).buffer) })] }),

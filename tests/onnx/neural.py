@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper, parser
+from onnx import AttributeProto, TensorProto, helper, numpy_helper, parser
 
 random = np.random.default_rng(23)
 cases = []
@@ -96,6 +96,10 @@ for name, channels, filters, height, width, pads in (
         case(f"conv_3x3_{name}{'_constant' if constants else ''}", "Conv", [x, w], [convolved(x, w, pads)], 22, constants, pads=pads)
 x, w = f32(1, 200, 14, 14), f32(200, 200, 3, 3) / np.float32(40)
 case("conv_3x3_large_constant", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22, (1,), pads=(1, 1, 1, 1))
+# empty lists stand for the defaults
+x, w = np.arange(60, dtype=np.float32).reshape(1, 2, 5, 6), np.arange(54, dtype=np.float32).reshape(3, 2, 3, 3)
+case("conv_empty_lists", "Conv", [x, w], [convolved(x, w, (0, 0, 0, 0))], 22)
+cases[-1][1].graph.node[0].attribute.extend(AttributeProto(name=name, type=AttributeProto.INTS) for name in ("pads", "strides", "dilations", "kernel_shape"))
 
 # signals, volumes, filters in pieces, dilations whose phases differ in length
 for name, size, kernel, pads, more in (
