@@ -105,8 +105,8 @@ static bool joins_heads(const weft_op *op, const form *f) {
 }
 
 static weft_status check_precision(weft_op *op) {
-  int64_t type = weft_op_attr_int(op, "softmax_precision", WEFT_FLOAT);
-  if (!weft_type_is_valid(type) || (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT) == 0) {
+  int64_t type = weft_op_attr_int(op, "softmax_precision", 0);
+  if (type != 0 && (!weft_type_is_valid(type) || (WEFT_TYPE_BIT(type) & WEFT_TYPES_FLOAT) == 0)) {
     return weft_op_fail(op, "attribute softmax_precision: expected a floating type, found %lld", (long long)type);
   }
   return WEFT_OK;

@@ -63,7 +63,10 @@ weft_status weft_window_pads(weft_op *op, weft_window *window) {
   return WEFT_OK;
 }
 
-static weft_status check_auto_pad(weft_op *op, const char *mode) {
+/* Nothing stands for NOTSET. */
+static weft_status read_auto_pad(weft_op *op, const char **out) {
+  const char *mode = weft_op_attr_string(op, "auto_pad", "");
+  *out = mode = *mode != 0 ? mode : "NOTSET";
   if (strcmp(mode, "NOTSET") == 0 || strcmp(mode, "VALID") == 0 || strcmp(mode, "SAME_UPPER") == 0 ||
       strcmp(mode, "SAME_LOWER") == 0) {
     return WEFT_OK;
@@ -85,8 +88,8 @@ weft_status weft_window_count(weft_op *op, weft_window *window) {
 }
 
 weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
-  const char *mode = weft_op_attr_string(op, "auto_pad", "NOTSET");
-  WEFT_TRY(check_auto_pad(op, mode));
+  const char *mode;
+  WEFT_TRY(read_auto_pad(op, &mode));
   bool explicit_pads = strcmp(mode, "NOTSET") == 0, same = mode[0] == 'S';
   /* With automatic padding the specification's two formulas give the same sizes. */
   bool ceil_mode = pool && explicit_pads && weft_op_attr_int(op, "ceil_mode", 0) != 0;
@@ -136,8 +139,8 @@ static void pad_to(weft_window *window, int d, int64_t natural, int64_t want, bo
 }
 
 weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *window) {
-  const char *mode = weft_op_attr_string(op, "auto_pad", "NOTSET");
-  WEFT_TRY(check_auto_pad(op, mode));
+  const char *mode;
+  WEFT_TRY(read_auto_pad(op, &mode));
   int64_t extra[WEFT_MAX_RANK], shape[WEFT_MAX_RANK];
   size_t given = 0;
   const int64_t *list = weft_op_attr_ints(op, "output_shape", &given);

@@ -100,6 +100,9 @@ case("conv_3x3_large_constant", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))],
 x, w = np.arange(60, dtype=np.float32).reshape(1, 2, 5, 6), np.arange(54, dtype=np.float32).reshape(3, 2, 3, 3)
 case("conv_empty_lists", "Conv", [x, w], [convolved(x, w, (0, 0, 0, 0))], 22)
 cases[-1][1].graph.node[0].attribute.extend(AttributeProto(name=name, type=AttributeProto.INTS) for name in ("pads", "strides", "dilations", "kernel_shape"))
+case("conv_empty_auto_pad", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22, pads=(1, 1, 1, 1), auto_pad="")
+q = np.array([[[[0.0, 0.5]]]], np.float32)
+case("attention_softmax_of_no_type", "Attention", [q, q, q], [q], 24, softmax_precision=0)
 
 # signals, volumes, filters in pieces, dilations whose phases differ in length
 for name, size, kernel, pads, more in (
