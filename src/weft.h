@@ -215,7 +215,8 @@ size_t weft_session_warning_count(const weft_session *session);
 const char *weft_session_warning(const weft_session *session, size_t index);
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
-/* Feeds are borrowed for the call. `outputs` receives one new reference per requested name; on failure all are NULL. */
+/* Feeds are borrowed for the call. `outputs` receives one new reference per requested name; on failure all are NULL. A
+ * session runs once at a time: a call from another thread, or from an operator of the caller's, is refused meanwhile. */
 weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,
                              weft_value *const *feeds, size_t output_count, const char *const *output_names,
                              weft_value **outputs, weft_error *error);
@@ -269,7 +270,7 @@ weft_status weft_session_measure(weft_session *session, const weft_clock *clock,
 /* A tensor with zeroed (strings: empty) elements. weft_value_data of it may be written before it is fed. */
 weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out,
                                      weft_error *error);
-/* Takes its own reference to every item; a NULL list with count 0 is an empty sequence of `type` tensors. */
+/* Takes its own reference to every item, which must be of `type`, unless that is WEFT_UNDEFINED; a NULL list with count 0 is an empty sequence of `type` tensors. */
 weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value *const *items, weft_value **out,
                                        weft_error *error);
 /* `keys` is a rank-1 int64 or string tensor, `values` a tensor of as many elements or a sequence. */

@@ -54,7 +54,8 @@ function writeOutputs(wasm, results, count, outputs) {
   try {
     results.slice(0, count).forEach((result, i) => {
       if (result === undefined) return;
-      const value = makeValue(wasm, scope, { name: `output ${i}`, type: 1, keyType: 7 }, result);
+      const type = isTensor(result?.[0]) ? typeNamed(result[0].type).id : 1; // of a sequence
+      const value = makeValue(wasm, scope, { name: `output ${i}`, type, keyType: 7 }, result);
       wasm.call('weft_value_retain', value);
       wasm.view.setUint32(outputs + 4 * i, value, true);
     });

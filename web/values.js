@@ -166,6 +166,9 @@ export function makeValue(wasm, scope, info, value) {
   if (!Array.isArray(value)) {
     throw argumentError(`input '${info.name}': expected a Tensor, an array, a Map or null, found ${describe(value)}`);
   }
+  const name = typeNumbered(info.type)?.name;
+  const other = name && value.find((item) => isTensor(item) && item.type !== name);
+  if (other) throw argumentError(`input '${info.name}': expected a sequence of ${name}, found ${other.type} in it`);
   const items = value.map((item) => makeValue(wasm, scope, info, item));
   const block = scope.block(wasm.writePointers(items));
   return scope.value(wasm.make('weft_value_create_sequence', info.type, items.length, block));

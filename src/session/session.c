@@ -1,4 +1,5 @@
 /* The public face of a session: from a finished loader to a model ready to run, and from named feeds to named outputs. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../base/seed.h"
@@ -22,6 +23,7 @@ struct weft_session {
   weft_strings *strings;
   uint64_t random;
   weft_profile profile;
+  atomic_bool running;
 };
 
 static void enter(weft_session *session, weft_error *error) {
@@ -299,6 +301,9 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
     if (inputs[at] != NULL) {
       return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is fed twice", names[i]);
     }
+    if (feeds[i] == NULL) {
+      return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s': expected a value, found nothing", names[i]);
+    }
     WEFT_TRY(check_feed(session, &graph->values[graph->inputs[at]], feeds[i]));
     inputs[at] = feeds[i];
   }
@@ -378,7 +383,7 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
   return WEFT_OK;
 }
 
-weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,
+static weft_status run_alone(weft_session *session, size_t feed_count, const char *const *feed_names,
                              weft_value *const *feeds, size_t output_count, const char *const *output_names,
                              weft_value **outputs, weft_error *error) {
   const weft_graph *graph = session->model->graph;
@@ -386,9 +391,6 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
   void *made;
   enter(session, error);
   session->cx.cancelled = 0;
-  for (size_t i = 0; i < output_count; i++) {
-    outputs[i] = NULL;
-  }
   WEFT_TRY(weft_alloc_zeroed(&session->cx, graph->output_count + graph->input_count, sizeof(weft_value *), &made));
   uint32_t entry = weft_profile_enter(&session->cx, session->state.profile, NULL);
   weft_status status = run(session, feed_count, feed_names, feeds, output_count, output_names, made, outputs);
@@ -406,6 +408,22 @@ weft_status weft_session_run(weft_session *session, size_t feed_count, const cha
     weft_value_release(outputs[i]);
     outputs[i] = NULL;
   }
+  return status;
+}
+
+weft_status weft_session_run(weft_session *session, size_t feed_count, const char *const *feed_names,
+                             weft_value *const *feeds, size_t output_count, const char *const *output_names,
+                             weft_value **outputs, weft_error *error) {
+  for (size_t i = 0; i < output_count; i++) {
+    outputs[i] = NULL;
+  }
+  if (atomic_exchange(&session->running, true)) {
+    weft_error ignored;
+    weft_context cx = {.error = error != NULL ? error : &ignored}; /* the session's is in use */
+    return weft_fail(&cx, WEFT_INVALID_ARGUMENT, "the session is running: its next run has to wait for that");
+  }
+  weft_status status = run_alone(session, feed_count, feed_names, feeds, output_count, output_names, outputs, error);
+  atomic_store(&session->running, false);
   return status;
 }
 

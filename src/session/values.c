@@ -46,12 +46,24 @@ weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *di
   return status;
 }
 
+static weft_status check_items(weft_context *cx, weft_type type, size_t count, weft_value *const *items) {
+  for (size_t i = 0; i < count; i++) {
+    const weft_value *item = items != NULL ? items[i] : NULL;
+    if (item == NULL || (type != WEFT_UNDEFINED && item->kind != WEFT_KIND_NONE && item->tensor.type != type)) {
+      return weft_fail(cx, WEFT_INVALID_ARGUMENT, "item %zu of a sequence: expected %s, found %s", i,
+                       weft_type_name(type), item != NULL ? weft_type_name(item->tensor.type) : "nothing");
+    }
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value *const *items, weft_value **out,
                                        weft_error *error) {
   maker m;
   *out = NULL;
   WEFT_TRY(begin(&m, error));
-  weft_status status = weft_value_new_sequence(&m.cx, type, count, out);
+  weft_status status = check_items(&m.cx, type, count, items);
+  status = status == WEFT_OK ? weft_value_new_sequence(&m.cx, type, count, out) : status;
   for (size_t i = 0; status == WEFT_OK && i < count; i++) {
     weft_value_retain(items[i]);
     (*out)->items[i] = items[i];

@@ -46,6 +46,17 @@ static weft_status same(void *user, size_t input_count, const weft_value *const 
   return WEFT_OK;
 }
 
+/* Runs its own session. */
+static weft_status again(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
+                         weft_value **outputs, weft_custom_call *call) {
+  (void)input_count, (void)output_count;
+  weft_error error = {0};
+  weft_value *x = (weft_value *)(uintptr_t)inputs[0];
+  CHECK(weft_session_run(*(weft_session **)user, 1, (const char *[]){"x"}, &x, 1, (const char *[]){"y"}, outputs,
+                         &error) == WEFT_INVALID_ARGUMENT);
+  return weft_custom_fail(call, error.message);
+}
+
 static weft_status word(void *user, size_t input_count, const weft_value *const *inputs, size_t output_count,
                         weft_value **outputs, weft_custom_call *call) {
   (void)user, (void)input_count, (void)inputs, (void)output_count, (void)call;
@@ -126,6 +137,20 @@ static void expect_failure(weft_custom_op op, const char *sentence) {
   weft_session *session = load(&g, &op, &error);
   CHECK(run(session, &y, &error) == WEFT_RUN_FAILED && y == NULL);
   CHECK(strstr(error.message, sentence) != NULL && strcmp(error.op, "Odd") == 0 && error.node[0] != 0);
+  weft_session_destroy(session);
+}
+
+static void test_run_in_run(void) {
+  weft_error error = {0};
+  weft_value *y;
+  weft_session *session = NULL;
+  bytes g = begin();
+  graph_node(&g, node("f:Again", "x", "y"));
+  session = load(&g, &(weft_custom_op){"f", "Again", again, &session, NULL}, &error);
+  for (int round = 0; round < 2; round++) {
+    CHECK(run(session, &y, &error) == WEFT_RUN_FAILED);
+    CHECK(strstr(error.message, "(Again): the session is running: its next run has to wait for that") != NULL);
+  }
   weft_session_destroy(session);
 }
 
@@ -217,6 +242,7 @@ int main(void) {
   test_function();
   expect_failure((weft_custom_op){"f", "Odd", refuse, NULL, NULL}, "the moon is full");
   expect_failure((weft_custom_op){"f", "Odd", nothing, NULL, NULL}, "made no output 0");
+  test_run_in_run();
   test_results();
   test_telling();
   test_registration();

@@ -143,6 +143,23 @@ static void test_kinds_are_told(void) {
   weft_session_destroy(session);
 }
 
+static void test_values_are_there(void) {
+  bytes g = begin();
+  graph_node(&g, node("Neg", "x", "y"));
+  weft_session *session = load(model(18, &g));
+  weft_error error = {0};
+  weft_value *none = NULL, *y, *x = make_x(), *list;
+  CHECK(weft_session_run(session, 1, (const char *[]){"x"}, &none, 1, (const char *[]){"y"}, &y, &error) ==
+        WEFT_INVALID_ARGUMENT);
+  CHECK(strcmp(error.message, "input 'x': expected a value, found nothing") == 0);
+  CHECK(weft_value_create_sequence(WEFT_FLOAT, 2, (weft_value *[]){x, NULL}, &list, &error) == WEFT_INVALID_ARGUMENT);
+  CHECK(strcmp(error.message, "item 1 of a sequence: expected float32, found nothing") == 0 && list == NULL);
+  CHECK(weft_value_create_sequence(WEFT_INT64, 1, &x, &list, &error) == WEFT_INVALID_ARGUMENT);
+  CHECK(strcmp(error.message, "item 0 of a sequence: expected int64, found float32") == 0);
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
 /* Runs a model whose nodes cannot make y of x. */
 static void expect_refusal(bytes *g, const char *part) {
   weft_session *session = load(model(18, g));
@@ -480,6 +497,7 @@ int main(void) {
   test_views_are_the_callers();
   test_packed_weights_are_given();
   test_kinds_are_told();
+  test_values_are_there();
   test_refusals();
   test_shared_weights(false);
   test_shared_weights(true);

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { InferenceSession, Tensor, WeftError } from '../../dist/weft.mjs';
-import { doubling, external, model, node, tensorType } from './onnx.mjs';
+import { doubling, external, model, node, sequenceType, tensorType } from './onnx.mjs';
 
 const identity = (type) => model({ nodes: [node('Identity', ['x'], ['y'])], inputs: { x: tensorType(type, ['n']) }, outputs: { y: tensorType(type, ['n']) } });
 const float = (data, dims = [3]) => ({ type: 'float32', dims, data });
@@ -93,6 +93,14 @@ for (const worker of [false, true]) {
   test(`models in views of all kinds are read, ${where}`, async () => {
     const inputs = [bytesElsewhere(), amid(DataView), amid(Uint8Array), amid(Int8Array), Buffer.from(amid(Uint8Array)), streamOf(amid(DataView)), streamOf(new Uint8Array(), amid(Uint8Array))];
     for (const input of inputs) await (await create(input)).release();
+  });
+
+  test(`a sequence holds what the model says, ${where}`, async () => {
+    const list = sequenceType(tensorType('float32'));
+    const session = await create(model({ nodes: [node('Identity', ['x'], ['y'])], inputs: { x: list }, outputs: { y: list } }));
+    await rejects(session.run({ x: [new Tensor('float32', [1]), new Tensor('int64', [1])] }), /input 'x': expected a sequence of float32, found int64 in it/);
+    assert.equal((await session.run({ x: [new Tensor('float32', [1])] })).y.length, 1);
+    await session.release();
   });
 
   test(`tensors to fill must have room of the right kind, ${where}`, async () => {
