@@ -262,9 +262,9 @@ int32_t weft_upgrade_output(const weft_upgrade *u, int i) {
   return i < u->node->output_count ? u->node->outputs[i] : -1;
 }
 
-bool weft_upgrade_is_string(const weft_upgrade *u, const char *name, const char *value) {
-  const weft_attribute *attribute = weft_node_attribute(u->node, name);
-  return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_STRING && strcmp(attribute->s.data, value) == 0;
+bool weft_upgrade_is_string(weft_upgrade *u, const char *name, const char *value) {
+  const weft_attribute *attribute = attribute_of(u, name, WEFT_ATTRIBUTE_STRING);
+  return attribute != NULL && strcmp(attribute->s.data, value) == 0;
 }
 
 /* ---- which values are read ------------------------------------------------------------------- */

@@ -67,7 +67,7 @@ int32_t weft_upgrade_input(const weft_upgrade *u, int i);  /* -1: absent */
 int32_t weft_upgrade_output(const weft_upgrade *u, int i); /* -1: absent */
 /* Whether anything reads the value that is output i. */
 weft_status weft_upgrade_is_used(weft_upgrade *u, int i, bool *out);
-bool weft_upgrade_is_string(const weft_upgrade *u, const char *name, const char *value);
+bool weft_upgrade_is_string(weft_upgrade *u, const char *name, const char *value);
 
 /* The rows, one file a family, those of one operator next to each other and in order; each list ends with a NULL
  * operator. */

@@ -40,9 +40,9 @@ weft_status weft_loss_infer(weft_op *op) {
     return weft_op_fail(op, "input weight: expected shape [%lld], found %s", (long long)scores->shape.dims[1],
                         weft_shape_print(&weights->shape, a, sizeof a));
   }
-  if (strchr("nsm", reduction(op)) == NULL || reduction(op) == 0) {
-    return weft_op_fail(op, "attribute reduction: expected none, sum or mean, found '%s'",
-                        weft_op_attr_string(op, "reduction", ""));
+  const char *name = weft_op_attr_string(op, "reduction", "mean");
+  if (strcmp(name, "none") != 0 && strcmp(name, "sum") != 0 && strcmp(name, "mean") != 0) {
+    return weft_op_fail(op, "attribute reduction: expected none, sum or mean, found '%s'", name);
   }
   WEFT_TRY(weft_op_set_like(op, 1, scores));
   return weft_op_set(op, 0, scores->type, reduction(op) == 'n' ? &labels->shape : &scalar);

@@ -367,9 +367,9 @@ static weft_status read_attributes(weft_op *op, unary *u) {
     break;
   case WEFT_UNARY_GELU_ATTRIBUTE:
     u->variant = WEFT_UNARY_GELU;
-    if (approximate[0] == 't') {
+    if (strcmp(approximate, "tanh") == 0) {
       u->variant = WEFT_UNARY_GELU_TANH;
-    } else if (approximate[0] != 'n') {
+    } else if (strcmp(approximate, "none") != 0) {
       return weft_op_fail(op, "attribute approximate: expected none or tanh, found %s", approximate);
     }
     break;

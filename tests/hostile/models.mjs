@@ -237,6 +237,19 @@ export const models = {
   ],
   'attribute-of-another-kind': [simple('Softmax', { axis: { float: 1 } }), /attribute 'axis' is a float/],
   'old-attribute-of-another-kind': [simple('ReduceSum', { axes: { floats: [1] } }), /ReduceSum\): attribute 'axes' is floats/],
+  'gelu-of-another-name': [simple('Gelu', { approximate: 'nonsense' }), /Gelu\): attribute approximate: expected none or tanh, found nonsense/],
+  'loss-of-another-name': [
+    simple('SoftmaxCrossEntropyLoss', { more: ['l'], initializers: [int64s('l', [0, 0])], reduction: 'nothing' }),
+    /Loss\): attribute reduction: expected none, sum or mean, found 'nothing'/,
+  ],
+  'grid-of-another-name': [
+    simple('GridSample', { domain: 'com.microsoft', more: ['g'], shape: [1, 1, 2, 2], initializers: [floats('g', [1, 1, 1, 2])], mode: 'best' }),
+    /GridSample\): mode: expected linear, nearest or cubic, found best/,
+  ],
+  'activation-of-another-kind': [
+    simple('FusedGemm', { domain: 'com.microsoft', more: ['b'], initializers: [floats('b', [2, 2])], activation: 1 }),
+    /FusedGemm\): attribute 'activation' is an integer/,
+  ],
   'old-number-of-another-kind': [simple('Clip', { max: 6 }), /Clip\): attribute 'max' is an integer/],
   'attribute-and-input': [simple('Squeeze', { more: ['a'], shape: [1, 1], initializers: [int64s('a', [0])], axes: [1] }), /Squeeze\): attribute 'axes' and input 1: expected one of them, found both/],
   'gradient-attribute-of-another-kind': [

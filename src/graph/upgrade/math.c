@@ -116,8 +116,9 @@ static weft_status cast_6(weft_upgrade *u) {
   static const char *const names[] = {"UNDEFINED", "FLOAT",  "UINT8",     "INT8",      "UINT16",  "INT16",
                                       "INT32",     "INT64",  "STRING",    "BOOL",      "FLOAT16", "DOUBLE",
                                       "UINT32",    "UINT64", "COMPLEX64", "COMPLEX128"};
-  for (size_t t = 1; t < sizeof names / sizeof *names; t++) {
-    if (weft_upgrade_is_string(u, "to", names[t])) {
+  const weft_attribute *to = weft_node_attribute(u->node, "to");
+  for (size_t t = 1; to != NULL && to->kind == WEFT_ATTRIBUTE_STRING && t < sizeof names / sizeof *names; t++) {
+    if (strcmp(to->s.data, names[t]) == 0) {
       return weft_node_set_int(u->model, u->node, "to", (int64_t)t);
     }
   }

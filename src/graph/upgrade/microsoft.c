@@ -84,12 +84,6 @@ static weft_status quick_gelu(weft_upgrade *u) {
   return weft_node_set_float(u->model, u->node, "alpha", weft_upgrade_real(u, "alpha", 1.702f));
 }
 
-static weft_status grid_sample(weft_upgrade *u) {
-  bool cubic = weft_upgrade_is_string(u, "mode", "bicubic"), nearest = weft_upgrade_is_string(u, "mode", "nearest");
-  become(u, "", u->node->op_type);
-  return weft_node_set_string(u->model, u->node, "mode", cubic ? "cubic" : nearest ? "nearest" : "linear");
-}
-
 static weft_status expand_dims(weft_upgrade *u) {
   become(u, "", "Unsqueeze");
   return as_type(u, WEFT_INT64, 1);
@@ -468,7 +462,7 @@ const weft_upgrade_row weft_upgrade_microsoft[] = {
     ROW("GatedRMSNorm", gated_rms_norm),
     ROW("GatherND", gather_nd),
     ROW("Gelu", same),
-    ROW("GridSample", grid_sample),
+    ROW("GridSample", same),
     ROW("GroupNorm", group_norm),
     ROW("LinearAttention", linear_attention),
     ROW("LinearAttentionGate", attention_gate),

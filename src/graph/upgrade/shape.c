@@ -171,23 +171,12 @@ static weft_status resize_of_pytorch(weft_upgrade *u) {
   return weft_node_set_input(u->model, u->node, 3, sizes);
 }
 
-static weft_status grid_sample_20(weft_upgrade *u) {
-  if (weft_upgrade_is_string(u, "mode", "bilinear")) {
-    return weft_node_set_string(u->model, u->node, "mode", "linear");
-  }
-  if (weft_upgrade_is_string(u, "mode", "bicubic")) {
-    return weft_node_set_string(u->model, u->node, "mode", "cubic");
-  }
-  return WEFT_OK;
-}
-
 static weft_status roi_align_16(weft_upgrade *u) {
   return weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "output_half_pixel");
 }
 
 const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "Concat", 4, concat_4},
-    {"", "GridSample", 20, grid_sample_20},
     {"", "Pad", 2, pad_2},
     {"", "Pad", WEFT_UPGRADE_ALWAYS, pads_to_inputs},
     {"", "Reshape", WEFT_UPGRADE_ALWAYS, shape_to_input},
