@@ -57,6 +57,9 @@ static bool always(const weft_graph *graph, const weft_node *node) {
   return true;
 }
 
+static const char no_operator[] =
+    "is no operator of ONNX, which its converter did not notice: it runs here, elsewhere it may not";
+
 static const struct {
   const char *op_type;
   bool (*is_wrong)(const weft_graph *graph, const weft_node *node);
@@ -65,7 +68,9 @@ static const struct {
     {"BatchNormalization", uses_batch_statistics,
      "uses the mean and variance of each batch, as in training: was the model exported in training mode?"},
     {"Dropout", drops_values, "drops values at random, as in training: was the model exported in training mode?"},
-    {"Erfc", always, "is no operator of ONNX, which its converter did not notice: it runs here, elsewhere it may not"},
+    {"Erfc", always, no_operator},
+    {"Expm1", always, no_operator},
+    {"Log1p", always, no_operator},
 };
 
 static weft_status review_node(weft_model *model, const weft_graph *graph, const weft_node *node) {

@@ -54,6 +54,8 @@ FUNCTION(of_asinh, weft_asinh(x))
 FUNCTION(of_acosh, weft_acosh(x))
 FUNCTION(of_atanh, weft_atanh(x))
 FUNCTION(of_erfc, weft_erfc(x))
+FUNCTION(of_expm1, weft_expm1(x))
+FUNCTION(of_log1p, weft_log1p(x))
 FUNCTION(of_softsign, x / (1 + fabs(x)))
 FUNCTION(of_mish, weft_mish(x))
 FUNCTION(of_leaky, x < 0 ? a * x : x)
@@ -80,6 +82,7 @@ static double (*const functions[])(double x, double a, double b) = {
     [WEFT_UNARY_SINH] = of_sinh,         [WEFT_UNARY_COSH] = of_cosh,
     [WEFT_UNARY_ASINH] = of_asinh,       [WEFT_UNARY_ACOSH] = of_acosh,
     [WEFT_UNARY_ATANH] = of_atanh,       [WEFT_UNARY_ERFC] = of_erfc,
+    [WEFT_UNARY_EXPM1] = of_expm1,       [WEFT_UNARY_LOG1P] = of_log1p,
     [WEFT_UNARY_SOFTSIGN] = of_softsign, [WEFT_UNARY_MISH] = of_mish,
     [WEFT_UNARY_LEAKY] = of_leaky,       [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
     [WEFT_UNARY_ELU] = of_elu,           [WEFT_UNARY_SELU] = of_selu,

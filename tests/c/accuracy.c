@@ -138,6 +138,8 @@ static const elementary functions[] = {
     {"Acosh", -1, acosh, 0.51},
     {"Atanh", -1, atanh, 0.51},
     {"Erfc", -1, erfc, 0.51},
+    {"Expm1", -1, expm1, 0.51},
+    {"Log1p", -1, log1p, 0.51},
     {"Sign", -1, sign, 0},
 };
 
