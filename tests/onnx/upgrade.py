@@ -189,6 +189,7 @@ case("group_normalization", 18, ("GroupNormalization", ["x", "s", "b"], ["y"], {
 
 # ---- operators that are gone --------------------------------------------------------------------------------------------------------
 case("affine", 1, ("Affine", ["x"], ["y"], {"alpha": 2.0, "beta": 0.5}), {"x": x}, {"y": 2 * x + np.float32(0.5)})
+case("tensorflow_bitcast", 15, ("Bitcast", ["x"], ["y"], {"type": TensorProto.INT32}), {"x": x}, {"y": x.view(np.int32)})
 case("scaled_tanh", 1, ("ScaledTanh", ["x"], ["y"], {"alpha": 2.0, "beta": 0.5}), {"x": x}, {"y": 2 * np.tanh(np.float32(0.5) * x)})
 case("image_scaler", 7, ("ImageScaler", ["x"], ["y"], {"scale": 2.0, "bias": [1.0, 2.0, 3.0]}), {"x": x}, {"y": 2 * x + np.array([1, 2, 3], np.float32)[:, None, None]})
 case("crop", 1, ("Crop", ["x"], ["y"], {"border": [1, 0, 1, 2]}), {"x": x}, {"y": x[:, :, :-2, 1:-1]})

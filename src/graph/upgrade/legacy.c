@@ -1,5 +1,5 @@
-/* Operators that were experimental in the first opsets and are gone from the specification, but not from files: each is
- * written in terms of what replaced it. */
+/* Operators that were experimental in the first opsets and are gone from the specification, but not from files, and one
+ * that never was in it: each is written in terms of what replaced it. */
 #include "../upgrade.h"
 
 /* y = scale * x + bias, where either may be left out by its neutral element. */
@@ -95,8 +95,15 @@ static weft_status dynamic_slice(weft_upgrade *u) {
   return WEFT_OK;
 }
 
+/* TensorFlow's, which tf2onnx leaves from Keras' argmax. */
+static weft_status bitcast(weft_upgrade *u) {
+  u->node->op_type = "BitCast";
+  return weft_node_set_int(u->model, u->node, "to", weft_upgrade_int(u, "type", 0));
+}
+
 const weft_upgrade_row weft_upgrade_legacy[] = {
     {"", "Affine", WEFT_UPGRADE_ALWAYS, affine},
+    {"", "Bitcast", WEFT_UPGRADE_ALWAYS, bitcast},
     {"", "Crop", WEFT_UPGRADE_ALWAYS, crop},
     {"", "DynamicSlice", WEFT_UPGRADE_ALWAYS, dynamic_slice},
     {"", "ImageScaler", WEFT_UPGRADE_ALWAYS, image_scaler},
