@@ -66,6 +66,32 @@ static weft_status instance_norm(expansion *e) {
   return give(e, 0, NORMALISE("[2]") BY_CHANNEL);
 }
 
+static weft_status lp_norm(expansion *e) {
+  return give(e, 0,
+              weft_node_int(&e->node, "p", 2) == 1 ? "a a [@axis:-1] ReduceL1/2 /" : "a a [@axis:-1] ReduceL2/2 /");
+}
+
+/* Mean and variance over some axes; the square root is of the variance alone. */
+static weft_status mean_variance_norm(expansion *e) {
+  const weft_attribute *axes = weft_node_attribute(&e->node, "axes");
+  WEFT_TRY(let(e, 'r', "[0,2,3]"));
+  if (axes != NULL && axes->kind == WEFT_ATTRIBUTE_INTS) {
+    WEFT_TRY(weft_term_list(&e->term, 'r', axes->count, axes->ints));
+  }
+  return give(e, 0, "a a r ReduceMean/2 - x= x x x * r ReduceMean/2 Sqrt 0.000000001 + /");
+}
+
+/* m: which channels are added for each, a band of ones around the diagonal. */
+static weft_status lrn(expansion *e) {
+  WEFT_TRY(let(e, 'r', PLACES("a", "1", "2")));
+  WEFT_TRY(let(e, 'm',
+               "r r [-1,1] Reshape/2 - m= m [@size:1] [2] / Greater/2 m Neg [@size:1] [1] - [2] / Greater/2 "
+               "Or/2 Not a CastLike/2"));
+  return give(e, 0,
+              "a m a a * Einsum/2{equation='dc,nc...->nd...'} @alpha:0.0001 [@size:1] a CastLike/2 / * @bias:1 + "
+              "@beta:0.75 ^ /");
+}
+
 /* What ones become is what the elements are multiplied by. */
 static weft_status dropout(expansion *e) {
   if (!has(e, 1)) {
@@ -272,7 +298,10 @@ static expand_function find(const weft_graph *graph, const weft_node *node) {
                {"GRU", 3, recurrent},
                {"GroupNormalization", 3, group_norm},
                {"InstanceNormalization", 3, instance_norm},
+               {"LRN", 1, lrn},
                {"LSTM", 3, recurrent},
+               {"LpNormalization", 1, lp_norm},
+               {"MeanVarianceNormalization", 1, mean_variance_norm},
                {"RNN", 3, recurrent}};
   for (size_t i = 0; i < sizeof table / sizeof *table && node->domain[0] == 0; i++) {
     if (strcmp(table[i].op_type, node->op_type) != 0) {

@@ -17,6 +17,7 @@ typedef struct gradient {
   size_t values;        /* that the graph had before */
   uint8_t *leaf, *path; /* per value: a variable; something that depends on one */
   int32_t *derivative;  /* per value: of y by it, so far; -1: none */
+  bool depends;         /* the node that is looked at, on a variable */
 } gradient;
 
 /* As many of a number as v has elements, of its element type. */
@@ -43,18 +44,21 @@ static weft_status add_term(gradient *g, int32_t term, int32_t v) {
 /* From output `o` of the node to its inputs. */
 static weft_status pass_output(gradient *g, const weft_node *node, int o) {
   int32_t y = node->outputs[o];
+  bool passes = false;
   if (y < 0 || g->derivative[y] < 0 || g->leaf[y] || !g->path[y]) {
     return WEFT_OK;
   }
   for (int i = 0; i < node->input_count; i++) {
     int32_t v = node->inputs[i], term = -1;
     if (v >= 0 && g->path[v]) {
+      passes = true;
       weft_term_begin(&g->term, node, i, o, g->derivative[y]);
       WEFT_TRY(weft_term_apply_rule(&g->term, &term));
       WEFT_TRY(term < 0 ? WEFT_OK : add_term(g, term, v));
     }
   }
-  return WEFT_OK;
+  g->term.node = node;
+  return passes ? WEFT_OK : weft_term_unknown(&g->term, ""); /* its subgraphs depend on them */
 }
 
 /* `node` is a copy: adding nodes moves them, not what they point to. */
@@ -65,14 +69,17 @@ static weft_status pass_back(gradient *g, weft_node node) {
   return WEFT_OK;
 }
 
+static void note_use(void *arg, int32_t v) {
+  gradient *g = arg;
+  g->depends = g->depends || g->path[v];
+}
+
 static void mark_paths(gradient *g, size_t nodes) {
   for (size_t n = 0; n < nodes; n++) {
     const weft_node *node = &g->graph->nodes[n];
-    bool depends = false;
-    for (int i = 0; i < node->input_count; i++) {
-      depends = depends || (node->inputs[i] >= 0 && g->path[node->inputs[i]]);
-    }
-    for (int i = 0; depends && i < node->output_count; i++) {
+    g->depends = false;
+    weft_node_visit_uses(node, note_use, g);
+    for (int i = 0; g->depends && i < node->output_count; i++) {
       if (node->outputs[i] >= 0) {
         g->path[node->outputs[i]] = 1;
       }

@@ -102,10 +102,24 @@ static bool is_plain(const char *equation) {
   return true;
 }
 
-/* The input's letters change places with the output's; letters that it alone has would be lost. */
+/* The letters that a result has where the equation names none: those that are there once, in alphabetical order. */
+static void name_result(char *equation) {
+  size_t n = strlen(equation);
+  const bool dots = strchr(equation, '.') != NULL;
+  char found[EQUATION] = "";
+  for (int c = 'A', k = 0; c <= 'z'; c++) {
+    const char *first = strchr(equation, c);
+    if (first != NULL && strchr(first + 1, c) == NULL) {
+      found[k++] = (char)c;
+    }
+  }
+  strcat(strcat(strcpy(equation + n, "->"), dots ? "..." : ""), found);
+}
+
+/* The input's letters change places with the output's; ones stand for the letters that it alone has. */
 static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
   const weft_attribute *equation = weft_node_attribute(t->node, "equation");
-  char text[2 * EQUATION], formula[3 * EQUATION] = "", *terms = text;
+  char text[3 * EQUATION], formula[8 * EQUATION] = "", *terms = text;
   int32_t letters[] = {'a', 'b', 'c'};
   size_t n = 0;
   (void)rule;
@@ -120,8 +134,11 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
     }
   }
   text[n] = 0;
-  char *result = strchr(text, '-'), own[EQUATION] = "", changed[2 * EQUATION] = "";
-  if (result == NULL || result[1] != '>') {
+  if (strchr(text, '-') == NULL) {
+    name_result(text);
+  }
+  char *result = strchr(text, '-'), own[EQUATION] = "", changed[4 * EQUATION] = "";
+  if (result[1] != '>') {
     return weft_term_unknown(t, "");
   }
   *result = 0;
@@ -132,17 +149,24 @@ static weft_status by_einsum(weft_term *t, const rule *rule, int32_t *out) {
       strncat(own, terms, size);
     }
     strncat(changed, i == t->input ? result : terms, i == t->input ? EQUATION : size);
-    strcat(changed, i + 1 < t->node->input_count ? "," : "->");
+    strcat(changed, i + 1 < t->node->input_count ? "," : "");
     terms += size + (terms[size] == ',');
     const char word[] = {i == t->input ? 'd' : (char)letters[i], ' ', 0};
     strcat(formula, word);
   }
+  bool lonely = false;
   for (const char *at = own; *at != 0; at++) {
-    if (*at != '.' && (strchr(at + 1, *at) != NULL || memchr(changed, *at, strlen(changed)) == NULL)) {
-      return weft_term_unknown(t, " with such an equation");
+    if (*at != '.' && strchr(at + 1, *at) != NULL) {
+      return weft_term_unknown(t, " with a letter twice");
     }
+    lonely = lonely || strchr(changed, *at) == NULL;
   }
-  const char count[] = {(char)('0' + t->node->input_count), 0};
+  if (lonely) {
+    strcat(formula, "1 x Shape Expand/2 ");
+    strcat(strcat(changed, ","), own);
+  }
+  strcat(changed, "->");
+  const char count[] = {(char)('0' + t->node->input_count + lonely), 0};
   strcat(strcat(strcat(formula, "Einsum/"), count), "{equation='");
   strcat(strcat(strcat(formula, changed), own), "'}");
   return weft_term_derive(t, formula, out);
@@ -243,9 +267,10 @@ static weft_status let_ragged_counts(weft_term *t, bool pads) {
 static weft_status by_average_pool(weft_term *t, const rule *rule, int32_t *out) {
   const weft_attribute *kernel = ints_of(t, "kernel_shape");
   (void)rule;
-  bool pads = weft_node_int(t->node, "count_include_pad", 0) != 0, ceil = weft_node_int(t->node, "ceil_mode", 0) != 0;
-  if (kernel == NULL || (ceil && is_same_pad(t))) {
-    return weft_term_unknown(t, " with such padding");
+  bool pads = weft_node_int(t->node, "count_include_pad", 0) != 0;
+  bool ceil = weft_node_int(t->node, "ceil_mode", 0) != 0 && !is_same_pad(t);
+  if (kernel == NULL) {
+    return weft_term_unknown(t, "");
   }
   WEFT_TRY(weft_term_list(t, 'k', kernel->count, kernel->ints));
   WEFT_TRY(weft_term_let(t, 's', "a Shape"));
@@ -356,16 +381,32 @@ static weft_status by_extreme_reduction(weft_term *t, const rule *rule, int32_t 
   return weft_term_derive(t, rule->terms[0], out);
 }
 
-static weft_status by_cumulative_sum(weft_term *t, const rule *rule, int32_t *out) {
-  (void)rule;
+/* s: the sum of what the rule says of each output, from the other end. */
+static weft_status by_cumulation(weft_term *t, const rule *rule, int32_t *out) {
   if (t->input > 0) {
     *out = -1;
     return WEFT_OK;
   }
-  return weft_term_derive(t,
-                          weft_node_int(t->node, "reverse", 0) != 0 ? "dy b CumSum/2{exclusive=@exclusive}"
-                                                                    : "dy b CumSum/2{exclusive=@exclusive,reverse=1}",
-                          out);
+  WEFT_TRY(weft_term_let(t, 's', rule->terms[0]));
+  WEFT_TRY(weft_term_let(t, 's',
+                         weft_node_int(t->node, "reverse", 0) != 0 ? "s b CumSum/2{exclusive=@exclusive}"
+                                                                   : "s b CumSum/2{exclusive=@exclusive,reverse=1}"));
+  return weft_term_derive(t, rule->terms[1], out);
+}
+
+/* Turned back. */
+static weft_status by_rotation(weft_term *t, const rule *rule, int32_t *out) {
+  (void)rule;
+  int32_t inputs[4] = {t->registers['d' - 'a'], t->registers[1], -1, -1};
+  weft_node *node;
+  if (t->input > 0 || t->node->input_count > 4) {
+    return weft_term_unknown(t, " by its angles");
+  }
+  WEFT_TRY(weft_term_derive(t, "c Neg", &inputs[2]));
+  inputs[3] = t->node->input_count > 3 ? t->node->inputs[3] : -1;
+  WEFT_TRY(weft_term_again(t, inputs, &node));
+  *out = node->outputs[0];
+  return WEFT_OK;
 }
 
 /* ---- elements moved ---------------------------------------------------------------------------------------------- */
@@ -536,6 +577,7 @@ static const rule rules[] = {
     {"Cast", {"dy a CastLike/2"}, NULL},
     {"CastLike", {"dy a CastLike/2", NULL}, NULL},
     {"Ceil", {NULL}, NULL},
+    {"CenterCropPad", {MOVED}, by_moving},
     {"Celu", {"dy a @alpha:1 / 0 Min/2 Exp *"}, NULL},
     {"Clip", {"a y Equal/2 dy 0 Where/3"}, NULL},
     {"Compress", {MOVED}, by_moving},
@@ -547,7 +589,8 @@ static const rule rules[] = {
      by_conv_transpose},
     {"Cos", {"dy a Sin * Neg"}, NULL},
     {"Cosh", {"dy a Sinh *"}, NULL},
-    {"CumSum", {NULL}, by_cumulative_sum},
+    {"CumProd", {"dy y *", "s a /"}, by_cumulation},
+    {"CumSum", {"dy", "s"}, by_cumulation},
     {"DepthToSpace", {MOVED}, by_moving},
     {"Div", {"dy b /", "dy b / y * Neg"}, NULL},
     {"Dropout", {"dy"}, NULL},
@@ -557,6 +600,7 @@ static const rule rules[] = {
     {"Erf", {"dy 1.1283791670955126 * a a * Neg Exp *"}, NULL},
     {"Exp", {"dy y *"}, NULL},
     {"Expand", {"dy", NULL}, NULL},
+    {"EyeLike", {NULL}, NULL},
     {"Flatten", {RESHAPED}, NULL},
     {"Floor", {NULL}, NULL},
     {"GRU", {NULL}, by_recurrence},
@@ -572,6 +616,7 @@ static const rule rules[] = {
     {"Greater", {NULL}, NULL},
     {"GreaterOrEqual", {NULL}, NULL},
     {"HardSigmoid", {"y 0 Greater/2 y 1 Less/2 And/2 dy @alpha:0.2 * 0 Where/3"}, NULL},
+    {"Hardmax", {NULL}, NULL},
     {"HardSwish", {"a -3 Greater/2 a 3 Less/2 dy a 3 / 0.5 + * dy Where/3 0 Where/3"}, NULL},
     {"Identity", {"dy"}, NULL},
     {"IsInf", {NULL}, NULL},
@@ -593,6 +638,7 @@ static const rule rules[] = {
     {"Mean", {"dy # /"}, by_every},
     {"Min", {NULL}, by_extreme},
     {"Mish", {"a Softplus Tanh t= dy t a 1 t t * - * a Sigmoid * + *"}, NULL},
+    {"Mod", {"dy", "dy a y - b / Round * Neg"}, NULL},
     {"Mul", {"dy b *", "dy a *"}, NULL},
     {"Neg", {"dy Neg"}, NULL},
     {"NegativeLogLikelihoodLoss", {"o g * Neg"}, by_loss},
@@ -620,6 +666,7 @@ static const rule rules[] = {
     {"Resize", {MOVED}, by_resize},
     {"Reshape", {RESHAPED, NULL}, NULL},
     {"ReverseSequence", {MOVED}, by_moving},
+    {"RotaryEmbedding", {NULL}, by_rotation},
     {"Round", {NULL}, NULL},
     {"ScatterElements",
      {"dy b 0 b Shape Expand/2 ScatterElements/3{axis=@axis:0}", NULL, "dy b GatherElements/2{axis=@axis:0}"},

@@ -278,6 +278,12 @@ static void test_gradient(void) {
   graph_node(&g, node("NonMaxSuppression", "x x", "c"));
   refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
 
+  /* Only the branches read x. */
+  g = begin();
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, choice("x", NULL, "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of If");
+
   /* More inputs than the operator has, and texts that formulas have a meaning for. */
   static const char *const wide[] = {"RMSNormalization",
                                      "ReduceMax",
@@ -313,7 +319,17 @@ static void test_gradient(void) {
       survive(with_gradient(&g, "x", "c"));
     }
   }
-  static const char *const equations[] = {"i'->i", "i}->i", "i'->{a=b", "i->", "ii->i", "->->", "-->", "i,i->i"};
+  static const char *const equations[] = {"i'->i",
+                                          "i}->i",
+                                          "i'->{a=b",
+                                          "i->",
+                                          "ii->i",
+                                          "->->",
+                                          "-->",
+                                          "i,i->i",
+                                          "i,j",
+                                          "...i",
+                                          "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA,a"};
   for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
     bytes einsum = node("Einsum", "x", "c");
     with_string(&einsum, "equation", equations[i]);

@@ -63,8 +63,31 @@ class GroupNormalization(OpRun):
         return (channels.reshape(x.shape),)
 
 
+class MeanVarianceNormalization(OpRun):
+    """onnx.reference's own is a function that adds to the square root in single precision."""
+    def _run(self, x, axes=None):
+        x = x - x.mean(tuple(axes or (0, 2, 3)), keepdims=True)
+        return (x / (np.sqrt((x * x).mean(tuple(axes or (0, 2, 3)), keepdims=True)) + 1e-9),)
+
+
+class LpNormalization(OpRun):
+    """onnx.reference's own adds numbers with their signs."""
+    def _run(self, x, axis=-1, p=2):
+        return (x / (abs(x) ** p).sum(axis, keepdims=True) ** (1 / p),)
+
+
+class LRN(OpRun):
+    """onnx.reference's own has single precision."""
+    def _run(self, x, size, alpha=1e-4, beta=0.75, bias=1.0):
+        squares = np.zeros_like(x)
+        for c in range(x.shape[1]):
+            squares[:, c] = (x[:, max(c - (size - 1) // 2, 0):c + size // 2 + 1] ** 2).sum(1)
+        return (x / (bias + alpha / size * squares) ** beta,)
+
+
 def evaluator(model):
-    return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, GRU, Gelu, GroupNormalization, LSTM, Mean, RNN])
+    return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, GRU, Gelu, GroupNormalization, LRN, LSTM, LpNormalization, Mean,
+                                              MeanVarianceNormalization, RNN])
 
 
 def real(*shape):
@@ -170,6 +193,7 @@ def binary_cases():
         yield weighted(f"{op.lower()}_three", op, {"x": real(3), "z": real(2, 3) * 1.1, "u": real(1) * 1.3})
     yield weighted("pow", "Pow", {"x": positive(2, 3), "z": real(3)})
     yield weighted("pow_integer", "Pow", {"x": real(5)}, {"e": ints(3)})
+    yield weighted("mod", "Mod", {"x": real(2, 3) * 3.3, "z": real(3)}, fmod=1)
     yield weighted("prelu", "PRelu", {"x": real(2, 3), "z": real(3)})
     yield weighted("expand", "Expand", {"x": real(3, 1)}, {"s": ints(2, 3, 4)})
     nodes = [("Greater", "x,z", "c", {}), ("Where", "c,x,z", "t", {}), ("Mul", "t,x", "y", {})]
@@ -190,7 +214,8 @@ def product_cases():
             yield weighted(f"gemm_{a_turned}{b_turned}", "Gemm", xs, alpha=0.5, beta=1.5, transA=a_turned, transB=b_turned)
     for name, equation, shapes in (("ij,jk->ki", None, ((2, 3), (3, 4))), ("bij, bj -> bi", "batch", ((2, 3, 4), (2, 4))),
                                    ("...ij,...jk->...ik", "dots", ((2, 1, 2, 3), (3, 3, 2))), ("ij->ji", "one", ((2, 3),)),
-                                   ("i,j,k->kij", "three", ((2,), (3,), (2,)))):
+                                   ("i,j,k->kij", "three", ((2,), (3,), (2,))), ("ij->", "all", ((2, 3),)),
+                                   ("ij,kl->jl", "lonely", ((2, 3), (2, 4))), ("...ji,ik", "implicit", ((2, 2, 3), (3, 2)))):
         xs = dict(zip("xzu", (real(*s) for s in shapes)))
         yield weighted(f"einsum_{equation or 'matrix'}", "Einsum", xs, equation=name)
 
@@ -233,6 +258,12 @@ def norm_cases():
     xs = {"x": real(2, 4, 3, 2), "z": real(4), "u": real(4)}
     yield weighted("group_norm", "GroupNormalization", xs, num_groups=2, epsilon=0.01)
     yield weighted("instance_norm", "InstanceNormalization", xs, epsilon=0.01)
+    yield weighted("mean_variance_norm", "MeanVarianceNormalization", {"x": real(2, 3, 2, 2)})
+    yield weighted("mean_variance_norm_axes", "MeanVarianceNormalization", {"x": real(2, 3, 4)}, axes=[-1, 0])
+    yield weighted("lp_norm_1", "LpNormalization", {"x": real(2, 3)}, p=1, axis=0)
+    yield weighted("lp_norm_2", "LpNormalization", {"x": real(2, 3)})
+    for size in (3, 4):
+        yield weighted(f"lrn_{size}", "LRN", {"x": real(1, 6, 2)}, size=size, alpha=0.3, beta=0.6, bias=1.2)
     yield weighted("dropout_training", "Dropout", {"x": real(6)}, {"ratio": np.array(0.0), "training": np.array(True)})
     yield weighted("batch_norm", "BatchNormalization", {"x": real(2, 3, 4), "z": real(3), "u": real(3)},
                    {"m": real(3), "v": positive(3)}, epsilon=0.01)
@@ -280,6 +311,7 @@ def moving_cases():
             ("resize_cubic_pytorch", "Resize", (3, 4), {"": None, "s": np.array([2.5, 1], np.float32)}, {"mode": "cubic", "coordinate_transformation_mode": "pytorch_half_pixel"}),
             ("resize_crop", "Resize", (3, 5), {"r": np.array([0, 0.2, 0.8, 1.3]), "-": None, "s": ints(4, 6)}, {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 2.5}),
             ("shrink", "Shrink", (2, 3), {}, {"lambd": 0.6, "bias": 0.3}),
+            ("center_crop_pad", "CenterCropPad", (4, 5), {"s": ints(2, 8)}, {}),
             ("depth_to_space", "DepthToSpace", (1, 8, 2, 1), {}, {"blocksize": 2}),
             ("space_to_depth", "SpaceToDepth", (1, 2, 2, 4), {}, {"blocksize": 2})):
         yield weighted(name, op, {"x": real(*shape)}, constants, **attributes)
