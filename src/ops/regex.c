@@ -31,9 +31,9 @@ typedef enum opcode {
 } opcode;
 
 typedef struct instruction {
-  uint8_t code; /* opcode */
-  bool negated; /* OP_SET */
-  int32_t a, b; /* OP_SET: ranges [a, b); OP_SPLIT: both targets; OP_JUMP: a */
+  uint8_t code;         /* opcode */
+  bool negated, folded; /* OP_SET */
+  int32_t a, b;         /* OP_SET: ranges [a, b); OP_SPLIT: both targets; OP_JUMP: a */
 } instruction;
 
 typedef struct range {
@@ -42,6 +42,7 @@ typedef struct range {
 
 struct weft_regex {
   int32_t code_count, range_count;
+  bool folds; /* some set does */
   uint32_t turn;
   instruction code[MAX_CODE + 1];
   range ranges[MAX_RANGES];
@@ -75,7 +76,9 @@ static weft_status emit(parser *p, opcode code, int32_t a, int32_t b) {
   if (p->regex->code_count == MAX_CODE) {
     return weft_op_unsupported(p->op, "a pattern of more than %d steps", MAX_CODE);
   }
-  p->regex->code[p->regex->code_count++] = (instruction){.code = (uint8_t)code, .a = a, .b = b};
+  p->regex->folds = p->regex->folds || p->flags.fold;
+  p->regex->code[p->regex->code_count++] =
+      (instruction){.code = (uint8_t)code, .folded = p->flags.fold, .a = a, .b = b};
   return WEFT_OK;
 }
 
@@ -144,6 +147,10 @@ static weft_status hex_escape(parser *p, uint32_t *out) {
   return WEFT_OK;
 }
 
+static bool is_octal(const parser *p, size_t at) {
+  return at < p->size && p->text[at] >= '0' && p->text[at] <= '7';
+}
+
 /* Behind a backslash: a class (its letter in *kind, lower case; complement set), or one code point. */
 static weft_status escape(parser *p, char *kind, bool *complement, uint32_t *c) {
   static const char letters[] = "ntrfva", codes[] = "\n\t\r\f\v\a";
@@ -163,6 +170,11 @@ static weft_status escape(parser *p, char *kind, bool *complement, uint32_t *c) 
   } else if (e == 'x') {
     p->at++;
     return hex_escape(p, c);
+  } else if (is_octal(p, p->at) && (e == '0' || is_octal(p, p->at + 1))) {
+    *c = 0;
+    for (int i = 0; i < 3 && is_octal(p, p->at); i++) {
+      *c = *c * 8 + (uint32_t)(p->text[p->at++] - '0');
+    }
   } else if ((e >= 'a' && e <= 'z') || (e >= 'A' && e <= 'Z') || (e >= '0' && e <= '9')) {
     return bad(p, (e | 0x20) == 'p' ? "a class of Unicode, of which there is no table here (write its ranges instead),"
                                     : "an escape that is not supported");
@@ -172,14 +184,18 @@ static weft_status escape(parser *p, char *kind, bool *complement, uint32_t *c) 
   return WEFT_OK;
 }
 
-/* A range, in both cases when case is folded. */
+/* What all letters have in common that (?i) takes for one; the Turkish ones are on their own. */
+static uint32_t fold(uint32_t c) {
+  return c == 0x130 || c == 0x131 ? c : weft_text_lower(weft_text_upper(c));
+}
+
+/* A range; when case is folded with what its letters become, which is all that the set will be asked for. */
 static weft_status add_folded(parser *p, uint32_t first, uint32_t last) {
   WEFT_TRY(add_range(p, first, last));
   for (uint32_t c = first; p->flags.fold && c <= last && c - first < 1024; c++) {
-    uint32_t lower = weft_text_lower(c), upper = weft_text_upper(c);
-    if (lower != c || upper != c) {
-      WEFT_TRY(add_range(p, lower, lower));
-      WEFT_TRY(add_range(p, upper, upper));
+    uint32_t folded = fold(c);
+    if (folded < first || folded > last) {
+      WEFT_TRY(add_range(p, folded, folded));
     }
   }
   return WEFT_OK;
@@ -191,7 +207,9 @@ static weft_status posix_class(parser *p) {
     const char *name;
     range ranges[4];
   } classes[] = {
-      {"alpha", {{'A', 'Z'}, {'a', 'z'}}},
+      {"alpha", {{'A', 'Z'}, {'a', 'z'}}}, /* and the two that follow, when case is folded */
+      {"lower", {{'a', 'z'}}},
+      {"upper", {{'A', 'Z'}}},
       {"digit", {{'0', '9'}}},
       {"alnum", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
       {"ascii", {{0, 0x7f}}},
@@ -199,8 +217,6 @@ static weft_status posix_class(parser *p) {
       {"cntrl", {{0, 0x1f}, {0x7f, 0x7f}}},
       {"graph", {{'!', '~'}}},
       {"print", {{' ', '~'}}},
-      {"lower", {{'a', 'z'}}},
-      {"upper", {{'A', 'Z'}}},
       {"space", {{'\t', '\r'}, {' ', ' '}}},
       {"punct", {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}},
       {"xdigit", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
@@ -216,13 +232,7 @@ static weft_status posix_class(parser *p) {
       continue;
     }
     p->at += length + 4 + complement;
-    if (complement && p->flags.fold) {
-      return bad(p, "a negated class under (?i), which is not supported,");
-    }
-    for (int r = 0; r < 4 && p->flags.fold && classes[i].ranges[r].last != 0; r++) {
-      WEFT_TRY(add_folded(p, classes[i].ranges[r].first, classes[i].ranges[r].last));
-    }
-    return p->flags.fold ? WEFT_OK : add_ranges(p, classes[i].ranges, 4, complement);
+    return add_ranges(p, classes[p->flags.fold && i < 3 ? 0 : i].ranges, 4, complement);
   }
   return bad(p, "an unknown character class");
 }
@@ -548,12 +558,39 @@ static weft_status parse_alternatives(parser *p) {
   return WEFT_OK;
 }
 
+/* The pattern with what lies between \Q and \E escaped character by character. */
+static weft_status unquote(weft_op *op, const char *pattern, const char **out) {
+  bool quoted = false;
+  void *block;
+  WEFT_TRY(weft_op_scratch(op, 2 * strlen(pattern) + 1, &block));
+  char *to = block;
+  for (const char *s = pattern; *s != 0; s++) {
+    if (*s == '\\' && s[1] == (quoted ? 'E' : 'Q')) {
+      quoted = !quoted;
+      s++;
+      continue;
+    }
+    if (quoted && strchr("\\^$.[]|()?*+{}", *s) != NULL) {
+      *to++ = '\\';
+    }
+    *to++ = *s;
+    if (!quoted && *s == '\\' && s[1] != 0) {
+      *to++ = *++s;
+    }
+  }
+  *to = 0;
+  *out = block;
+  return WEFT_OK;
+}
+
 weft_status weft_regex_compile(weft_op *op, const char *pattern, weft_regex **out) {
   void *block;
+  WEFT_TRY(unquote(op, pattern, &pattern));
   WEFT_TRY(weft_op_scratch(op, sizeof(weft_regex), &block));
   weft_regex *regex = block;
   regex->code_count = regex->range_count = 0;
   regex->turn = 0;
+  regex->folds = false;
   memset(regex->seen, 0, sizeof regex->seen);
   parser p = {.op = op, .regex = regex, .text = pattern, .size = strlen(pattern)};
   WEFT_TRY(parse_alternatives(&p));
@@ -644,12 +681,12 @@ size_t weft_regex_match_at(weft_regex *r, const char *text, size_t size, size_t 
     if (at == size) {
       break;
     }
-    uint32_t c = weft_text_next(text, size, &at);
+    uint32_t c = weft_text_next(text, size, &at), folded = r->folds ? fold(c) : c;
     int32_t kept = 0;
     next_turn(r);
     for (int32_t i = 0; i < count; i++) {
       const instruction *step = &r->code[now[i]];
-      if (step->code == OP_SET && in_set(r, step, c)) {
+      if (step->code == OP_SET && in_set(r, step, step->folded ? folded : c)) {
         kept = add_state(r, now[i] + 1, text, size, at, next, kept);
       }
     }

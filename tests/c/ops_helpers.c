@@ -96,6 +96,16 @@ static const regex_case cases[] = {
     {"..", "\xc3\xa9", false},
     {".", "\n", false},
     {"(?s).", "\n", true},
+    {"\\Qa.(b\\E+", "a.(bb", true},
+    {"a|\\Q\\x4\\E\\\\Q", "\\x4\\Q", true},
+    {"\\Qa|b", "a|b", true},
+    {"\\101\\0601", "A01", true},
+    {"(?i)[[:^lower:]]", "a", false},
+    {"(?i)[[:^lower:]]", "A", false},
+    {"(?i)[^[:^upper:]]k\\w", "aK\xc5\xbf", true},      /* long s */
+    {"(?i)\xcf\x83\\W", "\xcf\x82\xe2\x84\xaa", false}, /* sigmas, the sign of the kelvin */
+    {"(?i)\xcf\x83[K-L]", "\xcf\x82\xe2\x84\xaa", true},
+    {"(?i)i", "\xc4\xb0", false}, /* with a dot */
     {"(?i)stra\xc3\x9f"
      "e",
      "STRA\xc3\x9f"
@@ -114,9 +124,8 @@ static const regex_case cases[] = {
     {"(a|a)*", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
 };
 
-static const char *const bad_patterns[] = {
-    "(",   ")", "a)", "[a", "[z-a]", "*a", "a{3,2}", "\\", "(?x)a", "[[:none:]]", "\\x4", "\\p{L}", "(?i)[[:^lower:]]",
-    "[[:^"};
+static const char *const bad_patterns[] = {"(",  ")",     "a)",         "[a",   "[z-a]",  "*a",  "a{3,2}",
+                                           "\\", "(?x)a", "[[:none:]]", "\\x4", "\\p{L}", "\\1", "[[:^"};
 
 static void test_regex(weft_context *cx) {
   weft_scratch scratch = {0};
