@@ -219,14 +219,15 @@ case("delta_net_ragged_joined", "GatedDeltaNet", [np.concatenate([a.reshape(8, -
 
 
 # ---- numbers of groups of words ------------------------------------------------------------------------------------------------------------------------
-def ngram_hashes(ids, factors, sizes, past, most, count, fill, end=None, segments=None, offsets=None):
+def ngram_hashes(ids, factors, sizes, past, most, count, fill, end=None, segments=None, offsets=None, old=0):
+    """`old`: so many of the segments are the past's."""
     history = np.concatenate([np.full((len(ids), most - 1), fill, ids.dtype) if past is None else past, ids], 1)
     hashes = np.zeros((*ids.shape, (most - 1) * count), ids.dtype)
     for b, t in np.ndindex(ids.shape):
         mixed, broken = ids[b, t] * factors[0], False
         for k in range(1, most):
             word = history[b, most - 1 + t - k]
-            broken = broken or word == end or (segments is not None and t - k >= 0 and segments[b, t - k] != segments[b, t - k + 1])
+            broken = broken or word == end or (segments is not None and old + t - k >= 0 and segments[b, old + t - k] != segments[b, old + t - k + 1])
             mixed ^= (fill if broken else word) * factors[k]
             hashes[b, t, (k - 1) * count:k * count] = mixed % sizes[(k - 1) * count:k * count]
     return [hashes + (0 if offsets is None else offsets), history[:, ids.shape[1]:]]
@@ -242,6 +243,27 @@ with np.errstate(over="ignore"):
                 ("ends", [past, offsets, end], {"reset_on_eos": 1}, (past, 4, 2, kind(3), 3, None, offsets)),
                 ("segments", [past, None, None, segments], {}, (past, 4, 2, kind(9), None, segments)), ("all", [None, offsets, end, segments], {"reset_on_eos": 1}, (None, 4, 2, kind(3), 3, segments, offsets))):
             case(f"ngram_{name}_{np.dtype(kind)}", "NGramHashMapping", [ids, factors, sizes, *inputs], ngram_hashes(ids, factors, sizes, *answer), **attributes, **extra)
+        # Texts of 3, 1 and 4 words, one behind the other; the last goes on in the segment that its past ends in.
+        words, bounds = ids.reshape(-1)[:8], one([0, 3, 4, 8], np.int32)
+        pasts, segments, old = one([[2, 3, 1], [0, 5, 4], [1, 1, 2]], kind), one([0, 0, 1, 7, 5, 5, 5, 6], np.int32), one([[9, 0, 0], [7, 7, 7], [5, 5, 5]], np.int32)
+        for name, inputs, extra, fill in (("plain", [], {}, kind(9)), ("past", [pasts, offsets], {}, kind(9)), ("all", [pasts, offsets, end, segments, old], {"reset_on_eos": 1}, end)):
+            texts = []
+            for i, j, k in zip(range(3), bounds, bounds[1:]):
+                past = pasts[i:i + 1] if inputs else None
+                marks = np.concatenate([old[i], segments[j:k]])[None] if len(inputs) > 2 else None
+                texts.append(ngram_hashes(words[None, j:k], factors, sizes, past, 4, 2, fill, end if len(inputs) > 2 else None, marks, offsets if inputs else None, 3 if marks is not None else 0))
+            answer = [np.concatenate([t[0][0] for t in texts]), np.concatenate([t[1] for t in texts])]
+            if len(inputs) > 2:
+                answer.append(np.stack([np.concatenate([old[i], segments[j:k]])[-3:] for i, j, k in zip(range(3), bounds, bounds[1:])]))
+            case(f"ngram_packed_{name}_{np.dtype(kind)}", "VarlenNGramHashMapping", [words, factors, sizes, bounds, *inputs], answer, **attributes, **extra)
+
+# ---- convolutions over texts of any lengths -------------------------------------------------------------------------------------------------------
+x, taps, shift, states = f32(8, 3), f32(3, 1, 3), f32(3), f32(3, 3, 4)
+lines = [np.concatenate([s.T, x[i:j]]) for s, i, j in zip(states, (0, 3, 4), (3, 4, 8))]
+y = np.concatenate([sum(line[2 * k:len(line) - 4 + 2 * k] * taps[:, 0, k] for k in range(3)) for line in lines])
+ends = np.stack([line[-4:].T for line in lines])
+case("causal_conv_packed", "VarlenCausalConvWithState", [x, taps, bounds, None, states], floats(y, ends), dilation=2)
+case("causal_conv_packed_silu", "VarlenCausalConvWithState", [x, taps, bounds, shift, states], floats(silu(y + shift), ends), dilation=2, activation="silu")
 
 # ---- blocks of keys that a head does not see -----------------------------------------------------------------------------------------------------
 block, room = 16, 48

@@ -694,6 +694,8 @@ refuse("kv_cache_bit_width 4 in caches of 8 bits", "cache_bits", "GroupQueryAtte
 refuse("input initial_state is needed", "delta_net_state", "GatedDeltaNet", [f32(3, 2, 4), f32(3, 2, 4), f32(3, 2, 4), None, f32(3, 2), f32(3, 2)], [f32(3, 2, 4)])
 refuse("updates of the state (capture_count, state_update_capacity)", "delta_net_updates", "GatedDeltaNet", [f32(4, 1, 2)] * 3 + [None, f32(4, 1), f32(4, 1), f32(2, 1, 2, 2), None, None, one([1, 1], np.int32)], [f32(4, 1, 2)], state_update_capacity=1)
 refuse("the letters i of the locale tr_TR", "locale", [("", "StringNormalizer", ["i0"], ["o0"], {"case_change_action": "LOWER", "locale": "tr_TR"})], [np.array(["I"], object)], [np.array(["i"], object)])
+refuse("not supported: captured updates of the state", "captured", "VarlenCausalConvWithState", [f32(4, 3), f32(3, 1, 2), one([0, 4], np.int32), None, f32(1, 3, 1), one([1], np.int32)],
+       [f32(4, 3), f32(1, 3, 1), f32(1, 2, 3)], state_update_capacity=2)
 refuse("not supported: attribute 'state_length' of 4: only 0 is", "causal_state", "CausalConvWithState", [f32(1, 3, 5), f32(3, 1, 3)], [f32(1, 3, 5), f32(1, 3, 2)], state_length=4)
 refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)
 refuse("nothing in it tells whether channels lie in blocks of 8 or of 16", "blocks", [(block_domain, "Conv", ["i0", "i1"], ["o0"], {})], [f32(1, 3, 4, 4), f32(32, 3, 3, 3)], [f32(1, 32, 2, 2)], (1,))

@@ -539,43 +539,102 @@ static weft_status gated_delta_net(weft_upgrade *u) {
   return weft_node_set_int(u->model, node, "to", WEFT_FLOAT);
 }
 
-/* ---- NGramHashMapping: numbers of the last words, in groups of 2 to n, for tables of embeddings ------------------ */
-/* x: the words with those before them, s: their segments, f: what stands for a word that is none of the group: of before
- * the text, or of before an end or another segment. m: the words so far, mixed; l: where the group is unbroken. */
+/* ---- texts of any lengths, one behind the other ----------------------------------------------------------------- */
+/* Rows of a and of the pasts that belong before each text's, n for each, in their order. */
+#define JOINED(pasts, rows)                                                                                            \
+  pasts " " rows " Concat/2{axis=0} j= 0 j CastLike/2 j Shape Expand/2 z [-1] Reshape/2 w Concat/2{axis=0} "           \
+        "[-1,1] Reshape/2 j ScatterND/3 "
+
+/* u: where texts begin, and the end; becomes int64. q: the beginnings. Places among what is joined: w of a's rows, z of
+ * the pasts' and y of the last ones, both by text. */
+static weft_status let_places(weft_term *t) {
+  WEFT_TRY(weft_term_let(t, 'u', "u Cast{to=7}"));
+  WEFT_TRY(weft_term_let(t, 'p', ROW(DIM("a", "0", "1"))));
+  WEFT_TRY(weft_term_let(t, 'q', "u [0] [-1] Slice/3"));
+  WEFT_TRY(weft_term_let(t, 'u', "u [1] " END " Slice/3"));
+  WEFT_TRY(weft_term_let(t, 'w',
+                         "u [-1,1] Reshape/2 p Greater/2 Not Cast{to=7} [0] ReduceSum/2{keepdims=0} [1] + n * p + "
+                         "[-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(t, 'z', ROW("q Shape ") "n * q + [-1,1] Reshape/2 " ROW("n ") "+"));
+  return weft_term_let(t, 'y', "z u q - [-1,1] Reshape/2 +");
+}
+
+/* Pasts are such as long as the kernel reaches back, so that it never reads another text's rows. */
+static weft_status varlen_causal_conv(weft_upgrade *u) {
+  weft_term t;
+  if (weft_upgrade_input(u, 4) < 0) {
+    return weft_fail(u->model->cx, WEFT_INVALID_MODEL, "input initial_state is missing");
+  }
+  if (u->node->input_count > 5 || u->node->output_count > 2) {
+    return weft_upgrade_unsupported(u, "captured updates of the state");
+  }
+  WEFT_TRY(begin(u, 3, &t));
+  WEFT_TRY(weft_term_let(&t, 'u', "c"));
+  WEFT_TRY(weft_term_let(&t, 'n', DIM("b", "2", "3") "[1] - [@dilation:1] *"));
+  WEFT_TRY(let_places(&t));
+  WEFT_TRY(
+      weft_term_let(&t, 'e', "e Einsum{equation='bcn->bnc'} [-1] " DIM("a", "1", "2") "Concat/2{axis=0} Reshape/2"));
+  WEFT_TRY(weft_term_let(&t, 'x', JOINED("e", "a")));
+  WEFT_TRY(give(u, &t, 1, "x y Gather/2 Einsum{equation='bnc->bcn'}"));
+  WEFT_TRY(weft_term_let(&t, 'x', "x Transpose [0] Unsqueeze/2"));
+  WEFT_TRY(weft_term_let(&t, 'x',
+                         has(u, 3) ? "x b d CausalConvWithState/3{dilation=@dilation,activation=@activation}"
+                                   : "x b CausalConvWithState/2{dilation=@dilation,activation=@activation}"));
+  return give(u, &t, 0, "x [0] Squeeze/2 Transpose w Gather/2");
+}
+
+/* Numbers of the last words, in groups of 2 to n, for tables of embeddings; of a batch or of texts of any lengths. x: the
+ * words with those before them, s: their segments, f: what stands for a word that is none of the group: of before the
+ * text, or of before an end or another segment. m: the words so far, mixed; l: where the group is unbroken. */
 static weft_status ngram_hash(weft_upgrade *u) {
   weft_term t;
+  const bool packed = u->node->op_type[0] == 'V';
   int64_t most = weft_upgrade_int(u, "max_ngram_size", 0), heads = weft_upgrade_int(u, "n_head_per_ngram", 0);
-  WEFT_TRY(begin(u, 3, &t));
+  WEFT_TRY(begin(u, 3 + packed, &t));
   if (most < 2 || most > 64 || heads < 1 || heads > INT32_MAX) {
     return weft_fail(u->model->cx, WEFT_INVALID_MODEL,
                      "attributes max_ngram_size and n_head_per_ngram: found %lld, %lld", (long long)most,
                      (long long)heads);
   }
-  bool ends = has(u, 5) && weft_upgrade_int(u, "reset_on_eos", 0) != 0, segments = has(u, 6);
-  const int64_t before = most - 1;
+  if (u->node->input_count > 9 || u->node->output_count > 3) {
+    return weft_upgrade_unsupported(u, "captured updates of the state");
+  }
+  const int64_t before = most - 1, width = before * heads;
   WEFT_TRY(weft_term_list(&t, 'n', 1, &before));
-  WEFT_TRY(weft_term_let(&t, 'w', DIM("a", "1", "2")));
-  WEFT_TRY(weft_term_let(&t, 'f', has(u, 5) ? "f [] Reshape/2" : "[@pad_id] a CastLike/2 [] Reshape/2"));
-  WEFT_TRY(weft_term_let(&t, 'x',
-                         has(u, 3) ? "d a Concat/2{axis=1}"
-                                   : "f " DIM("a", "0", "1") "n Concat/2{axis=0} Expand/2 a Concat/2{axis=1}"));
-  WEFT_TRY(give(u, &t, 1, "x w w n + [1] Slice/4"));
+  WEFT_TRY(weft_term_list(&t, 'o', 1, &width));
+  WEFT_TRY(weft_term_let(&t, 'r', "a Shape o Concat/2{axis=0}"));
+  for (int i = 3; packed && i < 9; i++) { /* inputs have the letters of the other operator's */
+    weft_term_set(&t, i == 3 ? 'u' : (char)('a' + i - 1), weft_upgrade_input(u, i));
+  }
+  bool ends = has(u, 5 + packed) && weft_upgrade_int(u, "reset_on_eos", 0) != 0, segments = has(u, 6 + packed);
+  if (!packed) {
+    WEFT_TRY(weft_term_let(&t, 'u', ROW(DIM("a", "0", "1") "[1] + ") DIM("a", "1", "2") "* [-1] Reshape/2"));
+    WEFT_TRY(weft_term_let(&t, 'a', "a [-1] Reshape/2"));
+  }
+  WEFT_TRY(let_places(&t));
+  WEFT_TRY(weft_term_let(&t, 'f', has(u, 5 + packed) ? "f [] Reshape/2" : "[@pad_id] a CastLike/2 [] Reshape/2"));
+  WEFT_TRY(weft_term_let(&t, 'd', has(u, 3 + packed) ? "d [-1] Reshape/2" : "f z Shape Expand/2 [-1] Reshape/2"));
+  WEFT_TRY(weft_term_let(&t, 'x', JOINED("d", "a")));
+  WEFT_TRY(give(u, &t, 1, "x y Gather/2"));
   if (segments) {
-    WEFT_TRY(weft_term_let(
-        &t, 's', "g [0] [1] [1] Slice/4 " DIM("g", "0", "1") "n Concat/2{axis=0} Expand/2 g Concat/2{axis=1}"));
+    WEFT_TRY(weft_term_let(&t, 'g', "g [-1] Reshape/2"));
+    WEFT_TRY(weft_term_let(&t, 'h',
+                           has(u, 7 + packed) ? "h [-1] Reshape/2"
+                                              : "g q Gather/2 [-1,1] Reshape/2 z Shape Expand/2 [-1] Reshape/2"));
+    WEFT_TRY(weft_term_let(&t, 's', JOINED("h", "g")));
+    WEFT_TRY(give(u, &t, 2, "s y Gather/2"));
   }
   WEFT_TRY(weft_term_let(&t, 'm', "a b [0] Gather/2 *"));
   for (int64_t k = 1; k < most; k++) {
-    const int64_t from = before - k, first = (k - 1) * heads, last = k * heads;
-    WEFT_TRY(weft_term_list(&t, 'i', 1, &from));
+    const int64_t first = (k - 1) * heads, last = k * heads;
     WEFT_TRY(weft_term_list(&t, 'k', 1, &k));
     WEFT_TRY(weft_term_list(&t, 'p', 1, &first));
     WEFT_TRY(weft_term_list(&t, 'q', 1, &last));
-    WEFT_TRY(weft_term_let(&t, 'v', "x i i w + [1] Slice/4"));
+    WEFT_TRY(weft_term_let(&t, 'v', "x w k - Gather/2"));
     for (int by = 0; by < 2; by++) { /* an end, then a segment */
       if (by == 0 ? ends : segments) {
-        WEFT_TRY(weft_term_let(
-            &t, 'j', by == 0 ? "v f Equal/2 Not" : "s i [1] + w i + [1] + [1] Slice/4 s i i w + [1] Slice/4 Equal/2"));
+        WEFT_TRY(
+            weft_term_let(&t, 'j', by == 0 ? "v f Equal/2 Not" : "s w k - [1] + Gather/2 s w k - Gather/2 Equal/2"));
         WEFT_TRY(weft_term_let(&t, 'l', t.registers['l' - 'a'] < 0 ? "j" : "l j And/2"));
       }
     }
@@ -583,10 +642,11 @@ static weft_status ngram_hash(weft_upgrade *u) {
       WEFT_TRY(weft_term_let(&t, 'v', "l v f Where/3"));
     }
     WEFT_TRY(weft_term_let(&t, 'm', "m v b k Gather/2 * BitwiseXor/2"));
-    WEFT_TRY(weft_term_let(&t, 'h', "m [2] Unsqueeze/2 c p q Slice/3 Mod/2"));
-    WEFT_TRY(weft_term_let(&t, 'o', k == 1 ? "h" : "o h Concat/2{axis=2}"));
+    WEFT_TRY(weft_term_let(&t, 'h', "m [1] Unsqueeze/2 c p q Slice/3 Mod/2"));
+    WEFT_TRY(weft_term_let(&t, 'o', k == 1 ? "h" : "o h Concat/2{axis=1}"));
   }
-  return give(u, &t, 0, has(u, 4) ? "o e +" : "o");
+  WEFT_TRY(weft_term_let(&t, 'o', "o r Reshape/2{allowzero=1}"));
+  return give(u, &t, 0, has(u, 4 + packed) ? "o e +" : "o");
 }
 
 #define FORM(name, rewrite) {"com.microsoft", name, WEFT_UPGRADE_ALWAYS, rewrite}
@@ -623,6 +683,8 @@ const weft_upgrade_row weft_upgrade_formulas[] = {
     FORM("ScaledSiLU", scaled_silu),
     FORM("SparseAttention", sparse_attention),
     FORM("SwiGLU", swiglu),
+    FORM("VarlenCausalConvWithState", varlen_causal_conv),
+    FORM("VarlenNGramHashMapping", ngram_hash),
     FORM("WordConvEmbedding", write_formula),
     {NULL, NULL, 0, NULL},
 };
