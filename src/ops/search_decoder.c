@@ -59,7 +59,8 @@ static weft_status begin_layers(weft_search *s) {
   return WEFT_OK;
 }
 
-/* The words that are new, the places of those that count, and which do of all. */
+/* The words that are new, the places of all but padding (whatever a mask says, as ONNX Runtime has it), and which count.
+ */
 static weft_status feed_places(weft_search *s) {
   const weft_tensor *given = weft_op_in(s->op, s->roles->mask),
                     *old = s->length > s->first ? &s->inputs[2]->tensor : NULL;
@@ -84,7 +85,7 @@ static weft_status feed_places(weft_search *s) {
   for (size_t row = 0; row < s->rows; row++) {
     int32_t place = 0;
     for (size_t i = 0; i < s->length; i++) {
-      bool counts = seen[row * s->length + i] != 0;
+      bool counts = i >= s->first || s->texts[row * s->most + i] != s->padding;
       if (i + fresh >= s->length) {
         places[row * fresh + i + fresh - s->length] = counts ? place : 0;
       }

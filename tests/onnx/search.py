@@ -41,9 +41,11 @@ def decoder():
     return helper.make_graph(nodes, "decoder", inputs, outputs, constants)
 
 
-def scores_of(text, mask):
-    """Of the next word. Words of the beginning see each other, later ones what lies before them: so it is with a cache."""
-    place = np.where(mask, np.cumsum(mask) - 1, 0)
+def scores_of(text, mask, begin):
+    """Of the next word. Words of the beginning see each other, later ones what lies before them: so it is with a cache. Padding
+    of the beginning has no place of its own, whatever the mask says."""
+    words = np.array([word != PADDING or i >= begin for i, word in enumerate(text)])
+    place = np.where(words, np.cumsum(words) - 1, 0)
     h = embedding[text] + places[place]
     s = h @ h[-1] + (np.array(mask) - 1) * 1e4
     w = np.exp(s - s.max())
@@ -188,7 +190,7 @@ def padded(text, length):
 
 
 def alone(mask, begin):
-    return lambda b, text: scores_of(text, np.append(mask[b], np.ones(len(text) - begin, int)))
+    return lambda b, text: scores_of(text, np.append(mask[b], np.ones(len(text) - begin, int)), begin)
 
 
 def greedy(ids, score, most, words=WORDS, wanted=0, **settings):
@@ -302,7 +304,7 @@ def speech(out):
 def main(out):
     ids = ints([3, 4, 5], [0, 7, 2])
     seen = (ids != PADDING).astype(np.int32)
-    given = ints([1, 1, 1], [0, 1, 1])
+    given = ints([1, 0, 1], [0, 1, 1])
     vocabulary, prefix = (random.integers(0, 4, shape).clip(0, 1).astype(np.int32) for shape in (WORDS, (2, WORDS)))
     settings = {"plain": {}, "minimum": {"minimum": 8}, "repetition": {"repetition": 1.7}, "vocabulary": {"vocabulary": vocabulary},
                 "prefix": {"prefix": prefix}, "ngrams": {"ngram": 2}, "mask": {}, "words": {"words": 9}, "all": {"minimum": 6, "repetition": 1.3, "vocabulary": vocabulary, "ngram": 2}}
