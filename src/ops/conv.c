@@ -334,6 +334,7 @@ static weft_winograd winograd_of(const conv *c) {
   return (weft_winograd){.kernels = c->kernels,
                          .window = &c->window,
                          .images = c->images,
+                         .groups = c->groups,
                          .channels = c->in_channels,
                          .filters = c->out_channels,
                          .x = c->x,
@@ -403,7 +404,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }
   const weft_winograd winograd = winograd_of(c);
-  if (c->groups == 1 && weft_winograd_pays(&winograd)) {
+  if (weft_winograd_pays(&winograd)) {
     WEFT_TRY(weft_winograd_run(op, &winograd));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;

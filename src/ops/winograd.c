@@ -130,14 +130,18 @@ typedef struct job {
 /* Some groups of tiles, and their transformed inputs. */
 typedef struct block {
   const job *job;
+  size_t group; /* of the convolution */
   size_t begin, end;
   float *inputs;
 } block;
 
 static block block_at(const job *job, size_t index, float *inputs) {
-  const size_t begin = index * job->at_once;
-  return (block){
-      .job = job, .begin = begin, .end = weft_smaller(begin + job->at_once, job->all_groups), .inputs = inputs};
+  const size_t begin = index % job->blocks * job->at_once;
+  return (block){.job = job,
+                 .group = index / job->blocks,
+                 .begin = begin,
+                 .end = weft_smaller(begin + job->at_once, job->all_groups),
+                 .inputs = inputs};
 }
 
 /* What some groups have of one plane, whose first row and column are told. */
@@ -182,9 +186,10 @@ static bool is_met(const block *b, size_t piece) {
   return false;
 }
 
-static void transform_part(const job *job, const part *part, size_t piece, size_t block, float *to) {
+/* Of some channels, the first of which is told of all. */
+static void transform_part(const job *job, const part *part, size_t piece, size_t channel, size_t channels, float *to) {
   const space *s = &job->space;
-  const size_t channels = channels_of(job, block), area = s->y.in * s->x.in;
+  const size_t area = s->y.in * s->x.in;
   size_t plane;
   if (!plane_of(job, part, piece, &plane)) {
     for (size_t i = 0; i < job->products; i++) {
@@ -195,7 +200,7 @@ static void transform_part(const job *job, const part *part, size_t piece, size_
   const size_t row = piece / job->columns % job->rows * weft_winograd_taps(job->tile.rows);
   const size_t column = piece % job->columns * weft_winograd_taps(job->tile.columns);
   const weft_patches patches = {
-      .in = job->w->x + ((part->image * job->w->channels + block * job->channels) * s->z.in + plane) * area,
+      .in = job->w->x + ((part->image * job->w->groups * job->w->channels + channel) * s->z.in + plane) * area,
       .channels = channels,
       .ih = s->y.in,
       .iw = s->x.in,
@@ -217,13 +222,13 @@ static void transform_inputs(void *arg, size_t begin, size_t end) {
   const size_t matrices = job->channel_blocks * job->pieces;
   for (size_t task = begin; task < end; task++) {
     const size_t index = task % job->channel_blocks, piece = task % matrices / job->channel_blocks;
+    const size_t channels = channels_of(job, index), first = b->group * job->w->channels + index * job->channels;
     size_t at = b->begin + task / matrices * GROUPS;
     const size_t last = weft_smaller(at + GROUPS, b->end);
     float *inputs = b->inputs + task % matrices * job->products * job->matrix;
     while (is_met(b, piece) && at < last) {
       const part part = part_at(job, at, last);
-      transform_part(job, &part, piece, index,
-                     inputs + (at - b->begin) * WEFT_WINOGRAD_GROUP * channels_of(job, index));
+      transform_part(job, &part, piece, first, channels, inputs + (at - b->begin) * WEFT_WINOGRAD_GROUP * channels);
       at += part.end - part.begin;
     }
   }
@@ -273,7 +278,7 @@ static void put_results(const block *b, size_t filter, const float *products, si
                                  .hi = w->epilogue.hi};
   for (size_t at = b->begin; at < b->end;) {
     const part part = part_at(job, at, b->end);
-    const size_t to = ((part.image * w->filters + filter) * job->space.z.out + part.z) * y->out * x->out +
+    const size_t to = ((part.image * w->groups * w->filters + filter) * job->space.z.out + part.z) * y->out * x->out +
                       part.row * x->out + part.column;
     result.rows = weft_parts(y->out - part.row, y->dilation);
     result.columns = weft_parts(x->out - part.column, x->dilation);
@@ -290,6 +295,7 @@ static void run_filters(const block *b, size_t first, float *scratch) {
   const job *job = b->job;
   const weft_winograd *w = job->w;
   const size_t filters = weft_smaller(job->filters, w->filters - first);
+  first += b->group * w->filters;
   const size_t tiles = (b->end - b->begin) * WEFT_WINOGRAD_GROUP, stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
   float *room = scratch + job->slot_floats - job->filters * job->channels * MOST_TAPS;
@@ -355,8 +361,9 @@ static job plan(const weft_winograd *w, size_t threads) {
   job.channel_blocks = weft_parts(w->channels, job.channels);
   const size_t room = (job.tile.rows == job.tile.columns ? AT_ONCE : LINES_AT_ONCE) / job.pieces / 2 * 2;
   const size_t most = room < LEAST_AT_ONCE ? LEAST_AT_ONCE : room;
-  job.shared = w->filters > FILTERS * (LEAST_TASKS - 1) || weft_parts(job.all_groups, most) < LEAST_TASKS;
-  job.at_once = share_of(job.all_groups, most, unit, job.shared ? 1 : threads);
+  job.shared = w->groups * weft_parts(job.all_groups, most) < LEAST_TASKS ||
+               (w->groups == 1 && w->filters > FILTERS * (LEAST_TASKS - 1));
+  job.at_once = share_of(job.all_groups, most, unit, job.shared || w->groups > 1 ? 1 : threads);
   job.blocks = weft_parts(job.all_groups, job.at_once);
   job.filters = share_of(w->filters, FILTERS, 4, job.shared ? threads : 1);
   job.filter_blocks = weft_parts(w->filters, job.filters);
@@ -371,16 +378,17 @@ static job plan(const weft_winograd *w, size_t threads) {
 weft_status weft_winograd_run(weft_op *op, const weft_winograd *w) {
   const size_t threads = weft_parallel_threads(op->cx);
   job job = plan(w, threads);
+  const size_t blocks = w->groups * job.blocks;
   void *room = NULL;
   WEFT_TRY(weft_op_scratch_array(op, threads * (job.slot_floats + (job.shared ? 0 : job.input_floats)), sizeof(float),
                                  &room));
   job.scratch = room;
   if (!job.shared) {
-    weft_parallel_slots(op->cx, job.blocks, 1, run_blocks, &job);
+    weft_parallel_slots(op->cx, blocks, 1, run_blocks, &job);
     return WEFT_OK;
   }
   WEFT_TRY(weft_op_scratch_array(op, job.input_floats, sizeof(float), &room));
-  for (size_t i = 0; i < job.blocks; i++) {
+  for (size_t i = 0; i < blocks; i++) {
     block b = block_at(&job, i, room);
     weft_parallel(op->cx, tasks_of_inputs(&b), 1, transform_inputs, &b);
     weft_parallel_slots(op->cx, job.filter_blocks, 1, share_filters, &b);

@@ -7,7 +7,8 @@
 typedef struct weft_winograd {
   const weft_kernels *kernels;
   const weft_window *window;
-  size_t images, channels, filters; /* of one group, the only one */
+  size_t images, groups;
+  size_t channels, filters; /* of a group */
   const float *x, *weights;
   const float *bias, *residual; /* or NULL */
   weft_epilogue epilogue;       /* the activation alone */

@@ -104,7 +104,10 @@ case("conv_empty_auto_pad", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22,
 q = np.array([[[[0.0, 0.5]]]], np.float32)
 case("attention_softmax_of_no_type", "Attention", [q, q, q], [q], 24, softmax_precision=0)
 
-# signals, volumes, filters in pieces, dilations whose phases differ in length
+# in groups, and signals, volumes, filters in pieces, dilations whose phases differ in length
+x, w = f32(2, 3 * 18, 10, 23), f32(3 * 21, 18, 3, 3) / np.float32(13)
+in_groups = np.concatenate([convolved(part, filters, (1, 1, 1, 1)) for part, filters in zip(np.split(x, 3, 1), np.split(w, 3))], 1)
+case("conv_3x3_groups", "Conv", [x, w], [in_groups], 22, (1,), pads=(1, 1, 1, 1), group=3)
 for name, size, kernel, pads, more in (
     ("signal", (200,), (3,), (1, 1), {}), ("signal_of_7_taps", (131,), (7,), (3, 3), {}), ("signal_of_11_taps_dilated", (301,), (11,), (25, 20), {"dilations": (5,)}),
     ("row_taps", (9, 70), (1, 7), (0, 3, 0, 3), {}), ("column_taps", (30, 37), (5, 1), (2, 0, 2, 0), {}), ("5x5", (19, 33), (5, 5), (2, 2, 2, 2), {}), ("4x7", (20, 20), (4, 7), (0, 3, 1, 3), {}),
