@@ -24,7 +24,7 @@ enum {
   GROUPS = 4,          /* of tiles whose inputs are one task where a block is shared */
   LEAST_TASKS = 4,     /* for threads to share */
   APART = 16,          /* floats between matrices: at powers of two they would share the lines of a cache */
-  MOST_TAPS = 9        /* of a piece */
+  PIECE_TAPS = 9       /* at most */
 };
 
 /* A dimension; a window of less than three has more of length 1. */
@@ -68,16 +68,16 @@ static size_t pieces_of(const axis *a, size_t outputs) {
 
 /* How long a filter's plane and a channel take, in multiplications of vectors: directly, or with such tiles.
  * Transforming a filter takes as long as so many of its products. */
-static size_t direct_cost(const space *s) {
-  const size_t plane = s->y.out * s->x.out;
-  return s->y.taps * s->x.taps * (plane % WEFT_GEMM_NR == 1 ? plane / 4 : whole_panels(plane) / 4);
+static uint64_t direct_cost(const space *s) {
+  const uint64_t plane = s->y.out * s->x.out;
+  return s->y.taps * s->x.taps * (plane % WEFT_GEMM_NR == 1 ? plane / 4 : whole_panels((size_t)plane) / 4);
 }
 
-static size_t cost_of(const space *s, weft_winograd_tile tile) {
+static uint64_t cost_of(const space *s, weft_winograd_tile tile) {
   enum { FILTER_LINE = 12, FILTER_2 = 20, FILTER_4 = 50 };
   const size_t filter = tile.rows != tile.columns ? FILTER_LINE : tile.rows == 2 ? FILTER_2 : FILTER_4;
   const size_t tiles = weft_winograd_groups(tile, grid_of(&s->y), grid_of(&s->x)) * WEFT_WINOGRAD_GROUP;
-  return pieces_of(&s->y, tile.rows) * pieces_of(&s->x, tile.columns) *
+  return (uint64_t)pieces_of(&s->y, tile.rows) * pieces_of(&s->x, tile.columns) *
          (s->y.dilation * s->x.dilation * weft_winograd_products(tile) * (whole_panels(tiles) / 4) + filter);
 }
 
@@ -86,10 +86,10 @@ static bool best_tile(const space *s, weft_winograd_tile *best) {
   static const weft_winograd_tile plane[] = {{4, 4}, {2, 2}}, row[] = {{1, 4}}, column[] = {{4, 1}};
   const weft_winograd_tile *tiles = s->y.taps == 1 ? row : s->x.taps == 1 ? column : plane;
   const size_t count = tiles == plane ? 2 : 1;
-  size_t least = direct_cost(s) / 8 * 7;
+  uint64_t least = direct_cost(s) / 8 * 7;
   bool pays = false;
   for (size_t i = 0; i < count; i++) {
-    const size_t cost = cost_of(s, tiles[i]);
+    const uint64_t cost = cost_of(s, tiles[i]);
     if (cost < least) {
       least = cost;
       *best = tiles[i];
@@ -100,12 +100,16 @@ static bool best_tile(const space *s, weft_winograd_tile *best) {
 }
 
 bool weft_winograd_pays(const weft_winograd *w) {
-  enum { LARGEST_SIDE = 1 << 20, MOST = 64 };
+  enum { MOST_TAPS = 64, MOST_TERMS = 4096 /* of a product, where there are pieces: all of its inputs wait */ };
   if (w->window->rank > 3 || w->filters < LEAST_CHANNELS || w->channels < LEAST_CHANNELS) return false;
   const space s = space_of(w->window);
   weft_winograd_tile tile;
-  return s.y.stride == 1 && s.x.stride == 1 && s.y.out <= LARGEST_SIDE && s.x.out <= LARGEST_SIDE && s.y.taps <= MOST &&
-         s.x.taps <= MOST && s.y.dilation <= s.y.out && s.x.dilation <= s.x.out && best_tile(&s, &tile);
+  if (s.y.stride != 1 || s.x.stride != 1 || s.z.taps > MOST_TAPS || s.y.dilation > s.y.out || s.x.dilation > s.x.out ||
+      s.y.taps > MOST_TAPS || s.x.taps > MOST_TAPS || !best_tile(&s, &tile)) {
+    return false;
+  }
+  const size_t pieces = s.z.taps * pieces_of(&s.y, tile.rows) * pieces_of(&s.x, tile.columns);
+  return pieces == 1 || (w->channels <= MOST_TERMS && pieces * w->channels <= MOST_TERMS);
 }
 
 /* ---- a convolution -------------------------------------------------------------------------- */
@@ -298,7 +302,7 @@ static void run_filters(const block *b, size_t first, float *scratch) {
   first += b->group * w->filters;
   const size_t tiles = (b->end - b->begin) * WEFT_WINOGRAD_GROUP, stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
-  float *room = scratch + job->slot_floats - job->filters * job->channels * MOST_TAPS;
+  float *room = scratch + job->slot_floats - job->filters * job->channels * PIECE_TAPS;
   bool more = false;
   for (size_t index = 0; index < job->pieces * job->channel_blocks; index++) {
     const size_t piece = index / job->channel_blocks, part = index % job->channel_blocks;
@@ -371,7 +375,7 @@ static job plan(const weft_winograd *w, size_t threads) {
   job.matrix = tiles * job.channels + APART;
   job.input_floats = job.pieces * job.channel_blocks * job.products * job.matrix;
   job.slot_floats =
-      job.products * (job.filters * (tiles + job.channels) + 2 * APART) + job.filters * job.channels * MOST_TAPS;
+      job.products * (job.filters * (tiles + job.channels) + 2 * APART) + job.filters * job.channels * PIECE_TAPS;
   return job;
 }
 
