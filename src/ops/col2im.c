@@ -1,15 +1,14 @@
 /* Col2Im: blocks of columns added back to the image they were cut from, over any number of axes. */
+#include "broadcast.h"
+#include "contributions.h"
 #include "number.h"
-#include "op.h"
+#include "product.h"
 
 #include <string.h>
 
 typedef struct col2im {
-  int axes;
-  int64_t image[WEFT_MAX_RANK], block[WEFT_MAX_RANK];
-  int64_t strides[WEFT_MAX_RANK], pads[WEFT_MAX_RANK], dilations[WEFT_MAX_RANK];
-  int64_t steps[WEFT_MAX_RANK]; /* how many blocks lie along an axis */
-  int64_t block_size, blocks;   /* products of block and steps */
+  weft_window window;         /* from where blocks are put (`in`) to the image (`out`) */
+  int64_t block_size, blocks; /* products of `kernel` and `in` */
 } col2im;
 
 /* A list attribute with one entry an axis, `fallback` each when absent; entries must be within [least, 2^31). */
@@ -33,30 +32,37 @@ static weft_status read_list(weft_op *op, const char *name, size_t count, int64_
 static weft_status read_col2im(weft_op *op, col2im *c) {
   int64_t pads[2 * WEFT_MAX_RANK];
   size_t axes, block_axes;
-  WEFT_TRY(weft_op_ints(op, 1, "image_shape", WEFT_MAX_RANK - 2, c->image, &axes));
-  WEFT_TRY(weft_op_ints(op, 2, "block_shape", WEFT_MAX_RANK - 2, c->block, &block_axes));
+  weft_window *w = &c->window;
+  *c = (col2im){.block_size = 1, .blocks = 1};
+  WEFT_TRY(weft_op_ints(op, 1, "image_shape", WEFT_MAX_RANK - 2, w->out, &axes));
+  WEFT_TRY(weft_op_ints(op, 2, "block_shape", WEFT_MAX_RANK - 2, w->kernel, &block_axes));
   if (axes != block_axes || axes == 0) {
     return weft_op_fail(op, "inputs image_shape and block_shape: expected as many elements, found %zu and %zu", axes,
                         block_axes);
   }
-  WEFT_TRY(read_list(op, "strides", axes, 1, 1, c->strides));
-  WEFT_TRY(read_list(op, "dilations", axes, 1, 1, c->dilations));
+  WEFT_TRY(read_list(op, "strides", axes, 1, 1, w->stride));
+  WEFT_TRY(read_list(op, "dilations", axes, 1, 1, w->dilation));
   WEFT_TRY(read_list(op, "pads", 2 * axes, 0, 0, pads));
-  c->axes = (int)axes;
-  c->block_size = c->blocks = 1;
+  w->rank = (int)axes;
   for (size_t d = 0; d < axes; d++) {
-    if (c->image[d] < 0 || c->image[d] > INT32_MAX || c->block[d] < 1 || c->block[d] > INT32_MAX) {
-      return weft_op_fail(op, "axis %zu: an image of %lld and blocks of %lld", d, (long long)c->image[d],
-                          (long long)c->block[d]);
+    if (w->out[d] < 0 || w->out[d] > INT32_MAX || w->kernel[d] < 1 || w->kernel[d] > INT32_MAX) {
+      return weft_op_fail(op, "axis %zu: an image of %lld and blocks of %lld", d, (long long)w->out[d],
+                          (long long)w->kernel[d]);
     }
-    c->pads[d] = pads[d];
-    int64_t room = c->image[d] + pads[d] + pads[axes + d] - c->dilations[d] * (c->block[d] - 1) - 1;
-    c->steps[d] = room < 0 ? 0 : room / c->strides[d] + 1;
-    if (c->block_size > INT32_MAX / c->block[d] || (c->steps[d] > 0 && c->blocks > INT64_MAX / 2 / c->steps[d])) {
+    w->pad_begin[d] = pads[d];
+    int64_t room = w->out[d] + pads[d] + pads[axes + d] - w->dilation[d] * (w->kernel[d] - 1) - 1;
+    w->in[d] = room < 0 ? 0 : room / w->stride[d] + 1;
+    if (c->block_size > INT32_MAX / w->kernel[d] || (w->in[d] > 0 && c->blocks > INT64_MAX / 2 / w->in[d])) {
       return weft_op_fail(op, "block_shape: the blocks are too large");
     }
-    c->block_size *= c->block[d];
-    c->blocks *= c->steps[d];
+    c->block_size *= w->kernel[d];
+    c->blocks *= w->in[d];
+  }
+  w->taps = (size_t)c->block_size;
+  w->in_count = (size_t)c->blocks;
+  w->out_count = 1;
+  for (size_t d = 0; d < axes; d++) {
+    w->out_count *= (size_t)w->out[d];
   }
   return WEFT_OK;
 }
@@ -73,25 +79,44 @@ weft_status weft_col2im_infer(weft_op *op) {
     return weft_op_fail(op, "input of shape %s: expected dim 1 to be a multiple of %lld and dim 2 to be %lld",
                         weft_shape_print(&in->shape, text, sizeof text), (long long)c.block_size, (long long)c.blocks);
   }
-  weft_shape shape = {c.axes + 2, {in->shape.dims[0], in->shape.dims[1] / c.block_size}};
-  memcpy(shape.dims + 2, c.image, (size_t)c.axes * sizeof *shape.dims);
+  weft_shape shape = {c.window.rank + 2, {in->shape.dims[0], in->shape.dims[1] / c.block_size}};
+  memcpy(shape.dims + 2, c.window.out, (size_t)c.window.rank * sizeof *shape.dims);
   return weft_op_set(op, 0, in->type, &shape);
 }
 
-/* The image place that element `inner` of block `step` covers, or -1 in the padding. */
-static int64_t image_place(const col2im *c, int64_t inner, int64_t step) {
-  int64_t place = 0, scale = 1;
-  for (int d = c->axes - 1; d >= 0; d--) {
-    int64_t at = step % c->steps[d] * c->strides[d] - c->pads[d] + inner % c->block[d] * c->dilations[d];
-    if (at < 0 || at >= c->image[d]) {
-      return -1;
-    }
-    place += at * scale;
-    scale *= c->image[d];
-    step /= c->steps[d];
-    inner /= c->block[d];
+/* Float planes, each by one thread. */
+typedef struct planes {
+  const weft_window *window;
+  const float *in;
+  float *out, *room; /* room: one part a slot */
+} planes;
+
+static void add_planes(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const planes *job = arg;
+  const weft_window *w = job->window;
+  for (size_t p = begin; p < end; p++) {
+    weft_contributions_add(w, job->in + p * w->taps * w->in_count, 0, job->room + slot * weft_contributions_room(w),
+                           job->out + p * w->out_count);
   }
-  return place;
+}
+
+/* Of any type, `parts` numbers an element: the definition. */
+static void add_numbers(const weft_window *w, weft_type type, size_t parts, size_t plane, const weft_tensor *in,
+                        weft_tensor *out) {
+  int64_t tap[WEFT_MAX_RANK] = {0}, at[WEFT_MAX_RANK] = {0};
+  size_t from = plane * w->taps * w->in_count * parts;
+  do {
+    do {
+      int64_t place = weft_output_place(w, w->rank, at, tap);
+      for (size_t part = 0; part < parts; part++, from++) {
+        size_t to = (plane * w->out_count + (size_t)(place < 0 ? 0 : place)) * parts + part;
+        if (place >= 0) {
+          double sum = weft_number_at(type, out->data, to) + weft_number_at(type, in->data, from);
+          weft_number_set(type, out->data, to, sum);
+        }
+      }
+    } while (weft_window_next(w->rank, w->in, at));
+  } while (weft_window_next(w->rank, w->kernel, tap));
 }
 
 weft_status weft_col2im_run(weft_op *op) {
@@ -99,23 +124,24 @@ weft_status weft_col2im_run(weft_op *op) {
   WEFT_TRY(read_col2im(op, &c));
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
-  size_t image = weft_shape_product(&out->shape, 2, out->shape.rank);
-  size_t planes = (size_t)out->shape.dims[0] * (size_t)out->shape.dims[1];
+  const weft_window *w = &c.window;
+  size_t count = (size_t)out->shape.dims[0] * (size_t)out->shape.dims[1];
+  if (out->count == 0) {
+    return WEFT_OK;
+  }
+  if (out->type == WEFT_FLOAT) {
+    void *room;
+    WEFT_TRY(
+        weft_op_scratch_array(op, weft_parallel_threads(op->cx), weft_contributions_room(w) * sizeof(float), &room));
+    planes job = {w, in->data, out->data, room};
+    weft_parallel_slots(op->cx, count, WEFT_GRAIN / w->out_count + 1, add_planes, &job);
+    return WEFT_OK;
+  }
   weft_type type;
-  size_t parts = weft_number_parts(out->type, &type), columns = (size_t)c.block_size * (size_t)c.blocks * parts;
+  size_t parts = weft_number_parts(out->type, &type);
   memset(out->data, 0, out->count * weft_type_size(out->type));
-  for (size_t i = 0; i < (size_t)c.block_size * (size_t)c.blocks; i++) {
-    int64_t place = image_place(&c, (int64_t)i / c.blocks, (int64_t)i % c.blocks);
-    const bool floats = type == WEFT_FLOAT && parts == 1;
-    for (size_t p = 0; floats && p < planes && place >= 0; p++) {
-      ((float *)out->data)[p * image + (size_t)place] += ((const float *)in->data)[p * columns + i];
-    }
-    for (size_t p = 0; !floats && p < planes * parts && place >= 0; p++) {
-      size_t part = p % parts, to = (p / parts * image + (size_t)place) * parts + part;
-      double sum =
-          weft_number_at(type, out->data, to) + weft_number_at(type, in->data, p / parts * columns + i * parts + part);
-      weft_number_set(type, out->data, to, sum);
-    }
+  for (size_t p = 0; p < count && in->count > 0; p++) {
+    add_numbers(w, type, parts, p, in, out);
   }
   return WEFT_OK;
 }

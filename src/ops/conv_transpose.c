@@ -1,10 +1,8 @@
 /* Transposed convolution without stuffing zeros: a product of the transposed weights with the input gives every tap's
  * contribution at every input position, which is then added where it belongs. Output channels are made in chunks, so
  * that a chunk's contributions stay in the cache and threads never meet in one plane. */
-#include "../kernels/elements.h"
-#include "../kernels/typed.h"
+#include "contributions.h"
 #include "product.h"
-#include "spatial.h"
 
 #include <string.h>
 
@@ -109,94 +107,6 @@ weft_status weft_conv_transpose_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
-/* ---- adding contributions ---------------------------------------------------------------------------------------- */
-/* The input places [begin, end) of dimension d where `tap` lands inside the output, and where the first lands. */
-typedef struct reach {
-  int64_t begin, end, first;
-} reach;
-
-static reach reach_of(const weft_window *window, int d, int64_t tap) {
-  int64_t stride = window->stride[d], shift = tap * window->dilation[d] - window->pad_begin[d];
-  reach r = {.begin = shift < 0 ? (-shift + stride - 1) / stride : 0, .end = window->in[d]};
-  int64_t room = window->out[d] - shift; /* places from here on land beyond the end */
-  int64_t last = room > 0 ? (room + stride - 1) / stride : 0;
-  r.end = r.end < last ? r.end : last;
-  r.first = r.begin * stride + shift;
-  return r;
-}
-
-/* The number of the output place that input place `at` (of the first `rank` dimensions) meets with `tap`, or -1. */
-static int64_t output_place(const weft_window *window, int rank, const int64_t *at, const int64_t *tap) {
-  int64_t number = 0;
-  for (int d = 0; d < rank; d++) {
-    int64_t to = at[d] * window->stride[d] + tap[d] * window->dilation[d] - window->pad_begin[d];
-    if (to < 0 || to >= window->out[d]) {
-      return -1;
-    }
-    number = number * window->out[d] + to;
-  }
-  return number;
-}
-
-/* Where the sums of one plane are made: in the plane itself, or, with a stride along the last dimension, one plane for
- * each remainder of the column beside it, so that additions run over neighbours. */
-typedef struct sums {
-  float *at;
-  size_t phases, rows, columns;
-} sums;
-
-static sums sums_of(const weft_window *window) {
-  size_t width = (size_t)window->out[window->rank - 1], stride = (size_t)window->stride[window->rank - 1];
-  size_t phases = stride < width ? stride : width;
-  return (sums){.phases = phases, .rows = window->out_count / width, .columns = (width + phases - 1) / phases};
-}
-
-/* Adds contributions[tap][input position] to the sums: for each tap as many lines as the last dimension but one has. */
-static void add_taps(const weft_window *window, const float *contributions, const sums *sums) {
-  const int last = window->rank - 1, outer = last > 0 ? last - 1 : 0;
-  const size_t width = (size_t)window->in[last], height = last > 0 ? (size_t)window->in[last - 1] : 1;
-  const size_t down = last > 0 ? (size_t)window->stride[last - 1] : 1;
-  const size_t rows = last > 0 ? (size_t)window->out[last - 1] : 1;
-  int64_t stride = window->stride[last], tap[WEFT_MAX_RANK] = {0};
-  do {
-    reach x = reach_of(window, last, tap[last]), y = {0, 1, 0};
-    if (last > 0) {
-      y = reach_of(window, last - 1, tap[last - 1]);
-    }
-    size_t first = (size_t)(x.first % stride) * sums->rows * sums->columns + (size_t)(x.first / stride);
-    int64_t at[WEFT_MAX_RANK] = {0};
-    do {
-      int64_t plane = x.begin < x.end && y.begin < y.end ? output_place(window, outer, at, tap) : -1;
-      if (plane >= 0) {
-        size_t row = (size_t)plane * rows + (size_t)y.first;
-        weft_typed_add_lines((size_t)(y.end - y.begin), (size_t)(x.end - x.begin),
-                             contributions + (size_t)y.begin * width + x.begin, width,
-                             sums->at + first + row * sums->columns, down * sums->columns);
-      }
-      contributions += height * width;
-    } while (weft_window_next(outer, window->in, at));
-  } while (weft_window_next(window->rank, window->kernel, tap));
-}
-
-/* Puts the columns of all phases where they belong. */
-static void interleave(const weft_window *window, const sums *sums, float *out) {
-  size_t width = (size_t)window->out[window->rank - 1];
-  if (sums->phases == 2) {
-    weft_typed_weave(sums->rows, width, sums->at, sums->rows * sums->columns, sums->columns, out);
-    return;
-  }
-  for (size_t phase = 0; phase < sums->phases; phase++) {
-    weft_plane plane = {.element_size = sizeof(float),
-                        .lines = sums->rows,
-                        .n = (width - phase + sums->phases - 1) / sums->phases,
-                        .from_line = (int64_t)sums->columns,
-                        .to_line = (int64_t)width,
-                        .from_stride = 1,
-                        .to_stride = (int64_t)sums->phases};
-    weft_copy_plane(&plane, sums->at + phase * sums->rows * sums->columns, out + phase);
-  }
-}
-
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 typedef struct chunks {
   const transposed *c;
@@ -211,7 +121,6 @@ static void run_chunks(void *arg, uint32_t slot, size_t begin, size_t end) {
   const transposed *c = job->c;
   const weft_window *window = &c->window;
   float *contributions = job->scratch + slot * job->scratch_floats;
-  sums sums = sums_of(window);
   size_t group = job->index % c->groups;
   for (size_t chunk = begin; chunk < end; chunk++) {
     size_t first = chunk * job->channels;
@@ -225,14 +134,8 @@ static void run_chunks(void *arg, uint32_t slot, size_t begin, size_t end) {
     for (size_t i = 0; i < count; i++) {
       float bias = c->bias != NULL ? c->bias[group * c->out_channels + first + i] : 0;
       float *out = c->y + (job->index * c->out_channels + first + i) * window->out_count;
-      sums.at = sums.phases > 1 ? contributions + job->channels * window->taps * window->in_count : out;
-      weft_copy_elements(sizeof bias, sums.phases * sums.rows * sums.columns, &bias, 0, sums.at, 1);
-      if (window->in_count > 0) {
-        add_taps(window, contributions + i * window->taps * window->in_count, &sums);
-      }
-      if (sums.phases > 1) {
-        interleave(window, &sums, out);
-      }
+      weft_contributions_add(window, contributions + i * window->taps * window->in_count, bias,
+                             contributions + job->channels * window->taps * window->in_count, out);
       if (c->residual != NULL) {
         const float *residual = c->residual + (out - c->y);
         c->kernels->binary_f32[WEFT_BINARY_ADD](window->out_count, out, 1, residual, 1, out);
@@ -268,10 +171,8 @@ static weft_status run_floats(weft_op *op, transposed *c) {
   chunks job = {.c = c, .channels = per_channel < CHUNK_FLOATS && per_channel > 0 ? CHUNK_FLOATS / per_channel : 1};
   size_t threads = weft_parallel_threads(op->cx), share = (c->out_channels + threads - 1) / threads;
   job.channels = job.channels < share ? job.channels : share;
-  const sums beside = sums_of(window);
-  size_t sum_floats = beside.phases > 1 ? beside.phases * beside.rows * beside.columns : 0; /* < 2 * out_count */
   if (!weft_mul(job.channels, per_channel, &job.scratch_floats) ||
-      !weft_add(job.scratch_floats, sum_floats, &job.scratch_floats) ||
+      !weft_add(job.scratch_floats, weft_contributions_room(window), &job.scratch_floats) ||
       !weft_mul(job.scratch_floats, sizeof(float), &job.scratch_floats)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the contributions are larger than the address space");
   }
@@ -307,10 +208,10 @@ static void run_double(const weft_op *op, const transposed *c) {
       int64_t tap[WEFT_MAX_RANK] = {0};
       do {
         const double *in = x + (index * c->in_channels + i) * window->in_count;
-        reach r = reach_of(window, rank - 1, tap[rank - 1]);
+        weft_reach r = weft_reach_of(window, rank - 1, tap[rank - 1]);
         int64_t row[WEFT_MAX_RANK] = {0};
         do {
-          int64_t number = output_place(window, rank - 1, row, tap), offset = number * window->out[rank - 1];
+          int64_t number = weft_output_place(window, rank - 1, row, tap), offset = number * window->out[rank - 1];
           for (int64_t at = r.begin; number >= 0 && at < r.end; at++) {
             out[offset + r.first + (at - r.begin) * window->stride[rank - 1]] += *weight * in[at];
           }
