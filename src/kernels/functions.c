@@ -12,11 +12,11 @@ enum { TOGETHER = 32 };
 
 /* ---- functions --------------------------------------------------------------------------------------------------- */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
-CONVERT(is_nan, float, uint8_t, a != a)
-CONVERT(is_infinite, float, uint8_t, a == INFINITY || a == -INFINITY)
+CONVERT_TO_BYTE(is_nan, float, a != a)
+CONVERT_TO_BYTE(is_infinite, float, a == INFINITY || a == -INFINITY)
 CONVERT(sign, float, float, a != a ? a : (float)((a > 0) - (a < 0)))
-CONVERT(is_nan_double, double, uint8_t, a != a)
-CONVERT(is_infinite_double, double, uint8_t, a == (double)INFINITY || a == (double)-INFINITY)
+CONVERT_TO_BYTE(is_nan_double, double, a != a)
+CONVERT_TO_BYTE(is_infinite_double, double, a == (double)INFINITY || a == (double)-INFINITY)
 CONVERT(floor_double, double, double, floor(a))
 CONVERT(ceil_double, double, double, ceil(a))
 CONVERT(round_double, double, double, rint(a))

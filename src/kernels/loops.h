@@ -6,10 +6,14 @@
  * warn that there are none. */
 #if defined(__clang__) && (!defined(__wasm__) || defined(__wasm_simd128__))
 #define EACH_ALONE _Pragma("clang loop vectorize(assume_safety)")
+/* The same for bytes made of larger elements, of which clang takes only as many at once as make one vector. */
+#define EACH_TO_BYTE _Pragma("clang loop vectorize(assume_safety) vectorize_width(16)")
 #elif defined(__GNUC__) && !defined(__clang__)
 #define EACH_ALONE _Pragma("GCC ivdep")
+#define EACH_TO_BYTE EACH_ALONE
 #else
 #define EACH_ALONE
+#define EACH_TO_BYTE
 #endif
 
 /* A function of whole numbers that is as fast when it is small. */
@@ -34,12 +38,13 @@
   name[c] = name##_from[c]
 
 /* A loop from one array to another, which may be the same where elements are as large; an element is `a`. */
-#define CONVERT(name, FROM, TO, expression)                                                                            \
+#define CONVERT(name, FROM, TO, expression) CONVERT_LOOP(name, FROM, TO, expression, EACH_ALONE)
+#define CONVERT_TO_BYTE(name, FROM, expression) CONVERT_LOOP(name, FROM, uint8_t, expression, EACH_TO_BYTE)
+#define CONVERT_LOOP(name, FROM, TO, expression, EACH)                                                                 \
   static void name(size_t n, const void *x, void *y) {                                                                 \
     const FROM *p = x;                                                                                                 \
     TO *r = y;                                                                                                         \
-    EACH_ALONE                                                                                                         \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
+    EACH for (size_t i = 0; i < n; i++) {                                                                              \
       const FROM a = p[i];                                                                                             \
       r[i] = (TO)(expression);                                                                                         \
     }                                                                                                                  \

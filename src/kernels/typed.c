@@ -20,12 +20,12 @@ static inline double product_double(double a, double b) {
   return a * b;
 }
 
-#define BINARY(name, T, R, expression)                                                                                 \
+#define BINARY(name, T, R, expression) LOOP(name, T, R, expression, EACH_ALONE)
+#define LOOP(name, T, R, expression, EACH)                                                                             \
   static void name(size_t n, const void *x, const void *y, void *z) {                                                  \
     const T *p = x, *q = y;                                                                                            \
     R *r = z;                                                                                                          \
-    EACH_ALONE                                                                                                         \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
+    EACH for (size_t i = 0; i < n; i++) {                                                                              \
       const T a = p[i], b = q[i];                                                                                      \
       r[i] = (R)(expression);                                                                                          \
     }                                                                                                                  \
@@ -66,11 +66,12 @@ static inline double product_double(double a, double b) {
     name##8(8 * n, x, y, z);                                                                                           \
   }
 
+#define COMPARE(name, T, expression) LOOP(name, T, uint8_t, expression, EACH_TO_BYTE)
 #define ORDER(suffix, T)                                                                                               \
-  BINARY(less_##suffix, T, uint8_t, a < b)                                                                             \
-  BINARY(less_or_equal_##suffix, T, uint8_t, a <= b)
+  COMPARE(less_##suffix, T, a < b)                                                                                     \
+  COMPARE(less_or_equal_##suffix, T, a <= b)
 #define COMPARISONS(suffix, T)                                                                                         \
-  BINARY(equal_##suffix, T, uint8_t, a == b)                                                                           \
+  COMPARE(equal_##suffix, T, a == b)                                                                                   \
   ORDER(suffix, T)
 
 ARITHMETIC(8)
@@ -103,7 +104,7 @@ COMPARISONS(int64, int64_t)
 ORDER(int8, int8_t)
 ORDER(uint8, uint8_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
-BINARY(equal16, uint16_t, uint8_t, a == b)
+COMPARE(equal16, uint16_t, a == b)
 
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   enum { TYPES = WEFT_UINT64 + 1 };
@@ -260,9 +261,9 @@ static inline int64_t wide_to_int64(double a) {
   return a > -0x1p63 && a < 0x1p63 ? (int64_t)a : a >= 0x1p63 ? INT64_MAX : a <= -0x1p63 ? INT64_MIN : 0;
 }
 
-CONVERT(float_to_int8, float, uint8_t, low_bits(a))
+CONVERT_TO_BYTE(float_to_int8, float, low_bits(a))
 CONVERT(float_to_int32, float, int32_t, to_int32(a))
-CONVERT(float_to_bool, float, uint8_t, a != 0)
+CONVERT_TO_BYTE(float_to_bool, float, a != 0)
 
 /* Elements that are looked at together, for what is rare, before all are treated alike. */
 enum { TOGETHER = 32 };
@@ -297,22 +298,22 @@ CONVERT(int64_to_int32, int64_t, int32_t, a)
 CONVERT(bool_to_int64, uint8_t, int64_t, a != 0)
 CONVERT(bool_to_int32, uint8_t, int32_t, a != 0)
 CONVERT(bool_to_bool, uint8_t, uint8_t, a != 0)
-CONVERT(int64_to_bool, int64_t, uint8_t, a != 0)
-CONVERT(int32_to_bool, int32_t, uint8_t, a != 0)
+CONVERT_TO_BYTE(int64_to_bool, int64_t, a != 0)
+CONVERT_TO_BYTE(int32_to_bool, int32_t, a != 0)
 CONVERT(int8_to_int32, int8_t, int32_t, a)
 CONVERT(uint8_to_int32, uint8_t, int32_t, a)
 CONVERT(int16_to_int32, int16_t, int32_t, a)
 CONVERT(uint16_to_int32, uint16_t, int32_t, a)
 CONVERT(uint32_to_int64, uint32_t, int64_t, a)
-CONVERT(int32_to_int8, int32_t, uint8_t, a)
+CONVERT_TO_BYTE(int32_to_int8, int32_t, a)
 CONVERT(int32_to_int16, int32_t, uint16_t, a)
-CONVERT(int64_to_int8, int64_t, uint8_t, a)
+CONVERT_TO_BYTE(int64_to_int8, int64_t, a)
 CONVERT(int64_to_int16, int64_t, uint16_t, a)
 CONVERT(float_to_double, float, double, a)
 CONVERT(int32_to_double, int32_t, double, a)
 CONVERT(int64_to_double, int64_t, double, a)
 CONVERT(double_to_float, double, float, a)
-CONVERT(double_to_bool, double, uint8_t, a != 0)
+CONVERT_TO_BYTE(double_to_bool, double, a != 0)
 CONVERT(double_to_int32, double, int32_t, wide_to_int32(a))
 CONVERT(double_to_int64, double, int64_t, wide_to_int64(a))
 
@@ -668,8 +669,13 @@ static inline __attribute__((always_inline)) double dot(size_t n, const double *
       sums[c] += term_of_pair(x[c], y[c], distances);
     }
   }
-  for (; n > 0; n--, x++, y++) {
-    rest += term_of_pair(*x, *y, distances);
+  for (; n >= 2; n -= 2, x += 2, y += 2) {
+    for (size_t c = 0; c < 2; c++) {
+      sums[c] += term_of_pair(x[c], y[c], distances);
+    }
+  }
+  if (n > 0) {
+    rest = term_of_pair(*x, *y, distances);
   }
   return rest + (((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7])));
 }
