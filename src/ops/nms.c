@@ -13,9 +13,10 @@ typedef struct nms_job {
   int64_t most;
   double overlap, least;
   bool center;
-  float *boxes, *kept; /* count times five: weft_typed_overlaps; the boxes of one batch, and those kept so far */
-  uint64_t *heap;      /* of those not looked at yet */
-  int64_t *order;      /* the numbers of those kept */
+  const float *boxes; /* of one batch */
+  float *kept;        /* count times five: those kept so far, for weft_typed_overlaps */
+  uint64_t *heap;     /* of those not looked at yet */
+  int64_t *order;     /* the numbers of those kept */
 } nms_job;
 
 static weft_status check_boxes(weft_op *op) {
@@ -45,13 +46,12 @@ static void box_range(const nms_job *job, const float *box, int axis, float *low
   }
 }
 
-static void read_boxes(const nms_job *job, const float *boxes) {
-  for (size_t i = 0; i < job->count; i++) {
-    float *to = job->boxes + i;
-    box_range(job, boxes + 4 * i, 0, to, to + 2 * job->count);
-    box_range(job, boxes + 4 * i, 1, to + job->count, to + 3 * job->count);
-    to[4 * job->count] = (to[2 * job->count] - to[0]) * (to[3 * job->count] - to[job->count]);
-  }
+/* Low ends, high ends and the area. Few boxes are ever asked for. */
+static void read_box(const nms_job *job, size_t number, float out[5]) {
+  const float *box = job->boxes + 4 * number;
+  box_range(job, box, 0, out, out + 2);
+  box_range(job, box, 1, out + 1, out + 3);
+  out[4] = (out[2] - out[0]) * (out[3] - out[1]);
 }
 
 /* Greater for higher scores and, where they are equal, for lower numbers. */
@@ -94,9 +94,7 @@ static size_t select_boxes(nms_job *job) {
       sink(job->heap, left, 0);
     }
     float box[5];
-    for (size_t k = 0; k < 5; k++) {
-      box[k] = job->boxes[k * job->count + number];
-    }
+    read_box(job, number, box);
     if (weft_typed_overlaps(kept, job->kept, job->count, box, (float)job->overlap)) {
       continue;
     }
@@ -117,9 +115,7 @@ static weft_status select_all(weft_op *op, nms_job *job, selection *out) {
   const int64_t *dims = weft_op_in(op, 1)->shape.dims;
   for (int64_t n = 0; n < dims[0] * dims[1]; n++) {
     int64_t batch = n / dims[1];
-    if (n % dims[1] == 0) {
-      read_boxes(job, (const float *)weft_op_in(op, 0)->data + batch * dims[2] * 4);
-    }
+    job->boxes = (const float *)weft_op_in(op, 0)->data + batch * dims[2] * 4;
     job->scores = (const float *)weft_op_in(op, 1)->data + n * dims[2];
     size_t kept = select_boxes(job);
     WEFT_TRY(weft_grow(op->cx, &out->rows, &out->capacity, out->count + kept, 3 * sizeof(int64_t)));
@@ -151,11 +147,10 @@ weft_status weft_non_max_suppression_run(weft_op *op) {
   if (job.count > UINT32_MAX) {
     return weft_op_unsupported(op, "%zu boxes", job.count);
   }
-  WEFT_TRY(weft_op_scratch_array(op, job.count, 2 * sizeof(int64_t) + 10 * sizeof(float), &block));
+  WEFT_TRY(weft_op_scratch_array(op, job.count, 2 * sizeof(int64_t) + 5 * sizeof(float), &block));
   job.order = block;
   job.heap = (uint64_t *)(job.order + job.count);
-  job.boxes = (float *)(job.heap + job.count);
-  job.kept = job.boxes + 5 * job.count;
+  job.kept = (float *)(job.heap + job.count);
   weft_status status = select_all(op, &job, &selected);
   weft_free(selected.rows);
   return status;
