@@ -202,13 +202,18 @@ static inline real approx_softsign(real x) {
 
 /* x^y: log2 x in double, since an error of the exponent is one of the result: e + s P(s^2), s = (m - 1) / (m + 1),
  * where x = 2^e m as above; the power of two as e^x. Zero and infinity only need an exponent that is large enough.
- * Where x is negative (-0 too) or y not finite, pow has rules of its own. */
+ * Of a negative x (-0 too) and a whole y it is the power of -x, with the sign of x where y is odd. Other powers of such
+ * x, and y that is not finite, have rules of their own. */
 static inline real approx_power(real x, real y) {
   static const double c[] = {0x1.71547652be962p1, 0x1.ec709d14d618cp-1, 0x1.27777ef0f39d1p-1, 0x1.a58de0498e73ap-2,
                              0x1.5ce32d372ce9cp-2};
   const bits root_half = B_CONST(0x3f3504f3u);
   const wide one = W_CONST(1.0);
+  const real given = x, half_y = r_mul(y, R_CONST(0.5f));
+  const mask whole = r_equal(y, r_round(y)), even = r_equal(half_y, r_round(half_y));
+  x = r_abs(x);
   mask plain = m_and(b_below(b_of(x), B_CONST(0x7f800001u)), b_below(b_of(r_abs(y)), B_CONST(0x7f800000u)));
+  plain = m_and(plain, m_or(whole, b_below(b_of(given), B_CONST(0x7f800001u))));
   mask endless = m_or(r_equal(x, R_CONST(0.0f)), r_equal(x, R_CONST(INFINITY)));
   mask tiny = r_less(x, R_CONST(0x1p-126f));
   real large = r_select(endless, R_CONST(0x1p100f), R_CONST(1.0f));
@@ -224,7 +229,8 @@ static inline real approx_power(real x, real y) {
   real rest;
   bits n = exp2_parts(t, W_CONST(0x1.8p52), &rest), half = b_shift_right(n, 1);
   real z = r_mul(r_mul(r_add(rest, R_CONST(1.0f)), power_of_two(half)), power_of_two(b_sub(n, half)));
-  return m_all(plain) ? z : r_otherwise(plain, z, weft_pow, x, y);
+  z = r_with_sign(z, r_unless(even, given));
+  return m_all(plain) ? z : r_otherwise(plain, z, weft_pow, given, y);
 }
 
 /* The exact remainder, with the sign of x: a quotient below 2^28 times y is exact in double. */
