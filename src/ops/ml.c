@@ -1,6 +1,7 @@
 /* What the operators of ai.onnx.ml share. Scores are doubles here, whatever precision they were made in. */
 #include "ml.h"
 #include "../base/elementary.h"
+#include "../kernels/typed.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,29 +39,68 @@ static double probit(double p) {
   return copysign(sqrt(2) * sqrt(w / (sqrt(v * v + w) + v)), x); /* sqrt(v^2 + w) - v without a loss */
 }
 
-/* SOFTMAX_ZERO leaves scores of 0 out: they stay 0. */
-static void softmax(bool keep_zeros, size_t count, double *scores) {
-  double most = -INFINITY, sum = 0;
+static double most_of(size_t count, const double *scores) {
+  double most = -INFINITY;
   for (size_t i = 0; i < count; i++) {
     most = scores[i] > most ? scores[i] : most;
   }
-  for (size_t i = 0; i < count; i++) {
-    bool zero = keep_zeros && fabs(scores[i]) <= 1e-7;
-    scores[i] = zero ? scores[i] * weft_exp(-most) : weft_exp(scores[i] - most);
-    sum += scores[i];
-  }
-  for (size_t i = 0; i < count; i++) {
-    scores[i] = sum == 0 ? 0.5 : scores[i] / sum;
+  return most;
+}
+
+/* Every row's sum becomes 1. */
+static void normalize(size_t rows, size_t count, double *scores) {
+  for (; rows > 0; rows--, scores += count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+      sum += scores[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+      scores[i] = sum == 0 ? 0.5 : scores[i] / sum;
+    }
   }
 }
 
-void weft_post_apply(weft_post post, size_t count, double *scores) {
-  if (post == WEFT_POST_SOFTMAX || post == WEFT_POST_SOFTMAX_ZERO) {
-    softmax(post == WEFT_POST_SOFTMAX_ZERO, count, scores);
-    return;
+static void softmax(size_t rows, size_t count, double *scores) {
+  for (size_t row = 0; row < rows; row++) {
+    const double most = most_of(count, scores + row * count);
+    for (size_t i = 0; i < count; i++) {
+      scores[row * count + i] -= most;
+    }
   }
-  for (size_t i = 0; i < count && post != WEFT_POST_NONE; i++) {
-    scores[i] = post == WEFT_POST_LOGISTIC ? weft_sigmoid(scores[i]) : probit(scores[i]);
+  weft_typed_exp(rows * count, scores, scores);
+  normalize(rows, count, scores);
+}
+
+/* Scores of 0 are left out: they stay 0. */
+static void softmax_zero(size_t count, double *scores) {
+  const double most = most_of(count, scores);
+  for (size_t i = 0; i < count; i++) {
+    scores[i] = fabs(scores[i]) <= 1e-7 ? scores[i] * weft_exp(-most) : weft_exp(scores[i] - most);
+  }
+  normalize(1, count, scores);
+}
+
+static void sigmoid(size_t count, double *scores) {
+  for (size_t i = 0; i < count; i++) {
+    scores[i] = -scores[i];
+  }
+  weft_typed_exp(count, scores, scores);
+  for (size_t i = 0; i < count; i++) {
+    scores[i] = 1 / (1 + scores[i]);
+  }
+}
+
+void weft_post_apply(weft_post post, size_t rows, size_t count, double *scores) {
+  if (post == WEFT_POST_SOFTMAX) {
+    softmax(rows, count, scores);
+  } else if (post == WEFT_POST_LOGISTIC) {
+    sigmoid(rows * count, scores);
+  }
+  for (size_t row = 0; row < rows && post == WEFT_POST_SOFTMAX_ZERO; row++) {
+    softmax_zero(count, scores + row * count);
+  }
+  for (size_t i = 0; i < rows * count && post == WEFT_POST_PROBIT; i++) {
+    scores[i] = probit(scores[i]);
   }
 }
 
@@ -97,10 +137,10 @@ void weft_labels_write(weft_op *op, const weft_labels *labels, size_t row, size_
   }
 }
 
-void weft_scores_write(weft_op *op, size_t row, size_t count, const double *scores) {
+void weft_scores_write(weft_op *op, size_t row, size_t rows, size_t count, const double *scores) {
   weft_tensor *out = weft_op_out(op, 1);
-  for (size_t i = 0; out != NULL && i < count; i++) {
-    ((float *)out->data)[row * count + i] = (float)scores[i];
+  if (out != NULL) {
+    weft_typed_convert_of(WEFT_DOUBLE, WEFT_FLOAT)(rows * count, scores, (float *)out->data + row * count);
   }
 }
 

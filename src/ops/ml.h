@@ -26,12 +26,15 @@ typedef struct weft_labels {
 #define WEFT_TYPES_FEATURE                                                                                             \
   (WEFT_TYPE_BIT(WEFT_FLOAT) | WEFT_TYPE_BIT(WEFT_DOUBLE) | WEFT_TYPE_BIT(WEFT_INT64) | WEFT_TYPE_BIT(WEFT_INT32))
 
+/* Rows of features that are scored together. */
+enum { WEFT_ML_ROWS = 16 };
+
 /* Input 0 as rows of features: [rows, columns], or one row of rank 1. Checks its type. */
 weft_status weft_ml_rows(weft_op *op, size_t *rows, size_t *columns);
 
 weft_status weft_post_read(weft_op *op, weft_post *out);
-/* Transforms one row of scores in place. */
-void weft_post_apply(weft_post post, size_t count, double *scores);
+/* Transforms rows of `count` scores in place. */
+void weft_post_apply(weft_post post, size_t rows, size_t count, double *scores);
 
 /* Reads the labels, of which the operator's integer list is called `ints_name`. */
 weft_status weft_labels_read(weft_op *op, const char *ints_name, weft_labels *out);
@@ -39,8 +42,8 @@ weft_status weft_labels_read(weft_op *op, const char *ints_name, weft_labels *ou
 weft_status weft_labels_set_outputs(weft_op *op, const weft_labels *labels, size_t rows, size_t columns);
 /* Writes label number `index` for a row into output 0, if it is wanted. */
 void weft_labels_write(weft_op *op, const weft_labels *labels, size_t row, size_t index);
-/* Writes a row of output 1, if it is wanted. */
-void weft_scores_write(weft_op *op, size_t row, size_t count, const double *scores);
+/* Writes rows of output 1 from `row` on, if it is wanted. */
+void weft_scores_write(weft_op *op, size_t row, size_t rows, size_t count, const double *scores);
 /* The place of the largest score, the first of equals. */
 size_t weft_best(size_t count, const double *scores);
 

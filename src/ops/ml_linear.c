@@ -27,19 +27,27 @@ static weft_status read_linear(weft_op *op, size_t scores, linear *out) {
   return WEFT_OK;
 }
 
-/* `scores` are followed by room for one more and the features of a row. */
-static void score_row(const weft_op *op, const linear *l, size_t row, double *scores) {
+/* Scores of `rows` rows, `columns` apart; `features` is room for those of the rows. */
+static void score_rows(const weft_op *op, const linear *l, size_t row, size_t rows, size_t columns, double *features,
+                       double *scores) {
   const weft_tensor *in = weft_op_in(op, 0);
-  double *features = scores + l->scores + 1;
-  weft_load_double(in->type, in->data, row * l->columns, 1, l->columns, features);
-  for (size_t s = 0; s < l->scores; s++) {
-    scores[s] = weft_typed_dot(l->columns, features, l->coefficients + s * l->columns, false) +
-                (l->intercepts == NULL ? 0 : (double)l->intercepts[s]);
+  weft_load_double(in->type, in->data, row * l->columns, 1, rows * l->columns, features);
+  for (size_t r = 0; r < rows; r++, scores += columns) {
+    for (size_t s = 0; s < l->scores; s++) {
+      scores[s] = weft_typed_dot(l->columns, features + r * l->columns, l->coefficients + s * l->columns, false) +
+                  (l->intercepts == NULL ? 0 : (double)l->intercepts[s]);
+    }
   }
 }
 
-static weft_status make_scores(weft_op *op, const linear *l, void **out) {
-  return weft_op_scratch_array(op, l->scores + 1 + l->columns, sizeof(double), out);
+/* Room for the features of rows that are scored together, which are followed by their scores, and one more each. */
+static weft_status make_room(weft_op *op, const linear *l, double **features, double **scores) {
+  void *room;
+  const size_t each = l->columns + l->scores + 1;
+  WEFT_TRY(weft_op_scratch_array(op, weft_smaller(l->rows, WEFT_ML_ROWS), each * sizeof(double), &room));
+  *features = room;
+  *scores = *features + weft_smaller(l->rows, WEFT_ML_ROWS) * l->columns;
+  return WEFT_OK;
 }
 
 weft_status weft_linear_regressor_infer(weft_op *op) {
@@ -58,16 +66,15 @@ weft_status weft_linear_regressor_infer(weft_op *op) {
 weft_status weft_linear_regressor_run(weft_op *op) {
   linear l;
   weft_post post;
-  void *scores;
+  double *features, *scores;
   WEFT_TRY(weft_post_read(op, &post));
   WEFT_TRY(read_linear(op, (size_t)weft_op_attr_int(op, "targets", 1), &l));
-  WEFT_TRY(make_scores(op, &l, &scores));
-  for (size_t row = 0; row < l.rows; row++) {
-    score_row(op, &l, row, scores);
-    weft_post_apply(post, l.scores, scores);
-    for (size_t s = 0; s < l.scores; s++) {
-      ((float *)weft_op_out(op, 0)->data)[row * l.scores + s] = (float)((double *)scores)[s];
-    }
+  WEFT_TRY(make_room(op, &l, &features, &scores));
+  for (size_t row = 0, rows; row < l.rows; row += rows) {
+    rows = weft_smaller(l.rows - row, WEFT_ML_ROWS);
+    score_rows(op, &l, row, rows, l.scores, features, scores);
+    weft_post_apply(post, rows, l.scores, scores);
+    weft_store_double(WEFT_FLOAT, scores, rows * l.scores, weft_op_out(op, 0)->data, row * l.scores, 1);
   }
   return WEFT_OK;
 }
@@ -94,24 +101,26 @@ weft_status weft_linear_classifier_run(weft_op *op) {
   linear l;
   weft_labels labels;
   weft_post post;
-  void *block;
+  double *features, *scores;
   WEFT_TRY(weft_post_read(op, &post));
   WEFT_TRY(weft_labels_read(op, "classlabels_ints", &labels));
   WEFT_TRY(read_linear(op, 0, &l));
-  WEFT_TRY(make_scores(op, &l, &block));
-  double *scores = block;
+  WEFT_TRY(make_room(op, &l, &features, &scores));
   bool binary = is_binary(&l, &labels);
   size_t columns = binary ? 2 : l.scores;
-  for (size_t row = 0; row < l.rows; row++) {
-    score_row(op, &l, row, scores);
-    if (binary) {
-      scores[1] = scores[0];
-      scores[0] = -scores[1];
+  for (size_t row = 0, rows; row < l.rows; row += rows) {
+    rows = weft_smaller(l.rows - row, WEFT_ML_ROWS);
+    score_rows(op, &l, row, rows, columns, features, scores);
+    for (size_t r = 0; r < rows; r++) {
+      double *own = scores + r * columns;
+      if (binary) {
+        own[1] = own[0];
+        own[0] = -own[1];
+      }
+      weft_labels_write(op, &labels, row + r, columns == 1 ? (size_t)(own[0] > 0) : weft_best(columns, own));
     }
-    size_t best = columns == 1 ? (size_t)(scores[0] > 0) : weft_best(columns, scores);
-    weft_labels_write(op, &labels, row, best);
-    weft_post_apply(post, columns, scores);
-    weft_scores_write(op, row, columns, scores);
+    weft_post_apply(post, rows, columns, scores);
+    weft_scores_write(op, row, rows, columns, scores);
   }
   return WEFT_OK;
 }

@@ -17,6 +17,7 @@ typedef struct svm {
   kernel_type kernel;
   double gamma, coef0, degree;
   const float *coefficients, *support, *rho, *prob_a, *prob_b;
+  const double *turned; /* the support vectors, [columns][vectors], or NULL */
   const int64_t *per_class;
   size_t coefficient_count, rho_count, prob_count;
   weft_post post;
@@ -49,6 +50,7 @@ static weft_status read_svm(weft_op *op, size_t vectors, svm *s) {
   WEFT_TRY(weft_post_read(op, &s->post));
   WEFT_TRY(read_kernel(op, s));
   s->vectors = vectors;
+  s->turned = op->node->state;
   s->coefficients = weft_op_attr_floats(op, "coefficients", &s->coefficient_count);
   s->support = weft_op_attr_floats(op, "support_vectors", &support);
   s->rho = weft_op_attr_floats(op, "rho", &s->rho_count);
@@ -62,27 +64,39 @@ static weft_status read_svm(weft_op *op, size_t vectors, svm *s) {
   return WEFT_OK;
 }
 
-/* The power of a whole degree by products. */
-static double power(double x, double degree) {
-  double y = 1;
-  if (!(degree >= 0 && degree <= 16 && degree == floor(degree))) {
-    return weft_pow(x, degree);
+/* Numbers to the power of the degree, by products if it is whole; room for as many follows them. */
+static void raise(const svm *s, size_t count, double *x) {
+  const double degree = s->degree;
+  double *base = x + count;
+  if (!(degree >= 1 && degree <= 16 && degree == floor(degree))) {
+    for (size_t i = 0; i < count; i++) {
+      x[i] = weft_pow(x[i], degree);
+    }
+    return;
   }
-  for (int i = 0; i < (int)degree; i++) {
-    y *= x;
+  memcpy(base, x, count * sizeof *x);
+  for (int i = 1; i < (int)degree; i++) {
+    weft_typed_binary_of(WEFT_TYPED_MUL, WEFT_DOUBLE)(count, x, base, x);
   }
-  return y;
 }
 
-/* A row's kernel with each of `count` vectors. */
+/* A row's kernel with each of `count` vectors; `out` has room for twice as many. */
 static void compute_kernels(const svm *s, kernel_type type, const double *row, size_t count, const float *vectors,
                             double *out) {
+  if (s->turned != NULL) {
+    memset(out, 0, count * sizeof *out);
+    weft_typed_add_rows(WEFT_DOUBLE, count, s->columns, row, s->turned, count, out);
+  }
   for (size_t v = 0; v < count; v++) {
-    const double sum = weft_typed_dot(s->columns, row, vectors + v * s->columns, type == KERNEL_RBF);
+    const double sum =
+        s->turned != NULL ? out[v] : weft_typed_dot(s->columns, row, vectors + v * s->columns, type == KERNEL_RBF);
     out[v] = type == KERNEL_LINEAR ? sum
              : type == KERNEL_RBF  ? -s->gamma * sum
-             : type == KERNEL_POLY ? power(s->gamma * sum + s->coef0, s->degree)
+             : type == KERNEL_POLY ? s->gamma * sum + s->coef0
                                    : 2 * (s->gamma * sum + s->coef0);
+  }
+  if (type == KERNEL_POLY) {
+    raise(s, count, out);
   }
   if (type == KERNEL_RBF || type == KERNEL_SIGMOID) {
     weft_typed_exp(count, out, out);
@@ -90,6 +104,32 @@ static void compute_kernels(const svm *s, kernel_type type, const double *row, s
   for (size_t v = 0; type == KERNEL_SIGMOID && v < count; v++) { /* the hyperbolic tangent */
     out[v] = 1 - 2 / (out[v] + 1);
   }
+}
+
+/* Products with all vectors are taken a feature at a time, so the vectors are turned. Distances are not products. */
+weft_status weft_svm_prepare(weft_op *op) {
+  svm s;
+  size_t vectors = 0, classes, numbers;
+  const int64_t *per_class = weft_op_attr_ints(op, "vectors_per_class", &classes);
+  const float *support = weft_op_attr_floats(op, "support_vectors", &numbers);
+  if (op->def->variant == WEFT_SVM_REGRESSOR) {
+    vectors = (size_t)weft_op_attr_int(op, "n_supports", 0);
+    classes = 0;
+  }
+  for (size_t i = 0; i < classes; i++) {
+    vectors += (size_t)per_class[i];
+  }
+  WEFT_TRY(read_kernel(op, &s));
+  if (s.kernel == KERNEL_RBF || vectors == 0 || vectors > numbers || numbers % vectors != 0) {
+    return WEFT_OK; /* what is wrong is said when it runs */
+  }
+  void *state;
+  WEFT_TRY(weft_op_state(op, numbers * sizeof(double), &state));
+  const size_t columns = numbers / vectors;
+  for (size_t i = 0; i < numbers; i++) {
+    ((double *)state)[i % columns * vectors + i / columns] = (double)support[i];
+  }
+  return WEFT_OK;
 }
 
 /* ---- SVMRegressor ------------------------------------------------------------------------------------------------ */
@@ -119,7 +159,7 @@ weft_status weft_svm_regressor_run(weft_op *op) {
   bool one_class = weft_op_attr_int(op, "one_class", 0) != 0;
   const weft_tensor *in = weft_op_in(op, 0);
   void *room;
-  WEFT_TRY(weft_op_scratch_array(op, s.columns + s.vectors + 1, sizeof(double), &room));
+  WEFT_TRY(weft_op_scratch_array(op, s.columns + 2 * s.vectors + 2, sizeof(double), &room));
   double *features = room, *kernels = features + s.columns;
   for (size_t row = 0; row < s.rows; row++) {
     weft_load_double(in->type, in->data, row * s.columns, 1, s.columns, features);
@@ -134,7 +174,7 @@ weft_status weft_svm_regressor_run(weft_op *op) {
     if (one_class) {
       sum = sum > 0 ? 1 : -1;
     } else {
-      weft_post_apply(s.post, 1, &sum);
+      weft_post_apply(s.post, 1, 1, &sum);
     }
     ((float *)weft_op_out(op, 0)->data)[row] = (float)sum;
   }
@@ -286,13 +326,13 @@ typedef struct svm_work {
 } svm_work;
 
 static weft_status make_work(weft_op *op, const svm *s, svm_work *w) {
-  size_t n = s->classes, total = s->columns + s->vectors + s->pairs + 1 + n + (s->prob_count > 0 ? 2 * n * n + n : 0) +
-                                 n + s->pairs + 2;
+  size_t n = s->classes, total = s->columns + 2 * s->vectors + s->pairs + 1 + n +
+                                 (s->prob_count > 0 ? 2 * n * n + n : 0) + n + s->pairs + 2;
   void *block;
   WEFT_TRY(weft_op_scratch(op, total * sizeof(double), &block));
   w->features = block;
   w->kernels = w->features + s->columns;
-  w->decisions = w->kernels + s->vectors;
+  w->decisions = w->kernels + 2 * s->vectors;
   w->votes = w->decisions + s->pairs + 1;
   w->scores = w->votes + n;
   w->coupling = w->scores + n + s->pairs + 2;
@@ -332,9 +372,9 @@ weft_status weft_svm_classifier_run(weft_op *op) {
       w.scores[1] = w.scores[0];
       w.scores[0] = -w.scores[1];
     }
-    weft_post_apply(s.post, columns, w.scores);
+    weft_post_apply(s.post, 1, columns, w.scores);
     weft_labels_write(op, &labels, row, best);
-    weft_scores_write(op, row, columns, w.scores);
+    weft_scores_write(op, row, 1, columns, w.scores);
   }
   return WEFT_OK;
 }

@@ -128,7 +128,7 @@ static size_t finish_binary(const weft_trees *trees, double *scores) {
   }
   scores[0] = probability ? 1 - score : -score;
   scores[1] = score;
-  weft_post_apply((weft_post)trees->post, 2, scores);
+  weft_post_apply((weft_post)trees->post, 1, 2, scores);
   return score > (probability ? 0.5 : 0);
 }
 
@@ -140,11 +140,11 @@ static void finish_row(const tree_job *job, size_t row, double *scores) {
   } else {
     add_base(trees, scores);
     best = trees->targets == 1 ? (size_t)(scores[0] > 0) : weft_best(trees->targets, scores);
-    weft_post_apply((weft_post)trees->post, trees->targets, scores);
+    weft_post_apply((weft_post)trees->post, 1, trees->targets, scores);
   }
   if (job->labels != NULL) {
     weft_labels_write(job->op, job->labels, row, best);
-    weft_scores_write(job->op, row, job->score_columns, scores);
+    weft_scores_write(job->op, row, 1, job->score_columns, scores);
     return;
   }
   weft_tensor *out = weft_op_out(job->op, 0);

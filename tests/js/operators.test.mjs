@@ -181,6 +181,104 @@ test('Col2Im adds what overlaps', async () => {
   assertNear(y.data, [...wanted]);
 });
 
+test('Col2Im of floats as of doubles, with any strides, pads and dilations', async () => {
+  const shapes = [
+    { image: [9], block: [3], attributes: { strides: [2] }, places: 4 },
+    { image: [40], block: [5], attributes: { strides: [3], pads: [2, 1] }, places: 13 },
+    { image: [28, 28], block: [4, 4], attributes: { strides: [4, 4] }, places: 49 },
+    { image: [9, 21], block: [2, 3], attributes: { strides: [2, 2], dilations: [3, 2], pads: [1, 0, 2, 3] }, places: 5 * 10 },
+    { image: [5, 33], block: [2, 2], attributes: { dilations: [2, 1] }, places: 3 * 32 },
+    { image: [3, 1], block: [2, 1], attributes: { strides: [1, 5] }, places: 2 },
+    { image: [4, 5, 6], block: [2, 2, 3], attributes: { strides: [1, 2, 3], pads: [0, 1, 0, 1, 0, 2] }, places: 4 * 3 * 2 },
+  ];
+  for (const { image, block, attributes, places } of shapes) {
+    const more = [image, block].map((list) => new Tensor('int64', list.map(BigInt), [list.length]));
+    const dims = [2, 3 * size(block), places];
+    const x = numbers(size(dims));
+    const [y] = await run('Col2Im', [new Tensor('float32', x, dims), ...more], attributes);
+    const [exact] = await run('Col2Im', [new Tensor('float64', [...x], dims), ...more], attributes);
+    assert.deepEqual(y.dims, [2, 3, ...image]);
+    assertNear(y.data, [...exact.data]);
+  }
+});
+
+test('comparisons of every type, by lengths', async () => {
+  const types = ['float32', 'float64', 'int8', 'uint8', 'int32', 'int64'];
+  const compare = { Less: (a, b) => a < b, LessOrEqual: (a, b) => a <= b, Greater: (a, b) => a > b, Equal: (a, b) => a === b };
+  for (const type of types) {
+    for (const length of [1, 15, 16, 17, 33, 70]) {
+      const make = (seed) => Array.from(numbers(length, seed), (v) => (type === 'uint8' ? Math.abs(Math.trunc(3 * v)) : Math.trunc(3 * v)));
+      const [a, b] = [make(1), make(3)];
+      if (type.startsWith('float')) a[length - 1] = NaN;
+      const tensors = [a, b].map((list) => new Tensor(type, type === 'int64' ? list.map(BigInt) : list, [length]));
+      for (const [op, how] of Object.entries(compare)) {
+        const [y] = await run(op, tensors, {}, { outputs: ['bool'] });
+        assert.deepEqual([...y.data], a.map((v, i) => Number(how(v, b[i]))), `${op} of ${length} ${type}`);
+      }
+    }
+  }
+});
+
+test('powers of negative numbers, and the rules for what is not finite', async () => {
+  const bases = [-Infinity, -3e38, -2.5, -2, -1, -0.5, -1e-30, -1e-45, -0, 0, 1e-45, 0.5, 1, 3, Infinity, NaN];
+  const exponents = [-Infinity, -1e10, -16777217, -3, -2, -1, -0.5, -0, 0, 0.5, 1, 2, 3, 4, 7, 2.5, 16777216, 1e10, Infinity, NaN];
+  const pairs = bases.flatMap((x) => exponents.map((e) => [Math.fround(x), Math.fround(e)]));
+  const [x, e] = [0, 1].map((i) => new Tensor('float32', pairs.map((pair) => pair[i])));
+  const [y] = await run('Pow', [x, e]);
+  pairs.forEach(([base, exponent], i) => {
+    const wanted = base === 1 || (base === -1 && Math.abs(exponent) === Infinity) ? 1 : Math.fround(base ** exponent);
+    const near = Math.abs(y.data[i] - wanted) <= 3e-7 * Math.abs(wanted);
+    assert.ok(Object.is(y.data[i], wanted) || (near && wanted !== 0), `${base} ** ${exponent} is ${y.data[i]}, expected ${wanted}`);
+  });
+});
+
+test('support vectors: kernels as they are defined', async () => {
+  const [rows, columns, vectors] = [5, 7, 9];
+  const [x, support, coefficients] = [numbers(rows * columns), numbers(vectors * columns, 3), numbers(vectors, 5)];
+  const kernels = {
+    LINEAR: (dot) => dot,
+    POLY: (dot) => (0.5 * dot + 0.25) ** 3,
+    SIGMOID: (dot) => Math.tanh(0.5 * dot + 0.25),
+    RBF: (dot, distance) => Math.exp(-0.5 * distance),
+  };
+  for (const [kernel_type, kernel] of Object.entries(kernels)) {
+    const attributes = {
+      kernel_type, kernel_params: { floats: [0.5, 0.25, 3] }, n_supports: vectors, support_vectors: { floats: support },
+      coefficients: { floats: coefficients }, rho: { floats: [0.125] },
+    };
+    const [y] = await run('SVMRegressor', [new Tensor('float32', x, [rows, columns])], attributes, { domain: 'ai.onnx.ml' });
+    const wanted = Array.from({ length: rows }, (_, r) => {
+      let sum = 0.125;
+      for (let v = 0; v < vectors; v++) {
+        const pairs = Array.from({ length: columns }, (_, c) => [x[r * columns + c], support[v * columns + c]]);
+        const dot = pairs.reduce((all, [a, b]) => all + a * b, 0);
+        sum += coefficients[v] * kernel(dot, pairs.reduce((all, [a, b]) => all + (a - b) ** 2, 0));
+      }
+      return sum;
+    });
+    assertNear(y.data, wanted);
+  }
+});
+
+test('linear classifiers: probabilities of more rows than are scored together', async () => {
+  const [rows, columns] = [37, 5];
+  const [x, coefficients] = [numbers(rows * columns), numbers(3 * columns, 3)];
+  const rules = {
+    NONE: (s) => s,
+    LOGISTIC: (s) => s.map((v) => 1 / (1 + Math.exp(-v))),
+    SOFTMAX: (s) => s.map((v) => Math.exp(v) / s.reduce((sum, w) => sum + Math.exp(w), 0)),
+  };
+  for (const [post_transform, rule] of Object.entries(rules)) {
+    const attributes = { coefficients: { floats: coefficients }, intercepts: { floats: [0.5, 0, -0.5] }, classlabels_ints: [4, 5, 6], post_transform };
+    const feeds = [new Tensor('float32', x, [rows, columns])];
+    const [label, y] = await run('LinearClassifier', feeds, attributes, { domain: 'ai.onnx.ml', outputs: ['int64', 'float32'] });
+    const scores = Array.from({ length: rows }, (_, r) =>
+      [0.5, 0, -0.5].map((b, c) => Array.from({ length: columns }, (_, i) => x[r * columns + i] * coefficients[c * columns + i]).reduce((p, q) => p + q, b)));
+    assert.deepEqual([...label.data].map(Number), scores.map((s) => 4 + s.indexOf(Math.max(...s))));
+    assertNear(y.data, scores.flatMap(rule));
+  }
+});
+
 test('the shortest decimals of floats', async () => {
   const x = [0, -0, 1, 0.1, 1 / 3, 123456.789, 1e-5, 1e-6, 3e38, 1.5e16, 16777216, 100];
   const [y] = await run('Cast', [new Tensor('float32', x)], { to: 8 }, { outputs: ['string'] });
