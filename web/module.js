@@ -170,6 +170,7 @@ function checkIsWeft(module) {
  * @returns {Promise<Chosen>}
  */
 export async function chooseModule(options) {
+  if (typeof WebAssembly === 'undefined') throw new WeftError('UNSUPPORTED', 'the host has no WebAssembly, or it is switched off');
   const given = options.wasm ?? env.wasm.wasmBinary;
   return given === undefined ? chooseFile(options) : chooseGiven(given, options);
 }

@@ -245,6 +245,13 @@ test('a module that cannot be loaded is told, and the next try starts anew', () 
   assert.deepEqual(found[8], [2, 4]);
 });
 
+test('a host without WebAssembly is told', () => {
+  const found = runProgram(`
+    delete globalThis.WebAssembly; // as in React Native, and in iOS' lockdown mode
+    await create().catch(({ code, message }) => console.log(JSON.stringify([code, message])));`);
+  assert.deepEqual(found, ['UNSUPPORTED', 'the host has no WebAssembly, or it is switched off']);
+});
+
 test('a small model answers soon after the program starts', () => {
   const times = Array.from({ length: 3 }, () =>
     runProgram(`
