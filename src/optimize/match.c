@@ -87,9 +87,17 @@ bool weft_match_per_channel(const weft_tensor *t, size_t channels, int rank, int
 
 weft_status weft_match_become(weft_pass *pass, weft_node *node, const char *domain, const char *op_type, int inputs,
                               const int32_t *values) {
+  weft_context *cx = pass->model->cx;
+  for (int i = 1; i < node->output_count; i++) {
+    if (node->outputs[i] >= 0) { /* what becomes another node has one output */
+      cx->node = node->name;
+      cx->op = node->op_type;
+      return weft_fail(cx, WEFT_INVALID_MODEL, "the operator gives no output %d", i);
+    }
+  }
   const weft_op_def *def = weft_op_find(domain, op_type);
   if (def == NULL) {
-    return weft_fail(pass->model->cx, WEFT_INTERNAL, "a pass made a node of the missing operator %s", op_type);
+    return weft_fail(cx, WEFT_INTERNAL, "a pass made a node of the missing operator %s", op_type);
   }
   weft_node_discard(node);
   node->domain = def->domain;

@@ -294,6 +294,10 @@ export const models = {
     model({ nodes: [node('Cast', ['x'], ['t', 'z'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float(), z: float() }, initializers: [floats('x', [2])] }),
     /Cast\): the operator gives no output 1/,
   ],
+  'more-outputs-than-a-transpose-of-ones': [
+    model({ nodes: [node('Neg', ['x'], ['n']), node('Transpose', ['n'], ['y', 'z'], { perm: [1, 0] })], outputs: { y: float(), z: float() }, inputs: { x: float([1, 2]) } }),
+    /Transpose\): the operator gives no output 1/,
+  ],
   'more-inputs-than-a-cast-of-nothing': [
     model({ nodes: [node('Cast', ['x', 'x'], ['t'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
     /Cast\): expected at most 1 inputs, found 2/,
