@@ -270,7 +270,8 @@ weft_status weft_session_measure(weft_session *session, const weft_clock *clock,
 /* A tensor with zeroed (strings: empty) elements. weft_value_data of it may be written before it is fed. */
 weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out,
                                      weft_error *error);
-/* Takes its own reference to every item, which must be of `type`, unless that is WEFT_UNDEFINED; a NULL list with count 0 is an empty sequence of `type` tensors. */
+/* Takes its own reference to every item, which must be of `type`, unless that is WEFT_UNDEFINED; a NULL list with count
+ * 0 is an empty sequence of `type` tensors. */
 weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value *const *items, weft_value **out,
                                        weft_error *error);
 /* `keys` is a rank-1 int64 or string tensor, `values` a tensor of as many elements or a sequence. */
