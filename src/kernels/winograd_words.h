@@ -1,6 +1,6 @@
-/* The transforms of Winograd's minimal filtering in one dimension: F(2, 3) with the points 0, 1, -1 and infinity, F(4, 3)
- * with 0, 5/8, -5/8, 3/2, -3/2 and infinity, and F(1, 1), which changes nothing. Written over the words of scalar.h or simd/vector.h:
- * include one of them first.
+/* The transforms of Winograd's minimal filtering in one dimension: F(2, 3) with the points 0, 1, -1 and infinity,
+ * F(4, 3) with 0, 5/8, -5/8, 3/2, -3/2 and infinity, and F(1, 1), which changes nothing. Written over the words of
+ * scalar.h or simd/vector.h: include one of them first.
  *
  * The points of F(4, 3) are pairs, so that both of a pair share their even and odd parts. Their coefficients are exact
  * in single precision, and errors are about twice those of direct sums where the usual 1 and 2 make them four times

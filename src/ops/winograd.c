@@ -4,8 +4,8 @@
  * many taps, with zeros beyond the last; a filter's planes are pieces, too: each meets its own input, and all add to
  * the same products. With dilations every so many rows and columns are a plane of the result of their own.
  *
- * Transforms take 16 / 9, 2 or 4 times the memory of filters, and making them takes no longer than reading them: so they
- * are made at every run, for some filters and channels at a time. Outputs are cut into blocks of tiles. Either a
+ * Transforms take 16 / 9, 2 or 4 times the memory of filters, and making them takes no longer than reading them: so
+ * they are made at every run, for some filters and channels at a time. Outputs are cut into blocks of tiles. Either a
  * thread makes a block, or, where blocks are few and filters many, all threads make one block after the other, each
  * its share of the filters; every element is the same sum in either way. */
 #include "winograd.h"
@@ -238,8 +238,8 @@ static void transform_inputs(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* The taps of a piece of some filters and channels, `step` floats from a filter to the next: from `room`, unless they lie
- * in the weights as they are wanted. */
+/* The taps of a piece of some filters and channels, `step` floats from a filter to the next: in `room`, unless they
+ * lie in the weights as they are wanted. */
 static const float *taps_of(const job *job, size_t piece, size_t filter, size_t filters, size_t channel,
                             size_t channels, size_t *step, float *room) {
   const space *s = &job->space;
