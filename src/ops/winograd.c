@@ -238,15 +238,22 @@ static void transform_inputs(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* The taps of a piece of some filters and channels, `step` floats from a filter to the next: in `room`, unless they
- * lie in the weights as they are wanted. */
+/* Whether filters have the taps of one piece, and may be read where they lie. */
+static bool is_whole(const job *job) {
+  const space *s = &job->space;
+  return s->z.taps == 1 && s->y.taps == weft_winograd_taps(job->tile.rows) &&
+         s->x.taps == weft_winograd_taps(job->tile.columns);
+}
+
+/* The taps of a piece of some filters and channels, `step` floats from a filter to the next; in `room`, unless filters
+ * are whole. */
 static const float *taps_of(const job *job, size_t piece, size_t filter, size_t filters, size_t channel,
                             size_t channels, size_t *step, float *room) {
   const space *s = &job->space;
   const size_t kh = weft_winograd_taps(job->tile.rows), kw = weft_winograd_taps(job->tile.columns);
   const size_t plane = s->y.taps * s->x.taps, each = s->z.taps * plane;
   const float *from = job->w->weights + (filter * job->w->channels + channel) * each;
-  if (each == kh * kw) {
+  if (is_whole(job)) {
     *step = job->w->channels * each;
     return from;
   }
@@ -302,7 +309,7 @@ static void run_filters(const block *b, size_t first, float *scratch) {
   first += b->group * w->filters;
   const size_t tiles = (b->end - b->begin) * WEFT_WINOGRAD_GROUP, stride = filters * tiles + APART;
   float *products = scratch, *transformed = scratch + job->products * stride;
-  float *room = scratch + job->slot_floats - job->filters * job->channels * PIECE_TAPS;
+  float *room = transformed + job->products * (job->filters * job->channels + APART);
   bool more = false;
   for (size_t index = 0; index < job->pieces * job->channel_blocks; index++) {
     const size_t piece = index / job->channel_blocks, part = index % job->channel_blocks;
@@ -374,8 +381,8 @@ static job plan(const weft_winograd *w, size_t threads) {
   const size_t tiles = job.at_once * WEFT_WINOGRAD_GROUP;
   job.matrix = tiles * job.channels + APART;
   job.input_floats = job.pieces * job.channel_blocks * job.products * job.matrix;
-  job.slot_floats =
-      job.products * (job.filters * (tiles + job.channels) + 2 * APART) + job.filters * job.channels * PIECE_TAPS;
+  const size_t taps = is_whole(&job) ? 0 : job.filters * job.channels * PIECE_TAPS;
+  job.slot_floats = job.products * (job.filters * (tiles + job.channels) + 2 * APART) + taps;
   return job;
 }
 
