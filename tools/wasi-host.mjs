@@ -11,4 +11,10 @@ import { WASI } from 'node:wasi';
 const [module, folders, ...args] = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args: ['weft', ...args], preopens: JSON.parse(folders), returnOnExit: true });
 const compiled = new WebAssembly.Module(readFileSync(module));
-process.exitCode = wasi.start(new WebAssembly.Instance(compiled, wasi.getImportObject()));
+const imports = wasi.getImportObject();
+const { fd_close: close } = imports.wasi_snapshot_preview1;
+imports.wasi_snapshot_preview1.fd_close = (fd) => {
+  if (fd <= 2) throw new Error('a standard stream is closed, which the adapter to components forbids');
+  return close(fd);
+};
+process.exitCode = wasi.start(new WebAssembly.Instance(compiled, imports));

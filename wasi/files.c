@@ -56,7 +56,9 @@ bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
     return weft_cli_fail(cli, WEFT_IO, "cannot open '%s': %s", path, weft_file_reason(errno));
   }
   bool good = read_open(cli, file, path, out);
-  fclose(file);
+  if (file != stdin) { /* which adapters to components forbid to close */
+    fclose(file);
+  }
   if (!good) {
     free(out->data);
     *out = (weft_cli_bytes){0};
