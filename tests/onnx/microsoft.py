@@ -441,7 +441,8 @@ case("group_norm_channels_first", "GroupNorm", [image.transpose(0, 3, 1, 2), gam
 total = image + skip[:, None, None] + bias[:4]
 case("skip_group_norm", "SkipGroupNorm", [image, gamma, beta, skip, bias[:4]], [group_normed(total).astype(np.float32), total], groups=2, activation=0)
 filters, z = f32(5, 4, 1, 1), f32(2, 3, 3, 5)
-case("nhwc_conv", "NhwcConv", [image, filters], [image @ filters[..., 0, 0].T], (1,))
+wide = f32(5, 1, 2, 4)
+case("nhwc_conv", "NhwcConv", [image, wide], [image[:, :, :-1] @ wide[:, 0, 0].T + image[:, :, 1:] @ wide[:, 0, 1].T], (1,))
 case("nhwc_fused_conv", "NhwcFusedConv", [image, filters, f32(5) * 0, z], [np.maximum(image @ filters[..., 0, 0].T + z, 0)], (1,), activation="Relu")
 bytes_in, bytes_w = u8(1, 3, 3, 4), i8(5, 4, 1, 1)
 result = quantised(real(bytes_in, si, zi) @ (bytes_w[..., 0, 0] * one(0.01)).T, so, zo)
@@ -605,8 +606,8 @@ for kind, name in ((ml_dtypes.float8_e4m3fn, "e4m3"), (ml_dtypes.float8_e5m2, "e
     halves = f32(6, 32).astype(kind)
     case(f"gather_quantised_{name}", "GatherBlockQuantized", [halves, picks, scales], [(halves.astype(np.float32) * scales.repeat(16, 1))[picks]], (0, 2), block_size=16, gather_axis=0, quantize_axis=1)
 
-line, filters = f32(1, 5, 4), f32(3, 4, 1)  # nothing tells the rank of the weights
-case("nhwc_conv_line", [("", "Identity", ["i1"], ["w"], {}), ("com.microsoft", "NhwcConv", ["i0", "w"], ["o0"], {})], [line, filters], [line @ filters[..., 0].T])
+line, filters = f32(1, 5, 4), f32(3, 1, 4)  # nothing tells the rank of the weights
+case("nhwc_conv_line", [("", "Identity", ["i1"], ["w"], {}), ("com.microsoft", "NhwcConv", ["i0", "w"], ["o0"], {})], [line, filters], [line @ filters[:, 0].T])
 
 # Caches in 16 bits. A query takes the one key that it stands for, so that the answers are exact.
 for half_type, name in ((np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16")):

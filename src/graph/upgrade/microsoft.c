@@ -268,11 +268,16 @@ static weft_status channels_back(weft_upgrade *u, int rank, int i, int32_t shape
   return shape < 0 ? WEFT_OK : weft_upgrade_after(u, "Reshape", 2, (int32_t[]){turned, shape}, old, NULL);
 }
 
+/* NhwcConv has the channels of the filters last as well, NhwcFusedConv has them first. */
 static weft_status nhwc_conv(weft_upgrade *u) {
   WEFT_TRY(expect(u, 2));
   int rank = rank_of(u, u->node->inputs[1], rank_of(u, u->node->inputs[0], 4));
+  const bool filters_too = strcmp(u->node->op_type, "NhwcConv") == 0;
   become(u, "com.microsoft", "FusedConv");
   WEFT_TRY(channels_first(u, rank, 0));
+  if (filters_too) {
+    WEFT_TRY(channels_first(u, rank, 1));
+  }
   WEFT_TRY(channels_first(u, rank, 3));
   return channels_back(u, rank, 0, -1);
 }
