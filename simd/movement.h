@@ -30,18 +30,56 @@ static void transpose_squares(size_t rows, size_t columns, const float *in, size
   }
 }
 
+/* The lower or upper halves of two vectors, byte by byte in turns. */
+#define LOWER_BYTES(a, b) wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define UPPER_BYTES(a, b) wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+/* Whole 8 x 8 squares of bytes: rows are woven with those four, two and one further on. */
+static void transpose_bytes(size_t rows, size_t columns, const char *in, size_t in_stride, char *out,
+                            size_t out_stride) {
+  for (size_t j = 0; j < columns; j += 8) {
+    for (size_t i = 0; i < rows; i += 8) {
+      const char *from = in + i * in_stride + j;
+      char *to = out + j * out_stride + i;
+      v128_t r[8];
+      for (size_t t = 0; t < 8; t++) {
+        r[t] = wasm_v128_load64_zero(from + t * in_stride);
+      }
+      for (size_t t = 0; t < 4; t++) {
+        r[t] = LOWER_BYTES(r[t], r[t + 4]);
+      }
+      const v128_t even[] = {LOWER_BYTES(r[0], r[2]), UPPER_BYTES(r[0], r[2])};
+      const v128_t odd[] = {LOWER_BYTES(r[1], r[3]), UPPER_BYTES(r[1], r[3])};
+      for (size_t t = 0; t < 2; t++, to += 4 * out_stride) {
+        const v128_t first = LOWER_BYTES(even[t], odd[t]), second = UPPER_BYTES(even[t], odd[t]);
+        wasm_v128_store64_lane(to, first, 0);
+        wasm_v128_store64_lane(to + out_stride, first, 1);
+        wasm_v128_store64_lane(to + 2 * out_stride, second, 0);
+        wasm_v128_store64_lane(to + 3 * out_stride, second, 1);
+      }
+    }
+  }
+}
+
 static void transpose(size_t rows, size_t columns, size_t element_size, const void *in, size_t in_stride, void *out,
                       size_t out_stride) {
-  if (element_size != sizeof(float)) {
+  const size_t side = element_size == 1 ? 8 : LANES;
+  if (element_size != 1 && element_size != sizeof(float)) {
     weft_portable_transpose(rows, columns, element_size, in, in_stride, out, out_stride);
     return;
   }
-  const float *from = in;
-  float *to = out;
-  size_t r = rows / LANES * LANES, c = columns / LANES * LANES;
-  transpose_squares(r, c, from, in_stride, to, out_stride);
-  weft_portable_transpose(rows - r, c, sizeof(float), from + r * in_stride, in_stride, to + r, out_stride);
-  weft_portable_transpose(rows, columns - c, sizeof(float), from + c, in_stride, to + c * out_stride, out_stride);
+  const char *from = in;
+  char *to = out;
+  size_t r = rows / side * side, c = columns / side * side;
+  if (element_size == 1) {
+    transpose_bytes(r, c, in, in_stride, out, out_stride);
+  } else {
+    transpose_squares(r, c, in, in_stride, out, out_stride);
+  }
+  weft_portable_transpose(rows - r, c, element_size, from + r * in_stride * element_size, in_stride,
+                          to + r * element_size, out_stride);
+  weft_portable_transpose(rows, columns - c, element_size, from + c * element_size, in_stride,
+                          to + c * out_stride * element_size, out_stride);
 }
 
 /* Exponent and fraction of a half, moved to a float's places, are 2^112 too small; infinities and NaN get their
