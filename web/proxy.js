@@ -21,7 +21,7 @@ import { sendStream } from './stream.js';
 function sourceToMessage(input, streams) {
   if (isLocation(input)) return resolveLocation(input).href;
   if (typeof Response !== 'undefined' && input instanceof Response) {
-    if (!input.ok) throw new WeftError('IO', `${input.url}: the server answered ${input.status} ${input.statusText}`);
+    if (!input.ok) throw new WeftError('IO', `${input.url || 'the response'}: the server answered ${input.status} ${input.statusText}`);
     return sourceToMessage(input.body ?? new Uint8Array(), streams);
   }
   if (typeof ReadableStream === 'undefined' || !(input instanceof ReadableStream)) return compact(input);

@@ -119,6 +119,11 @@ function fill(name, made, tensor) {
   else to.set(from);
 }
 
+const DEEPEST = 32;
+
+/** Whether arrays are nested deeper, or in themselves. @param {any} value @param {number} most @returns {boolean} */
+const isDeep = (value, most) => Array.isArray(value) && (most === 0 || value.some((item) => isDeep(item, most - 1)));
+
 export class InferenceSession {
   #engine;
   #choice;
@@ -172,6 +177,8 @@ export class InferenceSession {
   async run(feeds, second, third) {
     const { fetches, signal } = this.#readRunArguments(feeds, second, third);
     const given = Object.entries(feeds).filter(([, value]) => value !== undefined);
+    const endless = given.find(([, value]) => isDeep(value, DEEPEST));
+    if (endless) throw argumentError(`input '${endless[0]}': its arrays are nested more than ${DEEPEST} deep`);
     throwIfAborted(signal);
     const turn = this.#queue.enter(signal);
     if (turn) await turn;

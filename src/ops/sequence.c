@@ -203,6 +203,9 @@ static weft_status joined_shape(weft_op *op, const weft_value *from, int axis, b
   shape->dims[axis] = 0;
   for (size_t i = 0; i < from->item_count; i++) {
     const weft_tensor *item = &from->items[i]->tensor;
+    if (from->items[i]->kind != WEFT_KIND_TENSOR) {
+      return weft_op_run_fail(op, "item %zu: expected a tensor, found a sequence, map or absent optional", i);
+    }
     bool fits = item->type == first->type && item->shape.rank == first->shape.rank;
     for (int d = 0; fits && d < first->shape.rank; d++) {
       fits = (d == axis && !new_axis) || item->shape.dims[d] == first->shape.dims[d];

@@ -99,7 +99,18 @@ for (const worker of [false, true]) {
     const list = sequenceType(tensorType('float32'));
     const session = await create(model({ nodes: [node('Identity', ['x'], ['y'])], inputs: { x: list }, outputs: { y: list } }));
     await rejects(session.run({ x: [new Tensor('float32', [1]), new Tensor('int64', [1])] }), /input 'x': expected a sequence of float32, found int64 in it/);
+    const round = [];
+    round.push(round);
+    await rejects(session.run({ x: round }), /input 'x': its arrays are nested more than 32 deep/);
     assert.equal((await session.run({ x: [new Tensor('float32', [1])] })).y.length, 1);
+    await session.release();
+  });
+
+  test(`what is no tensor in a sequence is none to join, ${where}`, async () => {
+    const join = node('ConcatFromSequence', ['x'], ['y'], { axis: 0, new_axis: 1 });
+    const session = await create(model({ nodes: [join], inputs: { x: sequenceType(tensorType('float32')) }, outputs: { y: tensorType('float32') } }));
+    const x = new Tensor('float32', [1]);
+    for (const items of [[[x]], [null], [x, [x]]]) await rejects(session.run({ x: items }), /ConcatFromSequence\): item \d: expected a tensor/, 'RUN_FAILED');
     await session.release();
   });
 
@@ -122,6 +133,7 @@ for (const worker of [false, true]) {
     for (const [options, pattern] of [
       [{ signal: {} }, /signal/], [{ onProgress: 3 }, /onProgress/], [{ limits: 3 }, /limits/], [{ limits: { maxmemory: 1 } }, /limits.*maxmemory/],
     ]) await rejects(create(doubling(), options), pattern);
+    await rejects(create(new Response('', { status: 404 })), /the response: the server answered 404/, 'IO');
     await rejects(create('http://'), /http:\/\//);
     const session = await create();
     await rejects(session.run({ x: new Tensor('float32', [1]) }, { signal: 3 }), /signal/);
