@@ -65,7 +65,9 @@ weft_status weft_loader_push_file(weft_loader *loader, const char *path, weft_er
     result = push_all(loader, file, path, buffer, error);
     weft_free(buffer);
   }
-  close(file);
+  if (file != STDIN_FILENO) { /* which is the program's; adapters to components trap when it is closed */
+    close(file);
+  }
   return result;
 }
 
