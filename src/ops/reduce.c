@@ -274,6 +274,40 @@ static void run_extreme_columns(void *arg, size_t begin, size_t end) {
   }
 }
 
+/* What folds a row of floats at once, where rows are at even distances and there is nothing to walk; or NULL. */
+typedef float (*row_kernel)(size_t n, const float *x);
+
+static row_kernel row_kernel_of(const reduce *r) {
+  const weft_fold *f = &r->fold;
+  const weft_kernels *kernels = r->cx->kernels;
+  if (r->type != WEFT_FLOAT || !is_rows(f) || f->rank > 0 || f->kept_rank > 1 || f->n == 0 ||
+      r->variant == WEFT_REDUCE_LOG_SUM_EXP) {
+    return NULL;
+  }
+  switch (term_of(r->variant)) {
+  case WEFT_TYPED_VALUE:
+    return kernels->sum_f32;
+  case WEFT_TYPED_SQUARE:
+    return kernels->sum_square_f32;
+  case WEFT_TYPED_GREATEST:
+    return kernels->max_f32;
+  case WEFT_TYPED_LEAST:
+    return kernels->min_f32;
+  default:
+    return NULL;
+  }
+}
+
+static void run_row_kernel(void *arg, size_t begin, size_t end) {
+  const reduce *r = arg;
+  const row_kernel kernel = row_kernel_of(r);
+  const size_t stride = r->fold.kept_rank > 0 ? r->fold.kept_strides[0] : 0;
+  for (size_t group = begin; group < end; group++) {
+    const float total = kernel(r->fold.n, (const float *)r->x + group * stride);
+    ((float *)r->y)[group] = (float)finish(r, (double)total, 0);
+  }
+}
+
 /* ---- doubles and integers ---------------------------------------------------------------------------------------- */
 static bool is_below(const reduce *r, int64_t x, int64_t y) {
   return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y;
@@ -471,6 +505,8 @@ weft_status weft_reduce_run(weft_op *op) {
   weft_parallel_body body = folds_floats(&r) || logarithm ? run_floats : run_typed;
   if (is_extreme_columns(&r)) {
     body = run_extreme_columns;
+  } else if (row_kernel_of(&r) != NULL) {
+    body = run_row_kernel;
   }
   if (y->count > 0) {
     weft_parallel(op->cx, y->count, grain(&r.fold), body, &r);
