@@ -129,16 +129,16 @@ weft_status weft_tfidf_infer(weft_op *op) {
 
 /* Element `at` of the input against item `item` of the pool. */
 static int compare_item(const pool *p, const weft_tensor *in, size_t item, size_t at) {
-  if (in->type == p->type) {
+  if (p->type == WEFT_STRING) {
     return weft_compare_elements(p->type, p->items, item, in->data, at);
   }
-  int64_t pooled = ((const int64_t *)p->items)[item], own = ((const int32_t *)in->data)[at];
+  const int64_t pooled = ((const int64_t *)p->items)[item];
+  const int64_t own = in->type == WEFT_INT64 ? ((const int64_t *)in->data)[at] : ((const int32_t *)in->data)[at];
   return pooled < own ? -1 : pooled > own;
 }
 
-/* The n items at `at`, `at + step`, .. of the input, against the pool's n-gram `gram` of as many. */
-static int compare_gram(const pool *p, int64_t gram, const weft_tensor *in, size_t at, size_t step) {
-  size_t n, place = gram_place(p, (size_t)gram, &n);
+/* The n items at `at`, `at + step`, .. of the input, against as many of the pool from `place` on. */
+static int compare_gram(const pool *p, size_t place, const weft_tensor *in, size_t at, size_t step, size_t n) {
   int order = 0;
   for (size_t k = 0; k < n && order == 0; k++) {
     order = compare_item(p, in, place + k, at + k * step);
@@ -146,28 +146,33 @@ static int compare_gram(const pool *p, int64_t gram, const weft_tensor *in, size
   return order;
 }
 
-/* The pool's n-gram that stands there, or -1. Those of n items lie together in `order`. */
-static int64_t find_gram(const pool *p, const int64_t *order, const weft_tensor *in, size_t at, size_t step, size_t n) {
-  size_t low = first_gram(p, n), end = first_gram(p, n + 1), high = end;
+/* The pool's n-gram that stands there, the first of equals, or -1. Those of n items, from number `first` to `end`, lie
+ * together in `order`. */
+static int64_t find_gram(const pool *p, const int64_t *order, size_t first, size_t end, const weft_tensor *in,
+                         size_t at, size_t step, size_t n) {
+  const size_t begin = (size_t)p->starts[n - 1];
+  size_t low = first, high = end;
   while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (compare_gram(p, order[middle], in, at, step) < 0) {
+    const size_t middle = low + (high - low) / 2;
+    if (compare_gram(p, begin + ((size_t)order[middle] - first) * n, in, at, step, n) < 0) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return low < end && compare_gram(p, order[low], in, at, step) == 0 ? order[low] : -1;
+  const bool found = low < end && compare_gram(p, begin + ((size_t)order[low] - first) * n, in, at, step, n) == 0;
+  return found ? order[low] : -1;
 }
 
 static void count_row(const pool *p, const int64_t *order, const weft_tensor *in, size_t begin, size_t size,
                       const int64_t limits[3], float *counts) {
   for (int64_t n = limits[0]; n <= limits[1] && n <= (int64_t)p->length_count; n++) {
+    const size_t first = first_gram(p, (size_t)n), end = first_gram(p, (size_t)n + 1);
     int64_t steps = n == 1 ? 1 : limits[2] + 1;
     for (int64_t step = 1; step <= steps && step <= (int64_t)size; step++) {
       size_t reach = (size_t)(n - 1) * (size_t)step;
       for (size_t i = 0; i + reach < size; i++) {
-        int64_t gram = find_gram(p, order, in, begin + i, (size_t)step, (size_t)n);
+        int64_t gram = find_gram(p, order, first, end, in, begin + i, (size_t)step, (size_t)n);
         if (gram >= 0) {
           counts[gram] += 1;
         }
