@@ -1,4 +1,4 @@
-# Native builds: the library `weft_core` for C programs, the command, its tests, and the fuzz targets. The SIMD kernels are built too,
+# Native builds: the library `weft_core` for C programs (installed as `weft`), the command, its tests, and the fuzz targets. The SIMD kernels are built too,
 # through SIMDe, so that sanitizers and fuzzers run the very code that ships.
 find_package(Threads REQUIRED)
 find_library(WEFT_PROTOBUF_C NAMES libprotobuf-c.a protobuf-c REQUIRED)
@@ -8,11 +8,10 @@ weft_objects(kernels_objects ROOMS kernels HOT SIMD)
 weft_objects(simd_objects ROOMS simd HOT SIMD)
 weft_protobuf_c(schema_objects)
 
-add_library(weft_core STATIC)
-target_link_libraries(weft_core
-  PRIVATE core_objects kernels_objects simd_objects schema_objects
-  PUBLIC ${WEFT_PROTOBUF_C} ${weft_image_decoder_libraries} Threads::Threads m)
-target_include_directories(weft_core PUBLIC ${PROJECT_SOURCE_DIR}/src)
+weft_library(core_objects kernels_objects simd_objects schema_objects)
+target_link_libraries(weft_core PUBLIC
+  $<BUILD_INTERFACE:${WEFT_PROTOBUF_C};${weft_image_decoder_libraries}>
+  $<INSTALL_INTERFACE:protobuf-c;${MAGICK_CORE_LIBRARIES}> Threads::Threads m)
 if(WEFT_SANITIZE)
   target_link_options(weft_core PUBLIC -fsanitize=${WEFT_SANITIZE})
 endif()
@@ -22,6 +21,12 @@ weft_objects(command_objects ROOMS wasi wasi_command FACE)
 add_executable(weft)
 target_link_libraries(weft PRIVATE command_objects weft_core)
 set_target_properties(weft PROPERTIES LINKER_LANGUAGE C)
+
+weft_install(weft LIBS -lprotobuf-c ${MAGICK_CORE_LDFLAGS} -pthread -lm)
+
+if(NOT PROJECT_IS_TOP_LEVEL)
+  return()
+endif()
 
 enable_testing()
 add_subdirectory(tests/c)

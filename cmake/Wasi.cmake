@@ -15,6 +15,10 @@ weft_protobuf_c(schema_objects)
 
 set(weft_stack -Wl,-O2 -Wl,--stack-first -Wl,-z,stack-size=1048576)
 
+# For C programs.
+weft_library(core_objects ${weft_kernels} schema_objects)
+target_link_options(weft_core INTERFACE ${weft_stack})
+
 add_executable(weft)
 target_link_libraries(weft PRIVATE core_objects ${weft_kernels} schema_objects command_objects)
 target_link_options(weft PRIVATE ${weft_stack} -Wl,--strip-all)
@@ -44,6 +48,8 @@ foreach(module weft weft_reactor)
     COMMAND ${weft_binaryen}/bin/wasm-opt ${weft_passes} ${weft_features}
       $<TARGET_FILE:${module}> -o $<TARGET_FILE:${module}>)
 endforeach()
+
+weft_install(weft weft_reactor LIBS ${weft_stack})
 
 if(NOT WEFT_WASI_SIMD)
   return()

@@ -2,7 +2,7 @@
  *
  *     digit models/digits/digits.onnx models/digits/sample_7.npy
  *
- * Link it with libweft_core and protobuf-c. Handles are opaque, and every failure is a sentence in `error`. */
+ * CMakeLists.txt beside it builds it against an installed Weft. Handles are opaque, and every failure is a sentence in `error`. */
 #include "weft.h"
 
 #include <stdio.h>
