@@ -24,17 +24,22 @@ async function* piecesOfBytes(bytes) {
   for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
 }
 
-/** @param {ReadableStream<Uint8Array>} stream */
-async function* piecesOfStream(stream) {
+/** @param {ReadableStream<Uint8Array>} stream @param {AbortSignal} [signal] ends the wait for a piece */
+async function* piecesOfStream(stream, signal) {
   const reader = stream.getReader();
+  // Cancelling ends a download that is not read to its end; after the end it does nothing.
+  const cancel = () => void reader.cancel().catch(() => {});
+  signal?.addEventListener('abort', cancel);
   try {
+    throwIfAborted(signal);
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       if (!ArrayBuffer.isView(next.value)) throw argumentError(`the stream: expected pieces of bytes, found ${describe(next.value)}`);
       yield* piecesOfBytes(bytesOf(next.value));
     }
+    throwIfAborted(signal);
   } finally {
-    // Cancelling ends a download that is not read to its end; after the end it does nothing.
-    reader.cancel().catch(() => {});
+    signal?.removeEventListener('abort', cancel);
+    cancel();
   }
 }
 
@@ -60,13 +65,13 @@ async function fileSource(url) {
   return { name, total, pieces: readPieces(url, PIECE), location: url };
 }
 
-/** @param {Response} response @param {URL} [location] @returns {Source} */
-function responseSource(response, location) {
+/** @param {Response} response @param {AbortSignal} [signal] @param {URL} [location] @returns {Source} */
+function responseSource(response, signal, location) {
   const name = location?.href || response.url || 'the response';
   if (!response.ok) throw new WeftError('IO', `${name}: the server answered ${response.status} ${response.statusText}`);
   const length = response.headers.get('content-encoding') ? null : response.headers.get('content-length');
   const base = location ?? (response.url ? new URL(response.url) : undefined);
-  const pieces = response.body ? piecesOfStream(response.body) : piecesOfBytes(new Uint8Array());
+  const pieces = response.body ? piecesOfStream(response.body, signal) : piecesOfBytes(new Uint8Array());
   return { name, total: length === null ? undefined : Number(length), pieces, location: base };
 }
 
@@ -78,7 +83,7 @@ async function urlSource(url, signal) {
     const why = [cause.message, cause.cause?.message].filter(Boolean).join(', '); // Node.js tells the reason below
     throw new WeftError('IO', `${url.href} could not be fetched: ${why}`, { cause });
   });
-  return responseSource(response, url);
+  return responseSource(response, signal, url);
 }
 
 /** @param {string} name @param {Uint8Array} bytes @returns {Source} */
@@ -100,13 +105,13 @@ async function findSource(input, signal, name) {
       throw argumentError(`${name} cannot be read: ${/** @type {Error} */ (cause).message}`); // its buffer was transferred
     }
   }
-  if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input);
+  if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input, signal);
   if (typeof Blob !== 'undefined' && input instanceof Blob) {
     const name = /** @type {{name?: string}} */ (input).name ?? 'the blob';
-    return { name, total: input.size, pieces: piecesOfStream(input.stream()), location: undefined };
+    return { name, total: input.size, pieces: piecesOfStream(input.stream(), signal), location: undefined };
   }
   if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) {
-    return { name: 'the stream', total: undefined, pieces: piecesOfStream(input), location: undefined };
+    return { name: 'the stream', total: undefined, pieces: piecesOfStream(input, signal), location: undefined };
   }
   throw argumentError(`expected a URL, path, bytes, Blob, Response or ReadableStream, found ${describe(input)}`);
 }

@@ -147,6 +147,18 @@ for (const worker of [false, true]) {
     await rejects(created, /AbortSignal/, 'CANCELLED');
   });
 
+  test(`a signal ends the wait for a stream that says no more, ${where}`, async () => {
+    const ended = [];
+    const stalled = () => new ReadableStream({ start: (controller) => controller.enqueue(doubling().slice(0, 9)), cancel: () => void ended.push(1) });
+    const weights = { externalData: [{ path: 'weights.bin', data: stalled() }] };
+    const alive = setInterval(() => {}, 1000);
+    for (const [input, options] of [[stalled()], [new Response(stalled())], [external(), weights]]) {
+      await rejects(create(input, { ...options, signal: AbortSignal.timeout(50) }), /AbortSignal/, 'CANCELLED');
+    }
+    clearInterval(alive);
+    assert.equal(ended.length, 3);
+  });
+
   test(`a page instead of weights is no weights, and short ones are named, ${where}`, async (t) => {
     const answers = { '/model.onnx': external('w.bin'), '/w.bin': `<!DOCTYPE html>${' '.repeat(100)}` };
     const server = createServer(({ url }, response) => response.end(answers[url]));
