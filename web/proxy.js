@@ -17,6 +17,15 @@ import { sendStream } from './stream.js';
 /** @typedef {ReturnType<typeof sendStream>} Sent */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
+/** Node.js cannot send what openAsBlob makes of a file. @param {Blob} blob */
+function canBeSent(blob) {
+  try {
+    return Boolean(structuredClone(blob));
+  } catch {
+    return false;
+  }
+}
+
 /** A model's source as it can be sent; `streams` gets those that go by a port. @param {any} input @param {Sent[]} streams */
 function sourceToMessage(input, streams) {
   if (isLocation(input)) return resolveLocation(input).href;
@@ -24,6 +33,7 @@ function sourceToMessage(input, streams) {
     if (!input.ok) throw new WeftError('IO', `${input.url || 'the response'}: the server answered ${input.status} ${input.statusText}`);
     return sourceToMessage(input.body ?? new Uint8Array(), streams);
   }
+  if (typeof Blob !== 'undefined' && input instanceof Blob && !canBeSent(input)) return sourceToMessage(input.stream(), streams);
   if (typeof ReadableStream === 'undefined' || !(input instanceof ReadableStream)) return compact(input);
   const sent = sendStream(input);
   streams.push(sent);

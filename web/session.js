@@ -251,7 +251,7 @@ export class InferenceSession {
 
   /** @param {unknown} feeds @param {any} second @param {any} third */
   #readRunArguments(feeds, second, third) {
-    if (feeds === null || typeof feeds !== 'object' || isTensor(feeds) || Array.isArray(feeds)) {
+    if (feeds === null || typeof feeds !== 'object' || isTensor(feeds) || Array.isArray(feeds) || feeds instanceof Map) {
       throw argumentError(`feeds: expected an object of input names and values, found ${describe(feeds)}`);
     }
     if (second === null || (second !== undefined && typeof second !== 'object') || isTensor(second)) {

@@ -147,6 +147,7 @@ test('an error says what is wrong, and the session goes on', async () => {
   await rejects(session.run({ x: 5 }), 'INVALID_ARGUMENT', /expected a Tensor.*found number 5/);
   await rejects(session.run(floats(1, 2)), 'INVALID_ARGUMENT', /feeds: expected an object/);
   await rejects(session.run(), 'INVALID_ARGUMENT', /feeds: expected an object/);
+  await rejects(session.run(new Map([['x', floats(1, 2)]])), 'INVALID_ARGUMENT', /feeds: expected an object.*Map/);
   assert.deepEqual([...(await session.run({ x: floats(1, 2) })).y.data], [2, 4]);
 });
 

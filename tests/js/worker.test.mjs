@@ -1,7 +1,7 @@
 /* Sessions in workers of their own: the same answers and errors, and a thread that stays free. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync, openAsBlob } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -30,7 +30,8 @@ test('models from every source', async () => {
   writeFileSync(path, bytes);
   const buffer = new Uint8Array([...new Uint8Array(10), ...bytes]).buffer;
   const sources = [
-    [path], [bytes], [buffer.slice(10)], [buffer, 10, bytes.length], [new Blob([bytes])], [new Blob([bytes]).stream()], [new Response(bytes)],
+    [path], [bytes], [buffer.slice(10)], [buffer, 10, bytes.length], [new Blob([bytes])], [await openAsBlob(path)],
+    [new Blob([bytes]).stream()], [new Response(bytes)],
   ];
   for (const source of sources) {
     const session = await InferenceSession.create(...source, worker);
