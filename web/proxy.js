@@ -7,6 +7,7 @@ import { argumentError, cancelledError, WeftError } from './error.js';
 import { isLocation, resolveLocation, startWorker, threadsRefused } from './host.js';
 import { compact, fromMessage, mapTensors, toMessage } from './message.js';
 import { OperatorServer } from './remote.js';
+import { streamOf } from './source.js';
 import { sendStream } from './stream.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
@@ -33,7 +34,7 @@ function sourceToMessage(input, streams) {
     if (!input.ok) throw new WeftError('IO', `${input.url || 'the response'}: the server answered ${input.status} ${input.statusText}`);
     return sourceToMessage(input.body ?? new Uint8Array(), streams);
   }
-  if (typeof Blob !== 'undefined' && input instanceof Blob && !canBeSent(input)) return sourceToMessage(input.stream(), streams);
+  if (typeof Blob !== 'undefined' && input instanceof Blob && !canBeSent(input)) return sourceToMessage(streamOf(input), streams);
   if (typeof ReadableStream === 'undefined' || !(input instanceof ReadableStream)) return compact(input);
   const sent = sendStream(input);
   streams.push(sent);

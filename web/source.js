@@ -95,6 +95,12 @@ export const isBuffer = (buffer) => /^\[object (Shared)?ArrayBuffer]$/.test(Obje
 /** @param {unknown} input @param {AbortSignal} [signal] @param {string} [name] of bytes, for messages @returns {Promise<Source>} */
 export const openSource = async (input, signal, name = 'the model') => guarded(await findSource(input, signal, name));
 
+/** @param {Blob} blob @returns {ReadableStream<Uint8Array>} */
+export function streamOf(blob) {
+  if (typeof blob.stream === 'function') return blob.stream();
+  throw new WeftError('UNSUPPORTED', "the host's Blob has no stream(), as that of jsdom: give the model's bytes");
+}
+
 /** @param {unknown} input @param {AbortSignal | undefined} signal @param {string} name @returns {Promise<Source>} */
 async function findSource(input, signal, name) {
   if (isLocation(input)) return urlSource(resolveLocation(input), signal);
@@ -108,7 +114,7 @@ async function findSource(input, signal, name) {
   if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input, signal);
   if (typeof Blob !== 'undefined' && input instanceof Blob) {
     const name = /** @type {{name?: string}} */ (input).name ?? 'the blob';
-    return { name, total: input.size, pieces: piecesOfStream(input.stream(), signal), location: undefined };
+    return { name, total: input.size, pieces: piecesOfStream(streamOf(input), signal), location: undefined };
   }
   if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) {
     return { name: 'the stream', total: undefined, pieces: piecesOfStream(input, signal), location: undefined };

@@ -179,6 +179,11 @@ test('what would be NaN, 0 or true unheard is no number', async () => {
   assert.deepEqual([...new Tensor('float32', [1n, true, -0.5]).data], [1, 1, -0.5]);
 });
 
+test('a Blob that cannot be read, as that of jsdom, is told', async () => {
+  const blob = Object.assign(new Blob([doubling()]), { stream: undefined });
+  await rejects(InferenceSession.create(blob), /Blob has no stream/, 'UNSUPPORTED');
+});
+
 test('a session is made by create, and a misspelt level is none', async () => {
   assert.throws(() => new InferenceSession(doubling()), (error) => error instanceof WeftError && /InferenceSession\.create/.test(error.message));
   await rejects(InferenceSession.create(doubling(), { graphOptimizationLevel: 'none' }), /graphOptimizationLevel: expected one of disabled, .*found string none/);
