@@ -113,10 +113,11 @@ const importers = {};
  */
 export function workerFromElsewhere(file, options) {
   const here = import.meta.url;
-  const origin = globalThis.location?.origin;
+  const { origin } = globalThis;
   if (!origin || !/^https?:/.test(here) || new URL(here).origin === origin) return undefined;
   const text = `import ${JSON.stringify(new URL(file, here))};`;
-  importers[file] ??= URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  // A sandboxed frame has no origin, 'null'; there Chromium starts no modules from blobs.
+  importers[file] ??= origin === 'null' ? `data:text/javascript,${encodeURIComponent(text)}` : URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
   return new Worker(importers[file], { ...options, type: 'module' });
 }
 

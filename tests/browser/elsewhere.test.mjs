@@ -27,7 +27,7 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
   before(async () => {
     browser = await launch();
     pages = await serve({ '/': join(root, 'tests/browser/page'), '/models/': folder, '/alone/': alone });
-    cdn = await serve({ '/': join(root, 'dist') }, { open: true });
+    cdn = await serve({ '/': join(root, 'dist'), '/models/': folder }, { open: true });
     page = await browser.newPage();
     await page.goto(`${pages.url}/elsewhere.html`);
     await page.waitForFunction('window.double');
@@ -45,6 +45,25 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
       assert.ok(found[2] === (options.threads ?? 1) || name === 'WebKit'); // whose pages have no shared memory
     });
   }
+
+  test('in a sandboxed frame, which has no origin', async () => {
+    const found = await page.evaluate((url) => new Promise((resolve) => {
+      const frame = Object.assign(document.createElement('iframe'), { sandbox: 'allow-scripts' });
+      frame.srcdoc = `<script type="module">
+        import { InferenceSession, Tensor } from '${url}/weft.mjs';
+        try {
+          const session = await InferenceSession.create('${url}/models/doubling.onnx', { worker: true });
+          const { y } = await session.run({ x: new Tensor('float32', [1, 2]) });
+          parent.postMessage([...y.data], '*');
+        } catch (error) {
+          parent.postMessage(error.message, '*');
+        }
+      <\/script>`;
+      addEventListener('message', ({ data }) => resolve(data), { once: true });
+      document.body.append(frame);
+    }), cdn.url);
+    assert.deepEqual(found, [2, 4]);
+  });
 
   for (const [file, options] of [['weft.threads.mjs', { threads: 2 }], ['weft.worker.mjs', { worker: true }]]) {
     test(`without ${file}`, { skip: name === 'WebKit' && options.threads === 2 }, async () => {
