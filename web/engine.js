@@ -15,6 +15,9 @@ import { Wasm } from './wasm.js';
 /** @typedef {import('./module.js').Chosen} Chosen */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 
+/** Of a session that was released, or that broke. @type {Memory} */
+export const noMemory = { used: 0, peak: 0, reserved: 0 };
+
 export class Engine {
   #wasm;
   #session;
@@ -64,7 +67,7 @@ export class Engine {
 
   /** @returns {Memory} */
   get memory() {
-    return this.#wasm.readMemory(this.#session);
+    return this.#wasm.isUsable ? this.#wasm.readMemory(this.#session) : noMemory;
   }
 
   get cancelFlag() {

@@ -3,6 +3,7 @@
  * thread stays free. Each has a worker of its own. A run that is cancelled is answered at once. If the module has threads,
  * and so shares its memory, the worker stops soon too; otherwise it goes on to the run's end before it takes what comes next.
  */
+import { noMemory } from './engine.js';
 import { argumentError, cancelledError, WeftError } from './error.js';
 import { isLocation, resolveLocation, startWorker, threadsRefused } from './host.js';
 import { compact, fromMessage, mapTensors, toMessage } from './message.js';
@@ -59,7 +60,7 @@ export class ProxyEngine {
   outputs = [];
   /** @type {string[]} */
   warnings = [];
-  memory = { used: 0, peak: 0, reserved: 0 };
+  memory = noMemory;
   home = this;
 
   /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
@@ -206,6 +207,7 @@ export class ProxyEngine {
   /** @param {Error} error */
   #break(error) {
     this.#broken ??= error;
+    this.memory = noMemory;
     for (const { reject } of this.#pending.values()) reject(this.#broken);
     this.#pending.clear();
   }

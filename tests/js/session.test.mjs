@@ -282,6 +282,7 @@ test('a released session waits for its runs, then refuses more', async () => {
   await Promise.all([session.release(), session.release()]);
   assert.deepEqual([...(await run).y.data], [2]);
   await rejects(session.run({ x: floats(1) }), 'INVALID_ARGUMENT', /released/);
+  assert.deepEqual(session.weft.memory, { used: 0, peak: 0, reserved: 0 });
 });
 
 test('feeds are kept apart: new values, new shapes, two inputs', async () => {

@@ -40,6 +40,7 @@ test('models from every source', async () => {
     assert.ok(session.weft.memory.peak > 0);
     await session.release();
     await rejects(session.run({ x: floats(1) }), 'INVALID_ARGUMENT', /released/);
+    assert.deepEqual(session.weft.memory, { used: 0, peak: 0, reserved: 0 });
   }
   assert.equal(bytes.length, doubling().length);
 });
