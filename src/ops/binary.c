@@ -14,9 +14,8 @@ typedef struct binary {
   weft_context *cx;
   weft_run_body inner; /* of run_widened */
   int variant;
-  const weft_tensor *x_tensor, *y_tensor, *z_tensor;
+  const weft_tensor *z_tensor;
   weft_type x_type, y_type, z_type;
-  const void *x, *y;
   void *z;
   bool is_unsigned; /* the integers compare as unsigned */
   bool fmod;        /* of integers */
@@ -53,8 +52,8 @@ static void run_double(void *arg, const weft_run *run) {
   const binary *b = arg;
   double x[WEFT_BLOCK], y[WEFT_BLOCK];
   double (*function)(double, double) = doubles[b->variant];
-  weft_load_double(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
-  weft_load_double(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  weft_load_double(b->x_type, run->in[0], 0, run->step[0], run->n, x);
+  weft_load_double(b->y_type, run->in[1], 0, run->step[1], run->n, y);
   for (size_t i = 0; i < run->n; i++) {
     x[i] = function(x[i], y[i]);
   }
@@ -64,7 +63,7 @@ static void run_double(void *arg, const weft_run *run) {
 /* ---- float ------------------------------------------------------------------------------------------------------- */
 static void run_float(void *arg, const weft_run *run) {
   const binary *b = arg;
-  const float *x = (const float *)b->x + run->in[0], *y = (const float *)b->y + run->in[1];
+  const float *x = run->in[0], *y = run->in[1];
   float *z = (float *)b->z + run->out;
   if (b->variant == WEFT_BINARY_PRELU && run->step[0] == 1 && run->step[1] == 0) {
     const float slope = *y; /* z may be y */
@@ -165,8 +164,8 @@ static int64_t of_integers(const binary *b, int64_t x, int64_t y) {
 static void run_integer(void *arg, const weft_run *run) {
   const binary *b = arg;
   int64_t x[WEFT_BLOCK], y[WEFT_BLOCK];
-  weft_load_int64(b->x_type, b->x, run->in[0], run->step[0], run->n, x);
-  weft_load_int64(b->y_type, b->y, run->in[1], run->step[1], run->n, y);
+  weft_load_int64(b->x_type, run->in[0], 0, run->step[0], run->n, x);
+  weft_load_int64(b->y_type, run->in[1], 0, run->step[1], run->n, y);
   for (size_t i = 0; i < run->n; i++) {
     x[i] = of_integers(b, x[i], y[i]);
   }
@@ -210,14 +209,7 @@ static void run_typed(void *arg, const weft_run *run) {
   const binary *b = arg;
   bool swapped;
   weft_typed_binary loop = typed_loop(b, &swapped);
-  weft_repeated x, y;
-  size_t size = weft_type_size(b->x_type), piece = weft_run_piece(run, 2, size), to = weft_type_size(b->z_type);
-  for (size_t done = 0; done < run->n; done += piece) {
-    size_t n = run->n - done < piece ? run->n - done : piece;
-    const void *p = weft_run_neighbours(run, 0, b->x, size, done, &x);
-    const void *q = weft_run_neighbours(run, 1, b->y, size, done, &y);
-    loop(n, swapped ? q : p, swapped ? p : q, (char *)b->z + (run->out + done) * to);
-  }
+  loop(run->n, run->in[swapped], run->in[!swapped], (char *)b->z + run->out * weft_type_size(b->z_type));
 }
 
 /* ---- narrow types ------------------------------------------------------------------------------------------------ */
@@ -239,14 +231,15 @@ static weft_type wide_of(weft_type type) {
   }
 }
 
-/* n neighbours from index `from` on, of which the first is repeated where `step` is 0. */
-static void widen(const binary *b, const weft_tensor *x, size_t from, size_t step, size_t n, void *out) {
-  const weft_type wide = wide_of(x->type);
+/* n neighbours, of which the first is repeated where `step` is 0. */
+static void widen(const binary *b, const void *x, size_t step, size_t n, void *out) {
+  const weft_tensor all = {.type = b->x_type, .data = (void *)(uintptr_t)x};
+  const weft_type wide = wide_of(all.type);
   const size_t count = step == 0 ? 1 : n;
   if (wide == WEFT_FLOAT) {
-    weft_block_load(b->cx->kernels, x, from, 1, count, out);
+    weft_block_load(b->cx->kernels, &all, 0, 1, count, out);
   } else {
-    weft_typed_convert_of(x->type, wide)(count, (const char *)x->data + from * weft_type_size(x->type), out);
+    weft_typed_convert_of(all.type, wide)(count, x, out);
   }
   if (step == 0) {
     weft_copy_elements(weft_type_size(wide), n, out, 0, out, 1);
@@ -257,16 +250,14 @@ static void run_widened(void *arg, const weft_run *run) {
   const binary *b = arg;
   const weft_type wide = wide_of(b->x_type);
   int64_t x[WEFT_BLOCK], y[WEFT_BLOCK];
-  widen(b, b->x_tensor, run->in[0], run->step[0], run->n, x);
-  widen(b, b->y_tensor, run->in[1], run->step[1], run->n, y);
+  widen(b, run->in[0], run->step[0], run->n, x);
+  widen(b, run->in[1], run->step[1], run->n, y);
   binary inner = *b;
-  const weft_run all = {.n = run->n, .step = {1, 1}};
+  const weft_run all = {.n = run->n, .in = {x, y}, .step = {1, 1}};
   const bool test = b->z_type != b->x_type;
   void *z = (char *)b->z + run->out * weft_type_size(b->z_type);
   inner.x_type = inner.y_type = wide;
   inner.z_type = test ? b->z_type : wide;
-  inner.x = x;
-  inner.y = y;
   inner.z = test ? z : x;
   b->inner(&inner, &all);
   if (!test && wide == WEFT_FLOAT) {
@@ -278,7 +269,7 @@ static void run_widened(void *arg, const weft_run *run) {
 
 static void run_strings(void *arg, const weft_run *run) {
   const binary *b = arg;
-  const weft_string *x = (const weft_string *)b->x + run->in[0], *y = (const weft_string *)b->y + run->in[1];
+  const weft_string *x = run->in[0], *y = run->in[1];
   uint8_t *z = (uint8_t *)b->z + run->out;
   for (size_t i = 0; i < run->n; i++) {
     const weft_string *s = &x[i * run->step[0]], *t = &y[i * run->step[1]];
@@ -338,23 +329,18 @@ static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) 
 /* z = x op y, elements of z broadcast from both; z may share memory with one of its own shape. */
 static void run_pair(weft_op *op, binary *b, const weft_tensor *x, const weft_tensor *y, const weft_tensor *z) {
   weft_broadcast broadcast;
-  const weft_shape *shapes[] = {&x->shape, &y->shape};
   size_t longest;
-  b->x_tensor = x;
-  b->y_tensor = y;
   b->z_tensor = z;
   b->x_type = x->type;
   b->y_type = y->type;
   b->z_type = z->type;
-  b->x = x->data;
-  b->y = y->data;
   b->z = z->data;
   b->bits = weft_type_bits(x->type);
   /* For Pow the exponent's sign counts, else both have one type. */
   b->is_unsigned = !weft_type_is_signed(y->type);
   weft_run_body body = body_for(b, y, &longest);
-  weft_broadcast_init(&broadcast, &z->shape, 2, shapes);
-  weft_broadcast_run(op->cx, &broadcast, longest, body, b);
+  weft_broadcast_init(&broadcast, &z->shape, 2, (const weft_tensor *const[]){x, y});
+  weft_broadcast_run(op->cx, &broadcast, longest, body == run_typed, body, b);
 }
 
 weft_status weft_binary_run(weft_op *op) {

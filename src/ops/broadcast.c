@@ -16,15 +16,17 @@ static bool continues(const weft_broadcast *b, int last, const size_t *strides, 
   return true;
 }
 
-void weft_broadcast_init(weft_broadcast *b, const weft_shape *out, int operands, const weft_shape *const *shapes) {
+void weft_broadcast_init(weft_broadcast *b, const weft_shape *out, int operands, const weft_tensor *const *tensors) {
   size_t strides[WEFT_MAX_RANK][WEFT_BROADCAST_MAX] = {{0}};
   b->rank = 0;
   b->operands = operands;
   b->count = weft_shape_product(out, 0, out->rank);
   for (int k = 0; k < operands; k++) {
+    const weft_shape *shape = &tensors[k]->shape;
     size_t stride = 1;
-    for (int i = 1; i <= shapes[k]->rank && i <= out->rank; i++) {
-      size_t dim = (size_t)shapes[k]->dims[shapes[k]->rank - i];
+    b->tensors[k] = tensors[k];
+    for (int i = 1; i <= shape->rank && i <= out->rank; i++) {
+      size_t dim = (size_t)shape->dims[shape->rank - i];
       strides[out->rank - i][k] = dim == 1 ? 0 : stride;
       stride *= dim;
     }
@@ -51,77 +53,115 @@ void weft_broadcast_init(weft_broadcast *b, const weft_shape *out, int operands,
   }
 }
 
+/* Rows shorter than SHORT elements are put together; ROOM bytes hold what is spread out of an operand. */
+enum { SHORT = 64, ROOM = 2048 };
+
 typedef struct walk {
   const weft_broadcast *broadcast;
+  int cut;      /* runs are steps of this dimension, whole in all after it */
+  size_t inner; /* elements of one step */
   size_t longest;
+  bool spread[WEFT_BROADCAST_MAX];
   weft_run_body body;
   void *arg;
 } walk;
 
+/* Copies n steps of dimension d of operand k, from `from` on, and all of the dimensions after it. */
+static char *spread(const weft_broadcast *b, int k, int d, size_t n, const char *from, char *to) {
+  const size_t size = weft_type_size(b->tensors[k]->type), *strides = &b->strides[k][d];
+  weft_plane plane = {.element_size = size, .lines = 1, .n = n, .from_stride = (int64_t)strides[0], .to_stride = 1};
+  const int below = b->rank - 1 - d;
+  if (below > 1) {
+    for (size_t i = 0; i < n; i++) {
+      to = spread(b, k, d + 1, b->dims[d + 1], from + i * strides[0] * size, to);
+    }
+    return to;
+  }
+  if (below == 1) {
+    plane.lines = n;
+    plane.n = b->dims[d + 1];
+    plane.from_line = (int64_t)strides[0];
+    plane.to_line = (int64_t)plane.n;
+    plane.from_stride = (int64_t)strides[1];
+  }
+  weft_copy_plane(&plane, from, to);
+  return to + plane.lines * plane.n * size;
+}
+
 static void walk_range(void *arg, size_t begin, size_t end) {
   const walk *w = arg;
   const weft_broadcast *b = w->broadcast;
-  int last = b->rank - 1;
+  const int cut = w->cut;
+  uint64_t room[WEFT_BROADCAST_MAX][ROOM / sizeof(uint64_t)];
+  size_t at[WEFT_BROADCAST_MAX] = {0}, held[WEFT_BROADCAST_MAX],
+         steps[WEFT_BROADCAST_MAX] = {0}; /* spread out from there */
   size_t index[WEFT_MAX_RANK], rest = begin;
-  weft_run run = {.out = begin};
-  for (int d = last; d >= 0; d--) {
+  weft_run run = {.out = begin * w->inner};
+  for (int k = 0; k < b->operands; k++) {
+    run.step[k] = w->spread[k] || b->strides[k][b->rank - 1] != 0;
+  }
+  for (int d = cut; d >= 0; d--) {
     index[d] = rest % b->dims[d];
     rest /= b->dims[d];
     for (int k = 0; k < b->operands; k++) {
-      run.in[k] += index[d] * b->strides[k][d];
+      at[k] += index[d] * b->strides[k][d];
     }
   }
-  for (int k = 0; k < b->operands; k++) {
-    run.step[k] = b->strides[k][last];
-  }
-  while (run.out < end) {
-    run.n = b->dims[last] - index[last];
-    run.n = run.n < end - run.out ? run.n : end - run.out;
-    run.n = run.n < w->longest ? run.n : w->longest;
+  while (begin < end) {
+    size_t n = b->dims[cut] - index[cut];
+    n = n < end - begin ? n : end - begin;
+    n = n < w->longest ? n : w->longest;
+    run.n = n * w->inner;
+    for (int k = 0; k < b->operands; k++) {
+      const size_t move = n * b->strides[k][cut];
+      const char *from = (const char *)b->tensors[k]->data + at[k] * weft_type_size(b->tensors[k]->type);
+      run.in[k] = w->spread[k] ? (const char *)room[k] : from;
+      if (w->spread[k] && (n > steps[k] || at[k] != held[k])) {
+        spread(b, k, cut, n, from, (char *)room[k]);
+        held[k] = at[k];
+        steps[k] = n;
+      }
+      at[k] += move;
+    }
     w->body(w->arg, &run);
     run.out += run.n;
-    index[last] += run.n;
-    for (int k = 0; k < b->operands; k++) {
-      run.in[k] += run.n * run.step[k];
-    }
-    for (int d = last; d > 0 && index[d] == b->dims[d]; d--) {
+    begin += n;
+    index[cut] += n;
+    for (int d = cut; d > 0 && index[d] == b->dims[d]; d--) {
       index[d] = 0;
       index[d - 1]++;
       for (int k = 0; k < b->operands; k++) {
-        run.in[k] += b->strides[k][d - 1] - b->dims[d] * b->strides[k][d];
+        at[k] += b->strides[k][d - 1] - b->dims[d] * b->strides[k][d];
       }
     }
   }
 }
 
-void weft_broadcast_run(weft_context *cx, const weft_broadcast *b, size_t longest, weft_run_body body, void *arg) {
-  walk w = {b, longest, body, arg};
-  if (b->count > 0) {
-    weft_parallel(cx, b->count, WEFT_GRAIN, walk_range, &w);
+void weft_broadcast_run(weft_context *cx, const weft_broadcast *b, size_t longest, bool neighbours, weft_run_body body,
+                        void *arg) {
+  walk w = {.broadcast = b, .cut = b->rank - 1, .inner = 1, .longest = longest, .body = body, .arg = arg};
+  if (b->count == 0) {
+    return;
   }
-}
-
-/* ---- neighbours -------------------------------------------------------------------------------------------------- */
-const void *weft_run_neighbours(const weft_run *run, int k, const void *data, size_t size, size_t done,
-                                weft_repeated *repeated) {
-  const char *from = (const char *)data + run->in[k] * size;
-  if (run->step[k] != 0) {
-    return from + done * size;
+  while (w.cut > 0 && w.inner * b->dims[w.cut] < SHORT) {
+    w.inner *= b->dims[w.cut--];
   }
-  if (done == 0) {
-    size_t room = sizeof repeated->bytes / size;
-    weft_copy_elements(size, room < run->n ? room : run->n, from, 0, repeated->bytes, 1);
-  }
-  return repeated->bytes;
-}
-
-size_t weft_run_piece(const weft_run *run, int operands, size_t size) {
-  for (int k = 0; k < operands; k++) {
-    if (run->step[k] == 0) {
-      return sizeof((weft_repeated *)NULL)->bytes / size;
+  for (int k = 0; k < b->operands; k++) {
+    bool whole = true; /* neighbours, or one element */
+    const bool walks = b->strides[k][b->rank - 1] != 0;
+    size_t next = walks;
+    for (int d = b->rank - 1; d >= w.cut; d--) {
+      whole = whole && b->strides[k][d] == next;
+      next *= b->dims[d];
+    }
+    w.spread[k] = !whole || (neighbours && !walks);
+    const size_t fit = ROOM / weft_type_size(b->tensors[k]->type);
+    if (w.spread[k] && fit < w.longest) {
+      w.longest = fit;
     }
   }
-  return run->n;
+  w.longest /= w.inner;
+  weft_parallel(cx, b->count / w.inner, (WEFT_GRAIN + w.inner - 1) / w.inner, walk_range, &w);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */

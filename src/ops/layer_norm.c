@@ -114,7 +114,7 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 typedef struct expand {
-  const weft_tensor *from;
+  weft_type type;
   void *to;
   bool wide;
 } expand;
@@ -122,9 +122,9 @@ typedef struct expand {
 static void expand_run(void *arg, const weft_run *run) {
   const expand *e = arg;
   if (e->wide) {
-    weft_load_double(e->from->type, e->from->data, run->in[0], run->step[0], run->n, (double *)e->to + run->out);
+    weft_load_double(e->type, run->in[0], 0, run->step[0], run->n, (double *)e->to + run->out);
   } else {
-    weft_load_float(e->from->type, e->from->data, run->in[0], run->step[0], run->n, (float *)e->to + run->out);
+    weft_load_float(e->type, run->in[0], 0, run->step[0], run->n, (float *)e->to + run->out);
   }
 }
 
@@ -148,19 +148,18 @@ static weft_status parameter(weft_op *op, const layer_norm *l, const weft_tensor
     *out = p->data;
     return WEFT_OK;
   }
-  expand e = {p, NULL, l->wide};
+  expand e = {p->type, NULL, l->wide};
   weft_broadcast broadcast;
-  weft_shape trimmed = p->shape;
+  weft_tensor trimmed = *p;
   if (!each) { /* leading dimensions of 1 beyond the row's */
-    trimmed.rank -= extra;
-    for (int d = 0; d < trimmed.rank; d++) {
-      trimmed.dims[d] = p->shape.dims[d + extra];
+    trimmed.shape.rank -= extra;
+    for (int d = 0; d < trimmed.shape.rank; d++) {
+      trimmed.shape.dims[d] = p->shape.dims[d + extra];
     }
   }
-  const weft_shape *shapes[] = {&trimmed};
   WEFT_TRY(weft_op_scratch(op, count * (l->wide ? sizeof(double) : sizeof(float)), &e.to));
-  weft_broadcast_init(&broadcast, each ? x : &row, 1, shapes);
-  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, expand_run, &e);
+  weft_broadcast_init(&broadcast, each ? x : &row, 1, &(const weft_tensor *){&trimmed});
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, false, expand_run, &e);
   *out = e.to;
   return WEFT_OK;
 }

@@ -40,9 +40,8 @@ static weft_status expect_result(weft_op *op, int i, weft_type type) {
   return weft_op_expect_type(op, i + 1, "Y_zero_point", WEFT_TYPE_BIT(type));
 }
 
-static void to_floats(const weft_kernels *kernels, const quantised *q, size_t first, size_t n, float *out) {
-  kernels->dequantize_i8(n, (const uint8_t *)q->tensor->data + first, q->scale, q->zero, q->tensor->type == WEFT_INT8,
-                         out);
+static void to_floats(const weft_kernels *kernels, const quantised *q, const void *from, size_t n, float *out) {
+  kernels->dequantize_i8(n, from, q->scale, q->zero, q->tensor->type == WEFT_INT8, out);
 }
 
 static void from_floats(const weft_kernels *kernels, const quantised *q, const float *in, size_t n, weft_tensor *y,
@@ -98,9 +97,8 @@ weft_status weft_qlinear_binary_run(weft_op *op) {
   WEFT_TRY(read_numbers(op, B + 1, &b.in[1]));
   WEFT_TRY(read_numbers(op, C_SCALE, &b.out));
   weft_broadcast broadcast;
-  weft_broadcast_init(&broadcast, &b.y->shape, 2,
-                      (const weft_shape *const[]){&b.in[0].tensor->shape, &b.in[1].tensor->shape});
-  weft_broadcast_run(op->cx, &broadcast, BLOCK, run_binary, &b);
+  weft_broadcast_init(&broadcast, &b.y->shape, 2, (const weft_tensor *const[]){b.in[0].tensor, b.in[1].tensor});
+  weft_broadcast_run(op->cx, &broadcast, BLOCK, false, run_binary, &b);
   return WEFT_OK;
 }
 
@@ -124,7 +122,7 @@ static void every_value(const weft_kernels *kernels, weft_type type, const quant
   for (int i = 0; i < 256; i++) {
     every[i] = (uint8_t)i;
   }
-  to_floats(kernels, &(quantised){&all, in->scale, in->zero}, 0, 256, values);
+  to_floats(kernels, &(quantised){&all, in->scale, in->zero}, every, 256, values);
 }
 
 weft_status weft_qlinear_unary_run(weft_op *op) {
@@ -169,16 +167,16 @@ weft_status weft_qlinear_where_infer(weft_op *op) {
 }
 
 typedef struct where {
-  const uint8_t *condition, *from[2]; /* where it is false, where it is true */
-  uint8_t table[2][256];
+  uint8_t table[2][256]; /* where the condition is false, where it is true */
   uint8_t *z;
 } where;
 
 static void run_where(void *arg, const weft_run *run) {
   const where *w = arg;
+  const uint8_t *const *in = (const uint8_t *const *)run->in;
   for (size_t i = 0; i < run->n; i++) {
-    size_t side = w->condition[run->in[0] + i * run->step[0]] != 0;
-    w->z[run->out + i] = w->table[side][w->from[side][run->in[1 + side] + i * run->step[1 + side]]];
+    size_t side = in[0][i] != 0;
+    w->z[run->out + i] = w->table[side][in[1 + side][i]];
   }
 }
 
@@ -186,7 +184,7 @@ weft_status weft_qlinear_where_run(weft_op *op) {
   static const int sides[] = {OTHER, CHOSEN};
   const weft_kernels *kernels = op->cx->kernels;
   weft_tensor *z = weft_op_out(op, 0);
-  where w = {.condition = weft_op_in(op, CONDITION)->data};
+  where w;
   quantised in = {0}, out = {0};
   WEFT_TRY(read_numbers(op, Z_SCALE, &out));
   for (int i = 0; i < 2; i++) {
@@ -195,17 +193,16 @@ weft_status weft_qlinear_where_run(weft_op *op) {
     WEFT_TRY(read_numbers(op, sides[i] + 1, &in));
     every_value(kernels, results.type, &in, values);
     from_floats(kernels, &out, values, 256, &results, 0);
-    w.from[i] = weft_op_in(op, sides[i])->data;
   }
   if (z == NULL) {
     return WEFT_OK;
   }
   w.z = z->data;
   weft_broadcast broadcast;
-  weft_broadcast_init(&broadcast, &z->shape, 3,
-                      (const weft_shape *const[]){&weft_op_in(op, CONDITION)->shape, &weft_op_in(op, OTHER)->shape,
-                                                  &weft_op_in(op, CHOSEN)->shape});
-  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, run_where, &w);
+  weft_broadcast_init(
+      &broadcast, &z->shape, 3,
+      (const weft_tensor *const[]){weft_op_in(op, CONDITION), weft_op_in(op, OTHER), weft_op_in(op, CHOSEN)});
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, true, run_where, &w);
   return WEFT_OK;
 }
 
@@ -237,7 +234,7 @@ weft_status weft_qlinear_softmax_run(weft_op *op) {
     for (size_t i = 0; i < n; i++) {
       ((uint8_t *)bytes)[i] = ((const uint8_t *)x->data)[first + i * step];
     }
-    to_floats(kernels, &in, 0, n, values);
+    to_floats(kernels, &in, bytes, n, values);
     kernels->softmax_f32(n, values, false, values);
     from_floats(kernels, &out, values, n, &line, 0);
     for (size_t i = 0; i < n; i++) {
@@ -322,7 +319,7 @@ static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
   int variant = op->def->variant;
   bool average = variant == WEFT_POOL_AVERAGE, count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0;
   for (size_t c = 0; c < p->channels; c++) {
-    to_floats(kernels, &in, c * p->plane, p->plane, p->wide);
+    to_floats(kernels, &in, (const uint8_t *)p->image.data + c * p->plane, p->plane, p->wide);
     if (variant == WEFT_POOL_GLOBAL) {
       *p->small = p->plane > 0 ? kernels->sum_f32(p->plane, p->wide) / (float)p->plane : 0;
     } else if (window->rank > 2) {
@@ -439,7 +436,7 @@ weft_status weft_qlinear_concat_run(weft_op *op) {
       for (size_t done = 0; done < own; done += BLOCK) {
         float values[BLOCK];
         size_t n = own - done < BLOCK ? own - done : BLOCK;
-        to_floats(op->cx->kernels, &in, l * own + done, n, values);
+        to_floats(op->cx->kernels, &in, (const uint8_t *)in.tensor->data + l * own + done, n, values);
         from_floats(op->cx->kernels, &out, values, n, y, l * line + before + done);
       }
     }

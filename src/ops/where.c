@@ -6,8 +6,6 @@
 #include <string.h>
 
 typedef struct where {
-  const uint8_t *condition;
-  const char *x, *y;
   char *z;
   size_t size;
 } where;
@@ -29,40 +27,24 @@ weft_status weft_where_infer(weft_op *op) {
   return weft_op_set(op, 0, weft_op_in(op, 1)->type, &shape);
 }
 
-/* Strings and complex numbers of 16 bytes. */
-static void choose_large(const where *w, const weft_run *run) {
-  for (size_t i = 0; i < run->n; i++) {
-    const char *from = w->condition[run->in[0] + i * run->step[0]] != 0
-                           ? w->x + (run->in[1] + i * run->step[1]) * w->size
-                           : w->y + (run->in[2] + i * run->step[2]) * w->size;
-    memmove(w->z + (run->out + i) * w->size, from, w->size);
-  }
-}
-
 static void choose(void *arg, const weft_run *run) {
   const where *w = arg;
-  weft_repeated condition, x, y;
-  if (w->size > 8) {
-    choose_large(w, run);
+  const uint8_t *condition = run->in[0];
+  char *z = w->z + run->out * w->size;
+  if (weft_typed_choose(w->size, run->n, condition, run->in[1], run->in[2], z)) {
     return;
   }
-  size_t piece = weft_run_piece(run, 3, w->size);
-  for (size_t done = 0; done < run->n; done += piece) {
-    size_t n = run->n - done < piece ? run->n - done : piece;
-    const void *c = weft_run_neighbours(run, 0, w->condition, 1, done, &condition);
-    const void *p = weft_run_neighbours(run, 1, w->x, w->size, done, &x);
-    const void *q = weft_run_neighbours(run, 2, w->y, w->size, done, &y);
-    weft_typed_choose(w->size, n, c, p, q, w->z + (run->out + done) * w->size);
+  for (size_t i = 0; i < run->n; i++) { /* strings, and complex numbers of 16 bytes */
+    memmove(z + i * w->size, (const char *)run->in[condition[i] != 0 ? 1 : 2] + i * w->size, w->size);
   }
 }
 
 weft_status weft_where_run(weft_op *op) {
-  const weft_tensor *condition = weft_op_in(op, 0), *x = weft_op_in(op, 1), *y = weft_op_in(op, 2);
-  weft_tensor *z = weft_op_out(op, 0);
-  where w = {condition->data, x->data, y->data, z->data, weft_type_size(z->type)};
-  const weft_shape *shapes[] = {&condition->shape, &x->shape, &y->shape};
+  const weft_tensor *z = weft_op_out(op, 0);
+  where w = {z->data, weft_type_size(z->type)};
   weft_broadcast broadcast;
-  weft_broadcast_init(&broadcast, &z->shape, 3, shapes);
-  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, choose, &w);
+  weft_broadcast_init(&broadcast, &z->shape, 3,
+                      (const weft_tensor *const[]){weft_op_in(op, 0), weft_op_in(op, 1), weft_op_in(op, 2)});
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, true, choose, &w);
   return WEFT_OK;
 }

@@ -1,5 +1,9 @@
 /* What operators on text and moved data stand on: UTF-8 and case, regular expressions against expressions whose answers
- * are known, and strided copies against the loop that defines them, for all element sizes and random blocks. */
+ * are known, and strided copies and walks over broadcast operands against the loops that define them, for all element
+ * sizes and random blocks. */
+#include "base/convert.h"
+#include "base/parallel.h"
+#include "ops/broadcast.h"
 #include "ops/regex.h"
 #include "ops/strided.h"
 #include "ops/text.h"
@@ -196,6 +200,91 @@ static void test_strided(weft_context *cx, size_t size) {
   free(y);
 }
 
+/* ---- broadcasts -------------------------------------------------------------------------------------------------- */
+typedef struct seen {
+  const weft_shape *shape;
+  int operands;
+  const weft_tensor *const *tensors;
+  size_t longest;
+  bool neighbours;
+  unsigned char *times; /* each element of the output was part of a run, and right */
+} seen;
+
+/* The bytes of operand `x` that stand for element `i` of the output. */
+static const char *broadcast_element(const seen *s, const weft_tensor *x, size_t i) {
+  size_t at = 0, stride = 1;
+  for (int d = 1; d <= s->shape->rank; d++) {
+    const size_t index = i % (size_t)s->shape->dims[s->shape->rank - d];
+    i /= (size_t)s->shape->dims[s->shape->rank - d];
+    if (d <= x->shape.rank && x->shape.dims[x->shape.rank - d] != 1) {
+      at += index * stride;
+      stride *= (size_t)x->shape.dims[x->shape.rank - d];
+    }
+  }
+  return (const char *)x->data + at * weft_type_size(x->type);
+}
+
+static void look(void *arg, const weft_run *run) {
+  const seen *s = arg;
+  bool good = run->n > 0 && run->n <= s->longest;
+  for (int k = 0; k < s->operands; k++) {
+    const size_t size = weft_type_size(s->tensors[k]->type);
+    good = good && (run->step[k] == 1 || (run->step[k] == 0 && !s->neighbours));
+    for (size_t i = 0; i < run->n; i++) {
+      const char *found = (const char *)run->in[k] + i * run->step[k] * size;
+      good = good && memcmp(found, broadcast_element(s, s->tensors[k], run->out + i), size) == 0;
+    }
+  }
+  for (size_t i = 0; i < run->n; i++) {
+    s->times[run->out + i] = (unsigned char)(s->times[run->out + i] + (good ? 1 : 2));
+  }
+}
+
+static void test_broadcast(weft_context *cx) {
+  static const weft_type types[] = {WEFT_FLOAT, WEFT_UINT8, WEFT_DOUBLE, WEFT_COMPLEX128, WEFT_FLOAT16};
+  static const int64_t dims[] = {0, 1, 2, 3, 4, 5, 7, 16, 63, 64, 70, 300};
+  weft_shape shape = {.rank = (int)draw(6)};
+  weft_tensor operands[WEFT_BROADCAST_MAX];
+  const weft_tensor *tensors[WEFT_BROADCAST_MAX];
+  weft_broadcast broadcast;
+  size_t count = 1;
+  for (int d = 0; d < shape.rank; d++) {
+    shape.dims[d] = dims[draw(sizeof dims / sizeof *dims)];
+    shape.dims[d] = count * (size_t)shape.dims[d] > 40000 ? 1 : shape.dims[d];
+    count *= (size_t)shape.dims[d];
+  }
+  seen s = {.shape = &shape, .operands = 1 + (int)draw(WEFT_BROADCAST_MAX), .tensors = tensors};
+  s.longest = draw(2) == 0 ? SIZE_MAX : WEFT_BLOCK;
+  s.neighbours = draw(2) == 0;
+  s.times = calloc(count + 1, 1);
+  for (int k = 0; k < s.operands; k++) {
+    weft_tensor *x = &operands[k];
+    *x = (weft_tensor){.type = types[draw(sizeof types / sizeof *types)], .count = 1};
+    x->shape.rank = draw(3) != 0 ? shape.rank : (int)draw((uint32_t)shape.rank + 1);
+    for (int d = 0; d < x->shape.rank; d++) {
+      x->shape.dims[d] = draw(3) != 0 ? shape.dims[shape.rank - x->shape.rank + d] : 1;
+      x->count *= (size_t)x->shape.dims[d];
+    }
+    x->data = malloc(x->count * weft_type_size(x->type) + 1);
+    for (size_t i = 0; i < x->count * weft_type_size(x->type); i++) {
+      ((unsigned char *)x->data)[i] = (unsigned char)draw(256);
+    }
+    tensors[k] = x;
+  }
+  weft_broadcast_init(&broadcast, &shape, s.operands, tensors);
+  weft_broadcast_run(cx, &broadcast, s.longest, s.neighbours, look, &s);
+  bool good = true;
+  for (size_t i = 0; i < count; i++) {
+    good = good && s.times[i] == 1;
+  }
+  char text[96];
+  expect(good, "a broadcast", weft_shape_print(&shape, text, sizeof text));
+  for (int k = 0; k < s.operands; k++) {
+    free(operands[k].data);
+  }
+  free(s.times);
+}
+
 int main(void) {
   static const size_t sizes[] = {1, 2, 4, 8, 16, 3};
   weft_error error;
@@ -213,6 +302,13 @@ int main(void) {
   for (size_t n = 0; n < 3000; n++) {
     test_strided(&cx, sizes[n % 6]);
   }
+  for (size_t n = 0; n < 2000; n++) {
+    if (n == 1000) { /* runs begin anywhere */
+      expect(weft_pool_create(&cx, 3, &cx.pool) == WEFT_OK, "threads", "are not made");
+    }
+    test_broadcast(&cx);
+  }
+  weft_pool_destroy(cx.pool);
   weft_memory_release(cx.memory);
   return failures == 0 ? 0 : 1;
 }
