@@ -4,12 +4,13 @@
 #include "ml_tree.h"
 
 #include "../base/convert.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Trees that are walked side by side: each step of one waits for its node to arrive. */
-enum { ROWS_AT_ONCE = 16, TREES_AT_ONCE = 8 };
+/* Walks side by side, of rows or of trees: each step of one waits for its node to arrive. */
+enum { GRAIN = 16 /* rows for a thread */, WALKS = 8 };
 
 static bool is_member(const weft_tree_node *node, const double *sets, double x) {
   for (const double *set = sets + node->set; *set == *set; set++) {
@@ -62,26 +63,40 @@ static void aggregate(const weft_trees *trees, const weft_tree_weight *w, double
   }
 }
 
-/* Scores of one row, base values not yet added. */
-static void walk_trees(const weft_trees *trees, const double *row, double *scores, bool *seen) {
+/* Rows of features, floats or else doubles. */
+typedef struct features {
+  const void *data;
+  bool wide;
+  size_t columns;
+} features;
+
+/* Scores of at most WALKS rows, base values not yet added. Every row's weights are added up in the trees' order. */
+static void walk_trees(const weft_trees *trees, const features *f, size_t rows, double *scores, bool *seen) {
   const weft_tree_node *nodes = weft_tree_nodes(trees);
   const weft_tree_weight *weights = weft_tree_weights(trees);
   const int32_t *roots = weft_tree_roots(trees);
   const double *sets = weft_tree_sets(trees);
-  memset(scores, 0, trees->targets * sizeof *scores);
-  memset(seen, 0, trees->targets * sizeof *seen);
-  for (size_t t = 0; t < trees->root_count; t += TREES_AT_ONCE) {
-    const size_t count = trees->root_count - t < TREES_AT_ONCE ? trees->root_count - t : TREES_AT_ONCE;
-    const weft_tree_node *at[TREES_AT_ONCE];
+  const size_t targets = trees->targets, at_once = WALKS / rows;
+  memset(scores, 0, rows * targets * sizeof *scores);
+  memset(seen, 0, rows * targets * sizeof *seen);
+  size_t row_of[WALKS], first[WALKS];
+  for (size_t i = 0; i < WALKS; i++) {
+    row_of[i] = i % rows;
+    first[i] = row_of[i] * f->columns;
+  }
+  for (size_t t = 0; t < trees->root_count; t += at_once) {
+    const size_t some = trees->root_count - t < at_once ? trees->root_count - t : at_once, count = some * rows;
+    const weft_tree_node *at[WALKS];
     for (size_t i = 0; i < count; i++) {
-      at[i] = &nodes[roots[t + i]];
+      at[i] = &nodes[roots[t + i / rows]];
     }
     for (bool more = true; more;) {
       more = false;
       for (size_t i = 0; i < count; i++) {
         const weft_tree_node *node = at[i];
         if (node->mode == WEFT_TREE_LEAF) continue;
-        const double x = row[node->feature];
+        const size_t feature = first[i] + (size_t)node->feature;
+        const double x = f->wide ? ((const double *)f->data)[feature] : (double)((const float *)f->data)[feature];
         const bool holds = node->mode == WEFT_TREE_LEQ ? x <= node->value : takes_true(node, sets, x);
         const int32_t yes = -(int32_t)(holds | ((x != x) & (node->missing_is_true != 0)));
         at[i] = &nodes[node->no ^ ((node->no ^ node->yes) & yes)]; /* no branch: it could not be foretold */
@@ -89,12 +104,13 @@ static void walk_trees(const weft_trees *trees, const double *row, double *score
       }
     }
     for (size_t i = 0; i < count; i++) {
+      const size_t row = row_of[i] * targets;
       for (int32_t w = at[i]->yes; w < at[i]->no; w++) {
-        aggregate(trees, &weights[w], scores, seen);
+        aggregate(trees, &weights[w], scores + row, seen + row);
       }
     }
   }
-  for (size_t i = 0; i < trees->targets && trees->aggregate == WEFT_AGGREGATE_AVERAGE; i++) {
+  for (size_t i = 0; i < rows * targets && trees->aggregate == WEFT_AGGREGATE_AVERAGE; i++) {
     scores[i] /= (double)trees->root_count;
   }
 }
@@ -112,7 +128,7 @@ typedef struct tree_job {
   weft_op *op;
   const weft_trees *trees;
   const weft_labels *labels; /* NULL: a regressor */
-  size_t columns, score_columns;
+  size_t columns;
   double *work;
   size_t work_size; /* doubles of one slot */
 } tree_job;
@@ -128,54 +144,62 @@ static size_t finish_binary(const weft_trees *trees, double *scores) {
   }
   scores[0] = probability ? 1 - score : -score;
   scores[1] = score;
-  weft_post_apply((weft_post)trees->post, 1, 2, scores);
   return score > (probability ? 0.5 : 0);
 }
 
-static void finish_row(const tree_job *job, size_t row, double *scores) {
+static void finish_rows(const tree_job *job, size_t row, size_t rows, double *scores) {
   const weft_trees *trees = job->trees;
-  size_t best;
-  if (job->labels != NULL && trees->binary) {
-    best = finish_binary(trees, scores);
-  } else {
-    add_base(trees, scores);
-    best = trees->targets == 1 ? (size_t)(scores[0] > 0) : weft_best(trees->targets, scores);
-    weft_post_apply((weft_post)trees->post, 1, trees->targets, scores);
+  const size_t targets = trees->targets;
+  for (size_t i = 0; i < rows; i++) {
+    double *own = scores + i * targets;
+    size_t best;
+    if (job->labels != NULL && trees->binary) {
+      best = finish_binary(trees, own);
+    } else {
+      add_base(trees, own);
+      best = targets == 1 ? (size_t)(own[0] > 0) : weft_best(targets, own);
+    }
+    if (job->labels != NULL) {
+      weft_labels_write(job->op, job->labels, row + i, best);
+    }
   }
+  weft_post_apply((weft_post)trees->post, rows, targets, scores);
   if (job->labels != NULL) {
-    weft_labels_write(job->op, job->labels, row, best);
-    weft_scores_write(job->op, row, 1, job->score_columns, scores);
-    return;
-  }
-  weft_tensor *out = weft_op_out(job->op, 0);
-  for (size_t i = 0; i < trees->targets; i++) {
-    weft_number_set(out->type, out->data, row * trees->targets + i, scores[i]);
+    weft_scores_write(job->op, row, rows, targets, scores);
+  } else {
+    weft_tensor *out = weft_op_out(job->op, 0);
+    weft_store_double(out->type, scores, rows * targets, out->data, row * targets, 1);
   }
 }
 
 static void walk_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
   const tree_job *job = arg;
   const weft_tensor *in = weft_op_in(job->op, 0);
-  double *features = job->work + slot * job->work_size, *scores = features + job->columns;
-  bool *seen = (bool *)(scores + job->trees->targets + 1);
-  for (size_t row = begin; row < end; row++) {
-    weft_load_double(in->type, in->data, row * job->columns, 1, job->columns, features);
-    walk_trees(job->trees, features, scores, seen);
-    finish_row(job, row, scores);
+  double *scores = job->work + slot * job->work_size, *room = scores + WALKS * job->trees->targets;
+  bool *seen = (bool *)(room + WALKS * job->columns);
+  for (size_t row = begin, rows; row < end; row += rows) {
+    rows = end - row < WALKS ? end - row : WALKS;
+    features f = {(const float *)in->data + row * job->columns, in->type != WEFT_FLOAT, job->columns};
+    if (f.wide) {
+      weft_load_double(in->type, in->data, row * job->columns, 1, rows * job->columns, room);
+      f.data = room;
+    }
+    walk_trees(job->trees, &f, rows, scores, seen);
+    finish_rows(job, row, rows, scores);
   }
 }
 
-static weft_status run_trees(weft_op *op, const weft_labels *labels, size_t score_columns) {
+static weft_status run_trees(weft_op *op, const weft_labels *labels) {
   const weft_trees *trees = op->node->state;
   const weft_tensor *in = weft_op_in(op, 0);
   size_t columns = (size_t)in->shape.dims[in->shape.rank - 1],
          rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
-  /* Features, scores with room for a second class, and a flag a target. */
-  size_t size = columns + trees->targets + 1 + trees->targets / sizeof(double) + 1;
+  /* Of WALKS rows: scores, features, and flags. */
+  size_t size = columns + trees->targets + trees->targets / sizeof(double) + 1;
   void *work;
-  WEFT_TRY(weft_op_scratch(op, weft_parallel_threads(op->cx) * size * sizeof(double), &work));
-  tree_job job = {op, trees, labels, columns, score_columns, work, size};
-  weft_parallel_slots(op->cx, rows, ROWS_AT_ONCE, walk_rows, &job);
+  WEFT_TRY(weft_op_scratch_array(op, size, (size_t)weft_parallel_threads(op->cx) * WALKS * sizeof(double), &work));
+  tree_job job = {op, trees, labels, columns, work, size * WALKS};
+  weft_parallel_slots(op->cx, rows, GRAIN, walk_rows, &job);
   return WEFT_OK;
 }
 
@@ -210,7 +234,7 @@ weft_status weft_tree_regressor_infer(weft_op *op) {
 }
 
 weft_status weft_tree_regressor_run(weft_op *op) {
-  return run_trees(op, NULL, 0);
+  return run_trees(op, NULL);
 }
 
 weft_status weft_tree_classifier_infer(weft_op *op) {
@@ -220,12 +244,11 @@ weft_status weft_tree_classifier_infer(weft_op *op) {
   WEFT_TRY(check_features(op, columns));
   const weft_trees *trees = op->node->state;
   WEFT_TRY(weft_labels_read(op, "classlabels_int64s", &labels));
-  return weft_labels_set_outputs(op, &labels, rows, trees->binary ? 2 : trees->targets);
+  return weft_labels_set_outputs(op, &labels, rows, trees->targets);
 }
 
 weft_status weft_tree_classifier_run(weft_op *op) {
-  const weft_trees *trees = op->node->state;
   weft_labels labels;
   WEFT_TRY(weft_labels_read(op, "classlabels_int64s", &labels));
-  return run_trees(op, &labels, trees->binary ? 2 : trees->targets);
+  return run_trees(op, &labels);
 }

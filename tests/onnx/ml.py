@@ -154,8 +154,55 @@ def text():
     tokens("no_text", [], np.empty((0,)), separators=[" "])
 
 
+def trees():
+    """Rows and trees are walked side by side, in any number."""
+    draw = np.random.default_rng(21)
+    TREES, INNER, SIZE, TARGETS, COLUMNS = 11, 7, 15, 3, 5
+    thresholds = draw.integers(-2, 3, (TREES, INNER)).astype(np.float32)
+    tested = draw.integers(0, COLUMNS, (TREES, INNER))
+    weighed = draw.standard_normal((TREES, SIZE)).astype(np.float32)
+    modes = np.array(["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_EQ"])[draw.integers(0, 4, (TREES, INNER))]
+    missing = draw.integers(0, 2, (TREES, INNER))
+    holds = {"BRANCH_LEQ": np.less_equal, "BRANCH_LT": np.less, "BRANCH_GTE": np.greater_equal, "BRANCH_EQ": np.equal}
+
+    def leaf_of(t, row):
+        node = 0
+        while node < INNER:
+            x = row[tested[t, node]]
+            node = 2 * node + (1 if holds[modes[t, node]](x, thresholds[t, node]) or (x != x and missing[t, node]) else 2)
+        return node
+
+    def full(values, leaf):
+        return np.concatenate([values, np.full((TREES, SIZE - INNER), leaf)], 1).ravel().tolist()
+
+    forest = {
+        "nodes_treeids": np.repeat(range(TREES), SIZE).tolist(), "nodes_nodeids": list(range(SIZE)) * TREES,
+        "nodes_modes": full(modes, "LEAF"), "nodes_values": full(thresholds, 0), "nodes_featureids": full(tested, 0),
+        "nodes_missing_value_tracks_true": full(missing, 0),
+        "nodes_truenodeids": full(np.tile(range(1, 2 * INNER, 2), (TREES, 1)), 0),
+        "nodes_falsenodeids": full(np.tile(range(2, SIZE, 2), (TREES, 1)), 0),
+        "target_treeids": np.repeat(range(TREES), SIZE - INNER).tolist(), "target_nodeids": list(range(INNER, SIZE)) * TREES,
+        "target_ids": [(t + n) % TARGETS for t in range(TREES) for n in range(INNER, SIZE)],
+        "target_weights": weighed[:, INNER:].ravel().tolist(), "n_targets": TARGETS, "base_values": [0.5, -0.25, 1.0]}
+    for rows, dtype in [(r, np.float32) for r in (1, 2, 3, 5, 8, 21)] + [(13, np.float64), (9, np.int64)]:
+        x = draw.integers(-3, 4, (rows, COLUMNS)).astype(dtype)
+        if dtype != np.int64:
+            x[rows // 2, ::2] = np.nan
+            x[rows - 1, 1] = -np.inf
+        for how, function in {"SUM": np.add, "AVERAGE": np.add, "MIN": np.minimum, "MAX": np.maximum}.items():
+            y, seen = np.zeros((rows, TARGETS), np.float32), np.zeros((rows, TARGETS), bool)
+            for r, t in np.ndindex(rows, TREES):
+                leaf = leaf_of(t, x[r])
+                k = (t + leaf) % TARGETS
+                y[r, k] = function(y[r, k], weighed[t, leaf]) if seen[r, k] else weighed[t, leaf]
+                seen[r, k] = True
+            y = y / np.float32(TREES if how == "AVERAGE" else 1) + np.array(forest["base_values"], np.float32)
+            case(f"trees_{rows}_{how.lower()}_{dtype.__name__}", "TreeEnsembleRegressor", [x], y, aggregate_function=how,
+                 **forest)
+
+
 def main():
-    for group in (lookups, features, maps, text):
+    for group in (lookups, features, maps, text, trees):
         group()
     for arguments in cases:
         write(pathlib.Path(sys.argv[1]) / "ml", *arguments)
