@@ -24,26 +24,22 @@ static bool is_8_bit(weft_type type) {
   return type == WEFT_INT8 || type == WEFT_UINT8;
 }
 
-/* Only such scales keep the order of numbers, and give back what was quantised. */
-static bool is_positive(const weft_tensor *scale) {
-  for (size_t i = 0; i < scale->count; i++) {
-    const float number = ((const float *)scale->data)[i];
-    if (!(number > 0) || isinf(number)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/* Whether the scale is one number, or one for each element along `axis` of x. */
+/* Whether the scale is one number above 0, which keeps the order of numbers and gives back what was quantised, or one
+ * of any sign for each element along `axis` of x, which a product of weights may have. */
 static bool scale_fits(const weft_graph *graph, const weft_node *node, int axis) {
   const weft_tensor *scale = weft_match_constant(graph, weft_node_in(node, 1), WEFT_FLOAT);
   const weft_info *x = &graph->values[node->inputs[0]].info;
-  if (scale == NULL || !is_positive(scale) || weft_node_int(node, "block_size", 0) != 0) {
+  if (scale == NULL || weft_node_int(node, "block_size", 0) != 0) {
     return false;
   }
+  const float *numbers = scale->data;
+  for (size_t i = 0; i < scale->count; i++) {
+    if (!isfinite(numbers[i])) {
+      return false;
+    }
+  }
   if (scale->count == 1) {
-    return true;
+    return numbers[0] > 0;
   }
   int64_t own = weft_node_int(node, "axis", 1);
   own = own < 0 ? own + x->rank : own;

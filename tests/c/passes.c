@@ -451,22 +451,28 @@ static void test_quantized(void) {
   for (int i = 0; i < 36; i++) {
     weights[i] = (int8_t)(i * 7 % 90 - 45);
   }
-  bytes g = begin();
-  one(&g, "x_scale", 0.03f);
-  one(&g, "w_scale", 0.01f);
-  one(&g, "y_scale", 0.05f);
-  byte(&g, "x_zero", WEFT_UINT8, 120);
-  byte(&g, "w_zero", WEFT_INT8, 0);
-  byte(&g, "y_zero", WEFT_UINT8, 0);
-  graph_tensor(&g, "wq", WEFT_INT8, 1, 4, filter, weights);
-  graph_node(&g, node("QuantizeLinear", "x x_scale x_zero", "q"));
-  graph_node(&g, node("DequantizeLinear", "q x_scale x_zero", "d"));
-  graph_node(&g, node("DequantizeLinear", "wq w_scale w_zero", "e"));
-  graph_node(&g, convolution("d e b", "c"));
-  graph_node(&g, node("Relu", "c", "r"));
-  graph_node(&g, node("QuantizeLinear", "r y_scale y_zero", "s"));
-  graph_node(&g, node("DequantizeLinear", "s y_scale y_zero", "y"));
-  expect_within(&g, "QuantizeLinear QLinearConv DequantizeLinear", 0.051f);
+  const float scales[] = {0.01f, -0.012f}; /* of weights, any sign will do */
+  bytes g;
+  for (int each = 0; each < 2; each++) {
+    g = begin();
+    one(&g, "x_scale", 0.03f);
+    one(&g, "y_scale", 0.05f);
+    byte(&g, "x_zero", WEFT_UINT8, 120);
+    byte(&g, "y_zero", WEFT_UINT8, 0);
+    bytes wide = node("DequantizeLinear", "wq w_scale w_zero", "e");
+    with_int(&wide, "axis", 0);
+    graph_tensor(&g, "w_scale", WEFT_FLOAT, 4, each, vector, scales);
+    graph_tensor(&g, "w_zero", WEFT_INT8, 1, each, vector, (const int8_t[2]){0});
+    graph_tensor(&g, "wq", WEFT_INT8, 1, 4, filter, weights);
+    graph_node(&g, node("QuantizeLinear", "x x_scale x_zero", "q"));
+    graph_node(&g, node("DequantizeLinear", "q x_scale x_zero", "d"));
+    graph_node(&g, wide);
+    graph_node(&g, convolution("d e b", "c"));
+    graph_node(&g, node("Relu", "c", "r"));
+    graph_node(&g, node("QuantizeLinear", "r y_scale y_zero", "s"));
+    graph_node(&g, node("DequantizeLinear", "s y_scale y_zero", "y"));
+    expect_within(&g, "QuantizeLinear QLinearConv DequantizeLinear", 0.051f);
+  }
 
   int8_t square[25];
   memcpy(square, weights, sizeof square);
