@@ -2,6 +2,7 @@
  * An engine: one model in one WebAssembly module, on this thread. Everything it does is one call into the module. Who may
  * call when is not its matter, nor how its answers are shown.
  */
+import { Keeper } from './cache.js';
 import { about, WeftError } from './error.js';
 import { load } from './loading.js';
 import { openSource } from './source.js';
@@ -34,13 +35,14 @@ export class Engine {
    * @param {unknown} input what openSource takes @param {LoadOptions} options @param {Promise<Chosen>} chosen
    */
   static async load(input, options, chosen) {
-    const source = openSource(input, options.signal);
+    const loading = { ...options, keeper: new Keeper(options.cache) };
+    const source = openSource(input, loading);
     // Whichever of the two fails first is told; the other one's failure must not go unheard.
     source.catch(() => {});
     const module = await chosen;
     const wasm = await Wasm.start(module);
     const { threads } = module.choice;
-    return new Engine(wasm, await load(wasm, source, options, threads));
+    return new Engine(wasm, await load(wasm, source, loading, threads));
   }
 
   /** @param {Wasm} wasm @param {number} session */

@@ -13,6 +13,7 @@ import { decoder } from './text.js';
 /** @typedef {import('./source.js').Source} Source */
 /** @typedef {import('./wasm.js').External} External */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
+/** @typedef {LoadOptions & {keeper: import('./cache.js').Keeper}} Loading */
 
 /** Tells the caller how far a file is. @param {LoadOptions} options @param {string} phase @param {Source} source */
 function progressOf(options, phase, source) {
@@ -99,7 +100,7 @@ function scatter(wasm, parts, at, piece) {
 /** Whether a server answered with a page of its own, as many do for files that are not there. @param {Uint8Array} piece */
 const isPage = (piece) => /^\s*<(!doctype |html)/i.test(decoder.decode(piece.slice(0, 64)));
 
-/** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {LoadOptions} options */
+/** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {Loading} options */
 async function fillParts(wasm, source, parts, options) {
   const progress = progressOf(options, 'external', source);
   const last = parts.reduce((end, part) => Math.max(end, part.offset + part.size), 0);
@@ -111,20 +112,22 @@ async function fillParts(wasm, source, parts, options) {
     at += piece.length;
     progress(piece.length);
     open = open.filter((part) => part.offset + part.size > at);
-    if (open.length === 0) return;
+    if (open.length === 0 && !options.keeper.keeps) return; // half a file cannot be kept
   }
-  if (last > at) throw new WeftError('IO', `${source.name} ends after ${at} bytes: the model needs ${last} of it`);
+  if (last <= at) return;
+  await options.keeper.forget();
+  throw new WeftError('IO', `${source.name} ends after ${at} bytes: the model needs ${last} of it`);
 }
 
-/** @param {Wasm} wasm @param {number} loader @param {Source} model @param {LoadOptions} options */
+/** @param {Wasm} wasm @param {number} loader @param {Source} model @param {Loading} options */
 async function loadExternal(wasm, loader, model, options) {
   for (const [path, parts] of listExternal(wasm, loader)) {
-    await fillParts(wasm, await openSource(await placeOf(path, model, options), options.signal, `the data of '${path}'`), parts, options);
+    await fillParts(wasm, await openSource(await placeOf(path, model, options), options, `the data of '${path}'`), parts, options);
   }
 }
 
 /* ---- the whole way ------------------------------------------------------------------------------------------------------ */
-/** @param {Wasm} wasm @param {Source} source @param {LoadOptions} options @param {number} threads */
+/** @param {Wasm} wasm @param {Source} source @param {Loading} options @param {number} threads */
 async function loadInto(wasm, source, options, threads) {
   const block = wasm.writeOptions({ ...options.core, threads });
   const loader = wasm.make('weft_loader_create', block);
@@ -142,7 +145,7 @@ async function loadInto(wasm, source, options, threads) {
 /**
  * @param {Wasm} wasm that runs nothing yet; it is stopped when loading fails
  * @param {Promise<Source>} source
- * @param {LoadOptions} options @param {number} threads
+ * @param {Loading} options @param {number} threads
  * @returns {Promise<number>} the core's session
  */
 export async function load(wasm, source, options, threads) {
@@ -151,6 +154,7 @@ export async function load(wasm, source, options, threads) {
   } catch (error) {
     // What the failed load holds goes with the module.
     wasm.stop();
+    if (error instanceof WeftError && error.code === 'INVALID_MODEL') await options.keeper.forget();
     throwIfAborted(options.signal);
     throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the model does not fit: ${error.message}`) : error;
   }

@@ -18,6 +18,7 @@ import { isLocation } from './host.js';
  * @property {string | Record<string, string>} outputLocation
  * @property {readonly (ExternalFile | string | URL)[]} externalData
  * @property {[string, import('./operators.js').Operator][]} operators
+ * @property {string | undefined} cache
  * @property {AbortSignal | undefined} signal
  * @property {((progress: Progress) => void) | undefined} onProgress
  * @property {Omit<import('./wasm.js').CoreOptions, 'threads'>} core
@@ -82,6 +83,12 @@ function listOperators(operators) {
   return entries;
 }
 
+/** @param {any} name of the cache in which files are kept @returns {string | undefined} */
+function readCache(name) {
+  if (name === undefined || name === null || (typeof name === 'string' && name !== '')) return name ?? undefined;
+  throw argumentError(`cache: expected a name, found ${describe(name)}`);
+}
+
 /** @param {any} options @returns {LoadOptions} */
 export function readOptions(options) {
   const { onProgress, deterministic = false } = options;
@@ -104,6 +111,7 @@ export function readOptions(options) {
     profiling: Boolean(options.enableProfiling),
     outputLocation: readLocations(options.preferredOutputLocation),
     externalData,
+    cache: readCache(options.cache),
     signal: readSignal(options.signal),
     onProgress,
     core: {

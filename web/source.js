@@ -7,6 +7,10 @@ import { argumentError, describe, throwIfAborted, WeftError } from './error.js';
 import { hasFiles, isLocation, readPieces, resolveLocation, sizeOfFile } from './host.js';
 
 /**
+ * @typedef {object} Ways how files are fetched
+ * @property {AbortSignal | undefined} signal that ends it
+ * @property {import('./cache.js').Keeper} keeper of what was downloaded
+ *
  * @typedef {object} Source
  * @property {string} name for messages
  * @property {number | undefined} total its size in bytes, where that is known beforehand
@@ -75,15 +79,18 @@ function responseSource(response, signal, location) {
   return { name, total: length === null ? undefined : Number(length), pieces, location: base };
 }
 
-/** @param {URL} url @param {AbortSignal} [signal] @returns {Promise<Source>} */
-async function urlSource(url, signal) {
+/** @param {URL} url @param {Ways} ways @returns {Promise<Source>} */
+async function urlSource(url, { signal, keeper }) {
   if (url.protocol === 'file:' && hasFiles()) return fileSource(url);
+  const kept = await keeper.find(url);
+  if (kept) return responseSource(kept, signal, url);
   const response = await fetch(url, { signal }).catch((cause) => {
     throwIfAborted(signal);
     const why = [cause.message, cause.cause?.message].filter(Boolean).join(', '); // Node.js tells the reason below
     throw new WeftError('IO', `${url.href} could not be fetched: ${why}`, { cause });
   });
-  return responseSource(response, signal, url);
+  const source = responseSource(response, signal, url);
+  return { ...source, pieces: keeper.keep(url, source.total, source.pieces) };
 }
 
 /** @param {string} name @param {Uint8Array} bytes @returns {Source} */
@@ -92,8 +99,8 @@ const bytesSource = (name, bytes) => ({ name, total: bytes.length, pieces: piece
 /** Also of another realm, such as a frame or a test's sandbox. @param {unknown} buffer @returns {buffer is ArrayBufferLike} */
 export const isBuffer = (buffer) => /^\[object (Shared)?ArrayBuffer]$/.test(Object.prototype.toString.call(buffer));
 
-/** @param {unknown} input @param {AbortSignal} [signal] @param {string} [name] of bytes, for messages @returns {Promise<Source>} */
-export const openSource = async (input, signal, name = 'the model') => guarded(await findSource(input, signal, name));
+/** @param {unknown} input @param {Ways} ways @param {string} [name] of bytes, for messages @returns {Promise<Source>} */
+export const openSource = async (input, ways, name = 'the model') => guarded(await findSource(input, ways, name));
 
 /** @param {Blob} blob @returns {ReadableStream<Uint8Array>} */
 export function streamOf(blob) {
@@ -101,9 +108,10 @@ export function streamOf(blob) {
   throw new WeftError('UNSUPPORTED', "the host's Blob has no stream(), as that of jsdom: give the model's bytes");
 }
 
-/** @param {unknown} input @param {AbortSignal | undefined} signal @param {string} name @returns {Promise<Source>} */
-async function findSource(input, signal, name) {
-  if (isLocation(input)) return urlSource(resolveLocation(input), signal);
+/** @param {unknown} input @param {Ways} ways @param {string} name @returns {Promise<Source>} */
+async function findSource(input, ways, name) {
+  const { signal } = ways;
+  if (isLocation(input)) return urlSource(resolveLocation(input), ways);
   if (isBuffer(input) || ArrayBuffer.isView(input)) {
     try {
       return bytesSource(name, isBuffer(input) ? new Uint8Array(input) : bytesOf(input));

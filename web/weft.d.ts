@@ -260,6 +260,8 @@ export declare namespace InferenceSession {
     limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };
     /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
     wasm?: WasmModule | ArrayBufferLike | ArrayBufferView | string | Url;
+    /** Name of a cache of the host's (CacheStorage) in which files that have URLs are kept, and looked for before they are fetched. */
+    cache?: string;
     signal?: OfHost<'AbortSignal'>;
     onProgress?: (progress: Progress) => void;
     /** As if startProfiling were called at once. */

@@ -3,7 +3,7 @@
  * a model that a page has. The page's policy forbids all evaluation of text.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -16,6 +16,10 @@ const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 writeFileSync(join(folder, 'doubling.onnx'), doubling());
 writeFileSync(join(folder, 'external.onnx'), external());
 writeFileSync(join(folder, 'weights.bin'), Buffer.from(new Float32Array(8).fill(3).buffer));
+mkdirSync(join(folder, 'short'));
+writeFileSync(join(folder, 'short/external.onnx'), external());
+writeFileSync(join(folder, 'short/weights.bin'), Buffer.alloc(16));
+writeFileSync(join(folder, 'broken.onnx'), doubling().subarray(0, 60));
 const matmul = model({
   nodes: [node('MatMul', ['x', 'x'], ['y'])],
   inputs: { x: tensorType('float32', [256, 256]) },
@@ -89,6 +93,48 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
       return [...(await session.run({ x: new weft.Tensor(new Float32Array(8)) })).y.data];
     });
     assert.deepEqual(found, Array(8).fill(3));
+  });
+
+  test('files that are kept need no network', async () => {
+    const page = await open(plain.url);
+    const found = await page.evaluate(async () => {
+      const load = async (options) => {
+        const session = await weft.InferenceSession.create('models/external.onnx', { cache: 'kept', ...options });
+        return (await session.run({ x: new weft.Tensor(new Float32Array(8)) })).y.data[7];
+      };
+      const sizes = [];
+      const onProgress = ({ phase, total }) => sizes.push(phase, total);
+      const answers = [await load({ onProgress })];
+      const keys = await (await caches.open('kept')).keys();
+      const names = keys.map(({ url }) => url.split('/').at(-1));
+      const first = sizes.splice(0);
+      const { fetch } = window;
+      window.fetch = (url, ...rest) => (/models/.test(url) ? Promise.reject(new Error('offline')) : fetch(url, ...rest));
+      answers.push(await load({ onProgress }), await load({ worker: true }));
+      window.fetch = fetch;
+      return { answers, names, same: `${first}` === `${sizes}` };
+    });
+    assert.deepEqual(found, { answers: [3, 3, 3], names: ['external.onnx', 'weights.bin'], same: true });
+  });
+
+  test('what does not load is not kept, and what cannot be kept loads', async () => {
+    const page = await open(plain.url);
+    const kept = () => page.evaluate(async () => (await (await caches.open('other')).keys()).map(({ url }) => url.split('/').at(-1)));
+    const load = (url, options) =>
+      page.evaluate(([url, options]) => double(url, { cache: 'other', ...options }).then(({ answer }) => answer, ({ code }) => code), [url, options]);
+    assert.deepEqual([await load('/models/broken.onnx'), await kept()], ['INVALID_MODEL', []]);
+    assert.deepEqual([await load('/models/broken.onnx', { worker: true }), await kept()], ['INVALID_MODEL', []]);
+    assert.deepEqual([await load('/models/short/external.onnx'), await kept()], ['IO', []]);
+    assert.deepEqual([await load('/models/none.onnx'), await kept()], ['IO', []]);
+    const stopped = await page.evaluate(() => {
+      const stop = new AbortController();
+      return double('/models/doubling.onnx', { cache: 'other', signal: stop.signal, onProgress: () => stop.abort() }).catch(({ code }) => code);
+    });
+    assert.deepEqual([stopped, await kept()], ['CANCELLED', []]);
+    await page.evaluate(() => (Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'))));
+    assert.deepEqual([await load('/models/doubling.onnx'), await kept()], [[2, 4], []]);
+    await page.evaluate(() => (caches.open = () => Promise.reject(new DOMException('sandboxed', 'SecurityError'))));
+    assert.deepEqual(await load('/models/doubling.onnx'), [2, 4]);
   });
 
   test('a file that is not there', async () => {

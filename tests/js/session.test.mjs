@@ -179,6 +179,7 @@ test('wrong options are refused', async () => {
   await rejects(create({ threads: 1.5 }), 'INVALID_ARGUMENT', /threads: expected a whole number/);
   await rejects(create({ limits: { maxMemory: -1 } }), 'INVALID_ARGUMENT', /limits\.maxMemory/);
   await rejects(create({ externalData: 'x' }), 'INVALID_ARGUMENT', /externalData: expected an array/);
+  await rejects(create({ cache: true }), 'INVALID_ARGUMENT', /cache: expected a name, found boolean true/);
   await rejects(InferenceSession.create(doubling().buffer, 5, 1e6), 'INVALID_ARGUMENT', /not inside the buffer/);
 });
 
