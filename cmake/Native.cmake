@@ -1,5 +1,5 @@
-# Native builds: the library `weft_core` for C programs (installed as `weft`), the command, its tests, and the fuzz targets. The SIMD kernels are built too,
-# through SIMDe, so that sanitizers and fuzzers run the very code that ships.
+# Native builds: the library `weft_core` for C programs (installed as `weft`), the command, its tests, and the fuzz targets. The
+# SIMD kernels are built too, through SIMDe, so that sanitizers and fuzzers run the very code that ships.
 find_package(Threads REQUIRED)
 find_library(WEFT_PROTOBUF_C NAMES libprotobuf-c.a protobuf-c REQUIRED)
 
