@@ -108,8 +108,12 @@ static void run_task(const job *job, size_t task, char *scratch) {
   p.epilogue = weft_epilogue_from(&p.epilogue, row, column);
   if (p.packed != NULL) {
     p.packed += column * all->k;
-    if (m > GEMV_ROWS) {
-      weft_read_ahead(p.packed, weft_gemm_packed_size(n, all->k) * sizeof(float));
+    if (m > GEMV_ROWS) { /* so few read the block from memory as they use it, as one stream; the others find it near */
+      weft_product_run(job->cx->kernels, GEMV_ROWS, n, all->k, &p, all->accumulate, NULL);
+      m -= GEMV_ROWS;
+      p.a += GEMV_ROWS * p.lda;
+      p.c += GEMV_ROWS * p.ldc;
+      p.epilogue = weft_epilogue_from(&p.epilogue, GEMV_ROWS, 0);
     }
   } else if (p.narrow != NULL) {
     p.narrow += column * all->k;
