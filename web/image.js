@@ -1,7 +1,7 @@
 /*
  * Pictures to tensors and back, as in onnxruntime-common: channels in the order of `tensorFormat` or `format`, one plane a
- * channel (NCHW) or one pixel after another (NHWC), values (pixel + bias) / mean. Pixels are ImageData's: RGBA bytes. Only
- * decoding and scaling need a canvas; ImageData of the right size works anywhere.
+ * channel (NCHW) or one pixel after another (NHWC), values (pixel + bias) / mean. Pixels are RGBA bytes, as ImageData's. Only
+ * decoding and scaling need a canvas; pixels of the right size work anywhere.
  */
 import { argumentError, describe, WeftError } from './error.js';
 import { isLocation } from './host.js';
@@ -15,14 +15,14 @@ import { isLocation } from './host.js';
  * @property {number} [resizedWidth]
  * @property {number} [resizedHeight]
  * @property {{mean?: number | readonly number[], bias?: number | readonly number[]}} [norm]
- * @typedef {{data: Uint8ClampedArray, width: number, height: number}} Pixels
+ * @typedef {{data: Uint8ClampedArray | Uint8Array, width: number, height: number}} Pixels
  */
 
 /** @param {number} width @param {number} height */
 function makeCanvas(width, height) {
   if (typeof OffscreenCanvas !== 'undefined') return new OffscreenCanvas(width, height);
   if (typeof document === 'undefined') {
-    throw new WeftError('UNSUPPORTED', 'this host has no canvas: only ImageData that needs no scaling can become a tensor');
+    throw new WeftError('UNSUPPORTED', 'this host has no canvas: only pixels that need no scaling can become a tensor');
   }
   const canvas = document.createElement('canvas');
   canvas.width = width;
@@ -33,15 +33,27 @@ function makeCanvas(width, height) {
 /** @param {{width: number, height: number}} size @returns {any} */
 const contextOf = ({ width, height }) => makeCanvas(width, height).getContext('2d', { willReadFrequently: true });
 
-/** @param {any} image @returns {image is Pixels} */
-const hasPixels = (image) => image?.data instanceof Uint8ClampedArray && typeof image.width === 'number';
+/** Also of another realm. @param {any} image @returns {image is Pixels} */
+const hasPixels = (image) => image?.data?.BYTES_PER_ELEMENT === 1 && typeof image.width === 'number';
+
+/** What is decoded or scaled here, and its size, if it has one. @param {any} image @returns {{width: number, height: number}} */
+const sizeOfImage = (image) => ({
+  width: image?.naturalWidth ?? image?.videoWidth ?? image?.displayWidth ?? image?.width,
+  height: image?.naturalHeight ?? image?.videoHeight ?? image?.displayHeight ?? image?.height,
+});
+
+/** @param {Blob} blob */
+function decode(blob) {
+  if (typeof createImageBitmap !== 'undefined') return createImageBitmap(blob);
+  throw new WeftError('UNSUPPORTED', 'this host decodes no images: give their pixels, {data, width, height} of RGBA bytes');
+}
 
 /** @param {any} image what a canvas can draw, or pixels @param {number} width @param {number} height @returns {Pixels} */
 function drawn(image, width, height) {
   let source = image;
   if (hasPixels(image)) {
     const whole = contextOf(image);
-    whole.putImageData(new ImageData(/** @type {any} */ (image.data), image.width, image.height), 0, 0);
+    whole.putImageData(new ImageData(Uint8ClampedArray.from(image.data), image.width, image.height), 0, 0);
     source = whole.canvas;
   }
   const context = contextOf({ width, height });
@@ -54,12 +66,17 @@ async function pixelsOf(image, options) {
   if (isLocation(image)) {
     const response = await fetch(image);
     if (!response.ok) throw new WeftError('IO', `${image}: the server answered ${response.status} ${response.statusText}`);
-    return pixelsOf(await createImageBitmap(await response.blob()), options);
+    return pixelsOf(await response.blob(), options);
   }
-  const width = options.resizedWidth ?? image?.naturalWidth ?? image?.width;
-  const height = options.resizedHeight ?? image?.naturalHeight ?? image?.height;
+  if (typeof Blob !== 'undefined' && image instanceof Blob) return pixelsOf(await decode(image), options);
+  const size = sizeOfImage(image);
+  const { resizedWidth: width = size.width, resizedHeight: height = size.height } = options;
   if (!(width > 0 && height > 0)) {
-    throw argumentError(`expected an ImageData, ImageBitmap, image element or URL, found ${describe(image)}`);
+    throw argumentError(`expected pixels, a Blob, a URL or what a canvas draws (an image, a canvas, a video), found ${describe(image)}`);
+  }
+  if (hasPixels(image) && image.data.length !== 4 * image.width * image.height) {
+    const expected = `${image.width} by ${image.height} pixels: expected ${4 * image.width * image.height} bytes, RGBA`;
+    throw argumentError(`${expected}, found ${image.data.length}`);
   }
   return hasPixels(image) && image.width === width && image.height === height ? image : drawn(image, width, height);
 }

@@ -120,6 +120,19 @@ export declare namespace Tensor {
     | 'float6e3m2'
     | 'float4e2m1';
 
+  /** Pixels of RGBA bytes, such as ImageData; a picture's URL or Blob; what a canvas draws. */
+  type Image =
+    | { readonly data: Uint8ClampedArray | Uint8Array; readonly width: number; readonly height: number }
+    | string
+    | Url
+    | OfHost<'Blob'>
+    | OfHost<'ImageBitmap'>
+    | OfHost<'HTMLImageElement'>
+    | OfHost<'HTMLCanvasElement'>
+    | OfHost<'OffscreenCanvas'>
+    | OfHost<'HTMLVideoElement'>
+    | OfHost<'VideoFrame'>;
+
   interface ImageOptions {
     /** The tensor's channels; of toImageData and toDataURL. Default RGB. */
     format?: 'RGB' | 'RGBA' | 'BGR' | 'RBG';
@@ -202,7 +215,7 @@ export interface TensorConstructor {
   }): TypedTensor<T>;
 
   fromImage(
-    image: OfHost<'ImageData'> | OfHost<'ImageBitmap'> | OfHost<'HTMLImageElement'> | string | Url,
+    image: Tensor.Image,
     options?: Tensor.ImageOptions,
   ): Promise<TypedTensor<'float32'> | TypedTensor<'uint8'>>;
   fromPinnedBuffer<T extends Exclude<Tensor.Type, 'string'>>(

@@ -256,6 +256,13 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
       const fromUrl = await weft.Tensor.fromImage(canvas.toDataURL());
       const scaled = await weft.Tensor.fromImage(await createImageBitmap(canvas), { resizedWidth: 2, resizedHeight: 2 });
       const back = await weft.Tensor.fromImage(fromUrl.toDataURL(), { tensorLayout: 'NHWC', dataType: 'uint8' });
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+      const frame = typeof VideoFrame === 'undefined' ? canvas : new VideoFrame(canvas, { timestamp: 0 });
+      for (const other of [canvas, blob, frame]) {
+        const { data } = await weft.Tensor.fromImage(other, { tensorLayout: 'NHWC', dataType: 'uint8' });
+        if (String(data) !== String(back.data)) throw new Error(`${other}: ${data}`);
+      }
+      frame.close?.();
       return [fromUrl.dims, scaled.dims, [...scaled.data].map((x) => Math.round(x * 255)), [...back.data.slice(0, 3)]];
     });
     assert.deepEqual(found, [[1, 3, 4, 4], [1, 3, 2, 2], [255, 255, 255, 255, 51, 51, 51, 51, 102, 102, 102, 102], [255, 51, 102]]);

@@ -118,5 +118,20 @@ test('pixels become tensors by layout, channels and scale', async () => {
   const pixels = await Tensor.fromImage(image, { tensorLayout: 'NHWC', tensorFormat: 'BGR', dataType: 'uint8' });
   assert.deepEqual(pixels.dims, [1, 1, 2, 3]);
   assert.deepEqual([...pixels.data], [51, 0, 255, 204, 153, 102]);
-  await assert.rejects(Tensor.fromImage({}), /expected an ImageData/);
+  const bytes = await Tensor.fromImage({ ...image, data: Buffer.from(image.data) });
+  assert.deepEqual(bytes.data, planes.data);
+  await assert.rejects(Tensor.fromImage({}), /expected pixels, a Blob, a URL or what a canvas draws/);
+  await assert.rejects(Tensor.fromImage({ ...image, data: image.data.slice(2) }), /2 by 1 pixels: expected 8 bytes, RGBA, found 6/);
+});
+
+test("ImageNet's scale, as it is written down", async () => {
+  const image = { width: 1, height: 1, data: new Uint8Array([255, 0, 51, 255]) };
+  const { data } = await Tensor.fromImage(image, { norm: { bias: [-123.675, -116.28, -103.53], mean: [58.395, 57.12, 57.375] } });
+  const expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225];
+  expected.forEach((value, i) => assert.ok(Math.abs(data[i] - value) < 1e-6));
+});
+
+test('a host without decoders says so', async () => {
+  const refused = { name: 'WeftError', code: 'UNSUPPORTED', message: /this host decodes no images/ };
+  for (const image of [new Blob(['x']), 'data:image/png;base64,AAAA']) await assert.rejects(Tensor.fromImage(image), refused);
 });
