@@ -85,6 +85,7 @@ export function threadsRefused() {
   }
   if (typeof SharedArrayBuffer === 'undefined') return 'the host has no SharedArrayBuffer';
   if (typeof globalThis.Worker === 'undefined' && !builtin('worker_threads')) return 'the host has no workers';
+  if (nodeProcess?.permission?.has('worker') === false) return 'Node.js was started without --allow-worker';
   return '';
 }
 

@@ -160,6 +160,15 @@ test('threads need no permission to ask the system (Deno)', () => {
   assert.deepEqual(found, [[2, 4], [2, 4]]);
 });
 
+test('threads that Node.js does not permit are none', () => {
+  const [found, why] = runProgram(`
+    process.permission = { has: (name) => name !== 'worker' };
+    const session = await create({ threads: 2 });
+    console.log(JSON.stringify([await double(session), session.weft.why.at(-1)]));`);
+  assert.deepEqual(found, [2, 4]);
+  assert.equal(why, 'One thread instead of 2: Node.js was started without --allow-worker.');
+});
+
 test('a host that has WebAssembly and nothing else, such as an audio worklet', () => {
   const found = runProgram(`
     const { readFileSync } = await import('node:fs');
