@@ -50,6 +50,17 @@ test('no file of the package evaluates text as code', () => {
   }
 });
 
+// The compiler of React Native's bundler takes no static blocks.
+test('classes keep their names, without static blocks', async () => {
+  for (const name of ['weft.mjs', 'weft.cjs']) {
+    const { default: _, ...all } = await import(join(dist, name));
+    for (const [key, value] of Object.entries(all)) if (typeof value === 'function') assert.equal(value.name, key, name);
+  }
+  for (const name of readdirSync(dist).filter((file) => /\.[mc]js$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /\bstatic ?\{/, name);
+  }
+});
+
 // Bundlers take the names of files from the text as it stands.
 test('no text is broken across lines', () => {
   for (const name of readdirSync(dist).filter((file) => /\.[mc]js$/.test(file))) {
