@@ -50,6 +50,13 @@ test('no file of the package evaluates text as code', () => {
   }
 });
 
+// Expo takes one without a dot for a package.
+test("workers' files are named as files", () => {
+  for (const name of readdirSync(dist).filter((file) => /\.[mc]js$/.test(file))) {
+    assert.doesNotMatch(readFileSync(join(dist, name), 'utf8'), /new Worker\(new URL\("[^.]/, name);
+  }
+});
+
 // The compiler of React Native's bundler takes no static blocks.
 test('classes keep their names, without static blocks', async () => {
   for (const name of ['weft.mjs', 'weft.cjs']) {

@@ -73,6 +73,8 @@ async function readGlue(name, modules) {
   glue = glue.replace(/(?<![\w.])process(?=[.?])/g, 'globalThis.process');
   // A thread's file may lie on another origin than the page, or nowhere.
   glue = glue.replace('worker=new Worker(', 'worker=Module["workerFromElsewhere"]?.("weft.threads.mjs",{name:"em-pthread"})??new Worker(');
+  // Expo takes a worker's file without a dot for a package.
+  glue = glue.replace('new URL("weft.threads.mjs"', 'new URL("./weft.threads.mjs"');
   glue = glue.replace(/worker\.onerror=e=>\{.*?;throw e\}/, 'worker.onerror=Module["threadFailed"]');
   const { transform } = await import('esbuild');
   return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
