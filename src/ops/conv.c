@@ -1,7 +1,7 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
- * channel meets only its own filter (depthwise) there is a direct kernel, and where there is one output position it is
- * a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; many
+ * channel meets only its own filter (depthwise) there is a direct kernel, whose planes are added up where there are only
+ * one or two filters, and where there is one output position it is a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; many
  * filters of many channels with a stride of 1 go through winograd.c. Bias, residual and activation are applied as
  * results are stored. */
 #include "../base/elementary.h"
@@ -13,7 +13,12 @@
 
 #include <string.h>
 
-enum { DEPTHWISE_FILTERS = 4 /* of one channel; with more, the product shares the patches among them */ };
+enum {
+  DEPTHWISE_FILTERS = 4, /* of one channel; with more, the product shares the patches among them */
+  SUMMED_FILTERS = 2,    /* of several channels; one more where packing is worth more */
+  MANY_TAPS = 9,         /* of a plane: then it is, unless there are strides */
+  PART = 2048            /* floats of a plane that are summed at once */
+};
 
 typedef struct conv {
   const weft_kernels *kernels;
@@ -277,57 +282,94 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* With three dimensions: plane by plane, the sum of a plane of the result for each plane of the filter. */
-typedef struct volumes {
+/* With several channels or three dimensions: the sum of what each plane of a filter makes of its plane of the input, part
+ * by part of the result's planes, which are rows or, of a single row, columns. */
+typedef struct planes {
   const conv *c;
-  float *scratch; /* a plane for each slot */
-} volumes;
+  size_t depth, lines, line; /* of the result: planes of a volume, parts' units of a plane, floats of these */
+  size_t part, parts;        /* lines of a part, parts of a plane */
+  float *scratch;            /* a part for each slot */
+} planes;
 
-static void depthwise_volume(const volumes *v, const float *x, size_t filter, float *room, float *y) {
+static void sum_planes(const planes *v, size_t filter, size_t z, size_t first, size_t count, const float *x,
+                       float *room, float *y) {
   const conv *c = v->c;
   const weft_window *w = &c->window;
-  const size_t in = (size_t)(w->in[1] * w->in[2]), out = (size_t)(w->out[1] * w->out[2]);
-  const size_t taps = w->taps / (size_t)w->kernel[0];
-  for (int64_t z = 0; z < w->out[0]; z++, y += out) {
-    bool more = false;
-    for (int64_t i = 0; i < w->kernel[0]; i++) {
-      const int64_t at = z * w->stride[0] + i * w->dilation[0] - w->pad_begin[0];
-      if (at < 0 || at >= w->in[0]) continue;
-      const weft_patches patches = plane_patches(c, x + (size_t)at * in, 1);
-      c->kernels->depthwise_f32(&patches, c->w + filter * w->taps + (size_t)i * taps,
-                                c->bias != NULL && !more ? c->bias + filter : NULL, WEFT_ACT_NONE, 0, 0,
-                                more ? room : y, (size_t)w->out[1]);
-      if (more) c->kernels->binary_f32[WEFT_BINARY_ADD](out, y, 1, room, 1, y);
-      more = true;
+  const bool deep = w->rank == 3, flat = w->rank == 1;
+  const int64_t kernel = deep ? w->kernel[0] : 1, depth = deep ? w->in[0] : 1;
+  const size_t in = deep ? (size_t)(w->in[1] * w->in[2]) : w->in_count, taps = w->taps / (size_t)kernel,
+               n = count * v->line;
+  const float *bias = c->bias != NULL ? c->bias + filter : NULL, *filters = c->w + filter * c->k;
+  float *to = y;
+  for (size_t channel = 0; channel < c->in_channels; channel++) {
+    for (int64_t i = 0; i < kernel; i++, filters += taps) {
+      const int64_t at = deep ? (int64_t)z * w->stride[0] + i * w->dilation[0] - w->pad_begin[0] : 0;
+      if (at < 0 || at >= depth) continue;
+      weft_patches p = plane_patches(c, x + (channel * (size_t)depth + (size_t)at) * in, 1);
+      if (flat) {
+        const int64_t begin = (int64_t)(first * p.stride_w) - p.pad_left, skipped = begin > 0 ? begin : 0;
+        p.pad_left = skipped - begin;
+        p.in += weft_smaller((size_t)skipped, p.iw);
+        p.iw -= weft_smaller((size_t)skipped, p.iw);
+        p.ow = count;
+      }
+      p.pad_top -= flat ? 0 : (int64_t)(first * p.stride_h);
+      c->kernels->depthwise_f32(&p, filters, to == y ? bias : NULL, WEFT_ACT_NONE, 0, 0, to, flat ? 1 : count);
+      if (to != y) c->kernels->binary_f32[WEFT_BINARY_ADD](n, y, 1, to, 1, y);
+      to = room;
     }
-    for (size_t i = 0; !more && i < out; i++) {
-      y[i] = c->bias != NULL ? c->bias[filter] : 0;
-    }
+  }
+  for (size_t i = 0; to == y && i < n; i++) {
+    y[i] = bias != NULL ? *bias : 0;
   }
 }
 
-static void depthwise_volumes(void *arg, uint32_t slot, size_t begin, size_t end) {
-  const volumes *v = arg;
+static void sum_parts(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const planes *v = arg;
   const conv *c = v->c;
-  const size_t filters = c->groups * c->out_channels, count = c->window.out_count;
-  float *room = v->scratch + slot * (count / (size_t)c->window.out[0]);
-  for (size_t i = begin; i < end; i++) {
-    float *y = c->y + i * count;
-    depthwise_volume(v, c->x + i / c->out_channels * c->window.in_count, i % filters, room, y);
+  const size_t filters = c->groups * c->out_channels;
+  float *room = v->scratch + slot * v->part * v->line;
+  for (size_t task = begin; task < end; task++) {
+    const size_t first = task % v->parts * v->part, count = weft_smaller(v->part, v->lines - first);
+    const size_t plane = task / v->parts, filter = plane / v->depth; /* over all images */
+    const size_t at = (plane * v->lines + first) * v->line, n = count * v->line;
+    sum_planes(v, filter % filters, plane % v->depth, first, count,
+               c->x + filter / c->out_channels * c->in_channels * c->window.in_count, room, c->y + at);
     if (c->residual != NULL) {
-      c->kernels->binary_f32[WEFT_BINARY_ADD](count, y, 1, c->residual + i * count, 1, y);
+      c->kernels->binary_f32[WEFT_BINARY_ADD](n, c->y + at, 1, c->residual + at, 1, c->y + at);
     }
-    c->kernels->activate_f32(count, y, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
+    c->kernels->activate_f32(n, c->y + at, c->epilogue.activation, c->epilogue.lo, c->epilogue.hi);
   }
 }
 
-static weft_status run_volumes(weft_op *op, const conv *c) {
-  volumes v = {.c = c};
+/* Cuts planes into parts; false where sums of planes are not the way. */
+static bool cut_planes(const conv *c, planes *v) {
+  const weft_window *w = &c->window;
+  const size_t columns = (size_t)w->out[w->rank - 1];
+  if (w->rank > 3 || w->taps < 2 || (c->in_channels == 1 && (w->rank < 3 || c->out_channels > DEPTHWISE_FILTERS))) {
+    return false;
+  }
+  *v = (planes){.c = c, .depth = w->rank == 3 ? (size_t)w->out[0] : 1, .line = w->rank == 1 ? 1 : columns};
+  v->lines = w->out_count / v->depth / v->line;
+  v->part = weft_smaller(v->line < PART ? PART / v->line : 1, v->lines);
+  v->parts = weft_parts(v->lines, v->part);
+  weft_patches p = plane_patches(c, c->x, 1);
+  p.ow = w->rank == 1 ? v->part : p.ow;
+  const size_t taps = p.kh * p.kw;
+  return c->in_channels == 1 ||
+         (c->out_channels <= SUMMED_FILTERS + (taps >= MANY_TAPS && p.stride_w == 1) && taps <= WEFT_CONV_TAPS &&
+          p.stride_w <= 2 && p.dilation_h < PART && p.dilation_w < PART && p.ow < 2 * PART &&
+          (uint64_t)(p.kh + 1) * p.dilation_h * weft_conv_row_floats(&p) <= 3 * PART);
+}
+
+static weft_status run_planes(weft_op *op, planes *v) {
+  const conv *c = v->c;
   void *scratch = NULL;
-  const size_t plane = c->window.out_count / (size_t)c->window.out[0];
-  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * plane, sizeof(float), &scratch));
-  v.scratch = scratch;
-  weft_parallel_slots(op->cx, c->images * c->groups * c->out_channels, 1, depthwise_volumes, &v);
+  const size_t work = c->k * v->part * v->line;
+  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * v->part * v->line, sizeof(float), &scratch));
+  v->scratch = scratch;
+  weft_parallel_slots(op->cx, c->images * c->groups * c->out_channels * v->depth * v->parts, 1 + 65536 / (work + 1),
+                      sum_parts, v);
   return WEFT_OK;
 }
 
@@ -404,6 +446,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
   if (window->in_count > INT32_MAX) {
     return weft_op_unsupported(op, "a plane of more than 2^31 elements");
   }
+  planes planes;
   const weft_winograd winograd = winograd_of(c);
   if (weft_winograd_pays(&winograd)) {
     WEFT_TRY(weft_winograd_run(op, &winograd));
@@ -419,12 +462,12 @@ static weft_status run_floats(weft_op *op, conv *c) {
     weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
-  } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank == 3 && window->taps > 1) {
-    WEFT_TRY(run_volumes(op, c));
-    weft_op_floats_done(op, y, c->y);
-    return WEFT_OK;
   } else if (is_framed(c)) {
     products.at = frames_at;
+  } else if (cut_planes(c, &planes)) {
+    WEFT_TRY(run_planes(op, &planes));
+    weft_op_floats_done(op, y, c->y);
+    return WEFT_OK;
   } else if (window->rank <= 2 && !is_pointwise(window) && is_direct(c)) {
     WEFT_TRY(run_direct(op, c));
     weft_op_floats_done(op, y, c->y);

@@ -117,6 +117,22 @@ for name, size, kernel, pads, more in (
     x, w = f32(2, 20, *size), f32(36, 20, *kernel) / np.float32((20 * np.prod(kernel)) ** 0.5)
     case(f"conv_{name}", "Conv", [x, w], [convolved(x, w, pads, **more)], 22, (1,), pads=pads, **more)
 
+# one to three filters of several channels: planes added up, part by part
+for name, size, kernel, pads, more in (
+    ("image", (50, 100), (3, 3), (1, 1, 1, 1), {}), ("image_strided", (61, 203), (3, 3), (1, 0, 1, 2), {"strides": (2, 2)}), ("image_dilated", (40, 95), (3, 2), (3, 2, 0, 1), {"dilations": (2, 3)}),
+    ("image_of_7x7", (23, 131), (7, 7), (3, 3, 3, 3), {}), ("small", (7, 7), (3, 3), (1, 1, 1, 1), {}), ("one_row", (1, 900), (1, 5), (0, 2, 0, 2), {}), ("wide", (4, 4100), (3, 3), (1, 1, 1, 1), {}),
+    ("signal", (5000,), (7,), (3, 3), {}), ("signal_strided", (8300,), (5,), (2, 1), {"strides": (2,)}), ("signal_in_padding", (3,), (3,), (2300, 2200), {}), ("signal_dilated", (4500,), (3,), (0, 900), {"dilations": (400,)}),
+    ("signal_far_apart", (2200,), (2,), (1000, 0), {"dilations": (2100,)}), ("volume", (5, 33, 70), (3, 3, 3), (1, 1, 1, 1, 1, 1), {}), ("volume_strided", (7, 16, 9), (3, 3, 2), (2, 1, 1, 3, 1, 1), {"strides": (2, 1, 2), "dilations": (2, 1, 1)}),
+):
+    for filters in (1, 2, 3):
+        x, w = f32(2, 5, *size), f32(filters, 5, *kernel) / np.float32((5 * np.prod(kernel)) ** 0.5)
+        bias = f32(filters)
+        y = convolved(x, w, pads, **more) + bias.reshape(-1, *(1,) * len(size))
+        case(f"conv_{name}_{filters}_filters", "Conv", [x, w, bias], [y], 22, (1,), pads=pads, **more)
+x, w = f32(2, 6, 30, 71), f32(4, 3, 3, 3) / np.float32(5)
+in_groups = np.concatenate([convolved(part, filters, (1, 1, 1, 1)) for part, filters in zip(np.split(x, 2, 1), np.split(w, 2))], 1)
+case("conv_2_filters_in_groups", "Conv", [x, w], [in_groups], 22, (1,), pads=(1, 1, 1, 1), group=2)
+
 # ---- batch normalisation of rows of features, and of rows far from zero ---------------------------------------------------------------
 for name, shape, mean in (("rows", (37, 21), 0), ("rows_far_away", (5, 9), 1000), ("rows_of_one_place", (4, 6, 1, 1), 0)):
     x, (scale, bias, means) = f32(*shape) + np.float32(mean), f32(3, shape[1])
