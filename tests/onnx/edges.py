@@ -91,6 +91,33 @@ ones = np.array([[1, 2]], np.uint32)
 case("gemm_uint32_clamped", 13, ("Gemm", ["a", "b"], ["y"], {"alpha": 1e9}), {"a": ones, "b": np.array([[0, 1], [3, 0]], np.uint32)}, {"y": np.array([[2**32 - 1, 10**9]], np.uint32)}, ir=8)
 case("gemm_int32_wraps", 13, ("Gemm", ["a", "b", "c"], ["y"], {}), {"a": ones.astype(np.int32), "b": np.array([[2**31 - 1], [0]], np.int32), "c": np.array([1], np.int32)}, {"y": np.array([[-2**31]], np.int32)}, ir=8)
 
+# ---- C that broadcasts in every way, scaled and not --------------------------------------------------------------------------------
+for kind, dtype in {"": np.float32, "_double": np.float64, "_int64": np.int64, "_uint32": np.uint32}.items():
+    a, b = integers(0, 5, (5, 4), dtype), integers(0, 5, (4, 7), dtype)
+    for name, shape in {"none": None, "one": (1,), "scalar": (), "row": (7,), "row_of_two": (1, 7), "column": (5, 1), "whole": (5, 7)}.items():
+        for alpha, beta in ((1.0, 1.0), (2.0, 1.0), (1.0, 3.0)):
+            c = {} if shape is None else {"c": np.asarray(integers(1, 9, shape, dtype))}
+            y = dtype(alpha) * (a @ b) + dtype(beta) * c.get("c", dtype(0))
+            case(f"gemm_{name}_{alpha:.0f}_{beta:.0f}{kind}", 13, ("Gemm", ["a", "b", *c], ["y"], {"alpha": alpha, "beta": beta}), {"a": a, "b": b, **c}, {"y": y.astype(dtype)}, ir=8)
+
+# ---- places that a crop takes from outside, along several axes ----------------------------------------------------------------------
+for kind, dtype in {"": np.float32, "_uint8": np.uint8, "_double": np.float64}.items():
+    x, begin, end, outs = integers(0, 200, (2, 3, 5, 4), dtype), (0, -0.6, 0.1, -0.3), (1, 1.3, 1.4, 0.8), (2, 7, 6, 5)
+    places = [b * (n - 1) + np.arange(o) * (e - b) * (n - 1) / (o - 1) for b, e, n, o in zip(begin, end, x.shape, outs)]
+    y = x[np.ix_(*(np.clip(np.ceil(p - 0.5), 0, n - 1).astype(int) for p, n in zip(places, x.shape)))]
+    for d, (p, n) in enumerate(zip(places, x.shape)):
+        y[(slice(None),) * d + ((p < 0) | (p > n - 1),)] = 77
+    case(f"resize_crop_axes{kind}", 19, ("Resize", ["x", "r", "", "s"], ["y"], {"mode": "nearest", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 77.0}), {"x": x}, {"y": y}, {"r": np.array(begin + end, np.float32), "s": np.array(outs, np.int64)}, ir=8)
+
+# ---- unpooling of more elements than a block, into the natural shape and a larger one -------------------------------------------------
+for kind, dtype in {"": np.float32, "_float16": np.float16, "_double": np.float64}.items():
+    x, natural = integers(-99, 99, (2, 3, 9, 11), dtype), (2, 3, 18, 22)
+    i = np.sort(random.permutation(np.prod(natural))[:x.size]).astype(np.int64)
+    for name, shape in {"": natural, "_larger": (2, 3, 19, 25)}.items():
+        y = np.zeros(shape, dtype)
+        y[np.unravel_index(i, natural)] = x.ravel()
+        case(f"unpool{name}{kind}", 22, ("MaxUnpool", ["x", "i", *(["s"] if name else [])], ["y"], {"kernel_shape": [2, 2], "strides": [2, 2]}), {"x": x, "i": i.reshape(x.shape)}, {"y": y}, {"s": np.array(shape, np.int64)} if name else {}, ir=10)
+
 # ---- Einsum of several operands, and sums that only one of them has ----------------------------------------------------------------
 equations = {
     "chain": ("ij,jk,kl->il", (3, 70), (70, 5), (5, 4)),
@@ -105,6 +132,9 @@ equations = {
     "alone_of_three": ("abx,bcy,cz->a", (2, 3, 4), (3, 5, 2), (5, 3)),
     "ones": ("ij,jk,kl->il", (3, 1), (4, 5), (1, 6)),
     "unrelated": ("ab,cd,ef->", (2, 3), (4, 5), (6, 2)),
+    "no_sums": ("bij,bi->bij", (3, 4, 5), (3, 4)),
+    "outer": ("bi,bj->jbi", (3, 7), (3, 5)),
+    "each": ("ij,ij->ij", (6, 50), (6, 50)),
 }
 for name, (equation, *shapes) in equations.items():
     for kind, dtype in {"": np.float32, "_float16": np.float16, "_double": np.float64, "_int32": np.int32}.items():
