@@ -217,17 +217,16 @@ void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, c
 }
 
 /* One pass says whether, another where: nearly always the first is enough, and has no exit that would keep it from
- * being made of vectors. Numbers below 0 have their sign bit set, which sums that wrap keep here. */
+ * being made of vectors. Places are counted as what can be addressed, in 32 bits where that is so. */
 #define INDICES(type)                                                                                                  \
   static size_t check_##type(size_t n, const type *x, int64_t dim, bool *negative) {                                   \
-    uint64_t signs = 0, beyond = 0;                                                                                    \
+    type least = 0, most = 0;                                                                                          \
     for (size_t i = 0; i < n; i++) {                                                                                   \
-      const uint64_t index = (uint64_t)x[i];                                                                           \
-      signs |= index;                                                                                                  \
-      beyond |= (index + (uint64_t)dim) | ((uint64_t)dim - 1 - index);                                                 \
+      least = x[i] < least ? x[i] : least;                                                                             \
+      most = x[i] > most ? x[i] : most;                                                                                \
     }                                                                                                                  \
-    *negative = signs >> 63 != 0;                                                                                      \
-    if (beyond >> 63 == 0) return n;                                                                                   \
+    *negative = least < 0;                                                                                             \
+    if (least >= -dim && most < dim) return n;                                                                         \
     for (size_t i = 0; i < n; i++) {                                                                                   \
       if (x[i] < -dim || x[i] >= dim) return i;                                                                        \
     }                                                                                                                  \
@@ -235,8 +234,8 @@ void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, c
   }                                                                                                                    \
   static void place_##type(size_t n, const type *x, int64_t dim, int64_t along, int64_t step, int64_t *map) {          \
     for (size_t i = 0; i < n; i++) {                                                                                   \
-      int64_t index = x[i];                                                                                            \
-      map[i] = (int64_t)i * step + (index + (index < 0 ? dim : 0)) * along;                                            \
+      const size_t index = (size_t)x[i] + (x[i] < 0 ? (size_t)dim : 0);                                                \
+      map[i] = (int64_t)(i * (size_t)step + index * (size_t)along);                                                    \
     }                                                                                                                  \
   }
 
