@@ -1,4 +1,6 @@
 /* MaxUnpool: puts elements back where MaxPool's indices say. Only the elements' size matters. */
+#include "../base/convert.h"
+#include "../kernels/elements.h"
 #include "product.h"
 #include "spatial.h"
 
@@ -62,18 +64,24 @@ weft_status weft_max_unpool_run(weft_op *op) {
     return WEFT_OK;
   }
   memset(y->data, 0, y->count * size);
-  for (size_t i = 0; i < x->count; i++) {
-    if (indices[i] < 0 || (uint64_t)indices[i] >= count) {
-      return weft_op_run_fail(op, "index %lld is out of range: the result has %zu elements", (long long)indices[i],
-                              count);
+  const bool same = weft_shape_equal(&natural, &y->shape);
+  int64_t map[WEFT_BLOCK];
+  for (size_t done = 0, n; done < x->count; done += n) {
+    n = weft_smaller(x->count - done, WEFT_BLOCK);
+    for (size_t i = 0; i < n; i++) {
+      const int64_t index = indices[done + i];
+      if (index < 0 || (uint64_t)index >= count) {
+        return weft_op_run_fail(op, "index %lld is out of range: the result has %zu elements", (long long)index, count);
+      }
+      size_t rest = (size_t)index, at = same ? rest : 0, stride = 1;
+      for (int d = natural.rank - 1; d >= 0 && !same; d--) {
+        at += rest % (size_t)natural.dims[d] * stride;
+        rest /= (size_t)natural.dims[d];
+        stride *= (size_t)y->shape.dims[d];
+      }
+      map[i] = (int64_t)at;
     }
-    size_t rest = (size_t)indices[i], at = 0, stride = 1;
-    for (int d = natural.rank - 1; d >= 0; d--) {
-      at += rest % (size_t)natural.dims[d] * stride;
-      rest /= (size_t)natural.dims[d];
-      stride *= (size_t)y->shape.dims[d];
-    }
-    memcpy((char *)y->data + at * size, (const char *)x->data + i * size, size);
+    weft_spread_elements(size, n, map, (const char *)x->data + done * size, y->data);
   }
   return WEFT_OK;
 }

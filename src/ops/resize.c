@@ -4,6 +4,7 @@
 #include "resize.h"
 
 #include "../base/convert.h"
+#include "../kernels/elements.h"
 #include "../kernels/sample.h"
 #include "broadcast.h"
 #include "number.h"
@@ -179,16 +180,16 @@ static weft_status pick_nearest(weft_op *op, const weft_resize *r, const weft_re
 /* tf_crop_and_resize: places that come from outside of the input get the extrapolation value. */
 static void extrapolate(weft_op *op, const weft_resize *r, const weft_resize_table *tables) {
   weft_tensor *out = weft_op_out(op, 0);
-  float value = weft_op_attr_float(op, "extrapolation_value", 0);
-  for (size_t i = 0; i < out->count; i++) {
-    size_t rest = i;
-    bool outside = false;
-    for (int d = out->shape.rank - 1; d >= 0; d--) {
-      outside = outside || (tables[d].outside != NULL && tables[d].outside[rest % (size_t)r->axes[d].out]);
-      rest /= (size_t)r->axes[d].out;
-    }
-    if (outside) {
-      weft_number_set(out->type, out->data, i, value);
+  const size_t size = weft_type_size(out->type);
+  double value; /* or another type's element */
+  weft_number_set(out->type, &value, 0, weft_op_attr_float(op, "extrapolation_value", 0));
+  for (int d = 0; d < out->shape.rank; d++) {
+    const size_t inner = weft_shape_product(&out->shape, d + 1, out->shape.rank), dim = (size_t)r->axes[d].out;
+    const bool *outside = tables[d].outside;
+    for (size_t row = 0, i = 0; outside != NULL && row < out->count / inner; row++, i = i + 1 < dim ? i + 1 : 0) {
+      if (outside[i]) {
+        weft_copy_elements(size, inner, &value, 0, (char *)out->data + row * inner * size, 1);
+      }
     }
   }
 }
