@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../kernels/typed.h"
+#include "broadcast.h"
 #include "matmul.h"
 #include "number.h"
 #include "product.h"
@@ -251,6 +253,17 @@ static weft_status copy_a(weft_op *op, const float *a, float_run *run) {
   return WEFT_OK;
 }
 
+typedef struct scaled {
+  const weft_kernels *kernels;
+  float factor;
+  float *out;
+} scaled;
+
+static void scale_c(void *arg, const weft_run *run) {
+  const scaled *s = arg;
+  s->kernels->binary_f32[WEFT_BINARY_MUL](run->n, run->in[0], run->step[0], &s->factor, 0, s->out + run->out);
+}
+
 /* Turns C into the epilogue's bias or residual, whichever form it broadcasts from. */
 static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) {
   const weft_tensor *c = weft_op_in(op, 2);
@@ -277,21 +290,15 @@ static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) 
     return WEFT_OK;
   }
   /* Any other broadcast is written out: a bias of n elements, or the whole. */
-  weft_shape from = c->shape;
-  size_t count = column ? p->shape.n : p->shape.m * p->shape.n * p->shape.batches;
+  const weft_shape line = {1, {(int64_t)p->shape.n}};
+  const weft_tensor from = {.type = WEFT_FLOAT, .shape = c->shape, .data = (void *)(uintptr_t)values};
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  float *out = room;
-  for (size_t i = 0; i < count; i++) {
-    size_t rest = i, offset = 0, stride = 1;
-    for (int d = 1; d <= from.rank; d++) {
-      size_t dim = (size_t)p->shape.out.dims[p->shape.out.rank - d], own = (size_t)from.dims[from.rank - d];
-      offset += (own == 1 ? 0 : rest % dim) * stride;
-      stride *= own;
-      rest /= dim;
-    }
-    out[i] = p->beta * values[offset];
-  }
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, column ? &line : &p->shape.out, 1, (const weft_tensor *const[]){&from});
+  WEFT_TRY(weft_op_scratch_array(op, broadcast.count, sizeof(float), &room));
+  scaled scaled = {op->cx->kernels, p->beta, room};
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, false, scale_c, &scaled);
+  const float *out = room;
   if (column) {
     epilogue->column_bias = out;
   } else {
@@ -347,55 +354,25 @@ static weft_status run_floats(weft_op *op, const plan *p) {
 }
 
 /* ---- running: double, integers ----------------------------------------------------------------------------------- */
-#define COMBINE(name, element, type)                                                                                   \
-  static void name(size_t n, element *y, const element *c, const size_t *offsets, float alpha, float beta) {           \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-      element sum = c != NULL ? c[offsets[i]] : 0;                                                                     \
-      if (alpha == 1 && beta == 1) {                                                                                   \
-        y[i] = type == WEFT_DOUBLE ? (element)(y[i] + sum) : (element)((uint64_t)y[i] + (uint64_t)sum);                \
-      } else {                                                                                                         \
-        double scaled = (double)alpha * (double)y[i] + (double)beta * (double)sum;                                     \
-        weft_number_set(type, y, i, type == WEFT_DOUBLE ? scaled : trunc(scaled));                                     \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }
+typedef struct sums {
+  const plan *p;
+  weft_type type;
+  char *y;
+} sums;
 
-COMBINE(combine_double, double, WEFT_DOUBLE)
-COMBINE(combine_int32, int32_t, WEFT_INT32)
-COMBINE(combine_uint32, uint32_t, WEFT_UINT32)
-COMBINE(combine_int64, int64_t, WEFT_INT64)
-COMBINE(combine_uint64, uint64_t, WEFT_UINT64)
-
-/* y = alpha * y + beta * C for one row of results, `row` counted over all batches. */
-static void combine_row(const plan *p, const weft_tensor *c, size_t row, weft_tensor *y, size_t *offsets) {
-  for (size_t j = 0; c != NULL && j < p->shape.n; j++) {
-    size_t rest = row * p->shape.n + j, stride = 1;
-    offsets[j] = 0;
-    for (int d = 1; d <= c->shape.rank; d++) {
-      size_t dim = (size_t)p->shape.out.dims[p->shape.out.rank - d], own = (size_t)c->shape.dims[c->shape.rank - d];
-      offsets[j] += (own == 1 ? 0 : rest % dim) * stride;
-      stride *= own;
-      rest /= dim;
-    }
+/* y = alpha * y + beta * C; numbers that wrap and doubles that are only added are not scaled. */
+static void add_c(void *arg, const weft_run *run) {
+  const sums *s = arg;
+  const weft_type type = s->type;
+  void *y = s->y + run->out * weft_type_size(type);
+  if (s->p->alpha == 1 && s->p->beta == 1) {
+    weft_typed_binary_of(WEFT_TYPED_ADD, type)(run->n, y, run->in[0], y);
+    return;
   }
-  void *at = (char *)y->data + row * p->shape.n * weft_type_size(y->type);
-  const void *values = c != NULL ? c->data : NULL;
-  switch (y->type) {
-  case WEFT_DOUBLE:
-    combine_double(p->shape.n, at, values, offsets, p->alpha, p->beta);
-    break;
-  case WEFT_INT32:
-    combine_int32(p->shape.n, at, values, offsets, p->alpha, p->beta);
-    break;
-  case WEFT_UINT32:
-    combine_uint32(p->shape.n, at, values, offsets, p->alpha, p->beta);
-    break;
-  case WEFT_INT64:
-    combine_int64(p->shape.n, at, values, offsets, p->alpha, p->beta);
-    break;
-  default:
-    combine_uint64(p->shape.n, at, values, offsets, p->alpha, p->beta);
-    break;
+  for (size_t i = 0; i < run->n; i++) {
+    const double scaled =
+        (double)s->p->alpha * weft_number_at(type, y, i) + (double)s->p->beta * weft_number_at(type, run->in[0], i);
+    weft_number_set(type, y, i, type == WEFT_DOUBLE ? scaled : trunc(scaled));
   }
 }
 
@@ -431,11 +408,12 @@ static weft_status run_plain(weft_op *op, const plan *p) {
   if (c == NULL && p->alpha == 1) {
     return WEFT_OK;
   }
-  void *offsets = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, p->shape.n, sizeof(size_t), &offsets));
-  for (size_t row = 0; row < p->shape.batches * p->shape.m; row++) {
-    combine_row(p, c, row, y, offsets);
-  }
+  uint64_t none = 0; /* of any type */
+  const weft_tensor zero = {.type = y->type, .count = 1, .data = &none}, *added = c != NULL ? c : &zero;
+  sums sums = {p, y->type, y->data};
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, &y->shape, 1, &added);
+  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, true, add_c, &sums);
   return WEFT_OK;
 }
 
