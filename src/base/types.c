@@ -111,6 +111,13 @@ bool weft_shape_equal(const weft_shape *a, const weft_shape *b) {
   return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
 }
 
+void weft_position(size_t n, int rank, const int64_t *dims, int64_t *position) {
+  for (int d = rank - 1; d >= 0; d--) {
+    position[d] = (int64_t)(n % (size_t)dims[d]);
+    n /= (size_t)dims[d];
+  }
+}
+
 size_t weft_shape_product(const weft_shape *shape, int begin, int end) {
   size_t product = 1;
   for (int i = begin; i < end; i++) {

@@ -83,6 +83,8 @@ bool weft_shape_count(const weft_shape *shape, weft_type type, size_t *count);
 bool weft_shape_equal(const weft_shape *a, const weft_shape *b);
 /* The product of dims[begin..end). Call only for shapes that weft_shape_count accepted. */
 size_t weft_shape_product(const weft_shape *shape, int begin, int end);
+/* The index along each of the dimensions, none of which is 0, of element number `n`. */
+void weft_position(size_t n, int rank, const int64_t *dims, int64_t *position);
 /* "[2,3,224]" for messages; writes at most `size` bytes, returns `text`. 96 bytes are enough for most. */
 const char *weft_shape_print(const weft_shape *shape, char *text, size_t size);
 /* Multidirectional broadcasting as in numpy; false when the shapes do not go together. */

@@ -217,8 +217,8 @@ void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, c
 }
 
 /* One pass says whether, another where: nearly always the first is enough, and has no exit that would keep it from
- * being made of vectors. Places are counted as what can be addressed, in 32 bits where that is so. */
-#define INDICES(type)                                                                                                  \
+ * being made of vectors. */
+#define CHECK(type)                                                                                                    \
   static size_t check_##type(size_t n, const type *x, int64_t dim, bool *negative) {                                   \
     type least = 0, most = 0;                                                                                          \
     for (size_t i = 0; i < n; i++) {                                                                                   \
@@ -231,32 +231,34 @@ void weft_pack_lanes(size_t taps, const int32_t *offsets, const uint8_t *next, c
       if (x[i] < -dim || x[i] >= dim) return i;                                                                        \
     }                                                                                                                  \
     return n;                                                                                                          \
-  }                                                                                                                    \
-  static void place_##type(size_t n, const type *x, int64_t dim, int64_t along, int64_t step, int64_t *map) {          \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-      const size_t index = (size_t)x[i] + (x[i] < 0 ? (size_t)dim : 0);                                                \
-      map[i] = (int64_t)(i * (size_t)step + index * (size_t)along);                                                    \
-    }                                                                                                                  \
   }
 
-INDICES(int32_t)
-INDICES(int64_t)
+CHECK(int32_t)
+CHECK(int64_t)
 
 size_t weft_indices_check(const weft_indices *indices, size_t n, bool *negative) {
   return indices->size == sizeof(int32_t) ? check_int32_t(n, indices->data, indices->dim, negative)
                                           : check_int64_t(n, indices->data, indices->dim, negative);
 }
 
+/* Places are counted as what can be addressed, in 32 bits where that is so. */
 const int64_t *weft_indices_map(const weft_indices *indices, size_t first, size_t n, int64_t along, int64_t step,
                                 int64_t *room) {
+  const int64_t *from = room;
   if (indices->size == sizeof(int32_t)) {
-    place_int32_t(n, (const int32_t *)indices->data + first, indices->dim, along, step, room);
-    return room;
+    const int32_t *narrow = (const int32_t *)indices->data + first;
+    for (size_t i = 0; i < n; i++) {
+      room[i] = narrow[i];
+    }
+  } else {
+    from = (const int64_t *)indices->data + first;
   }
-  const int64_t *from = (const int64_t *)indices->data + first;
   if (!indices->negative && along == 1 && step == 0) {
     return from;
   }
-  place_int64_t(n, from, indices->dim, along, step, room);
+  for (size_t i = 0; i < n; i++) {
+    const size_t index = (size_t)from[i] + (from[i] < 0 ? (size_t)indices->dim : 0);
+    room[i] = (int64_t)(i * (size_t)step + index * (size_t)along);
+  }
   return room;
 }

@@ -164,6 +164,24 @@ void weft_broadcast_run(weft_context *cx, const weft_broadcast *b, size_t longes
   weft_parallel(cx, b->count / w.inner, (WEFT_GRAIN + w.inner - 1) / w.inner, walk_range, &w);
 }
 
+typedef struct binary {
+  void (*kernel)(size_t n, const float *x, size_t x_step, const float *y, size_t y_step, float *z);
+  float *y;
+} binary;
+
+static void run_binary(void *arg, const weft_run *run) {
+  const binary *b = arg;
+  b->kernel(run->n, run->in[0], run->step[0], run->in[1], run->step[1], b->y + run->out);
+}
+
+void weft_broadcast_binary(weft_context *cx, weft_binary what, const weft_shape *out, const weft_tensor *a,
+                           const weft_tensor *b, float *y) {
+  binary job = {cx->kernels->binary_f32[what], y};
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, out, 2, (const weft_tensor *const[]){a, b});
+  weft_broadcast_run(cx, &broadcast, SIZE_MAX, false, run_binary, &job);
+}
+
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 void weft_block_load(const weft_kernels *kernels, const weft_tensor *x, size_t offset, size_t step, size_t n,
                      float *out) {

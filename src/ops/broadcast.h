@@ -35,6 +35,10 @@ void weft_broadcast_init(weft_broadcast *broadcast, const weft_shape *out, int o
 void weft_broadcast_run(weft_context *cx, const weft_broadcast *broadcast, size_t longest, bool neighbours,
                         weft_run_body body, void *arg);
 
+/* y = a op b, floats that broadcast to `out`. */
+void weft_broadcast_binary(weft_context *cx, weft_binary what, const weft_shape *out, const weft_tensor *a,
+                           const weft_tensor *b, float *y);
+
 /* weft_load_float and weft_store_float, by the kernels where elements are neighbours of 16 bits. */
 void weft_block_load(const weft_kernels *kernels, const weft_tensor *x, size_t offset, size_t step, size_t n,
                      float *out);

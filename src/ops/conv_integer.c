@@ -146,11 +146,7 @@ static void gather_any(const weft_window *window, const uint8_t *plane, const in
                        uint8_t zero, uint8_t *out) {
   int last = window->rank - 1;
   int64_t position[WEFT_MAX_RANK];
-  size_t rest = first;
-  for (int d = last; d >= 0; d--) {
-    position[d] = (int64_t)(rest % (size_t)window->out[d]);
-    rest /= (size_t)window->out[d];
-  }
+  weft_position(first, window->rank, window->out, position);
   while (count > 0) {
     size_t n = (size_t)(window->out[last] - position[last]);
     n = n < count ? n : count;

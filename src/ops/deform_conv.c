@@ -130,11 +130,7 @@ static void sample_row(const deform *c, size_t plane, size_t map, size_t image, 
   size_t number_of_map = image * c->offset_groups * window->taps + map;
   size_t offset = number_of_map * (size_t)rank * window->out_count + first;
   int64_t position[WEFT_MAX_RANK];
-  size_t rest = first;
-  for (int d = rank - 1; d >= 0; d--) {
-    position[d] = (int64_t)(rest % (size_t)window->out[d]);
-    rest /= (size_t)window->out[d];
-  }
+  weft_position(first, rank, window->out, position);
   for (size_t i = 0; i < count; i++) {
     double place[WEFT_MAX_RANK];
     for (int d = 0; d < rank; d++) {
@@ -158,9 +154,7 @@ static void tap_places(const deform *c, size_t map, const int64_t *tap, size_t f
   const weft_window *window = &c->window;
   const size_t rank = (size_t)window->rank;
   int64_t position[WEFT_MAX_RANK];
-  for (size_t d = rank, rest = first; d-- > 0; rest /= (size_t)window->out[d]) {
-    position[d] = (int64_t)(rest % (size_t)window->out[d]);
-  }
+  weft_position(first, window->rank, window->out, position);
   for (size_t i = 0; i < n; i++) {
     for (size_t d = 0; d < rank; d++) {
       const int64_t at = position[d] * window->stride[d] - window->pad_begin[d] + tap[d] * window->dilation[d];

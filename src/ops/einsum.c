@@ -274,11 +274,6 @@ static void pair_at(const void *arg, size_t index, weft_product *out) {
                         .ldc = p->n};
 }
 
-typedef struct factors {
-  const weft_kernels *kernels;
-  float *c;
-} factors;
-
 /* The labels of a kind: in the first operand, in the second, in the output. */
 static int labels_of(const einsum *e, bool first, bool second, bool out, uint8_t *labels, size_t *size) {
   int count = 0;
@@ -366,21 +361,13 @@ static void run_copy(weft_op *op, const einsum *e) {
   weft_strided_copy(op->cx, &block, weft_type_size(y->type), weft_op_in(op, 0)->data, y->data);
 }
 
-static void multiply_run(void *arg, const weft_run *run) {
-  const factors *f = arg;
-  f->kernels->binary_f32[WEFT_BINARY_MUL](run->n, run->in[0], run->step[0], run->in[1], run->step[1], f->c + run->out);
-}
-
 /* Products of one term each. */
 static void multiply(weft_context *cx, const pair *p, size_t batch) {
   const int64_t count = (int64_t)batch, m = (int64_t)p->m, n = (int64_t)p->n;
   const weft_shape out = {3, {count, m, n}};
   const weft_tensor a = {.type = WEFT_FLOAT, .shape = {3, {count, m, 1}}, .data = (void *)(uintptr_t)p->a};
   const weft_tensor b = {.type = WEFT_FLOAT, .shape = {3, {count, 1, n}}, .data = (void *)(uintptr_t)p->b};
-  factors f = {cx->kernels, p->c};
-  weft_broadcast broadcast;
-  weft_broadcast_init(&broadcast, &out, 2, (const weft_tensor *const[]){&a, &b});
-  weft_broadcast_run(cx, &broadcast, SIZE_MAX, false, multiply_run, &f);
+  weft_broadcast_binary(cx, WEFT_BINARY_MUL, &out, &a, &b, p->c);
 }
 
 /* `out` has as many elements as the labels of e->out. */

@@ -253,17 +253,6 @@ static weft_status copy_a(weft_op *op, const float *a, float_run *run) {
   return WEFT_OK;
 }
 
-typedef struct scaled {
-  const weft_kernels *kernels;
-  float factor;
-  float *out;
-} scaled;
-
-static void scale_c(void *arg, const weft_run *run) {
-  const scaled *s = arg;
-  s->kernels->binary_f32[WEFT_BINARY_MUL](run->n, run->in[0], run->step[0], &s->factor, 0, s->out + run->out);
-}
-
 /* Turns C into the epilogue's bias or residual, whichever form it broadcasts from. */
 static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) {
   const weft_tensor *c = weft_op_in(op, 2);
@@ -291,13 +280,12 @@ static weft_status place_c(weft_op *op, const plan *p, weft_epilogue *epilogue) 
   }
   /* Any other broadcast is written out: a bias of n elements, or the whole. */
   const weft_shape line = {1, {(int64_t)p->shape.n}};
+  const size_t count = column ? p->shape.n : p->shape.m * p->shape.n * p->shape.batches;
   const weft_tensor from = {.type = WEFT_FLOAT, .shape = c->shape, .data = (void *)(uintptr_t)values};
+  const weft_tensor beta = {.type = WEFT_FLOAT, .data = (void *)(uintptr_t)&p->beta};
   void *room = NULL;
-  weft_broadcast broadcast;
-  weft_broadcast_init(&broadcast, column ? &line : &p->shape.out, 1, (const weft_tensor *const[]){&from});
-  WEFT_TRY(weft_op_scratch_array(op, broadcast.count, sizeof(float), &room));
-  scaled scaled = {op->cx->kernels, p->beta, room};
-  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, false, scale_c, &scaled);
+  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
+  weft_broadcast_binary(op->cx, WEFT_BINARY_MUL, column ? &line : &p->shape.out, &from, &beta, room);
   const float *out = room;
   if (column) {
     epilogue->column_bias = out;

@@ -73,13 +73,12 @@ weft_status weft_max_unpool_run(weft_op *op) {
       if (index < 0 || (uint64_t)index >= count) {
         return weft_op_run_fail(op, "index %lld is out of range: the result has %zu elements", (long long)index, count);
       }
-      size_t rest = (size_t)index, at = same ? rest : 0, stride = 1;
-      for (int d = natural.rank - 1; d >= 0 && !same; d--) {
-        at += rest % (size_t)natural.dims[d] * stride;
-        rest /= (size_t)natural.dims[d];
-        stride *= (size_t)y->shape.dims[d];
+      int64_t at[WEFT_MAX_RANK];
+      map[i] = same ? index : 0;
+      if (!same) weft_position((size_t)index, natural.rank, natural.dims, at);
+      for (int d = 0; d < natural.rank && !same; d++) {
+        map[i] = map[i] * y->shape.dims[d] + at[d];
       }
-      map[i] = (int64_t)at;
     }
     weft_spread_elements(size, n, map, (const char *)x->data + done * size, y->data);
   }

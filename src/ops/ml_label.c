@@ -47,6 +47,16 @@ static list pick_list(list floats, list ints, list strings, list tensor) {
                                 : none;
 }
 
+/* Every element becomes its key's value, or `other`. */
+static void encode(const weft_lookup *lookup, const list *values, const void *other, const weft_tensor *in,
+                   weft_tensor *out) {
+  const size_t size = weft_type_size(values->type);
+  for (size_t i = 0; i < in->count; i++) {
+    const int64_t at = weft_lookup_find(lookup, in->data, i);
+    memcpy((char *)out->data + i * size, at < 0 ? other : (const char *)values->data + (size_t)at * size, size);
+  }
+}
+
 /* ---- LabelEncoder ------------------------------------------------------------------------------------------------ */
 static weft_status encoder_lists(weft_op *op, list *keys, list *values) {
   *keys = pick_list(float_list(op, "keys_floats"), int_list(op, "keys_int64s"), string_list(op, "keys_strings"),
@@ -105,11 +115,7 @@ weft_status weft_label_encoder_run(weft_op *op) {
   WEFT_TRY(encoder_lists(op, &keys, &values));
   WEFT_TRY(weft_lookup_open(op, keys.type, keys.count, keys.data, &lookup));
   const void *other = default_element(op, values.type, room);
-  size_t size = weft_type_size(values.type);
-  for (size_t i = 0; i < in->count; i++) {
-    int64_t at = weft_lookup_find(&lookup, in->data, i);
-    memcpy((char *)out->data + i * size, at < 0 ? other : (const char *)values.data + (size_t)at * size, size);
-  }
+  encode(&lookup, &values, other, in, out);
   return WEFT_OK;
 }
 
@@ -146,11 +152,7 @@ weft_status weft_category_mapper_run(weft_op *op) {
   weft_string other_string = {text, strlen(text)};
   int64_t other_int = weft_op_attr_int(op, "default_int64", -1);
   const void *other = to_ints ? (const void *)&other_int : &other_string;
-  size_t size = weft_type_size(values.type);
-  for (size_t i = 0; i < in->count; i++) {
-    int64_t at = weft_lookup_find(&lookup, in->data, i);
-    memcpy((char *)out->data + i * size, at < 0 ? other : (const char *)values.data + (size_t)at * size, size);
-  }
+  encode(&lookup, &values, other, in, out);
   return WEFT_OK;
 }
 

@@ -70,10 +70,8 @@ static void copy_rows(void *arg, size_t begin, size_t end) {
   const copy_job *job = arg;
   const weft_strided *block = &job->block;
   int64_t index[WEFT_STRIDED_RANK], from = 0, to = 0, size = (int64_t)job->size;
-  size_t rest = begin;
+  weft_position(begin, block->rank, block->dims, index);
   for (int d = block->rank - 1; d >= 0; d--) {
-    index[d] = (int64_t)(rest % (size_t)block->dims[d]);
-    rest /= (size_t)block->dims[d];
     from += index[d] * block->from[d];
     to += index[d] * block->to[d];
   }
@@ -252,10 +250,8 @@ static void map_rows(void *arg, size_t begin, size_t end) {
   const weft_plane line = {.element_size = 1, .lines = 1, .n = bytes, .from_stride = 1, .to_stride = 1};
   int64_t before = -1, from = 0;
   int64_t index[WEFT_MAX_RANK];
-  size_t rest = begin;
+  weft_position(begin, last, job->dims, index);
   for (int d = last - 1; d >= 0; d--) {
-    index[d] = (int64_t)(rest % (size_t)job->dims[d]);
-    rest /= (size_t)job->dims[d];
     from += job->maps[d][index[d]];
   }
   for (size_t n = begin; n < end; n++) {
