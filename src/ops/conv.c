@@ -96,10 +96,9 @@ static void panel_tables(const weft_window *window, size_t first, size_t count, 
                          uint8_t *next) {
   const int64_t outside = -((int64_t)1 << 40);
   int64_t position[WEFT_MAX_RANK], sums[WEFT_MAX_RANK + 1][WEFT_GEMM_NR] = {{0}};
-  size_t rest = first, starts[WEFT_MAX_RANK], digit[WEFT_MAX_RANK] = {0}, start = 0;
+  size_t starts[WEFT_MAX_RANK], digit[WEFT_MAX_RANK] = {0}, start = 0;
+  weft_position(first, window->rank, window->out, position);
   for (int d = window->rank - 1; d >= 0; d--) {
-    position[d] = (int64_t)(rest % (size_t)window->out[d]);
-    rest /= (size_t)window->out[d];
     starts[d] = start;
     start += (size_t)window->kernel[d] * WEFT_GEMM_NR;
   }
@@ -297,30 +296,28 @@ static void sum_planes(const planes *v, size_t filter, size_t z, size_t first, s
   const weft_window *w = &c->window;
   const bool deep = w->rank == 3, flat = w->rank == 1;
   const int64_t kernel = deep ? w->kernel[0] : 1, depth = deep ? w->in[0] : 1;
-  const size_t in = deep ? (size_t)(w->in[1] * w->in[2]) : w->in_count, taps = w->taps / (size_t)kernel,
-               n = count * v->line;
-  const float *bias = c->bias != NULL ? c->bias + filter : NULL, *filters = c->w + filter * c->k;
-  float *to = y;
-  for (size_t channel = 0; channel < c->in_channels; channel++) {
+  const size_t in = deep ? (size_t)(w->in[1] * w->in[2]) : w->in_count, taps = w->taps / (size_t)kernel;
+  const size_t n = count * v->line;
+  const float *filters = c->w + filter * c->k, none = 0;
+  weft_copy_elements(sizeof(float), n, c->bias != NULL ? c->bias + filter : &none, 0, y, 1);
+  for (size_t channel = 0; channel < c->in_channels; channel++, x += (size_t)depth * in) {
     for (int64_t i = 0; i < kernel; i++, filters += taps) {
       const int64_t at = deep ? (int64_t)z * w->stride[0] + i * w->dilation[0] - w->pad_begin[0] : 0;
       if (at < 0 || at >= depth) continue;
-      weft_patches p = plane_patches(c, x + (channel * (size_t)depth + (size_t)at) * in, 1);
-      if (flat) {
-        const int64_t begin = (int64_t)(first * p.stride_w) - p.pad_left, skipped = begin > 0 ? begin : 0;
-        p.pad_left = skipped - begin;
-        p.in += weft_smaller((size_t)skipped, p.iw);
-        p.iw -= weft_smaller((size_t)skipped, p.iw);
+      weft_patches p = plane_patches(c, x + (size_t)at * in, 1);
+      if (flat) { /* the part's own row */
+        const int64_t begin = (int64_t)(first * p.stride_w) - p.pad_left;
+        const size_t skipped = begin > 0 ? weft_smaller((size_t)begin, p.iw) : 0;
+        p.pad_left = (int64_t)skipped - begin;
+        p.in += skipped;
+        p.iw -= skipped;
         p.ow = count;
+      } else {
+        p.pad_top -= (int64_t)(first * p.stride_h);
       }
-      p.pad_top -= flat ? 0 : (int64_t)(first * p.stride_h);
-      c->kernels->depthwise_f32(&p, filters, to == y ? bias : NULL, WEFT_ACT_NONE, 0, 0, to, flat ? 1 : count);
-      if (to != y) c->kernels->binary_f32[WEFT_BINARY_ADD](n, y, 1, to, 1, y);
-      to = room;
+      c->kernels->depthwise_f32(&p, filters, NULL, WEFT_ACT_NONE, 0, 0, room, flat ? 1 : count);
+      c->kernels->binary_f32[WEFT_BINARY_ADD](n, y, 1, room, 1, y);
     }
-  }
-  for (size_t i = 0; to == y && i < n; i++) {
-    y[i] = bias != NULL ? *bias : 0;
   }
 }
 
@@ -358,7 +355,7 @@ static bool cut_planes(const conv *c, planes *v) {
   const size_t taps = p.kh * p.kw;
   return c->in_channels == 1 ||
          (c->out_channels <= SUMMED_FILTERS + (taps >= MANY_TAPS && p.stride_w == 1) && taps <= WEFT_CONV_TAPS &&
-          p.stride_w <= 2 && p.dilation_h < PART && p.dilation_w < PART && p.ow < 2 * PART &&
+          p.stride_w <= 2 && p.dilation_h < PART && p.dilation_w < PART &&
           (uint64_t)(p.kh + 1) * p.dilation_h * weft_conv_row_floats(&p) <= 3 * PART);
 }
 
