@@ -9,7 +9,7 @@
  * Patches: 8 output positions make a panel's columns. Where their elements of a tap lie in the image is worked out once
  * a panel and used for all channels. */
 
-enum { BAND_FLOATS = 6144, MAX_TAPS = WEFT_CONV_TAPS };
+enum { BAND_FLOATS = 6144, MAX_TAPS = WEFT_CONV_TAPS, DEPTHWISE_TAPS = 1024 };
 
 typedef struct depthwise {
   const weft_patches *p;
@@ -19,11 +19,12 @@ typedef struct depthwise {
   float lo, hi;
   size_t length;     /* of one phase of a buffered row: whole vectors in pairs, and the last taps */
   size_t row_floats; /* of all phases */
+  size_t line;       /* from one row of the output to the next */
   size_t rows;       /* of the output that a band makes */
   size_t spare;      /* rows of the buffer that are read and count in nothing */
   bool whole;        /* one band makes all rows */
   bool simple;       /* a row goes into its phases by whole vectors */
-  size_t offsets[MAX_TAPS];
+  uint16_t offsets[DEPTHWISE_TAPS];
 } depthwise;
 
 enum { OVERRUN = LANES - 1 }; /* floats after a line that the two functions below may write */
@@ -86,26 +87,32 @@ static void copy_phase(const float *row, size_t iw, int64_t first, size_t stride
   }
 }
 
+static size_t padded(const weft_patches *p) {
+  return p->pad_left > 0 ? (size_t)p->pad_left : 0;
+}
+
 /* The rows of `in` that `count` output rows from `first` on are made of. The band is all zeros at first, and only what
  * lies inside the image changes. */
 static void fill_band(const depthwise *d, const float *in, size_t first, size_t count, float *band) {
   const weft_patches *p = d->p;
-  const size_t before = (size_t)p->pad_left, rows = (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1;
-  const size_t inside = d->simple && d->row_floats - before < p->iw ? d->row_floats - before : p->iw;
+  const size_t rows = (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1, before = padded(p);
+  const size_t left = p->pad_left >= 0 ? 0 : (size_t)-p->pad_left, skipped = left < p->iw ? left : p->iw;
+  const size_t width = p->iw - skipped, room = d->row_floats - before;
+  const size_t inside = d->simple && room < width ? room : width;
   for (size_t t = 0; t < rows; t++, band += d->row_floats) {
     int64_t y = (int64_t)(first * p->stride_h + t) - p->pad_top;
     if (y < 0 || (size_t)y >= p->ih) {
       if (!d->whole) clear_floats(band, d->row_floats);
       continue;
     }
-    const float *row = in + (size_t)y * p->iw;
+    const float *row = in + (size_t)y * p->iw + skipped;
     if (d->simple && p->stride_w == 1) {
       copy_row(row, inside, before, band);
     } else if (d->simple) {
       copy_halves(row, inside, before, d->length, band);
     } else {
       for (size_t phase = 0; phase < p->stride_w; phase++) {
-        copy_phase(row, p->iw, (int64_t)phase - p->pad_left, p->stride_w, d->length, band + phase * d->length);
+        copy_phase(row, width, (int64_t)phase - (int64_t)before, p->stride_w, d->length, band + phase * d->length);
       }
     }
   }
@@ -123,7 +130,7 @@ INLINE void depthwise_vectors(const depthwise *d, const size_t vectors, const fl
     sums[v] = load_splat(&d->bias);
   }
   const float *w = d->w;
-  const size_t *offset = d->offsets;
+  const uint16_t *offset = d->offsets;
   NOT_UNROLLED
   for (size_t i = d->p->kh * d->p->kw; i > 0; i--) {
     const float *x = from + *offset++;
@@ -151,7 +158,7 @@ static void depthwise_row(const depthwise *d, const float *from, float *to) {
  * used. The first of these sums belong to rows above the first and are dropped. k, stride and vectors are constants. */
 INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t stride, const size_t vectors,
                             const float *from, size_t rows, float *to, size_t columns) {
-  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, length = d->length, ow = d->p->ow;
+  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, length = d->length;
   real sums[5][2];
   for (size_t i = 0; i < alive * vectors; i++) {
     sums[i / vectors][i % vectors] = load_splat(&d->bias);
@@ -180,7 +187,7 @@ INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t str
       for (size_t v = 0; v < vectors; v++) {
         store_some(to + v * LANES, depthwise_result(d, sums[alive - 1][v]), columns - v * LANES);
       }
-      to += ow;
+      to += d->line;
     }
     for (size_t v = 0; v < vectors; v++) {
       UNROLLED
@@ -223,7 +230,7 @@ INLINE void depthwise_square(const depthwise *d, const size_t stride, size_t ste
       }
     }
   }
-  for (size_t r = 0; r < 4; r++, to += step * d->p->ow) {
+  for (size_t r = 0; r < 4; r++, to += step * d->line) {
     store_some(to, depthwise_result(d, sums[r]), columns);
   }
 }
@@ -242,7 +249,7 @@ INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t st
     const float *from = band + row * step * stride * d->row_floats;
     NOT_UNROLLED
     for (size_t column = 0; column < ow; column += LANES) {
-      depthwise_square(d, stride, step, w, from + column, to + row * step * ow + column, ow - column);
+      depthwise_square(d, stride, step, w, from + column, to + row * step * d->line + column, ow - column);
     }
   }
 }
@@ -258,7 +265,7 @@ static void depthwise_band(const depthwise *d, size_t count, const float *band, 
   const size_t down = p->dilation_h;
   if (count / 4 >= down && is_square(p, 3, down) && p->stride_h == 1) {
     for (size_t row = 0; row < down; row++) { /* every so many rows are an image of their own */
-      depthwise_squares(d, 1, down, count - row, band + row * d->row_floats, to + row * p->ow);
+      depthwise_squares(d, 1, down, count - row, band + row * d->row_floats, to + row * d->line);
     }
   } else if (count >= 4 && is_square(p, 3, 1)) {
     depthwise_squares(d, 2, 1, count, band, to);
@@ -268,7 +275,7 @@ static void depthwise_band(const depthwise *d, size_t count, const float *band, 
     depthwise_strips(d, 5, 2, count, band, to);
   } else {
     for (size_t row = 0; row < count; row++) {
-      depthwise_row(d, band + row * p->stride_h * d->row_floats, to + row * p->ow);
+      depthwise_row(d, band + row * p->stride_h * d->row_floats, to + row * d->line);
     }
   }
 }
@@ -278,11 +285,11 @@ static void plan_row(depthwise *d) {
   const weft_patches *p = d->p;
   d->row_floats = weft_conv_row_floats(p);
   d->length = d->row_floats / p->stride_w;
-  d->simple = p->stride_w <= 2 && p->pad_left >= 0 && (size_t)p->pad_left < d->row_floats;
+  d->simple = p->stride_w <= 2 && padded(p) < d->row_floats;
   size_t phase = 0, step = 0;
   for (size_t j = 0; j < p->kw; j++) { /* without divisions: small channels are planned in less time than they take */
     for (size_t i = 0; i < p->kh; i++) {
-      d->offsets[i * p->kw + j] = i * p->dilation_h * d->row_floats + phase * d->length + step;
+      d->offsets[i * p->kw + j] = (uint16_t)(i * p->dilation_h * d->row_floats + phase * d->length + step);
     }
     for (phase += p->dilation_w; phase >= p->stride_w; phase -= p->stride_w) {
       step++;
@@ -293,7 +300,6 @@ static void plan_row(depthwise *d) {
 /* Fills in the geometry of the buffer; false when a single output row does not fit. */
 static bool depthwise_plan(depthwise *d, size_t oh) {
   const weft_patches *p = d->p;
-  if (p->kh * p->kw > MAX_TAPS) return false;
   plan_row(d);
   d->spare = is_square(p, 5, 1) ? p->stride_h - 1 : 0;
   size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
@@ -305,25 +311,38 @@ static bool depthwise_plan(depthwise *d, size_t oh) {
   return true;
 }
 
+/* Columns that are more than a band holds are made in parts of as many as it does. */
 static void depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
                           float lo, float hi, float *out, size_t oh) {
-  depthwise d = {.p = p, .clip = activation == WEFT_ACT_CLIP, .lo = lo, .hi = hi};
-  if (p->kh == 0 || p->kw == 0 || oh == 0 || !depthwise_plan(&d, oh)) {
+  const size_t taps = p->kh * p->kw;
+  weft_patches part = *p;
+  depthwise d = {.p = &part, .clip = activation == WEFT_ACT_CLIP, .lo = lo, .hi = hi, .line = p->ow};
+  bool fits = taps > 0 && taps <= DEPTHWISE_TAPS && oh > 0;
+  while (fits && !depthwise_plan(&d, oh)) {
+    part.ow /= 2;
+    fits = part.ow >= NR;
+  }
+  if (!fits) {
     weft_portable_depthwise_f32(p, w, bias, activation, lo, hi, out, oh);
     return;
   }
   float band[BAND_FLOATS];
-  clear_floats(band, ((d.rows - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1 + d.spare) * d.row_floats);
-  for (size_t c = 0; c < p->channels; c++, out += oh * p->ow) {
-    d.w = w + c * p->kh * p->kw;
-    d.bias = bias != NULL ? bias[c] : 0.0f;
-    for (size_t row = 0; row < oh; row += d.rows) {
-      size_t count = oh - row < d.rows ? oh - row : d.rows;
-      fill_band(&d, p->in + c * p->ih * p->iw, row, count, band);
-      depthwise_band(&d, count, band, out + row * p->ow);
+  const size_t columns = part.ow, plane = oh * p->ow;
+  for (size_t column = 0; column < p->ow; column += columns) {
+    part.ow = columns < p->ow - column ? columns : p->ow - column;
+    part.pad_left = p->pad_left - (int64_t)(column * p->stride_w);
+    clear_floats(band, ((d.rows - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1 + d.spare) * d.row_floats);
+    for (size_t c = 0; c < p->channels; c++) {
+      d.w = w + c * taps;
+      d.bias = bias != NULL ? bias[c] : 0.0f;
+      for (size_t row = 0; row < oh; row += d.rows) {
+        size_t count = oh - row < d.rows ? oh - row : d.rows;
+        fill_band(&d, p->in + c * p->ih * p->iw, row, count, band);
+        depthwise_band(&d, count, band, out + c * plane + row * p->ow + column);
+      }
     }
-    if (!d.clip) activate_f32(oh * p->ow, out, activation, lo, hi);
   }
+  if (!d.clip) activate_f32(p->channels * plane, out, activation, lo, hi);
 }
 
 /* ---- few channels ------------------------------------------------------------------------------------------------ */

@@ -454,13 +454,13 @@ static weft_status run_floats(weft_op *op, conv *c) {
     products.m = 1;
     products.n = c->out_channels;
     products.at = vector_at;
+  } else if (is_framed(c) && (c->out_channels > DEPTHWISE_FILTERS || window->stride[window->rank - 1] > 2)) {
+    products.at = frames_at;
   } else if (c->in_channels == 1 && c->out_channels <= DEPTHWISE_FILTERS && window->rank <= 2 && window->taps > 1) {
     size_t work = window->out_count * window->taps;
     weft_parallel(op->cx, c->images * c->groups * c->out_channels, 1 + 16384 / (work + 1), depthwise_planes, c);
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
-  } else if (is_framed(c)) {
-    products.at = frames_at;
   } else if (cut_planes(c, &planes)) {
     WEFT_TRY(run_planes(op, &planes));
     weft_op_floats_done(op, y, c->y);

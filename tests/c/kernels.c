@@ -584,6 +584,10 @@ static void check_floats(void) {
   check_large_convolution(3, 3, 9, 7000, 1);
   check_large_convolution(3, 3, 150, 150, 1);
   check_large_convolution(12, 12, 40, 40, 2);
+  check_large_convolution(1, 256, 1, 17000, 2);
+  check_large_convolution(2, 9, 4, 9000, 3);
+  check_large_convolution(5, 5, 12, 3100, 1 + draw() % 2);
+  check_large_convolution(31, 31, 40, 200, 1);
   for (size_t size = 1; size <= 16; size *= 2) {
     for (size_t n = 0; n <= 20; n++) {
       check_transpose(n, 19, 1, size);
