@@ -485,28 +485,32 @@ static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end,
     gemm_f32_pack(end - begin, patches->channels, patches->in + begin, plane, false, out);
     return;
   }
-  if (taps > MAX_TAPS || plane > INT32_MAX || plane == 0) { /* scattered taps read something in any case */
+  if (plane > INT32_MAX || plane == 0) { /* scattered taps read something in any case */
     weft_portable_conv_f32_pack(patches, begin, end, out);
     return;
   }
   tap table[MAX_TAPS];
-  size_t known = SIZE_MAX, moved = 0; /* the row whose taps are in the table, and how far they have gone since */
-  for (; begin < end; begin += NR) {
-    const size_t y = begin / patches->ow;
-    const bool inner = end - begin >= NR && is_inner(patches, begin % patches->ow);
-    moved += NR * patches->stride_w;
-    if (!inner || y != known) {
-      panel_positions at;
-      find_positions(patches, begin, end, &at);
-      for (size_t t = 0; t < taps; t++) {
-        find_tap(patches, &at, t / patches->kw, t % patches->kw, &table[t]);
+  for (size_t first = 0, count = MAX_TAPS; first < taps; first += MAX_TAPS) {
+    float *to = out + first * NR;
+    size_t known = SIZE_MAX, moved = 0; /* the row whose taps are in the table, and how far they have gone since */
+    count = count < taps - first ? count : taps - first;
+    for (size_t position = begin; position < end; position += NR) {
+      const size_t y = position / patches->ow;
+      const bool inner = end - position >= NR && is_inner(patches, position % patches->ow);
+      moved += NR * patches->stride_w;
+      if (!inner || y != known) {
+        panel_positions at;
+        find_positions(patches, position, end, &at);
+        for (size_t t = 0; t < count; t++) {
+          find_tap(patches, &at, (first + t) / patches->kw, (first + t) % patches->kw, &table[t]);
+        }
+        known = inner ? y : SIZE_MAX;
+        moved = 0;
       }
-      known = inner ? y : SIZE_MAX;
-      moved = 0;
-    }
-    for (size_t c = 0; c < patches->channels; c++) {
-      for (size_t t = 0; t < taps; t++, out += NR) {
-        emit_tap(&table[t], patches->in + c * plane + moved, out);
+      for (size_t c = 0; c < patches->channels; c++, to += taps * NR) {
+        for (size_t t = 0; t < count; t++) {
+          emit_tap(&table[t], patches->in + c * plane + moved, to + t * NR);
+        }
       }
     }
   }

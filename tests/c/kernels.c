@@ -459,6 +459,14 @@ static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, 
   portable->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, wanted, oh);
   tested->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, got, oh);
   expect_same("large depthwise", CHANNELS * oh * ow, got, wanted);
+  const size_t begin = below(oh * ow), end = begin + 1 + below(oh * ow - begin < 50 ? oh * ow - begin : 50);
+  const size_t size = weft_gemm_packed_size(end - begin, CHANNELS * kh * kw);
+  float *wanted_panels = make(size, NULL), *panels = make(size, NULL);
+  portable->conv_f32_pack(&p, begin, end, wanted_panels);
+  tested->conv_f32_pack(&p, begin, end, panels);
+  expect_same("large conv pack", size, panels, wanted_panels);
+  drop(wanted_panels);
+  drop(panels);
   drop(in);
   drop(w);
   drop(wanted);
