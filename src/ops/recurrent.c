@@ -244,17 +244,20 @@ static weft_status float_weights(weft_op *op, int i, const float **out) {
   }
   const weft_tensor *scale = weft_op_in(op, i == W ? W_SCALE : R_SCALE),
                     *zero = weft_op_in(op, i == W ? W_ZERO : R_ZERO);
-  size_t columns = (size_t)t->shape.dims[2], plane = (size_t)t->shape.dims[1] * columns;
+  const size_t columns = (size_t)t->shape.dims[2], directions = (size_t)t->shape.dims[0];
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, t->count, sizeof(float), &room));
-  float *values = room;
-  weft_load_float(t->type, t->data, 0, 1, t->count, values);
-  for (size_t at = 0; at < t->count; at++) {
-    size_t number = at / plane * columns + at % columns; /* of a scale for each column */
-    float z = 0;
-    weft_load_float(zero->type, zero->data, zero->count == (size_t)t->shape.dims[0] ? at / plane : number, 1, 1, &z);
-    values[at] =
-        (values[at] - z) * ((const float *)scale->data)[scale->count == (size_t)t->shape.dims[0] ? at / plane : number];
+  WEFT_TRY(weft_op_scratch_array(op, t->count + zero->count, sizeof(float), &room));
+  float *values = room, *zeros = values + t->count;
+  op->cx->kernels->dequantize_i8(t->count, t->data, 1, 0, t->type == WEFT_INT8, values);
+  weft_load_float(zero->type, zero->data, 0, 1, zero->count, zeros);
+  for (size_t at = 0, column = 0, first = 0; at < t->count; at++, column++) {
+    if (column == columns) {
+      column = 0;
+      first = at / ((size_t)t->shape.dims[1] * columns);
+    }
+    const size_t number = first * columns + column; /* of a scale for each column */
+    values[at] = (values[at] - zeros[zero->count == directions ? first : number]) *
+                 ((const float *)scale->data)[scale->count == directions ? first : number];
   }
   *out = values;
   return WEFT_OK;
