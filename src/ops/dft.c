@@ -162,20 +162,25 @@ static weft_status read_stft(weft_op *op, int64_t *hop, int64_t *n) {
   return WEFT_OK;
 }
 
+/* Real numbers may lack the last dimension, as torch.stft's do. */
+static int64_t signal_parts(const weft_tensor *x) {
+  return x->shape.rank == 3 ? x->shape.dims[2] : 1;
+}
+
 weft_status weft_stft_infer(weft_op *op) {
   int64_t hop, n;
   WEFT_TRY(weft_op_expect_inputs(op, 2, 4));
   WEFT_TRY(weft_op_expect_type(op, 0, "signal", WEFT_TYPES_FLOAT));
-  WEFT_TRY(weft_op_expect_rank(op, 0, "signal", 3, 3));
+  WEFT_TRY(weft_op_expect_rank(op, 0, "signal", 2, 3));
   WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
   WEFT_TRY(weft_op_expect_rank(op, 2, "window", 1, 1));
   const weft_tensor *x = weft_op_in(op, 0);
   bool onesided = weft_op_attr_int(op, "onesided", 1) != 0;
-  if (x->shape.dims[2] != 1 && x->shape.dims[2] != 2) {
-    return weft_op_fail(op, "input signal: expected a last dimension of 1 or 2, found %lld",
-                        (long long)x->shape.dims[2]);
+  const int64_t parts = signal_parts(x);
+  if (parts != 1 && parts != 2) {
+    return weft_op_fail(op, "input signal: expected a last dimension of 1 or 2, found %lld", (long long)parts);
   }
-  if (onesided && x->shape.dims[2] == 2) {
+  if (onesided && parts == 2) {
     return weft_op_fail(op, "input signal: a onesided transform takes real numbers");
   }
   WEFT_TRY(read_stft(op, &hop, &n));
@@ -192,7 +197,7 @@ weft_status weft_stft_run(weft_op *op) {
   spectrum s = {.x = x,
                 .y = y,
                 .window = weft_op_in(op, 2),
-                .parts = (size_t)x->shape.dims[2],
+                .parts = (size_t)signal_parts(x),
                 .y_parts = 2,
                 .length = (size_t)n,
                 .y_length = (size_t)y->shape.dims[2],

@@ -73,6 +73,9 @@ for how, function in {"add": np.add, "mul": np.multiply, "min": np.minimum, "max
             case(f"scatter_rows_{how}_{name}_{axis}", 18, ("ScatterElements", ["x", "i", "u"], ["y"], {"axis": axis, "reduction": how}), {"x": x, "i": i, "u": u}, {"y": y}, ir=8)
 x = f32(2, 3)
 case("compress_by_mask", 11, ("Compress", ["x", "c"], ["y"], {}), {"x": x, "c": x > 0}, {"y": x[x > 0]}, ir=6)  # as paddle2onnx writes masked_select
+signal, window = f32(2, 19), f32(6)  # as torch.stft is exported
+frames = np.stack([signal[:, k : k + 6] * window for k in range(0, 14, 4)], 1)
+case("stft_without_parts", 17, ("STFT", ["x", "h", "w", "n"], ["y"], {}), {"x": signal}, {"y": np.fft.rfft(frames).astype(np.complex64).view(np.float32).reshape(2, 4, 4, 2)}, {"h": np.array(4, np.int64), "w": window, "n": np.array(6, np.int64)}, ir=8)
 case("dropout_ratio_float8", 22, ("Dropout", ["x", "r", "t"], ["y"], {}), {"x": f32(3), "r": np.array(0.5, ml_dtypes.float8_e4m3fn), "t": np.array(False)}, {}, ir=10)
 upgrade.cases[-1][4]["y"] = upgrade.cases[-1][3]["x"]
 case("blackman_int", 17, ("BlackmanWindow", ["n"], ["y"], {"output_datatype": TensorProto.INT32}), {"n": np.array(2, np.int64)}, {"y": np.array([0, 1], np.int32)}, ir=8)
