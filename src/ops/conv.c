@@ -1,9 +1,9 @@
 /* Convolution as a matrix product without an im2col matrix: the weights are the left matrix as they lie in the file,
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, whose planes are added up where there are only
- * one or two filters, and where there is one output position it is a product with a vector; few filters of few channels read their patches from rows of the input, unpacked; many
- * filters of many channels with a stride of 1 go through winograd.c. Bias, residual and activation are applied as
- * results are stored. */
+ * one to three filters, and where there is one output position it is a product with a vector; few filters of few
+ * channels read their patches from rows of the input, unpacked; many filters of many channels with a stride of 1 go
+ * through winograd.c. Bias, residual and activation are applied as results are stored. */
 #include "../base/elementary.h"
 #include "../kernels/elements.h"
 #include "product.h"
@@ -354,9 +354,7 @@ static bool cut_planes(const conv *c, planes *v) {
   p.ow = w->rank == 1 ? v->part : p.ow;
   const size_t taps = p.kh * p.kw;
   return c->in_channels == 1 ||
-         (c->out_channels <= SUMMED_FILTERS + (taps >= MANY_TAPS && p.stride_w == 1) && taps <= WEFT_CONV_TAPS &&
-          p.stride_w <= 2 && p.dilation_h < PART && p.dilation_w < PART &&
-          (uint64_t)(p.kh + 1) * p.dilation_h * weft_conv_row_floats(&p) <= 3 * PART);
+         (p.stride_w <= 2 && c->out_channels <= SUMMED_FILTERS + (taps >= MANY_TAPS && p.stride_w == 1));
 }
 
 static weft_status run_planes(weft_op *op, planes *v) {
