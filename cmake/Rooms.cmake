@@ -7,7 +7,7 @@
 #                                 linked, called or not; of other rooms a module takes the files it needs.
 #
 # WEFT_SIMD is defined in rooms compiled with SIMD, WEFT_RELAXED in those with relaxed SIMD; only `kernels` and `simd` may be.
-# WEFT_THREADS is defined in the room `parallel` alone: one file of `base` knows of threads, so in wasm all others are
+# WEFT_THREADS is defined in the room `parallel` alone: two files of `base` know of threads, so in wasm all others are
 # compiled once and linked into modules with and without them.
 
 # All rooms that are neither hot, nor a face of the library, nor know of threads.

@@ -49,15 +49,6 @@ static bool read_open(weft_cli *cli, FILE *file, const char *path, weft_cli_byte
   }
 }
 
-#ifdef __wasi__
-/* An older libc takes all memory that there is at its first malloc for its heap, also a page that the adapter to components has
- * added for itself by then: so the first malloc comes before the first call of the host. */
-__attribute__((constructor(50))) static void begin_heap(void) {
-  void *volatile block = malloc(1); /* volatile: or the compiler leaves both calls out */
-  free(block);
-}
-#endif
-
 bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
   *out = (weft_cli_bytes){0};
   FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");

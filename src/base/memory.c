@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Kernels count on an alignment of 16 bytes: 8 bytes off, every fourth vector crosses a line of the cache, and a product
+ * that reads its weights once takes a fifth longer. So malloc has to give it, as heap.c does in WebAssembly. */
 typedef struct header {
-  weft_memory *memory;
+  _Alignas(16) weft_memory *memory;
   size_t size; /* with the header */
-#if SIZE_MAX <= 0xffffffffu
-  size_t moved; /* bytes from where malloc's block begins */
-  size_t padding;
-#endif
 } header;
 
-/* Kernels count on ALIGNMENT: 8 bytes off, every fourth vector crosses a line of the cache, and a product that reads its
- * weights once takes a fifth longer. Some hosts' malloc, Emscripten's among them, promises half of it. */
+#if !defined(__wasm__)
+_Static_assert(_Alignof(max_align_t) >= _Alignof(header), "blocks of malloc are aligned");
+#endif
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>
@@ -42,31 +42,6 @@ static void fence(void *piece, size_t size, size_t taken) {
 }
 static void unfence(void *block, size_t size) {
   (void)block, (void)size;
-}
-#endif
-
-enum { ALIGNMENT = 16, SLACK = _Alignof(max_align_t) < ALIGNMENT ? ALIGNMENT - _Alignof(max_align_t) : 0 };
-
-_Static_assert(sizeof(header) == ALIGNMENT, "blocks stay aligned");
-
-/* The header of a block that malloc gave, and back. */
-#if SIZE_MAX <= 0xffffffffu
-static header *header_in(char *start) {
-  size_t moved = (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
-  header *h = (header *)(start + moved);
-  h->moved = moved;
-  return h;
-}
-static void *start_of(header *h) {
-  return (char *)h - h->moved;
-}
-#else
-_Static_assert(SLACK == 0, "there is room in a header to say how far it was moved");
-static header *header_in(char *start) {
-  return (header *)start;
-}
-static void *start_of(header *h) {
-  return h;
 }
 #endif
 
@@ -122,7 +97,7 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   size_t total;
   *out = NULL;
   /* PTRDIFF_MAX bounds a block, as malloc does. */
-  if (!weft_add(size, sizeof(header) + SLACK, &total) || total > SIZE_MAX / 2) {
+  if (!weft_add(size, sizeof(header), &total) || total > SIZE_MAX / 2) {
     return fail_memory(cx, size);
   }
   if (memory->fail_at != 0 && --memory->fail_at == 0) {
@@ -131,11 +106,10 @@ static weft_status take(weft_context *cx, size_t size, bool zero, void **out) {
   if (memory->limit != 0 && (total > memory->limit || memory->used > memory->limit - total)) {
     return fail_memory(cx, size);
   }
-  char *start = zero ? calloc(1, total) : malloc(total);
-  if (start == NULL) {
+  header *h = zero ? calloc(1, total) : malloc(total);
+  if (h == NULL) {
     return fail_memory(cx, size);
   }
-  header *h = header_in(start);
   h->memory = memory;
   h->size = total;
   weft_memory_retain(memory);
@@ -161,7 +135,7 @@ weft_status weft_alloc_zeroed(weft_context *cx, size_t count, size_t size, void 
 }
 
 size_t weft_block_size(const void *block) {
-  return ((const header *)block - 1)->size - sizeof(header) - SLACK;
+  return ((const header *)block - 1)->size - sizeof(header);
 }
 
 void weft_free(void *block) {
@@ -171,7 +145,7 @@ void weft_free(void *block) {
   header *h = (header *)block - 1;
   weft_memory *memory = h->memory;
   memory->used -= h->size;
-  free(start_of(h));
+  free(h);
   weft_memory_release(memory);
 }
 
