@@ -82,7 +82,7 @@ static int compare_times(const void *a, const void *b) {
 static void print_times(const bench *b, weft_session *session) {
   size_t used, peak;
   double sum = 0;
-  qsort(b->times, b->count, sizeof *b->times, compare_times);
+  weft_sort(b->times, b->count, sizeof *b->times, compare_times);
   for (size_t i = 0; i < b->count; i++) {
     sum += b->times[i];
   }

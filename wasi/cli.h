@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "../src/base/sort.h"
 #include "../src/base/text.h"
 #include "../src/base/value.h"
 
@@ -85,6 +86,8 @@ typedef struct weft_cli_bytes {
   size_t size;
 } weft_cli_bytes;
 
+/* What follows the first `word`, or NULL. */
+const char *weft_cli_after(const char *text, const char *word);
 bool weft_cli_exists(const char *path);
 bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out);
 /* Writes a file that is complete or not there; existing ones are replaced. */

@@ -49,6 +49,14 @@ static bool read_open(weft_cli *cli, FILE *file, const char *path, weft_cli_byte
   }
 }
 
+const char *weft_cli_after(const char *text, const char *word) {
+  const size_t length = strlen(word);
+  for (; *text != 0; text++) {
+    if (strncmp(text, word, length) == 0) return text + length;
+  }
+  return NULL;
+}
+
 bool weft_cli_read(weft_cli *cli, const char *path, weft_cli_bytes *out) {
   *out = (weft_cli_bytes){0};
   FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");

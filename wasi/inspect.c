@@ -94,7 +94,7 @@ static bool collect(weft_cli *cli, inspection *in) {
     good = collect_nodes(cli, in, in->proto->functions[i]->n_node, in->proto->functions[i]->node);
   }
   if (good && in->node_count > 0) {
-    qsort(in->nodes, in->node_count, sizeof *in->nodes, compare_nodes);
+    weft_sort(in->nodes, in->node_count, sizeof *in->nodes, compare_nodes);
   }
   return good;
 }

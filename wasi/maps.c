@@ -148,8 +148,8 @@ bool weft_cli_compare_maps(weft_cli *cli, const char *name, const char *path, co
   if (!weft_cli_read(cli, path, &text)) {
     return false;
   }
-  const char *value = strstr(text.data, "\"value\":");
-  reader r = {.cli = cli, .path = path, .at = value != NULL ? value + 8 : text.data};
+  const char *value = weft_cli_after(text.data, "\"value\":");
+  reader r = {.cli = cli, .path = path, .at = value != NULL ? value : text.data};
   bool good = compare_list(&r, found, name, rtol, atol);
   free(text.data);
   return good;

@@ -93,17 +93,17 @@ static bool parse_header(weft_cli *cli, const char *path, weft_cli_bytes *file, 
   }
   char *text = file->data + at;
   text[length - 1] = 0; /* a line feed */
-  const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"),
-             *shape = strstr(text, "'shape':");
+  const char *descr = weft_cli_after(text, "'descr':"), *order = weft_cli_after(text, "'fortran_order':"),
+             *shape = weft_cli_after(text, "'shape':");
   if (descr == NULL || order == NULL || shape == NULL) {
     return fail_npy(cli, path, "has a damaged header");
   }
-  if (strncmp(order + 16 + strspn(order + 16, " "), "True", 4) == 0) {
+  if (strncmp(order + strspn(order, " "), "True", 4) == 0) {
     return fail_npy(cli, path, "is in Fortran order: save numpy.ascontiguousarray of it");
   }
   out->data = text + length;
   out->size = file->size - at - length;
-  return parse_type(cli, path, descr + 8, wanted, out) && parse_shape(cli, path, shape + 8, &out->shape);
+  return parse_type(cli, path, descr, wanted, out) && parse_shape(cli, path, shape, &out->shape);
 }
 
 static size_t put_utf8(uint32_t c, char *out) {

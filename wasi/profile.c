@@ -57,7 +57,7 @@ static int by_name(const void *a, const void *b) {
 /* Rows of the same name become one. */
 static void merge_rows(table *t) {
   size_t made = 0;
-  qsort(t->rows, t->count, sizeof *t->rows, by_name);
+  weft_sort(t->rows, t->count, sizeof *t->rows, by_name);
   for (size_t i = 0; i < t->count; i++) {
     row *r = &t->rows[i], *last = made > 0 ? &t->rows[made - 1] : NULL;
     if (last == NULL || by_name(last, r) != 0) {
@@ -112,7 +112,7 @@ static void print_rows(const weft_session *session, const double *inside, size_t
                        double total, size_t runs, const weft_limits *limits, table *t) {
   fill_rows(t, session, count, inside, by_node);
   merge_rows(t);
-  qsort(t->rows, t->count, sizeof *t->rows, by_time);
+  weft_sort(t->rows, t->count, sizeof *t->rows, by_time);
   weft_cli_say(stdout, "\n%-28s %7s %10s %6s %9s %8s %6s  %s\n", by_node ? "node" : "operator", "calls", "ms", "%",
                "GFLOP/s", "GB/s", "limit%", by_node ? "output, name" : "");
   for (size_t i = 0; i < t->count && i < most; i++) {

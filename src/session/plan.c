@@ -5,7 +5,8 @@
  * they show. */
 #include "plan.h"
 
-#include <stdlib.h>
+#include "../base/sort.h"
+
 #include <string.h>
 
 enum { PLANS_KEPT = 8, ALIGNMENT = 64, PAIRS_COMPARED = 4096, STRANGERS = 2, MOST_SLACK = 65536 };
@@ -294,7 +295,7 @@ static size_t find_gap(const placed *const *others, size_t count, const placed *
 }
 
 static void place_by_size(placed *items, size_t count, const placed **others) {
-  qsort(items, count, sizeof *items, by_size);
+  weft_sort(items, count, sizeof *items, by_size);
   for (size_t i = 0; i < count; i++) {
     items[i].offset = find_gap(others, i, &items[i]);
     size_t at = i;
@@ -385,11 +386,11 @@ static int by_last_use(const void *a, const void *b) {
 static void place_in_order(placed *items, size_t count, const placed **ending, gap *room) {
   gaps g = {.list = room};
   size_t ended = 0;
-  qsort(items, count, sizeof *items, by_first_use);
+  weft_sort(items, count, sizeof *items, by_first_use);
   for (size_t i = 0; i < count; i++) {
     ending[i] = &items[i];
   }
-  qsort((void *)ending, count, sizeof *ending, by_last_use);
+  weft_sort((void *)ending, count, sizeof *ending, by_last_use);
   for (size_t i = 0; i < count; i++) {
     for (; ended < count && ending[ended]->last < items[i].first; ended++) {
       if (ending[ended]->bytes > 0) {
