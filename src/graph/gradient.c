@@ -5,23 +5,12 @@
 
 #include <string.h>
 
+#include "backward.h"
 #include "build.h"
-#include "derive.h"
 
 enum { MOST = 100 }; /* Gradient nodes: each is a pass over the graph */
 
-typedef struct gradient {
-  weft_term term; /* the model, the graph and how its nodes are made */
-  weft_graph *graph;
-  weft_model *model;
-  size_t values;        /* that the graph had before */
-  uint8_t *leaf, *path; /* per value: a variable; something that depends on one */
-  int32_t *derivative;  /* per value: of y by it, so far; -1: none */
-  bool depends;         /* the node that is looked at, on a variable */
-} gradient;
-
-/* As many of a number as v has elements, of its element type. */
-static weft_status filled_like(gradient *g, const char *number, int32_t v, int32_t *out) {
+weft_status weft_gradient_fill(weft_gradient *g, const char *number, int32_t v, int32_t *out) {
   g->term.like = v;
   weft_term_set(&g->term, 'v', v);
   WEFT_TRY(weft_term_let(&g->term, 'n', number));
@@ -29,7 +18,7 @@ static weft_status filled_like(gradient *g, const char *number, int32_t v, int32
 }
 
 /* ---- one Gradient node ------------------------------------------------------------------------------------------- */
-static weft_status add_term(gradient *g, int32_t term, int32_t v) {
+weft_status weft_gradient_add(weft_gradient *g, int32_t term, int32_t v) {
   int32_t fitting;
   WEFT_TRY(weft_term_sum_to(&g->term, term, v, &fitting));
   if (g->derivative[v] >= 0) {
@@ -42,7 +31,7 @@ static weft_status add_term(gradient *g, int32_t term, int32_t v) {
 }
 
 /* From output `o` of the node to its inputs. */
-static weft_status pass_output(gradient *g, const weft_node *node, int o) {
+static weft_status pass_output(weft_gradient *g, const weft_node *node, int o) {
   int32_t y = node->outputs[o];
   bool passes = false;
   if (y < 0 || g->derivative[y] < 0 || g->leaf[y] || !g->path[y]) {
@@ -54,28 +43,38 @@ static weft_status pass_output(gradient *g, const weft_node *node, int o) {
       passes = true;
       weft_term_begin(&g->term, node, i, o, g->derivative[y]);
       WEFT_TRY(weft_term_apply_rule(&g->term, &term));
-      WEFT_TRY(term < 0 ? WEFT_OK : add_term(g, term, v));
+      WEFT_TRY(term < 0 ? WEFT_OK : weft_gradient_add(g, term, v));
     }
   }
   g->term.node = node;
   return passes ? WEFT_OK : weft_term_unknown(&g->term, ""); /* its subgraphs depend on them */
 }
 
-/* `node` is a copy: adding nodes moves them, not what they point to. */
-static weft_status pass_back(gradient *g, weft_node node) {
-  for (int o = 0; o < node.output_count; o++) {
+/* Of a copy of node k: adding nodes moves them, not what they point to. */
+static weft_status pass_back(weft_gradient *g, size_t k) {
+  const weft_node node = g->graph->nodes[k];
+  bool done;
+  WEFT_TRY(weft_gradient_pass_subgraphs(g, k, &done));
+  for (int o = 0; o < node.output_count && !done; o++) {
     WEFT_TRY(pass_output(g, &node, o));
   }
   return WEFT_OK;
 }
 
+weft_status weft_gradient_run(weft_gradient *g, size_t skip) {
+  for (size_t k = g->nodes; k-- > 0;) {
+    WEFT_TRY(k == skip ? WEFT_OK : pass_back(g, k));
+  }
+  return WEFT_OK;
+}
+
 static void note_use(void *arg, int32_t v) {
-  gradient *g = arg;
+  weft_gradient *g = arg;
   g->depends = g->depends || g->path[v];
 }
 
-static void mark_paths(gradient *g, size_t nodes) {
-  for (size_t n = 0; n < nodes; n++) {
+void weft_gradient_mark(weft_gradient *g) {
+  for (size_t n = 0; n < g->nodes; n++) {
     const weft_node *node = &g->graph->nodes[n];
     g->depends = false;
     weft_node_visit_uses(node, note_use, g);
@@ -87,7 +86,21 @@ static void mark_paths(gradient *g, size_t nodes) {
   }
 }
 
-static weft_status find_value(gradient *g, const char *name, int32_t *out) {
+weft_status weft_gradient_prepare(weft_gradient *g) {
+  weft_context *cx = g->model->cx;
+  void *block;
+  g->values = g->graph->value_count;
+  g->nodes = g->graph->node_count;
+  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, 1, &block));
+  g->leaf = block;
+  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, 1, &block));
+  g->path = block;
+  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, sizeof(int32_t), &block));
+  g->derivative = memset(block, 0xff, g->values * sizeof(int32_t));
+  return WEFT_OK;
+}
+
+static weft_status find_value(weft_gradient *g, const char *name, int32_t *out) {
   for (size_t v = 0; v < g->values; v++) {
     if (strcmp(g->graph->values[v].name, name) == 0) {
       *out = (int32_t)v;
@@ -98,7 +111,7 @@ static weft_status find_value(gradient *g, const char *name, int32_t *out) {
 }
 
 /* The variables must be the inputs: the graph is not computed again at other values. */
-static weft_status mark_variables(gradient *g, const weft_node *node, const char *attribute, int *at) {
+static weft_status mark_variables(weft_gradient *g, const weft_node *node, const char *attribute, int *at) {
   const weft_attribute *names = weft_node_attribute(node, attribute);
   for (size_t i = 0; names != NULL && names->kind == WEFT_ATTRIBUTE_STRINGS && i < names->count; i++, (*at)++) {
     int32_t v;
@@ -113,17 +126,11 @@ static weft_status mark_variables(gradient *g, const weft_node *node, const char
   return WEFT_OK;
 }
 
-static weft_status begin(gradient *g, const weft_node *node, int *variables) {
+static weft_status begin(weft_gradient *g, const weft_node *node, int *variables) {
   weft_context *cx = g->model->cx;
   const weft_attribute *y = weft_node_attribute(node, "y");
   int32_t v;
-  void *block;
-  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, 1, &block));
-  g->leaf = block;
-  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, 1, &block));
-  g->path = block;
-  WEFT_TRY(weft_arena_alloc(cx, &g->model->arena, g->values, sizeof(int32_t), &block));
-  g->derivative = memset(block, 0xff, g->values * sizeof(int32_t));
+  WEFT_TRY(weft_gradient_prepare(g));
   if (y == NULL || y->kind != WEFT_ATTRIBUTE_STRING) {
     return weft_fail(cx, WEFT_INVALID_MODEL, "attribute 'y' is required");
   }
@@ -132,15 +139,15 @@ static weft_status begin(gradient *g, const weft_node *node, int *variables) {
   *variables = at;
   WEFT_TRY(mark_variables(g, node, "zs", &at));
   WEFT_TRY(find_value(g, y->s.data, &v));
-  return filled_like(g, "1", v, &g->derivative[v]);
+  return weft_gradient_fill(g, "1", v, &g->derivative[v]);
 }
 
 /* Output i becomes the derivative by input i, or zeros where y does not depend on it. */
-static weft_status give(gradient *g, const weft_node *node, int i) {
+static weft_status give(weft_gradient *g, const weft_node *node, int i) {
   int32_t v = node->inputs[i], d = g->derivative[v];
   weft_node *made;
   if (d < 0) {
-    WEFT_TRY(filled_like(g, "0", v, &d));
+    WEFT_TRY(weft_gradient_fill(g, "0", v, &d));
   }
   WEFT_TRY(weft_graph_add_node(g->model, g->graph, g->term.name, "", "Identity", 1, 1, &made));
   made->inputs[0] = d;
@@ -150,20 +157,15 @@ static weft_status give(gradient *g, const weft_node *node, int i) {
 
 static weft_status differentiate(weft_model *model, const weft_options *options, weft_graph *graph, size_t n) {
   weft_node node = graph->nodes[n];
-  gradient g = {.model = model, .graph = graph, .values = graph->value_count};
+  weft_gradient g = {.model = model, .graph = graph};
   g.term =
       (weft_term){.model = model, .graph = graph, .max_nodes = options->max_nodes, .name = node.name, .node = &node};
-  size_t nodes = graph->node_count;
   int variables = 0;
   model->cx->node = node.name;
   model->cx->op = node.op_type;
   WEFT_TRY(begin(&g, &node, &variables));
-  mark_paths(&g, nodes);
-  for (size_t k = nodes; k-- > 0;) {
-    if (k != n) {
-      WEFT_TRY(pass_back(&g, graph->nodes[k]));
-    }
-  }
+  weft_gradient_mark(&g);
+  WEFT_TRY(weft_gradient_run(&g, n));
   for (int i = 0; i < node.output_count && i < variables; i++) {
     if (node.outputs[i] >= 0) {
       WEFT_TRY(give(&g, &node, i));

@@ -282,7 +282,22 @@ static void test_gradient(void) {
   g = begin();
   graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
   graph_node(&g, choice("x", NULL, "c"));
-  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of If");
+  expect(with_gradient(&g, "x", "c"), 2, (float[]){-1, -1});
+
+  bytes unknown = node("NonMaxSuppression", "x x", "r");
+  g = begin();
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, choice("x", &unknown, "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
+
+  bytes deep = choice("x", NULL, "r");
+  for (int i = 0; i < 5; i++) {
+    deep = choice("x", &deep, i == 4 ? "c" : "r");
+  }
+  g = begin();
+  graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
+  graph_node(&g, deep);
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "more than 4 levels");
 
   /* More inputs than the operator has, and texts that formulas have a meaning for. */
   static const char *const wide[] = {"RMSNormalization",

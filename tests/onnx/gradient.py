@@ -85,9 +85,25 @@ class LRN(OpRun):
         return (x / (bias + alpha / size * squares) ** beta,)
 
 
+class Scan(OpRun):
+    """onnx.reference's own knows the first axis and one direction only."""
+    def need_context(self):
+        return True
+
+    def _run(self, *values, context=None, scan_input_axes=None, scan_input_directions=None, scan_output_axes=None, scan_output_directions=None, bindings=None, **_):
+        first, names, seen = len(values) - self.num_scan_inputs, self.body.input_names, []
+        states, scanned = list(values[:first]), [np.moveaxis(x, a, 0)[::1 - 2 * d] for x, a, d in zip(values[first:], scan_input_axes or [0], scan_input_directions or [0])]
+        for each in zip(*scanned):
+            results = self._run_body({**(context or {}), **dict(zip(names, [*states, *each]))}, bindings=bindings)
+            states = results[:first]
+            seen.append(results[first:])
+        stacks = [np.moveaxis(np.stack(y)[::1 - 2 * d], 0, a) for y, a, d in zip(zip(*seen), scan_output_axes or [0], scan_output_directions or [0])]
+        return (*states, *stacks)
+
+
 def evaluator(model):
     return ReferenceEvaluator(model, new_ops=[AveragePool, Erf, GRU, Gelu, GroupNormalization, LRN, LSTM, LpNormalization, Mean,
-                                              MeanVarianceNormalization, RNN])
+                                              MeanVarianceNormalization, RNN, Scan])
 
 
 def real(*shape):
@@ -414,10 +430,42 @@ def recurrent_cases():
         yield Case(f"{op.lower()}_{name}", nodes, inputs, {"u": random.uniform(0.5, 2, (3, directions, 2, size))})
 
 
+def subgraph(nodes, inputs, outputs):
+    """inputs: "name", a variable, or "name:type"."""
+    info = [helper.make_tensor_value_info(n, int(t or TensorProto.DOUBLE), None) for n, _, t in (i.partition(":") for i in inputs)]
+    return helper.make_graph([helper.make_node(op, i.split(","), o.split(","), **a) for op, i, o, a in nodes], "inner", info,
+                             [helper.make_empty_tensor_value_info(o) for o in outputs])
+
+
+def flow_cases():
+    """If, Loop and Scan; their subgraphs' outputs need not be all there is to derive, nor what they read all variables."""
+    squared, others = subgraph([("Mul", "m,m", "t", {}), ("Identity", "x", "t2", {})], [], ["t", "t2"]), subgraph([("Neg", "z", "e", {}), ("Add", "x,z", "e2", {})], [], ["e", "e2"])
+    for name, sign in (("then", 1), ("else", -1)):
+        nodes = [("Mul", "x,z", "m", {}), ("ReduceSum", "x", "s", {"keepdims": 0}), ("Greater", "s,zero", "c", {}), ("If", "c", "a,b", {"then_branch": squared, "else_branch": others}), ("Mul", "a,b", "y", {})]
+        yield Case(f"if_{name}", nodes, {"x": sign * positive(3), "z": real(3)}, {"zero": np.array(0.0)})
+    body = subgraph([("Identity", "go", "on", {}), ("Mul", "w,s", "m", {}), ("Add", "m,x", "a", {}), ("Tanh", "a", "next", {}), ("Mul", "next,s", "each", {})], ["i:7", "go:9", "s"], ["on", "next", "each"])
+    nodes = [("Loop", "M,go0,s0", "f,ys", {"body": body}), ("ReduceSum", "ys", "r", {"keepdims": 0}), ("Mul", "f,r", "y", {})]
+    yield Case("loop", nodes, {"s0": real(2, 3), "w": real(3), "x": real(2, 3)}, {"M": np.array(3), "go0": np.array(True)})
+    yield Case("loop_constant_start", [("Loop", "M,go0,s0", "y", {"body": body})], {"w": real(3), "x": real(2, 3)}, {"M": np.array(3), "go0": np.array(True), "s0": np.ones((2, 3))})
+    body = subgraph([("Gather", "x,i", "xi", {}), ("Mul", "s,xi", "next", {}), ("ReduceSum", "next", "sum", {"keepdims": 0}), ("Abs", "sum", "size", {}), ("Less", "size,limit", "on", {}), ("Cast", "i", "f", {"to": 11}),
+                     ("Mul", "xi,f", "each", {}), ("Add", "n,one", "more", {})], ["i:7", "go:9", "s", "n:7"], ["on", "next", "more", "each"])
+    nodes = [("Loop", "M,go0,s0,n0", "f,n,ys", {"body": body}), ("ReduceSum", "ys", "r", {"keepdims": 0}), ("Mul", "f,r", "y", {})]
+    yield Case("loop_while", nodes, {"s0": positive(2), "x": positive(6, 2) + 0.6}, {"M": np.array(6), "go0": np.array(True), "limit": np.array(8.0), "n0": np.array(0), "one": np.array(1)})
+    body = subgraph([("Mul", "s,w", "m", {}), ("Add", "m,e", "next", {}), ("Sin", "next", "each", {})], ["s", "e"], ["next", "each"])
+    for axis, way in ((1, 0), (2, 1)):
+        nodes = [("Scan", "s0,x", "f,ys", {"body": body, "num_scan_inputs": 1, "scan_input_axes": [axis], "scan_input_directions": [way], "scan_output_axes": [1], "scan_output_directions": [1 - way]}),
+                 ("ReduceSum", "f", "r", {"keepdims": 0}), ("Mul", "ys,r", "y", {})]
+        yield Case(f"scan_{axis}", nodes, {"s0": real(*np.delete((2, 4, 3), axis)), "x": real(2, 4, 3), "w": real(1)})
+    inner = subgraph([("Mul", "s2,e", "t2", {}), ("Add", "t2,w", "next2", {})], ["s2", "e"], ["next2"])
+    turn = {"then_branch": subgraph([("Scan", "s,x", "q", {"body": inner, "num_scan_inputs": 1})], [], ["q"]), "else_branch": subgraph([("Sin", "s", "q2", {})], [], ["q2"])}
+    body = subgraph([("Identity", "go", "on", {}), ("Greater", "i,zero", "c", {}), ("If", "c", "next", turn)], ["i:7", "go:9", "s"], ["on", "next"])
+    yield Case("loop_nested", [("Loop", "M,go0,s0", "y", {"body": body})], {"s0": real(3), "x": real(2, 3), "w": real(3)}, {"M": np.array(3), "go0": np.array(True), "zero": np.array(0)})
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) / "gradient"
     for cases in (unary_cases, binary_cases, product_cases, window_cases, norm_cases, reduction_cases, moving_cases, loss_cases,
-                  network_cases, attention_cases, recurrent_cases):
+                  network_cases, attention_cases, recurrent_cases, flow_cases):
         for case in cases():
             case.write(folder)
 
