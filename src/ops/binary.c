@@ -406,9 +406,9 @@ static uint32_t allowed(const weft_op *op) {
 weft_status weft_binary_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
   WEFT_TRY(weft_op_expect_type(op, 0, "A", allowed(op)));
-  const char *direction = weft_op_attr_string(op, "direction", "");
-  if (op->def->variant == WEFT_BINARY_SHIFT && strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0) {
-    return weft_op_fail(op, "attribute direction: expected LEFT or RIGHT, found '%s'", direction);
+  if (op->def->variant == WEFT_BINARY_SHIFT) {
+    int right;
+    WEFT_TRY(weft_op_choice(op, "direction", "LEFT RIGHT", -1, &right));
   }
   return op->def->variant >= WEFT_BINARY_EQUAL ? weft_infer_compare(op) : weft_infer_broadcast(op);
 }

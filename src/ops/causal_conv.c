@@ -19,11 +19,8 @@ typedef struct causal {
 static weft_status make(weft_op *op, causal *c) {
   const weft_tensor *x = weft_op_in(op, X), *w = weft_op_in(op, W), *b = weft_op_in(op, B),
                     *past = weft_op_in(op, PAST);
-  const char *activation = weft_op_attr_string(op, "activation", "none");
-  bool silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
-  if (!silu && strcmp(activation, "none") != 0) {
-    return weft_op_fail(op, "attribute 'activation': expected none, silu or swish, found '%.64s'", activation);
-  }
+  int silu;
+  WEFT_TRY(weft_op_choice(op, "activation", "none silu swish", 0, &silu));
   int64_t channels = x->shape.dims[1], kernel = w->shape.dims[2], dilation = weft_op_attr_int(op, "dilation", 1);
   if (dilation < 1 || kernel > INT32_MAX / dilation) {
     return weft_op_fail(op,

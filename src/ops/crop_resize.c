@@ -4,14 +4,13 @@
 #include "op.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { IMAGES, BOXES, BATCHES, SIZE };
 
 weft_status weft_crop_resize_infer(weft_op *op) {
   int64_t size[2];
   size_t count = 0;
-  const char *mode = weft_op_attr_string(op, "mode", "bilinear");
+  int nearest;
   WEFT_TRY(weft_op_expect_inputs(op, 4, 4));
   WEFT_TRY(weft_op_expect_type(op, IMAGES, "X", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_same_type(op, IMAGES, BOXES));
@@ -19,9 +18,7 @@ weft_status weft_crop_resize_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, IMAGES, "X", 4, 4));
   WEFT_TRY(weft_op_expect_rank(op, BOXES, "rois", 2, 2));
   const weft_tensor *boxes = weft_op_in(op, BOXES);
-  if (strcmp(mode, "bilinear") != 0 && strcmp(mode, "nearest") != 0) {
-    return weft_op_fail(op, "attribute 'mode' is '%s', expected bilinear or nearest", mode);
-  }
+  WEFT_TRY(weft_op_choice(op, "mode", "bilinear nearest", 0, &nearest));
   if (boxes->shape.dims[1] != 4 || (int64_t)weft_op_in(op, BATCHES)->count != boxes->shape.dims[0]) {
     return weft_op_fail(op, "expected four numbers and a batch index for each box");
   }
@@ -65,7 +62,8 @@ weft_status weft_crop_resize_run(weft_op *op) {
   const int64_t *dims = images->shape.dims;
   size_t channels = (size_t)dims[1], height = (size_t)dims[2], width = (size_t)dims[3];
   size_t rows = (size_t)out->shape.dims[2], columns = (size_t)out->shape.dims[3];
-  bool nearest = strcmp(weft_op_attr_string(op, "mode", "bilinear"), "nearest") == 0;
+  int nearest;
+  WEFT_TRY(weft_op_choice(op, "mode", "bilinear nearest", 0, &nearest));
   float outside = weft_op_attr_float(op, "extrapolation_value", 0);
   for (size_t i = 0; i < out->count; i++) {
     size_t column = i % columns, row = i / columns % rows, c = i / columns / rows % channels;

@@ -5,10 +5,9 @@
 #include "product.h"
 
 #include <math.h>
-#include <string.h>
 
-static bool is_squared(const weft_op *op) {
-  return strcmp(weft_op_attr_string(op, "metric", "sqeuclidean"), "sqeuclidean") == 0;
+static weft_status read_metric(const weft_op *op, int *squared) {
+  return weft_op_choice(op, "metric", "euclidean sqeuclidean", 1, squared);
 }
 
 weft_status weft_distance_infer(weft_op *op) {
@@ -18,14 +17,12 @@ weft_status weft_distance_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, 0, "A", 2, 2));
   WEFT_TRY(weft_op_expect_rank(op, 1, "B", 2, 2));
   const weft_tensor *a = weft_op_in(op, 0), *b = weft_op_in(op, 1);
-  const char *metric = weft_op_attr_string(op, "metric", "sqeuclidean");
+  int squared;
   if (a->shape.dims[1] != b->shape.dims[1]) {
     return weft_op_fail(op, "rows of %lld and of %lld numbers have no distance", (long long)a->shape.dims[1],
                         (long long)b->shape.dims[1]);
   }
-  if (!is_squared(op) && strcmp(metric, "euclidean") != 0) {
-    return weft_op_unsupported(op, "metric '%s': expected euclidean or sqeuclidean", metric);
-  }
+  WEFT_TRY(read_metric(op, &squared));
   weft_shape out = {.rank = 2, .dims = {a->shape.dims[0], b->shape.dims[0]}};
   return weft_op_set(op, 0, a->type, &out);
 }
@@ -60,9 +57,12 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 }
 
 weft_status weft_distance_run(weft_op *op) {
-  distances d = {.a = weft_op_in(op, 0), .b = weft_op_in(op, 1), .out = weft_op_out(op, 0), .squared = is_squared(op)};
+  distances d = {.a = weft_op_in(op, 0), .b = weft_op_in(op, 1), .out = weft_op_out(op, 0)};
   void *room = NULL;
   size_t slots = 2 * (size_t)weft_parallel_threads(op->cx), bytes = 0;
+  int squared;
+  WEFT_TRY(read_metric(op, &squared));
+  d.squared = squared != 0;
   d.size = (size_t)d.a->shape.dims[1];
   d.columns = (size_t)d.b->shape.dims[0];
   if (d.out->count == 0) {

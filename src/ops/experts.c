@@ -46,18 +46,13 @@ typedef struct experts {
 } experts;
 
 static weft_status read_activation(weft_op *op, experts *e) {
-  static const char *const names[] = {"relu", "gelu", "silu", "identity", "swiglu"};
-  const char *name = weft_op_attr_string(op, "activation_type", "relu");
+  int activation;
+  WEFT_TRY(weft_op_choice(op, "activation_type", "relu gelu silu identity swiglu", 0, &activation));
+  e->activation = (expert_activation)activation;
   e->fusion = (int)weft_op_attr_int(op, "swiglu_fusion", 0);
-  for (int i = 0; i < 5; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      e->activation = (expert_activation)i;
-      return e->fusion >= 0 && e->fusion <= 2
-                 ? WEFT_OK
-                 : weft_op_fail(op, "attribute 'swiglu_fusion': expected 0, 1 or 2, found %d", e->fusion);
-    }
-  }
-  return weft_op_unsupported(op, "activation '%s'", name);
+  return e->fusion >= 0 && e->fusion <= 2
+             ? WEFT_OK
+             : weft_op_fail(op, "attribute 'swiglu_fusion': expected 0, 1 or 2, found %d", e->fusion);
 }
 
 static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {

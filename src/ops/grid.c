@@ -17,28 +17,16 @@ typedef struct grid_job {
 } grid_job;
 
 static weft_status read_grid(weft_op *op, grid_job *job) {
-  const char *mode = weft_op_attr_string(op, "mode", "linear");
-  const char *padding = weft_op_attr_string(op, "padding_mode", "zeros");
+  int mode, padding;
+  WEFT_TRY(weft_op_choice(op, "mode", "nearest linear cubic bilinear bicubic", WEFT_GRID_LINEAR, &mode));
+  WEFT_TRY(weft_op_choice(op, "padding_mode", "zeros border reflection", WEFT_GRID_ZEROS, &padding));
   *job = (grid_job){.in = weft_op_in(op, 0), .where = weft_op_in(op, 1), .out = weft_op_out(op, 0)};
   weft_grid *grid = &job->grid;
   grid->align = weft_op_attr_int(op, "align_corners", 0) != 0;
   grid->axes = job->in->shape.rank - 2;
   memcpy(grid->dims, job->in->shape.dims + 2, (size_t)grid->axes * sizeof *grid->dims);
-  grid->mode = strcmp(mode, "nearest") == 0 ? WEFT_GRID_NEAREST
-               : strcmp(mode, "cubic") == 0 ? WEFT_GRID_CUBIC
-                                            : WEFT_GRID_LINEAR;
-  grid->padding = strcmp(padding, "zeros") == 0    ? WEFT_GRID_ZEROS
-                  : strcmp(padding, "border") == 0 ? WEFT_GRID_BORDER
-                                                   : WEFT_GRID_REFLECTION;
-  if (grid->mode == WEFT_GRID_LINEAR && strcmp(mode, "linear") != 0 && strcmp(mode, "bilinear") != 0) {
-    if (strcmp(mode, "bicubic") != 0) {
-      return weft_op_fail(op, "mode: expected linear, nearest or cubic, found %s", mode);
-    }
-    grid->mode = WEFT_GRID_CUBIC;
-  }
-  if (grid->padding == WEFT_GRID_REFLECTION && strcmp(padding, "reflection") != 0) {
-    return weft_op_fail(op, "padding_mode: expected zeros, border or reflection, found %s", padding);
-  }
+  grid->mode = (weft_grid_mode)(mode > WEFT_GRID_CUBIC ? mode - 2 : mode); /* the older names of the same */
+  grid->padding = (weft_grid_padding)padding;
   return WEFT_OK;
 }
 

@@ -48,7 +48,8 @@ static int64_t read_heads(const weft_op *op, const char *name, const weft_tensor
 static weft_status make(weft_op *op, linear *l) {
   const weft_tensor *q = weft_op_in(op, QUERY), *k = weft_op_in(op, KEY), *v = weft_op_in(op, VALUE);
   const weft_tensor *decay = weft_op_in(op, DECAY), *beta = weft_op_in(op, BETA), *past = weft_op_in(op, PAST);
-  const char *rule = weft_op_attr_string(op, "update_rule", "gated_delta");
+  int rule;
+  WEFT_TRY(weft_op_choice(op, "update_rule", "linear gated delta gated_delta", 3, &rule));
   int64_t q_heads = read_heads(op, "q_num_heads", q), kv_heads = read_heads(op, "kv_num_heads", v);
   *l = (linear){.kernels = op->cx->kernels};
   if (q_heads < 1 || kv_heads < 1 || (q_heads % kv_heads != 0 && kv_heads % q_heads != 0) ||
@@ -56,14 +57,11 @@ static weft_status make(weft_op *op, linear *l) {
     return weft_op_fail(op, "%lld query heads and %lld key heads do not fit the inputs", (long long)q_heads,
                         (long long)kv_heads);
   }
-  l->decays = strncmp(rule, "gated", 5) == 0;
-  l->corrects = strcmp(rule, "delta") == 0 || strcmp(rule, "gated_delta") == 0;
-  if (strcmp(rule, "linear") != 0 && strcmp(rule, "gated") != 0 && !l->corrects) {
-    return weft_op_fail(op, "attribute 'update_rule': expected linear, gated, delta or gated_delta, found '%.64s'",
-                        rule);
-  }
+  l->decays = rule % 2 != 0;
+  l->corrects = rule >= 2;
   if ((l->decays && decay == NULL) || (l->corrects && beta == NULL)) {
-    return weft_op_fail(op, "update rule '%s' needs the input '%s'", rule,
+    return weft_op_fail(op, "update rule '%s' needs the input '%s'",
+                        weft_op_attr_string(op, "update_rule", "gated_delta"),
                         l->decays && decay == NULL ? "decay" : "beta");
   }
   l->batch = (size_t)q->shape.dims[0];

@@ -5,7 +5,6 @@
 #include "op.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct loss {
   const weft_tensor *scores, *labels, *weights;
@@ -15,9 +14,9 @@ typedef struct loss {
   int64_t ignored;
 } loss;
 
-/* n: none, s: sum, m: mean */
-static char reduction(const weft_op *op) {
-  return weft_op_attr_string(op, "reduction", "mean")[0];
+enum { NONE, SUM, MEAN };
+static weft_status read_reduction(const weft_op *op, int *out) {
+  return weft_op_choice(op, "reduction", "none sum mean", MEAN, out);
 }
 
 weft_status weft_loss_infer(weft_op *op) {
@@ -40,12 +39,10 @@ weft_status weft_loss_infer(weft_op *op) {
     return weft_op_fail(op, "input weight: expected shape [%lld], found %s", (long long)scores->shape.dims[1],
                         weft_shape_print(&weights->shape, a, sizeof a));
   }
-  const char *name = weft_op_attr_string(op, "reduction", "mean");
-  if (strcmp(name, "none") != 0 && strcmp(name, "sum") != 0 && strcmp(name, "mean") != 0) {
-    return weft_op_fail(op, "attribute reduction: expected none, sum or mean, found '%s'", name);
-  }
+  int kind;
+  WEFT_TRY(read_reduction(op, &kind));
   WEFT_TRY(weft_op_set_like(op, 1, scores));
-  return weft_op_set(op, 0, scores->type, reduction(op) == 'n' ? &labels->shape : &scalar);
+  return weft_op_set(op, 0, scores->type, kind == NONE ? &labels->shape : &scalar);
 }
 
 static double at(const weft_tensor *tensor, size_t i) {
@@ -78,7 +75,8 @@ static double log_softmax(const loss *l, size_t base, size_t label) {
 
 static weft_status run(weft_op *op, const loss *l) {
   weft_sum total = {0}, weights = {0};
-  char kind = reduction(op);
+  int kind;
+  WEFT_TRY(read_reduction(op, &kind));
   for (size_t i = 0; i < l->count; i++) {
     int64_t label;
     weft_load_int64(l->labels->type, l->labels->data, i, 1, 1, &label);
@@ -94,14 +92,14 @@ static weft_status run(weft_op *op, const loss *l) {
       value = at(l->scores, base + at_class * l->spatial);
     }
     value = ignored ? 0 : -value * weight;
-    if (kind == 'n' && l->out != NULL) {
+    if (kind == NONE && l->out != NULL) {
       weft_store_double(l->out->type, &value, 1, l->out->data, i, 1);
     }
     weft_sum_add(&total, value);
     weft_sum_add(&weights, weight);
   }
-  if (kind != 'n' && l->out != NULL) {
-    double answer = weft_sum_end(&total) / (kind == 'm' ? weft_sum_end(&weights) : 1);
+  if (kind != NONE && l->out != NULL) {
+    double answer = weft_sum_end(&total) / (kind == MEAN ? weft_sum_end(&weights) : 1);
     weft_store_double(l->out->type, &answer, 1, l->out->data, 0, 1);
   }
   return WEFT_OK;

@@ -4,7 +4,6 @@
 #include "../kernels/typed.h"
 
 #include <math.h>
-#include <string.h>
 
 weft_status weft_ml_rows(weft_op *op, size_t *rows, size_t *columns) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
@@ -17,15 +16,10 @@ weft_status weft_ml_rows(weft_op *op, size_t *rows, size_t *columns) {
 }
 
 weft_status weft_post_read(weft_op *op, weft_post *out) {
-  static const char *const names[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
-  const char *name = weft_op_attr_string(op, "post_transform", "NONE");
-  for (int i = 0; i < 5; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = (weft_post)i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "post_transform: expected NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT, found %s", name);
+  int post;
+  WEFT_TRY(weft_op_choice(op, "post_transform", "NONE SOFTMAX LOGISTIC SOFTMAX_ZERO PROBIT", 0, &post));
+  *out = (weft_post)post;
+  return WEFT_OK;
 }
 
 /* The quantile of the normal distribution by Winitzki's approximation of the inverse error function (2008, a = 0.147),

@@ -141,22 +141,14 @@ weft_status weft_binarizer_run(weft_op *op) {
   return WEFT_OK;
 }
 
-typedef enum norm { NORM_MAX, NORM_L1, NORM_L2 } norm;
+enum { NORM_MAX, NORM_L1, NORM_L2 };
 
-static weft_status read_norm(weft_op *op, norm *out) {
-  static const char *const names[] = {"MAX", "L1", "L2"};
-  const char *name = weft_op_attr_string(op, "norm", "MAX");
-  for (int i = 0; i < 3; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = (norm)i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "norm: expected MAX, L1 or L2, found %s", name);
+static weft_status read_norm(weft_op *op, int *out) {
+  return weft_op_choice(op, "norm", "MAX L1 L2", NORM_MAX, out);
 }
 
 weft_status weft_normalizer_infer(weft_op *op) {
-  norm kind;
+  int kind;
   WEFT_TRY(expect_features(op));
   WEFT_TRY(read_norm(op, &kind));
   return weft_op_set(op, 0, WEFT_FLOAT, &weft_op_in(op, 0)->shape);
@@ -167,7 +159,7 @@ weft_status weft_normalizer_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   float *out = weft_op_out(op, 0)->data;
   size_t columns = last_dim(in);
-  norm kind;
+  int kind;
   WEFT_TRY(read_norm(op, &kind));
   void *room;
   WEFT_TRY(weft_op_scratch_array(op, columns, sizeof(double), &room));

@@ -111,11 +111,10 @@ weft_status weft_dict_vectorizer_run(weft_op *op) {
 }
 
 static weft_status cast_type(weft_op *op, weft_type *out) {
-  const char *name = weft_op_attr_string(op, "cast_to", "TO_FLOAT");
-  *out = strcmp(name, "TO_FLOAT") == 0 ? WEFT_FLOAT : strcmp(name, "TO_INT64") == 0 ? WEFT_INT64 : WEFT_STRING;
-  if (*out == WEFT_STRING && strcmp(name, "TO_STRING") != 0) {
-    return weft_op_fail(op, "cast_to: expected TO_FLOAT, TO_STRING or TO_INT64, found %s", name);
-  }
+  static const weft_type types[] = {WEFT_FLOAT, WEFT_STRING, WEFT_INT64};
+  int choice;
+  WEFT_TRY(weft_op_choice(op, "cast_to", "TO_FLOAT TO_STRING TO_INT64", 0, &choice));
+  *out = types[choice];
   return WEFT_OK;
 }
 

@@ -24,8 +24,7 @@ typedef struct svm {
 } svm;
 
 static weft_status read_kernel(weft_op *op, svm *s) {
-  static const char *const names[] = {"LINEAR", "POLY", "RBF", "SIGMOID"};
-  const char *name = weft_op_attr_string(op, "kernel_type", "LINEAR");
+  int kernel;
   size_t count;
   const float *params = weft_op_attr_floats(op, "kernel_params", &count);
   if (count != 0 && count != 3) {
@@ -34,13 +33,9 @@ static weft_status read_kernel(weft_op *op, svm *s) {
   s->gamma = count > 0 ? params[0] : 0;
   s->coef0 = count > 0 ? params[1] : 0;
   s->degree = count > 0 ? params[2] : 0;
-  for (int i = 0; i < 4; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      s->kernel = (kernel_type)i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "kernel_type: expected LINEAR, POLY, RBF or SIGMOID, found %s", name);
+  WEFT_TRY(weft_op_choice(op, "kernel_type", "LINEAR POLY RBF SIGMOID", 0, &kernel));
+  s->kernel = (kernel_type)kernel;
+  return WEFT_OK;
 }
 
 /* `vectors` support vectors, all else that both operators have. */

@@ -289,15 +289,10 @@ static void describe_classes(const named_weights *w, weft_trees *trees) {
 }
 
 static weft_status read_aggregate(weft_op *op, uint8_t *out) {
-  static const char *const names[] = {"AVERAGE", "SUM", "MIN", "MAX"};
-  const char *name = weft_op_attr_string(op, "aggregate_function", "SUM");
-  for (uint8_t i = 0; i < 4; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "aggregate_function: expected AVERAGE, SUM, MIN or MAX, found %s", name);
+  int aggregate;
+  WEFT_TRY(weft_op_choice(op, "aggregate_function", "AVERAGE SUM MIN MAX", 1, &aggregate));
+  *out = (uint8_t)aggregate;
+  return WEFT_OK;
 }
 
 static weft_status read_target_count(weft_op *op, bool classifier, size_t *out) {

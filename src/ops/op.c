@@ -292,6 +292,23 @@ const char *weft_op_attr_string(const weft_op *op, const char *name, const char 
   return a != NULL ? a->s.data : fallback;
 }
 
+weft_status weft_op_choice(const weft_op *op, const char *name, const char *choices, int fallback, int *out) {
+  const char *text = weft_op_attr_string(op, name, fallback < 0 ? "" : NULL), *word = choices;
+  *out = fallback;
+  if (text == NULL) {
+    return WEFT_OK;
+  }
+  for (int i = 0; *word != 0; i++) {
+    const size_t size = strcspn(word, " ");
+    if (strlen(text) == size && memcmp(text, word, size) == 0) {
+      *out = i;
+      return WEFT_OK;
+    }
+    word += size + (word[size] == ' ');
+  }
+  return weft_op_fail(op, "attribute '%s': expected one of %s, found '%.64s'", name, choices, text);
+}
+
 const int64_t *weft_op_attr_ints(const weft_op *op, const char *name, size_t *count) {
   const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_INTS);
   *count = a != NULL ? a->count : 0;

@@ -99,6 +99,9 @@ int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback);
 float weft_op_attr_float(const weft_op *op, const char *name, float fallback);
 /* Zero-terminated; `fallback` may be NULL. */
 const char *weft_op_attr_string(const weft_op *op, const char *name, const char *fallback);
+/* Which of the words of `choices`, one space apart, the text is, counted from 0; `fallback` where it is absent, below 0: it
+ * must be there. Any other text fails. */
+weft_status weft_op_choice(const weft_op *op, const char *name, const char *choices, int fallback, int *out);
 /* The list, or NULL with count 0 when absent. */
 const int64_t *weft_op_attr_ints(const weft_op *op, const char *name, size_t *count);
 const float *weft_op_attr_floats(const weft_op *op, const char *name, size_t *count);

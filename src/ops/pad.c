@@ -4,8 +4,6 @@
 #include "op.h"
 #include "strided.h"
 
-#include <string.h>
-
 typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
 
 typedef struct pad_axis {
@@ -14,15 +12,10 @@ typedef struct pad_axis {
 } pad_axis;
 
 static weft_status read_mode(weft_op *op, pad_mode *out) {
-  static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
-  const char *name = weft_op_attr_string(op, "mode", "constant");
-  for (int i = 0; i < 4; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = (pad_mode)i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "mode: expected constant, reflect, edge or wrap, found %s", name);
+  int mode;
+  WEFT_TRY(weft_op_choice(op, "mode", "constant reflect edge wrap", PAD_CONSTANT, &mode));
+  *out = (pad_mode)mode;
+  return WEFT_OK;
 }
 
 static weft_status set_axis(weft_op *op, pad_mode mode, int d, int64_t dim, int64_t before, int64_t after,

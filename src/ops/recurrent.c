@@ -127,14 +127,10 @@ static int kind_of(const weft_op *op) {
 static weft_status read_layer(weft_op *op, weft_recurrent_layer *l) {
   *l = (weft_recurrent_layer){.kernels = op->cx->kernels, .kind = kind_of(op), .quantised = is_quantised(op)};
   l->gates = l->kind == WEFT_RECURRENT_LSTM ? 4 : l->kind == WEFT_RECURRENT_GRU ? 3 : 1;
-  const char *direction = weft_op_attr_string(op, "direction", "forward");
-  bool both = strcmp(direction, "bidirectional") == 0;
-  l->reverse_first = strcmp(direction, "reverse") == 0;
-  if (!both && !l->reverse_first && strcmp(direction, "forward") != 0) {
-    return weft_op_fail(op, "attribute 'direction': expected forward, reverse or bidirectional, found '%.64s'",
-                        direction);
-  }
-  l->directions = both ? 2 : 1;
+  int direction;
+  WEFT_TRY(weft_op_choice(op, "direction", "forward reverse bidirectional", 0, &direction));
+  l->reverse_first = direction == 1;
+  l->directions = direction == 2 ? 2 : 1;
   const int64_t layout = weft_op_attr_int(op, "layout", 0);
   l->by_batch = layout != 0;
   l->x_by_batch = weft_op_attr_int(op, "x_by_batch", layout) != 0; /* from src/optimize/turn.c */

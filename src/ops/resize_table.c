@@ -5,31 +5,16 @@
 #include "resize.h"
 
 #include <math.h>
-#include <string.h>
-
-static weft_status read_choice(weft_op *op, const char *name, const char *fallback, const char *const *choices,
-                               int count, int *out) {
-  const char *text = weft_op_attr_string(op, name, fallback);
-  *out = 0;
-  for (int i = 0; i < count; i++) {
-    if (strcmp(text, choices[i]) == 0) {
-      *out = i;
-      return WEFT_OK;
-    }
-  }
-  return weft_op_fail(op, "attribute '%s': found '%.64s', which is none of its values", name, text);
-}
 
 static weft_status read_attributes(weft_op *op, weft_resize *r) {
-  static const char *const modes[] = {"nearest", "linear", "cubic"};
-  static const char *const coordinates[] = {"half_pixel",          "half_pixel_symmetric", "pytorch_half_pixel",
-                                            "align_corners",       "asymmetric",           "tf_crop_and_resize",
-                                            "tf_half_pixel_for_nn"};
-  static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "outward"};
-  int mode = 0, coordinate = 0, round = 0;
-  WEFT_TRY(read_choice(op, "mode", "nearest", modes, 3, &mode));
-  WEFT_TRY(read_choice(op, "coordinate_transformation_mode", "half_pixel", coordinates, 7, &coordinate));
-  WEFT_TRY(read_choice(op, "nearest_mode", "round_prefer_floor", rounds, 5, &round));
+  int mode, coordinate, round;
+  WEFT_TRY(weft_op_choice(op, "mode", "nearest linear cubic", 0, &mode));
+  WEFT_TRY(
+      weft_op_choice(op, "coordinate_transformation_mode",
+                     "half_pixel half_pixel_symmetric pytorch_half_pixel align_corners asymmetric tf_crop_and_resize "
+                     "tf_half_pixel_for_nn",
+                     0, &coordinate));
+  WEFT_TRY(weft_op_choice(op, "nearest_mode", "round_prefer_floor round_prefer_ceil floor ceil outward", 0, &round));
   r->mode = (weft_resize_mode)mode;
   r->coordinates = (weft_resize_coordinates)coordinate;
   r->round = (weft_resize_round)round;
@@ -38,7 +23,8 @@ static weft_status read_attributes(weft_op *op, weft_resize *r) {
   r->cubic_a = weft_op_attr_float(op, "cubic_coeff_a", -0.75f);
   weft_type type = weft_op_in(op, 0)->type;
   if (r->mode != WEFT_RESIZE_NEAREST && (WEFT_TYPE_BIT(type) & WEFT_TYPES_NUMERIC) == 0) {
-    return weft_op_fail(op, "mode %s: expected numbers, found %s", modes[mode], weft_type_name(type));
+    return weft_op_fail(op, "mode %s: expected numbers, found %s", weft_op_attr_string(op, "mode", ""),
+                        weft_type_name(type));
   }
   return WEFT_OK;
 }
@@ -71,10 +57,9 @@ static weft_status read_scales(weft_op *op, size_t count, const int *axes, weft_
 }
 
 static weft_status read_sizes(weft_op *op, size_t count, const int *axes, weft_resize *r) {
-  static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-  int policy = 0;
+  int policy;
   double common = 0;
-  WEFT_TRY(read_choice(op, "keep_aspect_ratio_policy", "stretch", policies, 3, &policy));
+  WEFT_TRY(weft_op_choice(op, "keep_aspect_ratio_policy", "stretch not_larger not_smaller", 0, &policy));
   WEFT_TRY(weft_op_expect_type(op, 3, "sizes", WEFT_TYPE_BIT(WEFT_INT64)));
   WEFT_TRY(expect_list(op, 3, "sizes", count));
   for (size_t i = 0; i < count; i++) {

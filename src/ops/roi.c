@@ -61,20 +61,18 @@ static roi_job make_job(const weft_op *op) {
 }
 
 /* ---- RoiAlign ---------------------------------------------------------------------------------------------------- */
+static weft_status read_align(const weft_op *op, int *max, int *half_pixel) {
+  WEFT_TRY(weft_op_choice(op, "mode", "avg max", 0, max));
+  return weft_op_choice(op, "coordinate_transformation_mode", "output_half_pixel half_pixel", 1, half_pixel);
+}
+
 weft_status weft_roi_align_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
   WEFT_TRY(expect_rois(op, 4));
   WEFT_TRY(weft_op_expect_type(op, 2, "batch_indices", WEFT_TYPES_INDEX));
   WEFT_TRY(weft_op_expect_rank(op, 2, "batch_indices", 1, 1));
-  const char *mode = weft_op_attr_string(op, "mode", "avg");
-  const char *coordinates = weft_op_attr_string(op, "coordinate_transformation_mode", "half_pixel");
-  if (strcmp(mode, "avg") != 0 && strcmp(mode, "max") != 0) {
-    return weft_op_fail(op, "mode: expected avg or max, found %s", mode);
-  }
-  if (strcmp(coordinates, "half_pixel") != 0 && strcmp(coordinates, "output_half_pixel") != 0) {
-    return weft_op_fail(op, "coordinate_transformation_mode: expected half_pixel or output_half_pixel, found %s",
-                        coordinates);
-  }
+  int max, half_pixel;
+  WEFT_TRY(read_align(op, &max, &half_pixel));
   if (weft_op_in(op, 2)->count != (size_t)weft_op_in(op, 1)->shape.dims[0]) {
     return weft_op_fail(op, "input batch_indices: expected one for each of %lld rois, found %zu",
                         (long long)weft_op_in(op, 1)->shape.dims[0], weft_op_in(op, 2)->count);
@@ -215,8 +213,10 @@ static weft_status make_samples(weft_op *op, roi_job *job) {
 
 weft_status weft_roi_align_run(weft_op *op) {
   roi_job job = make_job(op);
-  job.half_pixel = strcmp(weft_op_attr_string(op, "coordinate_transformation_mode", "half_pixel"), "half_pixel") == 0;
-  job.max = strcmp(weft_op_attr_string(op, "mode", "avg"), "max") == 0;
+  int max, half_pixel;
+  WEFT_TRY(read_align(op, &max, &half_pixel));
+  job.max = max != 0;
+  job.half_pixel = half_pixel != 0;
   job.sampling = weft_op_attr_int(op, "sampling_ratio", 0);
   if (job.sampling > 1 << 12) {
     return weft_op_unsupported(op, "sampling_ratio %lld", (long long)job.sampling);

@@ -11,20 +11,16 @@ enum { MAP = 256 /* indices at a time */ };
 typedef enum reduction { REDUCE_NONE, REDUCE_ADD, REDUCE_MUL, REDUCE_MIN, REDUCE_MAX } reduction;
 
 static weft_status read_reduction(weft_op *op, reduction *out) {
-  static const char *const names[] = {"none", "add", "mul", "min", "max"};
-  const char *name = weft_op_attr_string(op, "reduction", "none");
   const weft_tensor *in = weft_op_in(op, 0);
-  for (int i = 0; i < 5; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = (reduction)i;
-      uint32_t types = WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | (i <= REDUCE_MUL ? WEFT_TYPES_COMPLEX : 0);
-      if (i != REDUCE_NONE && (WEFT_TYPE_BIT(in->type) & types) == 0) {
-        return weft_op_unsupported(op, "reduction %s of %s elements", name, weft_type_name(in->type));
-      }
-      return WEFT_OK;
-    }
+  int how;
+  WEFT_TRY(weft_op_choice(op, "reduction", "none add mul min max", REDUCE_NONE, &how));
+  *out = (reduction)how;
+  uint32_t types = WEFT_TYPES_NUMERIC | WEFT_TYPE_BIT(WEFT_BOOL) | (how <= REDUCE_MUL ? WEFT_TYPES_COMPLEX : 0);
+  if (how != REDUCE_NONE && (WEFT_TYPE_BIT(in->type) & types) == 0) {
+    return weft_op_unsupported(op, "reduction %s of %s elements", weft_op_attr_string(op, "reduction", ""),
+                               weft_type_name(in->type));
   }
-  return weft_op_fail(op, "reduction: expected none, add, mul, min or max, found %s", name);
+  return WEFT_OK;
 }
 
 /* NaN wins, as in numpy. */
@@ -226,12 +222,9 @@ weft_status weft_tensor_scatter_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_same_type(op, 0, 1));
   WEFT_TRY(weft_op_expect_type(op, 2, "write_indices", WEFT_TYPE_BIT(WEFT_INT64)));
   const weft_tensor *past = weft_op_in(op, 0), *update = weft_op_in(op, 1), *start = weft_op_in(op, 2);
-  const char *mode = weft_op_attr_string(op, "mode", "linear");
-  int axis, rank = past->shape.rank;
+  int circular, axis, rank = past->shape.rank;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -2), rank, &axis));
-  if (strcmp(mode, "linear") != 0 && strcmp(mode, "circular") != 0) {
-    return weft_op_fail(op, "mode: expected linear or circular, found %s", mode);
-  }
+  WEFT_TRY(weft_op_choice(op, "mode", "linear circular", 0, &circular));
   bool fits = axis > 0 && update->shape.rank == rank;
   for (int d = 0; fits && d < rank; d++) {
     fits = d == axis ? update->shape.dims[d] <= past->shape.dims[d] : update->shape.dims[d] == past->shape.dims[d];
@@ -249,8 +242,8 @@ weft_status weft_tensor_scatter_infer(weft_op *op) {
 weft_status weft_tensor_scatter_run(weft_op *op) {
   const weft_tensor *past = weft_op_in(op, 0), *update = weft_op_in(op, 1), *start = weft_op_in(op, 2);
   weft_tensor *out = weft_op_out(op, 0);
-  bool circular = strcmp(weft_op_attr_string(op, "mode", "linear"), "circular") == 0;
-  int axis, rank = past->shape.rank;
+  int circular, axis, rank = past->shape.rank;
+  WEFT_TRY(weft_op_choice(op, "mode", "linear circular", 0, &circular));
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -2), rank, &axis));
   int64_t room = past->shape.dims[axis], length = update->shape.dims[axis];
   size_t block = weft_shape_product(&past->shape, axis + 1, rank) * weft_type_size(past->type);

@@ -64,15 +64,12 @@ weft_status weft_window_pads(weft_op *op, weft_window *window) {
 }
 
 /* Nothing stands for NOTSET. */
-static weft_status read_auto_pad(weft_op *op, const char **out) {
-  const char *mode = weft_op_attr_string(op, "auto_pad", "");
-  *out = mode = *mode != 0 ? mode : "NOTSET";
-  if (strcmp(mode, "NOTSET") == 0 || strcmp(mode, "VALID") == 0 || strcmp(mode, "SAME_UPPER") == 0 ||
-      strcmp(mode, "SAME_LOWER") == 0) {
-    return WEFT_OK;
-  }
-  return weft_op_fail(op, "attribute 'auto_pad': expected NOTSET, SAME_UPPER, SAME_LOWER or VALID, found '%.64s'",
-                      mode);
+enum { NOTSET, VALID, SAME_UPPER, SAME_LOWER };
+static weft_status read_auto_pad(weft_op *op, int *out) {
+  *out = NOTSET;
+  return *weft_op_attr_string(op, "auto_pad", "") == 0
+             ? WEFT_OK
+             : weft_op_choice(op, "auto_pad", "NOTSET VALID SAME_UPPER SAME_LOWER", NOTSET, out);
 }
 
 weft_status weft_window_count(weft_op *op, weft_window *window) {
@@ -88,9 +85,9 @@ weft_status weft_window_count(weft_op *op, weft_window *window) {
 }
 
 weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
-  const char *mode;
+  int mode;
   WEFT_TRY(read_auto_pad(op, &mode));
-  bool explicit_pads = strcmp(mode, "NOTSET") == 0, same = mode[0] == 'S';
+  bool explicit_pads = mode == NOTSET, same = mode >= SAME_UPPER;
   /* With automatic padding the specification's two formulas give the same sizes. */
   bool ceil_mode = pool && explicit_pads && weft_op_attr_int(op, "ceil_mode", 0) != 0;
   if (explicit_pads) {
@@ -104,7 +101,7 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
       int64_t total = (window->out[d] - 1) * stride + extent - in;
       total = total > 0 ? total : 0;
       int64_t less = total / 2;
-      window->pad_begin[d] = strcmp(mode, "SAME_UPPER") == 0 ? less : total - less;
+      window->pad_begin[d] = mode == SAME_UPPER ? less : total - less;
       window->pad_end[d] = total - window->pad_begin[d];
       continue;
     }
@@ -139,7 +136,7 @@ static void pad_to(weft_window *window, int d, int64_t natural, int64_t want, bo
 }
 
 weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *window) {
-  const char *mode;
+  int mode;
   WEFT_TRY(read_auto_pad(op, &mode));
   int64_t extra[WEFT_MAX_RANK], shape[WEFT_MAX_RANK];
   size_t given = 0;
@@ -153,7 +150,7 @@ weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *
       return weft_op_run_fail(op, "the padding of spatial dimension %d is out of range", d);
     }
   }
-  if (pads == NULL && strcmp(mode, "NOTSET") == 0) {
+  if (pads == NULL && mode == NOTSET) {
     WEFT_TRY(weft_window_pads(op, window));
   }
   if (given > 0 && given != (size_t)rank && given != (size_t)rank + 2) {
@@ -167,9 +164,9 @@ weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *
       if (shape[d] < 0 || shape[d] >= LARGEST) {
         return weft_op_fail(op, "attribute 'output_shape' holds %lld", (long long)shape[d]);
       }
-      pad_to(window, d, natural, shape[d], strcmp(mode, "SAME_UPPER") == 0);
-    } else if (mode[0] == 'S') {
-      pad_to(window, d, natural, window->in[d] * window->stride[d], strcmp(mode, "SAME_UPPER") == 0);
+      pad_to(window, d, natural, shape[d], mode == SAME_UPPER);
+    } else if (mode >= SAME_UPPER) {
+      pad_to(window, d, natural, window->in[d] * window->stride[d], mode == SAME_UPPER);
     } else {
       window->out[d] = natural - window->pad_begin[d] - window->pad_end[d];
       if (window->in[d] == 0) {

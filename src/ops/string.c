@@ -157,11 +157,9 @@ static weft_status change_case(weft_op *op, case_change change, const weft_strin
 }
 
 static weft_status read_case(weft_op *op, case_change *out) {
-  const char *name = weft_op_attr_string(op, "case_change_action", "NONE");
-  *out = strcmp(name, "LOWER") == 0 ? CASE_LOWER : strcmp(name, "UPPER") == 0 ? CASE_UPPER : CASE_NONE;
-  if (*out == CASE_NONE && strcmp(name, "NONE") != 0) {
-    return weft_op_fail(op, "case_change_action: expected NONE, LOWER or UPPER, found %s", name);
-  }
+  int choice;
+  WEFT_TRY(weft_op_choice(op, "case_change_action", "NONE LOWER UPPER", CASE_NONE, &choice));
+  *out = (case_change)choice;
   const char *locale = weft_op_attr_string(op, "locale", "");
   if (*out != CASE_NONE && (strncmp(locale, "tr", 2) == 0 || strncmp(locale, "az", 2) == 0)) {
     return weft_op_unsupported(op, "the letters i of the locale %s", locale);

@@ -109,16 +109,19 @@ weft_status weft_tfidf_prepare(weft_op *op) {
   return WEFT_OK;
 }
 
+enum { TF, IDF, TFIDF };
+static weft_status read_mode(const weft_op *op, int *out) {
+  return weft_op_choice(op, "mode", "TF IDF TFIDF", -1, out);
+}
+
 weft_status weft_tfidf_infer(weft_op *op) {
   pool p;
-  const char *mode = weft_op_attr_string(op, "mode", "");
+  int mode;
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 1, 2));
   WEFT_TRY(read_pool(op, &p));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", p.type == WEFT_STRING ? WEFT_TYPE_BIT(WEFT_STRING) : WEFT_TYPES_INDEX));
-  if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0) {
-    return weft_op_fail(op, "mode: expected TF, IDF or TFIDF, found %s", mode);
-  }
+  WEFT_TRY(read_mode(op, &mode));
   if (op->node->state == NULL) { /* folding comes before the nodes are prepared */
     WEFT_TRY(weft_tfidf_prepare(op));
   }
@@ -186,9 +189,10 @@ weft_status weft_tfidf_run(weft_op *op) {
   void *block;
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
-  const char *mode = weft_op_attr_string(op, "mode", "");
+  int mode;
   int64_t limits[3] = {weft_op_attr_int(op, "min_gram_length", 1), weft_op_attr_int(op, "max_gram_length", 1),
                        weft_op_attr_int(op, "max_skip_count", 0)};
+  WEFT_TRY(read_mode(op, &mode));
   WEFT_TRY(read_pool(op, &p));
   if (limits[0] < 1 || limits[1] < limits[0] || limits[2] < 0 || limits[2] > INT32_MAX) {
     return weft_op_fail(op, "min_gram_length %lld, max_gram_length %lld and max_skip_count %lld do not go together",
@@ -202,8 +206,8 @@ weft_status weft_tfidf_run(weft_op *op) {
     memset(counts, 0, p.gram_count * sizeof *counts);
     count_row(&p, op->node->state, in, row * size, size, limits, counts);
     for (size_t g = 0; g < p.gram_count; g++) {
-      float count = strcmp(mode, "IDF") == 0 && counts[g] > 0 ? 1 : counts[g];
-      float weight = p.weights == NULL || strcmp(mode, "TF") == 0 ? 1 : p.weights[g];
+      float count = mode == IDF && counts[g] > 0 ? 1 : counts[g];
+      float weight = p.weights == NULL || mode == TF ? 1 : p.weights[g];
       result[row * p.width + (size_t)p.columns[g]] += count * weight;
     }
   }

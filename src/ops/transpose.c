@@ -3,8 +3,6 @@
 #include "strided.h"
 #include "variants.h"
 
-#include <string.h>
-
 /* The permutation, reversed dims by default. */
 static weft_status read_perm(weft_op *op, int rank, int *perm) {
   size_t count;
@@ -58,11 +56,9 @@ weft_status weft_depth_space_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_rank(op, 0, "input", 4, 4));
   const weft_tensor *in = weft_op_in(op, 0);
-  const char *mode = weft_op_attr_string(op, "mode", "DCR");
+  int crd;
   int64_t block = weft_op_attr_int(op, "blocksize", 0);
-  if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0) {
-    return weft_op_fail(op, "mode: expected DCR or CRD, found %s", mode);
-  }
+  WEFT_TRY(weft_op_choice(op, "mode", "DCR CRD", 0, &crd));
   if (block < 1 || block > 1 << 24) {
     return weft_op_fail(op, "blocksize: expected a positive number, found %lld", (long long)block);
   }
@@ -87,7 +83,8 @@ weft_status weft_depth_space_run(weft_op *op) {
   bool to_space = op->def->variant == WEFT_DEPTH_TO_SPACE;
   const int64_t *deep = to_space ? in->shape.dims : out->shape.dims;
   int64_t b = weft_op_attr_int(op, "blocksize", 1), c = deep[1] / (b * b), h = deep[2], w = deep[3];
-  bool crd = strcmp(weft_op_attr_string(op, "mode", "DCR"), "CRD") == 0;
+  int crd;
+  WEFT_TRY(weft_op_choice(op, "mode", "DCR CRD", 0, &crd));
   int64_t block_row = crd ? b * h * w : b * c * h * w, block_column = crd ? h * w : c * h * w;
   int64_t depth[6] = {c * b * b * h * w, crd ? b * b * h * w : h * w, w, block_row, 1, block_column};
   int64_t space[6] = {c * b * b * h * w, b * b * h * w, b * b * w, b * w, b, 1};

@@ -338,7 +338,7 @@ weft_status weft_unary_infer(weft_op *op) {
 
 /* The operator's numbers, and the variant its attributes choose. */
 static weft_status read_attributes(weft_op *op, unary *u) {
-  const char *approximate = weft_op_attr_string(op, "approximate", "none");
+  int by_tanh;
   switch (u->variant) {
   case WEFT_UNARY_LEAKY:
     u->a = (double)weft_op_attr_float(op, "alpha", 0.01f);
@@ -369,12 +369,8 @@ static weft_status read_attributes(weft_op *op, unary *u) {
     u->variant = u->a == 1 ? WEFT_UNARY_SILU : WEFT_UNARY_SWISH;
     break;
   case WEFT_UNARY_GELU_ATTRIBUTE:
-    u->variant = WEFT_UNARY_GELU;
-    if (strcmp(approximate, "tanh") == 0) {
-      u->variant = WEFT_UNARY_GELU_TANH;
-    } else if (strcmp(approximate, "none") != 0) {
-      return weft_op_fail(op, "attribute approximate: expected none or tanh, found %s", approximate);
-    }
+    WEFT_TRY(weft_op_choice(op, "approximate", "none tanh", 0, &by_tanh));
+    u->variant = by_tanh ? WEFT_UNARY_GELU_TANH : WEFT_UNARY_GELU;
     break;
   default:
     break;

@@ -237,14 +237,14 @@ export const models = {
   ],
   'attribute-of-another-kind': [simple('Softmax', { axis: { float: 1 } }), /attribute 'axis' is a float/],
   'old-attribute-of-another-kind': [simple('ReduceSum', { axes: { floats: [1] } }), /ReduceSum\): attribute 'axes' is floats/],
-  'gelu-of-another-name': [simple('Gelu', { approximate: 'nonsense' }), /Gelu\): attribute approximate: expected none or tanh, found nonsense/],
+  'gelu-of-another-name': [simple('Gelu', { approximate: 'nonsense' }), /Gelu\): attribute 'approximate': expected one of none tanh, found 'nonsense'/],
   'loss-of-another-name': [
     simple('SoftmaxCrossEntropyLoss', { more: ['l'], initializers: [int64s('l', [0, 0])], reduction: 'nothing' }),
-    /Loss\): attribute reduction: expected none, sum or mean, found 'nothing'/,
+    /Loss\): attribute 'reduction': expected one of none sum mean, found 'nothing'/,
   ],
   'grid-of-another-name': [
     simple('GridSample', { domain: 'com.microsoft', more: ['g'], shape: [1, 1, 2, 2], initializers: [floats('g', [1, 1, 1, 2])], mode: 'best' }),
-    /GridSample\): mode: expected linear, nearest or cubic, found best/,
+    /GridSample\): attribute 'mode': expected one of nearest linear cubic bilinear bicubic, found 'best'/,
   ],
   'activation-of-another-kind': [
     simple('FusedGemm', { domain: 'com.microsoft', more: ['b'], initializers: [floats('b', [2, 2])], activation: 1 }),
