@@ -138,17 +138,12 @@ weft_status weft_attention_infer(weft_op *op) {
   }
   WEFT_TRY(read_form(op, &f));
   WEFT_TRY(check_mask(op, &f));
-  if (weft_op_has(op, VALID) && weft_op_in(op, VALID)->count != f.q.batch) {
-    return weft_op_fail(op, "nonpad_kv_seqlen holds %zu numbers, expected %zu", weft_op_in(op, VALID)->count,
-                        f.q.batch);
-  }
+  WEFT_TRY(weft_op_expect_count(op, VALID, "nonpad_kv_seqlen", f.q.batch));
   if (weft_op_attr_int(op, "left_window_size", -1) < -1 || weft_op_attr_int(op, "right_window_size", -1) < -1) {
     return weft_op_fail(op, "left_window_size and right_window_size: expected at least -1");
   }
-  const int64_t stage = weft_op_attr_int(op, "qk_matmul_output_mode", 0);
-  if (stage < 0 || stage > 3) {
-    return weft_op_fail(op, "attribute qk_matmul_output_mode: expected 0, 1, 2 or 3, found %lld", (long long)stage);
-  }
+  int64_t stage;
+  WEFT_TRY(weft_op_attr_within(op, "qk_matmul_output_mode", 0, 0, 3, &stage));
   int64_t batch = (int64_t)f.q.batch, heads = (int64_t)f.q.heads, rows = (int64_t)f.q.rows, size = (int64_t)f.v.size;
   weft_shape y = {.rank = 4, .dims = {batch, heads, rows, size}};
   if (joins_heads(op, &f)) {

@@ -19,11 +19,8 @@ weft_status weft_clip_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 3));
   WEFT_TRY(weft_op_expect_type(op, 0, names[0], WEFT_TYPES_NUMERIC));
   for (int i = 1; i < 3; i++) {
-    const weft_tensor *bound = weft_op_in(op, i);
     WEFT_TRY(weft_op_expect_same_type(op, 0, i));
-    if (bound != NULL && bound->count != 1) {
-      return weft_op_fail(op, "input %s: expected one element, found %zu", names[i], bound->count);
-    }
+    WEFT_TRY(weft_op_expect_count(op, i, names[i], 1));
   }
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }

@@ -2,8 +2,6 @@
 #include "op.h"
 #include "strided.h"
 
-#include <string.h>
-
 weft_status weft_concat_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, op->input_count > 0 ? op->input_count : 1, op->input_count));
   const weft_tensor *first = weft_op_in(op, 0);
@@ -65,12 +63,10 @@ weft_status weft_split_infer(weft_op *op) {
   int axis;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), in->shape.rank, &axis));
   const weft_tensor *sizes = weft_op_in(op, 1);
-  int64_t pieces = weft_op_attr_int(op, "num_outputs", op->output_count), dim = in->shape.dims[axis], left = dim;
+  int64_t pieces, dim = in->shape.dims[axis], left = dim;
   WEFT_TRY(weft_op_expect_type(op, 1, "split", WEFT_TYPE_BIT(WEFT_INT64)));
   WEFT_TRY(weft_op_expect_rank(op, 1, "split", 1, 1));
-  if (pieces < 1) {
-    return weft_op_fail(op, "attribute num_outputs: expected at least 1, found %lld", (long long)pieces);
-  }
+  WEFT_TRY(weft_op_attr_within(op, "num_outputs", op->output_count, 1, INT64_MAX, &pieces));
   if (sizes != NULL) {
     pieces = (int64_t)sizes->count;
     if (sizes->data == NULL) {

@@ -32,7 +32,7 @@ typedef struct conv {
 } conv;
 
 static weft_status make(weft_op *op, conv *c, weft_shape *out) {
-  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1), *bias = weft_op_in(op, 2);
+  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1);
   *c = (conv){.kernels = op->cx->kernels};
   int rank = x->shape.rank - 2;
   int64_t group = weft_op_attr_int(op, "group", 1);
@@ -44,9 +44,8 @@ static weft_status make(weft_op *op, conv *c, weft_shape *out) {
     return weft_op_fail(op, "%lld input channels, %lld filters of %lld channels and group %lld do not go together",
                         (long long)channels, (long long)filters, (long long)w->shape.dims[1], (long long)group);
   }
-  if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != filters)) {
-    return weft_op_fail(op, "input 'B' holds %zu elements, expected %lld", bias->count, (long long)filters);
-  }
+  WEFT_TRY(weft_op_expect_rank(op, 2, "B", 1, 1));
+  WEFT_TRY(weft_op_expect_count(op, 2, "B", (size_t)filters));
   WEFT_TRY(weft_window_read(op, rank, x->shape.dims + 2, w->shape.dims + 2, &c->window));
   WEFT_TRY(weft_window_forward(op, false, &c->window));
   c->images = (size_t)x->shape.dims[0];

@@ -94,10 +94,7 @@ weft_status weft_conv_integer_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_type(op, 6, "y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
     WEFT_TRY(weft_op_expect_type(op, 7, "y_zero_point", WEFT_TYPES_BYTE));
     WEFT_TRY(weft_op_expect_type(op, 8, "B", WEFT_TYPE_BIT(WEFT_INT32)));
-    if (weft_op_has(op, 8) && weft_op_in(op, 8)->count != c.groups * c.out_channels) {
-      return weft_op_fail(op, "input 'B' holds %zu elements, expected %zu", weft_op_in(op, 8)->count,
-                          c.groups * c.out_channels);
-    }
+    WEFT_TRY(weft_op_expect_count(op, 8, "B", c.groups * c.out_channels));
     type = weft_op_in(op, 7)->type;
   }
   return weft_op_set(op, 0, type, &out);

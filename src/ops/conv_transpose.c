@@ -22,8 +22,8 @@ typedef struct transposed {
 /* Inputs from the third on: bias and residual, or, in com.microsoft's variant, pads and bias. */
 enum { PADS = 2, RESIDUAL = 3 };
 
-static const weft_tensor *bias_of(const weft_op *op) {
-  return weft_op_in(op, op->def->variant == WEFT_CONV_DYNAMIC_PADS ? 3 : 2);
+static int bias_at(const weft_op *op) {
+  return op->def->variant == WEFT_CONV_DYNAMIC_PADS ? 3 : 2;
 }
 
 static weft_status make_window(weft_op *op, const weft_shape *x, const weft_shape *w, weft_window *window) {
@@ -39,7 +39,7 @@ static weft_status make_window(weft_op *op, const weft_shape *x, const weft_shap
 }
 
 static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
-  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1), *bias = bias_of(op);
+  const weft_tensor *x = weft_op_in(op, 0), *w = weft_op_in(op, 1);
   *c = (transposed){.kernels = op->cx->kernels};
   int rank = x->shape.rank - 2;
   int64_t group = weft_op_attr_int(op, "group", 1);
@@ -52,9 +52,8 @@ static weft_status make(weft_op *op, transposed *c, weft_shape *out) {
                         (long long)channels, (long long)w->shape.dims[0], (long long)group);
   }
   int64_t filters = w->shape.dims[1] * group;
-  if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != filters)) {
-    return weft_op_fail(op, "input 'B' holds %zu elements, expected %lld", bias->count, (long long)filters);
-  }
+  WEFT_TRY(weft_op_expect_rank(op, bias_at(op), "B", 1, 1));
+  WEFT_TRY(weft_op_expect_count(op, bias_at(op), "B", (size_t)filters));
   WEFT_TRY(make_window(op, &x->shape, &w->shape, &c->window));
   c->images = (size_t)x->shape.dims[0];
   c->groups = (size_t)group;
@@ -149,7 +148,7 @@ static weft_status run_floats(weft_op *op, transposed *c) {
   const weft_window *window = &c->window;
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
-  WEFT_TRY(weft_op_floats(op, bias_of(op), &c->bias));
+  WEFT_TRY(weft_op_floats(op, weft_op_in(op, bias_at(op)), &c->bias));
   if (op->def->variant == WEFT_CONV_FUSED) {
     WEFT_TRY(weft_op_floats(op, weft_op_in(op, RESIDUAL), &c->residual));
   }
@@ -193,7 +192,7 @@ static weft_status run_floats(weft_op *op, transposed *c) {
 /* Double precision is rare: the definition. */
 static void run_double(const weft_op *op, const transposed *c) {
   const double *x = weft_op_in(op, 0)->data, *w = weft_op_in(op, 1)->data;
-  const double *bias = bias_of(op) != NULL ? bias_of(op)->data : NULL;
+  const double *bias = weft_op_in(op, bias_at(op)) != NULL ? weft_op_in(op, bias_at(op))->data : NULL;
   double *y = weft_op_out(op, 0)->data;
   const weft_window *window = &c->window;
   int rank = window->rank;

@@ -84,10 +84,7 @@ weft_status weft_deform_conv_infer(weft_op *op) {
   if (weft_op_has(op, MASK)) {
     WEFT_TRY(expect_maps(op, weft_op_in(op, MASK), "mask", &c, 1));
   }
-  if (weft_op_has(op, B) && weft_op_in(op, B)->count != c.groups * c.out_channels) {
-    return weft_op_fail(op, "input 'B' holds %zu elements, expected %zu", weft_op_in(op, B)->count,
-                        c.groups * c.out_channels);
-  }
+  WEFT_TRY(weft_op_expect_count(op, B, "B", c.groups * c.out_channels));
   return weft_op_set(op, 0, weft_op_in(op, X)->type, &out);
 }
 

@@ -41,7 +41,7 @@ typedef struct experts {
   const weft_kernels *kernels;
   size_t tokens, hidden, inner, count, chosen;
   expert_activation activation;
-  int fusion; /* 1: gates and values alternate in the first layer, 2: they follow each other */
+  int64_t fusion; /* 1: gates and values alternate in the first layer, 2: they follow each other */
   layer layers[LAYERS];
 } experts;
 
@@ -49,16 +49,7 @@ static weft_status read_activation(weft_op *op, experts *e) {
   int activation;
   WEFT_TRY(weft_op_choice(op, "activation_type", "relu gelu silu identity swiglu", 0, &activation));
   e->activation = (expert_activation)activation;
-  e->fusion = (int)weft_op_attr_int(op, "swiglu_fusion", 0);
-  return e->fusion >= 0 && e->fusion <= 2
-             ? WEFT_OK
-             : weft_op_fail(op, "attribute 'swiglu_fusion': expected 0, 1 or 2, found %d", e->fusion);
-}
-
-static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {
-  const weft_tensor *t = weft_op_in(op, i);
-  return t == NULL || t->count == count ? WEFT_OK
-                                        : weft_op_fail(op, "%s holds %zu numbers, expected %zu", name, t->count, count);
+  return weft_op_attr_within(op, "swiglu_fusion", 0, 0, 2, &e->fusion);
 }
 
 /* Weights [experts][n][k], packed where they are of few bits; n of 0: as many rows as there are. */
@@ -93,7 +84,7 @@ static weft_status read_layer(weft_op *op, const experts *e, int which, size_t n
     return weft_op_fail(op, "input '%s' has shape %s, expected [%zu,%zu,%zu]", names[which],
                         weft_shape_print(&w->shape, text, sizeof text), e->count, l->n, packed);
   }
-  WEFT_TRY(expect_count(op, r->bias[which], "a bias", e->count * l->n));
+  WEFT_TRY(weft_op_expect_count(op, r->bias[which], "a bias", e->count * l->n));
   if (l->bits == 0) {
     return WEFT_OK;
   }
@@ -101,8 +92,8 @@ static weft_status read_layer(weft_op *op, const experts *e, int which, size_t n
   if (!weft_op_has(op, r->scales[which])) {
     return weft_op_fail(op, "weights of few bits need scales");
   }
-  WEFT_TRY(expect_count(op, r->scales[which], "scales", e->count * l->n * l->blocks));
-  return expect_count(op, r->zeros[which], "zero points", e->count * (l->zeros_by_row ? l->n * row : whole));
+  WEFT_TRY(weft_op_expect_count(op, r->scales[which], "scales", e->count * l->n * l->blocks));
+  return weft_op_expect_count(op, r->zeros[which], "zero points", e->count * (l->zeros_by_row ? l->n * row : whole));
 }
 
 static weft_status make(weft_op *op, experts *e) {
@@ -153,7 +144,7 @@ weft_status weft_experts_infer(weft_op *op) {
   }
   experts e;
   WEFT_TRY(make(op, &e));
-  WEFT_TRY(expect_count(op, r->mixing, "router_weights", e.tokens * e.count));
+  WEFT_TRY(weft_op_expect_count(op, r->mixing, "router_weights", e.tokens * e.count));
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 

@@ -81,9 +81,7 @@ static weft_status read_group(weft_op *op, group_query *g) {
     WEFT_TRY(weft_attention_expect_shape(op, PAST_VALUE, "past_value", 4,
                                          (size_t[]){g->batch, g->kv_heads, g->past_room, row}));
   }
-  if (weft_op_in(op, LENGTHS)->count != g->batch) {
-    return weft_op_fail(op, "seqlens_k holds %zu numbers, expected %zu", weft_op_in(op, LENGTHS)->count, g->batch);
-  }
+  WEFT_TRY(weft_op_expect_count(op, LENGTHS, "seqlens_k", g->batch));
   WEFT_TRY(weft_op_scalar_int(op, TOTAL, "total_sequence_length", 0, &total));
   if (total < 0 || total > INT32_MAX) {
     return weft_op_fail(op, "total_sequence_length: expected 0 to 2^31 - 1, found %lld", (long long)total);
@@ -111,12 +109,6 @@ static weft_status expect_inputs(weft_op *op) {
   return WEFT_OK;
 }
 
-static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {
-  const weft_tensor *t = weft_op_in(op, i);
-  return t == NULL || t->count == count ? WEFT_OK
-                                        : weft_op_fail(op, "%s holds %zu numbers, expected %zu", name, t->count, count);
-}
-
 /* Small integers have one scale, or one for each number of each head. */
 static weft_status expect_scale(weft_op *op, const group_query *g, int i, const char *name) {
   const weft_tensor *scale = weft_op_in(op, i);
@@ -138,11 +130,11 @@ weft_status weft_group_query_attention_infer(weft_op *op) {
     return weft_op_fail(op, "cos_cache and sin_cache do not fit heads of %zu", g.size);
   }
   WEFT_TRY(weft_op_expect_type(op, QUERY_LENGTHS, "query_seqlens", WEFT_TYPE_BIT(WEFT_INT32)));
-  WEFT_TRY(expect_count(op, QUERY_LENGTHS, "query_seqlens", g.batch));
-  WEFT_TRY(expect_count(op, SINK, "head_sink", g.heads));
-  WEFT_TRY(expect_count(op, POSITIONS, "position_ids", g.batch * g.rows));
-  WEFT_TRY(expect_count(op, QUERY_NORM, "q_norm_weight", g.size));
-  WEFT_TRY(expect_count(op, KEY_NORM, "k_norm_weight", g.size));
+  WEFT_TRY(weft_op_expect_count(op, QUERY_LENGTHS, "query_seqlens", g.batch));
+  WEFT_TRY(weft_op_expect_count(op, SINK, "head_sink", g.heads));
+  WEFT_TRY(weft_op_expect_count(op, POSITIONS, "position_ids", g.batch * g.rows));
+  WEFT_TRY(weft_op_expect_count(op, QUERY_NORM, "q_norm_weight", g.size));
+  WEFT_TRY(weft_op_expect_count(op, KEY_NORM, "k_norm_weight", g.size));
   WEFT_TRY(expect_scale(op, &g, KEY_SCALE, "k_scale"));
   WEFT_TRY(expect_scale(op, &g, VALUE_SCALE, "v_scale"));
   int64_t bits = cache_bits(op), told = weft_op_attr_int(op, "kv_cache_bit_width", bits);

@@ -21,10 +21,8 @@ weft_status weft_lrn_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "X", WEFT_TYPES_FLOAT));
   WEFT_TRY(weft_op_expect_rank(op, 0, "X", 2, WEFT_MAX_RANK));
-  if (weft_op_attr_int(op, "size", 0) <= 0) {
-    return weft_op_fail(op, "attribute size: expected a positive number, found %lld",
-                        (long long)weft_op_attr_int(op, "size", 0));
-  }
+  int64_t size;
+  WEFT_TRY(weft_op_attr_within(op, "size", 0, 1, INT64_MAX, &size));
   return weft_op_set_like(op, 0, weft_op_in(op, 0));
 }
 

@@ -47,13 +47,6 @@ static weft_status make(weft_op *op, nbits *out) {
   return WEFT_OK;
 }
 
-static weft_status expect_count(weft_op *op, int i, const char *name, size_t count) {
-  const weft_tensor *t = weft_op_in(op, i);
-  return t == NULL || t->count == count
-             ? WEFT_OK
-             : weft_op_fail(op, "input '%s' holds %zu elements, expected %zu", name, t->count, count);
-}
-
 /* Weights of no elements stand for zeros, whatever the scales are. */
 static bool is_left_out(const weft_op *op) {
   return weft_op_in(op, WEIGHTS)->count == 0;
@@ -61,10 +54,11 @@ static bool is_left_out(const weft_op *op) {
 
 static weft_status expect_weights(weft_op *op, const weft_nbits *w) {
   const weft_tensor *zeros = weft_op_in(op, ZEROS);
-  WEFT_TRY(expect_count(op, WEIGHTS, "B", w->n * w->blocks * w->blob));
-  WEFT_TRY(expect_count(op, SCALES, "scales", w->n * w->blocks));
+  WEFT_TRY(weft_op_expect_count(op, WEIGHTS, "B", w->n * w->blocks * w->blob));
+  WEFT_TRY(weft_op_expect_count(op, SCALES, "scales", w->n * w->blocks));
   if (zeros != NULL) {
-    WEFT_TRY(expect_count(op, ZEROS, "zero_points", zeros->type == WEFT_UINT8 ? w->n * w->zero_row : w->n * w->blocks));
+    WEFT_TRY(weft_op_expect_count(op, ZEROS, "zero_points",
+                                  zeros->type == WEFT_UINT8 ? w->n * w->zero_row : w->n * w->blocks));
   }
   if (weft_op_has(op, ORDER) && weft_op_in(op, ORDER)->count < w->k) {
     return weft_op_fail(op, "input 'g_idx' holds %zu elements, expected %zu", weft_op_in(op, ORDER)->count, w->k);
@@ -91,7 +85,7 @@ weft_status weft_matmul_nbits_infer(weft_op *op) {
   if (!is_left_out(op)) {
     WEFT_TRY(expect_weights(op, &w));
   }
-  WEFT_TRY(expect_count(op, BIAS, "bias", w.n));
+  WEFT_TRY(weft_op_expect_count(op, BIAS, "bias", w.n));
   weft_shape out = weft_op_in(op, A)->shape;
   out.dims[out.rank - 1] = (int64_t)w.n;
   return weft_op_set(op, 0, weft_op_in(op, A)->type, &out);

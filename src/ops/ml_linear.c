@@ -53,10 +53,8 @@ static weft_status make_room(weft_op *op, const linear *l, double **features, do
 weft_status weft_linear_regressor_infer(weft_op *op) {
   linear l;
   weft_post post;
-  int64_t targets = weft_op_attr_int(op, "targets", 1);
-  if (targets < 1) {
-    return weft_op_fail(op, "targets: expected a positive number, found %lld", (long long)targets);
-  }
+  int64_t targets;
+  WEFT_TRY(weft_op_attr_within(op, "targets", 1, 1, INT64_MAX, &targets));
   WEFT_TRY(weft_post_read(op, &post));
   WEFT_TRY(read_linear(op, (size_t)targets, &l));
   weft_shape shape = {2, {(int64_t)l.rows, targets}};

@@ -129,10 +129,8 @@ weft_status weft_svm_prepare(weft_op *op) {
 
 /* ---- SVMRegressor ------------------------------------------------------------------------------------------------ */
 static weft_status read_regressor(weft_op *op, svm *s) {
-  int64_t supports = weft_op_attr_int(op, "n_supports", 0);
-  if (supports < 0 || supports > INT32_MAX) {
-    return weft_op_fail(op, "n_supports: expected at least 0, found %lld", (long long)supports);
-  }
+  int64_t supports;
+  WEFT_TRY(weft_op_attr_within(op, "n_supports", 0, 0, INT32_MAX, &supports));
   WEFT_TRY(read_svm(op, (size_t)supports, s));
   size_t expected = supports > 0 ? (size_t)supports : s->columns;
   if (s->coefficient_count != expected) {

@@ -108,6 +108,13 @@ weft_status weft_op_expect_same_type(weft_op *op, int i, int j) {
                       weft_type_name(b->type));
 }
 
+weft_status weft_op_expect_count(weft_op *op, int i, const char *name, size_t count) {
+  const weft_tensor *in = weft_op_in(op, i);
+  return in == NULL || in->count == count
+             ? WEFT_OK
+             : weft_op_fail(op, "input %s: expected %zu elements, found %zu", name, count, in->count);
+}
+
 weft_status weft_op_expect_rank(weft_op *op, int i, const char *name, int min, int max) {
   const weft_tensor *in = weft_op_in(op, i);
   char shape[96];
@@ -280,6 +287,15 @@ weft_status weft_op_call(weft_op *op, weft_op_function function) {
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) {
   const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_INT);
   return a != NULL ? a->i : fallback;
+}
+
+weft_status weft_op_attr_within(const weft_op *op, const char *name, int64_t fallback, int64_t least, int64_t most,
+                                int64_t *out) {
+  *out = weft_op_attr_int(op, name, fallback);
+  return *out >= least && *out <= most
+             ? WEFT_OK
+             : weft_op_fail(op, "attribute '%s': expected a value in [%lld, %lld], found %lld", name, (long long)least,
+                            (long long)most, (long long)*out);
 }
 
 float weft_op_attr_float(const weft_op *op, const char *name, float fallback) {

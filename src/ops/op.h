@@ -83,6 +83,7 @@ weft_status weft_op_expect_type(weft_op *op, int i, const char *name, uint32_t t
 weft_status weft_op_expect_same_type(weft_op *op, int i, int j);
 /* Fails unless input i has min <= rank <= max. */
 weft_status weft_op_expect_rank(weft_op *op, int i, const char *name, int min, int max);
+weft_status weft_op_expect_count(weft_op *op, int i, const char *name, size_t count); /* of elements */
 /* The elements of an integer input (any integer type; rank 0 or 1) as int64; WEFT_DEFERRED when not yet known. At most
  * `capacity` elements, otherwise an error. An absent input gives count 0. */
 weft_status weft_op_ints(weft_op *op, int i, const char *name, size_t capacity, int64_t *out, size_t *count);
@@ -96,6 +97,8 @@ weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int6
 
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback);
+weft_status weft_op_attr_within(const weft_op *op, const char *name, int64_t fallback, int64_t least, int64_t most,
+                                int64_t *out);
 float weft_op_attr_float(const weft_op *op, const char *name, float fallback);
 /* Zero-terminated; `fallback` may be NULL. */
 const char *weft_op_attr_string(const weft_op *op, const char *name, const char *fallback);

@@ -80,13 +80,10 @@ weft_status weft_pad_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 4));
   WEFT_TRY(weft_op_expect_type(op, 1, "pads", WEFT_TYPE_BIT(WEFT_INT64)));
   WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
-  const weft_tensor *value = weft_op_in(op, 2);
   pad_mode mode;
   pad_axis axes[WEFT_MAX_RANK];
   WEFT_TRY(read_mode(op, &mode));
-  if (value != NULL && value->count != 1) {
-    return weft_op_fail(op, "input constant_value: expected one element, found %zu", value->count);
-  }
+  WEFT_TRY(weft_op_expect_count(op, 2, "constant_value", 1));
   WEFT_TRY(read_pads(op, mode, axes));
   return set_padded(op, axes);
 }

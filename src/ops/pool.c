@@ -70,8 +70,9 @@ weft_status weft_pool_infer(weft_op *op) {
   weft_window window;
   weft_shape out;
   WEFT_TRY(read_window(op, &window, &out));
-  if (op->def->variant == WEFT_POOL_LP && weft_op_attr_int(op, "p", 2) < 1) {
-    return weft_op_fail(op, "attribute 'p' is %lld, expected at least 1", (long long)weft_op_attr_int(op, "p", 2));
+  if (op->def->variant == WEFT_POOL_LP) {
+    int64_t p;
+    WEFT_TRY(weft_op_attr_within(op, "p", 2, 1, INT64_MAX, &p));
   }
   WEFT_TRY(weft_op_set(op, 0, weft_op_in(op, 0)->type, &out));
   return max ? weft_op_set(op, 1, WEFT_INT64, &out) : WEFT_OK;

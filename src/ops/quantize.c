@@ -37,11 +37,9 @@ static weft_status wrong_scale(weft_op *op, const weft_tensor *x, const weft_ten
 
 static weft_status make_layout(weft_op *op, layout *l) {
   const weft_tensor *x = weft_op_in(op, X), *scale = weft_op_in(op, SCALE);
-  int64_t block = weft_op_attr_int(op, "block_size", 0);
+  int64_t block;
   *l = (layout){.segments = 1, .per_line = 1, .line = x->count, .length = x->count, .scale_block = 1};
-  if (block < 0) {
-    return weft_op_fail(op, "attribute 'block_size': expected at least 0, found %lld", (long long)block);
-  }
+  WEFT_TRY(weft_op_attr_within(op, "block_size", 0, 0, INT64_MAX, &block));
   if (scale->shape.rank == 0 || (block == 0 && scale->count == 1)) {
     return WEFT_OK;
   }

@@ -32,9 +32,7 @@ static weft_status read_attributes(weft_op *op, weft_resize *r) {
 /* Input i must be a known list of `count` numbers. */
 static weft_status expect_list(weft_op *op, int i, const char *name, size_t count) {
   const weft_tensor *in = weft_op_in(op, i);
-  if (in->count != count) {
-    return weft_op_fail(op, "input %s: expected %zu elements, found %zu", name, count, in->count);
-  }
+  WEFT_TRY(weft_op_expect_count(op, i, name, count));
   return in->data == NULL ? WEFT_DEFERRED : WEFT_OK;
 }
 

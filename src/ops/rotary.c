@@ -48,7 +48,7 @@ static weft_status make(weft_op *op, rotary *r) {
   bool own = op->def->variant == WEFT_ROTARY_ONNX;
   const weft_tensor *x = weft_op_in(op, 0), *cosine = weft_op_in(op, own ? 1 : 2), *sine = weft_op_in(op, own ? 2 : 3);
   *r = (rotary){.positions = weft_op_in(op, own ? 3 : 1), .interleaved = weft_op_attr_int(op, "interleaved", 0) != 0};
-  int64_t heads = weft_op_attr_int(op, "num_heads", 0), rotated = weft_op_attr_int(op, "rotary_embedding_dim", 0);
+  int64_t heads = weft_op_attr_int(op, "num_heads", 0), rotated;
   int64_t width = cosine->shape.rank > 0 ? cosine->shape.dims[cosine->shape.rank - 1] : 0;
   bool whole = x->shape.rank == 4;
   if (!whole && heads == 0 && !own && width > 0) {
@@ -63,11 +63,8 @@ static weft_status make(weft_op *op, rotary *r) {
   r->rows = (size_t)x->shape.dims[whole ? 2 : 1];
   r->size = (size_t)(whole ? x->shape.dims[3] : x->shape.dims[2] / heads);
   r->at = weft_heads_of(!whole, r->heads, r->rows, r->size);
+  WEFT_TRY(weft_op_attr_within(op, "rotary_embedding_dim", 0, 0, INT64_MAX, &rotated));
   r->rotated = rotated == 0 ? r->size : (size_t)rotated;
-  if (rotated < 0) {
-    return weft_op_fail(op, "attribute 'rotary_embedding_dim': expected a number of at least 0, found %lld",
-                        (long long)rotated);
-  }
   if (r->rotated > r->size || r->rotated % 2 != 0 || (size_t)width != r->rotated / 2 ||
       !weft_shape_equal(&cosine->shape, &sine->shape)) {
     char text[96];

@@ -23,10 +23,8 @@ weft_status weft_softmax_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "input", WEFT_TYPES_FLOAT));
   const weft_tensor *x = weft_op_in(op, 0);
-  int64_t p = weft_op_attr_int(op, "p", 2);
-  if (op->def->variant == WEFT_LP_NORM && p != 1 && p != 2) {
-    return weft_op_fail(op, "attribute p: expected 1 or 2, found %lld", (long long)p);
-  }
+  int64_t p;
+  WEFT_TRY(op->def->variant == WEFT_LP_NORM ? weft_op_attr_within(op, "p", 2, 1, 2, &p) : WEFT_OK);
   if (x->shape.rank > 0) {
     WEFT_TRY(weft_op_axis(op, "attribute axis", weft_op_attr_int(op, "axis", -1), x->shape.rank, &axis));
   }

@@ -57,11 +57,9 @@ weft_status weft_depth_space_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, 0, "input", 4, 4));
   const weft_tensor *in = weft_op_in(op, 0);
   int crd;
-  int64_t block = weft_op_attr_int(op, "blocksize", 0);
+  int64_t block;
   WEFT_TRY(weft_op_choice(op, "mode", "DCR CRD", 0, &crd));
-  if (block < 1 || block > 1 << 24) {
-    return weft_op_fail(op, "blocksize: expected a positive number, found %lld", (long long)block);
-  }
+  WEFT_TRY(weft_op_attr_within(op, "blocksize", 0, 1, 1 << 24, &block));
   const int64_t *d = in->shape.dims;
   bool fits =
       op->def->variant == WEFT_DEPTH_TO_SPACE ? d[1] % (block * block) == 0 : d[2] % block == 0 && d[3] % block == 0;

@@ -155,7 +155,7 @@ export const models = {
   ],
   'attention-stage': [
     model({ nodes: [node('Attention', ['x', 'x', 'x'], ['y', '', '', 'z'], { qk_matmul_output_mode: 7 })], opset: 24, outputs: { y: float(), z: float() }, initializers: [floats('x', [1, 1, 2, 2])] }),
-    /Attention\): attribute qk_matmul_output_mode: expected 0, 1, 2 or 3, found 7/,
+    /Attention\): attribute 'qk_matmul_output_mode': expected a value in \[0, 3\], found 7/,
   ],
   'quantize-to-float': [
     simple('QuantizeLinear', { more: ['s', 'z'], initializers: [floats('s', []), floats('z', [])] }),
