@@ -102,8 +102,6 @@ static void run_rows(void *arg, size_t begin, size_t end) {
 
 weft_status weft_causal_conv_run(weft_op *op) {
   causal c;
-  void *room = NULL;
-  size_t count = 0;
   weft_tensor *y = weft_op_out(op, 0), *present = weft_op_out(op, 1);
   WEFT_TRY(make(op, &c));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, X), &c.x));
@@ -112,11 +110,7 @@ weft_status weft_causal_conv_run(weft_op *op) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, PAST), &c.past));
   WEFT_TRY(weft_op_floats_out(op, y, &c.y));
   WEFT_TRY(weft_op_floats_out(op, present, &c.present));
-  if (!weft_mul(c.rows, c.carried + c.length, &count)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the joined sequence is larger than the address space");
-  }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  c.joined = room;
+  WEFT_TRY(weft_op_scratch_floats(op, c.rows, c.carried + c.length, &c.joined));
   weft_parallel(op->cx, c.rows, 1 + 16384 / c.kernel / (c.length + 1), run_rows, &c);
   weft_op_floats_done(op, y, c.y);
   weft_op_floats_done(op, present, c.present);

@@ -74,16 +74,12 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 
 static weft_status run(weft_op *op, spectrum *s, size_t n, size_t rows) {
   void *scratch;
-  size_t size;
   if (s->y->count == 0) {
     return WEFT_OK;
   }
   WEFT_TRY(weft_fft_init(op, n, s->inverse && s->y->type != WEFT_DOUBLE, &s->fft));
   s->slot_size = 3 * n + weft_fft_work(&s->fft);
-  if (!weft_mul(s->slot_size, (size_t)weft_parallel_threads(op->cx) * sizeof(double), &size)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a transform of %zu elements is too long", n);
-  }
-  WEFT_TRY(weft_op_scratch(op, size, &scratch));
+  WEFT_TRY(weft_op_scratch_array(op, s->slot_size, weft_parallel_threads(op->cx) * sizeof(double), &scratch));
   s->scratch = scratch;
   weft_parallel_slots(op->cx, rows, n >= 1024 ? 1 : 1024 / n, run_rows, s);
   return WEFT_OK;

@@ -59,7 +59,7 @@ static void run_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
 weft_status weft_distance_run(weft_op *op) {
   distances d = {.a = weft_op_in(op, 0), .b = weft_op_in(op, 1), .out = weft_op_out(op, 0)};
   void *room = NULL;
-  size_t slots = 2 * (size_t)weft_parallel_threads(op->cx), bytes = 0;
+  size_t slots = 2 * (size_t)weft_parallel_threads(op->cx);
   int squared;
   WEFT_TRY(read_metric(op, &squared));
   d.squared = squared != 0;
@@ -68,10 +68,7 @@ weft_status weft_distance_run(weft_op *op) {
   if (d.out->count == 0) {
     return WEFT_OK;
   }
-  if (!weft_mul(slots * sizeof(double), d.size, &bytes)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "rows of %zu elements are too long", d.size);
-  }
-  WEFT_TRY(weft_op_scratch(op, bytes, &room));
+  WEFT_TRY(weft_op_scratch_array(op, d.size, slots * sizeof(double), &room));
   d.rows = room;
   weft_parallel_slots(op->cx, (size_t)d.a->shape.dims[0], 8, run_rows, &d);
   return WEFT_OK;

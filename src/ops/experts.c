@@ -330,17 +330,6 @@ static weft_status run_expert(weft_op *op, const experts *e, size_t expert, cons
   return WEFT_OK;
 }
 
-static weft_status room_of(weft_op *op, const experts *e, size_t width, float **out) {
-  void *room = NULL;
-  size_t count = 0;
-  if (!weft_mul(e->tokens, width, &count)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "%zu rows of %zu are larger than the address space", e->tokens, width);
-  }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  *out = room;
-  return WEFT_OK;
-}
-
 weft_status weft_experts_run(weft_op *op) {
   const expert_roles *roles = &roles_of[op->def->variant];
   weft_tensor *y = weft_op_out(op, 0);
@@ -356,13 +345,13 @@ weft_status weft_experts_run(weft_op *op) {
     WEFT_TRY(weft_op_floats(op, weft_op_in(op, roles->bias[i]), &e.layers[i].bias));
     e.layers[i].zeros = zeros != NULL ? zeros->data : NULL;
   }
-  WEFT_TRY(room_of(op, &e, e.count, &shares));
-  WEFT_TRY(room_of(op, &e, e.hidden, &r.x));
-  WEFT_TRY(room_of(op, &e, e.layers[FIRST].n, &r.first));
-  WEFT_TRY(room_of(op, &e, e.inner, &r.inner));
-  WEFT_TRY(room_of(op, &e, e.hidden, &r.y));
+  WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.count, &shares));
+  WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.hidden, &r.x));
+  WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.layers[FIRST].n, &r.first));
+  WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.inner, &r.inner));
+  WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.hidden, &r.y));
   if (e.layers[GATE].weights != NULL) {
-    WEFT_TRY(room_of(op, &e, e.inner, &r.gate));
+    WEFT_TRY(weft_op_scratch_floats(op, e.tokens, e.inner, &r.gate));
   }
   WEFT_TRY(weft_op_floats_out(op, y, &out));
   if (y->count == 0) {

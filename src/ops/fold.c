@@ -136,11 +136,7 @@ weft_status weft_rows_run(weft_op *op, const weft_tensor *x, const weft_tensor *
   weft_fold_init(&r.fold, &x->shape, reduced);
   if (x->type != WEFT_FLOAT || functions->f == NULL || r.fold.step != 1) {
     void *scratch;
-    size_t size;
-    if (!weft_mul(r.fold.n, (size_t)weft_parallel_threads(op->cx) * sizeof(double), &size)) {
-      return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "rows of %zu elements are too long", r.fold.n);
-    }
-    WEFT_TRY(weft_op_scratch(op, size, &scratch));
+    WEFT_TRY(weft_op_scratch_array(op, r.fold.n, weft_parallel_threads(op->cx) * sizeof(double), &scratch));
     r.scratch = scratch;
   }
   weft_parallel_slots(op->cx, r.fold.groups, weft_fold_grain(&r.fold), run_rows, &r);

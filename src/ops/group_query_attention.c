@@ -165,7 +165,7 @@ static weft_status normalise(weft_op *op, const group_query *g, size_t heads, in
   if (scale == NULL) {
     return WEFT_OK;
   }
-  WEFT_TRY(weft_attention_room(op, g->batch * g->rows, heads * g->size, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, g->batch * g->rows, heads * g->size, &out));
   for (size_t i = 0; i < g->batch * g->rows * heads; i++) {
     size_t head = i % heads, row = i / heads % g->rows, batch = i / heads / g->rows;
     op->cx->kernels->layer_norm_f32(g->size, *in + batch * at->batch + head * at->head + row * at->row, scale, NULL,
@@ -187,7 +187,7 @@ static weft_status rotate(weft_op *op, const group_query *g, size_t heads, const
   weft_heads to = weft_heads_of(true, heads, g->rows, g->size);
   WEFT_TRY(weft_op_floats(op, cache, &cosine));
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, SINE), &sine));
-  WEFT_TRY(weft_attention_room(op, g->batch * g->rows, heads * g->size, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, g->batch * g->rows, heads * g->size, &out));
   for (size_t i = 0; i < g->batch * g->rows * heads; i++) {
     size_t head = i % heads, row = i / heads % g->rows, batch = i / heads / g->rows;
     int64_t place = past[batch] + (int64_t)row;
@@ -300,7 +300,7 @@ static weft_status load_past(weft_op *op, const group_query *g, int input, int s
   cache c;
   float *values = NULL;
   cache_of(op, g, scale, g->past_room, &c);
-  WEFT_TRY(weft_attention_room(op, g->batch * g->kv_heads * g->past_room, g->size, &values));
+  WEFT_TRY(weft_op_scratch_floats(op, g->batch * g->kv_heads * g->past_room, g->size, &values));
   cache_load(&c, g->batch * g->kv_heads * g->past_room, past->data, values);
   *out = values;
   return WEFT_OK;
@@ -350,7 +350,7 @@ static weft_status join_past(weft_op *op, const group_query *g, const weft_cache
   }
   joined = whole ? kept : NULL;
   if (joined == NULL) {
-    WEFT_TRY(weft_attention_room(op, rows, g->size, &joined));
+    WEFT_TRY(weft_op_scratch_floats(op, rows, g->size, &joined));
   }
   WEFT_TRY(weft_attention_join(op, f, past, joined, g->size, now, at));
   if (present == NULL) {
@@ -384,7 +384,7 @@ static weft_status cut_bias(weft_op *op, const group_query *g, weft_attention *a
     return WEFT_OK;
   }
   WEFT_TRY(weft_op_floats(op, a->mask, &bias));
-  WEFT_TRY(weft_attention_room(op, g->batch * g->heads * g->rows, a->kv_len, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, g->batch * g->heads * g->rows, a->kv_len, &out));
   for (size_t i = 0; i < g->batch * g->heads * g->rows; i++) {
     size_t row = i % g->rows, head = i / g->rows % g->heads, b = i / g->rows / g->heads;
     size_t from = b * a->mask_at.batch + head * a->mask_at.head + row * a->mask_at.row;
@@ -403,7 +403,7 @@ static weft_status place_sinks(weft_op *op, const group_query *g, const float **
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, SINK), out));
   if (*out == NULL && weft_op_attr_int(op, "smooth_softmax", 0) > 0) {
     float *zeros = NULL;
-    WEFT_TRY(weft_attention_room(op, 1, g->heads, &zeros));
+    WEFT_TRY(weft_op_scratch_floats(op, 1, g->heads, &zeros));
     memset(zeros, 0, g->heads * sizeof *zeros);
     *out = zeros;
   }

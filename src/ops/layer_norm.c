@@ -166,7 +166,7 @@ static weft_status parameter(weft_op *op, const layer_norm *l, const weft_tensor
 
 static weft_status run(weft_op *op, layer_norm *l, const weft_tensor *scale, const weft_tensor *bias, int axis) {
   void *scratch;
-  size_t rows = weft_shape_product(&l->x->shape, 0, axis), size;
+  size_t rows = weft_shape_product(&l->x->shape, 0, axis);
   l->cx = op->cx;
   l->y = weft_op_out(op, 0);
   l->n = weft_shape_product(&l->x->shape, axis, l->x->shape.rank);
@@ -177,10 +177,7 @@ static weft_status run(weft_op *op, layer_norm *l, const weft_tensor *scale, con
   }
   WEFT_TRY(parameter(op, l, scale, axis, &l->scale, &l->scale_stride));
   WEFT_TRY(parameter(op, l, bias, axis, &l->bias, &l->bias_stride));
-  if (!weft_mul(l->n, (size_t)weft_parallel_threads(op->cx) * 2 * sizeof(double), &size)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "rows of %zu elements are too long", l->n);
-  }
-  WEFT_TRY(weft_op_scratch(op, size, &scratch));
+  WEFT_TRY(weft_op_scratch_array(op, l->n, weft_parallel_threads(op->cx) * 2 * sizeof(double), &scratch));
   l->scratch = scratch;
   weft_parallel_slots(op->cx, rows, l->n >= WEFT_GRAIN ? 1 : WEFT_GRAIN / l->n, run_rows, l);
   return WEFT_OK;

@@ -5,17 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-weft_status weft_attention_room(weft_op *op, size_t a, size_t b, float **out) {
-  void *room = NULL;
-  size_t count = 0;
-  if (!weft_mul(a, b, &count)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the projections are larger than the address space");
-  }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  *out = room;
-  return WEFT_OK;
-}
-
 /* Lays the past and the new rows of keys or values end to end: out is [batch][kv_heads][present_room][size]. */
 static void join(weft_op *op, const weft_cached_attention *f, weft_type type, const char *past, const float *now,
                  const weft_heads *at, size_t size, char *out) {
@@ -48,7 +37,7 @@ weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, con
   }
   float *out = present;
   if (out == NULL) {
-    WEFT_TRY(weft_attention_room(op, f->a.batch * f->a.kv_heads, f->present_room * size, &out));
+    WEFT_TRY(weft_op_scratch_floats(op, f->a.batch * f->a.kv_heads, f->present_room * size, &out));
   }
   join(op, f, WEFT_FLOAT, (const char *)past, *now, at, size, (char *)out);
   *now = out;
@@ -74,7 +63,7 @@ weft_status weft_attention_follow(weft_op *op, const weft_cached_attention *f, c
   const weft_attention *a = &f->a;
   size_t beams = (size_t)sources->shape.dims[1], room = (size_t)sources->shape.dims[2];
   weft_heads to = weft_heads_of(false, a->kv_heads, a->kv_len, size);
-  WEFT_TRY(weft_attention_room(op, a->batch * a->kv_heads, a->kv_len * size, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, a->batch * a->kv_heads, a->kv_len * size, &out));
   for (size_t i = 0; i < a->batch * a->kv_len; i++) {
     size_t batch = i / a->kv_len, row = i % a->kv_len;
     int32_t source = (int32_t)(batch % beams);
@@ -198,7 +187,7 @@ weft_status weft_attention_place_mask(weft_op *op, int i, weft_attention *a, wef
   size_t heads = a->mask != NULL ? a->q_heads : 1, keys = a->kv_len;
   size_t rows = a->mask != NULL || form == FORM_QUERIES || form == FORM_PLACES ? a->q_len : 1;
   float *out = NULL, filter = weft_op_attr_float(op, "mask_filter_value", -10000);
-  WEFT_TRY(weft_attention_room(op, a->batch * heads, rows * keys, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, a->batch * heads, rows * keys, &out));
   *made = (weft_tensor){.type = WEFT_FLOAT, .count = a->batch * heads * rows * keys, .data = out};
   const float *bias = NULL;
   WEFT_TRY(weft_op_floats(op, plain.mask, &bias));

@@ -15,7 +15,6 @@ typedef struct weft_cached_attention {
 } weft_cached_attention;
 
 /* Scratch of a * b floats. */
-weft_status weft_attention_room(weft_op *op, size_t a, size_t b, float **out);
 /* Keys (or values) of `size` numbers become past and new rows end to end, where there is a past or `present`, which
  * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. */
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,

@@ -143,7 +143,7 @@ static weft_status add_bias(weft_op *op, const multi *m, size_t rows, size_t siz
   }
   float *out = NULL;
   weft_heads to = weft_heads_of(true, m->heads, rows, size);
-  WEFT_TRY(weft_attention_room(op, m->batch * rows, m->heads * size, &out));
+  WEFT_TRY(weft_op_scratch_floats(op, m->batch * rows, m->heads * size, &out));
   for (size_t i = 0; i < m->batch * rows * m->heads; i++) {
     size_t head = i % m->heads, row = i / m->heads % rows, batch = i / m->heads / rows;
     const float *from = *in + batch * at->batch + head * at->head + row * at->row;

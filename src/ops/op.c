@@ -426,6 +426,24 @@ weft_status weft_op_scratch(weft_op *op, size_t size, void **out) {
   return weft_scratch_alloc(op->cx, op->scratch, size, out);
 }
 
+weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out) {
+  size_t bytes = 0;
+  if (!weft_mul(count, size, &bytes)) {
+    *out = NULL;
+    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "scratch of %zu times %zu bytes is larger than the address space",
+                     count, size);
+  }
+  return weft_op_scratch(op, bytes, out);
+}
+
+weft_status weft_op_scratch_floats(weft_op *op, size_t rows, size_t columns, float **out) {
+  void *room;
+  const size_t row = columns <= SIZE_MAX / sizeof(float) ? columns * sizeof(float) : SIZE_MAX;
+  const weft_status status = weft_op_scratch_array(op, rows, row, &room);
+  *out = room;
+  return status;
+}
+
 weft_status weft_op_state(weft_op *op, size_t size, void **out) {
   WEFT_TRY(weft_alloc(op->cx, size, out));
   weft_free(op->node->state);

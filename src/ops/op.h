@@ -133,6 +133,8 @@ weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_stri
 /* ---- while running ----------------------------------------------------------------------------------------------- */
 /* Memory until run returns; aligned to 16 bytes, not zeroed. */
 weft_status weft_op_scratch(weft_op *op, size_t size, void **out);
+weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out); /* count * size bytes */
+weft_status weft_op_scratch_floats(weft_op *op, size_t rows, size_t columns, float **out);
 /* Memory for node->state, counted and freed with the model: one flat block (no pointers to other blocks inside). */
 weft_status weft_op_state(weft_op *op, size_t size, void **out);
 /* In prepare: whether input i is a constant, so that it may be packed. */

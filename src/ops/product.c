@@ -216,16 +216,6 @@ weft_status weft_products_run_plain(weft_op *op, const weft_products *products) 
   return WEFT_OK;
 }
 
-weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out) {
-  size_t bytes = 0;
-  if (!weft_mul(count, size, &bytes)) {
-    *out = NULL;
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "scratch of %zu times %zu bytes is larger than the address space",
-                     count, size);
-  }
-  return weft_op_scratch(op, bytes, out);
-}
-
 void weft_widen(const weft_kernels *kernels, weft_type type, size_t n, const void *in, float *out) {
   if (type == WEFT_FLOAT) {
     memcpy(out, in, n * sizeof(float));

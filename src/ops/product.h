@@ -94,7 +94,4 @@ typedef struct weft_plain_product {
 
 void weft_plain_product_run(const weft_plain_product *product);
 
-/* Scratch of count * size bytes, checked for overflow. */
-weft_status weft_op_scratch_array(weft_op *op, size_t count, size_t size, void **out);
-
 #endif

@@ -303,7 +303,7 @@ weft_status weft_projected_attention_run(weft_op *op) {
   const projection_roles *r = &roles_of[op->def->variant];
   projecting job = {.input = p.input, .columns = p.width[0] + p.width[1] + p.width[2]};
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, BIAS), &job.bias));
-  WEFT_TRY(weft_attention_room(op, p.batch * p.rows, job.columns, &job.out));
+  WEFT_TRY(weft_op_scratch_floats(op, p.batch * p.rows, job.columns, &job.out));
   WEFT_TRY(op->def->variant == WEFT_ATTENTION_INTEGER ? project_integers(op, p.batch * p.rows, &job)
                                                       : project_floats(op, p.batch * p.rows, &job));
   WEFT_TRY(turn(op, &p, job.columns, job.out));

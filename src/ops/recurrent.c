@@ -548,17 +548,6 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
   return WEFT_OK;
 }
 
-static weft_status floats(weft_op *op, size_t a, size_t b, float **out) {
-  size_t count = 0;
-  void *room = NULL;
-  if (!weft_mul(a, b, &count)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the gates are larger than the address space");
-  }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  *out = room;
-  return WEFT_OK;
-}
-
 static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   size_t n = l->gates * l->hidden;
@@ -568,7 +557,7 @@ static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *
   const float *input = r->b + direction * 2 * n, *recurrent = input + n;
   size_t common = l->linear_before_reset && l->kind == WEFT_RECURRENT_GRU ? 2 * l->hidden : n;
   float *sum = NULL;
-  WEFT_TRY(floats(op, n, 1, &sum));
+  WEFT_TRY(weft_op_scratch_floats(op, n, 1, &sum));
   for (size_t i = 0; i < n; i++) {
     sum[i] = input[i] + (i < common ? recurrent[i] : 0);
   }
@@ -577,7 +566,7 @@ static weft_status make_bias(weft_op *op, const run *r, size_t direction, pass *
   if (common == n) {
     return WEFT_OK;
   }
-  WEFT_TRY(floats(op, n, 1, &sum));
+  WEFT_TRY(weft_op_scratch_floats(op, n, 1, &sum));
   for (size_t i = 0; i < n; i++) {
     sum[i] = i < common ? 0 : recurrent[i];
   }
@@ -598,7 +587,7 @@ static weft_status place_weights(weft_op *op, const run *r, size_t direction, pa
     return WEFT_OK;
   }
   float *room = NULL;
-  WEFT_TRY(floats(op, size, 1, &room));
+  WEFT_TRY(weft_op_scratch_floats(op, size, 1, &room));
   pack_recurrent(l, r->r + direction * n * l->hidden, room);
   p->packed_r = room;
   return WEFT_OK;
@@ -624,12 +613,12 @@ static weft_status make_pass(weft_op *op, const run *r, bool alone, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   size_t row = l->gates * l->hidden;
   *p = (pass){.l = l, .x = r->x, .alone = alone};
-  WEFT_TRY(floats(op, l->steps * l->batch, row, &p->before));
-  WEFT_TRY(floats(op, l->batch, row, &p->gates));
-  WEFT_TRY(floats(op, l->batch, row, &p->after));
-  WEFT_TRY(floats(op, l->batch, l->hidden, &p->h));
-  WEFT_TRY(floats(op, l->batch, l->hidden, &p->c));
-  return floats(op, l->batch, l->hidden, &p->extra);
+  WEFT_TRY(weft_op_scratch_floats(op, l->steps * l->batch, row, &p->before));
+  WEFT_TRY(weft_op_scratch_floats(op, l->batch, row, &p->gates));
+  WEFT_TRY(weft_op_scratch_floats(op, l->batch, row, &p->after));
+  WEFT_TRY(weft_op_scratch_floats(op, l->batch, l->hidden, &p->h));
+  WEFT_TRY(weft_op_scratch_floats(op, l->batch, l->hidden, &p->c));
+  return weft_op_scratch_floats(op, l->batch, l->hidden, &p->extra);
 }
 
 static weft_status begin_direction(weft_op *op, const run *r, size_t direction, pass *p) {
@@ -681,7 +670,7 @@ static weft_status round_input(weft_op *op, run *r, pass *p) {
   size_t inputs = r->l.steps * r->l.batch * r->l.input, states = r->l.batch * r->l.hidden;
   float *rounded = NULL;
   void *room = NULL;
-  WEFT_TRY(floats(op, inputs, 1, &rounded));
+  WEFT_TRY(weft_op_scratch_floats(op, inputs, 1, &rounded));
   WEFT_TRY(weft_op_scratch(op, inputs > states ? inputs : states, &room));
   r->bytes = room;
   round_to_bytes(r->l.kernels, inputs, r->x, r->bytes, rounded);

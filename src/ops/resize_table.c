@@ -214,13 +214,10 @@ weft_status weft_resize_make_table(weft_op *op, const weft_resize *r, int d, wef
   double stretch = r->antialias && axis->scale < 1 ? axis->scale : 1;
   /* An antialiased axis has out >= 1, so that it reaches at most over a few times its input. */
   double reach = ceil((r->mode == WEFT_RESIZE_CUBIC ? 2 : 1) / stretch);
-  size_t out = (size_t)axis->out, cells;
+  size_t out = (size_t)axis->out;
   table->taps = nearest ? 1 : 2 * (size_t)reach;
-  if (!weft_mul(out, table->taps * (sizeof(int64_t) + sizeof(double)) + 1, &cells)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "dim %d of %lld is too large to resize", d, (long long)axis->out);
-  }
   void *block;
-  WEFT_TRY(weft_op_scratch(op, cells, &block));
+  WEFT_TRY(weft_op_scratch_array(op, out, table->taps * (sizeof(int64_t) + sizeof(double)) + 1, &block));
   table->places = block;
   table->weights = (double *)(table->places + out * table->taps);
   table->outside = (bool *)(table->weights + out * table->taps);

@@ -200,12 +200,8 @@ static weft_status make_samples(weft_op *op, roi_job *job) {
     }
     size = across > size ? across : size;
   }
-  size_t count = 0;
   void *room = NULL;
-  if (!weft_mul(size, weft_parallel_threads(op->cx), &count)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a box has more samples than can be addressed");
-  }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(weft_sample), &room));
+  WEFT_TRY(weft_op_scratch_array(op, size, weft_parallel_threads(op->cx) * sizeof(weft_sample), &room));
   job->samples = room;
   job->samples_size = size;
   return WEFT_OK;

@@ -130,12 +130,8 @@ weft_status weft_top_k_run(weft_op *op) {
   if (t.k == 0 || lines * t.inner == 0) {
     return WEFT_OK;
   }
-  size_t room;
   void *block;
-  if (!weft_mul(t.k, (size_t)weft_parallel_threads(op->cx) * RANK_ROOM, &room)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "lines of %zu elements are too long", t.k);
-  }
-  WEFT_TRY(weft_op_scratch(op, room, &block));
+  WEFT_TRY(weft_op_scratch_array(op, t.k, weft_parallel_threads(op->cx) * RANK_ROOM, &block));
   t.scratch = block;
   weft_parallel_slots(op->cx, lines * t.inner, 1 + 16384 / t.dim, run_lines, &t);
   return WEFT_OK;

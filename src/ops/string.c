@@ -140,15 +140,12 @@ typedef enum case_change { CASE_NONE, CASE_LOWER, CASE_UPPER } case_change;
 
 static weft_status change_case(weft_op *op, case_change change, const weft_string *from, weft_string *to) {
   void *block;
-  size_t at = 0, written = 0, room;
+  size_t at = 0, written = 0;
   if (change == CASE_NONE) {
     *to = *from;
     return WEFT_OK;
   }
-  if (!weft_mul(from->size, 4, &room)) {
-    return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "a string of %zu bytes is too long", from->size);
-  }
-  WEFT_TRY(weft_op_scratch(op, room, &block));
+  WEFT_TRY(weft_op_scratch_array(op, from->size, 4, &block));
   while (at < from->size) {
     uint32_t c = weft_text_next(from->data, from->size, &at);
     written += weft_text_put(change == CASE_LOWER ? weft_text_lower(c) : weft_text_upper(c), (char *)block + written);
