@@ -83,6 +83,7 @@ export function threadsRefused() {
   if (globalThis.crossOriginIsolated === false) {
     return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
   }
+  if (globalThis.origin === 'null') return 'a sandboxed frame shares no memory with what its workers start';
   if (typeof SharedArrayBuffer === 'undefined') return 'the host has no SharedArrayBuffer';
   if (typeof globalThis.Worker === 'undefined' && !builtin('worker_threads')) return 'the host has no workers';
   if (nodeProcess?.permission?.has('worker') === false) return 'Node.js was started without --allow-worker';

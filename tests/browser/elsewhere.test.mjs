@@ -48,13 +48,13 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
 
   test('in a sandboxed frame, which has no origin', async () => {
     const found = await page.evaluate((url) => new Promise((resolve) => {
-      const frame = Object.assign(document.createElement('iframe'), { sandbox: 'allow-scripts' });
+      const frame = Object.assign(document.createElement('iframe'), { sandbox: 'allow-scripts', allow: 'cross-origin-isolated' });
       frame.srcdoc = `<script type="module">
         import { InferenceSession, Tensor } from '${url}/weft.mjs';
         try {
-          const session = await InferenceSession.create('${url}/models/doubling.onnx', { worker: true });
+          const session = await InferenceSession.create('${url}/models/doubling.onnx', { worker: true, threads: 2 });
           const { y } = await session.run({ x: new Tensor('float32', [1, 2]) });
-          parent.postMessage([...y.data], '*');
+          parent.postMessage([...y.data, session.weft.threads], '*');
         } catch (error) {
           parent.postMessage(error.message, '*');
         }
@@ -62,7 +62,7 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
       addEventListener('message', ({ data }) => resolve(data), { once: true });
       document.body.append(frame);
     }), cdn.url);
-    assert.deepEqual(found, [2, 4]);
+    assert.deepEqual(found, [2, 4, 1]);
   });
 
   for (const [file, options] of [['weft.threads.mjs', { threads: 2 }], ['weft.worker.mjs', { worker: true }]]) {
