@@ -59,7 +59,7 @@ export async function* readPieces(url, size) {
   const file = await builtin('fs').promises.open(url);
   try {
     for (;;) {
-      const { bytesRead } = await file.read(piece);
+      const { bytesRead } = await file.read(piece, 0, size, null); // Yarn's own fs reads nothing without a length
       if (bytesRead === 0) return;
       yield piece.subarray(0, bytesRead);
     }

@@ -160,6 +160,18 @@ test('threads need no permission to ask the system (Deno)', () => {
   assert.deepEqual(found, [[2, 4], [2, 4]]);
 });
 
+test('files are read where their length has no default (Yarn)', () => {
+  const found = runProgram(`
+    const { promises } = await import('node:fs');
+    const { open } = promises;
+    promises.open = async (...args) => {
+      const file = await open(...args), read = file.read.bind(file);
+      return Object.assign(file, { read: (buffer, offset = 0, length = 0, position = null) => read(buffer, offset, length, position) });
+    };
+    console.log(JSON.stringify(await double(await create())));`);
+  assert.deepEqual(found, [2, 4]);
+});
+
 test('threads that Node.js does not permit are none', () => {
   const [found, why] = runProgram(`
     process.permission = { has: (name) => name !== 'worker' };
