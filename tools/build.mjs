@@ -138,7 +138,9 @@ async function bundle() {
   const required = join(staging, 'weft.cjs');
   writeFileSync(required, readFileSync(required, 'utf8').replace(/new URL\("(?:\.\/)?([\w.]+)", weftUrl\)/g, 'weftFile(__dirname + "/$1")'));
   for (const name of ['weft.mjs', 'weft.cjs', 'weft.worker.mjs']) keepClassNames(join(staging, name));
-  for (const extension of ['ts', 'cts']) copyFileSync(join(root, 'web/weft.d.ts'), join(staging, `weft.d.${extension}`));
+  const types = readFileSync(join(root, 'web/weft.d.ts'), 'utf8');
+  writeFileSync(join(staging, 'weft.d.ts'), types);
+  writeFileSync(join(staging, 'weft.d.cts'), types.replace("'./weft.js'", "'./weft.cjs'"));
 }
 
 /** Makes dist/ the same as the staging folder, file by file and each at once. */

@@ -5,3 +5,5 @@ export { env, version } from './env.js';
 export { WeftError } from './error.js';
 export { InferenceSession } from './session.js';
 export { Tensor } from './tensor.js';
+// As onnxruntime's packages have it.
+export * as default from './index.js';

@@ -459,3 +459,6 @@ export interface Env {
 }
 
 export declare const env: Env;
+
+/** The same, for `import ort from`. */
+export * as default from './weft.js';

@@ -33,6 +33,16 @@ test('import', () => {
   for (const threads of ['1', '2']) assert.equal(run(process.execPath, ['use.mjs', threads]), '2 4');
 });
 
+test('import of the default', () => {
+  for (const [name, text] of [
+    ['default.mjs', "import ort from 'onnx-weft';"],
+    ['default.cjs', "const { default: ort } = require('onnx-weft');"],
+  ]) {
+    writeFileSync(join(folder, name), `${text} console.log(typeof ort.InferenceSession.create, new ort.Tensor([true]).type);`);
+    assert.equal(run(process.execPath, [name]), 'function bool');
+  }
+});
+
 test('require', () => {
   const text = `const { InferenceSession, Tensor } = require('onnx-weft'); (async () => {${use}})();`;
   writeFileSync(join(folder, 'use.cjs'), text);
@@ -63,6 +73,7 @@ test('nothing is installed but the package, and it is small', () => {
 
 const program = `
   import * as ort from 'onnx-weft';
+  import same from 'onnx-weft';
   import { InferenceSession, Tensor, env, WeftError } from 'onnx-weft';
   async function main(): Promise<void> {
     env.wasm.numThreads = 2;
@@ -72,7 +83,7 @@ const program = `
       limits: { maxMemory: 1 }, onProgress: ({ loaded }) => console.log(loaded), signal: new AbortController().signal,
     };
     const session: ort.InferenceSession = await ort.InferenceSession.create(new ArrayBuffer(1), 0, 1, options);
-    const x: Tensor = new Tensor('float32', [1, 2], [2]);
+    const x: same.Tensor = new same.Tensor('float32', [1, 2], [2]);
     const typed: ort.TypedTensor<'int64'> = new Tensor('int64', [1n]);
     const big: BigInt64Array = typed.data;
     const feeds: Record<string, Tensor> = { x };
