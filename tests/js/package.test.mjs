@@ -43,6 +43,14 @@ test('import of the default', () => {
   }
 });
 
+test("what onnxruntime-web's parts are imported by", () => {
+  const parts = ['wasm', 'webgpu', 'webgl', 'all', 'jspi'].map((name) => `onnx-weft/${name}`);
+  const text = `import { createRequire } from 'node:module';
+    for (const part of ${JSON.stringify(parts)}) console.log((await import(part)).Tensor.name, createRequire(import.meta.url)(part).Tensor.name);`;
+  writeFileSync(join(folder, 'parts.mjs'), text);
+  run(process.execPath, ['parts.mjs']);
+});
+
 test('require', () => {
   const text = `const { InferenceSession, Tensor } = require('onnx-weft'); (async () => {${use}})();`;
   writeFileSync(join(folder, 'use.cjs'), text);
