@@ -49,6 +49,17 @@ export function throwIfAborted(signal) {
   if (signal?.aborted) throw cancelledError(signal);
 }
 
+/**
+ * Settles as the promise does, or at once when the signal is aborted.
+ * @template T @param {Promise<T>} promise @param {AbortSignal | undefined} signal @returns {Promise<T>}
+ */
+export const unlessAborted = (promise, signal) =>
+  new Promise((resolve, reject) => {
+    const cancel = () => reject(cancelledError(/** @type {AbortSignal} */ (signal)));
+    signal?.addEventListener('abort', cancel);
+    promise.then(resolve, reject).then(() => signal?.removeEventListener('abort', cancel));
+  });
+
 /** What `action` gives; its error says what it is about. @template T @param {string} what @param {() => T} action @returns {T} */
 export function about(what, action) {
   try {

@@ -5,7 +5,7 @@
  */
 import { env, isHeard } from './env.js';
 import { Engine } from './engine.js';
-import { argumentError, cancelledError, describe, throwIfAborted } from './error.js';
+import { argumentError, cancelledError, describe, throwIfAborted, unlessAborted } from './error.js';
 import { nextTurn, registryOf } from './host.js';
 import { chooseModule } from './module.js';
 import { readOptions, readSignal } from './options.js';
@@ -153,7 +153,7 @@ export class InferenceSession {
   static async create(...args) {
     const { input, options } = readCreateArguments(args);
     throwIfAborted(options.signal);
-    const chosen = chooseModule(options);
+    const chosen = unlessAborted(chooseModule(options), options.signal);
     const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, chosen);
     checkLocations(engine, options.outputLocation);
     const { choice } = await chosen;

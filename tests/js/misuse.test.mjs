@@ -159,6 +159,14 @@ for (const worker of [false, true]) {
     assert.equal(ended.length, 3);
   });
 
+  test(`a signal ends the wait for a module that does not come, ${where}`, async (t) => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await new Promise((resolve) => silent.on('listening', resolve));
+    t.after(() => (silent.closeAllConnections(), silent.close()));
+    const wasm = `http://127.0.0.1:${silent.address().port}/weft.simd.wasm`;
+    await rejects(create(doubling(), { wasm, signal: AbortSignal.timeout(50) }), /AbortSignal/, 'CANCELLED');
+  });
+
   test(`a page instead of weights is no weights, and short ones are named, ${where}`, async (t) => {
     const answers = { '/model.onnx': external('w.bin'), '/w.bin': `<!DOCTYPE html>${' '.repeat(100)}` };
     const server = createServer(({ url }, response) => response.end(answers[url]));
