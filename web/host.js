@@ -119,7 +119,9 @@ export function workerFromElsewhere(file, options) {
   if (!origin || !/^https?:/.test(here) || new URL(here).origin === origin) return undefined;
   const text = `import ${JSON.stringify(new URL(file, here))};`;
   // A sandboxed frame has no origin, 'null'; there Chromium starts no modules from blobs.
-  importers[file] ??= origin === 'null' ? `data:text/javascript,${encodeURIComponent(text)}` : URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  importers[file] ??= origin === 'null'
+    ? `data:text/javascript,${encodeURIComponent(text)}`
+    : URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
   return new Worker(importers[file], { ...options, type: 'module' });
 }
 

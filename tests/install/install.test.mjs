@@ -1,4 +1,7 @@
-/* What `cmake --install` lays down: C projects find it by CMake, C++ programs by pkg-config, natively and for WASI, wherever it is moved. */
+/*
+ * What `cmake --install` lays down: C projects find it by CMake, C++ programs by pkg-config, natively and for WASI, and
+ * wherever it is moved.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
