@@ -292,6 +292,10 @@ int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) 
 weft_status weft_op_attr_within(const weft_op *op, const char *name, int64_t fallback, int64_t least, int64_t most,
                                 int64_t *out) {
   *out = weft_op_attr_int(op, name, fallback);
+  if (*out < least && most == INT64_MAX) {
+    return weft_op_fail(op, "attribute '%s': expected at least %lld, found %lld", name, (long long)least,
+                        (long long)*out);
+  }
   return *out >= least && *out <= most
              ? WEFT_OK
              : weft_op_fail(op, "attribute '%s': expected a value in [%lld, %lld], found %lld", name, (long long)least,

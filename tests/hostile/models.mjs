@@ -178,7 +178,7 @@ export const models = {
   'reshape-two-unknown': [simple('Reshape', { more: ['s'], initializers: [int64s('s', [-1, -1])] }), /-1/],
   'transpose-permutation': [simple('Transpose', { perm: [0, 0] }), /perm/],
   'split-sizes': [simple('Split', { more: ['s'], initializers: [int64s('s', [9, -7])] }), /split/i],
-  'split-count-beside-sizes': [simple('Split', { more: ['s'], initializers: [int64s('s', [2])], num_outputs: 0 }), /num_outputs: expected at least 1/],
+  'split-count-beside-sizes': [simple('Split', { more: ['s'], initializers: [int64s('s', [2])], num_outputs: 0 }), /'num_outputs': expected at least 1/],
   'one-hot-depth': [
     simple('OneHot', { more: ['d', 'v'], initializers: [int64s('d', [2 ** 45]), floats('v', [2])] }),
     tooLarge,
