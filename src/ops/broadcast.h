@@ -1,8 +1,8 @@
 /* The one way operators walk broadcast operands: the output's elements in order, cut into runs in which every
  * operand either walks (step 1) or stands still (step 0). Neighbouring dimensions that all operands treat alike are
- * merged first, so most models' broadcasts are one long run, or rows. Short rows are taken many at a time: operands that
- * are no neighbours over them are spread out, once for all runs that see the same of them. Also the splitting of long
- * loops over threads. It must not know what is computed. */
+ * merged first, so most models' broadcasts are one long run, or rows. Short rows are taken many at a time: operands
+ * that are no neighbours over them are spread out, once for all runs that see the same of them. Also the splitting of
+ * long loops over threads. It must not know what is computed. */
 #ifndef WEFT_OPS_BROADCAST_H
 #define WEFT_OPS_BROADCAST_H
 
@@ -30,8 +30,8 @@ typedef void (*weft_run_body)(void *arg, const weft_run *run);
 /* `tensors` broadcast to `out`, as weft_shape_broadcast has checked. */
 void weft_broadcast_init(weft_broadcast *broadcast, const weft_shape *out, int operands,
                          const weft_tensor *const *tensors);
-/* Calls body for runs of at most `longest` elements (WEFT_BLOCK or more) that cover the output; large outputs are spread
- * over threads. With `neighbours` all operands walk, the output shares memory only with one of its own shape. */
+/* Calls body for runs of at most `longest` elements (WEFT_BLOCK or more) that cover the output; large outputs are
+ * spread over threads. With `neighbours` all operands walk. The output may share memory with one of its own shape. */
 void weft_broadcast_run(weft_context *cx, const weft_broadcast *broadcast, size_t longest, bool neighbours,
                         weft_run_body body, void *arg);
 
