@@ -18,6 +18,8 @@ typedef struct weft_plane {
 void weft_copy_plane(const weft_plane *plane, const void *from, void *to);
 /* to[i] = from[map[i]] for n elements. */
 void weft_map_elements(size_t element_size, size_t n, const int64_t *map, const void *from, void *to);
+/* to[i] = table[from[i]], of 256 bytes; to may be from. */
+void weft_map_bytes(size_t n, const uint8_t *table, const uint8_t *from, uint8_t *to);
 /* to[map[i]] = from[i], in order. */
 void weft_spread_elements(size_t element_size, size_t n, const int64_t *map, const void *from, void *to);
 

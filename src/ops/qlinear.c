@@ -3,6 +3,8 @@
  * QLinearConcat. Each is the floating operator between dequantising and quantising; a function of one element is a
  * table of its 256 values. */
 #include "../base/elementary.h"
+#include "../kernels/elements.h"
+#include "../kernels/typed.h"
 #include "broadcast.h"
 #include "integer.h"
 #include "product.h"
@@ -125,6 +127,16 @@ static void every_value(const weft_kernels *kernels, weft_type type, const quant
   to_floats(kernels, &(quantised){&all, in->scale, in->zero}, every, 256, values);
 }
 
+typedef struct mapping {
+  const uint8_t *table, *from;
+  uint8_t *to;
+} mapping;
+
+static void map_range(void *arg, size_t begin, size_t end) {
+  const mapping *m = arg;
+  weft_map_bytes(end - begin, m->table, m->from + begin, m->to + begin);
+}
+
 weft_status weft_qlinear_unary_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, X);
   weft_tensor *y = weft_op_out(op, 0);
@@ -142,8 +154,9 @@ weft_status weft_qlinear_unary_run(weft_op *op) {
                                                        : values[i];
   }
   from_floats(op->cx->kernels, &out, values, 256, &results, 0);
-  for (size_t i = 0; y != NULL && i < x->count; i++) {
-    ((uint8_t *)y->data)[i] = table[((const uint8_t *)x->data)[i]];
+  if (y != NULL) {
+    mapping m = {table, x->data, y->data};
+    weft_parallel(op->cx, x->count, 4 * WEFT_GRAIN, map_range, &m);
   }
   return WEFT_OK;
 }
@@ -173,11 +186,11 @@ typedef struct where {
 
 static void run_where(void *arg, const weft_run *run) {
   const where *w = arg;
-  const uint8_t *const *in = (const uint8_t *const *)run->in;
-  for (size_t i = 0; i < run->n; i++) {
-    size_t side = in[0][i] != 0;
-    w->z[run->out + i] = w->table[side][in[1 + side][i]];
+  uint8_t sides[2][BLOCK];
+  for (int i = 0; i < 2; i++) {
+    weft_map_bytes(run->n, w->table[i], run->in[1 + i], sides[i]);
   }
+  weft_typed_choose(1, run->n, run->in[0], sides[1], sides[0], w->z + run->out);
 }
 
 weft_status weft_qlinear_where_run(weft_op *op) {
@@ -202,7 +215,7 @@ weft_status weft_qlinear_where_run(weft_op *op) {
   weft_broadcast_init(
       &broadcast, &z->shape, 3,
       (const weft_tensor *const[]){weft_op_in(op, CONDITION), weft_op_in(op, OTHER), weft_op_in(op, CHOSEN)});
-  weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, true, run_where, &w);
+  weft_broadcast_run(op->cx, &broadcast, BLOCK, true, run_where, &w);
   return WEFT_OK;
 }
 

@@ -32,6 +32,22 @@ static void check_plane(size_t n) {
     check(to[i] == wanted[i], "plane", n, i);
 }
 
+static void check_map_bytes(size_t n) {
+  uint8_t table[256], from[MOST + 1], to[MOST + 2];
+  for (size_t i = 0; i < sizeof table; i++) {
+    table[i] = (uint8_t)draw();
+  }
+  for (size_t i = 0; i <= n; i++) {
+    from[i] = (uint8_t)draw();
+    to[i + 1] = from[i];
+  }
+  weft_map_bytes(n, table, to + 1, to + 1); /* in place, unaligned */
+  for (size_t i = 0; i < n; i++) {
+    check(to[i + 1] == table[from[i]], "bytes through a table", n, i);
+  }
+  check(to[n + 1] == from[n], "bytes through a table, beyond", n, n);
+}
+
 static void check_indices(size_t n) {
   static const size_t sizes[] = {1, 2, 4, 8, 16, 20};
   const size_t size = sizes[draw() % 6];
@@ -182,6 +198,7 @@ int main(void) {
     for (size_t n = 0; n <= MOST; n++) {
       check_plane(n);
       check_indices(n);
+      check_map_bytes(n);
       check_lanes(n);
       check_pool(n + 1);
       check_places(n);
