@@ -15,8 +15,7 @@
 
 enum {
   DEPTHWISE_FILTERS = 4, /* of one channel; with more, the product shares the patches among them */
-  SUMMED_FILTERS = 2,    /* of several channels; one more where packing is worth more */
-  MANY_TAPS = 9,         /* of a plane: then it is, unless there are strides */
+  SUMMED_FILTERS = 3,    /* of several channels */
   PART = 2048            /* floats of a plane that are summed at once */
 };
 
@@ -351,9 +350,9 @@ static bool cut_planes(const conv *c, planes *v) {
   v->parts = weft_parts(v->lines, v->part);
   weft_patches p = plane_patches(c, c->x, 1);
   p.ow = w->rank == 1 ? v->part : p.ow;
-  const size_t taps = p.kh * p.kw;
+  /* Packing is worth more the more taps use what is packed, and laying out rows for a filter less with a stride. */
   return c->in_channels == 1 ||
-         (p.stride_w <= 2 && c->out_channels <= SUMMED_FILTERS + (taps >= MANY_TAPS && p.stride_w == 1));
+         (c->out_channels <= SUMMED_FILTERS && SUMMED_FILTERS * c->out_channels * p.stride_w <= p.kh * p.kw);
 }
 
 static weft_status run_planes(weft_op *op, planes *v) {
