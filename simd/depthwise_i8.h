@@ -14,8 +14,8 @@ typedef struct depthwise_i8_plan {
   size_t length;  /* of one phase of a buffered row */
   size_t row;     /* of a buffered row */
   size_t pairs;
-  size_t offsets[MAX_TAPS + 1];
-  int32_t weights[MAX_TAPS / 2 + 1]; /* two of 16 bits */
+  size_t offsets[DEPTHWISE_TAPS + 1];
+  int32_t weights[DEPTHWISE_TAPS / 2 + 1]; /* two of 16 bits */
 } depthwise_i8_plan;
 
 NO_IDIOMS static void clear_shorts(int16_t *to, size_t n) {
@@ -109,7 +109,7 @@ static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size
   d->row = x->stride * d->length;
   size_t extent = (y->kernel - 1) * y->dilation + 1;
   size_t room = d->row <= BAND_SHORTS ? BAND_SHORTS / d->row : 0;
-  if (taps == 0 || taps > MAX_TAPS || extent > room) return false;
+  if (taps == 0 || taps > DEPTHWISE_TAPS || extent > room) return false;
   *rows = (room - extent) / y->stride + 1;
   size_t phase = 0, step = 0;
   for (size_t j = 0; j < x->kernel; j++) {
@@ -131,7 +131,12 @@ static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size
 
 static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                          int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums) {
-  depthwise_i8_plan d = {.plane = plane, .y = y, .x = x, .zero = zero, .is_signed = is_signed};
+  depthwise_i8_plan d; /* its tables are long: not cleared for every plane */
+  d.plane = plane;
+  d.y = y;
+  d.x = x;
+  d.zero = zero;
+  d.is_signed = is_signed;
   size_t rows = 0;
   d.zeros = wasm_i16x8_splat((int16_t)zero);
   if (!depthwise_i8_make(&d, weights, &rows)) {
