@@ -4,6 +4,15 @@
  * such storage, or room in it, files are downloaded every time. This file must not know what the bytes mean.
  */
 
+/** A page that is not served safely has no storage, and one in a sandbox may not even ask for it. @param {string} name */
+async function open(name) {
+  try {
+    return await globalThis.caches?.open(name);
+  } catch {
+    return undefined;
+  }
+}
+
 export class Keeper {
   #cache;
   /** @type {URL[]} */
@@ -11,11 +20,10 @@ export class Keeper {
 
   /** @param {string | undefined} name of the cache; undefined: nothing is kept */
   constructor(name) {
-    // A page that is not served safely has no storage, and one in a sandbox may not open it.
-    this.#cache = name === undefined ? undefined : globalThis.caches?.open(name).catch(() => undefined);
+    this.#cache = name === undefined ? undefined : open(name);
   }
 
-  /** Whether files that are read to their end are kept. */
+  /** Whether files that are read to their end are to be kept. */
   get keeps() {
     return this.#cache !== undefined;
   }
