@@ -19,7 +19,7 @@
 
 enum {
   NR = WEFT_GEMM_NR,
-  FEW_ROWS = 56, /* fewer of m, n and k gain nothing */
+  FEW_ROWS = 72, /* fewer of m, n and k gain nothing */
   FEW_COLUMNS = 128,
   SHORT = 128,
   MOST_ROWS = 72,       /* at once */

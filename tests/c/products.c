@@ -216,7 +216,7 @@ static int check_halves(weft_context *cx, shape s, int epilogue, source source) 
 /* Some elements of all rows are large and meet small ones of b: `pattern` says which. */
 static int check_scales(weft_context *cx, int pattern) {
   enum { MOST_UNITS = 48 };
-  const shape s = {1, 64, 128, 256};
+  const shape s = {1, 72, 128, 256};
   float *a = numbers(s.m * s.k), *b = numbers(s.k * s.n), *packed = numbers(s.k * s.n), *c = numbers(s.m * s.n);
   halves h = {.shape = s, .panels = packed, .product = {.a = a, .lda = s.k, .c = c, .ldc = s.n}};
   bool good = a != NULL && b != NULL && packed != NULL && c != NULL;
@@ -246,12 +246,12 @@ static int check_scales(weft_context *cx, int pattern) {
 
 /* A graph that is not optimised has its sums in order; others do not, which is what these tests are about. */
 static int check_plain(weft_context *cx) {
-  const shape s = {1, 64, 128, 128};
+  const shape s = {1, 72, 128, 128};
   float *a = numbers(s.m * s.k), *packed = numbers(s.n * s.k), *c = numbers(s.m * s.n), *sums = numbers(s.m * s.n);
   const halves h = {.shape = s, .panels = packed, .product = {.a = a, .lda = s.k, .c = c, .ldc = s.n}};
   cx->plain = true;
   bool good = a != NULL && packed != NULL && c != NULL && sums != NULL && multiply(cx, &h) == WEFT_OK &&
-              is_apart(cx, &h, 0, 0, c) && is_apart(cx, &h, 63, 127, c);
+              is_apart(cx, &h, 0, 0, c) && is_apart(cx, &h, 71, 127, c);
   cx->plain = false;
   if (good) memcpy(sums, c, s.m * s.n * sizeof(float));
   good = good && multiply(cx, &h) == WEFT_OK && memcmp(sums, c, s.m * s.n * sizeof(float)) != 0;
@@ -278,7 +278,7 @@ int main(void) {
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     failed |= check(&cx, shapes[i]);
   }
-  static const shape large[] = {{1, 64, 128, 128}, {1, 131, 272, 144}, {1, 521, 144, 256}, {1, 49, 1024, 256}};
+  static const shape large[] = {{1, 72, 128, 128}, {1, 131, 272, 144}, {1, 521, 144, 256}, {1, 75, 1024, 256}};
   for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
     for (int epilogue = 0; epilogue < 3; epilogue++) {
       failed |= check_halves(&cx, large[i], epilogue, (source)((i + (size_t)epilogue) % 3));
