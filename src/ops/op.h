@@ -97,6 +97,7 @@ weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int6
 
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback);
+/* Fails outside [least, most]; `most` INT64_MAX: there is none. */
 weft_status weft_op_attr_within(const weft_op *op, const char *name, int64_t fallback, int64_t least, int64_t most,
                                 int64_t *out);
 float weft_op_attr_float(const weft_op *op, const char *name, float fallback);
