@@ -1,17 +1,9 @@
 /* The allocator of the WebAssembly modules, in a region of memory of this program's own, between which another asks for
  * some too: blocks are apart and aligned, keep what is in them, and are one when all are freed. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "check.h"
 
-#define CHECK(condition)                                                                                               \
-  do {                                                                                                                 \
-    if (!(condition)) {                                                                                                \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                  \
-      exit(1);                                                                                                         \
-    }                                                                                                                  \
-  } while (0)
+#include <stdint.h>
+#include <string.h>
 
 enum { ROOM = 16 << 20, PAGE = 65536 };
 static _Alignas(PAGE) char room[ROOM];
