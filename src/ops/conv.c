@@ -279,8 +279,8 @@ static void depthwise_planes(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* With several channels or three dimensions: the sum of what each plane of a filter makes of its plane of the input, part
- * by part of the result's planes, which are rows or, of a single row, columns. */
+/* With several channels or three dimensions: the sum of what each plane of a filter makes of its plane of the input,
+ * part by part of the result's planes, which are rows or, of a single row, columns. */
 typedef struct planes {
   const conv *c;
   size_t depth, lines, line; /* of the result: planes of a volume, parts' units of a plane, floats of these */
@@ -303,12 +303,8 @@ static void sum_planes(const planes *v, size_t filter, size_t z, size_t first, s
       const int64_t at = deep ? (int64_t)z * w->stride[0] + i * w->dilation[0] - w->pad_begin[0] : 0;
       if (at < 0 || at >= depth) continue;
       weft_patches p = plane_patches(c, x + (size_t)at * in, 1);
-      if (flat) { /* the part's own row */
-        const int64_t begin = (int64_t)(first * p.stride_w) - p.pad_left;
-        const size_t skipped = begin > 0 ? weft_smaller((size_t)begin, p.iw) : 0;
-        p.pad_left = (int64_t)skipped - begin;
-        p.in += skipped;
-        p.iw -= skipped;
+      if (flat) {
+        p.pad_left -= (int64_t)(first * p.stride_w);
         p.ow = count;
       } else {
         p.pad_top -= (int64_t)(first * p.stride_h);
@@ -348,8 +344,7 @@ static bool cut_planes(const conv *c, planes *v) {
   v->lines = w->out_count / v->depth / v->line;
   v->part = weft_smaller(v->line < PART ? PART / v->line : 1, v->lines);
   v->parts = weft_parts(v->lines, v->part);
-  weft_patches p = plane_patches(c, c->x, 1);
-  p.ow = w->rank == 1 ? v->part : p.ow;
+  const weft_patches p = plane_patches(c, c->x, 1);
   /* Packing is worth more the more taps use what is packed, and laying out rows for a filter less with a stride. */
   return c->in_channels == 1 ||
          (c->out_channels <= SUMMED_FILTERS && SUMMED_FILTERS * c->out_channels * p.stride_w <= p.kh * p.kw);
