@@ -295,7 +295,7 @@ static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_nod
                        : strcmp(node->op_type, "Attention") == 0 && node->input_count > 2
                            ? mend_attention(state, inputs)
                            : WEFT_DEFERRED;
-  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && status == WEFT_DEFERRED; i++) {
+  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && node->input_count <= 3; i++) {
     status = strcmp(node->op_type, broadcasting[i]) == 0 ? mend_broadcast(state, graph, node, inputs) : status;
   }
   return status == WEFT_OK ? interpret_node(state, node, inputs, outputs) : status;

@@ -236,6 +236,15 @@ static void test_hostile_functions(void) {
   refuse(m, &few, WEFT_LIMIT_EXCEEDED, "more than 10000 nodes");
 }
 
+/* An operator with more inputs than it has, one of which is absent, and sizes that do not go together. */
+static void test_too_many_inputs(void) {
+  bytes g = begin();
+  const int64_t three[] = {3};
+  graph_tensor(&g, "c", 1, 4, 1, three, (float[]){1, 2, 3});
+  graph_node(&g, node("Add", "x c c _ c", "y"));
+  survive(model(18, &g));
+}
+
 /* Forms that tests/onnx does not reach: the ones without an opset of their own. */
 static void test_upgrade(void) {
   bytes g = begin(), n = node("Softmax", "x2", "z");
@@ -387,6 +396,7 @@ int main(void) {
   test_depth();
   test_functions();
   test_hostile_functions();
+  test_too_many_inputs();
   test_upgrade();
   return 0;
 }
