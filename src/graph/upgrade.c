@@ -55,20 +55,19 @@ static const weft_upgrade_row *find_row(const upgrader *all, const weft_node *no
   return NULL;
 }
 
-static weft_status push(weft_model *model, weft_node_list *list, const weft_node *node, weft_node **out) {
+/* The node's attributes belong to the list now; on failure they are gone. */
+static weft_status push(weft_model *model, weft_node_list *list, weft_node *node, weft_node **out) {
   void *items = list->items;
-  WEFT_TRY(weft_arena_grow(model->cx, &model->arena, &items, &list->capacity, list->count + 1, sizeof *list->items));
+  weft_status status =
+      weft_arena_grow(model->cx, &model->arena, &items, &list->capacity, list->count + 1, sizeof *list->items);
+  if (status != WEFT_OK) {
+    weft_node_discard(node);
+    return status;
+  }
   list->items = items;
   list->items[list->count] = *node;
   *out = &list->items[list->count++];
   return WEFT_OK;
-}
-
-static void discard_list(weft_node_list *list) {
-  for (size_t i = 0; i < list->count; i++) {
-    weft_node_discard(&list->items[i]);
-  }
-  list->count = 0;
 }
 
 static weft_status apply_rows(upgrader *all, weft_upgrade *u) {
@@ -83,7 +82,7 @@ static weft_status apply_rows(upgrader *all, weft_upgrade *u) {
   return WEFT_OK;
 }
 
-/* Moves one node to the new list; whatever happens, its attributes have one owner. */
+/* Moves one node, and what its rewriting put after it, to the new list; whatever happens, attributes have one owner. */
 static weft_status upgrade_node(upgrader *all, weft_upgrade *u, weft_node *old) {
   weft_node node = *old;
   weft_node *kept;
@@ -96,12 +95,14 @@ static weft_status upgrade_node(upgrader *all, weft_upgrade *u, weft_node *old) 
   } else {
     status = push(u->model, u->done, &node, &kept);
   }
-  for (size_t i = 0; i < u->after->count && status == WEFT_OK; i++) {
-    status = push(u->model, u->done, &u->after->items[i], &kept);
+  for (size_t i = 0; i < u->after->count; i++) {
+    if (status == WEFT_OK) {
+      status = push(u->model, u->done, &u->after->items[i], &kept);
+    } else {
+      weft_node_discard(&u->after->items[i]);
+    }
   }
-  if (status == WEFT_OK) {
-    u->after->count = 0;
-  }
+  u->after->count = 0;
   return status;
 }
 
@@ -127,11 +128,10 @@ static weft_status rewrite_nodes(upgrader *all, weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {
     status = upgrade_node(all, &u, &graph->nodes[n]);
   }
-  if (status != WEFT_OK) {
-    discard_list(&done);
-    discard_list(&after);
-    return status;
+  for (size_t n = 0; n < done.count && status != WEFT_OK; n++) {
+    weft_node_discard(&done.items[n]);
   }
+  WEFT_TRY(status);
   graph->nodes = done.items;
   graph->node_count = done.count;
   graph->node_capacity = done.capacity;

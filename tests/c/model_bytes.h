@@ -14,6 +14,7 @@ enum {
   NODE_ATTRIBUTE = 5,
   ATTRIBUTE_INT = 2,
   ATTRIBUTE_FLOAT = 1,
+  ATTRIBUTE_TENSOR = 4,
   ATTRIBUTE_GRAPH = 5,
   ATTRIBUTE_INTS = 7,
   ATTRIBUTE_STRING = 3,
@@ -64,6 +65,16 @@ static inline void with_float(bytes *to, const char *name, float value) {
 static inline void with_string(bytes *to, const char *name, const char *value) {
   bytes b = attribute(name, ATTRIBUTE_STRING);
   add_text(&b, 4, value);
+  add_message(to, NODE_ATTRIBUTE, &b);
+}
+
+/* A tensor of one float. */
+static inline void with_tensor(bytes *to, const char *name, float value) {
+  bytes b = attribute(name, ATTRIBUTE_TENSOR), tensor = {0};
+  add_int(&tensor, 1, 1);
+  add_int(&tensor, 2, 1);
+  add_field(&tensor, 9, &value, sizeof value);
+  add_message(&b, 5, &tensor);
   add_message(to, NODE_ATTRIBUTE, &b);
 }
 
