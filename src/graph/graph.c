@@ -32,24 +32,29 @@ float weft_node_float(const weft_node *node, const char *name, float fallback) {
   return attribute != NULL && attribute->kind == WEFT_ATTRIBUTE_FLOAT ? attribute->f : fallback;
 }
 
+weft_graph *weft_subgraphs_next(weft_subgraphs *at) {
+  for (; at->attribute < at->node->attribute_count; at->attribute++) {
+    const weft_attribute *attribute = &at->node->attributes[at->attribute];
+    const bool one = attribute->kind == WEFT_ATTRIBUTE_GRAPH;
+    if ((one || attribute->kind == WEFT_ATTRIBUTE_GRAPHS) && at->index < attribute->count) {
+      return one ? at->index++, attribute->graph : attribute->graphs[at->index++];
+    }
+    at->index = 0;
+  }
+  return NULL;
+}
+
 void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg) {
   for (int i = 0; i < node->input_count; i++) {
     if (node->inputs[i] >= 0) {
       visit(arg, node->inputs[i]);
     }
   }
-  for (size_t a = 0; a < node->attribute_count; a++) {
-    const weft_attribute *attribute = &node->attributes[a];
-    bool one = attribute->kind == WEFT_ATTRIBUTE_GRAPH;
-    if (!one && attribute->kind != WEFT_ATTRIBUTE_GRAPHS) {
-      continue;
-    }
-    for (size_t g = 0; g < attribute->count; g++) {
-      const weft_graph *graph = one ? attribute->graph : attribute->graphs[g];
-      for (size_t v = 0; v < graph->value_count; v++) {
-        if (graph->values[v].outer >= 0) {
-          visit(arg, graph->values[v].outer);
-        }
+  weft_subgraphs at = {.node = node};
+  for (const weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+    for (size_t v = 0; v < inner->value_count; v++) {
+      if (inner->values[v].outer >= 0) {
+        visit(arg, inner->values[v].outer);
       }
     }
   }

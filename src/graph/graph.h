@@ -113,6 +113,14 @@ weft_status weft_attribute_refuse(weft_context *cx, const weft_attribute *attrib
 int64_t weft_node_int(const weft_node *node, const char *name, int64_t fallback);
 float weft_node_float(const weft_node *node, const char *name, float fallback);
 
+/* Goes through the subgraphs that a node's attributes hold, from {.node = node} on. */
+typedef struct weft_subgraphs {
+  const weft_node *node;
+  size_t attribute, index; /* of the next */
+} weft_subgraphs;
+/* The next one; NULL: there are no more. */
+weft_graph *weft_subgraphs_next(weft_subgraphs *at);
+
 /* Calls visit(arg, v) for every value number of `graph` that node reads: inputs, and what its subgraphs capture. */
 void weft_node_visit_uses(const weft_node *node, void (*visit)(void *arg, int32_t value), void *arg);
 

@@ -129,14 +129,9 @@ static weft_status resolve_graph(resolver *r, weft_graph *graph) {
       node->version = def->version;
       WEFT_TRY(expect_output(r->model->cx, node));
     }
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        WEFT_TRY(resolve_graph(r, attribute->graph));
-      }
-      for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
-        WEFT_TRY(resolve_graph(r, attribute->graphs[i]));
-      }
+    weft_subgraphs at = {.node = node};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(resolve_graph(r, inner));
     }
   }
   return WEFT_OK;

@@ -313,15 +313,9 @@ static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const 
 
 static weft_status infer_subgraphs(prober *p, const weft_graph *graph, weft_value **const *values) {
   for (size_t n = 0; n < graph->node_count; n++) {
-    const weft_node *node = &graph->nodes[n];
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        WEFT_TRY(infer_graph(p, attribute->graph, values));
-      }
-      for (size_t g = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && g < attribute->count; g++) {
-        WEFT_TRY(infer_graph(p, attribute->graphs[g], values));
-      }
+    weft_subgraphs at = {.node = &graph->nodes[n]};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(infer_graph(p, inner, values));
     }
   }
   return WEFT_OK;

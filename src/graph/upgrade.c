@@ -106,21 +106,6 @@ static weft_status upgrade_node(upgrader *all, weft_upgrade *u, weft_node *old) 
   return status;
 }
 
-static weft_status upgrade_graph(upgrader *all, weft_graph *graph);
-
-static weft_status upgrade_subgraphs(upgrader *all, const weft_node *node) {
-  for (size_t a = 0; a < node->attribute_count; a++) {
-    const weft_attribute *attribute = &node->attributes[a];
-    if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-      WEFT_TRY(upgrade_graph(all, attribute->graph));
-    }
-    for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
-      WEFT_TRY(upgrade_graph(all, attribute->graphs[i]));
-    }
-  }
-  return WEFT_OK;
-}
-
 static weft_status rewrite_nodes(upgrader *all, weft_graph *graph) {
   weft_node_list done = {0}, after = {0};
   weft_upgrade u = {.model = all->model, .graph = graph, .done = &done, .after = &after};
@@ -142,7 +127,10 @@ static weft_status rewrite_nodes(upgrader *all, weft_graph *graph) {
 static weft_status upgrade_graph(upgrader *all, weft_graph *graph) {
   bool any = false;
   for (size_t n = 0; n < graph->node_count; n++) {
-    WEFT_TRY(upgrade_subgraphs(all, &graph->nodes[n]));
+    weft_subgraphs at = {.node = &graph->nodes[n]};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(upgrade_graph(all, inner));
+    }
     any = any || find_row(all, &graph->nodes[n]) != NULL;
   }
   return any ? rewrite_nodes(all, graph) : WEFT_OK;

@@ -86,14 +86,9 @@ static weft_status review_graph(weft_model *model, const weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
     WEFT_TRY(review_node(model, graph, node));
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        WEFT_TRY(review_graph(model, attribute->graph));
-      }
-      for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
-        WEFT_TRY(review_graph(model, attribute->graphs[i]));
-      }
+    weft_subgraphs at = {.node = node};
+    for (const weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(review_graph(model, inner));
     }
   }
   return WEFT_OK;

@@ -5,15 +5,9 @@
 
 static weft_status run_pass(weft_pass *pass, weft_pass_function function, weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
-    const weft_node *node = &graph->nodes[n];
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        WEFT_TRY(run_pass(pass, function, attribute->graph));
-      }
-      for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
-        WEFT_TRY(run_pass(pass, function, attribute->graphs[i]));
-      }
+    weft_subgraphs at = {.node = &graph->nodes[n]};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(run_pass(pass, function, inner));
     }
   }
   return function(pass, graph);
@@ -150,14 +144,9 @@ void weft_aliases_apply(weft_aliases *aliases, weft_graph *graph) {
     for (int i = 0; i < node->output_count; i++) {
       node->outputs[i] = weft_aliases_find(aliases, node->outputs[i]);
     }
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        apply_to_captures(aliases, attribute->graph);
-      }
-      for (size_t i = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && i < attribute->count; i++) {
-        apply_to_captures(aliases, attribute->graphs[i]);
-      }
+    weft_subgraphs at = {.node = node};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      apply_to_captures(aliases, inner);
     }
   }
 }

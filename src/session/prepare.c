@@ -13,14 +13,9 @@ static weft_status each_node(weft_graph *graph, weft_status (*visit)(void *arg, 
   for (size_t n = 0; n < graph->node_count; n++) {
     weft_node *node = &graph->nodes[n];
     WEFT_TRY(visit(arg, graph, node));
-    for (size_t a = 0; a < node->attribute_count; a++) {
-      const weft_attribute *attribute = &node->attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        WEFT_TRY(each_node(attribute->graph, visit, arg));
-      }
-      for (size_t g = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && g < attribute->count; g++) {
-        WEFT_TRY(each_node(attribute->graphs[g], visit, arg));
-      }
+    weft_subgraphs at = {.node = node};
+    for (weft_graph *inner; (inner = weft_subgraphs_next(&at)) != NULL;) {
+      WEFT_TRY(each_node(inner, visit, arg));
     }
   }
   return WEFT_OK;
@@ -227,17 +222,14 @@ weft_status weft_prepare(weft_run_state *state, weft_graph *graph) {
   return status;
 }
 
-void weft_graph_destroy_plans(weft_graph *graph) {
-  weft_plans_destroy(graph);
-  for (size_t n = 0; n < graph->node_count; n++) {
-    for (size_t a = 0; a < graph->nodes[n].attribute_count; a++) {
-      const weft_attribute *attribute = &graph->nodes[n].attributes[a];
-      if (attribute->kind == WEFT_ATTRIBUTE_GRAPH) {
-        weft_graph_destroy_plans(attribute->graph);
-      }
-      for (size_t g = 0; attribute->kind == WEFT_ATTRIBUTE_GRAPHS && g < attribute->count; g++) {
-        weft_graph_destroy_plans(attribute->graphs[g]);
-      }
-    }
+static weft_status destroy_plans(void *arg, weft_graph *graph, weft_node *node) {
+  (void)arg;
+  if (node == NULL) {
+    weft_plans_destroy(graph);
   }
+  return WEFT_OK;
+}
+
+void weft_graph_destroy_plans(weft_graph *graph) {
+  (void)each_node(graph, destroy_plans, NULL);
 }
