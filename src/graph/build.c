@@ -44,7 +44,20 @@ weft_status weft_build_find(weft_builder *b, weft_scope *scope, const char *name
   return weft_names_put(b->cx, &scope->names, kept, *out);
 }
 
-weft_status weft_build_define(weft_builder *b, weft_scope *scope, const char *name, int32_t *out) {
+weft_status weft_build_find_input(weft_builder *b, weft_scope *scope, const char *name, int32_t *out) {
+  bool found = true;
+  *out = WEFT_ABSENT;
+  if (!weft_is_empty(name)) {
+    WEFT_TRY(weft_build_find(b, scope, name, out, &found));
+  }
+  return found ? WEFT_OK
+               : weft_fail(b->cx, WEFT_INVALID_MODEL,
+                           "input '%s' is neither an input, an initializer nor the output of a node of graph '%s'",
+                           name, scope->graph->name);
+}
+
+/* A new name in this scope; fails when it is already there. */
+static weft_status define(weft_builder *b, weft_scope *scope, const char *name, int32_t *out) {
   const char *kept;
   int32_t old;
   if (weft_names_find(&scope->names, name, &old)) {
@@ -92,24 +105,6 @@ static int version_of(const weft_origin *origin, const char *domain) {
   return domain[0] == 0 ? WEFT_NEWEST_OPSET : 1;
 }
 
-static weft_status find_inputs(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto, weft_node *node) {
-  for (int i = 0; i < node->input_count; i++) {
-    const char *name = proto->input[i];
-    bool found = true;
-    int32_t v = WEFT_ABSENT;
-    if (!weft_is_empty(name)) {
-      WEFT_TRY(weft_build_find(b, scope, name, &v, &found));
-    }
-    if (!found) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL,
-                       "input '%s' is neither an input, an initializer nor the output of a node of graph '%s'", name,
-                       scope->graph->name);
-    }
-    node->inputs[i] = v;
-  }
-  return WEFT_OK;
-}
-
 /* Every output has its slot since define_outputs. */
 static void take_outputs(weft_scope *scope, const Weft__NodeProto *proto, int32_t number, weft_node *node) {
   for (int i = 0; i < node->output_count; i++) {
@@ -147,7 +142,9 @@ static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__No
       weft_graph_add_node(b->model, graph, name, domain, op_type, (int)proto->n_input, (int)proto->n_output, &node));
   node->overload = overload;
   node->version = version_of(scope->origin, domain);
-  WEFT_TRY(find_inputs(b, scope, proto, node));
+  for (int i = 0; i < node->input_count; i++) {
+    WEFT_TRY(weft_build_find_input(b, scope, proto->input[i], &node->inputs[i]));
+  }
   WEFT_TRY(weft_build_attributes(b, scope, proto, graph, node));
   take_outputs(scope, proto, (int32_t)(graph->node_count - 1), node);
   return WEFT_OK;
@@ -177,7 +174,7 @@ static weft_status define_outputs(weft_builder *b, weft_scope *scope, const Weft
       WEFT_TRY(weft_names_put(b->cx, &scope->names, name, v)); /* a slot that the call waits for */
       continue;
     }
-    WEFT_TRY(weft_build_define(b, scope, name, &v));
+    WEFT_TRY(define(b, scope, name, &v));
     scope->graph->values[v].producer = WEFT_PENDING;
   }
   return WEFT_OK;
@@ -210,7 +207,7 @@ weft_status weft_build_nodes(weft_builder *b, weft_scope *scope, size_t count, W
 /* ---- inputs, initializers, outputs ----------------------------------------------------------- */
 static weft_status add_initializer(weft_builder *b, weft_scope *scope, const char *name, weft_value *value) {
   int32_t v;
-  weft_status status = weft_build_define(b, scope, name, &v);
+  weft_status status = define(b, scope, name, &v);
   if (status != WEFT_OK) {
     weft_value_release(value);
     return status;
@@ -250,7 +247,7 @@ static weft_status build_input(weft_builder *b, weft_scope *scope, const Weft__V
     return WEFT_OK;
   }
   if (!has_default) {
-    WEFT_TRY(weft_build_define(b, scope, proto->name, &v));
+    WEFT_TRY(define(b, scope, proto->name, &v));
   }
   weft_slot *slot = &graph->values[v];
   slot->is_input = true;

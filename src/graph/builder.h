@@ -11,9 +11,9 @@
 #include "names.h"
 
 enum {
-  WEFT_PENDING = -2,
-  WEFT_ABSENT = -1
-}; /* producer of an output whose node is not built yet; an absent function input */
+  WEFT_PENDING = -2, /* producer of an output whose node is not built yet */
+  WEFT_ABSENT = -1   /* an input that is left out */
+};
 
 typedef struct weft_builder {
   weft_context *cx;
@@ -51,9 +51,8 @@ typedef struct weft_scope {
 /* convert.c */
 weft_status weft_build_keep(weft_builder *b, const char *text, const char **out);
 weft_status weft_build_info(weft_builder *b, const char *name, const Weft__TypeProto *type, weft_info *out);
-/* Follows references to the caller's attributes; *out is NULL when the attribute is left out. `scope` becomes the one
- * in which the attribute was written. */
-const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, const Weft__AttributeProto *attribute);
+/* "" for the default domain, however it is written. */
+const char *weft_build_domain(const char *domain);
 weft_status weft_build_attributes(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto, weft_graph *graph,
                                   weft_node *node);
 /* The value of a Constant node. */
@@ -66,8 +65,8 @@ weft_status weft_build_graph(weft_builder *b, const Weft__GraphProto *proto, wef
 weft_status weft_build_nodes(weft_builder *b, weft_scope *scope, size_t count, Weft__NodeProto **protos);
 /* The slot of a name in scope->graph; captures it from outside if need be. */
 weft_status weft_build_find(weft_builder *b, weft_scope *scope, const char *name, int32_t *out, bool *found);
-/* A new name in this scope; fails when it is already there. */
-weft_status weft_build_define(weft_builder *b, weft_scope *scope, const char *name, int32_t *out);
+/* The slot of a node's input; WEFT_ABSENT where the name is empty. Fails where nothing has that name. */
+weft_status weft_build_find_input(weft_builder *b, weft_scope *scope, const char *name, int32_t *out);
 weft_status weft_build_count_node(weft_builder *b);
 
 /* functions.c */
@@ -77,8 +76,6 @@ const Weft__FunctionProto *weft_build_find_function(const weft_builder *b, const
 weft_status weft_build_call(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto,
                             const Weft__FunctionProto *function, const char *name);
 
-/* "" for the default domain, however it is written. */
-const char *weft_build_domain(const char *domain);
 static inline bool weft_is_empty(const char *text) {
   return text == NULL || text[0] == 0;
 }

@@ -104,8 +104,9 @@ static const Weft__AttributeProto *find_attribute(size_t count, Weft__AttributeP
   return NULL;
 }
 
-/* A parameter that neither the call nor the function's defaults give is absent, and so is what refers to it. */
-const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, const Weft__AttributeProto *attribute) {
+/* Follows references to the caller's attributes; `scope` becomes the one in which the attribute was written. A parameter
+ * that neither the call nor the function's defaults give is absent, and so is what refers to it: NULL. */
+static const Weft__AttributeProto *resolve_attribute(weft_scope **scope, const Weft__AttributeProto *attribute) {
   if (attribute == NULL || weft_is_empty(attribute->ref_attr_name)) {
     return attribute;
   }
@@ -114,7 +115,7 @@ const Weft__AttributeProto *weft_build_resolve_attribute(weft_scope **scope, con
     return NULL;
   }
   weft_scope *caller = origin->caller;
-  const Weft__AttributeProto *given = weft_build_resolve_attribute(
+  const Weft__AttributeProto *given = resolve_attribute(
       &caller, find_attribute(origin->call->n_attribute, origin->call->attribute, attribute->ref_attr_name));
   if (given == NULL) {
     return find_attribute(origin->function->n_attribute_proto, origin->function->attribute_proto,
@@ -283,7 +284,7 @@ weft_status weft_build_attributes(weft_builder *b, weft_scope *scope, const Weft
   for (size_t i = 0; i < proto->n_attribute; i++) {
     weft_scope *written = scope;
     const char *name = proto->attribute[i]->name;
-    const Weft__AttributeProto *a = weft_build_resolve_attribute(&written, proto->attribute[i]);
+    const Weft__AttributeProto *a = resolve_attribute(&written, proto->attribute[i]);
     if (weft_is_empty(name)) {
       return weft_fail(b->cx, WEFT_INVALID_MODEL, "attribute %zu has no name", i);
     }
@@ -336,7 +337,7 @@ weft_status weft_build_constant(weft_builder *b, weft_scope *scope, const Weft__
   for (size_t i = 0; i < proto->n_attribute; i++) {
     weft_scope *written = scope;
     const char *name = proto->attribute[i]->name;
-    const Weft__AttributeProto *a = weft_build_resolve_attribute(&written, proto->attribute[i]);
+    const Weft__AttributeProto *a = resolve_attribute(&written, proto->attribute[i]);
     if (a == NULL || name == NULL) {
       continue;
     }

@@ -27,6 +27,11 @@ weft_status weft_node_add_attribute(weft_model *model, weft_node *node, const ch
 /* Releases what a node that leaves its graph holds. */
 void weft_node_discard(weft_node *node);
 
+/* Removing nodes from a graph: the same, and a mark (its operator type is NULL) that weft_graph_compact looks for, which
+ * takes marked nodes out of the list and numbers producers. Until then nodes keep their numbers. */
+void weft_node_remove(weft_node *node);
+void weft_graph_compact(weft_graph *graph);
+
 /* Sets every slot's producer anew, after nodes moved. */
 void weft_graph_number_producers(weft_graph *graph);
 

@@ -321,7 +321,7 @@ static expand_function find(const weft_graph *graph, const weft_node *node) {
 }
 
 weft_status weft_graph_expand(weft_model *model, weft_graph *graph, uint32_t max_nodes) {
-  size_t nodes = graph->node_count, kept = 0;
+  size_t nodes = graph->node_count;
   for (size_t n = 0; n < nodes; n++) {
     expand_function write = find(graph, &graph->nodes[n]);
     if (write == NULL) {
@@ -333,19 +333,9 @@ weft_status weft_graph_expand(weft_model *model, weft_graph *graph, uint32_t max
     model->cx->node = e.node.name;
     model->cx->op = e.node.op_type;
     WEFT_TRY(write(&e));
-    weft_node_discard(&graph->nodes[n]);
-    graph->nodes[n].op_type = NULL; /* gone */
+    weft_node_remove(&graph->nodes[n]);
   }
   model->cx->node = NULL;
-  for (size_t n = 0; n < graph->node_count; n++) {
-    if (graph->nodes[n].op_type != NULL) {
-      graph->nodes[kept++] = graph->nodes[n];
-    }
-  }
-  if (kept == graph->node_count) {
-    return WEFT_OK;
-  }
-  graph->node_count = kept;
-  weft_graph_number_producers(graph);
+  weft_graph_compact(graph);
   return weft_graph_sort(model, graph);
 }

@@ -69,17 +69,8 @@ static weft_status check_call(weft_builder *b, const weft_scope *scope, const We
 static weft_status bind_inputs(weft_builder *b, weft_scope *caller, const Weft__NodeProto *proto, weft_scope *scope) {
   const Weft__FunctionProto *function = scope->origin->function;
   for (size_t i = 0; i < function->n_input; i++) {
-    const char *name = i < proto->n_input ? proto->input[i] : NULL;
-    int32_t v = WEFT_ABSENT, old;
-    bool found = true;
-    if (!weft_is_empty(name)) {
-      WEFT_TRY(weft_build_find(b, caller, name, &v, &found));
-    }
-    if (!found) {
-      return weft_fail(b->cx, WEFT_INVALID_MODEL,
-                       "input '%s' is neither an input, an initializer nor the output of a node of graph '%s'", name,
-                       caller->graph->name);
-    }
+    int32_t v, old;
+    WEFT_TRY(weft_build_find_input(b, caller, i < proto->n_input ? proto->input[i] : NULL, &v));
     if (weft_names_find(&scope->names, function->input[i], &old)) {
       return weft_fail(b->cx, WEFT_INVALID_MODEL, "function '%s' has two inputs '%s'", function->name,
                        function->input[i]);

@@ -326,6 +326,22 @@ void weft_graph_number_producers(weft_graph *graph) {
   }
 }
 
+void weft_node_remove(weft_node *node) {
+  weft_node_discard(node);
+  node->op_type = NULL;
+}
+
+void weft_graph_compact(weft_graph *graph) {
+  size_t kept = 0;
+  for (size_t n = 0; n < graph->node_count; n++) {
+    if (graph->nodes[n].op_type != NULL) {
+      graph->nodes[kept++] = graph->nodes[n];
+    }
+  }
+  graph->node_count = kept;
+  weft_graph_number_producers(graph);
+}
+
 void weft_model_destroy(weft_model *model) {
   if (model == NULL) {
     return;

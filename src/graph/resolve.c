@@ -54,11 +54,8 @@ static weft_status find_def(resolver *r, const weft_node *node, const weft_op_de
     *def = row != NO_OPERATOR ? weft_op_at((size_t)row) : NULL;
     return WEFT_OK;
   }
-  row = NO_OPERATOR;
   *def = weft_op_find(node->domain, node->op_type);
-  for (size_t i = 0; *def != NULL && i < weft_op_count(); i++) {
-    row = weft_op_at(i) == *def ? (int32_t)i : row;
-  }
+  row = *def != NULL ? (int32_t)(*def - weft_op_at(0)) : NO_OPERATOR;
   if (*def == NULL) {
     note_missing(r, node);
   }

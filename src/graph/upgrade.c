@@ -181,10 +181,6 @@ weft_status weft_upgrade_replace_output(weft_upgrade *u, int i, int32_t *old) {
   return weft_graph_add_value(u->model, u->graph, "", &u->node->outputs[i]);
 }
 
-weft_status weft_upgrade_float(weft_upgrade *u, float value, int32_t *out) {
-  return weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 0, 1, &value, out);
-}
-
 weft_status weft_upgrade_floats(weft_upgrade *u, size_t count, const float *values, int32_t *out) {
   return weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 1, count, values, out);
 }
@@ -195,7 +191,7 @@ weft_status weft_upgrade_ints(weft_upgrade *u, int rank, size_t count, const int
 
 weft_status weft_upgrade_float_like(weft_upgrade *u, float value, int32_t like, int32_t *out) {
   int32_t plain;
-  WEFT_TRY(weft_upgrade_float(u, value, &plain));
+  WEFT_TRY(weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 0, 1, &value, &plain));
   return weft_upgrade_before(u, "CastLike", 2, (int32_t[]){plain, like}, NULL, out);
 }
 

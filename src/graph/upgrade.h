@@ -45,8 +45,7 @@ weft_status weft_upgrade_after(weft_upgrade *u, const char *op_type, int inputs,
 /* A new value takes the place of the node's output i, which becomes *old: for weft_upgrade_after to make. */
 weft_status weft_upgrade_replace_output(weft_upgrade *u, int i, int32_t *old);
 
-/* New constants: a scalar (rank 0) or a vector (rank 1). */
-weft_status weft_upgrade_float(weft_upgrade *u, float value, int32_t *out);
+/* New constants: a vector, or of integers also a scalar (rank 0). */
 weft_status weft_upgrade_floats(weft_upgrade *u, size_t count, const float *values, int32_t *out);
 weft_status weft_upgrade_ints(weft_upgrade *u, int rank, size_t count, const int64_t *values, int32_t *out);
 /* A float of the element type that `like` turns out to have. */

@@ -29,9 +29,6 @@ static const weft_op_def ops[] = {
 
 enum { OP_COUNT = sizeof ops / sizeof *ops };
 
-size_t weft_op_count(void) {
-  return OP_COUNT;
-}
 const weft_op_def *weft_op_at(size_t index) {
   return index < OP_COUNT ? &ops[index] : NULL;
 }
@@ -412,10 +409,6 @@ weft_status weft_op_put(weft_op *op, int i, weft_value *value) {
     weft_value_release(value);
   }
   return WEFT_OK;
-}
-
-weft_status weft_op_keep(weft_op *op, int i, weft_value **out) {
-  return weft_value_keep(op->cx, op->inputs[i], out);
 }
 
 weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_string *out) {

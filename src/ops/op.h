@@ -40,7 +40,7 @@ typedef struct weft_op_def {
 
 /* The row of (domain, name), or NULL. The default domain is "" (also written "ai.onnx"). */
 const weft_op_def *weft_op_find(const char *domain, const char *name);
-size_t weft_op_count(void);
+/* By its place in ops.def; NULL beyond the last. */
 const weft_op_def *weft_op_at(size_t index);
 
 /* What the executor offers an operator beyond memory: filled in by session/, NULL while planning. */
@@ -125,9 +125,6 @@ weft_status weft_op_allocate(weft_op *op, int i, weft_type type, const weft_shap
 weft_status weft_op_put(weft_op *op, int i, weft_value *value);
 /* Output i's tensor, or NULL when it is not wanted. */
 weft_tensor *weft_op_out(const weft_op *op, int i);
-/* A new reference to input i that may outlive this node: for values put into sequences, optionals and carried results. An
- * input's memory is otherwise reused as soon as its last reader is done. */
-weft_status weft_op_keep(weft_op *op, int i, weft_value **out);
 /* A copy of `size` bytes that lives as long as the strings of this run's values. */
 weft_status weft_op_string(weft_op *op, const char *data, size_t size, weft_string *out);
 

@@ -80,8 +80,6 @@ weft_status weft_search_decode(weft_search *s);
 weft_status weft_search_go_on(weft_search *s);
 void weft_search_release(weft_search *s);
 
-/* Numbers become the logarithms of their chances. */
-void weft_search_to_logarithms(size_t n, float *scores);
 weft_status weft_search_change_scores(const weft_search *s);
 /* Sampling's own inputs and attributes; one of the row's words. */
 weft_status weft_search_begin_sampling(weft_search *s);

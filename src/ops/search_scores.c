@@ -55,7 +55,8 @@ static weft_status forbid_words(const weft_search *s, int input, const char *nam
   return WEFT_OK;
 }
 
-void weft_search_to_logarithms(size_t n, float *scores) {
+/* Numbers become the logarithms of their probabilities. */
+static void to_logarithms(size_t n, float *scores) {
   double max = (double)-INFINITY, sum = 0;
   for (size_t i = 0; i < n; i++) {
     max = (double)scores[i] > max ? (double)scores[i] : max;
@@ -177,7 +178,7 @@ weft_status weft_search_change_scores(const weft_search *s) {
     float *scores = s->scores + row * s->words;
     const int32_t *text = s->texts + row * s->most;
     if (s->roles->beams >= 0) {
-      weft_search_to_logarithms(s->words, scores);
+      to_logarithms(s->words, scores);
       WEFT_TRY(keep_silence(s, row, scores));
     }
     punish_repetition(s, text, scores);
@@ -256,7 +257,7 @@ size_t weft_search_draw(weft_search *s, size_t row, float *scores) {
       scores[w] -= s->presence;
     }
   }
-  weft_search_to_logarithms(s->words, scores);
+  to_logarithms(s->words, scores);
   for (size_t w = 0; w < s->words; w++) {
     scores[w] = weft_exp_f32(scores[w]);
   }

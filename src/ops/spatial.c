@@ -72,7 +72,8 @@ static weft_status read_auto_pad(weft_op *op, int *out) {
              : weft_op_choice(op, "auto_pad", "NOTSET VALID SAME_UPPER SAME_LOWER", NOTSET, out);
 }
 
-weft_status weft_window_count(weft_op *op, weft_window *window) {
+/* Fills in_count, out_count, taps; fails when they overflow. */
+static weft_status count_elements(weft_op *op, weft_window *window) {
   window->in_count = window->out_count = window->taps = 1;
   for (int d = 0; d < window->rank; d++) {
     if (!weft_mul(window->in_count, (size_t)window->in[d], &window->in_count) ||
@@ -121,7 +122,7 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window) {
       window->out[d]--;
     }
   }
-  return weft_window_count(op, window);
+  return count_elements(op, window);
 }
 
 /* Padding that makes the output `want` long; what does not divide goes to the end for SAME_UPPER, else to the begin. */
@@ -178,7 +179,7 @@ weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *
       }
     }
   }
-  return weft_window_count(op, window);
+  return count_elements(op, window);
 }
 
 void weft_window_offsets(const weft_window *window, const int64_t *position, int64_t *offsets) {

@@ -24,8 +24,6 @@ weft_status weft_window_forward(weft_op *op, bool pool, weft_window *window);
 weft_status weft_window_backward(weft_op *op, const int64_t *pads, weft_window *window);
 /* The pads attribute: rank begins, rank ends; zero where absent. */
 weft_status weft_window_pads(weft_op *op, weft_window *window);
-/* Fills in_count, out_count, taps; fails when they overflow. */
-weft_status weft_window_count(weft_op *op, weft_window *window);
 
 /* The next position in row-major order of `dims`; false after the last, when it is all zero again. */
 static inline bool weft_window_next(int rank, const int64_t *dims, int64_t *position) {

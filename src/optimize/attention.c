@@ -592,8 +592,8 @@ static weft_status visit_whole(attention_pass *p, weft_node *node) {
   memcpy(node->inputs, (int32_t[]){a.q, a.k, a.v}, 3 * sizeof *node->inputs);
   if (a.joined) {
     const int32_t cut = a.last->inputs[0], out = a.last->outputs[0];
-    weft_pass_remove(&p->graph->nodes[p->graph->values[cut].producer]);
-    weft_pass_remove(a.last);
+    weft_node_remove(&p->graph->nodes[p->graph->values[cut].producer]);
+    weft_node_remove(a.last);
     node->outputs[0] = out;
     p->graph->values[out].producer = (int32_t)(node - p->graph->nodes);
   }
@@ -635,6 +635,6 @@ weft_status weft_pass_attention(weft_pass *pass, weft_graph *graph) {
     weft_free(block);
   }
   weft_uses_free(&p.uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }

@@ -67,10 +67,10 @@ weft_status weft_pass_dead(weft_pass *pass, weft_graph *graph) {
       weft_node_visit_uses(node, mark, live);
       drop_outputs(node, live);
     } else {
-      weft_pass_remove(node);
+      weft_node_remove(node);
     }
   }
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   drop_values(graph, live);
   weft_free(live);
   return WEFT_OK;

@@ -107,7 +107,7 @@ static void replace(weft_graph *graph, weft_uses *uses, weft_node *node, weft_va
       weft_uses_drop(uses, graph, node->inputs[i]);
     }
   }
-  weft_pass_remove(node);
+  weft_node_remove(node);
 }
 
 static weft_status fold(weft_pass *pass, weft_graph *graph, weft_uses *uses, weft_node *node, size_t growth) {
@@ -142,6 +142,6 @@ weft_status weft_pass_fold(weft_pass *pass, weft_graph *graph) {
     }
   }
   weft_uses_free(&uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }

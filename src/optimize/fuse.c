@@ -228,7 +228,7 @@ static weft_status finish(weft_pass *pass, chain *c) {
     node.def = def;
   }
   for (int i = 0; i < c->taken_count; i++) {
-    weft_pass_remove(c->taken[i]);
+    weft_node_remove(c->taken[i]);
   }
   *last = node;
   c->graph->values[c->out].producer = (int32_t)(last - c->graph->nodes);
@@ -271,6 +271,6 @@ weft_status weft_pass_fuse(weft_pass *pass, weft_graph *graph) {
     status = fuse(pass, graph, &uses, &graph->nodes[n]);
   }
   weft_uses_free(&uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }

@@ -145,9 +145,9 @@ static weft_status visit(nbits_pass *p, weft_node *node) {
       weft_uses_drop(&p->uses, p->graph, w.expand->inputs[i]);
     }
   }
-  weft_pass_remove(w.expand);
+  weft_node_remove(w.expand);
   if (has_bias) {
-    weft_pass_remove(node);
+    weft_node_remove(node);
   }
   return WEFT_OK;
 }
@@ -167,6 +167,6 @@ weft_status weft_pass_nbits(weft_pass *pass, weft_graph *graph) {
     }
   }
   weft_uses_free(&p.uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }

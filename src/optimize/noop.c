@@ -96,7 +96,7 @@ static weft_status visit(weft_pass *pass, noop_pass *p, weft_node *node) {
               (perm != NULL && is_identity(perm) && node->input_count == 1);
   noop = noop && node->output_count <= 1 + weft_node_is(node, "Dropout"); /* of more the operator tells */
   if (noop && weft_aliases_bypass(&p->aliases, p->graph, &p->uses, node->inputs[0], out)) {
-    weft_pass_remove(node);
+    weft_node_remove(node);
   }
   return WEFT_OK;
 }
@@ -109,7 +109,7 @@ weft_status weft_pass_noop(weft_pass *pass, weft_graph *graph) {
     status = visit(pass, &p, &graph->nodes[n]);
   }
   if (status == WEFT_OK) {
-    weft_pass_compact(graph);
+    weft_graph_compact(graph);
     weft_aliases_apply(&p.aliases, graph);
     weft_graph_number_producers(graph);
   }

@@ -76,23 +76,6 @@ void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v) {
   }
 }
 
-/* ---- removing nodes -------------------------------------------------------------------------- */
-void weft_pass_remove(weft_node *node) {
-  weft_node_discard(node);
-  node->op_type = NULL;
-}
-
-void weft_pass_compact(weft_graph *graph) {
-  size_t kept = 0;
-  for (size_t n = 0; n < graph->node_count; n++) {
-    if (graph->nodes[n].op_type != NULL) {
-      graph->nodes[kept++] = graph->nodes[n];
-    }
-  }
-  graph->node_count = kept;
-  weft_graph_number_producers(graph);
-}
-
 /* ---- aliases --------------------------------------------------------------------------------- */
 weft_status weft_aliases_create(weft_pass *pass, const weft_graph *graph, weft_aliases *out) {
   void *block;

@@ -48,11 +48,6 @@ void weft_uses_free(weft_uses *uses);
  * of a model holds one of them twice, not all. */
 void weft_uses_drop(weft_uses *uses, weft_graph *graph, int32_t v);
 
-/* Removes the nodes whose operator type is NULL, which is how a pass marks them, and numbers producers anew. */
-void weft_pass_compact(weft_graph *graph);
-/* Marks a node for weft_pass_compact and releases what it holds. */
-void weft_pass_remove(weft_node *node);
-
 /* Value `from` becomes `to` for all readers, once weft_aliases_apply is called; chains are followed. */
 typedef struct weft_aliases {
   int32_t *to; /* per value: -1 where it stays */

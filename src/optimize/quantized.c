@@ -114,7 +114,7 @@ static weft_status replace(quantized_pass *p, weft_node *node, weft_node *last, 
   last->attribute_count = count;
   last->name = name;
   if (node != last) {
-    weft_pass_remove(node);
+    weft_node_remove(node);
   }
   return status;
 }
@@ -365,6 +365,6 @@ weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph) {
     }
   }
   weft_uses_free(&p.uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }

@@ -183,7 +183,7 @@ static weft_status absorb(weft_pass *pass, weft_graph *graph, weft_uses *uses, w
   WEFT_TRY(status);
   node->outputs[0] = next->outputs[0];
   graph->values[node->outputs[0]].producer = (int32_t)(node - graph->nodes);
-  weft_pass_remove(next);
+  weft_node_remove(next);
   *again = true;
   return WEFT_OK;
 }
@@ -199,6 +199,6 @@ weft_status weft_pass_scale(weft_pass *pass, weft_graph *graph) {
     }
   }
   weft_uses_free(&uses);
-  weft_pass_compact(graph);
+  weft_graph_compact(graph);
   return status;
 }
