@@ -198,6 +198,18 @@ export class Tensor {
     return new Tensor({ location: 'cpu-pinned', type, data, dims });
   }
 
+  static fromTexture() {
+    return new Tensor({ location: 'texture' });
+  }
+
+  static fromGpuBuffer() {
+    return new Tensor({ location: 'gpu-buffer' });
+  }
+
+  static fromMLTensor() {
+    return new Tensor({ location: 'ml-tensor' });
+  }
+
   /** @param {string} why */
   #hideData(why) {
     const get = () => {

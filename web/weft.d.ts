@@ -107,8 +107,8 @@ export declare namespace Tensor {
   type Type = keyof DataTypeMap;
   type DataType = DataTypeMap[Type];
   type ElementType = ElementTypeMap[Type];
-  /** 'wasm': in the memory of the session that made it. */
-  type DataLocation = 'none' | 'cpu' | 'cpu-pinned' | 'wasm';
+  /** 'wasm': in the memory of the session that made it. The last three are onnxruntime's: no tensor is there. */
+  type DataLocation = 'none' | 'cpu' | 'cpu-pinned' | 'wasm' | 'texture' | 'gpu-buffer' | 'ml-tensor';
   /** Types that are made of their bits only, not of an array of numbers. */
   type BitsOnly =
     | 'float8e4m3fn'
@@ -145,6 +145,17 @@ export declare namespace Tensor {
     /** An element is (pixel + bias) / mean. Default: mean 255 (uint8: 1), bias 0. */
     norm?: { mean?: number | readonly number[]; bias?: number | readonly number[] };
   }
+
+  /* Names of onnxruntime's, some of them for what is never there. */
+  type CpuPinnedDataTypes = Exclude<Type, 'string'>;
+  type TextureType = OfHost<'WebGLTexture'>;
+  type TextureDataTypes = 'float32';
+  type GpuBufferType = typeof globalThis extends { GPUBuffer: { prototype: infer T } }
+    ? T
+    : { size: number; mapState: 'unmapped' | 'pending' | 'mapped' };
+  type GpuBufferDataTypes = 'float32' | 'float16' | 'int32' | 'int64' | 'uint32' | 'uint8' | 'bool';
+  type MLTensorType = typeof globalThis extends { MLTensor: { prototype: infer T } } ? T : { destroy(): void };
+  type MLTensorDataTypes = GpuBufferDataTypes | 'int8' | 'uint64' | 'uint4' | 'int4';
 }
 
 export interface TypedTensor<T extends Tensor.Type> {
@@ -156,9 +167,9 @@ export interface TypedTensor<T extends Tensor.Type> {
   readonly size: number;
   readonly location: Tensor.DataLocation;
   /** Throw: data is never there. */
-  readonly texture: never;
-  readonly gpuBuffer: never;
-  readonly mlTensor: never;
+  readonly texture: Tensor.TextureType;
+  readonly gpuBuffer: Tensor.GpuBufferType;
+  readonly mlTensor: Tensor.MLTensorType;
   /** The data; a copy of what a session keeps, or with `releaseData` all there is of it then. */
   getData(releaseData?: boolean): Promise<Tensor.DataTypeMap[T]>;
   /** The same data under other dims. */
@@ -173,7 +184,29 @@ export interface Tensor extends TypedTensor<Tensor.Type> {
   reshape(dims: readonly number[]): Tensor;
 }
 
-export interface TensorConstructor {
+export interface TensorFactory {
+  fromImage(
+    image: Tensor.Image,
+    options?: Tensor.ImageOptions & OptionsDimensions,
+  ): Promise<TypedTensor<'float32'> | TypedTensor<'uint8'>>;
+  fromPinnedBuffer<T extends Exclude<Tensor.Type, 'string'>>(
+    type: T,
+    data: Tensor.DataTypeMap[T],
+    dims?: readonly number[],
+  ): TypedTensor<T>;
+  /** Throw: data is never there. */
+  fromTexture(texture: Tensor.TextureType, options: TensorFromTextureOptions): TypedTensor<'float32'>;
+  fromGpuBuffer<T extends Tensor.GpuBufferDataTypes>(
+    buffer: Tensor.GpuBufferType,
+    options: TensorFromGpuBufferOptions<T>,
+  ): TypedTensor<T>;
+  fromMLTensor<T extends Tensor.MLTensorDataTypes>(
+    tensor: Tensor.MLTensorType,
+    options: TensorFromMLTensorOptions<T>,
+  ): TypedTensor<T>;
+}
+
+export interface TensorConstructor extends TensorFactory {
   /** Without dims a tensor has one dimension. Numbers that would lose something as 64-bit integers are refused. */
   new (type: 'string', data: readonly string[], dims?: readonly number[]): TypedTensor<'string'>;
   new (type: 'bool', data: Uint8Array | readonly boolean[], dims?: readonly number[]): TypedTensor<'bool'>;
@@ -207,22 +240,14 @@ export interface TensorConstructor {
     dims?: readonly number[],
   ): Tensor;
   new (data: Tensor.DataType, dims?: readonly number[]): Tensor;
-  new <T extends Tensor.Type>(pinned: {
-    location: 'cpu-pinned';
-    type: T;
-    data: Tensor.DataTypeMap[T];
-    dims?: readonly number[];
-  }): TypedTensor<T>;
+  new <T extends Tensor.Type>(pinned: CpuPinnedConstructorParameters<T>): TypedTensor<T>;
+}
 
-  fromImage(
-    image: Tensor.Image,
-    options?: Tensor.ImageOptions,
-  ): Promise<TypedTensor<'float32'> | TypedTensor<'uint8'>>;
-  fromPinnedBuffer<T extends Exclude<Tensor.Type, 'string'>>(
-    type: T,
-    data: Tensor.DataTypeMap[T],
-    dims?: readonly number[],
-  ): TypedTensor<T>;
+export interface CpuPinnedConstructorParameters<T extends Tensor.Type = Tensor.CpuPinnedDataTypes> {
+  readonly location: 'cpu-pinned';
+  readonly type: T;
+  readonly data: Tensor.DataTypeMap[T];
+  readonly dims?: readonly number[];
 }
 
 export declare const Tensor: TensorConstructor;
@@ -250,9 +275,6 @@ export declare namespace InferenceSession {
     readonly total: number | undefined;
   }
 
-  /** All others of onnxruntime's are accepted, and mean 'cpu'. */
-  type OutputLocation = 'cpu' | 'wasm' | 'cpu-pinned' | 'texture' | 'gpu-buffer' | 'ml-tensor' | 'none';
-
   interface SessionOptions {
     /** Files that hold weights of the model, by the path that it names. Others are looked for beside the model. */
     externalData?: readonly ({ path: string; data: Source } | string | Url)[];
@@ -274,16 +296,27 @@ export declare namespace InferenceSession {
     /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
     wasm?: WasmModule | ArrayBufferLike | ArrayBufferView | string | Url;
     /** Name of a cache of the host's (CacheStorage) in which files that have URLs are kept, and looked for before they are fetched. */
-    cache?: string;
-    signal?: OfHost<'AbortSignal'>;
-    onProgress?: (progress: Progress) => void;
+    cache?: string | undefined;
+    signal?: OfHost<'AbortSignal'> | undefined;
+    onProgress?: ((progress: Progress) => void) | undefined;
     /** As if startProfiling were called at once. */
     enableProfiling?: boolean;
-    /** Where results are put. 'wasm': they stay where they are made, to be fed again without being copied. Default 'cpu'. */
-    preferredOutputLocation?: OutputLocation | { readonly [name: string]: OutputLocation };
-    /** Accepted, without effect. */
-    executionProviders?: readonly (string | { readonly name: string })[];
+    /** Where results are put. 'wasm': they stay where they are made, to be fed again without a copy. All else is 'cpu'. */
+    preferredOutputLocation?: Tensor.DataLocation | { readonly [name: string]: Tensor.DataLocation };
+    /** Accepted, without effect, and so are all others of onnxruntime's. */
+    executionProviders?: readonly ExecutionProviderConfig[];
     freeDimensionOverrides?: { readonly [name: string]: number };
+    interOpNumThreads?: number;
+    executionMode?: 'sequential' | 'parallel';
+    enableCpuMemArena?: boolean;
+    enableMemPattern?: boolean;
+    enableGraphCapture?: boolean;
+    optimizedModelFilePath?: string;
+    profileFilePrefix?: string;
+    logId?: string;
+    logSeverityLevel?: 0 | 1 | 2 | 3 | 4;
+    logVerbosityLevel?: number;
+    extra?: Record<string, unknown>;
     [option: string]: unknown;
   }
 
@@ -313,7 +346,13 @@ export declare namespace InferenceSession {
      * Ends the wait for the session's turn. Of a session in a worker it also ends the run: at once for the caller, and soon
      * for the worker if it has threads. Without a worker a run that has begun keeps this thread busy to its end.
      */
-    signal?: OfHost<'AbortSignal'>;
+    signal?: OfHost<'AbortSignal'> | undefined;
+    /** Accepted, without effect. */
+    logSeverityLevel?: 0 | 1 | 2 | 3 | 4;
+    logVerbosityLevel?: number;
+    terminate?: boolean;
+    tag?: string;
+    extra?: Record<string, unknown>;
     [option: string]: unknown;
   }
 
@@ -376,6 +415,28 @@ export declare namespace InferenceSession {
     readonly optional: boolean;
   }
   type ValueMetadata = TensorValueMetadata | NonTensorValueMetadata;
+
+  /* Names of onnxruntime's. */
+  type OnnxValueMapType = FeedsType;
+  type NullableOnnxValueMapType = { readonly [name: string]: Tensor | null };
+  interface ExecutionProviderOption {
+    readonly name: string;
+    [option: string]: unknown;
+  }
+  type ExecutionProviderConfig = string | ExecutionProviderOption;
+  type ExecutionProviderName =
+    'coreml' | 'cpu' | 'cuda' | 'dml' | 'nnapi' | 'tensorrt' | 'wasm' | 'webgl' | 'webgpu' | 'webnn' | 'qnn' | 'xnnpack';
+  type ExecutionProviderOptionMap = { [name in ExecutionProviderName]: ExecutionProviderOption };
+  type CpuExecutionProviderOption = ExecutionProviderOption;
+  type WebAssemblyExecutionProviderOption = ExecutionProviderOption;
+  type WebGLExecutionProviderOption = ExecutionProviderOption;
+  type WebGpuExecutionProviderOption = ExecutionProviderOption;
+  type WebNNExecutionProviderOption = ExecutionProviderOption;
+  interface WebNNContextOptions {
+    deviceType?: 'cpu' | 'gpu' | 'npu';
+    numThreads?: number;
+    powerPreference?: 'default' | 'low-power' | 'high-performance';
+  }
 }
 
 export interface InferenceSession {
@@ -434,6 +495,9 @@ export declare namespace Env {
     wasmBinary?: ArrayBufferLike | Uint8Array | WasmModule;
     /** Sessions run in workers of their own, as with the option `worker`. */
     proxy?: boolean;
+    /** Accepted, without effect. */
+    trace?: boolean;
+    initTimeout?: number;
     [flag: string]: unknown;
   }
   interface Choice {
@@ -443,6 +507,31 @@ export declare namespace Env {
     /** Sentences for people. */
     readonly why: readonly string[];
   }
+
+  /* Names of onnxruntime's. */
+  type WasmPathPrefix = string;
+  type WasmFilePaths = { wasm?: string | Url; mjs?: string | Url };
+  type WasmPrefixOrFilePaths = WasmPathPrefix | WasmFilePaths;
+  interface WebGLFlags {
+    contextId?: 'webgl' | 'webgl2';
+    readonly context?: unknown;
+    matmulMaxBatchSize?: number;
+    textureCacheMode?: 'initializerOnly' | 'full';
+    pack?: boolean;
+    async?: boolean;
+    [flag: string]: unknown;
+  }
+  interface WebGpuFlags {
+    profilingMode?: 'off' | 'default';
+    profiling?: { mode?: 'off' | 'default'; ondata?: (data: WebGpuProfilingData) => void };
+    powerPreference?: 'low-power' | 'high-performance';
+    forceFallbackAdapter?: boolean;
+    validateInputContent?: boolean;
+    adapter?: any;
+    device?: any;
+    [flag: string]: unknown;
+  }
+  type WebGpuProfilingData = any;
 }
 
 export interface Env {
@@ -451,14 +540,50 @@ export interface Env {
   trace?: boolean;
   readonly versions: { readonly common: string; readonly weft: string; readonly web?: string; readonly node?: string };
   readonly wasm: Env.WebAssemblyFlags;
-  readonly webgl: { [flag: string]: unknown };
-  readonly webgpu: { [flag: string]: unknown };
+  readonly webgl: Env.WebGLFlags;
+  readonly webgpu: Env.WebGpuFlags;
   /** What the last session runs on. */
   readonly weft: Env.Choice;
   [name: string]: unknown;
 }
 
 export declare const env: Env;
+
+/* ---- further names of onnxruntime's -------------------------------------------------------------------------------------- */
+export type NonTensorType = Exclude<OnnxValue, Tensor>;
+export type OnnxValueDataLocation = Tensor.DataLocation;
+
+export type FileUrlOrPath = string;
+export type FileBlob = OfHost<'Blob'>;
+export type FileData = Uint8Array | ArrayBufferLike;
+export type FileType = FileUrlOrPath | FileBlob | FileData;
+export type ExternalDataFileDescription = { path: string; data: InferenceSession.Source };
+export type ExternalDataFileType = ExternalDataFileDescription | FileUrlOrPath;
+export type OnnxModelOptions = Pick<InferenceSession.SessionOptions, 'externalData'>;
+
+export type ImageFormat = NonNullable<Tensor.ImageOptions['format']>;
+export type ImageTensorLayout = NonNullable<Tensor.ImageOptions['tensorLayout']>;
+export type OptionsFormat = Pick<Tensor.ImageOptions, 'format'>;
+export type OptionsTensorFormat = Pick<Tensor.ImageOptions, 'tensorFormat'>;
+export type OptionsTensorDataType = Pick<Tensor.ImageOptions, 'dataType'>;
+export type OptionsTensorLayout = Pick<Tensor.ImageOptions, 'tensorLayout'>;
+export type OptionsDimensions = { height?: number; width?: number };
+export type OptionResizedDimensions = Pick<Tensor.ImageOptions, 'resizedHeight' | 'resizedWidth'>;
+export type OptionsNormalizationParameters = Pick<Tensor.ImageOptions, 'norm'>;
+export type TensorFromImageDataOptions = Omit<Tensor.ImageOptions, 'format'>;
+export type TensorFromImageElementOptions = TensorFromImageDataOptions;
+export type TensorFromImageBitmapOptions = TensorFromImageDataOptions;
+export type TensorFromUrlOptions = TensorFromImageDataOptions & OptionsDimensions;
+export type TensorToDataUrlOptions = Pick<Tensor.ImageOptions, 'format' | 'tensorLayout' | 'norm'>;
+export type TensorToImageDataOptions = TensorToDataUrlOptions;
+export type ConversionUtils = Pick<Tensor, 'toDataURL' | 'toImageData'>;
+
+type OnDevice<T extends Tensor.Type> = { download?(): Promise<Tensor.DataTypeMap[T]>; dispose?(): void };
+export type TensorFromTextureOptions<T extends Tensor.Type = 'float32'> = OnDevice<T> &
+  Required<OptionsDimensions> &
+  OptionsFormat;
+export type TensorFromGpuBufferOptions<T extends Tensor.Type> = OnDevice<T> & { dims: readonly number[]; dataType?: T };
+export type TensorFromMLTensorOptions<T extends Tensor.Type> = TensorFromGpuBufferOptions<T>;
 
 /** The same, for `import ort from`. */
 export * as default from './weft.js';

@@ -116,6 +116,14 @@ test('the types fit programs, in ES modules and CommonJS', () => {
   tsc(...options, '--module', 'esnext', '--moduleResolution', 'bundler', 'program.mts');
 });
 
+test("all of onnxruntime's types are there, however strict a program is", () => {
+  const strict = ['exactOptionalPropertyTypes', 'noUncheckedIndexedAccess', 'noPropertyAccessFromIndexSignature', 'isolatedModules'];
+  const options = ['strict', ...strict].map((name) => `--${name}`);
+  const program = join(folder, 'typings.mts');
+  cpSync(join(root, 'tests/js/typings.mts'), program);
+  tsc(...options, '--noEmit', '--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2022,dom,dom.iterable', '--types', '', '--module', 'nodenext', program);
+});
+
 test('the types need no types of pages', () => {
   writeFileSync(join(folder, 'bare.mts'), `
     import { InferenceSession, Tensor } from 'onnx-weft';

@@ -87,6 +87,7 @@ test('wrong calls say what was expected and what was found', () => {
   refuses(() => new Tensor(null), /expected a typed array/);
   refuses(() => new Tensor('float8e5m2', [1]), /made of its bits/);
   refuses(() => new Tensor({ location: 'gpu-buffer', type: 'float32', dims: [1] }), /location 'gpu-buffer' is not supported/);
+  for (const from of ['fromTexture', 'fromGpuBuffer', 'fromMLTensor']) refuses(() => Tensor[from]({}, {}), /location '.*' is not supported/);
   refuses(() => new Tensor([1, 2], [2]).gpuBuffer, /not clear/);
   refuses(() => new Tensor(new Float32Array(1)).gpuBuffer, /JavaScript's memory/);
 });
