@@ -100,8 +100,11 @@ function chooseThreads(asked, simd, why) {
   return threads;
 }
 
-/** Whether `wasmPaths` names a file of another engine: it was set for a package that this one replaces. @param {string} url */
-const isForeign = (url) => /ort-wasm|onnxruntime|@huggingface\/transformers/.test(url);
+/**
+ * Whether `wasmPaths` was set for a package that this one replaces: it names a file of another engine, or a glue, which ours has not.
+ * @param {any} paths @param {string} url
+ */
+const isForeign = (paths, url) => paths.mjs !== undefined || /ort-wasm|onnxruntime|@huggingface\/transformers/.test(url);
 
 /** Where the file lies by `env.wasm.wasmPaths`; undefined: beside this package. @param {string} name @param {string[]} why */
 function placeOf(name, why) {
@@ -110,7 +113,7 @@ function placeOf(name, why) {
   const whole = isLocation(paths);
   const place = whole ? `${paths}${name}` : (paths[name] ?? paths.wasm);
   if (place === undefined) return undefined;
-  if (!isForeign(String(place))) return resolveLocation(place);
+  if (!isForeign(paths, `${place}`)) return resolveLocation(place);
   why.push('env.wasm.wasmPaths is ignored: it leads to another engine.');
   return undefined;
 }

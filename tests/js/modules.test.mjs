@@ -222,13 +222,15 @@ test('the module may be given as Module, bytes, URL, or by its folder', () => {
     await check();
     env.wasm.wasmPaths = { 'weft.simd.wasm': ${wasm} };
     await check();
-    env.wasm.wasmPaths = { mjs: 'x.mjs', wasm: 'https://example.invalid/ort-wasm-simd-threaded.wasm' };
+    env.wasm.wasmPaths = { wasm: 'https://example.invalid/ort-wasm-simd-threaded.wasm' };
+    await check();
+    env.wasm.wasmPaths = { mjs: 'blob:null/1', wasm: 'blob:null/2' };
     await check();
     env.wasm.wasmPaths = 'https://example.invalid/npm/onnxruntime-web@1.22.0/dist/';
     await check();
     results.push(env.weft.why.at(-1));
     console.log(JSON.stringify(results));`);
-  const names = [...Array(6).fill('given'), ...Array(4).fill('weft.simd.wasm')];
+  const names = [...Array(6).fill('given'), ...Array(5).fill('weft.simd.wasm')];
   assert.deepEqual(found, [...names.map((name) => [2, 4, name]), 'env.wasm.wasmPaths is ignored: it leads to another engine.']);
 });
 
