@@ -49,15 +49,36 @@ export function throwIfAborted(signal) {
   if (signal?.aborted) throw cancelledError(signal);
 }
 
+/** What is to be done when a signal is aborted. It has one listener for all: Node.js 20 warns of more than ten. @extends {Set<() => void>} */
+class Actions extends Set {
+  handleEvent() {
+    for (const action of this) action();
+  }
+}
+
+/** @type {WeakMap<AbortSignal, Actions>} */
+const actionsOf = new WeakMap();
+
+/** Calls `action` when the signal is aborted. @param {AbortSignal | undefined} signal @param {() => void} action @returns what ends that */
+export function onAbort(signal, action) {
+  if (!signal) return () => {};
+  const actions = actionsOf.get(signal) ?? new Actions();
+  actionsOf.set(signal, actions.add(action));
+  signal.addEventListener('abort', actions);
+  return () => {
+    actions.delete(action);
+    if (actions.size === 0) signal.removeEventListener('abort', actions);
+  };
+}
+
 /**
  * Settles as the promise does, or at once when the signal is aborted.
  * @template T @param {Promise<T>} promise @param {AbortSignal | undefined} signal @returns {Promise<T>}
  */
 export const unlessAborted = (promise, signal) =>
   new Promise((resolve, reject) => {
-    const cancel = () => reject(cancelledError(/** @type {AbortSignal} */ (signal)));
-    signal?.addEventListener('abort', cancel);
-    promise.then(resolve, reject).then(() => signal?.removeEventListener('abort', cancel));
+    const end = onAbort(signal, () => reject(cancelledError(/** @type {AbortSignal} */ (signal))));
+    promise.then(resolve, reject).then(end);
   });
 
 /** What `action` gives; its error says what it is about. @template T @param {string} what @param {() => T} action @returns {T} */

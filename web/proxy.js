@@ -4,7 +4,7 @@
  * and so shares its memory, the worker stops soon too; otherwise it goes on to the run's end before it takes what comes next.
  */
 import { noMemory } from './engine.js';
-import { argumentError, cancelledError, WeftError } from './error.js';
+import { argumentError, cancelledError, onAbort, throwIfAborted, WeftError } from './error.js';
 import { isLocation, resolveLocation, startWorker, threadsRefused } from './host.js';
 import { compact, fromMessage, mapTensors, toMessage } from './message.js';
 import { OperatorServer } from './remote.js';
@@ -15,7 +15,7 @@ import { sendStream } from './stream.js';
 /** @typedef {import('./values.js').Value} Value */
 /** @typedef {import('./module.js').Chosen} Chosen */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
-/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Pending */
+/** @typedef {{resolve: (answer: {value?: any, error?: any, cause?: unknown}) => void, reject: (error: Error) => void}} Pending */
 /** @typedef {ReturnType<typeof sendStream>} Sent */
 
 /* ---- what may be sent --------------------------------------------------------------------------------------------------- */
@@ -149,27 +149,31 @@ export class ProxyEngine {
     this.#break(argumentError('the session was released'));
   }
 
-  /** @param {string} method @param {object} args @param {Transferable[]} transfer @param {AbortSignal} [signal] @returns {Promise<any>} */
-  #call(method, args, transfer, signal) {
-    if (this.#broken) return Promise.reject(this.#broken);
-    if (signal?.aborted) return Promise.reject(cancelledError(signal));
+  /**
+   * What fails in the worker is made an error where it is awaited: its stack then tells who called.
+   * @param {string} method @param {object} args @param {Transferable[]} transfer @param {AbortSignal} [signal] @returns {Promise<any>}
+   */
+  async #call(method, args, transfer, signal) {
+    if (this.#broken) throw this.#broken;
+    throwIfAborted(signal);
     const id = this.#calls++;
-    return new Promise((resolve, reject) => {
+    const { value, error, cause } = await new Promise((resolve, reject) => {
       const cancel = () => {
         if (this.#cancelFlag) Atomics.store(this.#cancelFlag, 0, 1);
         const late = /** @type {Pending} */ (this.#pending.get(id));
-        late.resolve = (value) => mapTensors(value, ({ kept }) => kept !== undefined && this.#drop(kept));
+        late.resolve = ({ value }) => mapTensors(value, ({ kept }) => kept !== undefined && this.#drop(kept));
         reject(cancelledError(/** @type {AbortSignal} */ (signal)));
       };
-      const settled = () => signal?.removeEventListener('abort', cancel);
-      signal?.addEventListener('abort', cancel);
+      const settled = onAbort(signal, cancel);
       this.#pending.set(id, {
-        resolve: (value) => (settled(), resolve(value)),
+        resolve: (answer) => (settled(), resolve(answer)),
         reject: (error) => (settled(), reject(error)),
       });
       this.#worker.hold(true);
       this.#post({ id, method, args }, transfer);
     });
+    if (error) throw new WeftError(error.code, error.message, { node: error.node, op: error.op, cause });
+    return value;
   }
 
   /** @param {{id: number, method: string, args: object}} message @param {Transferable[]} transfer */
@@ -199,9 +203,7 @@ export class ProxyEngine {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     if (this.#pending.size === 0) this.#worker.hold(false);
-    const cause = error?.isThrown ? this.#operators.thrown : undefined;
-    if (error) pending?.reject(new WeftError(error.code, error.message, { node: error.node, op: error.op, cause }));
-    else pending?.resolve(value);
+    pending?.resolve({ value, error, cause: error?.isThrown ? this.#operators.thrown : undefined });
   }
 
   /** @param {Error} error */

@@ -5,7 +5,7 @@
  */
 import { env, isHeard } from './env.js';
 import { Engine } from './engine.js';
-import { argumentError, cancelledError, describe, throwIfAborted, unlessAborted } from './error.js';
+import { argumentError, cancelledError, describe, onAbort, throwIfAborted, unlessAborted } from './error.js';
 import { nextTurn, registryOf } from './host.js';
 import { chooseModule } from './module.js';
 import { readOptions, readSignal } from './options.js';
@@ -30,15 +30,14 @@ class Queue {
       return undefined;
     }
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      const stay = onAbort(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(enter), 1);
         reject(cancelledError(/** @type {AbortSignal} */ (signal)));
-      };
+      });
       const enter = () => {
-        signal?.removeEventListener('abort', leave);
+        stay();
         resolve();
       };
-      signal?.addEventListener('abort', leave, { once: true });
       this.#waiting.push(enter);
     });
   }

@@ -3,7 +3,7 @@
  * one after another, so that a model is never in JavaScript's memory as a whole unless the caller put it there. This file
  * must not know what the bytes mean.
  */
-import { argumentError, describe, throwIfAborted, WeftError } from './error.js';
+import { argumentError, describe, onAbort, throwIfAborted, WeftError } from './error.js';
 import { hasFiles, isLocation, readPieces, resolveLocation, sizeOfFile } from './host.js';
 
 /**
@@ -33,7 +33,7 @@ async function* piecesOfStream(stream, signal) {
   const reader = stream.getReader();
   // Cancelling ends a download that is not read to its end; after the end it does nothing.
   const cancel = () => void reader.cancel().catch(() => {});
-  signal?.addEventListener('abort', cancel);
+  const end = onAbort(signal, cancel);
   try {
     throwIfAborted(signal);
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
@@ -42,7 +42,7 @@ async function* piecesOfStream(stream, signal) {
     }
     throwIfAborted(signal);
   } finally {
-    signal?.removeEventListener('abort', cancel);
+    end();
     cancel();
   }
 }

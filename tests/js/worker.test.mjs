@@ -1,6 +1,7 @@
 /* Sessions in workers of their own: the same answers and errors, and a thread that stays free. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync, openAsBlob } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -165,3 +166,25 @@ test('env.wasm.proxy asks for it everywhere, and a program ends without releasin
   assert.equal(execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 30_000 }).trim(), '2 4 2');
   assert.equal(env.wasm.proxy, undefined);
 });
+
+for (const options of [{}, worker]) {
+  test(`an error's stack tells who called ${options.worker ? 'in a worker' : 'on this thread'}`, async () => {
+    const session = await InferenceSession.create(doubling(), options);
+    const caller = async () => void (await session.run({ x: new Tensor('int32', [1]) }));
+    const creator = async () => void (await InferenceSession.create(new Uint8Array(9), options));
+    await assert.rejects(caller(), ({ stack }) => /at (async )?caller/.test(stack));
+    await assert.rejects(creator(), ({ stack }) => /at (async )?creator/.test(stack));
+    await session.release();
+  });
+
+  test(`a signal that many wait with is left as it was ${options.worker ? 'in a worker' : 'on this thread'}`, async () => {
+    const [{ signal }, warnings] = [new AbortController(), []];
+    const hear = ({ name }) => warnings.push(name);
+    process.on('warning', hear);
+    const session = await InferenceSession.create(doubling(), { ...options, signal });
+    await Promise.all(Array.from({ length: 20 }, () => session.run({ x: floats(1) }, { signal })));
+    await session.release();
+    process.off('warning', hear);
+    assert.deepEqual([warnings, getEventListeners(signal, 'abort')], [[], []]);
+  });
+}
