@@ -1,7 +1,7 @@
 /* Einsum. The equation becomes a table: how far each operand moves when a label's index grows by one (0: the label
- * is not there), so diagonals and broadcast ellipses need no case of their own. Two operands of a float type are
- * laid out as [batch, rows, sums] and [batch, sums, columns] and multiplied by the kernels, several two by two;
- * everything else, and every other type, is summed in loops over the table. */
+ * is not there), so diagonals and broadcast ellipses need no case of their own. Two operands are laid out as
+ * [batch, rows, sums] and [batch, sums, columns] and multiplied as matrices, several two by two; everything else, and
+ * integers of less than 32 bits, are summed in loops over the table. */
 #include "../base/convert.h"
 #include "../base/elementary.h"
 #include "../kernels/typed.h"
@@ -14,6 +14,7 @@
 enum { OPERANDS = 16, LETTERS = 52, LABELS = LETTERS + WEFT_MAX_RANK };
 
 typedef struct einsum {
+  weft_type type; /* of products: float for narrower floats too */
   int operands, out_rank, sum_rank;
   uint8_t out[WEFT_MAX_RANK], sums[LABELS]; /* labels in order */
   bool present[LABELS];
@@ -257,20 +258,20 @@ static void run_loops(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* ---- two float operands: a batch of matrix products -------------------------------------------------------------- */
+/* ---- two operands: a batch of matrix products -------------------------------------------------------------------- */
 typedef struct pair {
-  const float *a, *b;
-  float *c;
+  const void *a, *b;
+  void *c;
   size_t m, n, k;
 } pair;
 
 static void pair_at(const void *arg, size_t index, weft_product *out) {
   const pair *p = arg;
-  *out = (weft_product){.a = p->a + index * p->m * p->k,
+  *out = (weft_product){.a = (const float *)p->a + index * p->m * p->k,
                         .lda = p->k,
-                        .b = p->b + index * p->k * p->n,
+                        .b = (const float *)p->b + index * p->k * p->n,
                         .ldb = p->n,
-                        .c = p->c + index * p->m * p->n,
+                        .c = (float *)p->c + index * p->m * p->n,
                         .ldc = p->n};
 }
 
@@ -314,8 +315,8 @@ static void dense(const einsum *e, const label_list *const *lists, size_t *strid
 }
 
 /* Operand k laid out as [batch, x, y]. */
-static weft_status lay_out(weft_op *op, const einsum *e, int k, const float *from, const label_list *const *lists,
-                           const float **out) {
+static weft_status lay_out(weft_op *op, const einsum *e, int k, const void *from, const label_list *const *lists,
+                           const void **out) {
   void *to;
   size_t strides[LABELS] = {0};
   weft_strided block = {0};
@@ -326,8 +327,8 @@ static weft_status lay_out(weft_op *op, const einsum *e, int k, const float *fro
   *out = from;
   bool same = block.rank == 0 || (block.rank == 1 && block.from[0] == 1);
   if (!same) {
-    WEFT_TRY(weft_op_scratch_array(op, lists[0]->size * lists[1]->size * lists[2]->size, sizeof(float), &to));
-    weft_strided_copy(op->cx, &block, sizeof(float), from, to);
+    WEFT_TRY(weft_op_scratch_array(op, lists[0]->size * lists[1]->size * lists[2]->size, weft_type_size(e->type), &to));
+    weft_strided_copy(op->cx, &block, weft_type_size(e->type), from, to);
     *out = to;
   }
   return WEFT_OK;
@@ -361,17 +362,50 @@ static void run_copy(weft_op *op, const einsum *e) {
   weft_strided_copy(op->cx, &block, weft_type_size(y->type), weft_op_in(op, 0)->data, y->data);
 }
 
+static void multiply_run(void *arg, const weft_run *run) {
+  const weft_tensor *c = arg;
+  weft_typed_binary_of(WEFT_TYPED_MUL, c->type)(run->n, run->in[0], run->in[1],
+                                                (char *)c->data + run->out * weft_type_size(c->type));
+}
+
 /* Products of one term each. */
-static void multiply(weft_context *cx, const pair *p, size_t batch) {
+static void multiply(weft_context *cx, weft_type type, const pair *p, size_t batch) {
   const int64_t count = (int64_t)batch, m = (int64_t)p->m, n = (int64_t)p->n;
   const weft_shape out = {3, {count, m, n}};
-  const weft_tensor a = {.type = WEFT_FLOAT, .shape = {3, {count, m, 1}}, .data = (void *)(uintptr_t)p->a};
-  const weft_tensor b = {.type = WEFT_FLOAT, .shape = {3, {count, 1, n}}, .data = (void *)(uintptr_t)p->b};
-  weft_broadcast_binary(cx, WEFT_BINARY_MUL, &out, &a, &b, p->c);
+  const weft_tensor a = {.type = type, .shape = {3, {count, m, 1}}, .data = (void *)(uintptr_t)p->a};
+  const weft_tensor b = {.type = type, .shape = {3, {count, 1, n}}, .data = (void *)(uintptr_t)p->b};
+  if (type == WEFT_FLOAT) {
+    weft_broadcast_binary(cx, WEFT_BINARY_MUL, &out, &a, &b, p->c);
+    return;
+  }
+  weft_tensor c = {.type = type, .data = p->c};
+  weft_broadcast broadcast;
+  weft_broadcast_init(&broadcast, &out, 2, (const weft_tensor *const[]){&a, &b});
+  weft_broadcast_run(cx, &broadcast, SIZE_MAX, true, multiply_run, &c);
+}
+
+/* Products of doubles or integers. */
+static void run_plain(weft_context *cx, weft_type type, const pair *p, size_t batch) {
+  const size_t size = weft_type_size(type);
+  for (size_t i = 0; i < batch; i++) {
+    const weft_plain_product product = {.type = type,
+                                        .m = p->m,
+                                        .n = p->n,
+                                        .k = p->k,
+                                        .a = (const char *)p->a + i * p->m * p->k * size,
+                                        .a_row = p->k,
+                                        .a_column = 1,
+                                        .b = (const char *)p->b + i * p->k * p->n * size,
+                                        .b_row = p->n,
+                                        .b_column = 1,
+                                        .c = (char *)p->c + i * p->m * p->n * size};
+    weft_plain_product_share(cx, &product);
+  }
 }
 
 /* `out` has as many elements as the labels of e->out. */
-static weft_status run_pair(weft_op *op, const einsum *e, const float *a, const float *b, float *out) {
+static weft_status run_pair(weft_op *op, const einsum *e, const void *a, const void *b, void *out) {
+  const size_t size = weft_type_size(e->type);
   label_list batch, rows, columns, sums;
   weft_strided block = {0};
   pair p;
@@ -385,7 +419,7 @@ static weft_status run_pair(weft_op *op, const einsum *e, const float *a, const 
   bool same = block.rank == 0 || (block.rank == 1 && block.to[0] == 1);
   void *room = out;
   if (!same) {
-    WEFT_TRY(weft_op_scratch_array(op, batch.size * rows.size * columns.size, sizeof(float), &room));
+    WEFT_TRY(weft_op_scratch_array(op, batch.size * rows.size * columns.size, size, &room));
   }
   p.c = room;
   p.m = rows.size;
@@ -393,20 +427,22 @@ static weft_status run_pair(weft_op *op, const einsum *e, const float *a, const 
   p.k = sums.size;
   weft_products products = {.count = batch.size, .m = p.m, .n = p.n, .k = p.k, .arg = &p, .at = pair_at};
   if (p.k == 1) {
-    multiply(op->cx, &p, batch.size);
+    multiply(op->cx, e->type, &p, batch.size);
+  } else if (e->type != WEFT_FLOAT) {
+    run_plain(op->cx, e->type, &p, batch.size);
   } else {
     WEFT_TRY(weft_products_run(op, &products));
   }
   if (!same) {
-    weft_strided_copy(op->cx, &block, sizeof(float), p.c, out);
+    weft_strided_copy(op->cx, &block, size, p.c, out);
   }
   return WEFT_OK;
 }
 
-/* ---- several float operands, two by two -------------------------------------------------------------------------- */
+/* ---- several operands, two by two -------------------------------------------------------------------------------- */
 /* An operand, or the product of some. */
 typedef struct term {
-  const float *data;
+  const void *data;
   size_t stride[LABELS];
 } term;
 
@@ -434,6 +470,7 @@ static bool is_needed(const terms *t, int label, int i, int j) {
 static size_t make_step(const terms *t, int i, int j, einsum *step) {
   size_t count = 1;
   memset(step, 0, sizeof *step);
+  step->type = t->e->type;
   step->operands = i == j ? 1 : 2;
   memcpy(step->size, t->e->size, sizeof step->size);
   memcpy(step->stride[0], t->of[i].stride, sizeof step->stride[0]);
@@ -454,7 +491,7 @@ static size_t make_step(const terms *t, int i, int j, einsum *step) {
 }
 
 /* Term i becomes what a step made, dense in the order of its labels. */
-static void put_term(terms *t, int i, const einsum *step, const float *data) {
+static void put_term(terms *t, int i, const einsum *step, const void *data) {
   size_t stride = 1;
   memset(&t->of[i], 0, sizeof t->of[i]);
   t->of[i].data = data;
@@ -472,8 +509,9 @@ static weft_status sum_alone(weft_op *op, terms *t, int i) {
   if (step.sum_rank == 0 || count == SIZE_MAX) {
     return WEFT_OK;
   }
-  WEFT_TRY(weft_op_scratch_array(op, count, sizeof(float), &room));
-  weft_tensor from = {.type = WEFT_FLOAT, .data = (void *)t->of[i].data}, to = {.type = WEFT_FLOAT, .data = room};
+  WEFT_TRY(weft_op_scratch_array(op, count, weft_type_size(step.type), &room));
+  weft_tensor from = {.type = step.type, .data = (void *)(uintptr_t)t->of[i].data};
+  weft_tensor to = {.type = step.type, .data = room};
   loops l = {.e = &step, .in = {&from}, .out = &to, .sums = 1};
   for (int d = 0; d < step.sum_rank; d++) {
     l.sums *= step.size[step.sums[d]];
@@ -504,7 +542,7 @@ static weft_status join_pair(weft_op *op, terms *t, bool *done) {
     return WEFT_OK;
   }
   make_step(t, best[0], best[1], &step);
-  WEFT_TRY(weft_op_scratch_array(op, least, sizeof(float), &room));
+  WEFT_TRY(weft_op_scratch_array(op, least, weft_type_size(step.type), &room));
   WEFT_TRY(run_pair(op, &step, t->of[best[0]].data, t->of[best[1]].data, room));
   put_term(t, best[0], &step, room);
   t->of[best[1]] = t->of[--t->count];
@@ -516,11 +554,15 @@ static weft_status run_pairs(weft_op *op, const einsum *e, bool *done) {
   weft_tensor *y = weft_op_out(op, 0);
   terms t = {.e = e, .count = e->operands, .most = y->count};
   einsum last = *e;
-  float *out;
+  const bool floats = e->type == WEFT_FLOAT;
+  float *narrow = NULL;
   for (int k = 0; k < e->operands; k++) {
     t.most += weft_op_in(op, k)->count;
     memcpy(t.of[k].stride, e->stride[k], sizeof t.of[k].stride);
-    WEFT_TRY(weft_op_floats(op, weft_op_in(op, k), &t.of[k].data));
+    const weft_tensor *in = weft_op_in(op, k);
+    const float *wide = NULL;
+    WEFT_TRY(weft_op_floats(op, floats ? in : NULL, &wide));
+    t.of[k].data = floats ? (const void *)wide : in->data;
   }
   for (int k = 0; k < e->operands; k++) {
     WEFT_TRY(sum_alone(op, &t, k));
@@ -534,9 +576,9 @@ static weft_status run_pairs(weft_op *op, const einsum *e, bool *done) {
   last.operands = 2;
   memcpy(last.stride[0], t.of[0].stride, sizeof last.stride[0]);
   memcpy(last.stride[1], t.of[1].stride, sizeof last.stride[1]);
-  WEFT_TRY(weft_op_floats_out(op, y, &out));
-  WEFT_TRY(run_pair(op, &last, t.of[0].data, t.of[1].data, out));
-  weft_op_floats_done(op, y, out);
+  WEFT_TRY(weft_op_floats_out(op, floats ? y : NULL, &narrow));
+  WEFT_TRY(run_pair(op, &last, t.of[0].data, t.of[1].data, floats ? narrow : y->data));
+  weft_op_floats_done(op, floats ? y : NULL, narrow);
   return WEFT_OK;
 }
 
@@ -550,7 +592,8 @@ weft_status weft_einsum_run(weft_op *op) {
     l.in[k] = weft_op_in(op, k);
     empty |= l.in[k]->count == 0;
   }
-  if (e.operands > 1 && !empty && weft_type_is_float(y->type) && y->type != WEFT_DOUBLE) {
+  e.type = weft_type_is_half(y->type) ? WEFT_FLOAT : y->type;
+  if (e.operands > 1 && !empty && weft_type_size(e.type) >= sizeof(float)) {
     bool done;
     WEFT_TRY(run_pairs(op, &e, &done));
     if (done) {

@@ -364,17 +364,6 @@ static void add_c(void *arg, const weft_run *run) {
   }
 }
 
-enum { PLAIN_GRAIN = 1 << 16 /* multiplications of a task, at least */ };
-
-static void run_plain_rows(void *arg, size_t begin, size_t end) {
-  weft_plain_product rows = *(const weft_plain_product *)arg;
-  const size_t size = weft_type_size(rows.type);
-  rows.a = (const char *)rows.a + begin * rows.a_row * size;
-  rows.c = (char *)rows.c + begin * rows.n * size;
-  rows.m = end - begin;
-  weft_plain_product_run(&rows);
-}
-
 static weft_status run_plain(weft_op *op, const plan *p) {
   const weft_tensor *a = weft_op_in(op, 0), *b = weft_op_in(op, 1), *c = weft_op_in(op, 2);
   weft_tensor *y = weft_op_out(op, 0);
@@ -391,7 +380,7 @@ static weft_status run_plain(weft_op *op, const plan *p) {
     product.a = (const char *)a->data + weft_matmul_offset(&p->shape, p->shape.a_batch, index) * size;
     product.b = (const char *)b->data + weft_matmul_offset(&p->shape, p->shape.b_batch, index) * size;
     product.c = (char *)y->data + index * p->shape.m * p->shape.n * size;
-    weft_parallel(op->cx, p->shape.m, 1 + PLAIN_GRAIN / (p->shape.n * p->shape.k + 1), run_plain_rows, &product);
+    weft_plain_product_share(op->cx, &product);
   }
   if (c == NULL && p->alpha == 1) {
     return WEFT_OK;

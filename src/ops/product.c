@@ -333,3 +333,19 @@ void weft_plain_product_run(const weft_plain_product *p) {
     }
   }
 }
+
+enum { PLAIN_GRAIN = 1 << 16 /* multiplications of a task, at least */ };
+
+static void run_plain_rows(void *arg, size_t begin, size_t end) {
+  weft_plain_product rows = *(const weft_plain_product *)arg;
+  const size_t size = weft_type_size(rows.type);
+  rows.a = (const char *)rows.a + begin * rows.a_row * size;
+  rows.c = (char *)rows.c + begin * rows.n * size;
+  rows.m = end - begin;
+  weft_plain_product_run(&rows);
+}
+
+void weft_plain_product_share(weft_context *cx, const weft_plain_product *product) {
+  weft_plain_product all = *product;
+  weft_parallel(cx, all.m, 1 + PLAIN_GRAIN / (all.n * all.k + 1), run_plain_rows, &all);
+}

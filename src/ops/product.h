@@ -93,5 +93,7 @@ typedef struct weft_plain_product {
 } weft_plain_product;
 
 void weft_plain_product_run(const weft_plain_product *product);
+/* The same by all threads. */
+void weft_plain_product_share(weft_context *cx, const weft_plain_product *product);
 
 #endif

@@ -140,7 +140,7 @@ equations = {
     "each": ("ij,ij->ij", (6, 50), (6, 50)),
 }
 for name, (equation, *shapes) in equations.items():
-    for kind, dtype in {"": np.float32, "_float16": np.float16, "_double": np.float64, "_int32": np.int32}.items():
+    for kind, dtype in {"": np.float32, "_float16": np.float16, "_double": np.float64, "_int32": np.int32, "_int64": np.int64}.items():
         xs = [integers(-3, 4, shape, dtype) if kind else f32(*shape) for shape in shapes]
         # numpy wants labels of equal sizes: what is 1 is repeated.
         sizes = {}
