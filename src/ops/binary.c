@@ -19,7 +19,7 @@ typedef struct binary {
   void *z;
   bool is_unsigned; /* the integers compare as unsigned */
   bool fmod;        /* of integers */
-  int power;        /* 2 or 3: squares and cubes of floats */
+  int power;        /* 2 or 3: squares and cubes */
   bool left;        /* shifts */
   unsigned bits;    /* of the integers */
 } binary;
@@ -175,6 +175,10 @@ static void run_integer(void *arg, const weft_run *run) {
 /* ---- loops of kernels/typed.h ------------------------------------------------------------------------------------ */
 /* A greater b is b less a: `swapped`. */
 static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
+  *swapped = false;
+  if (b->power != 0) {
+    return weft_typed_binary_of(WEFT_TYPED_MUL, b->x_type);
+  }
   static const struct {
     int variant;
     weft_typed what;
@@ -208,8 +212,16 @@ static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
 static void run_typed(void *arg, const weft_run *run) {
   const binary *b = arg;
   bool swapped;
+  int64_t squares[WEFT_BLOCK];
   weft_typed_binary loop = typed_loop(b, &swapped);
-  loop(run->n, run->in[swapped], run->in[!swapped], (char *)b->z + run->out * weft_type_size(b->z_type));
+  const void *x = run->in[swapped];
+  void *z = (char *)b->z + run->out * weft_type_size(b->z_type); /* may be x or y */
+  if (b->power == 3) {
+    loop(run->n, x, x, squares);
+    loop(run->n, squares, x, z);
+    return;
+  }
+  loop(run->n, x, b->power == 2 ? x : run->in[!swapped], z);
 }
 
 /* ---- narrow types ------------------------------------------------------------------------------------------------ */
@@ -294,10 +306,13 @@ static weft_status expect_no_zero(weft_op *op, const weft_tensor *y) {
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) {
   bool kernel = b->variant < WEFT_BINARY_COUNT || b->variant == WEFT_BINARY_PRELU, swapped;
+  const bool integers = weft_type_is_integer(b->x_type) && weft_type_is_integer(b->y_type);
   *longest = WEFT_BLOCK;
-  if (b->variant == WEFT_BINARY_POW && b->x_type == WEFT_FLOAT && small_power(y) != 0) {
+  if (b->variant == WEFT_BINARY_POW && (b->x_type == WEFT_FLOAT || b->x_type == WEFT_DOUBLE || integers)) {
     b->power = small_power(y);
-    return run_float;
+  }
+  if (b->power != 0) {
+    return b->x_type == WEFT_FLOAT ? run_float : run_typed;
   }
   if (typed_loop(b, &swapped) != NULL) {
     *longest = SIZE_MAX;

@@ -151,6 +151,16 @@ for name, (equation, *shapes) in equations.items():
         answer = np.einsum(equation, *(x.astype(np.float64) for x in wide)).astype(dtype)
         case(f"einsum_{name}{kind}", 12, ("Einsum", [f"x{i}" for i in range(len(xs))], ["y"], {"equation": equation}), {f"x{i}": x for i, x in enumerate(xs)}, {"y": answer}, ir=8)
 
+# ---- squares and cubes, of numbers that are repeated too, and powers that are none ---------------------------------------------------
+for kind, dtype in {"float": np.float32, "double": np.float64, "float16": np.float16, "int32": np.int32, "int64": np.int64}.items():
+    x = integers(-9, 10, (3, 1, 700), dtype)
+    for exponent in (2, 3, 4):
+        for of, number in {"int64": np.int64, "float": np.float32, "double": np.float64}.items():
+            e = np.full((2, 1), exponent, number) if exponent == 4 else np.array([[exponent]], number)
+            case(f"pow_{kind}_{exponent}_{of}", 15, ("Pow", ["x", "e"], ["y"], {}), {"x": x, "e": e}, {"y": (x.astype(np.int64) ** e.astype(np.int64)).astype(dtype)}, ir=8)
+case("pow_double_special", 15, ("Pow", ["x", "e"], ["y"], {}), {"x": np.array([np.nan, np.inf, -np.inf, -0.0, 1e-200, 1e200, -1e150]), "e": np.array(3, np.int64)}, {"y": np.array([np.nan, np.inf, -np.inf, -0.0, 0, np.inf, -np.inf])}, ir=8)
+case("pow_wraps", 15, ("Pow", ["x", "e"], ["y"], {}), {"x": np.array([70000, -70000, 2**31 - 1], np.int32), "e": np.array(3, np.int32)}, {"y": np.array([70000, -70000, 2**31 - 1], np.int32) ** np.int32(3)}, ir=8)
+
 # ---- Celu whose alpha is negative: e^(x / alpha) grows without end ------------------------------------------------------------------
 x = np.array([-np.inf, -200, -89, -88.5, -50, -1, -0.0, 0, 1, 300, np.nan], np.float32)
 with np.errstate(over="ignore"):
