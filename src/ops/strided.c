@@ -119,39 +119,44 @@ static void widen_element(copy_job *job) {
   block->rank = last;
 }
 
-/* Dimension d, if it is short, changes places with the longest before it: what is walked inside is a loop, and
- * beginning one costs as much as ten elements. */
-static void lengthen(weft_strided *block, int d) {
-  int longest = d;
-  for (int i = 0; i < d; i++) {
-    longest = block->dims[i] > block->dims[longest] ? i : longest;
+/* The last dimension, if it is short, changes places with the next before it that is long, whose strides are the least:
+ * what is walked inside is a loop, and beginning one costs as much as ten elements. */
+static void lengthen(weft_strided *block) {
+  const int d = block->rank - 1;
+  int i = d - 1;
+  while (i >= 0 && block->dims[i] < 4 * block->dims[d]) {
+    i--;
   }
-  if (d < 0 || block->dims[d] >= 8 || block->dims[longest] < 4 * block->dims[d]) {
+  if (i < 0 || block->dims[d] >= 8) {
     return;
   }
   const int64_t dim = block->dims[d], from = block->from[d], to = block->to[d];
-  block->dims[d] = block->dims[longest];
-  block->from[d] = block->from[longest];
-  block->to[d] = block->to[longest];
-  block->dims[longest] = dim;
-  block->from[longest] = from;
-  block->to[longest] = to;
+  block->dims[d] = block->dims[i];
+  block->from[d] = block->from[i];
+  block->to[d] = block->to[i];
+  block->dims[i] = dim;
+  block->from[i] = from;
+  block->to[i] = to;
+}
+
+static void take_row(copy_job *job) {
+  weft_strided *block = &job->block;
+  const int last = block->rank - 1;
+  job->dim = last < 0 ? 1 : block->dims[last];
+  job->from_stride = last < 0 ? 1 : block->from[last];
+  job->to_stride = last < 0 ? 1 : block->to[last];
+  block->rank = last < 0 ? 0 : last;
 }
 
 /* Where the innermost dimension is dense in `to` only, and another is dense in `from`, the two are walked in tiles. */
 static void choose_row(copy_job *job) {
   weft_strided *block = &job->block;
-  int last = block->rank - 1;
-  job->kind = ROW_ELEMENTS;
-  job->dim = last < 0 ? 1 : block->dims[last];
-  job->from_stride = last < 0 ? 1 : block->from[last];
-  job->to_stride = last < 0 ? 1 : block->to[last];
-  block->rank = last < 0 ? 0 : last;
+  weft_strided whole = *block;
+  take_row(job);
+  const int last = block->rank;
   bool swaps = job->size <= 16 && (job->size & (job->size - 1)) == 0; /* what the kernel takes */
-  if (!swaps || job->to_stride != 1 || job->from_stride <= 1 || job->dim < 4) {
-    return;
-  }
-  for (int d = 0; d < last; d++) {
+  swaps = swaps && job->to_stride == 1 && job->from_stride > 1 && job->dim >= 4;
+  for (int d = 0; swaps && d < last; d++) {
     if (block->from[d] == 1 && block->dims[d] >= 4) {
       job->kind = ROW_TILE;
       job->tile_axis = d;
@@ -163,6 +168,10 @@ static void choose_row(copy_job *job) {
       return;
     }
   }
+  *block = whole;
+  lengthen(block);
+  take_row(job);
+  lengthen(block);
 }
 
 /* Few long rows are cut, so that threads can share them. */
@@ -191,11 +200,7 @@ void weft_strided_copy(weft_context *cx, const weft_strided *block, size_t eleme
   }
   copy_job job = {.kernels = cx->kernels, .block = *block, .size = element_size, .from = from, .to = to};
   widen_element(&job);
-  lengthen(&job.block, job.block.rank - 1);
   choose_row(&job);
-  if (job.kind == ROW_ELEMENTS) {
-    lengthen(&job.block, job.block.rank - 1);
-  }
   cut_row(&job);
   size_t rows = 1;
   for (int d = 0; d < job.block.rank; d++) {

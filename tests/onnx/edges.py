@@ -161,6 +161,17 @@ for kind, dtype in {"float": np.float32, "double": np.float64, "float16": np.flo
 case("pow_double_special", 15, ("Pow", ["x", "e"], ["y"], {}), {"x": np.array([np.nan, np.inf, -np.inf, -0.0, 1e-200, 1e200, -1e150]), "e": np.array(3, np.int64)}, {"y": np.array([np.nan, np.inf, -np.inf, -0.0, 0, np.inf, -np.inf])}, ir=8)
 case("pow_wraps", 15, ("Pow", ["x", "e"], ["y"], {}), {"x": np.array([70000, -70000, 2**31 - 1], np.int32), "e": np.array(3, np.int32)}, {"y": np.array([70000, -70000, 2**31 - 1], np.int32) ** np.int32(3)}, ir=8)
 
+# ---- short axes that become the last one, beside long ones in other places -----------------------------------------------------------
+for kind, dtype in {"": np.float32, "_uint8": np.uint8, "_int64": np.int64}.items():
+    for block in (2, 3, 4, 5):
+        x = integers(0, 200, (2, 3 * block * block, 7, 33), dtype)
+        for mode, (split, perm) in {"CRD": ((2, 3, block, block, 7, 33), (0, 1, 4, 2, 5, 3)), "DCR": ((2, block, block, 3, 7, 33), (0, 3, 4, 1, 5, 2))}.items():
+            y = x.reshape(split).transpose(perm).reshape(2, 3, 7 * block, 33 * block)
+            case(f"depth_to_space_{mode}_{block}{kind}", 13, ("DepthToSpace", ["x"], ["y"], {"blocksize": block, "mode": mode}), {"x": x}, {"y": y}, ir=8)
+    for shape, perm in (((3, 40, 2, 17), (1, 3, 2, 0)), ((5, 33, 4, 9), (3, 1, 2, 0)), ((2, 3, 50, 4), (3, 0, 2, 1)), ((4, 70), (1, 0)), ((70, 7), (1, 0)), ((3, 4, 5, 6, 20), (4, 2, 0, 3, 1))):
+        x = integers(0, 200, shape, dtype)
+        case(f"transpose_{'_'.join(map(str, (*shape, *perm)))}{kind}", 13, ("Transpose", ["x"], ["y"], {"perm": perm}), {"x": x}, {"y": x.transpose(perm).copy()}, ir=8)
+
 # ---- Celu whose alpha is negative: e^(x / alpha) grows without end ------------------------------------------------------------------
 x = np.array([-np.inf, -200, -89, -88.5, -50, -1, -0.0, 0, 1, 300, np.nan], np.float32)
 with np.errstate(over="ignore"):
