@@ -40,30 +40,38 @@ void weft_sample_rows(size_t n, size_t taps, const int64_t *rows, const double *
 }
 
 /* ---- bins -------------------------------------------------------------------------------------------------------- */
-static inline double sample_row(const weft_bins *b, const weft_sample *y, const weft_sample *x, const float *plane) {
-  const float *low = plane + y->low, *high = plane + y->high;
-  double sum = 0;
+enum { PLANES = 4 /* side by side, which share places and weights */ };
+
+static inline void sample_row(const weft_bins *b, const weft_sample *y, const weft_sample *x, const float *from,
+                              size_t step, double *sums) {
   for (size_t j = 0; j < b->wide; j++, x++) {
-    if (x->inside) {
-      sum += y->low_weight * (x->low_weight * (double)low[x->low] + x->high_weight * (double)low[x->high]) +
-             y->high_weight * (x->low_weight * (double)high[x->low] + x->high_weight * (double)high[x->high]);
+    const double weights[] = {y->low_weight * x->low_weight, y->low_weight * x->high_weight,
+                              y->high_weight * x->low_weight, y->high_weight * x->high_weight};
+    const float *at[] = {from + y->low + x->low, from + y->low + x->high, from + y->high + x->low,
+                         from + y->high + x->high};
+    for (size_t p = 0; x->inside && p < PLANES; p++) {
+      sums[p] += (weights[0] * (double)at[0][p * step] + weights[1] * (double)at[1][p * step]) +
+                 (weights[2] * (double)at[2][p * step] + weights[3] * (double)at[3][p * step]);
     }
   }
-  return sum;
 }
 
-void weft_sample_bins(const weft_bins *b, const float *plane, float *out) {
-  const size_t count = b->tall * b->wide;
-  for (size_t row = 0; row < b->rows; row++) {
-    for (size_t column = 0; column < b->columns; column++) {
-      double sum = 0;
-      for (size_t i = 0; i < b->tall; i++) {
-        const weft_sample *y = b->y + row * b->tall + i;
-        sum += y->inside ? sample_row(b, y, b->x + column * b->wide, plane) : 0;
-      }
-      *out++ = (float)(count > 0 ? sum / (double)count : 0);
+/* Fewer planes one by one, as if they were as many. */
+size_t weft_sample_bins(const weft_bins *b, size_t planes, const float *from, size_t step, float *out) {
+  planes = planes < PLANES ? 1 : PLANES;
+  step = planes < PLANES ? 0 : step;
+  const size_t bins = b->rows * b->columns, count = b->tall * b->wide;
+  for (size_t bin = 0; bin < bins; bin++) {
+    const weft_sample *y = b->y + bin / b->columns * b->tall, *x = b->x + bin % b->columns * b->wide;
+    double sums[PLANES] = {0};
+    for (size_t i = 0; i < b->tall; i++) {
+      if (y[i].inside) sample_row(b, &y[i], x, from, step, sums);
+    }
+    for (size_t p = 0; p < planes; p++) {
+      out[p * bins + bin] = (float)(count > 0 ? sums[p] / (double)count : 0);
     }
   }
+  return planes;
 }
 
 /* ---- grids ------------------------------------------------------------------------------------------------------- */
@@ -199,8 +207,10 @@ void weft_grid_place(const weft_grid *grid, size_t points, const double *coordin
       out->taps[i] = 4;
       continue;
     }
-    offsets[0] = 0;
-    weights[0] = 1;
+    for (size_t t = 0; t < out->most; t++) { /* all may be read */
+      offsets[t] = 0;
+      weights[t] = 1;
+    }
     for (int d = 0; d < grid->axes; d++) {
       int64_t places[4];
       double axis_weights[4];
@@ -211,33 +221,39 @@ void weft_grid_place(const weft_grid *grid, size_t points, const double *coordin
   }
 }
 
-/* Points with four taps, as nearly all have, in planes side by side, which share offsets and weights. */
-enum { PLANES = 4 };
-static void sample_planes(const weft_grid_points *points, size_t n, const float *x, size_t x_step, float *y,
-                          size_t y_step) {
+/* Points of four taps, as nearly all have, in planes side by side. */
+static inline void sample_planes(const weft_grid_points *points, size_t n, size_t planes, const float *x, size_t x_step,
+                                 float *y, size_t y_step) {
   for (size_t i = 0; i < n; i++) {
     const size_t *o = points->offsets + i * points->most;
     const double *w = points->weights + i * points->most;
-    for (size_t p = 0; p < PLANES; p++) {
+    const float w0 = (float)w[0], w1 = (float)w[1], w2 = (float)w[2], w3 = (float)w[3];
+    for (size_t p = 0; p < planes; p++) {
       const float *from = x + p * x_step;
-      y[p * y_step + i] = (float)(w[0] * (double)from[o[0]] + w[1] * (double)from[o[1]] + w[2] * (double)from[o[2]] +
-                                  w[3] * (double)from[o[3]]);
+      y[p * y_step + i] = (w0 * from[o[0]] + w1 * from[o[1]]) + (w2 * from[o[2]] + w3 * from[o[3]]);
     }
   }
 }
 
-/* Few planes at a time, so that what is read and written lies close together. */
+/* Few planes at a time, so that what is read and written lies close together. Points of other than four taps are taken
+ * one by one, in the end. */
 void weft_grid_sample(const weft_grid_points *points, size_t n, size_t planes, const float *x, size_t x_step, float *y,
                       size_t y_step) {
-  size_t fours = 0;
-  while (fours < n && points->taps[fours] == 4) {
-    fours++;
+  uint8_t others[WEFT_GRID_POINTS];
+  size_t count = 0, plane = 0;
+  for (size_t i = 0; i < n; i++) {
+    others[count] = (uint8_t)i;
+    count += points->taps[i] != 4 || points->most != 4;
   }
-  for (; fours == n && planes >= PLANES; planes -= PLANES, x += PLANES * x_step, y += PLANES * y_step) {
-    sample_planes(points, n, x, x_step, y, y_step);
+  for (; points->most == 4 && planes - plane >= PLANES; plane += PLANES) {
+    sample_planes(points, n, PLANES, x + plane * x_step, x_step, y + plane * y_step, y_step);
   }
-  for (size_t plane = 0; plane < planes; plane++, x += x_step, y += y_step) {
-    for (size_t i = 0; i < n; i++) {
+  for (; points->most == 4 && plane < planes; plane++) {
+    sample_planes(points, n, 1, x + plane * x_step, x_step, y + plane * y_step, y_step);
+  }
+  for (plane = 0; plane < planes; plane++, x += x_step, y += y_step) {
+    for (size_t at = 0; at < count; at++) {
+      const size_t i = others[at];
       const size_t *o = points->offsets + i * points->most;
       const double *w = points->weights + i * points->most;
       double sum = 0;

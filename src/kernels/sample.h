@@ -23,7 +23,8 @@ typedef struct weft_bins {
   size_t rows, columns, tall, wide;
   const weft_sample *y, *x; /* rows * tall, columns * wide */
 } weft_bins;
-void weft_sample_bins(const weft_bins *bins, const float *plane, float *out);
+/* Of some of so many planes, `step` floats apart, one after the other: returns of how many. */
+size_t weft_sample_bins(const weft_bins *bins, size_t planes, const float *from, size_t step, float *out);
 
 /* Any places in planes of up to three dimensions, as GridSample means them. */
 enum { WEFT_GRID_AXES = 3, WEFT_GRID_POINTS = 64, WEFT_GRID_ROOM = 512 };

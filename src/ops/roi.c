@@ -163,7 +163,8 @@ static void align_planes(void *arg, uint32_t slot, size_t begin, size_t end) {
   const roi_job *job = arg;
   weft_sample *y = job->samples + slot * job->samples_size, *x;
   roi_box box = {0};
-  for (size_t n = begin; n < end; n++) {
+  const size_t pitch = job->height * job->width;
+  for (size_t n = begin, count = 1; n < end; n += count) {
     size_t roi = n / job->channels, to = n * job->out_height * job->out_width;
     if (n == begin || n % job->channels == 0) {
       box = align_box(job, roi);
@@ -173,11 +174,11 @@ static void align_planes(void *arg, uint32_t slot, size_t begin, size_t end) {
     if (n == begin || n % job->channels == 0) {
       place_samples(box.x, box.bin_width, job->out_width, box.columns, job->width, 1, x);
     }
-    size_t plane =
-        ((size_t)weft_index_at(job->batches, roi) * job->channels + n % job->channels) * job->height * job->width;
+    size_t plane = ((size_t)weft_index_at(job->batches, roi) * job->channels + n % job->channels) * pitch;
     if (job->in->type == WEFT_FLOAT && !job->max) {
       const weft_bins bins = {job->out_height, job->out_width, (size_t)box.rows, (size_t)box.columns, y, x};
-      weft_sample_bins(&bins, (const float *)job->in->data + plane, (float *)job->out->data + to);
+      count = weft_smaller(job->channels - n % job->channels, end - n);
+      count = weft_sample_bins(&bins, count, (const float *)job->in->data + plane, pitch, (float *)job->out->data + to);
       continue;
     }
     for (size_t i = 0; i < job->out_height * job->out_width; i++) {

@@ -77,7 +77,7 @@ static double sum_of(const weft_grid *grid, const double *coordinates, int d, si
 }
 
 static void check_grid(void) {
-  enum { PLANES = 3, MOST = 9 * 9 * 9 };
+  enum { PLANES = 6, MOST = 9 * 9 * 9 };
   static float x[PLANES * MOST], y[PLANES * WEFT_GRID_POINTS];
   static const double corners[] = {-1, 1, 0, -1.5, 1.5, 40, -40};
   double coordinates[WEFT_GRID_POINTS * WEFT_GRID_AXES];

@@ -172,6 +172,18 @@ for kind, dtype in {"": np.float32, "_uint8": np.uint8, "_int64": np.int64}.item
         x = integers(0, 200, shape, dtype)
         case(f"transpose_{'_'.join(map(str, (*shape, *perm)))}{kind}", 13, ("Transpose", ["x"], ["y"], {"perm": perm}), {"x": x}, {"y": x.transpose(perm).copy()}, ir=8)
 
+# ---- RoiAlign of more planes than are taken side by side ------------------------------------------------------------------------------
+x, boxes = f32(2, 7, 9, 8), np.array([[-3, 1, 30, 20], [4, 4, 9, 30], [60, 60, 70, 70], [0, 0, 1, 1]], np.float32)
+rows, columns = [], []
+for box in boxes.astype(np.float64) * 0.25 - 0.5:
+    for out, (begin, end), size in ((rows, (box[1], box[3]), 9), (columns, (box[0], box[2]), 8)):
+        at = begin + (np.arange(9) + 0.5) / 9 * (end - begin)
+        inside, at = (at >= -1) & (at <= size), np.clip(at, 0, size - 1)
+        share = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(size))) * inside[:, None]
+        out.append(share.reshape(3, 3, size).mean(1))
+y = np.stack([np.einsum("ih,chw,jw->cij", r, x[b].astype(np.float64), c) for r, c, b in zip(rows, columns, (0, 1, 0, 1))])
+case("roi_align_planes", 16, ("RoiAlign", ["x", "r", "b"], ["y"], {"output_height": 3, "output_width": 3, "sampling_ratio": 3, "spatial_scale": 0.25}), {"x": x, "r": boxes, "b": np.array([0, 1, 0, 1], np.int64)}, {"y": y.astype(np.float32)}, ir=8)
+
 # ---- Celu whose alpha is negative: e^(x / alpha) grows without end ------------------------------------------------------------------
 x = np.array([-np.inf, -200, -89, -88.5, -50, -1, -0.0, 0, 1, 300, np.nan], np.float32)
 with np.errstate(over="ignore"):
