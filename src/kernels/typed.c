@@ -548,6 +548,18 @@ static inline uint64_t rank_of(float x, bool least, size_t place) {
   return (uint64_t)(least ? bits : ~bits) << 32 | place;
 }
 
+SMALL_CODE void weft_typed_arg_rows(size_t rows, size_t n, const float *x, bool least, bool last, int64_t *places) {
+  const uint32_t turned = last ? UINT32_MAX : 0;
+  for (size_t row = 0; row < rows; row++, x += n) {
+    uint64_t best = UINT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+      const uint64_t rank = rank_of(least ? -x[i] : x[i], false, (uint32_t)i ^ turned);
+      best = rank < best ? rank : best;
+    }
+    places[row] = (uint32_t)best ^ turned;
+  }
+}
+
 /* Restores the heap, whose worst is on top, below its top, which becomes `moved`. */
 static inline void sift_down(uint64_t *heap, size_t count, size_t at, uint64_t moved) {
   for (size_t child; (child = 2 * at + 1) < count; at = child) {

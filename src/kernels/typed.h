@@ -93,6 +93,9 @@ size_t weft_typed_find(size_t n, const float *x, float value, bool last);
 /* The first index from `from` on whose element is not less (with `least`: not greater) than `value`; n if there is
  * none. */
 size_t weft_typed_next(size_t from, size_t n, const float *x, float value, bool least);
+/* The place of the greatest (or least) of each of `rows` rows of n neighbouring floats, n in 1..2^32 - 1: of equals, and
+ * of NaN, which are both, the first or the `last`. */
+void weft_typed_arg_rows(size_t rows, size_t n, const float *x, bool least, bool last, int64_t *places);
 /* Places of the k largest (or least) of n > 0 floats, `step` apart, the best first, in the low 32 bits of each of
  * heap[k]; heap has room for WEFT_TYPED_TOP_ROOM numbers for each of them. NaN is the greatest, of equals the first is
  * better; n is below 2^32. */

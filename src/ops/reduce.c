@@ -595,10 +595,17 @@ static void run_arg(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Floats in rows: the extreme by its kernel, then its place. */
+enum { SHORT_ROW = 16 };
+
+/* Floats in rows: the extreme by its kernel, then its place; of short rows both together. */
 static void run_arg_rows(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   const weft_kernels *kernels = r->cx->kernels;
+  if (r->fold.n < SHORT_ROW) { /* one after the other: all but the last axis are kept */
+    weft_typed_arg_rows(end - begin, r->fold.n, (const float *)r->x + begin * r->fold.n, r->variant == WEFT_ARG_MIN,
+                        r->last_index, (int64_t *)r->y + begin);
+    return;
+  }
   for (size_t group = begin; group < end; group++) {
     const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
     float best = (r->variant == WEFT_ARG_MAX ? kernels->max_f32 : kernels->min_f32)(r->fold.n, x);
@@ -713,7 +720,6 @@ static void run_arg_integer_columns(void *arg, size_t begin, size_t end) {
 /* Rows and columns have loops of their own, which very short ones do not repay, but not columns of doubles, with their
  * NaN. */
 static weft_parallel_body arg_body(const reduce *r) {
-  enum { SHORT_ROW = 16 };
   const bool loops = weft_typed_row_of(WEFT_TYPED_MAX, r->type) != NULL, floats = folds_floats(r);
   if (r->fold.step > 1 && r->fold.n < INT32_MAX && (floats || (loops && r->type != WEFT_DOUBLE))) {
     return floats ? run_arg_columns : run_arg_integer_columns;

@@ -341,6 +341,27 @@ static void check_rows(size_t n) {
   }
 }
 
+/* Rows of n of the numbers; some equal ones among them. */
+static void check_arg_rows(size_t n) {
+  enum { ROWS = 5 };
+  float x[ROWS * MOST];
+  int64_t places[ROWS];
+  fill(WEFT_FLOAT, ROWS * n, x);
+  for (size_t i = 0; i < ROWS * n; i += 3)
+    x[i] = draw() % 2 == 0 ? 0.0f : -0.0f;
+  for (int form = 0; form < 4; form++) {
+    bool least = form & 1, last = form & 2;
+    weft_typed_arg_rows(ROWS, n, x, least, last, places);
+    for (size_t row = 0; row < ROWS; row++) {
+      size_t best = row * n;
+      for (size_t i = best + 1; i < row * n + n; i++) {
+        best = beats(x[best], x[i], least, last) ? i : best;
+      }
+      check((size_t)places[row] == best - row * n, "arg rows", n, row);
+    }
+  }
+}
+
 static void check_weave(size_t width) {
   enum { LINES = 3, LINE = MOST / 2 + 2, ODD = LINES * LINE };
   float x[2 * ODD], y[LINES * MOST + 1];
@@ -580,6 +601,7 @@ int main(void) {
       check_exp(n);
       check_doubles(n);
       check_rows(n);
+      if (n > 0) check_arg_rows(n);
       check_weave(n);
       check_top(n);
       check_functions(n);
