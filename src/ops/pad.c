@@ -114,8 +114,11 @@ static void pad_constant(weft_op *op, const pad_axis *axes, const void *value) {
 
 /* The place of the kept range that place `i` outside or inside of it shows. */
 static int64_t mirrored_place(pad_mode mode, int64_t i, int64_t keep) {
+  if (i >= 0 && i < keep) {
+    return i;
+  }
   if (mode == PAD_EDGE) {
-    return i < 0 ? 0 : i >= keep ? keep - 1 : i;
+    return i < 0 ? 0 : keep - 1;
   }
   int64_t period = mode == PAD_WRAP ? keep : keep == 1 ? 1 : 2 * (keep - 1);
   i %= period;
