@@ -95,15 +95,13 @@ bool weft_shape_count(const weft_shape *shape, weft_type type, size_t *count) {
       return false;
     }
     empty |= dim == 0;
-    overflow |= !weft_mul(product, (size_t)dim, &product);
+    overflow |= !weft_mul(product, dim == 0 ? 1 : (size_t)dim, &product);
   }
-  if (empty) {
-    return true; /* whatever the other dims are, nothing is held */
-  }
+  /* Where nothing is held, the other dims are bounded all the same: operators walk along them. */
   if (overflow || !weft_mul(product, row(type)->size, &bytes) || bytes > SIZE_MAX / 2) {
     return false;
   }
-  *count = product;
+  *count = empty ? 0 : product;
   return true;
 }
 
