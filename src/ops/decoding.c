@@ -81,7 +81,7 @@ weft_status weft_bifurcation_run(weft_op *op) {
   WEFT_TRY(weft_op_allocate(op, 0, WEFT_INT64, &(weft_shape){1, {(int64_t)(count + taken)}}));
   WEFT_TRY(weft_op_allocate(op, 1, WEFT_INT64, &(weft_shape){0, {0}}));
   void *room;
-  WEFT_TRY(weft_op_scratch(op, (count + taken + 1) * sizeof(int64_t), &room));
+  WEFT_TRY(weft_op_scratch_array(op, count + taken, sizeof(int64_t), &room));
   int64_t *words = room, match = -1;
   if (count > 0) {
     memcpy(words, current->data, count * sizeof *words);
@@ -143,9 +143,9 @@ weft_status weft_time_warping_run(weft_op *op) {
   const int64_t *dims = x->shape.dims + (x->shape.rank - 2);
   size_t rows = (size_t)dims[0], columns = (size_t)dims[1], length = 0;
   void *line = NULL, *steps = NULL, *path = NULL;
-  WEFT_TRY(weft_op_scratch(op, (columns + 1) * sizeof(float), &line));
+  WEFT_TRY(weft_op_scratch_array(op, columns + 1, sizeof(float), &line));
   WEFT_TRY(weft_op_scratch(op, x->count, &steps));
-  WEFT_TRY(weft_op_scratch(op, 2 * (rows + columns) * sizeof(int32_t), &path));
+  WEFT_TRY(weft_op_scratch_array(op, rows + columns, 2 * sizeof(int32_t), &path));
   find_ways(rows, columns, x->data, line, steps);
   int32_t *back = path;
   for (size_t i = rows, j = columns; i > 0 || j > 0; length++) { /* beyond the edges the way goes along them */

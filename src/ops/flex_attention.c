@@ -222,7 +222,7 @@ weft_status weft_flex_attention_run(weft_op *op) {
   if (f.columns == 0 || f.size == 0) {
     return weft_op_unsupported(op, "attention over empty sequences or heads");
   }
-  WEFT_TRY(weft_op_scratch_array(op, f.batch * f.heads * f.rows * f.columns, f.wide ? sizeof(double) : sizeof(float),
+  WEFT_TRY(weft_op_scratch_array(op, f.batch * f.heads * f.rows, f.columns * (f.wide ? sizeof(double) : sizeof(float)),
                                  &f.scores));
   return run(&f);
 }

@@ -140,7 +140,7 @@ static void run(weft_op *op, group_norm *g, const weft_tensor *x) {
 static weft_status load(weft_op *op, int i, double **out) {
   const weft_tensor *in = weft_op_in(op, i);
   void *room;
-  WEFT_TRY(weft_op_scratch(op, (in->count + 1) * sizeof(double), &room));
+  WEFT_TRY(weft_op_scratch_array(op, in->count, sizeof(double), &room));
   weft_load_double(in->type, in->data, 0, 1, in->count, room);
   *out = room;
   return WEFT_OK;
@@ -212,9 +212,9 @@ static void scale_rows(void *arg, size_t begin, size_t end) {
 
 static weft_status run_feature_rows(weft_op *op, const group_norm *g) {
   const weft_tensor *x = weft_op_in(op, 0);
-  void *room;
-  WEFT_TRY(weft_op_scratch(op, 3 * g->channels * sizeof(float), &room));
-  float *center = room, *factor = center + g->channels, *shift = factor + g->channels;
+  float *center;
+  WEFT_TRY(weft_op_scratch_floats(op, 3, g->channels, &center));
+  float *factor = center + g->channels, *shift = factor + g->channels;
   for (size_t c = 0; c < g->channels; c++) {
     const double a = g->scale[c] / sqrt(g->variance[c] + g->epsilon);
     center[c] = (float)g->mean[c];

@@ -157,7 +157,7 @@ static weft_status parameter(weft_op *op, const layer_norm *l, const weft_tensor
       trimmed.shape.dims[d] = p->shape.dims[d + extra];
     }
   }
-  WEFT_TRY(weft_op_scratch(op, count * (l->wide ? sizeof(double) : sizeof(float)), &e.to));
+  WEFT_TRY(weft_op_scratch_array(op, count, l->wide ? sizeof(double) : sizeof(float), &e.to));
   weft_broadcast_init(&broadcast, each ? x : &row, 1, &(const weft_tensor *){&trimmed});
   weft_broadcast_run(op->cx, &broadcast, SIZE_MAX, false, expand_run, &e);
   *out = e.to;

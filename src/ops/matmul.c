@@ -236,9 +236,9 @@ static void pack_narrow(const void *arg, size_t index, size_t column, size_t col
 /* a with its columns next to each other and multiplied by alpha. */
 static weft_status copy_a(weft_op *op, const float *a, float_run *run) {
   const plan *p = run->p;
-  void *room = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, p->shape.batches * p->shape.m * p->shape.k, sizeof(float), &room));
-  float *out = room;
+  float *out;
+  WEFT_TRY(weft_op_scratch_floats(op, p->shape.batches * p->shape.m, p->shape.k, &out));
+  run->a = out;
   for (size_t index = 0; index < p->shape.batches; index++) {
     const float *in = a + weft_matmul_offset(&p->shape, p->shape.a_batch, index);
     for (size_t i = 0; i < p->shape.m; i++) {
@@ -247,7 +247,6 @@ static weft_status copy_a(weft_op *op, const float *a, float_run *run) {
       }
     }
   }
-  run->a = room;
   run->lda = p->shape.k;
   run->a_dense = true;
   return WEFT_OK;

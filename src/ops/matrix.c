@@ -52,7 +52,7 @@ weft_status weft_det_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0);
   size_t n = (size_t)x->shape.dims[x->shape.rank - 1];
   void *matrix;
-  WEFT_TRY(weft_op_scratch(op, n * n * sizeof(double), &matrix));
+  WEFT_TRY(weft_op_scratch_array(op, n, n * sizeof(double), &matrix));
   for (size_t i = 0; i < y->count; i++) {
     weft_load_double(x->type, x->data, i * n * n, 1, n * n, matrix);
     double value = determinant(matrix, n);
@@ -104,7 +104,7 @@ weft_status weft_inverse_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0);
   size_t n = (size_t)x->shape.dims[x->shape.rank - 1];
   void *room = NULL;
-  WEFT_TRY(weft_op_scratch(op, 2 * n * n * sizeof(double), &room));
+  WEFT_TRY(weft_op_scratch_array(op, n, 2 * n * sizeof(double), &room));
   double *matrix = room;
   for (size_t first = 0; first < y->count; first += n * n) {
     memset(matrix, 0, 2 * n * n * sizeof *matrix);

@@ -128,7 +128,7 @@ static weft_status cast_in_order(weft_op *op, const weft_tensor *values, const i
                                  weft_tensor *out) {
   weft_tensor ordered = *values;
   size_t size = weft_type_size(values->type);
-  WEFT_TRY(weft_op_scratch(op, values->count * size, &ordered.data));
+  WEFT_TRY(weft_op_scratch_array(op, values->count, size, &ordered.data));
   for (size_t i = 0; i < values->count; i++) {
     memcpy((char *)ordered.data + i * size, (const char *)values->data + (size_t)order[i] * size, size);
   }
@@ -137,7 +137,7 @@ static weft_status cast_in_order(weft_op *op, const weft_tensor *values, const i
     return WEFT_OK;
   }
   out->type = type;
-  WEFT_TRY(weft_op_scratch(op, values->count * weft_type_size(type), &out->data));
+  WEFT_TRY(weft_op_scratch_array(op, values->count, weft_type_size(type), &out->data));
   return weft_cast_elements(op, &ordered, out);
 }
 
@@ -156,7 +156,7 @@ weft_status weft_cast_map_run(weft_op *op) {
   }
   weft_shape shape = {2, {1, width}};
   WEFT_TRY(weft_op_allocate(op, 0, type, &shape));
-  WEFT_TRY(weft_op_scratch(op, 2 * keys->count * sizeof(int64_t), &block));
+  WEFT_TRY(weft_op_scratch_array(op, keys->count, 2 * sizeof(int64_t), &block));
   int64_t *order = block;
   weft_tensor *out = weft_op_out(op, 0);
   size_t size = weft_type_size(type);

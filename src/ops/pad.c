@@ -137,7 +137,7 @@ static weft_status pad_mapped(weft_op *op, pad_mode mode, const pad_axis *axes) 
   }
   for (int d = 0; d < in->shape.rank; d++) {
     void *map;
-    WEFT_TRY(weft_op_scratch(op, (size_t)out->shape.dims[d] * sizeof(int64_t), &map));
+    WEFT_TRY(weft_op_scratch_array(op, (size_t)out->shape.dims[d], sizeof(int64_t), &map));
     for (int64_t i = 0; i < out->shape.dims[d]; i++) {
       ((int64_t *)map)[i] = (axes[d].skip + mirrored_place(mode, i - axes[d].before, axes[d].keep)) * from[d];
     }

@@ -173,7 +173,7 @@ weft_status weft_multinomial_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0);
   size_t batch = (size_t)y->shape.dims[0], samples = (size_t)y->shape.dims[1], classes = (size_t)x->shape.dims[1];
   void *room;
-  WEFT_TRY(weft_op_scratch(op, classes * sizeof(double), &room));
+  WEFT_TRY(weft_op_scratch_array(op, classes, sizeof(double), &room));
   double *sums = room;
   generator g = begin(op);
   for (size_t b = 0; b < batch && samples > 0; b++) {

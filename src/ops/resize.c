@@ -80,7 +80,7 @@ static weft_status load_numbers(weft_op *op, const weft_tensor *in, weft_type wo
     *out = in->data;
     return WEFT_OK;
   }
-  WEFT_TRY(weft_op_scratch(op, in->count * weft_type_size(work), &block));
+  WEFT_TRY(weft_op_scratch_array(op, in->count, weft_type_size(work), &block));
   *out = block;
   if (work == WEFT_DOUBLE) {
     weft_load_double(in->type, in->data, 0, 1, in->count, block);
@@ -142,7 +142,7 @@ static weft_status interpolate(weft_op *op, const weft_resize *r, const weft_res
               out->data};
     size_t rows = p.outer * p.out;
     if (--left > 0 || out->type != work) {
-      WEFT_TRY(weft_op_scratch(op, rows * p.inner * weft_type_size(work), &p.to));
+      WEFT_TRY(weft_op_scratch_array(op, rows * p.inner, weft_type_size(work), &p.to));
     }
     weft_parallel(op->cx, rows, GRAIN / (p.inner * p.table->taps) + 1, work == WEFT_FLOAT ? pass_float : pass_double,
                   &p);
@@ -166,7 +166,7 @@ static weft_status pick_nearest(weft_op *op, const weft_resize *r, const weft_re
   weft_dense_strides(&in->shape, strides);
   for (int d = 0; d < in->shape.rank; d++) {
     void *block;
-    WEFT_TRY(weft_op_scratch(op, (size_t)r->axes[d].out * sizeof(int64_t), &block));
+    WEFT_TRY(weft_op_scratch_array(op, (size_t)r->axes[d].out, sizeof(int64_t), &block));
     int64_t *map = block;
     for (int64_t i = 0; i < r->axes[d].out; i++) {
       map[i] = (tables[d].places == NULL ? i : tables[d].places[i]) * strides[d];

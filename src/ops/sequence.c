@@ -138,7 +138,7 @@ static weft_status read_cut(weft_op *op, int64_t dim, cut *out) {
     return WEFT_OK;
   }
   void *sizes;
-  WEFT_TRY(weft_op_scratch(op, (split->count + 1) * sizeof(int64_t), &sizes));
+  WEFT_TRY(weft_op_scratch_array(op, split->count, sizeof(int64_t), &sizes));
   out->sizes = sizes;
   WEFT_TRY(weft_op_ints(op, 1, "split", split->count, out->sizes, &out->pieces));
   for (size_t i = 0; i < out->pieces; i++) {
@@ -177,6 +177,7 @@ static weft_status split_items(weft_op *op, const cut *c, int axis, bool keep_ax
 
 weft_status weft_split_to_sequence_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 2));
+  WEFT_TRY(weft_op_expect_type(op, 1, "split", WEFT_TYPES_INDEX));
   const weft_tensor *in = weft_op_in(op, 0);
   int axis;
   cut c;

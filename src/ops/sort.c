@@ -221,7 +221,7 @@ weft_status weft_unique_run(weft_op *op) {
   int64_t *lists[6];
   for (int i = 0; i < 6; i++) {
     void *block;
-    WEFT_TRY(weft_op_scratch(op, s.count * sizeof(int64_t), &block));
+    WEFT_TRY(weft_op_scratch_array(op, s.count, sizeof(int64_t), &block));
     lists[i] = block;
   }
   int64_t *order = lists[0], *spare = lists[1], *first = lists[2], *size = lists[3], *group_of = lists[4];

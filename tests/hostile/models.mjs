@@ -143,7 +143,25 @@ export const models = {
   ],
 
   // Sizes that no tensor has but operators need on the way, of which 32 bits would keep too little
+  'unique-of-nothing': [
+    model({ nodes: [node('Unique', ['x'], ['y'], { axis: 0 })], outputs: { y: tensorType('int8') }, initializers: [tensor('x', 'int8', [2n ** 29n, 0], { raw: Buffer.alloc(0) })] }),
+    /Unique\): (scratch of|no memory for)/,
+  ],
   'nothing-of-huge-rows': [identity([0, 2n ** 62n], { raw: Buffer.alloc(0) }), /'w' has the shape \[0,.*too large to address/],
+  'flex-attention-scores': [
+    model({
+      nodes: [node('FlexAttention', ['x', 'x', 'x'], ['y'], { domain: 'ai.onnx.preview' })], domains: { 'ai.onnx.preview': 1 }, outputs: { y: float() },
+      initializers: [floats('x', [1, 1, 2 ** 16, 1])],
+    }),
+    /FlexAttention\): (scratch of|no memory for)/,
+  ],
+  'matmul-of-copies': [
+    model({
+      nodes: [node('ConstantOfShape', ['s'], ['x']), node('FusedMatMul', ['x', 'w'], ['y'], { domain: 'com.microsoft', alpha: { float: 2 } })],
+      domains: { 'com.microsoft': 1 }, outputs: { y: float() }, initializers: [int64s('s', [2 ** 12, 2 ** 12]), floats('w', [2 ** 8, 2 ** 12, 1])],
+    }),
+    /FusedMatMul\): (scratch of|no memory for)/,
+  ],
 
   // Operators' parameters
   'conv-rank': [simple('Conv', { more: ['w'], shape: [1, 1, 4, 4], initializers: [floats('w', [1, 1, 2, 2, 2, 2])] }), /rank|dim|shape/i],
