@@ -185,6 +185,9 @@ static weft_status read_support(weft_op *op, size_t labels, size_t *vectors, svm
                           (long long)per_class[i]);
     }
     *vectors += (size_t)per_class[i];
+    if (*vectors > INT32_MAX) {
+      return weft_op_fail(op, "vectors_per_class: expected at most %d vectors in all", INT32_MAX);
+    }
   }
   s->per_class = per_class;
   s->classes = *vectors > 0 ? count : labels > 0 ? labels : 1;

@@ -162,6 +162,13 @@ export const models = {
     }),
     /FusedMatMul\): (scratch of|no memory for)/,
   ],
+  'svm-vectors': [
+    simple('SVMClassifier', {
+      domain: 'ai.onnx.ml', classlabels_ints: [0, 1, 2], vectors_per_class: [2n ** 31n - 1n, 2n ** 31n - 1n, 3], kernel_type: 'LINEAR',
+      support_vectors: { floats: [1, 1] }, coefficients: { floats: [1, 1] }, rho: { floats: [0, 0, 0] },
+    }),
+    /SVMClassifier\): vectors_per_class: expected at most/,
+  ],
 
   // Operators' parameters
   'conv-rank': [simple('Conv', { more: ['w'], shape: [1, 1, 4, 4], initializers: [floats('w', [1, 1, 2, 2, 2, 2])] }), /rank|dim|shape/i],
