@@ -287,8 +287,34 @@ static void test_gradient(void) {
   graph_node(&g, node("NonMaxSuppression", "x x", "c"));
   refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of NonMaxSuppression");
 
-  /* Only the branches read x. */
+  for (int kept = 0; kept < 2; kept++) {
+    bytes mixed = node("Resize", "x _ r", "c");
+    with_string(&mixed, "mode", "linear");
+    g = begin();
+    graph_tensor(&g, "r", 1, 4, 1, (int64_t[]){1}, (float[]){2});
+    if (kept == 0) {
+      graph_node(&g, mixed);
+      expect(with_gradient(&g, "x", "c"), 2, (float[]){2, 2});
+    } else {
+      with_string(&mixed, "keep_aspect_ratio_policy", "not_larger");
+      graph_node(&g, mixed);
+      refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "a ratio that is kept");
+    }
+  }
+
   g = begin();
+  graph_node(&g, node("LSTM", "x x x", "c"));
+  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of LSTM");
+
+  g = begin();
+  graph_node(&g, node("Neg", "x", "c"));
+  graph_node(&g, node("Neg", "c", "other"));
+  refuse(with_gradient(&g, "other", "c"), NULL, WEFT_UNSUPPORTED, "input 0: expected 'x'");
+}
+
+/* Only the branches read x. */
+static void test_gradient_of_branches(void) {
+  bytes g = begin();
   graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
   graph_node(&g, choice("x", NULL, "c"));
   expect(with_gradient(&g, "x", "c"), 2, (float[]){-1, -1});
@@ -307,8 +333,10 @@ static void test_gradient(void) {
   graph_tensor(&g, "condition", 9, 1, 0, NULL, (char[]){1});
   graph_node(&g, deep);
   refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "more than 4 levels");
+}
 
-  /* More inputs than the operator has, and texts that formulas have a meaning for. */
+/* More inputs than the operator has, and texts that formulas have a meaning for. */
+static void test_hostile_gradients(void) {
   static const char *const wide[] = {"RMSNormalization",
                                      "ReduceMax",
                                      "ReduceSum",
@@ -338,7 +366,7 @@ static void test_gradient(void) {
       bytes n = node(wide[i], inputs[k], "c");
       with_int(&n, "training_mode", 1);
       with_string(&n, "mode", "cubic");
-      g = begin();
+      bytes g = begin();
       graph_node(&g, n);
       survive(with_gradient(&g, "x", "c"));
     }
@@ -357,38 +385,16 @@ static void test_gradient(void) {
   for (size_t i = 0; i < sizeof equations / sizeof *equations; i++) {
     bytes einsum = node("Einsum", "x", "c");
     with_string(&einsum, "equation", equations[i]);
-    g = begin();
+    bytes g = begin();
     graph_node(&g, einsum);
     survive(with_gradient(&g, "x", "c"));
   }
-
-  for (int kept = 0; kept < 2; kept++) {
-    bytes mixed = node("Resize", "x _ r", "c");
-    with_string(&mixed, "mode", "linear");
-    g = begin();
-    graph_tensor(&g, "r", 1, 4, 1, (int64_t[]){1}, (float[]){2});
-    if (kept == 0) {
-      graph_node(&g, mixed);
-      expect(with_gradient(&g, "x", "c"), 2, (float[]){2, 2});
-    } else {
-      with_string(&mixed, "keep_aspect_ratio_policy", "not_larger");
-      graph_node(&g, mixed);
-      refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "a ratio that is kept");
-    }
-  }
-
-  g = begin();
-  graph_node(&g, node("LSTM", "x x x", "c"));
-  refuse(with_gradient(&g, "x", "c"), NULL, WEFT_UNSUPPORTED, "the derivative of LSTM");
-
-  g = begin();
-  graph_node(&g, node("Neg", "x", "c"));
-  graph_node(&g, node("Neg", "c", "other"));
-  refuse(with_gradient(&g, "other", "c"), NULL, WEFT_UNSUPPORTED, "input 0: expected 'x'");
 }
 
 int main(void) {
   test_gradient();
+  test_gradient_of_branches();
+  test_hostile_gradients();
   test_order();
   test_names();
   test_default();

@@ -11,8 +11,10 @@ static void end_attention(bytes *g, const char *query_and_keys, const char *weig
   expect(g, nodes);
 }
 
+static const int64_t rows_unknown[] = {3, 2, 0, 5};
+
 static void test_attention(void) {
-  const int64_t swap_last[] = {0, 1, 3, 2}, swap_heads[] = {0, 2, 1, 3}, heads_and_last[] = {0, 2, 3, 1};
+  const int64_t swap_last[] = {0, 1, 3, 2};
   int64_t mask[] = {5, 5};
   bytes g = begin();
   constant(&g, "mask", 2, mask);
@@ -27,7 +29,6 @@ static void test_attention(void) {
   expect(&g, "Neg weft:Attention");
 
   /* Keys and values of a length that no input has, which are outputs too, as of a cache that grows. */
-  const int64_t rows_unknown[] = {3, 2, 0, 5};
   g = (bytes){0};
   add_text(&g, GRAPH_NAME, "main");
   graph_value(&g, GRAPH_INPUT, "x", 4, rows_unknown);
@@ -38,18 +39,21 @@ static void test_attention(void) {
   graph_node(&g, concat);
   graph_node(&g, turned("present", "k", 4, swap_last));
   end_attention(&g, "x k", "p present", "Concat weft:Attention");
+}
 
-  /* A scale that the graph makes of a size, on both sides, as PyTorch exports it; -1 is "N + 1", the keys' length. */
-  const int64_t from[] = {3}, one_axis[] = {1}, mask_dims[] = {1, 1, 1, -1}, row_of[] = {3, 2, 1, 5};
-  bytes shape = node("Shape", "x", "shape"), cast = node("Cast", "size", "real");
-  g = (bytes){0};
+/* A scale that the graph makes of a size, on both sides, as PyTorch exports it; -1 is "N + 1", the keys' length. */
+static void test_scale_of_a_size(void) {
+  const int64_t swap_last[] = {0, 1, 3, 2}, from[] = {3}, one_axis[] = {1};
+  const int64_t mask_dims[] = {1, 1, 1, -1}, row_of[] = {3, 2, 1, 5};
+  bytes shape = node("Shape", "x", "shape"), cast = node("Cast", "size", "real"),
+        concat = node("Concat", "x row", "keys");
+  bytes g = {0};
   add_text(&g, GRAPH_NAME, "main");
   graph_value(&g, GRAPH_INPUT, "x", 4, rows_unknown);
   graph_value(&g, GRAPH_INPUT, "mask", 4, mask_dims);
   graph_output(&g, "y");
   constant(&g, "row", 4, row_of);
   graph_tensor(&g, "three", 7, 8, 1, one_axis, from);
-  concat = node("Concat", "x row", "keys");
   with_int(&concat, "axis", 2);
   with_int(&cast, "to", WEFT_FLOAT);
   graph_node(&g, shape);
@@ -85,10 +89,13 @@ static void test_attention(void) {
   graph_node(&g, node("Softmax", "u", "p"));
   graph_node(&g, node("MatMul", "p v", "y"));
   expect(&g, "Shape Gather Cast Neg weft:Attention");
+}
 
-  /* Cut into heads and put together again, with the guard against rows that are masked as a whole. */
+/* Cut into heads and put together again, with the guard against rows that are masked as a whole. */
+static void test_heads(void) {
+  const int64_t swap_heads[] = {0, 2, 1, 3}, heads_and_last[] = {0, 2, 3, 1};
   int64_t cut[] = {0, 0, 5, 5}, rows[] = {0, 2, 25}, four[] = {4}, three[] = {3};
-  g = begin();
+  bytes g = begin();
   graph_tensor(&g, "cut", 7, 8, 1, four, cut);
   graph_tensor(&g, "rows", 7, 8, 1, three, rows);
   one(&g, "zero", 0);
@@ -355,6 +362,8 @@ static void test_whole_attention(void) {
 
 int main(void) {
   test_attention();
+  test_scale_of_a_size();
+  test_heads();
   test_read_elsewhere();
   test_scores();
   test_shared_heads();

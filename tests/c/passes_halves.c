@@ -51,10 +51,10 @@ static void expect_halves(bytes *g, const char *expected) {
   expect_halves_of(g, expected, 2, (const int64_t[]){3, 32});
 }
 
+enum { LARGE = 40, SMALL = 4 };
+
 static void test_halves(void) {
-  enum { LARGE = 40, SMALL = 4 };
-  const int64_t table[] = {100, 16};
-  bytes cast, arg_max, g = begin_halves(WEFT_FLOAT16, LARGE);
+  bytes g = begin_halves(WEFT_FLOAT16, LARGE);
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p b", "a"));
   graph_node(&g, node("Relu", "a", "y"));
@@ -92,7 +92,16 @@ static void test_halves(void) {
   graph_node(&g, node("Gemm", "x w", "y"));
   expect_halves(&g, "Gemm<float16>");
 
-  g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
+  g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
+  bytes cast = node("Cast", "w", "wide");
+  with_int(&cast, "to", WEFT_FLOAT);
+  graph_node(&g, cast);
+  graph_node(&g, node("MatMul", "x wide", "y"));
+  expect_halves(&g, "MatMul<float16>");
+}
+
+static void test_halves_that_leave(void) {
+  bytes g = begin_halves(WEFT_FLOAT16, LARGE); /* an output that nodes read, and another */
   graph_output(&g, "p");
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p b", "y"));
@@ -107,26 +116,21 @@ static void test_halves(void) {
   graph_output(&g, "x");
   graph_node(&g, node("MatMul", "x w", "y"));
   expect_halves(&g, "MatMul<float16>");
+}
 
-  g = begin_halves(WEFT_FLOAT16, LARGE); /* sums of 2000 and a little tie when they are rounded */
+static void test_halves_that_are_compared(void) {
+  const int64_t table[] = {100, 16};
+  bytes g = begin_halves(WEFT_FLOAT16, LARGE); /* sums of 2000 and a little tie when they are rounded */
   const uint16_t big = weft_float_to_float16(2000);
   graph_tensor(&g, "big", WEFT_FLOAT16, 2, 0, scalar, &big);
   graph_node(&g, node("MatMul", "x w", "p"));
   graph_node(&g, node("Add", "p big", "s"));
-  arg_max = node("ArgMax", "s", "best");
+  bytes arg_max = node("ArgMax", "s", "best"), cast = node("Cast", "best", "y");
   with_int(&arg_max, "axis", 1);
   graph_node(&g, arg_max);
-  cast = node("Cast", "best", "y");
   with_int(&cast, "to", WEFT_FLOAT16);
   graph_node(&g, cast);
   expect_halves(&g, "Cast weft:MatMul<float16> Cast Cast ArgMax Cast Cast");
-
-  g = begin_halves(WEFT_FLOAT, LARGE); /* weights that are cast */
-  cast = node("Cast", "w", "wide");
-  with_int(&cast, "to", WEFT_FLOAT);
-  graph_node(&g, cast);
-  graph_node(&g, node("MatMul", "x wide", "y"));
-  expect_halves(&g, "MatMul<float16>");
 
   g = begin_halves(WEFT_FLOAT16, LARGE); /* rows of a table are cast, not all of it */
   half_constant(&g, "table", 2, table);
@@ -219,7 +223,16 @@ static void test_rounded_weights(void) {
   graph_node(&g, node("Neg", "c", "y"));
   expect_halves(&g, "MatMul<float16> MatMul ReduceMax Cast If[][Abs] Neg");
 
-  g = begin_rounded(WEFT_FLOAT16, few); /* turned, and looked up as well */
+  g = begin_rounded(WEFT_FLOAT16, many);
+  graph_node(&g, node("MatMul", "x w", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "MatMul");
+  clear(&m);
+}
+
+static void test_rounded_weights_of_several(void) {
+  const int64_t few[] = {3, 32};
+  bytes g = begin_rounded(WEFT_FLOAT16, few); /* turned, and looked up as well */
   graph_node(&g, node("Transpose", "w", "turned"));
   graph_node(&g, node("MatMul", "x last", "p"));
   graph_node(&g, node("MatMul", "p turned", "q"));
@@ -231,12 +244,6 @@ static void test_rounded_weights(void) {
   graph_node(&g, node("Gather", "w best", "rows"));
   graph_node(&g, node("Add", "r rows", "y"));
   expect_halves(&g, "MatMul<float16> weft:MatMul<float16> ArgMax Gather<float16> Cast weft:Gemm<float16>");
-
-  g = begin_rounded(WEFT_FLOAT16, many);
-  graph_node(&g, node("MatMul", "x w", "y"));
-  bytes m = model(20, &g);
-  expect_nodes(&m, "MatMul");
-  clear(&m);
 
   g = begin_rounded(WEFT_FLOAT16, few); /* a default, which a run may replace */
   graph_typed_value(&g, GRAPH_INPUT, "w", WEFT_FLOAT, 2, (const int64_t[]){32, 40});
@@ -297,8 +304,11 @@ static void test_half_branches(void) {
 }
 int main(void) {
   test_halves();
+  test_halves_that_leave();
+  test_halves_that_are_compared();
   test_half_branches();
   test_half_cache();
   test_rounded_weights();
+  test_rounded_weights_of_several();
   return 0;
 }

@@ -92,7 +92,7 @@ static void test_shortest(weft_type type, double value) {
   check(strlen(own) == n && strcmp(own, libc) == 0, libc, own);
 }
 
-int main(void) {
+static void test_reading(void) {
   static const char *const texts[] = {
       "0",
       "-0",
@@ -155,13 +155,15 @@ int main(void) {
                                        "18446744073709551616",
                                        "99999999999999999999999",
                                        "18446744073709551609"};
-  test_print();
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     test_read(texts[i]);
   }
   for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
     test_whole(wholes[i]);
   }
+}
+
+static void test_any_numbers(void) {
   for (int i = 0; i < 20000; i++) {
     char text[200];
     const uint32_t bits = (uint32_t)next();
@@ -187,6 +189,9 @@ int main(void) {
     test_shortest(WEFT_FLOAT, (double)(float)middling);
     test_shortest(WEFT_DOUBLE, weft_double_of(next() >> 12)); /* subnormal, or 0 */
   }
+}
+
+static void test_chosen_numbers(void) {
   for (int i = -330; i < 308; i++) {
     test_shortest(WEFT_DOUBLE, pow(10, i));
     test_shortest(WEFT_DOUBLE, ldexp(1, i));
@@ -209,5 +214,12 @@ int main(void) {
   const char *volatile nothing = NULL;
   weft_print(text, sizeof text, "%s", nothing);
   check(strcmp(text, "(none)") == 0, "no text", text);
+}
+
+int main(void) {
+  test_print();
+  test_reading();
+  test_any_numbers();
+  test_chosen_numbers();
   return failures != 0;
 }
