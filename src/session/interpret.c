@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../base/text.h"
+#include "../graph/mend.h"
 #include "plan.h"
 
 /* More elements than this are not computed while planning: it would cost as much as running. */
@@ -157,150 +158,6 @@ static weft_status interpret_node(weft_run_state *state, weft_node *node, weft_v
   return can_compute(&op) ? compute(state, &op, true) : WEFT_OK;
 }
 
-/* ---- sizes that do not go together ------------------------------------------------------------------------------- */
-enum { FIXED_NODES = 32 };
-
-/* Whether the shape of v is the same in every run because nothing given to the graph goes into it, as far as `left` nodes
- * tell. */
-static bool comes_from_constants(const weft_graph *graph, int32_t v, int *left) {
-  if (v < 0 || weft_graph_constant(graph, v) != NULL) {
-    return true;
-  }
-  const weft_slot *slot = &graph->values[v];
-  const weft_node *node = slot->producer >= 0 ? &graph->nodes[slot->producer] : NULL;
-  if (node == NULL || (*left)-- == 0 || (node->def->flags & (WEFT_OP_NOT_PURE | WEFT_OP_SUBGRAPH)) != 0) {
-    return false;
-  }
-  for (int i = 0; i < node->input_count; i++) {
-    if (!comes_from_constants(graph, node->inputs[i], left)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool is_fixed(const weft_graph *graph, int32_t v) {
-  int left = FIXED_NODES;
-  return comes_from_constants(graph, v, &left);
-}
-
-/* The input has another shape. */
-static weft_status set_shape(weft_run_state *state, weft_value **input, const weft_shape *shape) {
-  weft_value *made;
-  WEFT_TRY(weft_value_new(state->cx, WEFT_KIND_TENSOR, &made));
-  made->tensor.type = (*input)->tensor.type;
-  made->tensor.shape = *shape;
-  if (!weft_shape_count(shape, made->tensor.type, &made->tensor.count)) {
-    weft_value_release(made);
-    return WEFT_DEFERRED;
-  }
-  weft_value_release(*input);
-  *input = made;
-  return WEFT_OK;
-}
-
-/* Another size along an axis, counted from the last. */
-static weft_status set_dim(weft_run_state *state, weft_value **input, int from_last, int64_t dim) {
-  weft_shape shape = (*input)->tensor.shape;
-  shape.dims[shape.rank - from_last] = dim;
-  return set_shape(state, input, &shape);
-}
-
-static weft_status mend_broadcast(weft_run_state *state, const weft_graph *graph, const weft_node *node,
-                                  weft_value **inputs) {
-  for (int axis = 1; axis <= WEFT_MAX_RANK; axis++) {
-    int64_t wanted = 1;
-    for (int i = 0; i < node->input_count; i++) {
-      const weft_shape *shape = &inputs[i]->tensor.shape;
-      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1 && is_fixed(graph, node->inputs[i])) {
-        wanted = shape->dims[shape->rank - axis];
-      }
-    }
-    for (int i = 0; i < node->input_count && wanted != 1; i++) {
-      const weft_shape *shape = &inputs[i]->tensor.shape;
-      if (axis <= shape->rank && shape->dims[shape->rank - axis] != 1) {
-        WEFT_TRY(set_dim(state, &inputs[i], axis, wanted));
-      }
-    }
-  }
-  return WEFT_OK;
-}
-
-static weft_status mend_conv(weft_run_state *state, const weft_graph *graph, const weft_node *node,
-                             weft_value **inputs) {
-  const weft_attribute *group = weft_node_attribute(node, "group");
-  const weft_shape *x = &inputs[0]->tensor.shape, *w = &inputs[1]->tensor.shape;
-  const int64_t groups = group != NULL ? group->i : 1;
-  bool fits = x->rank > 2 && x->rank == w->rank && w->dims[1] < INT32_MAX && groups > 0 && groups < INT32_MAX &&
-              is_fixed(graph, node->inputs[1]);
-  return fits ? set_dim(state, &inputs[0], x->rank - 1, w->dims[1] * groups) : WEFT_DEFERRED;
-}
-
-/* Rows of the second matrix, or elements of a vector, are as many as columns of the first. */
-static weft_status mend_matmul(weft_run_state *state, weft_value **inputs) {
-  const weft_shape *a = &inputs[0]->tensor.shape, *b = &inputs[1]->tensor.shape;
-  if (a->rank == 0 || b->rank == 0) {
-    return WEFT_DEFERRED;
-  }
-  return set_dim(state, &inputs[0], 1, b->dims[b->rank == 1 ? 0 : b->rank - 2]);
-}
-
-/* There are as many values as keys. */
-static weft_status mend_attention(weft_run_state *state, weft_value **inputs) {
-  const weft_shape *k = &inputs[1]->tensor.shape, *v = &inputs[2]->tensor.shape;
-  return k->rank >= 3 && v->rank >= 3 ? set_dim(state, &inputs[2], 2, k->dims[k->rank - 2]) : WEFT_DEFERRED;
-}
-
-/* The dimension of -1 has as many elements as there are for it, although some are left over. */
-static weft_status mend_reshape(weft_run_state *state, weft_value **inputs) {
-  const weft_tensor *x = &inputs[0]->tensor, *wanted = &inputs[1]->tensor;
-  if (!is_known(inputs[1]) || wanted->type != WEFT_INT64 || wanted->count > WEFT_MAX_RANK) {
-    return WEFT_DEFERRED;
-  }
-  weft_shape shape = {.rank = (int)wanted->count};
-  int free = -1;
-  size_t others = 1;
-  for (int d = 0; d < shape.rank; d++) {
-    shape.dims[d] = ((const int64_t *)wanted->data)[d];
-    if (shape.dims[d] == -1) {
-      free = d;
-    } else if (shape.dims[d] <= 0 || shape.dims[d] > INT32_MAX || !weft_mul(others, (size_t)shape.dims[d], &others)) {
-      return WEFT_DEFERRED;
-    }
-  }
-  if (free >= 0) {
-    shape.dims[free] = (int64_t)(x->count / others);
-  }
-  return free < 0 || shape.dims[free] > 0 ? set_shape(state, &inputs[0], &shape) : WEFT_DEFERRED;
-}
-
-/* A node whose inputs have sizes that it does not allow, although others would do, is interpreted with the sizes it asks
- * for: those of a constant that is added to something, the channels of a convolution's weights, as many elements as a
- * shape has, as many columns as there are rows to multiply them with. Whatever the inputs' sizes are in a run that
- * succeeds, they then lead to the same ones. The inputs are replaced. */
-static weft_status mend(weft_run_state *state, const weft_graph *graph, weft_node *node, weft_value **inputs,
-                        weft_value **outputs) {
-  static const char *const broadcasting[] = {"Add", "Sub", "Mul", "Div", "Where"};
-  if (node->def->domain[0] != 0 || node->input_count < 2) {
-    return WEFT_DEFERRED;
-  }
-  for (int i = 0; i < node->input_count; i++) {
-    if ((inputs[i] == NULL && i < 3) || (inputs[i] != NULL && inputs[i]->kind != WEFT_KIND_TENSOR)) {
-      return WEFT_DEFERRED;
-    }
-  }
-  weft_status status = strcmp(node->op_type, "Conv") == 0      ? mend_conv(state, graph, node, inputs)
-                       : strcmp(node->op_type, "Reshape") == 0 ? mend_reshape(state, inputs)
-                       : strcmp(node->op_type, "MatMul") == 0  ? mend_matmul(state, inputs)
-                       : strcmp(node->op_type, "Attention") == 0 && node->input_count > 2
-                           ? mend_attention(state, inputs)
-                           : WEFT_DEFERRED;
-  for (size_t i = 0; i < sizeof broadcasting / sizeof *broadcasting && node->input_count <= 3; i++) {
-    status = strcmp(node->op_type, broadcasting[i]) == 0 ? mend_broadcast(state, graph, node, inputs) : status;
-  }
-  return status == WEFT_OK ? interpret_node(state, node, inputs, outputs) : status;
-}
-
 /* Whatever is wrong with a node, others may tell something. */
 static weft_status interpret_probed(weft_run_state *state, const weft_graph *graph, weft_node *node,
                                     weft_value **inputs, weft_value **outputs) {
@@ -317,7 +174,10 @@ static weft_status interpret_probed(weft_run_state *state, const weft_graph *gra
       weft_value_retain(inputs[i]);
     }
   }
-  status = mend(state, graph, node, inputs, outputs);
+  status = weft_node_mend(state->cx, graph, node, inputs);
+  if (status == WEFT_OK) {
+    status = interpret_node(state, node, inputs, outputs);
+  }
   for (int i = 0; i < node->input_count; i++) {
     weft_value_release(inputs[i]);
   }
