@@ -1,6 +1,6 @@
 /* Products of 8-bit integers, exact on every host, in two forms. Steps along k take
  *   2 numbers: a as 16-bit numbers with its zero points taken off, b's bytes widened as they are loaded,
- * i32x4.dot_i16x8; 4 numbers: the relaxed dot product of bytes, where choose.c has found what the host's means. The
+ * i32x4.dot_i16x8; 4 numbers: the relaxed dot product of bytes, where relaxed.c has found what the host's means. The
  * specification leaves open whether its second operand is signed and whether sums of two products saturate; where it
  * multiplies -128..127 by 0..255, or by -128..127, without saturating, a is moved into that range. b stays in bytes, so
  * that it costs no more memory than the model's own weights; unsigned ones are stored 128 lower. Zero points come off

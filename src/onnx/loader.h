@@ -8,8 +8,7 @@
 struct weft_walker;
 
 struct weft_loader {
-  weft_context
-      cx; /* may be copied: blocks find their budget by themselves. The loader holds one reference to cx.memory */
+  weft_context cx; /* may be copied, since blocks find their budget by themselves; holds one reference to cx.memory */
   weft_error ignored;         /* where errors go between calls, and when a caller wants none */
   weft_options options;       /* no zero limits but max_memory */
   struct weft_walker *walker; /* until finish */

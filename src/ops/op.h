@@ -18,9 +18,8 @@ typedef struct weft_op weft_op;
 typedef weft_status (*weft_op_function)(weft_op *op);
 
 enum {
-  WEFT_OP_INPLACE =
-      1,            /* run tolerates an output that shares memory with any input of the same shape and element size */
-  WEFT_OP_VIEW = 2, /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
+  WEFT_OP_INPLACE = 1, /* run tolerates an output in the memory of any input of the same shape and element size */
+  WEFT_OP_VIEW = 2,    /* output 0 is input 0's data under another shape: run is not called when memory can be shared */
   WEFT_OP_SHAPE_ONLY = 4,      /* never reads its inputs' elements (Shape, Size): may be computed while planning */
   WEFT_OP_NOT_PURE = 8,        /* random, or has a state: never folded, never merged */
   WEFT_OP_SUBGRAPH = 16,       /* runs subgraphs */
