@@ -24,6 +24,9 @@ export const isLocation = (value) => typeof value === 'string' || (typeof URL !=
  */
 export function resolveLocation(location) {
   if (location instanceof URL) return location;
+  if (location.length > 8192 && !/^(data|blob):/i.test(location)) {
+    throw argumentError(`expected a URL or path, found a text of ${location.length} characters: give a model as its bytes`);
+  }
   try {
     if (isUrl(location)) return new URL(location);
     if (hasFiles()) return builtin('url').pathToFileURL(location);

@@ -3,7 +3,7 @@
  * in piece by piece, and the parts of it that lie in other files are fetched and written straight to their places. So there
  * is one copy of the weights, inside the module. This file must not know how a session is run.
  */
-import { throwIfAborted, WeftError } from './error.js';
+import { about, throwIfAborted, WeftError } from './error.js';
 import { hasFiles, isBeside, isLocation, isUrl, resolveLocation } from './host.js';
 import { addOperators } from './operators.js';
 import { openSource } from './source.js';
@@ -39,11 +39,15 @@ async function pushModel(wasm, loader, source, options) {
       throw new WeftError('OUT_OF_MEMORY', `${size}: a WebAssembly module can hold ${MOST_BYTES}`);
     }
     wasm.bytes.set(piece, block);
-    wasm.run('weft_loader_push', loader, block, piece.length);
+    named(source, () => wasm.run('weft_loader_push', loader, block, piece.length));
     progress(piece.length);
   }
   wasm.free(block);
+  named(source, () => wasm.run('weft_loader_finish', loader));
 }
+
+/** What is wrong with a file is told with its place, if it has one. @param {Source} source @param {() => void} action */
+const named = (source, action) => (source.location ? about(source.name, action) : action());
 
 /* ---- external data ------------------------------------------------------------------------------------------------------ */
 /** @param {string} path */
@@ -97,8 +101,12 @@ function scatter(wasm, parts, at, piece) {
   }
 }
 
-/** Whether a server answered with a page of its own, as many do for files that are not there. @param {Uint8Array} piece */
-const isPage = (piece) => /^\s*<(!doctype |html)/i.test(decoder.decode(piece.slice(0, 64)));
+/** What begins a file that is no weights: a server's page for what is not there, what Git leaves of a large file. @param {Uint8Array} piece */
+function otherThanWeights(piece) {
+  const text = decoder.decode(piece.slice(0, 64));
+  if (/^\s*<(!doctype |html)/i.test(text)) return 'a web page';
+  return text.startsWith('version https://git-lfs') ? 'a Git LFS pointer' : undefined;
+}
 
 /** @param {Wasm} wasm @param {Source} source @param {External[]} parts @param {Loading} options */
 async function fillParts(wasm, source, parts, options) {
@@ -107,7 +115,8 @@ async function fillParts(wasm, source, parts, options) {
   let at = 0;
   let open = parts;
   for await (const piece of source.pieces) {
-    if (at === 0 && isPage(piece)) throw new WeftError('IO', `${source.name} is a web page, not weights`);
+    const other = at === 0 && otherThanWeights(piece);
+    if (other) throw new WeftError('IO', `${source.name} is ${other}, not weights`);
     scatter(wasm, open, at, piece);
     at += piece.length;
     progress(piece.length);
@@ -133,7 +142,6 @@ async function loadInto(wasm, source, options, threads) {
   const loader = wasm.make('weft_loader_create', block);
   addOperators(wasm, loader, options.operators);
   await pushModel(wasm, loader, source, options);
-  wasm.run('weft_loader_finish', loader);
   await loadExternal(wasm, loader, source, options);
   throwIfAborted(options.signal);
   options.onProgress?.({ phase: 'prepare', file: source.name, loaded: 0, total: 1 });

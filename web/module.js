@@ -4,7 +4,7 @@
  * at once. This file must not know what is inside a module.
  */
 import { env, version } from './env.js';
-import { argumentError, WeftError } from './error.js';
+import { argumentError, describe, WeftError } from './error.js';
 import { isLocation, processors, readFile, resolveLocation, threadsRefused } from './host.js';
 import { isBuffer } from './source.js';
 
@@ -85,7 +85,7 @@ function chooseSimd(deterministic, why) {
 /** @param {number | undefined} asked @param {string} simd @param {string[]} why */
 function chooseThreads(asked, simd, why) {
   const wanted = asked ?? env.wasm.numThreads ?? 1;
-  if (!Number.isInteger(wanted) || wanted < 0) throw argumentError(`threads: expected a whole number, found ${String(wanted)}`);
+  if (!Number.isInteger(wanted) || wanted < 0) throw argumentError(`threads: expected a whole number, found ${describe(wanted)}`);
   const threads = Math.min(wanted === 0 ? Math.min(4, Math.ceil(processors() / 2)) : wanted, 64);
   if (threads === 1) {
     why.push(wanted === 1 && asked === undefined ? 'One thread: env.wasm.numThreads does not ask for more.' : 'One thread.');

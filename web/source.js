@@ -87,7 +87,10 @@ async function urlSource(url, { signal, keeper }) {
   const response = await fetch(url, { signal }).catch((cause) => {
     throwIfAborted(signal);
     const why = [cause.message, cause.cause?.message].filter(Boolean).join(', '); // Node.js tells the reason below
-    throw new WeftError('IO', `${url.href} could not be fetched: ${why}`, { cause });
+    // A page's browser does not tell whether it was this.
+    const allowed = globalThis.document && url.origin !== globalThis.origin;
+    const hint = allowed ? "; another origin must allow this page (CORS), and so must the page's Content-Security-Policy (connect-src)" : '';
+    throw new WeftError('IO', `${url.href} could not be fetched: ${why}${hint}`, { cause });
   });
   const source = responseSource(response, signal, url);
   return { ...source, pieces: keeper.keep(url, source.total, source.pieces) };

@@ -29,7 +29,7 @@ export function sizeOf(dims) {
   if (!Array.isArray(dims)) throw argumentError(`dims: expected an array of integers, found ${describe(dims)}`);
   let size = 1;
   for (const dim of dims) {
-    if (!Number.isSafeInteger(dim) || dim < 0) throw argumentError(`dims [${dims}]: expected integers of at least 0`);
+    if (!Number.isSafeInteger(dim) || dim < 0) throw argumentError(`dims [${dims}]: expected integers of at least 0, found ${describe(dim)}`);
     size *= dim;
   }
   if (!Number.isSafeInteger(size)) throw argumentError(`dims [${dims}]: more elements than can be counted`);
@@ -51,7 +51,7 @@ function dataOfType(name, data) {
   const bits16 = name === 'float16' && kind === 'Uint16Array';
   const bits4 = isPacked(type) && (kind === 'Uint8Array' || kind === 'Int8Array');
   if (bits16 || bits4) return { type: name, data: new type.array(given.buffer, given.byteOffset, given.length) };
-  throw argumentError(`a ${name} tensor: expected a ${type.array.name} or an array, found ${describe(data)}`);
+  throw argumentError(`a tensor of ${name}: expected a ${type.array.name} or an array, as Array.from makes, found ${describe(data)}`);
 }
 
 /** The type is what the data says. @param {unknown} data @returns {TypedData} */
@@ -82,7 +82,7 @@ function checkLength(type, data, dims) {
   const onePerByte = type !== 'string' && isPacked(typeNamed(type)) && data.length === size;
   if (data.length === expected || onePerByte) return;
   const items = expected === 1 ? '1 item' : `${expected} items`;
-  throw argumentError(`a ${type} tensor of dims [${dims}]: expected data of ${items}, found ${data.length}`);
+  throw argumentError(`a tensor of ${type} and dims [${dims}]: expected data of ${items}, found ${data.length}`);
 }
 
 /** What a tensor to be fed holds: whoever made it may have changed it since, or it may be none of ours. @param {any} tensor */

@@ -163,10 +163,11 @@ export function makeValue(wasm, scope, info, value) {
   if (isTensor(value)) return makeTensor(wasm, scope, value);
   if (value === null) return scope.value(wasm.make('weft_value_create_none'));
   if (value instanceof Map) return makeMap(wasm, scope, info, value);
-  if (!Array.isArray(value)) {
-    throw argumentError(`input '${info.name}': expected a Tensor, an array, a Map or null, found ${describe(value)}`);
-  }
   const name = typeNumbered(info.type)?.name;
+  if (!Array.isArray(value)) {
+    const expected = `a Tensor, as new Tensor('${name}', data, dims) makes, an array of them, a Map or null`;
+    throw argumentError(`input '${info.name}': expected ${expected}, found ${describe(value)}`);
+  }
   const other = name && value.find((item) => isTensor(item) && item.type !== name);
   if (other) throw argumentError(`input '${info.name}': expected a sequence of ${name}, found ${other.type} in it`);
   const items = value.map((item) => makeValue(wasm, scope, info, item));

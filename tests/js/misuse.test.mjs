@@ -132,11 +132,14 @@ for (const worker of [false, true]) {
   test(`wrong options and places are refused, ${where}`, async () => {
     for (const [options, pattern] of [
       [{ signal: {} }, /signal/], [{ onProgress: 3 }, /onProgress/], [{ limits: 3 }, /limits/], [{ limits: { maxmemory: 1 } }, /limits.*maxmemory/],
+      [{ threads: '4' }, /threads: .*found string 4/],
     ]) await rejects(create(doubling(), options), pattern);
     await rejects(create(new Response('', { status: 404 })), /the response: the server answered 404/, 'IO');
     await rejects(create('http://'), /http:\/\//);
+    await rejects(create(Buffer.alloc(1e5).toString('base64')), /^expected a URL or path, found a text of 133336 characters/);
     const session = await create();
     await rejects(session.run({ x: new Tensor('float32', [1]) }, { signal: 3 }), /signal/);
+    for (const x of [[1, 2], new Float32Array(2)]) await rejects(session.run({ x }), /expected a Tensor, as new Tensor\('float32', data, dims\) makes/);
     await session.release();
   });
 
@@ -168,11 +171,16 @@ for (const worker of [false, true]) {
   });
 
   test(`a page instead of weights is no weights, and short ones are named, ${where}`, async (t) => {
-    const answers = { '/model.onnx': external('w.bin'), '/w.bin': `<!DOCTYPE html>${' '.repeat(100)}` };
+    const page = `<!DOCTYPE html>${' '.repeat(100)}`;
+    const answers = { '/model.onnx': external('w.bin'), '/w.bin': page, '/page.onnx': page };
     const server = createServer(({ url }, response) => response.end(answers[url]));
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
     t.after(() => server.close());
     await rejects(create(`http://127.0.0.1:${server.address().port}/model.onnx`), /w\.bin is a web page/, 'IO');
+    const message = /^http:.*page\.onnx: this is not an ONNX model: the file is a web page/;
+    await rejects(create(`http://127.0.0.1:${server.address().port}/page.onnx`), message, 'INVALID_MODEL');
+    const pointer = Buffer.from(`version https://git-lfs.github.com/spec/v1${' '.repeat(100)}`);
+    await rejects(create(external('w.bin'), { externalData: [{ path: 'w.bin', data: pointer }] }), /'w\.bin' is a Git LFS pointer/, 'IO');
     await rejects(create(external('w.bin'), { externalData: [{ path: 'w.bin', data: new Uint8Array(31) }] }), /'w\.bin' ends after 31 bytes/, 'IO');
   });
 }
