@@ -26,7 +26,7 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
   let browser, pages, cdn, page;
   before(async () => {
     browser = await launch();
-    pages = await serve({ '/': join(root, 'tests/browser/page'), '/models/': folder, '/alone/': alone });
+    pages = await serve({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/models/': folder, '/alone/': alone });
     cdn = await serve({ '/': join(root, 'dist'), '/models/': folder }, { open: true });
     page = await browser.newPage();
     await page.goto(`${pages.url}/elsewhere.html`);
@@ -63,6 +63,31 @@ for (const [name, { launch, missing }] of Object.entries(browsers)) describe(nam
       document.body.append(frame);
     }), cdn.url);
     assert.deepEqual(found, [2, 4, 1]);
+  });
+
+  test('under a policy without WebAssembly', async () => {
+    const found = await page.evaluate((url) => new Promise((resolve) => {
+      const frame = document.createElement('iframe');
+      frame.srcdoc = `<meta http-equiv="Content-Security-Policy" content="script-src 'unsafe-inline' ${url}"><script type="module">
+        import { InferenceSession } from '${url}/weft.mjs';
+        await InferenceSession.create('${url}/models/doubling.onnx').catch(({ message }) => parent.postMessage(message, '*'));
+      <\/script>`;
+      addEventListener('message', ({ data }) => resolve(data), { once: true });
+      document.body.append(frame);
+    }), cdn.url);
+    assert.match(found, /the WebAssembly module could not be loaded.*Content-Security-Policy must have 'wasm-unsafe-eval'/);
+  });
+
+  test('a model from another origin that does not allow it', async () => {
+    const shut = await serve({ '/': folder });
+    const load = (url) => window.weft.InferenceSession.create(url).catch(({ code, message }) => [code, message]);
+    const there = await browser.newPage();
+    await there.goto(`${pages.url}/`);
+    await there.waitForFunction('window.weft');
+    const [code, message] = await there.evaluate(load, `${shut.url}/doubling.onnx`);
+    shut.close();
+    assert.equal(code, 'IO');
+    assert.match(message, /doubling\.onnx could not be fetched: .*another origin must allow this page \(CORS\)/);
   });
 
   for (const [file, options] of [['weft.threads.mjs', { threads: 2 }], ['weft.worker.mjs', { worker: true }]]) {
