@@ -382,6 +382,13 @@ weft_type weft_typed_convert_by(weft_type from, weft_type to) {
   return has && !loses ? by : WEFT_UNDEFINED;
 }
 
+void weft_typed_scale(size_t n, const float *x, float center, float factor, float shift, float *y) {
+  EACH_ALONE
+  for (size_t i = 0; i < n; i++) {
+    y[i] = (x[i] - center) * factor + shift;
+  }
+}
+
 #define SATURATE(T)                                                                                                    \
   for (size_t i = 0; i < n; i++) {                                                                                     \
     float v = x[i] > least ? x[i] : least; /* NaN too: there is no such integer */                                     \
@@ -694,6 +701,19 @@ static inline __attribute__((always_inline)) double dot(size_t n, const double *
 
 double weft_typed_dot(size_t n, const double *x, const float *y, bool distances) {
   return distances ? dot(n, x, y, true) : dot(n, x, y, false);
+}
+
+SMALL_CODE void weft_typed_small_product(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                                         size_t b_row, size_t b_column, float *c) {
+  for (size_t i = 0; i < m; i++, a += lda) {
+    for (size_t j = 0; j < n; j++) {
+      float sum = 0;
+      for (size_t l = 0; l < k; l++) {
+        sum += a[l] * b[l * b_row + j * b_column];
+      }
+      *c++ = sum;
+    }
+  }
 }
 
 /* Four rows of b a turn, so that c is read and written once for them, and a long sum is one of sums of four. */

@@ -66,6 +66,8 @@ typedef enum weft_typed_function {
 weft_typed_unary weft_typed_unary_of(weft_typed_function what);
 /* y = x < low ? x + bias : x > high ? x - bias : 0; y may be x. */
 void weft_typed_shrink(size_t n, const float *x, float low, float high, float bias, float *y);
+/* y = (x - center) * factor + shift; y may be x. */
+void weft_typed_scale(size_t n, const float *x, float center, float factor, float shift, float *y);
 /* Integers of 1 or 2 bytes from whole floats: those below `least`, and NaN, become `least`, those above `greatest` it. */
 void weft_typed_saturate(size_t size, size_t n, const float *restrict x, float least, float greatest, void *restrict y);
 /* z = condition ? x : y for elements of 1, 2, 4 or 8 bytes; false for other sizes. */
@@ -109,6 +111,9 @@ void weft_typed_beat(size_t n, const float *x, bool least, bool last, int32_t in
 void weft_typed_exp(size_t n, const double *x, double *y);
 /* The sum of the products of n numbers, or of the squares of their distances. */
 double weft_typed_dot(size_t n, const double *x, const float *y, bool distances);
+/* c[m x n] = a * b of floats: rows of a are `lda` apart, those of c dense. */
+void weft_typed_small_product(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t b_row,
+                              size_t b_column, float *c);
 /* c[j] += factors[0] * b[j] + factors[1] * b[b_row + j] + ... for n elements and `rows` terms, four at a time: of
  * doubles, or of integers of 4 or 8 bytes, which wrap. */
 void weft_typed_add_rows(weft_type type, size_t n, size_t rows, const void *factors, const void *b, size_t b_row,

@@ -313,6 +313,17 @@ static weft_status add_residual(weft_op *op, const plan *p, weft_epilogue *epilo
   return WEFT_OK;
 }
 
+/* Products too small for what the others need beforehand. */
+static void run_small(void *arg, size_t begin, size_t end) {
+  const plan *p = ((const float_run *)arg)->p;
+  for (size_t index = begin; index < end; index++) {
+    weft_product one = {0};
+    product_at(arg, index, &one);
+    weft_typed_small_product(p->shape.m, p->shape.n, p->shape.k, one.a, one.lda, one.b, p->shape.b.row,
+                             p->shape.b.column, one.c);
+  }
+}
+
 static weft_status run_floats(weft_op *op, const plan *p) {
   weft_tensor *y = weft_op_out(op, 0);
   float_run run = {
@@ -326,7 +337,15 @@ static weft_status run_floats(weft_op *op, const plan *p) {
   }
   weft_products products = {
       .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
+  const bool alone = weft_op_in(op, 2) == NULL && weft_op_in(op, 3) == NULL && p->epilogue.activation == WEFT_ACT_NONE;
   const void *panels = weft_op_form(op, 1) != 0 ? run.b->data : op->node->state;
+  enum { SMALL = 128, GRAIN = 512 };
+  if (panels == NULL && run.b->type == WEFT_FLOAT && products.count > 1 && alone && products.m <= SMALL &&
+      products.n <= SMALL && products.k <= SMALL && products.m * products.n * products.k <= SMALL) {
+    weft_parallel(op->cx, products.count, GRAIN, run_small, &run);
+    weft_op_floats_done(op, y, run.c);
+    return WEFT_OK;
+  }
   if (panels != NULL && run.b->type == WEFT_FLOAT) {
     run.packed = panels;
   } else if (panels != NULL) {

@@ -151,6 +151,15 @@ for name, (equation, *shapes) in equations.items():
         answer = np.einsum(equation, *(x.astype(np.float64) for x in wide)).astype(dtype)
         case(f"einsum_{name}{kind}", 12, ("Einsum", [f"x{i}" for i in range(len(xs))], ["y"], {"equation": equation}), {f"x{i}": x for i, x in enumerate(xs)}, {"y": answer}, ir=8)
 
+# ---- batches of small products, of which one may be repeated ---------------------------------------------------------------------------
+for (m, k, n) in ((1, 1, 1), (3, 3, 3), (4, 4, 1), (1, 5, 7), (2, 0, 3), (5, 5, 5), (6, 6, 6)):
+    for kind, dtype in {"": np.float32, "_float16": np.float16}.items():
+        a, b = integers(-4, 5, (3, 1, m, k), dtype), integers(-4, 5, (7, k, n), dtype)
+        case(f"matmul_small_{m}_{k}_{n}{kind}", 13, ("MatMul", ["a", "b"], ["y"], {}), {"a": a, "b": b}, {"y": np.matmul(a, b)}, ir=8)
+a, b = integers(-4, 5, (3, 70, 4, 2), np.float32), integers(-4, 5, (3, 70, 5, 2), np.float32)
+b[1, 6], a[2, 8] = np.inf, np.nan
+case("matmul_small_transposed", 13, ("FusedMatMul", ["a", "b"], ["y"], {"transB": 1, "alpha": 0.5}), {"a": a, "b": b}, {"y": 0.5 * np.matmul(a, np.swapaxes(b, 2, 3))}, domain="com.microsoft", ir=8)
+
 # ---- squares and cubes, of numbers that are repeated too, and powers that are none ---------------------------------------------------
 for kind, dtype in {"float": np.float32, "double": np.float64, "float16": np.float16, "int32": np.int32, "int64": np.int64}.items():
     x = integers(-9, 10, (3, 1, 700), dtype)
