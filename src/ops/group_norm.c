@@ -1,8 +1,9 @@
 /* BatchNormalization, InstanceNormalization, GroupNormalization and MeanVarianceNormalization are one thing:
  * elements fall into groups (fold.h), each group has a mean and a deviation, computed or given, and within a group
  * each channel has a scale and a bias. y = (x - mean) / deviation * scale + bias, in double but for contiguous
- * floats, which go through the kernels. */
+ * floats. */
 #include "../base/convert.h"
+#include "../kernels/typed.h"
 #include "fold.h"
 
 #include <math.h>
@@ -77,16 +78,12 @@ static void scale_run(const group_norm *g, size_t offset, size_t n, double mean,
   size_t step = g->fold.step;
   double block[WEFT_BLOCK];
   const float center = (float)mean, factor = (float)a, shift = (float)(b - (mean - (double)center) * a);
+  if (is_direct(g)) {
+    weft_typed_scale(n, (const float *)g->x + offset, center, factor, shift, (float *)g->y + offset);
+    return;
+  }
   for (size_t done = 0; done < n; done += WEFT_BLOCK) {
     size_t m = n - done < WEFT_BLOCK ? n - done : WEFT_BLOCK;
-    if (is_direct(g)) {
-      const weft_kernels *kernels = g->cx->kernels;
-      float *y = (float *)g->y + offset + done;
-      kernels->binary_f32[WEFT_BINARY_SUB](m, (const float *)g->x + offset + done, 1, &center, 0, y);
-      kernels->binary_f32[WEFT_BINARY_MUL](m, y, 1, &factor, 0, y);
-      kernels->binary_f32[WEFT_BINARY_ADD](m, y, 1, &shift, 0, y);
-      continue;
-    }
     weft_load_double(g->type, g->x, offset + done * step, step, m, block);
     for (size_t i = 0; i < m; i++) {
       block[i] = (block[i] - mean) * a + b;
