@@ -253,23 +253,32 @@ static void run_floats(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Greatest and least of neighbouring columns need neither double nor a walk. */
-static bool is_extreme_columns(const reduce *r) {
+/* Greatest and least of neighbouring columns, and sums of as few as are added in float, need neither double nor a walk. */
+static bool is_plain_columns(const reduce *r) {
+  enum { FEW = 4 };
   const weft_fold *f = &r->fold;
-  return is_extreme(r->variant) && r->type == WEFT_FLOAT && f->rank == 0 && f->step > 1 && f->n > 0;
+  const bool sum = r->variant == WEFT_REDUCE_SUM || r->variant == WEFT_REDUCE_MEAN;
+  return (is_extreme(r->variant) || (sum && f->n <= FEW)) && r->type == WEFT_FLOAT && f->rank == 0 && f->step > 1 &&
+         f->n > 0;
 }
 
-static void run_extreme_columns(void *arg, size_t begin, size_t end) {
+static void run_plain_columns(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   const weft_kernels *kernels = r->cx->kernels;
+  const weft_binary what = r->variant == WEFT_REDUCE_MAX   ? WEFT_BINARY_MAX
+                           : r->variant == WEFT_REDUCE_MIN ? WEFT_BINARY_MIN
+                                                           : WEFT_BINARY_ADD;
+  const float n = (float)r->fold.n;
   for (size_t group = begin, count; group < end; group += count) {
     const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
     float *y = (float *)r->y + group;
     count = side_by_side(&r->fold, group, end);
     memcpy(y, x, count * sizeof *y);
     for (size_t i = 1; i < r->fold.n; i++) {
-      kernels->binary_f32[r->variant == WEFT_REDUCE_MAX ? WEFT_BINARY_MAX : WEFT_BINARY_MIN](
-          count, x + i * r->fold.step, 1, y, 1, y);
+      kernels->binary_f32[what](count, x + i * r->fold.step, 1, y, 1, y);
+    }
+    if (r->variant == WEFT_REDUCE_MEAN) {
+      kernels->binary_f32[WEFT_BINARY_DIV](count, y, 1, &n, 0, y);
     }
   }
 }
@@ -503,8 +512,8 @@ weft_status weft_reduce_run(weft_op *op) {
   WEFT_TRY(read_axes(op, reduced));
   weft_fold_init(&r.fold, &x->shape, reduced);
   weft_parallel_body body = folds_floats(&r) || logarithm ? run_floats : run_typed;
-  if (is_extreme_columns(&r)) {
-    body = run_extreme_columns;
+  if (is_plain_columns(&r)) {
+    body = run_plain_columns;
   } else if (row_kernel_of(&r) != NULL) {
     body = run_row_kernel;
   }

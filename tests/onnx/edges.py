@@ -160,6 +160,13 @@ a, b = integers(-4, 5, (3, 70, 4, 2), np.float32), integers(-4, 5, (3, 70, 5, 2)
 b[1, 6], a[2, 8] = np.inf, np.nan
 case("matmul_small_transposed", 13, ("FusedMatMul", ["a", "b"], ["y"], {"transB": 1, "alpha": 0.5}), {"a": a, "b": b}, {"y": 0.5 * np.matmul(a, np.swapaxes(b, 2, 3))}, domain="com.microsoft", ir=8)
 
+# ---- sums of few columns -----------------------------------------------------------------------------------------------------------------
+for n in range(1, 6):
+    x = integers(-9, 10, (2, n, 700), np.float32)
+    x[0, :, 5], x[1, n // 2, 9] = -0.0, np.nan
+    for how, function in {"Sum": np.sum, "Mean": np.mean}.items():
+        case(f"reduce_{how.lower()}_columns_{n}", 18, (f"Reduce{how}", ["x", "a"], ["y"], {}), {"x": x}, {"y": function(x, 1, keepdims=True)}, {"a": np.array([1], np.int64)}, ir=8)
+
 # ---- squares and cubes, of numbers that are repeated too, and powers that are none ---------------------------------------------------
 for kind, dtype in {"float": np.float32, "double": np.float64, "float16": np.float16, "int32": np.int32, "int64": np.int64}.items():
     x = integers(-9, 10, (3, 1, 700), dtype)
