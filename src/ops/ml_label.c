@@ -53,7 +53,8 @@ static void encode(const weft_lookup *lookup, const list *values, const void *ot
   const size_t size = weft_type_size(values->type);
   for (size_t i = 0; i < in->count; i++) {
     const int64_t at = weft_lookup_find(lookup, in->data, i);
-    memcpy((char *)out->data + i * size, at < 0 ? other : (const char *)values->data + (size_t)at * size, size);
+    const void *from = at < 0 ? other : (const char *)values->data + (size_t)at * size;
+    weft_copy_elements(size, 1, from, 0, (char *)out->data + i * size, 1);
   }
 }
 

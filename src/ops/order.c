@@ -75,34 +75,50 @@ static int compare_keys(const void *arg, int64_t a, int64_t b) {
   return weft_compare_elements(lookup->type, lookup->keys, (size_t)a, lookup->keys, (size_t)b);
 }
 
-/* Sorts the keys into `block`, which has room for 2 x count positions. */
-static void sort_keys(const weft_lookup *lookup, void *block) {
-  weft_order(lookup->count, compare_keys, lookup, block, (int64_t *)block + lookup->count);
+/* The lookup of what has been sorted into `block`: positions, then of numbers the keys themselves. */
+static weft_lookup lookup_in(void *block, weft_type type, size_t count, const void *keys) {
+  const bool numbers = type != WEFT_STRING && type != WEFT_COMPLEX64 && type != WEFT_COMPLEX128;
+  return (weft_lookup){type, count, keys, block, numbers ? (uint64_t *)block + count : NULL};
+}
+
+static weft_lookup sort_keys(void *block, weft_type type, size_t count, const void *keys) {
+  const weft_lookup lookup = lookup_in(block, type, count, keys);
+  int64_t *behind = (int64_t *)block + count;
+  weft_order(count, compare_keys, &lookup, block, behind);
+  for (size_t i = 0; lookup.sorted != NULL && i < count; i++) {
+    behind[i] = (int64_t)weft_number_key(type, keys, (size_t)lookup.order[i]);
+  }
+  return lookup;
 }
 
 weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys) {
-  weft_lookup lookup = {type, count, keys, NULL};
-  void *sorted, *state;
-  WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &sorted));
-  sort_keys(&lookup, sorted);
-  WEFT_TRY(weft_op_state(op, count * sizeof(int64_t), &state));
-  memcpy(state, sorted, count * sizeof(int64_t));
+  void *state;
+  WEFT_TRY(weft_op_state(op, 2 * count * sizeof(int64_t), &state));
+  sort_keys(state, type, count, keys);
   return WEFT_OK;
 }
 
 weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out) {
-  *out = (weft_lookup){type, count, keys, op->node->state};
-  if (out->order == NULL) {
-    void *block;
-    WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &block));
-    sort_keys(out, block);
-    out->order = block;
+  void *block = op->node->state;
+  if (block != NULL) {
+    *out = lookup_in(block, type, count, keys);
+    return WEFT_OK;
   }
+  WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &block));
+  *out = sort_keys(block, type, count, keys);
   return WEFT_OK;
 }
 
 int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i) {
   size_t low = 0, high = lookup->count;
+  if (lookup->sorted != NULL) {
+    const uint64_t key = weft_number_key(lookup->type, data, i);
+    for (size_t half; high > 1; high -= half) { /* the last that is not greater is among `high` from `low` on */
+      half = high / 2;
+      low += lookup->sorted[low + half] <= key ? half : 0;
+    }
+    return high > 0 && lookup->sorted[low] == key ? lookup->order[low] : -1;
+  }
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (weft_compare_elements(lookup->type, lookup->keys, (size_t)lookup->order[middle], data, i) <= 0) {

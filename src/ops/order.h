@@ -23,9 +23,10 @@ typedef struct weft_lookup {
   size_t count;
   const void *keys;
   const int64_t *order;
+  const uint64_t *sorted; /* of numbers: weft_number_key of all, in order */
 } weft_lookup;
 
-/* In prepare: sorts the keys once; the order becomes the node's state. */
+/* In prepare: sorts the keys once, which becomes the node's state. */
 weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys);
 /* In run: the lookup for the same keys, from the node's state, or sorted now where nothing was prepared. */
 weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out);
