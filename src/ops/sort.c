@@ -56,14 +56,14 @@ static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t c
   size_t held = 0;
   for (size_t i = 0; i < count; i++) {
     uint64_t key = weft_number_key(in->type, in->data, begin + i * step);
-    ranked one = {largest ? ~key : key, (int64_t)i};
+    key = largest ? ~key : key;
     if (held < k) {
-      heap[held++] = one;
+      heap[held++] = (ranked){key, (int64_t)i};
       for (size_t at = held / 2; held == k && at-- > 0;) {
         sift_down(heap, k, at);
       }
-    } else if (is_worse(&heap[0], &one)) {
-      heap[0] = one;
+    } else if (key < heap[0].key) { /* of equals the first is better */
+      heap[0] = (ranked){key, (int64_t)i};
       sift_down(heap, k, 0);
     }
   }
@@ -78,6 +78,7 @@ static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t c
 enum { RANK_ROOM = WEFT_TYPED_TOP_ROOM * sizeof(uint64_t) }; /* not less than a ranked */
 
 typedef struct top_k {
+  const weft_kernels *kernels;
   const weft_tensor *in;
   char *values; /* or NULL, as this */
   int64_t *places;
@@ -96,7 +97,10 @@ static void run_lines(void *arg, uint32_t slot, size_t begin, size_t end) {
   for (size_t line = begin; line < end; line++) {
     const size_t from = line / inner * t->dim * inner + line % inner, to = line / inner * k * inner + line % inner;
     const char *in = (const char *)t->in->data + from * size;
-    if (floats) {
+    if (floats && k == 1 && t->largest && inner == 1) {
+      const float *row = (const float *)(const void *)in;
+      ranks[0] = weft_typed_find(t->dim, row, t->kernels->max_f32(t->dim, row), false);
+    } else if (floats) {
       weft_typed_top(t->dim, (const float *)(const void *)in, inner, k, !t->largest, ranks);
     } else {
       rank_line(t->in, from, inner, t->dim, k, t->largest, heap);
@@ -120,7 +124,8 @@ weft_status weft_top_k_run(weft_op *op) {
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), in->shape.rank, &axis));
   WEFT_TRY(weft_op_scalar_int(op, 1, "K", 0, &wanted));
   const size_t lines = weft_shape_product(&in->shape, 0, axis);
-  top_k t = {.in = in,
+  top_k t = {.kernels = op->cx->kernels,
+             .in = in,
              .values = values != NULL ? values->data : NULL,
              .places = places != NULL ? places->data : NULL,
              .k = (size_t)wanted,
