@@ -271,7 +271,9 @@ static weft_status build_weights(weft_op *op, const named_nodes *n, const named_
   }
   for (size_t i = 0; i < w->values.count; i++) {
     weft_tree_node *leaf = &nodes[leaf_of[i]];
-    if (leaf->mode == WEFT_TREE_LEAF) { /* weights at branches are never met */
+    /* Weights at branches are never met; of a leaf's for an only target the first counts, as in onnxruntime: sklearn-onnx
+     * repeats a leaf's number once a class. */
+    if (leaf->mode == WEFT_TREE_LEAF && (trees->targets > 1 || leaf->no == leaf->yes)) {
       weights[leaf->no++] = (weft_tree_weight){number_at(&w->values, i), (int32_t)w->targets[i]};
     }
   }

@@ -201,6 +201,13 @@ def trees():
                  **forest)
 
 
+    leaf = {"nodes_treeids": [0] * 3, "nodes_nodeids": [0, 1, 2], "nodes_featureids": [0] * 3, "nodes_truenodeids": [1, 0, 0],
+            "nodes_falsenodeids": [2, 0, 0], "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "nodes_values": [0.5, 0.0, 0.0],
+            "target_treeids": [0] * 6, "target_nodeids": [1, 1, 1, 2, 2, 2], "target_ids": [0] * 6}
+    case("trees_repeated_weights", "TreeEnsembleRegressor", [np.array([[0], [1]], np.float32)], np.array([[3], [5]], np.float32),
+         n_targets=1, target_weights=[3.0, 4.0, 3.0, 5.0, 5.0, 6.0], **leaf)
+
+
 def main():
     for group in (lookups, features, maps, text, trees):
         group()
