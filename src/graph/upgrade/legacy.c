@@ -89,6 +89,29 @@ static weft_status crop(weft_upgrade *u) {
   return WEFT_OK;
 }
 
+/* `value` in the shape of the input or, if that is a shape, in that one, with the dimensions of extra_shape behind. */
+static weft_status constant_fill(weft_upgrade *u) {
+  const weft_attribute *extra = weft_node_attribute(u->node, "extra_shape");
+  int32_t input = weft_upgrade_input(u, 0), shape[2] = {input, -1}, whole, value, typed;
+  weft_node *made;
+  if (input >= 0 && weft_upgrade_int(u, "input_as_shape", 0) == 0) {
+    WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &input, NULL, &shape[0]));
+  }
+  whole = shape[0];
+  if (extra != NULL && extra->kind == WEFT_ATTRIBUTE_INTS) {
+    WEFT_TRY(weft_upgrade_ints(u, 1, extra->count, extra->ints, &shape[1]));
+    WEFT_TRY(weft_upgrade_before(u, "Concat", 2, shape, &made, &whole));
+    WEFT_TRY(weft_node_set_int(u->model, made, "axis", 0));
+  }
+  WEFT_TRY(weft_upgrade_float(u, weft_upgrade_real(u, "value", 0), &value));
+  WEFT_TRY(weft_upgrade_before(u, "Cast", 1, &value, &made, &typed));
+  WEFT_TRY(weft_node_set_int(u->model, made, "to", weft_upgrade_int(u, "dtype", 1)));
+  u->node->op_type = "Expand";
+  WEFT_TRY(weft_node_set_input(u->model, u->node, 0, typed));
+  return whole < 0 ? weft_upgrade_ints_to_input(u, "shape", 1, false)
+                   : weft_node_set_input(u->model, u->node, 1, whole);
+}
+
 /* data, starts, ends, axes: what Slice takes since opset 10, but for steps. */
 static weft_status dynamic_slice(weft_upgrade *u) {
   u->node->op_type = "Slice";
@@ -104,6 +127,7 @@ static weft_status bitcast(weft_upgrade *u) {
 const weft_upgrade_row weft_upgrade_legacy[] = {
     {"", "Affine", WEFT_UPGRADE_ALWAYS, affine},
     {"", "Bitcast", WEFT_UPGRADE_ALWAYS, bitcast},
+    {"", "ConstantFill", WEFT_UPGRADE_ALWAYS, constant_fill},
     {"", "Crop", WEFT_UPGRADE_ALWAYS, crop},
     {"", "DynamicSlice", WEFT_UPGRADE_ALWAYS, dynamic_slice},
     {"", "ImageScaler", WEFT_UPGRADE_ALWAYS, image_scaler},
