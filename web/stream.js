@@ -41,4 +41,7 @@ export const receiveStream = (port) =>
         };
         port.postMessage(null);
       }),
+    cancel() {
+      port.onmessage = null; // an answer may be on its way
+    },
   });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { env, InferenceSession, Tensor, WeftError } from '../../dist/weft.mjs';
-import { doubling, external, identity, model, node, sequenceType, tensorType } from './onnx.mjs';
+import { doubling, external, identity, model, node, sequenceType, tensor, tensorType } from './onnx.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -44,6 +44,30 @@ test('models from every source', async () => {
     assert.deepEqual(session.weft.memory, { used: 0, peak: 0, reserved: 0 });
   }
   assert.equal(bytes.length, doubling().length);
+});
+
+test('a stream that ends while another one is read does no harm', async () => {
+  const part = (name, offset) => tensor(name, 'float32', [8], { external: { location: `${name}.bin`, offset, length: 32 } });
+  const bytes = model({
+    nodes: [node('Add', ['x', 'v'], ['a']), node('Add', ['a', 'w'], ['y'])],
+    inputs: { x: tensorType('float32', [8]) },
+    outputs: { y: tensorType('float32', [8]) },
+    initializers: [part('v', 0), part('w', 0)],
+  });
+  const later = (wait, value) => new Promise((resolve) => setTimeout(resolve, wait, value));
+  const piece = new Uint8Array(new Float32Array(8).fill(1).buffer);
+  const v = ReadableStream.from((async function* () {
+    yield piece.slice();
+    await later(50); // the end comes when all that is wanted is there
+  })());
+  const w = ReadableStream.from((async function* () {
+    yield piece.slice(0, 16);
+    yield await later(200, piece.slice(16));
+  })());
+  const externalData = [{ path: 'v.bin', data: v }, { path: 'w.bin', data: w }];
+  const session = await InferenceSession.create(bytes, { ...worker, externalData });
+  assert.deepEqual([...(await session.run({ x: floats(1, 2, 3, 4, 5, 6, 7, 8) })).y.data], [3, 4, 5, 6, 7, 8, 9, 10]);
+  await session.release();
 });
 
 test('a stream goes over as it is read, and ends with the load', async () => {
