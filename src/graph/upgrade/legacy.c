@@ -93,6 +93,7 @@ static weft_status crop(weft_upgrade *u) {
 static weft_status constant_fill(weft_upgrade *u) {
   const weft_attribute *extra = weft_node_attribute(u->node, "extra_shape");
   int32_t input = weft_upgrade_input(u, 0), shape[2] = {input, -1}, whole, value, typed;
+  const float number = weft_upgrade_real(u, "value", 0);
   weft_node *made;
   if (input >= 0 && weft_upgrade_int(u, "input_as_shape", 0) == 0) {
     WEFT_TRY(weft_upgrade_before(u, "Shape", 1, &input, NULL, &shape[0]));
@@ -103,7 +104,7 @@ static weft_status constant_fill(weft_upgrade *u) {
     WEFT_TRY(weft_upgrade_before(u, "Concat", 2, shape, &made, &whole));
     WEFT_TRY(weft_node_set_int(u->model, made, "axis", 0));
   }
-  WEFT_TRY(weft_upgrade_float(u, weft_upgrade_real(u, "value", 0), &value));
+  WEFT_TRY(weft_graph_add_numbers(u->model, u->graph, WEFT_FLOAT, 0, 1, &number, &value));
   WEFT_TRY(weft_upgrade_before(u, "Cast", 1, &value, &made, &typed));
   WEFT_TRY(weft_node_set_int(u->model, made, "to", weft_upgrade_int(u, "dtype", 1)));
   u->node->op_type = "Expand";
