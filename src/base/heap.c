@@ -22,7 +22,8 @@ typedef struct block {
 
 enum { HEADER = offsetof(block, next), UNIT = sizeof(block), IN_USE = 1, TRIES = 32, LISTS = 64 };
 
-static const size_t GROWTH = 65536, MOST = PTRDIFF_MAX - 2 * 65536;
+/* With addresses of 64 bits, the lists have places for less than there might be. */
+static const size_t GROWTH = 65536, MOST = sizeof(size_t) == 4 ? PTRDIFF_MAX - 2 * 65536 : (size_t)UNIT << 31;
 
 static struct {
   block *lists[LISTS];

@@ -114,6 +114,7 @@ static void check_refusals(void) {
   CHECK(heap_malloc(ROOM) == NULL);
   CHECK(heap_malloc(SIZE_MAX) == NULL);
   CHECK(heap_malloc(PTRDIFF_MAX) == NULL);
+  CHECK(heap_malloc(PTRDIFF_MAX / 64) == NULL);
   CHECK(heap_calloc(SIZE_MAX / 2, 3) == NULL);
   char *data = heap_malloc(100);
   CHECK(data != NULL);
