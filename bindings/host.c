@@ -47,3 +47,10 @@ void weft_host_make_bools(size_t n, uint8_t *bytes);
 void weft_host_make_bools(size_t n, uint8_t *bytes) {
   weft_typed_convert_of(WEFT_BOOL, WEFT_BOOL)(n, bytes, bytes);
 }
+
+/* That it is there tells JavaScript, which cannot ask a compiled module, of 64-bit addresses. */
+#ifdef __wasm64__
+void weft_host_wide(void);
+
+void weft_host_wide(void) {}
+#endif

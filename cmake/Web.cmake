@@ -3,6 +3,17 @@
 # Import and export names are kept as they are, so all modules without threads share one glue file and all modules with
 # threads another; tools/build.mjs checks that they are indeed the same. That is why linking is done with -O2: from -O3 on
 # emcc shortens names.
+#
+# With WEFT_MEMORY64, in the preset `web64`, everything is compiled for 64-bit addresses, and one module is made of it.
+option(WEFT_MEMORY64 "Build the module of 64-bit addresses, for models that 32 bits cannot address")
+if(WEFT_MEMORY64)
+  add_compile_options(-sMEMORY64=1 -Wno-deprecated) # newer versions of emcc have another name for it
+  add_link_options(-sMEMORY64=1 -Wno-deprecated)
+  set(weft_most_memory 16GB) # as much as engines give
+else()
+  set(weft_most_memory 4GB)
+endif()
+
 weft_objects(bindings_objects ROOMS bindings FACE)
 weft_objects(core_objects ROOMS ${weft_core_rooms})
 weft_objects(parallel_st ROOMS parallel)
@@ -12,8 +23,12 @@ weft_objects(kernels_simd ROOMS kernels HOT SIMD)
 weft_objects(simd_objects ROOMS simd HOT SIMD)
 weft_objects(relaxed_objects ROOMS simd HOT SIMD RELAXED)
 weft_protobuf_c(schema_objects -matomics -mbulk-memory)
+set_target_properties(parallel_st kernels_scalar relaxed_objects PROPERTIES EXCLUDE_FROM_ALL ON) # not every build has them
 
 weft_exports(${weft_exports_file} exports)
+if(WEFT_MEMORY64)
+  list(APPEND exports weft_host_wide)
+endif()
 list(TRANSFORM exports PREPEND _)
 list(JOIN exports , exports)
 
@@ -27,7 +42,7 @@ set(weft_link_options
   -sFILESYSTEM=0
   -sALLOW_MEMORY_GROWTH
   -sINITIAL_MEMORY=4MB
-  -sMAXIMUM_MEMORY=4GB
+  -sMAXIMUM_MEMORY=${weft_most_memory}
   -sSTACK_SIZE=1MB
   -sWASM_BIGINT
   -sDEFAULT_TO_CXX=0
@@ -54,19 +69,27 @@ endfunction()
 
 set(st weft.glue bindings_objects core_objects schema_objects parallel_st)
 set(mt weft.threads bindings_objects core_objects schema_objects parallel_mt)
-weft_module(weft.scalar ${st} kernels_scalar)
-weft_module(weft.simd ${st} kernels_simd simd_objects)
-weft_module(weft.relaxed ${st} kernels_simd relaxed_objects)
-weft_module(weft.simd.threads ${mt} kernels_simd simd_objects)
-weft_module(weft.relaxed.threads ${mt} kernels_simd relaxed_objects)
+if(WEFT_MEMORY64)
+  set(modules)
+  set(threaded weft.simd.threads.64)
+  weft_module(weft.simd.threads.64 ${mt} kernels_simd simd_objects)
+else()
+  set(modules weft.scalar weft.simd weft.relaxed)
+  set(threaded weft.simd.threads weft.relaxed.threads)
+  weft_module(weft.scalar ${st} kernels_scalar)
+  weft_module(weft.simd ${st} kernels_simd simd_objects)
+  weft_module(weft.relaxed ${st} kernels_simd relaxed_objects)
+  weft_module(weft.simd.threads ${mt} kernels_simd simd_objects)
+  weft_module(weft.relaxed.threads ${mt} kernels_simd relaxed_objects)
+endif()
 
 # The loader always hands the module in (instantiateWasm), so glue without threads needs nothing of Node.js and runs there
 # all the same. Threads are made before the module is ready, as many as the loader asks for, and never later: a page's
 # main thread cannot wait for a worker to start.
-foreach(name weft.scalar weft.simd weft.relaxed)
+foreach(name IN LISTS modules)
   target_link_options(${name} PRIVATE -sENVIRONMENT=web,worker)
 endforeach()
-foreach(name weft.simd.threads weft.relaxed.threads)
+foreach(name IN LISTS threaded)
   target_link_options(${name} PRIVATE -pthread -sENVIRONMENT=web,worker,node
     -sEXPORTED_RUNTIME_METHODS=wasmMemory,PThread
     "-sPTHREAD_POOL_SIZE=Module['threads']" -sPTHREAD_POOL_SIZE_STRICT=2 -sDEFAULT_PTHREAD_STACK_SIZE=256KB)

@@ -17,6 +17,7 @@ const glues = {
   'weft.relaxed': 'build/web/weft.glue.mjs',
   'weft.simd.threads': 'build/web/weft.threads.mjs',
   'weft.relaxed.threads': 'build/web/weft.threads.mjs',
+  'weft.simd.threads.64': 'build/web/weft.threads.mjs',
 };
 
 const startModule = join(root, 'tests/start-module.mjs');
@@ -78,7 +79,7 @@ test('no text is broken across lines', () => {
 // Those of Vercel, Next.js and Nuxt (@vercel/nft) read these forms.
 test("tools that gather a server's files find all that the package loads", () => {
   const modules = readdirSync(dist).filter((name) => /^weft\..*\.wasm$/.test(name));
-  assert.equal(modules.length, 5);
+  assert.equal(modules.length, 6);
   const [imported, required] = ['weft.mjs', 'weft.cjs'].map((name) => readFileSync(join(dist, name), 'utf8'));
   for (const name of [...modules, 'weft.worker.mjs', 'weft.threads.mjs']) {
     assert.match(imported, new RegExp(`(return|Worker\\() ?new URL\\("(\\./)?${name}", import\\.meta\\.url\\)`), name);

@@ -11,10 +11,11 @@ const { default: create } = await import(join(root, glue));
 const compiled = await WebAssembly.compile(readFileSync(join(root, 'dist', `${module}.wasm`)));
 const instance = await create({
   threads: 2,
+  wide: module.endsWith('.64'),
   instantiateWasm(imports, done) {
     return done(new WebAssembly.Instance(compiled, imports), compiled);
   },
 });
 const bytes = new Uint8Array(instance.wasmMemory.buffer);
-const start = instance._weft_version() >>> 0;
+const start = Number(instance._weft_version());
 console.log(Buffer.from(bytes.slice(start, bytes.indexOf(0, start))).toString());

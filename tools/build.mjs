@@ -7,6 +7,7 @@
  *     weft.worker.mjs                             what runs in the worker of a session that has one
  *     weft.threads.mjs                            what runs in the workers of modules with threads: Emscripten's glue
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
+ *     weft.simd.threads.64.wasm                   that of 64-bit addresses
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
  *
  * The toolchain is set up first if it is not there. Only what changed is built again. With
@@ -16,6 +17,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameS
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readArguments } from './arguments.mjs';
+import { commonGlue } from './glue.mjs';
 import { setUp } from './setup.mjs';
 import { root } from './setup/paths.mjs';
 import { main, run, step } from './setup/run.mjs';
@@ -27,8 +29,12 @@ const staging = join(root, `build/package.${process.pid}`);
 /** Which modules share which glue file. */
 const glues = {
   'weft.glue': ['weft.scalar', 'weft.simd', 'weft.relaxed'],
-  'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads'],
+  'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads', 'weft.simd.threads.64'],
 };
+
+const isWide = (module) => module.endsWith('.64');
+/** A file of what was built for a module. */
+const fileOf = (module, name) => join(root, 'build', isWide(module) ? 'web64' : 'web', module, name);
 
 /**
  * Builds a CMake preset, configuring it anew when the presets, the toolchain's paths or `operators` (names separated by
@@ -47,47 +53,15 @@ export async function buildPreset(preset, operators = '') {
   for (const line of output.split('\n')) if (line.includes('warning:')) console.log(line);
 }
 
-/** Replaces the one place where `from` occurs; another Emscripten may write its glue otherwise, and then must be looked at. */
-function replaceOnce(text, from, to, where) {
-  const parts = text.split(from);
-  if (parts.length !== 2) throw new Error(`${where}: expected "${from}" once, found it ${parts.length - 1} times`);
-  return parts.join(to);
-}
-
-/** The glue that all of `modules` have in common, prepared for bundlers. */
-async function readGlue(name, modules) {
-  const [text, ...others] = modules.map((module) => readFileSync(join(root, 'build/web', module, `${name}.mjs`), 'utf8'));
-  const other = others.findIndex((glue) => glue !== text);
-  if (other >= 0) throw new Error(`The glue of ${modules[other + 1]} differs from that of ${modules[0]}`);
-  // The loader gives the module; a URL left in the glue would make bundlers ship one variant twice.
-  let glue = replaceOnce(text, `new URL("${name}.wasm",import.meta.url).href`, '""', name);
-  // Bundlers for the browser cannot resolve Node.js' own modules even where they are never reached, and waiting at the top
-  // level is not for every host. What runs when the file is loaded must not fail where Node.js is only imitated.
-  glue = glue.replace(/\(await import\("(?:node:)?worker_threads"\)\)\./, 'process.getBuiltinModule?.("node:worker_threads")?.');
-  glue = glue.replace(/await import\("(?:node:)?(\w+)"\)/g, 'process.getBuiltinModule("node:$1")');
-  // Bun has a postMessage in every thread, but gives a thread's messages to its port alone.
-  glue = glue.replace('if(!globalThis.postMessage)', 'if(!globalThis.postMessage||process.versions.bun)');
-  // Deno has both too, but asks for a permission for the first.
-  glue = glue.replace(/ENVIRONMENT_IS_NODE\?(?=require\("(?:node:)?os"\))/, '!globalThis.navigator?.hardwareConcurrency?');
-  // Parcel would put a package of its own in the place of a free `process`.
-  glue = glue.replace(/(?<![\w.])process(?=[.?])/g, 'globalThis.process');
-  // A thread's file may lie on another origin than the page, or nowhere.
-  glue = glue.replace('worker=new Worker(', 'worker=Module["workerFromElsewhere"]?.("weft.threads.mjs",{name:"em-pthread"})??new Worker(');
-  // Expo takes a worker's file without a dot for a package.
-  glue = glue.replace('new URL("weft.threads.mjs"', 'new URL("./weft.threads.mjs"');
-  glue = glue.replace(/worker\.onerror=e=>\{.*?;throw e\}/, 'worker.onerror=Module["threadFailed"]');
-  const { transform } = await import('esbuild');
-  return (await transform(glue, { minify: true, format: 'esm', target: 'es2022' })).code;
-}
-
 /** Where a finished glue is put for the bundler. */
 const glueFile = (name) => join(root, 'build/web', `${name}.mjs`);
 
 async function collectModules() {
   for (const [name, modules] of Object.entries(glues)) {
-    writeFileSync(glueFile(name), await readGlue(name, modules));
+    const texts = modules.map((module) => ({ path: fileOf(module, `${name}.mjs`), wide: isWide(module) }));
+    writeFileSync(glueFile(name), await commonGlue(texts));
     for (const module of modules) {
-      copyFileSync(join(root, 'build/web', module, `${name}.wasm`), join(staging, `${module}.wasm`));
+      copyFileSync(fileOf(module, `${name}.wasm`), join(staging, `${module}.wasm`));
     }
   }
   // Which workers load. They start none themselves, and Turbopack never ends with a worker's file that has itself as a worker.
@@ -159,6 +133,7 @@ function publish() {
 export async function buildAll(operators) {
   await setUp('build');
   await step('Modules for browsers and Node.js', () => buildPreset('web', operators));
+  await step('The module of 64-bit addresses', () => buildPreset('web64', operators));
   await step('WASI modules', () => buildPreset('wasi', operators));
   await step('JavaScript package', async () => {
     rmSync(staging, { recursive: true, force: true });

@@ -4,7 +4,7 @@
  */
 import { Keeper } from './cache.js';
 import { about, WeftError } from './error.js';
-import { load } from './loading.js';
+import { load, Wider } from './loading.js';
 import { openSource } from './source.js';
 import { isTensor, keptOf } from './tensor.js';
 import { FeedCache, keepValue, makeValue, readValue, Scope } from './values.js';
@@ -13,7 +13,10 @@ import { Wasm } from './wasm.js';
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
 /** @typedef {{used: number, peak: number, reserved: number}} Memory */
-/** @typedef {import('./module.js').Chosen} Chosen */
+/**
+ * The module to run on; once more, with a reason, if its addresses must have 64 bits.
+ * @typedef {(wider?: string) => Promise<import('./module.js').Chosen>} Choose
+ */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 
 /** Of a session that was released, or that broke. @type {Memory} */
@@ -32,17 +35,25 @@ export class Engine {
 
   /**
    * The module starts while the model begins to arrive.
-   * @param {unknown} input what openSource takes @param {LoadOptions} options @param {Promise<Chosen>} chosen
+   * @param {unknown} input what openSource takes @param {LoadOptions} options @param {Choose} choose
    */
-  static async load(input, options, chosen) {
-    const loading = { ...options, keeper: new Keeper(options.cache) };
-    const source = openSource(input, loading);
+  static async load(input, options, choose) {
+    const ways = { ...options, keeper: new Keeper(options.cache) };
+    const chosen = choose();
+    const source = openSource(input, ways);
     // Whichever of the two fails first is told; the other one's failure must not go unheard.
     source.catch(() => {});
-    const module = await chosen;
-    const wasm = await Wasm.start(module);
-    const { threads } = module.choice;
-    return new Engine(wasm, await load(wasm, source, loading, threads));
+    const start = async (/** @type {ReturnType<Choose>} */ promise, /** @type {typeof source} */ model) => {
+      const module = await promise;
+      const wasm = await Wasm.start(module);
+      return new Engine(wasm, await load(wasm, model, { ...ways, chosen: module }));
+    };
+    try {
+      return await start(chosen, source);
+    } catch (error) {
+      if (!(error instanceof Wider)) throw error;
+      return start(choose(error.why), error.isRead ? openSource(input, ways) : source);
+    }
   }
 
   /** @param {Wasm} wasm @param {number} session */
@@ -107,7 +118,7 @@ export class Engine {
       const outputs = scope.block(wasm.writePointers(wanted.map((name) => this.#nameOf(name, scope))));
       const results = scope.block(wasm.writePointers(wanted.map(() => 0)));
       wasm.run('weft_session_run', this.#session, feeds.length, names, values, wanted.length, outputs, results);
-      const made = wanted.map((_, i) => scope.value(wasm.readPointer(results + 4 * i)));
+      const made = wanted.map((_, i) => scope.value(wasm.readPointer(results, i)));
       return made.map((value, i) => (stays[i] ? keepValue : readValue)(wasm, value));
     } catch (error) {
       throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;

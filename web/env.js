@@ -18,6 +18,7 @@ export const isHeard = (level) => logLevels.indexOf(level) >= logLevels.indexOf(
  * @property {boolean | 'fixed' | 'relaxed'} [simd] false: the module without SIMD; true or 'fixed': no relaxed SIMD
  * @property {string | URL | Record<string, string | URL>} [wasmPaths] the folder of the .wasm files, or the URL of each
  * @property {ArrayBufferLike | Uint8Array | WebAssembly.Module} [wasmBinary] the module itself
+ * @property {boolean} [memory64] true: always 64-bit addresses; false: never; left out: where a model needs them
  * @property {boolean} [proxy] sessions run in workers of their own
  */
 

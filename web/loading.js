@@ -13,7 +13,7 @@ import { decoder } from './text.js';
 /** @typedef {import('./source.js').Source} Source */
 /** @typedef {import('./wasm.js').External} External */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
-/** @typedef {LoadOptions & {keeper: import('./cache.js').Keeper}} Loading */
+/** @typedef {LoadOptions & {keeper: import('./cache.js').Keeper, chosen: import('./module.js').Chosen}} Loading */
 
 /** Tells the caller how far a file is. @param {LoadOptions} options @param {string} phase @param {Source} source */
 function progressOf(options, phase, source) {
@@ -25,19 +25,48 @@ function progressOf(options, phase, source) {
   };
 }
 
-/** What a module can address. */
-const MOST_BYTES = 2 ** 32;
+/** Thrown when a model turns out to need a module of 64-bit addresses, which can be had. */
+export class Wider {
+  /** @param {string} why @param {boolean} isRead whether the model was read, and so must be read once more */
+  constructor(why, isRead) {
+    this.why = why;
+    this.isRead = isRead;
+  }
+}
 
-/** Reads a source through a block of the module's memory. @param {Wasm} wasm @param {number} loader @param {Source} source @param {LoadOptions} options */
+const once = 'a stream cannot be read again for one of 64-bit addresses: ask for it by the option memory64';
+
+/** Why no such module can take the place of one that has read a model. @param {Source} model @param {Loading} options */
+const refusedAfter = (model, { chosen }) => chosen.wideRefused || (model.isOnce ? once : '');
+
+/** Bytes that a module can address. */
+const NARROW = 2 ** 32;
+const WIDE = 2 ** 34;
+/** Of those of 32-bit addresses, what weights may take where there is a choice: runs need memory too. */
+const EASY = 0.75 * NARROW;
+
+/**
+ * What is to be thrown where a module has no room for a model.
+ * @param {string} what @param {number} bytes @param {{wide: boolean, wideRefused: string}} chosen @param {boolean} isRead
+ */
+function lackOfRoom(what, bytes, { wide, wideRefused }, isRead) {
+  if (!wide && !wideRefused && bytes > EASY) return new Wider(what, isRead);
+  const most = wide ? WIDE : NARROW;
+  return bytes > most ? new WeftError('OUT_OF_MEMORY', `${what}: a WebAssembly module can hold ${most}`) : undefined;
+}
+
+/**
+ * Reads a source through a block of the module's memory.
+ * @param {Wasm} wasm @param {number} loader @param {Source} source @param {Loading} options
+ */
 async function pushModel(wasm, loader, source, options) {
+  const lack = lackOfRoom(`${source.name} has ${source.total} bytes`, source.total ?? 0, options.chosen, false);
+  if (lack instanceof Wider) throw lack;
   const progress = progressOf(options, 'model', source);
   const block = wasm.allocate(1 << 20);
   if (source.total !== undefined) wasm.call('weft_loader_expect', loader, BigInt(source.total));
   for await (const piece of source.pieces) {
-    if (source.total !== undefined && source.total > MOST_BYTES) { // told at once; leaving the loop ends a download
-      const size = `${source.name} has ${source.total} bytes`;
-      throw new WeftError('OUT_OF_MEMORY', `${size}: a WebAssembly module can hold ${MOST_BYTES}`);
-    }
+    if (lack) throw lack; // told at once; leaving the loop ends a download
     wasm.bytes.set(piece, block);
     named(source, () => wasm.run('weft_loader_push', loader, block, piece.length));
     progress(piece.length);
@@ -77,12 +106,21 @@ async function placeOf(path, model, options) {
 /** A name alone is looked for where the model is. @param {string} name @param {Source} model */
 const besideModel = (name, model) => (isUrl(name) || name.includes('/') || !model.location ? name : new URL(name, model.location));
 
-/** @param {Wasm} wasm @param {number} loader @returns {Map<string, External[]>} by path, in the order of the file */
-function listExternal(wasm, loader) {
+/**
+ * Makes room for each part. @param {Wasm} wasm @param {number} loader @param {Source} model @param {Loading} options
+ * @returns {Map<string, External[]>} by path, in the order of the file
+ */
+function listExternal(wasm, loader, model, options) {
+  const after = { wide: options.chosen.wide, wideRefused: refusedAfter(model, options) };
   const files = new Map();
+  let bytes = model.total ?? 0;
   const count = wasm.get('weft_loader_external_count', loader);
   for (let i = 0; i < count; i++) {
     const part = wasm.readExternal(loader, i);
+    bytes += part.size;
+    const what = `${model.name} has ${bytes} bytes or more, with its weights in other files`;
+    const lack = lackOfRoom(what, bytes, after, true);
+    if (lack) throw lack;
     if (!files.has(part.path)) files.set(part.path, []);
     files.get(part.path).push(part);
   }
@@ -130,15 +168,15 @@ async function fillParts(wasm, source, parts, options) {
 
 /** @param {Wasm} wasm @param {number} loader @param {Source} model @param {Loading} options */
 async function loadExternal(wasm, loader, model, options) {
-  for (const [path, parts] of listExternal(wasm, loader)) {
+  for (const [path, parts] of listExternal(wasm, loader, model, options)) {
     await fillParts(wasm, await openSource(await placeOf(path, model, options), options, `the data of '${path}'`), parts, options);
   }
 }
 
 /* ---- the whole way ------------------------------------------------------------------------------------------------------ */
-/** @param {Wasm} wasm @param {Source} source @param {Loading} options @param {number} threads */
-async function loadInto(wasm, source, options, threads) {
-  const block = wasm.writeOptions({ ...options.core, threads });
+/** @param {Wasm} wasm @param {Source} source @param {Loading} options */
+async function loadInto(wasm, source, options) {
+  const block = wasm.writeOptions({ ...options.core, threads: options.chosen.choice.threads });
   const loader = wasm.make('weft_loader_create', block);
   addOperators(wasm, loader, options.operators);
   await pushModel(wasm, loader, source, options);
@@ -151,19 +189,32 @@ async function loadInto(wasm, source, options, threads) {
 }
 
 /**
+ * What is thrown instead of an error: the way to a module that has more room, or why there is none.
+ * @param {any} error @param {Source} model @param {Loading} options
+ */
+function withMoreRoom(error, model, options) {
+  if (error instanceof RangeError) return new WeftError('OUT_OF_MEMORY', `the model does not fit: ${error.message}`);
+  const { maxMemory } = options.core;
+  const isLimited = maxMemory > 0 && maxMemory <= NARROW;
+  if (error.code !== 'OUT_OF_MEMORY' || options.chosen.wide || isLimited) return error;
+  const refused = refusedAfter(model, options);
+  return refused ? new WeftError(error.code, `${error.message}, and ${refused}`, error) : new Wider(error.message, true);
+}
+
+/**
  * @param {Wasm} wasm that runs nothing yet; it is stopped when loading fails
  * @param {Promise<Source>} source
- * @param {Loading} options @param {number} threads
+ * @param {Loading} options
  * @returns {Promise<number>} the core's session
  */
-export async function load(wasm, source, options, threads) {
+export async function load(wasm, source, options) {
   try {
-    return await loadInto(wasm, await source, options, threads);
+    return await loadInto(wasm, await source, options);
   } catch (error) {
     // What the failed load holds goes with the module.
     wasm.stop();
     if (error instanceof WeftError && error.code === 'INVALID_MODEL') await options.keeper.forget();
     throwIfAborted(options.signal);
-    throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the model does not fit: ${error.message}`) : error;
+    throw withMoreRoom(error, await source, options);
   }
 }

@@ -1,7 +1,7 @@
 /*
  * Which .wasm file a session runs on, and compiling it while it downloads. The choice is made by asking the host to
- * validate a few bytes; what was chosen and why is told in sentences. Compiled modules are kept, so a second session starts
- * at once. This file must not know what is inside a module.
+ * validate a few bytes, and of 64-bit addresses when a model turns out to need them; what was chosen and why is told in
+ * sentences. Compiled modules are kept, so a second session starts at once. This file must not know what is inside a module.
  */
 import { env, version } from './env.js';
 import { argumentError, describe, WeftError } from './error.js';
@@ -18,6 +18,7 @@ const files = /** @type {Record<string, () => URL>} */ ({
   'weft.relaxed.wasm'() { return new URL('weft.relaxed.wasm', import.meta.url); },
   'weft.simd.threads.wasm'() { return new URL('weft.simd.threads.wasm', import.meta.url); },
   'weft.relaxed.threads.wasm'() { return new URL('weft.relaxed.threads.wasm', import.meta.url); },
+  'weft.simd.threads.64.wasm'() { return new URL('weft.simd.threads.64.wasm', import.meta.url); },
 });
 
 /** @param {string} name */
@@ -48,6 +49,17 @@ const splat = (/** @type {number} */ x) => [0x41, x, 0xfd, 0x0f]; // i32.const x
 const swizzle = [...splat(1), ...splat(16), 0xfd, 0x80, 0x02]; // i8x16.relaxed_swizzle, of an index out of range
 const hasSimd = () => WebAssembly.validate(moduleOf(v128, ...splat(0)));
 const hasRelaxed = () => WebAssembly.validate(moduleOf(v128, ...swizzle));
+
+/** A module of a table and a memory, both of 64-bit addresses. */
+const wideModule = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 4, 4, 1, 0x70, 4, 0, 5, 3, 1, 4, 0]);
+
+/** Why there is no module of 64-bit addresses. @param {boolean | undefined} wanted @returns {string} '' if there is */
+function wideRefused(wanted = env.wasm.memory64) {
+  if (wanted === false) return 'memory64 is false';
+  if (env.wasm.simd === false) return 'the module of 64-bit addresses has SIMD, and env.wasm.simd is false';
+  if (!WebAssembly.validate(wideModule)) return 'the host has no WebAssembly memory of 64-bit addresses';
+  return '';
+}
 
 /**
  * V8 before Chromium 130 loads all that a turn of a loop takes before the first instruction on it, so that the relaxed
@@ -163,45 +175,79 @@ async function compileGiven(wasm) {
 /** A module with threads imports its memory. @param {WebAssembly.Module} module */
 const hasThreads = (module) => WebAssembly.Module.imports(module).some(({ kind }) => kind === 'memory');
 
+/** @param {WebAssembly.Module} module @param {string} wanted */
+const doesExport = (module, wanted) => WebAssembly.Module.exports(module).some(({ name }) => name === wanted);
+
 /** @param {WebAssembly.Module} module */
 function checkIsWeft(module) {
-  if (WebAssembly.Module.exports(module).some(({ name }) => name === 'weft_host_measure')) return; // which the reactor has not
+  if (doesExport(module, 'weft_host_measure')) return; // which the reactor has not
   throw argumentError(`the given WebAssembly module is not one of Weft ${version} for JavaScript`);
 }
 
 /**
- * @typedef {{module: WebAssembly.Module, choice: import('./env.js').Choice, threaded: boolean}} Chosen
- * @param {{wasm?: unknown, threads?: number, deterministic?: boolean}} options
- * @returns {Promise<Chosen>}
+ * @typedef {object} Chosen
+ * @property {WebAssembly.Module} module
+ * @property {import('./env.js').Choice} choice
+ * @property {boolean} threaded
+ * @property {boolean} wide whether its addresses have 64 bits
+ * @property {string} wideRefused why none whose addresses have 64 bits can take its place; '' if one can
+ *
+ * @typedef {{wasm?: unknown, threads?: number, deterministic?: boolean, memory64?: boolean}} Wanted
  */
-export async function chooseModule(options) {
+
+/** @param {Wanted} options @param {string} [needed] why addresses must have 64 bits @returns {Promise<Chosen>} */
+export async function chooseModule(options, needed) {
   if (typeof WebAssembly === 'undefined') throw new WeftError('UNSUPPORTED', 'the host has no WebAssembly, or it is switched off');
   const given = options.wasm ?? env.wasm.wasmBinary;
-  return given === undefined ? chooseFile(options) : chooseGiven(given, options);
+  if (given !== undefined) return chooseGiven(given, options);
+  const wanted = (options.memory64 ?? env.wasm.memory64) === true ? 'memory64 is true' : needed;
+  return wanted ? chooseWide(wanted, options) : chooseFile(options);
 }
 
-/** @param {unknown} given @param {{threads?: number}} options @returns {Promise<Chosen>} */
+/** @param {unknown} given @param {Wanted} options @returns {Promise<Chosen>} */
 async function chooseGiven(given, options) {
   const module = await compileGiven(given);
   checkIsWeft(module);
   const threaded = hasThreads(module);
-  const refused = threaded && threadsRefused();
+  const wide = doesExport(module, 'weft_host_wide');
+  const refused = threaded && !wide && threadsRefused();
   if (refused) throw new WeftError('UNSUPPORTED', `the given WebAssembly module has threads, but ${refused}`);
   const why = ['The module was given.'];
   const threads = chooseThreads(options.threads, 'given', why);
   if (!threaded && threads > 1) why.push('The given module has no threads.');
-  return { module, threaded, choice: { module: 'given', threads: threaded ? threads : 1, why } };
+  const choice = { module: 'given', threads: threaded ? threads : 1, why };
+  return { module, threaded, wide, wideRefused: 'the module was given', choice };
 }
 
-/** @param {{threads?: number, deterministic?: boolean}} options @returns {Promise<Chosen>} */
+/** @param {string} name @param {string[]} why */
+async function compileFile(name, why) {
+  const module = await compileOnce(placeOf(name, why) ?? besidePackage(name));
+  checkIsWeft(module);
+  return module;
+}
+
+/** @param {Wanted} options @returns {Promise<Chosen>} */
 async function chooseFile(options) {
   /** @type {string[]} */
   const why = [];
   const simd = chooseSimd(options.deterministic ?? false, why);
   const threads = chooseThreads(options.threads, simd, why);
   const name = `weft.${simd}${threads > 1 ? '.threads' : ''}.wasm`;
-  const place = placeOf(name, why);
-  const module = await compileOnce(place ?? besidePackage(name));
-  checkIsWeft(module);
-  return { module, threaded: threads > 1, choice: { module: name, threads, why } };
+  const module = await compileFile(name, why);
+  const choice = { module: name, threads, why };
+  return { module, threaded: threads > 1, wide: false, wideRefused: wideRefused(options.memory64), choice };
+}
+
+/**
+ * There is one such module. It has threads, and runs without them too: its memory may be shared with nobody.
+ * @param {string} needed @param {Wanted} options @returns {Promise<Chosen>}
+ */
+async function chooseWide(needed, options) {
+  const refused = wideRefused(options.memory64);
+  if (refused) throw new WeftError('UNSUPPORTED', `${needed}, but ${refused}`);
+  const why = [`64-bit addresses: ${needed}.`, 'SIMD without relaxed instructions: the module of 64-bit addresses has none.'];
+  const name = 'weft.simd.threads.64.wasm';
+  const threads = chooseThreads(options.threads, 'simd', why);
+  const module = await compileFile(name, why);
+  return { module, threaded: true, wide: true, wideRefused: '', choice: { module: name, threads, why } };
 }

@@ -14,18 +14,15 @@ import { makeValue, readKnown, readValue, Scope } from './values.js';
 /** @typedef {(inputs: any[], attributes: Record<string, Attribute | Attribute[]>) => any} Run */
 /** @typedef {Run | {run: Run, infer?: Run}} Operator */
 
-/** Of a weft_info, which are an array here. */
-const INFO_SIZE = 216;
-
 /** Integers that a number cannot hold stay bigints. @param {bigint} value */
 const integer = (value) => (BigInt.asIntN(53, value) === value ? Number(value) : value);
 
 /** Reads item `i` of an attribute, by the element type. @type {Record<number, (wasm: Wasm, at: number, i: number) => any>} */
 const readers = {
-  0: (wasm, at, i) => readValue(wasm, wasm.readPointer(at + 4 * i)),
+  0: (wasm, at, i) => readValue(wasm, wasm.readPointer(at, i)),
   1: (wasm, at, i) => wasm.view.getFloat32(at + 4 * i, true),
   7: (wasm, at, i) => integer(wasm.view.getBigInt64(at + 8 * i, true)),
-  8: (wasm, at, i) => wasm.readText(wasm.readPointer(at + 8 * i), wasm.readPointer(at + 8 * i + 4)),
+  8: (wasm, at, i) => wasm.readString(at, i),
 };
 
 /** @param {Wasm} wasm @param {number} call */
@@ -39,7 +36,7 @@ function readAttributes(wasm, call) {
 
 /** Absent ones are null. @param {Wasm} wasm @param {number} count @param {number} inputs @param {(wasm: Wasm, value: number) => any} read */
 const readInputs = (wasm, count, inputs, read) =>
-  Array.from({ length: count }, (_, i) => wasm.readPointer(inputs + 4 * i)).map((value) => (value ? read(wasm, value) : null));
+  Array.from({ length: count }, (_, i) => wasm.readPointer(inputs, i)).map((value) => (value ? read(wasm, value) : null));
 
 /** The results as a list, one for each output of the node. @param {any} result */
 function listResults(result) {
@@ -57,7 +54,7 @@ function writeOutputs(wasm, results, count, outputs) {
       const type = isTensor(result?.[0]) ? typeNamed(result[0].type).id : 1; // of a sequence
       const value = makeValue(wasm, scope, { name: `output ${i}`, type, keyType: 7 }, result);
       wasm.call('weft_value_retain', value);
-      wasm.view.setUint32(outputs + 4 * i, value, true);
+      wasm.writePointer(outputs, i, value);
     });
   } finally {
     scope.end();
@@ -72,7 +69,7 @@ function writeInfos(wasm, told, count, outputs) {
     const type = typeNamed(info.type);
     const whole = Array.isArray(info.dims) && info.dims.length <= 16 && info.dims.every((/** @type {any} */ dim) => Number.isSafeInteger(dim) && dim >= 0);
     if (!whole) throw argumentError(`output ${i}: expected infer to return {type, dims}, found ${describe(info.dims)} as dims`);
-    wasm.writeInfo(outputs + INFO_SIZE * i, type.id, info.dims);
+    wasm.writeInfo(outputs + wasm.layout.info.size * i, type.id, info.dims);
   });
 }
 

@@ -12,6 +12,7 @@ import { isLocation } from './host.js';
  * @typedef {object} LoadOptions
  * @property {unknown} wasm
  * @property {boolean} worker
+ * @property {boolean | undefined} memory64
  * @property {number | undefined} threads
  * @property {boolean} deterministic
  * @property {boolean} profiling
@@ -106,6 +107,7 @@ export function readOptions(options) {
     wasm: options.wasm,
     worker: Boolean(options.worker ?? env.wasm.proxy),
     operators: listOperators(options.operators ?? null),
+    memory64: options.memory64 ?? undefined,
     threads: options.threads ?? (options.intraOpNumThreads || undefined),
     deterministic: Boolean(deterministic),
     profiling: Boolean(options.enableProfiling),
@@ -115,7 +117,7 @@ export function readOptions(options) {
     signal: readSignal(options.signal),
     onProgress,
     core: {
-      maxMemory: limit(limits, 'maxMemory', MAX_UINT32),
+      maxMemory: limit(limits, 'maxMemory', Number.MAX_SAFE_INTEGER),
       maxElements: limit(limits, 'maxElements', Number.MAX_SAFE_INTEGER),
       maxNodes: limit(limits, 'maxNodes', MAX_UINT32),
       maxDepth: limit(limits, 'maxDepth', MAX_UINT32),

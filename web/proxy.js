@@ -13,7 +13,7 @@ import { sendStream } from './stream.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
 /** @typedef {import('./values.js').Value} Value */
-/** @typedef {import('./module.js').Chosen} Chosen */
+/** @typedef {import('./engine.js').Choose} Choose */
 /** @typedef {import('./options.js').LoadOptions} LoadOptions */
 /** @typedef {{resolve: (answer: {value?: any, error?: any, cause?: unknown}) => void, reject: (error: Error) => void}} Pending */
 /** @typedef {ReturnType<typeof sendStream>} Sent */
@@ -51,6 +51,7 @@ export class ProxyEngine {
   /** @type {Error | null} */
   #broken = null;
   #onProgress;
+  #choose;
   #operators;
   /** @type {Int32Array | undefined} */
   #cancelFlag;
@@ -63,11 +64,11 @@ export class ProxyEngine {
   memory = noMemory;
   home = this;
 
-  /** @param {unknown} input @param {LoadOptions} options @param {Promise<Chosen>} chosen */
-  static async load(input, options, chosen) {
-    const engine = new ProxyEngine(options);
+  /** @param {unknown} input @param {LoadOptions} options @param {Choose} choose */
+  static async load(input, options, choose) {
+    const engine = new ProxyEngine(options, choose);
     try {
-      await engine.#load(input, options, await chosen);
+      await engine.#load(input, options, await choose());
       return engine;
     } catch (error) {
       engine.stop();
@@ -75,9 +76,10 @@ export class ProxyEngine {
     }
   }
 
-  /** @param {LoadOptions} options */
-  constructor({ onProgress, operators }) {
+  /** @param {LoadOptions} options @param {Choose} choose */
+  constructor({ onProgress, operators }, choose) {
     this.#onProgress = onProgress;
+    this.#choose = choose;
     this.#operators = new OperatorServer(operators, (message, transfer) => this.#worker.post(message, transfer));
     try {
       this.#worker = startWorker(
@@ -89,7 +91,7 @@ export class ProxyEngine {
     }
   }
 
-  /** @param {unknown} input @param {LoadOptions} options @param {Chosen} chosen */
+  /** @param {unknown} input @param {LoadOptions} options @param {import('./module.js').Chosen} chosen */
   async #load(input, options, chosen) {
     /** @type {Sent[]} */
     const streams = [];
@@ -195,9 +197,15 @@ export class ProxyEngine {
     }
   }
 
-  /** @param {{id?: any, value?: any, error?: any, progress?: any, memory?: any, question?: any, room?: any, cell?: any}} message */
-  #receive({ id, value, error, progress, memory, ...asked }) {
+  /** The worker's model needs another module. @param {string} why */
+  #widen(why) {
+    this.#choose(why).then((chosen) => this.#worker.post({ chosen }, [])).catch((error) => this.#break(error));
+  }
+
+  /** @param {{id?: any, value?: any, error?: any, progress?: any, wider?: any, memory?: any, question?: any, room?: any, cell?: any}} message */
+  #receive({ id, value, error, progress, wider, memory, ...asked }) {
     if (progress) return this.#tell(progress);
+    if (wider) return this.#widen(wider);
     if (asked.question || asked.room) return this.#operators.receive(asked);
     this.memory = memory ?? this.memory;
     const pending = this.#pending.get(id);

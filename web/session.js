@@ -152,10 +152,13 @@ export class InferenceSession {
   static async create(...args) {
     const { input, options } = readCreateArguments(args);
     throwIfAborted(options.signal);
-    const chosen = unlessAborted(chooseModule(options), options.signal);
-    const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, chosen);
+    let { weft: choice } = env;
+    const engine = await (options.worker ? ProxyEngine : Engine).load(input, options, async (wider) => {
+      const chosen = await unlessAborted(chooseModule(options, wider), options.signal);
+      choice = chosen.choice;
+      return chosen;
+    });
     checkLocations(engine, options.outputLocation);
-    const { choice } = await chosen;
     env.weft = choice;
     if (isHeard('warning')) engine.warnings.forEach((warning) => console.warn(`weft: ${warning}`));
     if (options.profiling) engine.record(true);

@@ -15,6 +15,7 @@ import { hasFiles, isLocation, readPieces, resolveLocation, sizeOfFile } from '.
  * @property {string} name for messages
  * @property {number | undefined} total its size in bytes, where that is known beforehand
  * @property {AsyncIterable<Uint8Array>} pieces each is valid until the next is asked for
+ * @property {boolean} [isOnce] whether it cannot be opened again
  * @property {URL | undefined} location what relative names of further files refer to
  */
 
@@ -122,13 +123,13 @@ async function findSource(input, ways, name) {
       throw argumentError(`${name} cannot be read: ${/** @type {Error} */ (cause).message}`); // its buffer was transferred
     }
   }
-  if (typeof Response !== 'undefined' && input instanceof Response) return responseSource(input, signal);
+  if (typeof Response !== 'undefined' && input instanceof Response) return { ...responseSource(input, signal), isOnce: true };
   if (typeof Blob !== 'undefined' && input instanceof Blob) {
     const name = /** @type {{name?: string}} */ (input).name ?? 'the blob';
     return { name, total: input.size, pieces: piecesOfStream(streamOf(input), signal), location: undefined };
   }
   if (typeof ReadableStream !== 'undefined' && input instanceof ReadableStream) {
-    return { name: 'the stream', total: undefined, pieces: piecesOfStream(input, signal), location: undefined };
+    return { name: 'the stream', total: undefined, pieces: piecesOfStream(input, signal), isOnce: true, location: undefined };
   }
   throw argumentError(`expected a URL, path, bytes, Blob, Response or ReadableStream, found ${describe(input)}`);
 }

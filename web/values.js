@@ -208,10 +208,7 @@ export class FeedCache {
 /* ---- results ------------------------------------------------------------------------------------------------------------ */
 /** @param {Wasm} wasm @param {number} at @param {number} count */
 function readStrings(wasm, at, count) {
-  return Array.from({ length: count }, (_, i) => {
-    const item = at + 8 * i;
-    return wasm.readText(wasm.readPointer(item), wasm.readPointer(item + 4));
-  });
+  return Array.from({ length: count }, (_, i) => wasm.readString(at, i));
 }
 
 /** @param {Wasm} wasm @param {number} value */

@@ -1,25 +1,15 @@
 /*
  * One running wasm module: its memory, calls into it, and what goes wrong there. Every session has a module of its own, so
  * that letting go of it gives all memory back and no session can harm another. This is the only file that knows the names
- * of Emscripten's glue; the places of struct members are checked by bindings/layout.c when the module is compiled.
+ * of Emscripten's glue.
  */
 import createModule from './weft.glue.mjs';
 import createThreads from './weft.threads.mjs';
 import { version } from './env.js';
 import { argumentError, codes, WeftError } from './error.js';
 import { workerError, workerFromElsewhere } from './host.js';
+import { narrow, wide } from './layout.js';
 import { decoder, encoder } from './text.js';
-
-/** Offsets in the structs of weft.h, in a 32-bit module. */
-const layout = {
-  error: { message: 4, node: 1028, op: 1284, size: 1412 },
-  options: { maxMemory: 0, maxElements: 8, maxNodes: 16, maxDepth: 20, threads: 24, optimize: 28, deterministic: 32, seed: 40, size: 48 },
-  external: { path: 0, offset: 8, bytes: 16, data: 24, size: 32 },
-  info: { name: 0, kind: 4, type: 8, keyType: 12, optional: 16, unread: 17, rank: 20, dims: 24, symbols: 152, size: 216 },
-  profile: { node: 0, domain: 4, op: 8, parent: 12, type: 16, begin: 24, end: 32, operations: 40, bytes: 48, rank: 56, dims: 64, size: 192 },
-  limits: { operations: 0, bytes: 8, size: 16 },
-  attribute: { name: 0, type: 4, list: 8, count: 12, data: 16, size: 20 },
-};
 
 /** The names of weft_kind, in its order. */
 const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
@@ -42,11 +32,12 @@ function startError(cause) {
   return new WeftError(code, `the WebAssembly module could not be started: ${cause}`, { cause });
 }
 
-/** Shared memory reserves its maximum of addresses at once: hosts that refuse 4 GB may grant less. */
-function makeSharedMemory() {
-  for (let maximum = 65536; ; maximum /= 2) {
+/** Shared memory reserves its maximum of addresses at once: hosts that refuse it may grant less. @param {boolean} isWide */
+function makeSharedMemory(isWide) {
+  for (let maximum = isWide ? 262144 : 65536; ; maximum /= 2) {
     try {
-      return new WebAssembly.Memory({ initial: 64, maximum, shared: true });
+      const limits = isWide ? { initial: 64n, maximum: BigInt(maximum), address: 'i64' } : { initial: 64, maximum };
+      return new WebAssembly.Memory(/** @type {any} */ ({ ...limits, shared: true }));
     } catch (error) {
       if (maximum < 8192) throw error;
     }
@@ -56,7 +47,7 @@ function makeSharedMemory() {
 /**
  * Starts the module. The glue never settles when its `instantiateWasm` or one of its threads fails, hence the promise around it.
  * @param {(options: object) => Promise<any>} create @param {WebAssembly.Module} module
- * @param {{threads: number, wasmMemory?: WebAssembly.Memory, runOperator: RunOperator}} options threads beside the caller's
+ * @param {{threads: number, wide: boolean, wasmMemory?: WebAssembly.Memory, runOperator: RunOperator}} options threads beside the caller's
  */
 const startGlue = (create, module, options) =>
   new Promise((resolve, reject) => {
@@ -77,38 +68,44 @@ const startGlue = (create, module, options) =>
 
 export class Wasm {
   #glue;
+  #addresses;
+  /** What the module exports. @type {any} */
+  #functions;
   /** @type {WeftError | null} */
   #broken = null;
-  /** Out parameters of up to 8 bytes are written here. */
+  /** Out parameters are written here. */
   #cell;
   #error;
-  /** What the module calls for a node of a caller's operator, to run it or to tell its outputs ahead; pointers are unsigned. @type {RunOperator} */
+  /** What the module calls for a node of a caller's operator, to run it or to tell its outputs ahead. @type {RunOperator} */
   runOperator = () => 0;
   /** What such an operator threw, the cause of the error to come. @type {unknown} */
   thrown;
 
   /** @param {import('./module.js').Chosen} chosen @returns {Promise<Wasm>} */
-  static async start({ module, threaded, choice }) {
+  static async start({ module, threaded, wide: isWide, choice }) {
+    const addresses = isWide ? wide : narrow;
     /** @type {Wasm} */
     let wasm;
     const runOperator = (/** @type {number[]} */ ...args) =>
-      wasm.runOperator(.../** @type {Parameters<RunOperator>} */ (args.map((arg) => arg >>> 0)));
+      wasm.runOperator(.../** @type {Parameters<RunOperator>} */ (args.map(addresses.take)));
     try {
-      if (!threaded) return (wasm = new Wasm(await startGlue(createModule, module, { threads: 0, runOperator })));
-      const options = { threads: choice.threads - 1, wasmMemory: makeSharedMemory(), runOperator };
-      return (wasm = new Wasm(await startGlue(createThreads, module, options)));
+      const wasmMemory = threaded ? makeSharedMemory(isWide) : undefined;
+      const options = { threads: choice.threads - 1, wide: isWide, wasmMemory, runOperator };
+      return (wasm = new Wasm(await startGlue(threaded ? createThreads : createModule, module, options), addresses));
     } catch (cause) {
       throw startError(cause);
     }
   }
 
-  /** @param {any} glue */
-  constructor(glue) {
+  /** @param {any} glue @param {import('./layout.js').Addresses} addresses */
+  constructor(glue, addresses) {
     this.#glue = glue;
+    this.#addresses = addresses;
+    this.#functions = addresses.callable(glue);
     this.#view = new DataView(glue.wasmMemory.buffer);
     this.#bytes = new Uint8Array(glue.wasmMemory.buffer);
-    this.#cell = this.allocate(8);
-    this.#error = this.allocate(layout.error.size);
+    this.#cell = this.allocate(2 * addresses.width);
+    this.#error = this.allocate(this.layout.error.size);
     const found = this.readText(this.get('weft_version'));
     if (found === version) return;
     throw argumentError(`the WebAssembly module is of Weft ${found}, the package of ${version}: a cache, env.wasm or the option wasm holds another`);
@@ -119,9 +116,14 @@ export class Wasm {
     // The runtime's own end: with the threads goes what this thread awaits of them, which would keep the memory in WebKit.
     this.#glue?.PThread?.terminateRuntime();
     this.#broken ??= new WeftError('INVALID_ARGUMENT', 'the session was released');
-    this.#glue = null;
+    this.#glue = this.#functions = null;
     this.#bytes = new Uint8Array();
     this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Where the members of structs lie in this module. */
+  get layout() {
+    return this.#addresses.layout;
   }
 
   get isUsable() {
@@ -142,7 +144,7 @@ export class Wasm {
   call(name, ...args) {
     this.checkUsable();
     try {
-      return this.#glue[`_${name}`](...args);
+      return this.#functions[`_${name}`](...args);
     } catch (cause) {
       const what = `the engine stopped in ${name} (${cause}); this session cannot be used any more, others can`;
       this.#broken = new WeftError('INTERNAL', what, { cause });
@@ -152,7 +154,7 @@ export class Wasm {
 
   /** Calls a function that returns a pointer or a size. @param {string} name @param {...(number | bigint)} args */
   get(name, ...args) {
-    return this.call(name, ...args) >>> 0;
+    return this.#addresses.take(this.call(name, ...args));
   }
 
   /** Calls a function that returns a status and takes a weft_error last. @param {string} name @param {...(number | bigint)} args */
@@ -169,7 +171,7 @@ export class Wasm {
 
   /** @param {number} status */
   #takeError(status) {
-    const { message, node, op } = layout.error;
+    const { message, node, op } = this.layout.error;
     const cause = this.thrown;
     this.thrown = undefined;
     return new WeftError(codes[status] ?? 'INTERNAL', this.readText(this.#error + message), {
@@ -211,14 +213,30 @@ export class Wasm {
     this.call('free', block);
   }
 
+  /** An address or a size, or the one of index `i` in a list. @param {number} at @param {number} [i] */
+  readPointer(at, i = 0) {
+    return this.#addresses.read(this.view, at + i * this.#addresses.width);
+  }
+
+  /** @param {number} at @param {number} i @param {number} pointer */
+  writePointer(at, i, pointer) {
+    this.#addresses.write(this.view, at + i * this.#addresses.width, pointer);
+  }
+
   /** @param {number} at */
-  readPointer(at) {
+  readUint32(at) {
     return this.view.getUint32(at, true);
   }
 
   /** Sizes and dims stay below 2^53. @param {number} at */
   readInt64(at) {
     return Number(this.view.getBigInt64(at, true));
+  }
+
+  /** The text of index `i` in a list of weft_string. @param {number} at @param {number} i */
+  readString(at, i) {
+    const { data, length, size } = this.layout.string;
+    return this.readText(this.readPointer(at + size * i + data), this.readPointer(at + size * i + length));
   }
 
   /** A copy of what is at an address, as it must leave the module. @param {number} at @param {number} size */
@@ -244,17 +262,17 @@ export class Wasm {
 
   /** A new block of pointers. @param {readonly number[]} pointers */
   writePointers(pointers) {
-    const block = this.allocate(4 * pointers.length);
-    pointers.forEach((pointer, i) => this.view.setUint32(block + 4 * i, pointer, true));
+    const block = this.allocate(this.#addresses.width * pointers.length);
+    pointers.forEach((pointer, i) => this.writePointer(block, i, pointer));
     return block;
   }
 
   /** A block of options; 0 means the core's default. @param {CoreOptions} options */
   writeOptions(options) {
-    const at = layout.options;
+    const at = this.layout.options;
     const block = this.allocate(at.size);
     const view = this.view;
-    view.setUint32(block + at.maxMemory, options.maxMemory, true);
+    this.writePointer(block + at.maxMemory, 0, Math.min(options.maxMemory, this.#addresses.most));
     view.setBigUint64(block + at.maxElements, BigInt(options.maxElements), true);
     view.setUint32(block + at.maxNodes, options.maxNodes, true);
     view.setUint32(block + at.maxDepth, options.maxDepth, true);
@@ -267,7 +285,7 @@ export class Wasm {
 
   /** Fills a weft_info in the module's memory. @param {number} at @param {number} type @param {readonly number[]} dims */
   writeInfo(at, type, dims) {
-    const { type: typeAt, rank, dims: dimsAt } = layout.info;
+    const { type: typeAt, rank, dims: dimsAt } = this.layout.info;
     this.view.setInt32(at + typeAt, type, true);
     this.view.setInt32(at + rank, dims.length, true);
     dims.forEach((dim, i) => this.view.setBigInt64(at + dimsAt + 8 * i, BigInt(dim), true));
@@ -276,7 +294,7 @@ export class Wasm {
   /* ---- structs that the core fills -------------------------------------------------------------------------------------- */
   /** @param {number} loader @param {number} index @returns {External} */
   readExternal(loader, index) {
-    const at = layout.external;
+    const at = this.layout.external;
     const block = this.allocate(at.size);
     try {
       this.run('weft_loader_external', loader, index, block);
@@ -293,16 +311,16 @@ export class Wasm {
 
   /** @param {number} session @param {'input' | 'output'} side @param {number} index @returns {Info} */
   readInfo(session, side, index) {
-    const at = layout.info;
+    const at = this.layout.info;
     const block = this.allocate(at.size);
     try {
       this.run(`weft_session_${side}_info`, session, index, block);
       const rank = this.view.getInt32(block + at.rank, true);
       return {
         name: this.readText(this.readPointer(block + at.name)),
-        kind: kinds[this.readPointer(block + at.kind)],
-        type: this.readPointer(block + at.type),
-        keyType: this.readPointer(block + at.keyType),
+        kind: kinds[this.readUint32(block + at.kind)],
+        type: this.readUint32(block + at.type),
+        keyType: this.readUint32(block + at.keyType),
         optional: this.bytes[block + at.optional] !== 0,
         unread: this.bytes[block + at.unread] !== 0,
         shape: rank < 0 ? null : Array.from({ length: rank }, (_, i) => this.#readDim(block, i)),
@@ -314,9 +332,9 @@ export class Wasm {
 
   /** A size, the name of a symbol, or '?' where nothing is known. @param {number} info @param {number} i */
   #readDim(info, i) {
-    const size = this.readInt64(info + layout.info.dims + 8 * i);
+    const size = this.readInt64(info + this.layout.info.dims + 8 * i);
     if (size >= 0) return size;
-    const symbol = this.readPointer(info + layout.info.symbols + 4 * i);
+    const symbol = this.readPointer(info + this.layout.info.symbols, i);
     return symbol === 0 ? '?' : this.readText(symbol);
   }
 
@@ -328,12 +346,12 @@ export class Wasm {
 
   /** The attributes of the node that a caller's operator is called for. @param {number} call @returns {Attribute[]} */
   readAttributes(call) {
-    const at = layout.attribute;
+    const at = this.layout.attribute;
     const block = this.allocate(at.size);
     const read = (/** @type {number} */ i) =>
       this.call('weft_custom_attribute_at', call, i, block) !== 0 && {
         name: this.readText(this.readPointer(block + at.name)),
-        type: this.readPointer(block + at.type),
+        type: this.readUint32(block + at.type),
         list: this.bytes[block + at.list] !== 0,
         count: this.readPointer(block + at.count),
         data: this.readPointer(block + at.data),
@@ -347,14 +365,14 @@ export class Wasm {
 
   /** Bytes that the session's core holds now and has held at most, and that the module has of the host. @param {number} session */
   readMemory(session) {
-    this.call('weft_session_memory', session, this.#cell, this.#cell + 4);
+    this.call('weft_session_memory', session, this.#cell, this.#cell + this.#addresses.width);
     const reserved = this.bytes.length;
-    return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell + 4), reserved };
+    return { used: this.readPointer(this.#cell), peak: this.readPointer(this.#cell, 1), reserved };
   }
 
   /** What a session has recorded. @param {number} session @returns {import('./profile.js').Entry[]} */
   readProfile(session) {
-    const at = layout.profile;
+    const at = this.layout.profile;
     const block = this.allocate(at.size);
     /** @type {Map<number, string>} */
     const texts = new Map();
@@ -371,8 +389,8 @@ export class Wasm {
         node: text(this.readPointer(block + at.node)),
         op: (domain && `${domain}:`) + text(this.readPointer(block + at.op)),
         parent: this.view.getInt32(block + at.parent, true),
-        type: this.readPointer(block + at.type),
-        dims: Array.from({ length: this.readPointer(block + at.rank) }, (_, d) => this.readInt64(block + at.dims + 8 * d)),
+        type: this.readUint32(block + at.type),
+        dims: Array.from({ length: this.readUint32(block + at.rank) }, (_, d) => this.readInt64(block + at.dims + 8 * d)),
         begin: number(at.begin),
         end: number(at.end),
         operations: number(at.operations),
@@ -388,7 +406,7 @@ export class Wasm {
 
   /** What this module can do at best here. Takes a quarter of a second. @param {number} session @returns {import('./profile.js').Limits} */
   measure(session) {
-    const at = layout.limits;
+    const at = this.layout.limits;
     const block = this.allocate(at.size);
     try {
       this.run('weft_host_measure', session, block);

@@ -293,6 +293,8 @@ export declare namespace InferenceSession {
     operators?: { readonly [name: string]: Operator };
     /** A load or run beyond one of these ends with an error. */
     limits?: { maxMemory?: number; maxElements?: number; maxNodes?: number; maxDepth?: number };
+    /** true: 64-bit addresses; false: never; left out: where the model needs them. Default: env.wasm.memory64. */
+    memory64?: boolean;
     /** The WebAssembly module, its bytes or its URL, where the package's own choice cannot be loaded. */
     wasm?: WasmModule | ArrayBufferLike | ArrayBufferView | string | Url;
     /** Name of a cache of the host's (CacheStorage) in which files that have URLs are kept, and looked for before they are fetched. */
@@ -493,6 +495,8 @@ export declare namespace Env {
     wasmPaths?: string | Url | { readonly [file: string]: string | Url };
     /** The module itself. */
     wasmBinary?: ArrayBufferLike | Uint8Array | WasmModule;
+    /** 64-bit addresses, as with the option `memory64`. */
+    memory64?: boolean;
     /** Sessions run in workers of their own, as with the option `worker`. */
     proxy?: boolean;
     /** Accepted, without effect. */

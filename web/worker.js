@@ -29,6 +29,16 @@ function nameKept(tensor) {
 /** A source as it was before it was sent. @param {any} sent */
 const sourceOf = (sent) => (sent instanceof MessagePort ? receiveStream(sent) : sent);
 
+/** Takes a module that was asked for. @type {(chosen: import('./module.js').Chosen) => void} */
+let takeModule = () => {};
+
+/** @param {string} wider why its addresses must have 64 bits @returns {Promise<import('./module.js').Chosen>} */
+const askFor = (wider) =>
+  new Promise((resolve) => {
+    takeModule = resolve;
+    post({ wider }, []);
+  });
+
 const methods = {
   /** @param {any} args */
   async load({ input, options, chosen, canWait }) {
@@ -36,8 +46,8 @@ const methods = {
     operators = new OperatorClient(post, canWait);
     const externalData = options.externalData.map((/** @type {any} */ entry) => (entry.data ? { ...entry, data: sourceOf(entry.data) } : entry));
     const inside = { ...options, externalData, onProgress, operators: operators.list(options.operators) };
-    engine = await Engine.load(sourceOf(input), inside, Promise.resolve(chosen));
-    return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: engine.cancelFlag };
+    engine = await Engine.load(sourceOf(input), inside, async (wider) => (wider ? askFor(wider) : chosen));
+    return { inputs: engine.inputs, outputs: engine.outputs, warnings: engine.warnings, cancelFlag: canWait ? engine.cancelFlag : undefined };
   },
   /** @param {any} args */
   async run({ feeds, wanted, stays }) {
@@ -80,5 +90,6 @@ let last = Promise.resolve();
 
 const post = answerParent((message) => {
   if (message.answer) operators.take(message.answer);
+  else if (message.chosen) takeModule(message.chosen);
   else last = last.then(() => answer(message));
 });

@@ -53,12 +53,14 @@ static weft_status check_dims(weft_onnx_model *model, const char *name, weft_typ
     return weft_fail(model->cx, WEFT_LIMIT_EXCEEDED, "tensor '%s' has %zu dimensions; Weft allows %d", name, rank,
                      WEFT_MAX_RANK);
   }
+  bool negative = false;
   *out = (weft_tensor){.type = type, .shape.rank = (int)rank};
   for (size_t i = 0; i < rank; i++) {
     out->shape.dims[i] = dims[i];
+    negative |= dims[i] < 0;
   }
   if (!weft_shape_count(&out->shape, type, &out->count)) {
-    return weft_fail(model->cx, WEFT_INVALID_MODEL,
+    return weft_fail(model->cx, negative ? WEFT_INVALID_MODEL : WEFT_OUT_OF_MEMORY,
                      "tensor '%s' has the shape %s, which is negative or too large to address", name,
                      weft_shape_print(&out->shape, text, sizeof text));
   }

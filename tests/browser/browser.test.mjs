@@ -68,6 +68,19 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
     assert.deepEqual((await page.evaluate(() => double(new URL('/models/doubling.onnx', location.href)))).answer, [2, 4]);
   });
 
+  // Without isolation memory can be shared, but not be sent to a thread.
+  test('a model in a module of 64-bit addresses', async () => {
+    for (const [url, most] of [[isolated.url, 2], [plain.url, 1]]) {
+      const page = await open(url);
+      for (const options of [{}, { worker: true }]) {
+        const load = (options) => double('/models/doubling.onnx', { memory64: true, threads: 2, ...options }).catch(({ message }) => message);
+        const found = await page.evaluate(`(${load})(${JSON.stringify(options)})`);
+        if (name === 'WebKit') assert.equal(found, 'memory64 is true, but the host has no WebAssembly memory of 64-bit addresses');
+        else assert.deepEqual([found.answer, found.module, found.threads], [[2, 4], 'weft.simd.threads.64.wasm', most]);
+      }
+    }
+  });
+
   test('a model as bytes, stream, response and blob', async () => {
     const page = await open(plain.url);
     const answers = await page.evaluate(async () => {

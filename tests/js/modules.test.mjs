@@ -3,7 +3,7 @@
  * own, so most cases run in a Node.js of their own, one without and one with relaxed SIMD.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { programs } from '../../tools/setup/paths.mjs';
 import { olderProcessors } from '../tools/hosts.mjs';
-import { doubling, model, node, tensorType } from './onnx.mjs';
+import { doubling, model, node, tensor, tensorType } from './onnx.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -95,6 +95,103 @@ test('relaxed SIMD where the host has it', { skip: !existsSync(programs.node24) 
   assert.equal(chosen.module, process.arch === 'x64' ? 'weft.simd.wasm' : 'weft.relaxed.wasm');
   if (process.arch === 'x64') assert.match(chosen.why.join(' '), /its compiler is too old/);
   assert.equal(older("'relaxed'").module, 'weft.relaxed.wasm');
+});
+
+const wide = 'weft.simd.threads.64.wasm';
+const noWide = !existsSync(programs.node24) && 'Node.js 24 is not set up';
+test('64-bit addresses when they are asked for, with everything that is handed over', { skip: noWide }, () => {
+  for (const threads of [1, 2]) {
+    const found = runProgram(`
+      const session = await create({ memory64: true, threads: ${threads}, enableProfiling: true });
+      const answer = await double(session);
+      const { memory } = session.weft;
+      session.endProfiling();
+      const { operators } = await session.profile();
+      console.log(JSON.stringify({ ...session.weft, memory, answer, op: operators[0].op, meta: session.inputMetadata }));`, programs.node24);
+    assert.deepEqual([found.module, found.threads, found.answer, found.op], [wide, threads, [2, 4], 'Add']);
+    assert.deepEqual(found.meta, [{ name: 'x', isTensor: true, type: 'float32', shape: ['N'], optional: false }]);
+    assert.match(found.why.join(' '), /64-bit addresses: memory64 is true/);
+    assert.ok(found.memory.used > 0 && found.memory.peak < 1e6, JSON.stringify(found.memory));
+  }
+  const given = runProgram(`
+    const { readFileSync } = await import('node:fs');
+    env.wasm.wasmBinary = readFileSync(new URL('${wide}', ${JSON.stringify(weft.href)}));
+    const session = await InferenceSession.create(${JSON.stringify(join(folder, 'texts.onnx'))}, { threads: 2 });
+    const { y } = await session.run({ x: new Tensor('string', ['a', '\u00e9\u{1f600}', '']) });
+    console.log(JSON.stringify([...y.data, env.weft.module, env.weft.threads]));`, programs.node24);
+  assert.deepEqual(given, ['a', '\u00e9\u{1f600}', '', 'given', 2]);
+});
+
+test('the tests of values, operators and profiles with 64-bit addresses', { skip: noWide }, () => {
+  const files = ['custom', 'kept', 'profile', 'values'].map((name) => fileURLToPath(new URL(`${name}.test.mjs`, import.meta.url)));
+  const set = `import { env } from ${JSON.stringify(weft.href)}; env.wasm.memory64 = true;`;
+  const told = "process.on('exit', () => console.error(env.weft.module));";
+  for (const file of files) {
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(set + told)}`, '--test-reporter=tap', file];
+    const { status, stdout, stderr } = spawnSync(programs.node24, args, { encoding: 'utf8', timeout: 60_000 });
+    assert.equal(status, 0, stdout);
+    assert.equal(stderr.trim().split('\n').at(-1), wide);
+  }
+});
+
+test('64-bit addresses for models of more than 3 GB', { skip: noWide }, () => {
+  // The size that is announced decides; weights of 4 GB are given room, but no bytes.
+  const weights = (name, [count, each]) => writeFileSync(join(folder, name), model({
+    nodes: [node('Concat', Array.from({ length: count }, (_, i) => `w${i}`), ['y'], { axis: 0 })],
+    outputs: { y: tensorType('float32') },
+    initializers: Array.from({ length: count }, (_, i) =>
+      tensor(`w${i}`, 'float32', [each], { external: { location: 'wide.bin', offset: 4 * each * i, length: 4 * each } })),
+  }));
+  weights('wide.onnx', [8, 2 ** 27]);
+  weights('one.onnx', [1, 2 ** 30]);
+  writeFileSync(join(folder, 'wide.bin'), 'few');
+  const found = runProgram(`
+    const { readFileSync } = await import('node:fs');
+    const found = [];
+    const announced = (size) => new Response(readFileSync(${JSON.stringify(join(folder, 'doubling.onnx'))}), { headers: { 'content-length': size } });
+    for (const options of [{}, { worker: true }]) {
+      const session = await InferenceSession.create(announced(3e9), options);
+      found.push(session.weft.module);
+    }
+    const session = await InferenceSession.create(announced(5e9));
+    found.push(session.weft.module, session.weft.why[0], await double(session));
+    const path = ${JSON.stringify(join(folder, 'wide.onnx'))};
+    const [bytes, one] = [path, path.replace('wide.onnx', 'one.onnx')].map((file) => readFileSync(file));
+    const externalData = [{ path: 'wide.bin', data: new Blob(['few']) }];
+    const fails = (input, options) => InferenceSession.create(input, options).catch(({ code, message }) => found.push([code, message]));
+    await fails(announced(20e9));
+    await fails(path);
+    await fails(path, { worker: true });
+    await fails(bytes, { externalData });
+    await fails(one, { externalData });
+    await fails(new Response(one), { externalData });
+    await fails(path, { memory64: false });
+    await fails(new Response(bytes), { externalData, memory64: true });
+    console.log(JSON.stringify(found));`, programs.node24);
+  assert.deepEqual(found.slice(0, 5), ['weft.relaxed.wasm', 'weft.relaxed.wasm', wide, '64-bit addresses: the response has 5000000000 bytes.', [2, 4]]);
+  const told = found.slice(5).map((error) => error.join(' '));
+  assert.match(told[0], /^OUT_OF_MEMORY the response has 20000000000 bytes: a WebAssembly module can hold 17179869184$/);
+  for (const i of [1, 2, 3, 4, 7]) assert.match(told[i], /^IO .*ends after 3 bytes: the model needs 4294967296 of it/);
+  assert.match(told[5], /^OUT_OF_MEMORY tensor 'w0' .* too large to address, and a stream cannot be read again for one of 64-bit addresses: ask/);
+  assert.match(told[6], /^OUT_OF_MEMORY no memory for \d+ more bytes: \d+ are in use and the host gives no more, and memory64 is false/);
+});
+
+test('64-bit addresses that the host does not have', () => {
+  const found = runProgram(`
+    const { validate } = WebAssembly;
+    WebAssembly.validate = (bytes) => bytes.length !== 19 && validate(bytes);
+    const found = [];
+    const fails = (input, options) => InferenceSession.create(input, options).catch(({ code, message }) => found.push([code, message]));
+    await fails(new Uint8Array(), { memory64: true });
+    await fails(new Response('x', { headers: { 'content-length': 5e9 } }));
+    env.wasm.simd = false;
+    await fails(new Uint8Array(), { memory64: true });
+    console.log(JSON.stringify(found));`);
+  assert.deepEqual(found, [
+    ['UNSUPPORTED', 'memory64 is true, but the host has no WebAssembly memory of 64-bit addresses'],
+    ['OUT_OF_MEMORY', 'the response has 5000000000 bytes: a WebAssembly module can hold 4294967296, and the host has no WebAssembly memory of 64-bit addresses'],
+    ['UNSUPPORTED', 'memory64 is true, but the module of 64-bit addresses has SIMD, and env.wasm.simd is false'],
+  ]);
 });
 
 const cannotBeOlder = !existsSync(programs.node24) ? 'Node.js 24 is not set up' : process.arch !== 'x64' && 'not an x86 processor';
