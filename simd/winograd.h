@@ -1,174 +1,244 @@
-/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once. Columns of an input strip are laid apart
- * by their place in a tile, with their padding, so that a tile's columns are plain loads for all four; finished rows
- * of four tiles are transposed back. `outputs` is a constant where functions are called. */
+/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once, or for 4 channels of a filter. Rows of the
+ * input are transformed as they lie; then their columns are laid apart by their place in a tile, with their padding, so
+ * that a tile's columns are plain loads for all four. Finished rows of four tiles are transposed back. */
 
 enum {
-  STRIP_GROUPS = 32,
+  STRIP_GROUPS = 4,
   STRIP_LENGTH = (STRIP_GROUPS + 1) * LANES,
   MOST_OUTPUTS = WEFT_WINOGRAD_MOST_OUTPUTS,
-  MOST_SIDE = MOST_OUTPUTS + 2
+  MOST_SIDE = MOST_OUTPUTS + 2,
+  LINE_LENGTH = MOST_OUTPUTS * STRIP_GROUPS * LANES * LANES /* where every tile is in a row of its own */
 };
 
-/* The filters of four channels; `x` are their taps. */
-INLINE void filter_group(const weft_winograd_tile tile, const real *x, float *to, size_t stride) {
-  const size_t kh = weft_winograd_taps(tile.rows), kw = weft_winograd_taps(tile.columns);
-  const size_t rows = weft_winograd_side(tile.rows), columns = weft_winograd_side(tile.columns);
-  real half[3 * MOST_SIDE];
-  for (size_t j = 0; j < kw; j++) {
-    real x_column[3], y[MOST_SIDE];
-    for (size_t i = 0; i < kh; i++) {
-      x_column[i] = x[i * kw + j];
-    }
-    winograd_filter_words(tile.rows, x_column, y);
-    for (size_t i = 0; i < rows; i++) {
-      half[i * kw + j] = y[i];
-    }
-  }
-  NOT_UNROLLED
-  for (size_t i = 0; i < rows; i++) {
-    real y[MOST_SIDE];
-    winograd_filter_words(tile.columns, half + i * kw, y);
-    for (size_t j = 0; j < columns; j++) {
-      store(to + (i * columns + j) * stride, y[j]);
-    }
-  }
-}
-
-INLINE void winograd_filters_of(const weft_winograd_tile tile, size_t filters, size_t channels, const float *w,
-                                size_t w_stride, float *out, size_t stride) {
-  const size_t taps = weft_winograd_taps(tile.rows) * weft_winograd_taps(tile.columns);
-  for (size_t f = 0; f < filters; f++, w += w_stride, out += channels) {
-    for (size_t c = 0; c < channels; c += LANES) {
-      const float *from = w + c * taps;
-      real x[9];
-      for (size_t i = 0; i < LANES && taps == 9; i++) {
-        x[i] = load(from + i * 9);
-        x[LANES + i] = load(from + i * 9 + LANES);
-      }
-      if (taps == 9) {
-        transpose_4x4(x);
-        transpose_4x4(x + LANES);
-      }
-      for (size_t i = taps == 9 ? 8 : 0; i < taps; i++) {
-        x[i] = wasm_f32x4_make(from[i], from[i + taps], from[i + 2 * taps], from[i + 3 * taps]);
-      }
-      filter_group(tile, x, out + c, stride);
-    }
-  }
-}
-
-/* Calls `function` with a constant tile, first of its arguments. */
-#define WITH_TILE(tile, function, ...)                                                                                 \
+/* Calls `function` with a constant line, first of its arguments. */
+#define WITH_LINE(line, function, ...)                                                                                 \
   do {                                                                                                                 \
-    if (tile.rows == 1) {                                                                                              \
-      function((weft_winograd_tile){1, 4}, __VA_ARGS__);                                                               \
-    } else if (tile.columns == 1) {                                                                                    \
-      function((weft_winograd_tile){4, 1}, __VA_ARGS__);                                                               \
-    } else if (tile.columns == 2) {                                                                                    \
-      function((weft_winograd_tile){2, 2}, __VA_ARGS__);                                                               \
+    if (line.outputs == 1) {                                                                                           \
+      function((weft_winograd_line){1, 1}, __VA_ARGS__);                                                               \
+    } else if (line.outputs == 2) {                                                                                    \
+      function((weft_winograd_line){2, 3}, __VA_ARGS__);                                                               \
+    } else if (line.taps == 2) {                                                                                       \
+      function((weft_winograd_line){4, 2}, __VA_ARGS__);                                                               \
     } else {                                                                                                           \
-      function((weft_winograd_tile){4, 4}, __VA_ARGS__);                                                               \
+      function((weft_winograd_line){4, 3}, __VA_ARGS__);                                                               \
     }                                                                                                                  \
   } while (0)
 
-static void winograd_filters(weft_winograd_tile tile, size_t filters, size_t channels, const float *w, size_t w_stride,
-                             float *out, size_t stride) {
-  if (channels % LANES != 0) {
-    weft_portable_winograd_filters(tile, filters, channels, w, w_stride, out, stride);
-  } else {
-    WITH_TILE(tile, winograd_filters_of, filters, channels, w, w_stride, out, stride);
-  }
-}
-
-/* `count` vectors of every `outputs`-th element, from each of the first ones. */
-INLINE void split_line(const size_t outputs, const float *line, size_t count, float *strip) {
-  for (size_t i = 0; i < count; i++, line += outputs * LANES, strip += LANES) {
-    real r[MOST_OUTPUTS];
-    for (size_t j = 0; j < outputs; j++) {
-      r[j] = load(line + j * LANES);
+/* Four channels of a filter down the columns of their taps, then along the rows. */
+INLINE void filter_columns(const weft_winograd_line line, size_t count, const float *x, float *half) {
+  NOT_UNROLLED
+  for (; count > 0; count--, x += LANES, half += LANES) {
+    real taps[3], y[MOST_SIDE];
+    for (size_t i = 0; i < line.taps; i++) {
+      taps[i] = load(x + i * 3 * LANES);
     }
-    if (outputs == 4) {
-      transpose_4x4(r);
-    } else if (outputs == 2) {
-      real even = wasm_i32x4_shuffle(r[0], r[1], 0, 2, 4, 6);
-      r[1] = wasm_i32x4_shuffle(r[0], r[1], 1, 3, 5, 7);
-      r[0] = even;
-    }
-    for (size_t j = 0; j < outputs; j++) {
-      store(strip + j * STRIP_LENGTH, r[j]);
+    winograd_filter_words(line, taps, y);
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      store(half + i * 3 * LANES, y[i]);
     }
   }
 }
 
-/* A row's elements from `column` on, every `step`-th: `length` with the padding's zeros. */
-static void fill_line(const float *row, size_t width, int64_t column, size_t step, size_t length, float *line) {
-  if (step == 1) {
-    const size_t before = column < 0 ? ((size_t)-column < length ? (size_t)-column : length) : 0;
-    const size_t from = column < 0 ? 0 : ((size_t)column < width ? (size_t)column : width);
-    pad_line(row + from, width - from < length - before ? width - from : length - before, before, length, line);
+INLINE void filter_rows(const weft_winograd_line line, size_t count, const float *half, float *to, size_t stride) {
+  NOT_UNROLLED
+  for (; count > 0; count--, half += 3 * LANES) {
+    real taps[3], y[MOST_SIDE];
+    for (size_t i = 0; i < line.taps; i++) {
+      taps[i] = load(half + i * LANES);
+    }
+    winograd_filter_words(line, taps, y);
+    for (size_t i = 0; i < weft_winograd_side(line); i++, to += stride) {
+      store(to, y[i]);
+    }
+  }
+}
+
+static void winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *t, float *out, size_t stride) {
+  const size_t step = t->channel_step;
+  if (t->channels % LANES != 0) {
+    weft_portable_winograd_filters(tile, t, out, stride);
     return;
   }
-  for (size_t i = 0; i < length; i++, column += (int64_t)step) {
-    line[i] = column >= 0 && (uint64_t)column < width ? row[column] : 0.0f;
+  float x[9 * LANES] = {0}, half[3 * MOST_SIDE * LANES];
+  for (size_t f = 0; f < t->filters; f++, out += t->channels) {
+    const float *from = t->first + f * t->filter_step;
+    for (size_t c = 0; c < t->channels; c += LANES, from += LANES * step) {
+      if (t->rows * t->columns == 9 && step == 9) {
+        for (size_t i = 0; i < 8; i += LANES) {
+          real r[LANES] = {load(from + i), load(from + 9 + i), load(from + 18 + i), load(from + 27 + i)};
+          transpose_4x4(r);
+          for (size_t j = 0; j < LANES; j++) {
+            store(x + (i + j) * LANES, r[j]);
+          }
+        }
+        store(x + 8 * LANES, wasm_f32x4_make(from[8], from[17], from[26], from[35]));
+      } else {
+        for (size_t i = 0; i < t->rows; i++) {
+          const float *at = from + i * t->row_step;
+          for (size_t j = 0; j < t->columns; j++, at += t->column_step) {
+            store(x + (i * 3 + j) * LANES, wasm_f32x4_make(at[0], at[step], at[2 * step], at[3 * step]));
+          }
+        }
+      }
+      WITH_LINE(tile.rows, filter_columns, tile.columns.taps, x, half);
+      WITH_LINE(tile.columns, filter_rows, weft_winograd_side(tile.rows), half, out + c, stride);
+    }
   }
 }
 
-/* The strip of a channel that `count` groups from `group` on, all in one row of tiles, are made from. */
-INLINE void fill_strip(const weft_winograd_tile tile, const weft_patches *p, const float *channel, size_t row,
-                       size_t group, size_t count, float *strip) {
-  float line[MOST_OUTPUTS * STRIP_LENGTH + OVERRUN];
-  const size_t length = (count + 1) * tile.columns * LANES;
-  const int64_t column = (int64_t)(group * tile.columns * LANES * p->dilation_w) - p->pad_left;
-  for (size_t i = 0; i < weft_winograd_side(tile.rows); i++, strip += tile.columns * STRIP_LENGTH) {
-    int64_t y = (int64_t)((row * tile.rows + i) * p->dilation_h) - p->pad_top;
-    if (y < 0 || (uint64_t)y >= p->ih) {
-      clear_floats(strip, tile.columns * STRIP_LENGTH);
-      continue;
-    }
-    fill_line(channel + (size_t)y * p->iw, p->iw, column, p->dilation_w, length, line);
-    split_line(tile.columns, line, count + 1, strip);
+/* A vector of every `outputs`-th element, from each of the first ones. */
+INLINE void split_vector(const size_t outputs, const float *line, real *r) {
+  for (size_t j = 0; j < outputs; j++) {
+    r[j] = load(line + j * LANES);
+  }
+  if (outputs == 4) {
+    transpose_4x4(r);
+  } else if (outputs == 2) {
+    real even = wasm_i32x4_shuffle(r[0], r[1], 0, 2, 4, 6);
+    r[1] = wasm_i32x4_shuffle(r[0], r[1], 1, 3, 5, 7);
+    r[0] = even;
   }
 }
 
-/* One group of one channel; `strip` is where its first tile begins. `to` is its half of a panel's row in the first
- * matrix. */
-INLINE void input_group(const weft_winograd_tile tile, const float *strip, float *to, size_t stride) {
-  const size_t rows = weft_winograd_side(tile.rows), columns = weft_winograd_side(tile.columns);
-  real half[MOST_SIDE * MOST_SIDE];
-  for (size_t j = 0; j < columns; j++) {
-    real x[MOST_SIDE], y[MOST_SIDE];
-    for (size_t i = 0; i < rows; i++) {
-      x[i] = load(strip + (i * tile.columns + j % tile.columns) * STRIP_LENGTH + j / tile.columns);
-    }
-    winograd_input_words(tile.rows, x, y);
-    for (size_t i = 0; i < rows; i++) {
-      half[i * columns + j] = y[i];
-    }
-  }
+/* The columns of `count` tiles side by side, of lines of (count / 4 + 1) * 4 of them. */
+INLINE void split_lines(const weft_winograd_line columns, size_t rows, const float *lines, size_t count, float *strip) {
+  const size_t outputs = columns.outputs, side = weft_winograd_side(columns);
   NOT_UNROLLED
-  for (size_t i = 0; i < rows; i++) {
-    real y[MOST_SIDE];
-    winograd_input_words(tile.columns, half + i * columns, y);
-    for (size_t j = 0; j < columns; j++) {
-      store(to, y[j]);
-      to += stride;
+  for (; rows > 0; rows--, lines += LINE_LENGTH, strip += MOST_SIDE * STRIP_LENGTH) {
+    real r[MOST_SIDE], next[MOST_OUTPUTS];
+    const float *line = lines;
+    split_vector(outputs, line, next);
+    NOT_UNROLLED
+    for (size_t i = 0; i < count; i += LANES) {
+      for (size_t j = 0; j < outputs; j++) {
+        r[j] = next[j];
+      }
+      line += outputs * LANES;
+      if (i + LANES <= count) split_vector(outputs, line, next);
+      for (size_t j = outputs; j < side; j++) {
+        r[j] = wasm_i32x4_shuffle(r[j - outputs], next[j - outputs], 1, 2, 3, 4);
+      }
+      for (size_t j = 0; j < side; j++) {
+        store(strip + j * STRIP_LENGTH + i, r[j]);
+      }
     }
   }
 }
 
-INLINE void winograd_input_of(const weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin,
-                              size_t end, float *out, size_t stride) {
-  const size_t width = weft_winograd_groups(tile, 1, patches->ow), k = patches->channels;
-  float strip[MOST_SIDE * MOST_OUTPUTS * STRIP_LENGTH];
+/* Four of seven elements. */
+#define EVEN_OF_SEVEN(from) wasm_i32x4_shuffle(load(from), load((from) + 3), 0, 2, 5, 7)
+
+/* n columns of a tile's rows, next to each other or every other one, to lines of their points. */
+INLINE void input_columns(const weft_winograd_line line, const float *const *all, size_t n, const size_t step,
+                          float *to) {
+  const float *rows[MOST_SIDE];
+  for (size_t i = 0; i < weft_winograd_side(line); i++) {
+    rows[i] = all[i];
+  }
+  size_t alone = n % LANES != 0 ? n % LANES : LANES; /* columns that the first vector does not share with the next */
+  NOT_UNROLLED
+  for (size_t at = 0; at < n; at += alone, alone = LANES) {
+    real x[MOST_SIDE], y[MOST_SIDE];
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      const float *from = rows[i] + at * step;
+      x[i] = step == 1 ? load(from) : EVEN_OF_SEVEN(from);
+    }
+    winograd_input_words(line, x, y);
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      store(to + i * LINE_LENGTH + at, y[i]);
+    }
+  }
+}
+
+/* The rows of a group of a channel's tiles in a strip; `to` is its half of a panel's row in the first matrix. */
+INLINE void input_rows(const weft_winograd_line line, size_t count, const float *strip, float *to, size_t stride) {
+  NOT_UNROLLED
+  for (; count > 0; count--, strip += MOST_SIDE * STRIP_LENGTH) {
+    real x[MOST_SIDE], y[MOST_SIDE];
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      x[i] = load(strip + i * STRIP_LENGTH);
+    }
+    winograd_input_words(line, x, y);
+    for (size_t i = 0; i < weft_winograd_side(line); i++, to += stride) {
+      store(to, y[i]);
+    }
+  }
+}
+
+/* Tiles side by side in a row of tiles, and of each channel what they are made from: so many columns of these rows, behind
+ * `before` zeros of the padding. */
+typedef struct input_run {
+  size_t tiles, before, columns;
+  size_t rows[MOST_SIDE]; /* where the columns begin, or OUTSIDE */
+} input_run;
+
+#define OUTSIDE SIZE_MAX
+
+/* The first of `count` tiles from `first` on. */
+static input_run input_run_at(weft_winograd_tile tile, const weft_patches *p, size_t first, size_t count) {
+  const size_t width = weft_winograd_tiles(tile, 1, p->ow), left = width - first % width, step = p->dilation_w;
+  const int64_t column = (int64_t)(first % width * tile.columns.outputs * step) - p->pad_left;
+  input_run run = {.tiles = left < count ? left : count};
+  const size_t length = run.tiles * tile.columns.outputs + tile.columns.taps - 1;
+  const size_t outside = column < 0 ? ((size_t)-column + step - 1) / step : 0;
+  run.before = outside < length ? outside : length;
+  const size_t begin = (size_t)column + run.before * step;
+  const size_t inside = begin < p->iw ? (p->iw - begin + step - 1) / step : 0;
+  run.columns = inside < length - run.before ? inside : length - run.before;
+  for (size_t i = 0; i < weft_winograd_side(tile.rows); i++) {
+    const int64_t row = (int64_t)((first / width * tile.rows.outputs + i) * p->dilation_h) - p->pad_top;
+    const bool exists = run.columns > 0 && row >= 0 && (uint64_t)row < p->ih;
+    run.rows[i] = exists ? (size_t)row * p->iw + begin : OUTSIDE;
+  }
+  return run;
+}
+
+/* A channel's columns of a run, transformed down them, to lines that have zeros around. */
+static void transform_run(weft_winograd_line line, const input_run *run, const float *channel, size_t step, float *to) {
+  static const float zeros[2 * MOST_OUTPUTS * STRIP_LENGTH];
+  float room[MOST_SIDE][MOST_OUTPUTS * STRIP_LENGTH];
+  const float *rows[MOST_SIDE];
+  const bool plain = step <= 2 && run->columns >= LANES;
+  for (size_t i = 0; i < weft_winograd_side(line); i++) {
+    rows[i] = run->rows[i] == OUTSIDE ? zeros : channel + run->rows[i];
+    if (!plain) {
+      for (size_t j = 0; j < run->columns || j < LANES; j++) {
+        room[i][j] = j < run->columns ? rows[i][run->rows[i] == OUTSIDE ? 0 : j * step] : 0;
+      }
+      rows[i] = room[i];
+    }
+  }
+  if (plain && step == 2) {
+    WITH_LINE(line, input_columns, rows, run->columns, 2, to + run->before);
+  } else {
+    WITH_LINE(line, input_columns, rows, run->columns, 1, to + run->before);
+  }
+}
+
+static void winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin, size_t end,
+                           float *out, size_t stride) {
+  const size_t rows = weft_winograd_side(tile.rows), wide = tile.columns.outputs, k = patches->channels;
+  float strip[MOST_SIDE * MOST_SIDE * STRIP_LENGTH], lines[MOST_SIDE * LINE_LENGTH];
+  input_run runs[STRIP_GROUPS * LANES];
   for (size_t group = begin, count = 0; group < end; group += count) {
-    count = width - group % width;
-    count = count < end - group ? count : end - group;
-    count = count < STRIP_GROUPS ? count : STRIP_GROUPS;
+    count = end - group < STRIP_GROUPS ? end - group : STRIP_GROUPS;
+    size_t all = 0;
+    for (size_t t = 0; t < count * LANES; t += runs[all++].tiles) {
+      runs[all] = input_run_at(tile, patches, group * LANES + t, count * LANES - t);
+    }
+    clear_floats(lines, MOST_SIDE * LINE_LENGTH);
     for (size_t c = 0; c < k; c++) {
-      fill_strip(tile, patches, patches->in + c * plane, group / width, group % width, count, strip);
+      float *line = lines, *to = strip;
+      for (const input_run *run = runs; run < runs + all; run++) {
+        transform_run(tile.rows, run, patches->in + c * plane, patches->dilation_w, line);
+        WITH_LINE(tile.columns, split_lines, rows, line, run->tiles, to);
+        line += (run->tiles / LANES + 1) * wide * LANES;
+        to += run->tiles;
+      }
       for (size_t g = 0; g < count; g++) {
-        size_t at = group - begin + g;
-        input_group(tile, strip + g * LANES, out + (at / 2 * k + c) * NR + at % 2 * LANES, stride);
+        const size_t at = group - begin + g;
+        WITH_LINE(tile.columns, input_rows, rows, strip + g * LANES, out + (at / 2 * k + c) * NR + at % 2 * LANES,
+                  stride);
       }
     }
   }
@@ -179,93 +249,105 @@ INLINE void winograd_input_of(const weft_winograd_tile tile, const weft_patches 
   }
 }
 
-static void winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin, size_t end,
-                           float *out, size_t stride) {
-  WITH_TILE(tile, winograd_input_of, patches, plane, begin, end, out, stride);
-}
-
-/* A group's rows of finished products, each columns * LANES elements. */
-INLINE void output_group(const weft_winograd_tile tile, const float *products, size_t stride, float *to) {
-  const size_t rows = weft_winograd_side(tile.rows), columns = weft_winograd_side(tile.columns);
-  real half[MOST_OUTPUTS * MOST_SIDE];
+/* A group's finished products, `step` floats from row to row and `stride` along them, down their columns. */
+INLINE void output_columns(const weft_winograd_line line, size_t count, const float *products, size_t step,
+                           size_t stride, float *half) {
   NOT_UNROLLED
-  for (size_t j = 0; j < columns; j++) {
+  for (; count > 0; count--, products += stride, half += LANES) {
     real x[MOST_SIDE], y[MOST_OUTPUTS];
-    for (size_t i = 0; i < rows; i++) {
-      x[i] = load(products + (i * columns + j) * stride);
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      x[i] = load(products + i * step);
     }
-    winograd_output_words(tile.rows, x, y);
-    for (size_t i = 0; i < tile.rows; i++) {
-      half[i * columns + j] = y[i];
+    winograd_output_words(line, x, y);
+    for (size_t i = 0; i < line.outputs; i++) {
+      store(half + i * MOST_SIDE * LANES, y[i]);
     }
   }
+}
+
+/* Then along the rows, with the bias: each outputs * LANES elements. */
+INLINE void output_rows(const weft_winograd_line line, size_t count, const float *half, float bias, float *to) {
   NOT_UNROLLED
-  for (size_t i = 0; i < tile.rows; i++, to += tile.columns * LANES) {
-    real y[MOST_OUTPUTS];
-    winograd_output_words(tile.columns, half + i * columns, y);
-    if (tile.columns == 4) {
+  for (; count > 0; count--, half += MOST_SIDE * LANES, to += line.outputs * LANES) {
+    real x[MOST_SIDE], y[MOST_OUTPUTS];
+    for (size_t i = 0; i < weft_winograd_side(line); i++) {
+      x[i] = load(half + i * LANES);
+    }
+    winograd_output_words(line, x, y);
+    if (line.outputs == 4) {
       transpose_4x4(y);
-    } else if (tile.columns == 2) {
+    } else if (line.outputs == 2) {
       real low = wasm_i32x4_shuffle(y[0], y[1], 0, 4, 1, 5);
       y[1] = wasm_i32x4_shuffle(y[0], y[1], 2, 6, 3, 7);
       y[0] = low;
     }
-    for (size_t j = 0; j < tile.columns; j++) {
-      store(to + j * LANES, y[j]);
+    for (size_t i = 0; i < line.outputs; i++) {
+      store(to + i * LANES, r_add(y[i], r_set(bias)));
     }
   }
 }
 
 /* n elements `step` apart, added to those at `to`, or put where those came from. */
 static void add_spaced(const float *from, size_t step, size_t n, float *to) {
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n && step != 1; i++) {
     to[i] += from[i * step];
+  }
+  for (size_t i = 0; i < n && step == 1; i += LANES) {
+    store(to + i, r_add(load(to + i), load_some(from + i, n - i)));
   }
 }
 
 static void put_spaced(const float *from, size_t n, size_t step, float *to) {
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n && step != 1; i++) {
     to[i * step] = from[i];
   }
+  if (step == 1) copy_floats(to, from, n);
 }
 
-INLINE void winograd_output_of(const weft_winograd_tile tile, const float *products, size_t stride, size_t begin,
-                               size_t end, const weft_winograd_result *r) {
-  const size_t width = weft_winograd_groups(tile, 1, r->ow), whole = tile.columns * LANES;
-  size_t row = begin / width * tile.rows, column = begin % width * whole;
-  for (size_t group = begin; group < end; group++, products += LANES) {
-    float rows[MOST_OUTPUTS * MOST_OUTPUTS * LANES];
-    const size_t left = r->columns > column ? r->columns - column : 0, columns = left < whole ? left : whole;
-    const size_t below = r->rows > row ? r->rows - row : 0, count = below < tile.rows ? below : tile.rows;
-    output_group(tile, products, stride, rows);
-    for (size_t i = 0; i < count; i++) {
-      float *at = rows + i * whole;
-      const float *added = r->residual != NULL ? r->residual + (row + i) * r->row_step + column * r->step : NULL;
-      for (size_t j = 0; j < columns; j += LANES) {
-        real y = r_add(load(at + j), r_set(r->bias));
-        if (added != NULL && r->step == 1) y = r_add(y, load_some(added + j, columns - j));
-        store(at + j, y);
-      }
-      if (added != NULL && r->step != 1) add_spaced(added, r->step, columns, at);
-    }
-    activate_f32(count * whole, rows, r->activation, r->lo, r->hi);
-    for (size_t i = 0; i < count; i++) {
-      float *to = r->out + (row + i) * r->row_step + column * r->step;
-      if (r->step == 1) {
-        copy_floats(to, rows + i * whole, columns);
-      } else {
-        put_spaced(rows + i * whole, columns, r->step, to);
-      }
-    }
-    column += whole;
-    if (column >= r->ow) {
-      column = 0;
-      row += tile.rows;
-    }
-  }
+/* A tile of the result, in a row of tiles. */
+typedef struct tile_place {
+  size_t row, column; /* of tiles */
+} tile_place;
+
+/* Tiles side by side from a place on, at most so many, and what of their outputs exists. */
+typedef struct tile_run {
+  size_t tiles, rows, columns, at;
+} tile_run;
+
+INLINE tile_run next_run(weft_winograd_tile tile, const weft_winograd_result *r, size_t width, size_t most,
+                         tile_place *place) {
+  const size_t row = place->row * tile.rows.outputs, column = place->column * tile.columns.outputs;
+  const size_t below = r->rows > row ? r->rows - row : 0, beside = r->columns > column ? r->columns - column : 0;
+  const size_t left = width - place->column, tiles = left < most ? left : most, columns = tiles * tile.columns.outputs;
+  place->row += tiles == left;
+  place->column = tiles == left ? 0 : place->column + tiles;
+  return (tile_run){tiles, below < tile.rows.outputs ? below : tile.rows.outputs, beside < columns ? beside : columns,
+                    row * r->row_step + column * r->step};
 }
 
 static void winograd_output(weft_winograd_tile tile, const float *products, size_t stride, size_t begin, size_t end,
-                            const weft_winograd_result *result) {
-  WITH_TILE(tile, winograd_output_of, products, stride, begin, end, result);
+                            const weft_winograd_result *r) {
+  const size_t wide = tile.columns.outputs, whole = wide * LANES, width = weft_winograd_tiles(tile, 1, r->ow);
+  const size_t side = weft_winograd_side(tile.columns);
+  tile_place next = {begin * LANES / width, begin * LANES % width};
+  for (size_t group = begin; group < end; group++, products += LANES) {
+    float half[MOST_OUTPUTS * MOST_SIDE * LANES], rows[MOST_OUTPUTS * MOST_OUTPUTS * LANES];
+    WITH_LINE(tile.rows, output_columns, side, products, side * stride, stride, half);
+    WITH_LINE(tile.columns, output_rows, tile.rows.outputs, half, r->bias, rows);
+    tile_place place = next;
+    tile_run run;
+    for (size_t t = 0; r->residual != NULL && t < LANES; t += run.tiles) {
+      run = next_run(tile, r, width, LANES - t, &place);
+      for (size_t i = 0; i < run.rows; i++) {
+        add_spaced(r->residual + run.at + i * r->row_step, r->step, run.columns, rows + i * whole + t * wide);
+      }
+    }
+    activate_f32(tile.rows.outputs * whole, rows, r->activation, r->lo, r->hi);
+    for (size_t t = 0; t < LANES; t += run.tiles) {
+      run = next_run(tile, r, width, LANES - t, &next);
+      for (size_t i = 0; i < run.rows; i++) {
+        put_spaced(rows + i * whole + t * wide, run.columns, r->step, r->out + run.at + i * r->row_step);
+      }
+    }
+  }
 }

@@ -106,10 +106,23 @@ static inline size_t weft_conv_row_floats(const weft_patches *p) {
 bool weft_conv_is_direct(const weft_patches *patches, size_t filters);
 enum { WEFT_CONV_BAND = 8192 /* floats of such rows */, WEFT_CONV_TAPS = 128 };
 
-/* Outputs of a tile: 2 x 2 or 4 x 4 of 3 x 3 taps, 1 x 4 of 1 x 3, 4 x 1 of 3 x 1. */
+/* Outputs of a tile along one dimension, and the taps that make each: 4 of 3, 2 of 3, 4 of 2 or 1 of 1. */
+typedef struct weft_winograd_line {
+  size_t outputs, taps;
+} weft_winograd_line;
+
+/* 4 x 4 or 2 x 2 of 3 x 3 taps, 4 x 4 of 2 x 2, 1 x 4 of 1 x 3 or of 1 x 2, 4 x 1 of 3 x 1. */
 typedef struct weft_winograd_tile {
-  size_t rows, columns;
+  weft_winograd_line rows, columns;
 } weft_winograd_tile;
+
+/* Taps of some filters and channels: so many rows and columns, zeros in place of what a tile has more. Steps are floats
+ * from one to the next. */
+typedef struct weft_winograd_taps {
+  const float *first;
+  size_t filters, channels, rows, columns;
+  size_t filter_step, channel_step, row_step, column_step;
+} weft_winograd_taps;
 
 /* Where a filter's results go: y = activation(product + bias + residual), `residual` (may be NULL) and `out` alike.
  * Tiles cover `ow` columns; rows and columns that exist are `row_step` and `step` floats apart. */
@@ -220,13 +233,11 @@ typedef struct weft_kernels {
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */
   void (*dequantize_i8)(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
-  /* Convolution with stride 1 by Winograd's minimal filtering: a tile makes rows x columns elements by
-   * weft_winograd_products(tile) matrix products over channels. Tiles come in groups of 4 side by side, numbered row by
-   * row; the caller transforms the inputs of groups [begin, end), multiplies, and transforms the products, filter by
-   * filter. Filters: channels x taps each, `w_stride` floats from one to the next, as the left-hand matrices of filters
-   * x channels, `stride` floats apart. */
-  void (*winograd_filters)(weft_winograd_tile tile, size_t filters, size_t channels, const float *w, size_t w_stride,
-                           float *out, size_t stride);
+  /* Convolution by Winograd's minimal filtering: a tile makes rows x columns elements by weft_winograd_products(tile)
+   * matrix products over channels. Tiles are numbered row by row and come in groups of 4; the caller transforms the
+   * inputs of groups [begin, end), multiplies, and transforms the products, filter by filter. Filters, as the left-hand
+   * matrices of filters x channels, `stride` floats apart. */
+  void (*winograd_filters)(weft_winograd_tile tile, const weft_winograd_taps *taps, float *out, size_t stride);
   /* Input: the right-hand matrices, each of weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart.
    * `plane` floats are between channels; of `patches`, kernel and strides do not count. */
   void (*winograd_input)(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin, size_t end,
@@ -267,18 +278,15 @@ static inline size_t weft_gemm_packed_size(size_t n, size_t k) {
 #define WEFT_WINOGRAD_MOST_OUTPUTS 4
 #define WEFT_WINOGRAD_GROUP 4 /* tiles */
 
-/* Along one dimension, for so many outputs of a tile. */
-static inline size_t weft_winograd_taps(size_t outputs) {
-  return outputs == 1 ? 1 : 3;
-}
-static inline size_t weft_winograd_side(size_t outputs) {
-  return outputs + weft_winograd_taps(outputs) - 1;
+/* Inputs of a tile along one dimension, and points that its transforms have. */
+static inline size_t weft_winograd_side(weft_winograd_line line) {
+  return line.outputs + line.taps - 1;
 }
 static inline size_t weft_winograd_products(weft_winograd_tile tile) {
   return weft_winograd_side(tile.rows) * weft_winograd_side(tile.columns);
 }
-/* Groups that make oh x ow outputs. */
-size_t weft_winograd_groups(weft_winograd_tile tile, size_t oh, size_t ow);
+/* Tiles that make oh x ow outputs. */
+size_t weft_winograd_tiles(weft_winograd_tile tile, size_t oh, size_t ow);
 
 extern const weft_kernels weft_kernels_portable;
 

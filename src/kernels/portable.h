@@ -54,8 +54,7 @@ void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stri
 void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
 
 /* winograd.c */
-void weft_portable_winograd_filters(weft_winograd_tile tile, size_t filters, size_t channels, const float *w,
-                                    size_t w_stride, float *out, size_t stride);
+void weft_portable_winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *taps, float *out, size_t stride);
 void weft_portable_winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin,
                                   size_t end, float *out, size_t stride);
 void weft_portable_winograd_output(weft_winograd_tile tile, const float *products, size_t stride, size_t begin,

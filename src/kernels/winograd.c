@@ -1,7 +1,7 @@
-/* Convolution with stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural
- * Networks", 2015), portable: tiles of the input and the filters are transformed so that a tile of 2 x 2 outputs takes
- * 16 products a channel instead of 36, one of 4 x 4 outputs 36 instead of 144, one of 4 in a line 6 instead of 12, as
- * so many matrix products over channels. The one-dimensional transforms are in winograd_words.h; here they go over rows
+/* Convolution by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+ * 2015), portable: tiles of the input and the filters are transformed so that of 3 x 3 taps a tile of 2 x 2 outputs
+ * takes 16 products a channel instead of 36, one of 4 x 4 outputs 36 instead of 144, one of 4 in a line 6 instead of 12,
+ * and of 2 x 2 taps one of 4 x 4 outputs 25 instead of 64, as so many matrix products over channels. The one-dimensional transforms are in winograd_words.h; here they go over rows
  * and columns. */
 #include "portable.h"
 #include "scalar.h"
@@ -10,10 +10,10 @@
 
 enum { SIDE = WEFT_WINOGRAD_MOST_OUTPUTS + 2, GROUP = WEFT_WINOGRAD_GROUP };
 
-typedef void (*words)(size_t outputs, const real *x, real *y);
+typedef void (*words)(weft_winograd_line line, const real *x, real *y);
 
-size_t weft_winograd_groups(weft_winograd_tile tile, size_t oh, size_t ow) {
-  return (oh + tile.rows - 1) / tile.rows * ((ow + tile.columns * GROUP - 1) / (tile.columns * GROUP));
+size_t weft_winograd_tiles(weft_winograd_tile tile, size_t oh, size_t ow) {
+  return (oh + tile.rows.outputs - 1) / tile.rows.outputs * ((ow + tile.columns.outputs - 1) / tile.columns.outputs);
 }
 
 /* Down the columns of x, whose elements are `step` apart, then along the rows: sizes become those of y. */
@@ -35,13 +35,17 @@ static void transform(words words, weft_winograd_tile tile, size_t rows, size_t 
   }
 }
 
-void weft_portable_winograd_filters(weft_winograd_tile tile, size_t filters, size_t channels, const float *w,
-                                    size_t w_stride, float *out, size_t stride) {
-  const size_t kh = weft_winograd_taps(tile.rows), kw = weft_winograd_taps(tile.columns);
-  for (size_t i = 0; i < filters * channels; i++, out++) {
-    float whole[SIDE * SIDE];
-    transform(winograd_filter_words, tile, kh, kw, w + i / channels * w_stride + i % channels * (kh * kw), 1,
-              weft_winograd_side(tile.rows), weft_winograd_side(tile.columns), whole);
+void weft_portable_winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *taps, float *out,
+                                    size_t stride) {
+  for (size_t i = 0; i < taps->filters * taps->channels; i++, out++) {
+    const float *from = taps->first + i / taps->channels * taps->filter_step + i % taps->channels * taps->channel_step;
+    float x[SIDE * SIDE] = {0}, whole[SIDE * SIDE];
+    for (size_t j = 0; j < taps->rows * taps->columns; j++) {
+      const size_t row = j / taps->columns, column = j % taps->columns;
+      x[row * tile.columns.taps + column] = from[row * taps->row_step + column * taps->column_step];
+    }
+    transform(winograd_filter_words, tile, tile.rows.taps, tile.columns.taps, x, 1, weft_winograd_side(tile.rows),
+              weft_winograd_side(tile.columns), whole);
     for (size_t j = 0; j < weft_winograd_products(tile); j++) {
       out[j * stride] = whole[j];
     }
@@ -64,11 +68,11 @@ static void input_tile(weft_winograd_tile tile, const weft_patches *p, const flo
 
 void weft_portable_winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin,
                                   size_t end, float *out, size_t stride) {
-  const size_t width = weft_winograd_groups(tile, 1, patches->ow), k = patches->channels;
+  const size_t width = weft_winograd_tiles(tile, 1, patches->ow), k = patches->channels;
   const size_t tiles = (end - begin) * GROUP, products = weft_winograd_products(tile);
   for (size_t t = 0; t < (tiles + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR; t++) {
-    const size_t group = begin + t / GROUP, row = group / width * tile.rows;
-    const size_t column = (group % width * GROUP + t % GROUP) * tile.columns;
+    const size_t at = begin * GROUP + t, row = at / width * tile.rows.outputs;
+    const size_t column = at % width * tile.columns.outputs;
     for (size_t c = 0; c < k; c++) {
       float whole[SIDE * SIDE] = {0};
       if (t < tiles) input_tile(tile, patches, patches->in + c * plane, row, column, whole);
@@ -81,15 +85,14 @@ void weft_portable_winograd_input(weft_winograd_tile tile, const weft_patches *p
 
 void weft_portable_winograd_output(weft_winograd_tile tile, const float *products, size_t stride, size_t begin,
                                    size_t end, const weft_winograd_result *r) {
-  const size_t width = weft_winograd_groups(tile, 1, r->ow);
-  for (size_t t = 0; t < (end - begin) * GROUP; t++, products++) {
+  const size_t width = weft_winograd_tiles(tile, 1, r->ow);
+  const size_t rows = tile.rows.outputs, columns = tile.columns.outputs;
+  for (size_t t = begin * GROUP; t < end * GROUP; t++, products++) {
     float whole[SIDE * SIDE];
     transform(winograd_output_words, tile, weft_winograd_side(tile.rows), weft_winograd_side(tile.columns), products,
-              stride, tile.rows, tile.columns, whole);
-    const size_t group = begin + t / GROUP;
-    for (size_t j = 0; j < tile.rows * tile.columns; j++) {
-      const size_t row = group / width * tile.rows + j / tile.columns;
-      const size_t column = (group % width * GROUP + t % GROUP) * tile.columns + j % tile.columns;
+              stride, rows, columns, whole);
+    for (size_t j = 0; j < rows * columns; j++) {
+      const size_t row = t / width * rows + j / columns, column = t % width * columns + j % columns;
       if (row >= r->rows || column >= r->columns) continue;
       const size_t at = row * r->row_step + column * r->step;
       float y = whole[j] + r->bias;

@@ -2,8 +2,8 @@
  * and the patches of a block of output positions are packed straight into the panels that the product reads. Where a
  * channel meets only its own filter (depthwise) there is a direct kernel, whose planes are added up where there are only
  * one to three filters, and where there is one output position it is a product with a vector; few filters of few
- * channels read their patches from rows of the input, unpacked; many filters of many channels with a stride of 1 go
- * through winograd.c. Bias, residual and activation are applied as results are stored. */
+ * channels read their patches from rows of the input, unpacked; many filters of many channels go mostly through
+ * winograd.c. Bias, residual and activation are applied as results are stored. */
 #include "../base/elementary.h"
 #include "../kernels/elements.h"
 #include "product.h"

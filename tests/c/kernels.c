@@ -338,14 +338,27 @@ static void check_convolution(void) {
 }
 
 static void check_winograd_filters(weft_winograd_tile tile) {
-  const size_t taps = weft_winograd_taps(tile.rows) * weft_winograd_taps(tile.columns);
-  size_t filters = 1 + below(3), channels = 1 + below(20), w_stride = channels * taps + below(5);
-  size_t stride = filters * channels + below(5),
-         size = (weft_winograd_products(tile) - 1) * stride + filters * channels;
-  float *w = make((filters - 1) * w_stride + channels * taps, draw_float);
+  weft_winograd_taps t = {.filters = 1 + below(3),
+                          .channels = 1 + below(20),
+                          .rows = 1 + below(tile.rows.taps),
+                          .columns = 1 + below(tile.columns.taps),
+                          .column_step = 1 + below(3)};
+  t.row_step = t.columns * t.column_step + below(3);
+  t.channel_step = t.rows * t.row_step + below(3);
+  if (draw() % 2 == 0) { /* filters as they lie */
+    t.rows = tile.rows.taps, t.columns = tile.columns.taps;
+    t.column_step = 1, t.row_step = t.columns, t.channel_step = t.rows * t.columns;
+  }
+  t.filter_step = t.channels * t.channel_step + below(5);
+  const size_t stride = t.filters * t.channels + below(5),
+               size = (weft_winograd_products(tile) - 1) * stride + t.filters * t.channels;
+  float *w = make((t.filters - 1) * t.filter_step + (t.channels - 1) * t.channel_step + (t.rows - 1) * t.row_step +
+                      (t.columns - 1) * t.column_step + 1,
+                  draw_float);
   float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
-  portable->winograd_filters(tile, filters, channels, w, w_stride, wanted, stride);
-  tested->winograd_filters(tile, filters, channels, w, w_stride, got, stride);
+  t.first = w;
+  portable->winograd_filters(tile, &t, wanted, stride);
+  tested->winograd_filters(tile, &t, got, stride);
   expect_same("winograd filters", size, got, wanted);
   drop(w);
   drop(wanted);
@@ -397,11 +410,12 @@ static void expect_convolution(const weft_patches *p, const float *w, float bias
 
 /* One phase of `p`, whose dilations' other phases stay as they were. */
 static void check_winograd(weft_winograd_tile tile) {
-  const size_t kh = weft_winograd_taps(tile.rows), kw = weft_winograd_taps(tile.columns);
+  const size_t kh = tile.rows.taps, kw = tile.columns.taps;
   const size_t dh = kh == 1 ? 1 : 1 + below(2), dw = kw == 1 ? 1 : 1 + below(3);
   size_t ih = 5 + below(12), iw = 7 + below(60), top = below(2), left = below(2), channels = 1 + below(4);
   size_t oh = ih + 2 * top - (kh - 1) * dh, ow = iw + 2 * left - (kw - 1) * dw, row = below(dh), column = below(dw);
-  size_t grid = (ow + dw - 1) / dw, groups = weft_winograd_groups(tile, (oh + dh - 1) / dh, grid);
+  size_t grid = (ow + dw - 1) / dw;
+  size_t groups = (weft_winograd_tiles(tile, (oh + dh - 1) / dh, grid) + WEFT_WINOGRAD_GROUP - 1) / WEFT_WINOGRAD_GROUP;
   size_t begin = below(groups), end = begin + 1 + below(groups - begin);
   size_t count = weft_winograd_products(tile), tiles = (end - begin) * WEFT_WINOGRAD_GROUP;
   size_t matrix = weft_gemm_packed_size(tiles, channels) + below(3), size = count * matrix;
@@ -416,7 +430,8 @@ static void check_winograd(weft_winograd_tile tile) {
   portable->winograd_input(tile, &p, plane, begin, end, wanted_packed, matrix);
   tested->winograd_input(tile, &p, plane, begin, end, packed, matrix);
   expect_same("winograd input", size, packed, wanted_packed);
-  portable->winograd_filters(tile, 1, channels, w, channels * kh * kw, u, channels);
+  const weft_winograd_taps taps = {w, 1, channels, kh, kw, channels * kh * kw, kh * kw, kw, 1};
+  portable->winograd_filters(tile, &taps, u, channels);
   for (size_t j = 0; j < count; j++) {
     portable->gemm_f32(1, tiles, channels, u + j * channels, channels, packed + j * matrix, channels * WEFT_GEMM_NR,
                        products + j * tiles, tiles, false, NULL);
@@ -583,7 +598,8 @@ static void check_floats(void) {
   check_gemm(13, 9, 10, draw_float);
   for (int i = 0; i < 3000; i++) {
     check_convolution();
-    static const weft_winograd_tile tiles[] = {{2, 2}, {4, 4}, {1, 4}, {4, 1}};
+    static const weft_winograd_tile tiles[] = {{{2, 3}, {2, 3}}, {{4, 3}, {4, 3}}, {{4, 2}, {4, 2}},
+                                               {{1, 1}, {4, 3}}, {{1, 1}, {4, 2}}, {{4, 3}, {1, 1}}};
     for (size_t j = 0; j < sizeof tiles / sizeof *tiles; j++) {
       check_winograd(tiles[j]);
       check_winograd_filters(tiles[j]);

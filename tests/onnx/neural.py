@@ -117,6 +117,19 @@ for name, size, kernel, pads, more in (
     x, w = f32(2, 20, *size), f32(36, 20, *kernel) / np.float32((20 * np.prod(kernel)) ** 0.5)
     case(f"conv_{name}", "Conv", [x, w], [convolved(x, w, pads, **more)], 22, (1,), pads=pads, **more)
 
+# every other tap, and every third, meets elements of its own; few channels and filters, and many where only then that pays
+for name, channels, filters, size, kernel, pads, more in (
+    ("stride_2", 52, 60, (63, 71), (3, 3), (1, 1, 1, 1), {"strides": (2, 2)}), ("stride_2_even", 52, 60, (48, 61), (3, 3), (0, 1, 1, 0), {"strides": (2, 2)}),
+    ("5x5_stride_2", 52, 60, (31, 63), (5, 5), (2, 2, 2, 2), {"strides": (2, 2)}), ("7x7_stride_2", 52, 60, (35, 31), (7, 7), (3, 3, 3, 3), {"strides": (2, 2)}),
+    ("5x5_stride_3", 52, 60, (47, 48), (5, 5), (1, 1, 2, 2), {"strides": (3, 3)}), ("stride_2_beside", 52, 60, (30, 61), (3, 3), (1, 1, 1, 1), {"strides": (1, 2)}),
+    ("stride_2_dilated", 52, 60, (61, 65), (3, 5), (2, 3, 3, 4), {"strides": (2, 2), "dilations": (2, 3)}), ("2x2", 52, 60, (30, 33), (2, 2), (1, 0, 0, 1), {}),
+    ("signal_stride_2", 150, 200, (638,), (3,), (0, 1), {"strides": (2,)}), ("signal_of_9_taps_stride_2", 52, 60, (301,), (9,), (4, 4), {"strides": (2,)}),
+    ("row_taps_stride_2", 150, 200, (31, 79), (1, 3), (0, 1, 0, 1), {"strides": (2, 2)}), ("column_taps_stride_2", 52, 60, (127, 23), (5, 1), (2, 0, 2, 0), {"strides": (2, 1)}),
+    ("volume_stride_2", 150, 200, (3, 31, 31), (3, 3, 3), (1, 1, 1, 1, 1, 1), {"strides": (2, 2, 2)}),
+):
+    x, w = f32(2, channels, *size), f32(filters, channels, *kernel) / np.float32((channels * np.prod(kernel)) ** 0.5)
+    case(f"conv_many_{name}", "Conv", [x, w], [convolved(x, w, pads, **more)], 22, (1,), pads=pads, **more)
+
 # one to three filters of several channels: planes added up, part by part
 for name, size, kernel, pads, more in (
     ("image", (50, 100), (3, 3), (1, 1, 1, 1), {}), ("image_strided", (61, 203), (3, 3), (1, 0, 1, 2), {"strides": (2, 2)}), ("image_dilated", (40, 95), (3, 2), (3, 2, 0, 1), {"dilations": (2, 3)}),
