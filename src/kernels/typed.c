@@ -93,6 +93,7 @@ BITS(or, a | b)
 BITS(xor, a ^ b)
 COMPARISONS(float, float)
 COMPARISONS(double, double)
+BINARY(mul_float, float, float, a *b)
 BINARY(add_double, double, double, a + b)
 BINARY(sub_double, double, double, a - b)
 BINARY(mul_double, double, double, a *b)
@@ -122,7 +123,7 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   static const weft_typed_binary loops[][TYPES] = {
       [WEFT_TYPED_ADD] = {OF_WIDTHS(add8, add16, add32, add64), [WEFT_DOUBLE] = add_double},
       [WEFT_TYPED_SUB] = {OF_WIDTHS(sub8, sub16, sub32, sub64), [WEFT_DOUBLE] = sub_double},
-      [WEFT_TYPED_MUL] = {OF_WIDTHS(mul8, mul16, mul32, mul64), [WEFT_DOUBLE] = mul_double},
+      [WEFT_TYPED_MUL] = {OF_WIDTHS(mul8, mul16, mul32, mul64), OF_FLOATS(mul)},
       [WEFT_TYPED_DIV] = {[WEFT_INT32] = div32, [WEFT_INT64] = div64, [WEFT_DOUBLE] = div_double},
       [WEFT_TYPED_MOD] = {[WEFT_INT32] = mod32, [WEFT_INT64] = mod64},
       [WEFT_TYPED_MIN] = {OF_TYPES(min)},

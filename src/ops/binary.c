@@ -74,16 +74,8 @@ static void run_float(void *arg, const weft_run *run) {
       float v = x[i * run->step[0]];
       z[i] = v < 0 ? v * y[i * run->step[1]] : v;
     }
-  } else if (b->power == 0) {
-    b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
   } else {
-    const bool square = b->power == 2; /* z may be x or y */
-    float squares[WEFT_BLOCK];
-    const weft_kernels *kernels = b->cx->kernels;
-    kernels->binary_f32[WEFT_BINARY_MUL](run->n, x, run->step[0], x, run->step[0], square ? z : squares);
-    if (!square) {
-      kernels->binary_f32[WEFT_BINARY_MUL](run->n, squares, 1, x, run->step[0], z);
-    }
+    b->cx->kernels->binary_f32[b->variant](run->n, x, run->step[0], y, run->step[1], z);
   }
 }
 
@@ -312,7 +304,11 @@ static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) 
     b->power = small_power(y);
   }
   if (b->power != 0) {
-    return b->x_type == WEFT_FLOAT ? run_float : run_typed;
+    return run_typed;
+  }
+  if (kernel && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT) {
+    *longest = SIZE_MAX;
+    return run_float;
   }
   if (typed_loop(b, &swapped) != NULL) {
     *longest = SIZE_MAX;
@@ -331,14 +327,7 @@ static weft_run_body body_for(binary *b, const weft_tensor *y, size_t *longest) 
       return run_widened;
     }
   }
-  if (weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type)) {
-    if (kernel && b->x_type == WEFT_FLOAT && b->y_type == WEFT_FLOAT) {
-      *longest = SIZE_MAX;
-      return run_float;
-    }
-    return run_double;
-  }
-  return run_integer;
+  return weft_type_is_float(b->x_type) || weft_type_is_float(b->y_type) ? run_double : run_integer;
 }
 
 /* z = x op y, elements of z broadcast from both; z may share memory with one of its own shape. */

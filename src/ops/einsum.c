@@ -374,10 +374,6 @@ static void multiply(weft_context *cx, weft_type type, const pair *p, size_t bat
   const weft_shape out = {3, {count, m, n}};
   const weft_tensor a = {.type = type, .shape = {3, {count, m, 1}}, .data = (void *)(uintptr_t)p->a};
   const weft_tensor b = {.type = type, .shape = {3, {count, 1, n}}, .data = (void *)(uintptr_t)p->b};
-  if (type == WEFT_FLOAT) {
-    weft_broadcast_binary(cx, WEFT_BINARY_MUL, &out, &a, &b, p->c);
-    return;
-  }
   weft_tensor c = {.type = type, .data = p->c};
   weft_broadcast broadcast;
   weft_broadcast_init(&broadcast, &out, 2, (const weft_tensor *const[]){&a, &b});

@@ -6,6 +6,7 @@
 #include "../kernels/elements.h"
 #include "../kernels/typed.h"
 #include "fold.h"
+#include "number.h"
 
 #include <math.h>
 #include <string.h>
@@ -318,10 +319,6 @@ static void run_row_kernel(void *arg, size_t begin, size_t end) {
 }
 
 /* ---- doubles and integers ---------------------------------------------------------------------------------------- */
-static bool is_below(const reduce *r, int64_t x, int64_t y) {
-  return r->is_signed ? x < y : (uint64_t)x < (uint64_t)y;
-}
-
 /* What Max or Min of nothing is: the type's least or largest number. */
 static int64_t extreme(const reduce *r, bool least) {
   unsigned bits = r->type == WEFT_BOOL ? 1 : weft_type_bits(r->type);
@@ -542,62 +539,28 @@ weft_status weft_arg_infer(weft_op *op) {
   return WEFT_OK;
 }
 
-/* Whether `value` takes the place of `best`: a NaN is met as the greatest and the least. */
-static bool beats(const reduce *r, double best, double value) {
-  if (isnan(best)) {
-    return r->last_index && isnan(value);
-  }
-  if (isnan(value) || (r->last_index && value == best)) {
-    return true;
-  }
-  return r->variant == WEFT_ARG_MAX ? value > best : value < best;
+/* Of element i, larger for what is better: a NaN is the greatest and the least. */
+static uint64_t rank_of(const reduce *r, weft_type type, const void *x, size_t i) {
+  const uint64_t key = weft_number_key(type, x, i);
+  const bool not_a_number = weft_type_is_float(type) && key == UINT64_MAX;
+  return r->variant == WEFT_ARG_MAX || not_a_number ? key : ~key;
 }
 
-static bool beats_integer(const reduce *r, int64_t best, int64_t value) {
-  if (value == best) {
-    return r->last_index;
-  }
-  return is_below(r, value, best) == (r->variant == WEFT_ARG_MIN);
-}
-
-/* Takes n elements into account, of which the first has index `first`. */
-static void arg_doubles(const reduce *r, size_t first, size_t n, const double *x, double *best, size_t *winner) {
-  for (size_t i = 0; i < n; i++) {
-    if (first + i == 0 || beats(r, *best, x[i])) {
-      *best = x[i];
-      *winner = first + i;
-    }
-  }
-}
-
-static void arg_integers(const reduce *r, size_t first, size_t n, const int64_t *x, int64_t *best, size_t *winner) {
-  for (size_t i = 0; i < n; i++) {
-    if (first + i == 0 || beats_integer(r, *best, x[i])) {
-      *best = x[i];
-      *winner = first + i;
-    }
-  }
+static bool beats(const reduce *r, uint64_t best, uint64_t rank) {
+  return rank > best || (r->last_index && rank == best);
 }
 
 static void run_arg(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
-  bool is_float = weft_type_is_float(r->type);
-  union {
-    double wide[WEFT_BLOCK];
-    int64_t whole[WEFT_BLOCK];
-  } block;
   for (size_t group = begin; group < end; group++) {
-    size_t base = weft_fold_base(&r->fold, group), winner = 0;
-    double best = 0;
-    int64_t best_whole = 0;
-    for (size_t done = 0; done < r->fold.n; done += WEFT_BLOCK) {
-      size_t n = r->fold.n - done < WEFT_BLOCK ? r->fold.n - done : WEFT_BLOCK, offset = base + done * r->fold.step;
-      if (is_float) {
-        weft_load_double(r->type, r->x, offset, r->fold.step, n, block.wide);
-        arg_doubles(r, done, n, block.wide, &best, &winner);
-      } else {
-        weft_load_int64(r->type, r->x, offset, r->fold.step, n, block.whole);
-        arg_integers(r, done, n, block.whole, &best_whole, &winner);
+    const size_t base = weft_fold_base(&r->fold, group);
+    size_t winner = 0;
+    uint64_t best = 0;
+    for (size_t i = 0; i < r->fold.n; i++) {
+      const uint64_t rank = rank_of(r, r->type, r->x, base + i * r->fold.step);
+      if (i == 0 || beats(r, best, rank)) {
+        best = rank;
+        winner = i;
       }
     }
     ((int64_t *)r->y)[group] = (int64_t)winner;
@@ -641,36 +604,31 @@ static void run_arg_pieces(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   const weft_kernels *kernels = r->cx->kernels;
   const weft_typed what = r->variant == WEFT_ARG_MAX ? WEFT_TYPED_MAX : WEFT_TYPED_MIN;
-  const bool floats = folds_floats(r), doubles = r->type == WEFT_DOUBLE;
+  const bool floats = folds_floats(r);
   for (size_t group = begin; group < end; group++) {
     const size_t base = weft_fold_base(&r->fold, group);
-    double best = 0;
-    int64_t best_whole = 0, winner = 0;
+    uint64_t best = 0;
+    int64_t winner = 0;
     for (size_t done = 0, n; done < r->fold.n; done += n) {
       const void *x = (const char *)r->x + (base + done) * weft_type_size(r->type);
-      float narrow[WEFT_BLOCK];
-      double value = 0;
-      int64_t whole = 0, extreme_of = 0;
+      float narrow[WEFT_BLOCK], value = 0;
+      int64_t extreme_of = 0; /* of any type */
       n = r->fold.n - done < WEFT_BLOCK ? r->fold.n - done : WEFT_BLOCK;
       if (floats) {
         weft_block_load(kernels, r->tensor, base + done, 1, n, narrow);
-        value = (double)(r->variant == WEFT_ARG_MAX ? kernels->max_f32 : kernels->min_f32)(n, narrow);
+        value = (r->variant == WEFT_ARG_MAX ? kernels->max_f32 : kernels->min_f32)(n, narrow);
+        memcpy(&extreme_of, &value, sizeof value);
       } else {
         memcpy(&extreme_of, x, weft_type_size(r->type));
         weft_typed_row_of(what, r->type)(n, x, &extreme_of);
-        if (doubles) {
-          memcpy(&value, &extreme_of, sizeof value);
-        } else {
-          weft_load_int64(r->type, &extreme_of, 0, 1, 1, &whole);
-        }
       }
-      if (done > 0 && !(floats || doubles ? beats(r, best, value) : beats_integer(r, best_whole, whole))) {
+      const uint64_t rank = rank_of(r, floats ? WEFT_FLOAT : r->type, &extreme_of, 0);
+      if (done > 0 && !beats(r, best, rank)) {
         continue;
       }
-      best = value;
-      best_whole = whole;
-      winner = (int64_t)(done + (floats ? weft_typed_find(n, narrow, (float)value, r->last_index)
-                                        : find(r, n, x, &extreme_of)));
+      best = rank;
+      winner =
+          (int64_t)(done + (floats ? weft_typed_find(n, narrow, value, r->last_index) : find(r, n, x, &extreme_of)));
     }
     ((int64_t *)r->y)[group] = winner;
   }
