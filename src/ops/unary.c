@@ -34,7 +34,6 @@ static double clip(double x, double lo, double hi) {
 
 FUNCTION(of_log, weft_log(x))
 FUNCTION(of_tanh, weft_tanh(x))
-FUNCTION(of_sigmoid, weft_sigmoid(x))
 FUNCTION(of_erf, weft_erf(x))
 FUNCTION(of_gelu, weft_gelu(x))
 FUNCTION(of_gelu_tanh, weft_gelu_tanh(x, 0))
@@ -71,25 +70,53 @@ FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
 
 /* NULL: a loop has it. */
 static double (*const functions[])(double x, double a, double b) = {
-    [WEFT_UNARY_LOG] = of_log,           [WEFT_UNARY_TANH] = of_tanh,
-    [WEFT_UNARY_SIGMOID] = of_sigmoid,   [WEFT_UNARY_ERF] = of_erf,
-    [WEFT_UNARY_GELU] = of_gelu,         [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
-    [WEFT_UNARY_SILU] = of_silu,         [WEFT_UNARY_HARDSWISH] = of_hardswish,
-    [WEFT_UNARY_SOFTPLUS] = of_softplus, [WEFT_UNARY_SIGN] = of_sign,
-    [WEFT_UNARY_SIN] = of_sin,           [WEFT_UNARY_COS] = of_cos,
-    [WEFT_UNARY_TAN] = of_tan,           [WEFT_UNARY_ASIN] = of_asin,
-    [WEFT_UNARY_ACOS] = of_acos,         [WEFT_UNARY_ATAN] = of_atan,
-    [WEFT_UNARY_SINH] = of_sinh,         [WEFT_UNARY_COSH] = of_cosh,
-    [WEFT_UNARY_ASINH] = of_asinh,       [WEFT_UNARY_ACOSH] = of_acosh,
-    [WEFT_UNARY_ATANH] = of_atanh,       [WEFT_UNARY_ERFC] = of_erfc,
-    [WEFT_UNARY_EXPM1] = of_expm1,       [WEFT_UNARY_LOG1P] = of_log1p,
-    [WEFT_UNARY_SOFTSIGN] = of_softsign, [WEFT_UNARY_MISH] = of_mish,
-    [WEFT_UNARY_LEAKY] = of_leaky,       [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
-    [WEFT_UNARY_ELU] = of_elu,           [WEFT_UNARY_SELU] = of_selu,
-    [WEFT_UNARY_CELU] = of_celu,         [WEFT_UNARY_THRESHOLDED] = of_thresholded,
-    [WEFT_UNARY_SHRINK] = of_shrink,     [WEFT_UNARY_SWISH] = of_swish,
-    [WEFT_UNARY_IS_NAN] = of_is_nan,     [WEFT_UNARY_IS_INF] = of_is_inf,
+    [WEFT_UNARY_LOG] = of_log,
+    [WEFT_UNARY_TANH] = of_tanh,
+    [WEFT_UNARY_ERF] = of_erf,
+    [WEFT_UNARY_GELU] = of_gelu,
+    [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
+    [WEFT_UNARY_SILU] = of_silu,
+    [WEFT_UNARY_HARDSWISH] = of_hardswish,
+    [WEFT_UNARY_SOFTPLUS] = of_softplus,
+    [WEFT_UNARY_SIGN] = of_sign,
+    [WEFT_UNARY_SIN] = of_sin,
+    [WEFT_UNARY_COS] = of_cos,
+    [WEFT_UNARY_TAN] = of_tan,
+    [WEFT_UNARY_ASIN] = of_asin,
+    [WEFT_UNARY_ACOS] = of_acos,
+    [WEFT_UNARY_ATAN] = of_atan,
+    [WEFT_UNARY_SINH] = of_sinh,
+    [WEFT_UNARY_COSH] = of_cosh,
+    [WEFT_UNARY_ASINH] = of_asinh,
+    [WEFT_UNARY_ACOSH] = of_acosh,
+    [WEFT_UNARY_ATANH] = of_atanh,
+    [WEFT_UNARY_ERFC] = of_erfc,
+    [WEFT_UNARY_EXPM1] = of_expm1,
+    [WEFT_UNARY_LOG1P] = of_log1p,
+    [WEFT_UNARY_SOFTSIGN] = of_softsign,
+    [WEFT_UNARY_MISH] = of_mish,
+    [WEFT_UNARY_LEAKY] = of_leaky,
+    [WEFT_UNARY_HARDSIGMOID] = of_hardsigmoid,
+    [WEFT_UNARY_ELU] = of_elu,
+    [WEFT_UNARY_SELU] = of_selu,
+    [WEFT_UNARY_CELU] = of_celu,
+    [WEFT_UNARY_THRESHOLDED] = of_thresholded,
+    [WEFT_UNARY_SHRINK] = of_shrink,
+    [WEFT_UNARY_SWISH] = of_swish,
+    [WEFT_UNARY_IS_NAN] = of_is_nan,
+    [WEFT_UNARY_IS_INF] = of_is_inf,
 };
+
+static void sigmoids(size_t n, double *x) {
+  double powers[WEFT_BLOCK];
+  for (size_t i = 0; i < n; i++) {
+    powers[i] = -fabs(x[i]);
+  }
+  weft_typed_exp(n, powers, powers);
+  for (size_t i = 0; i < n; i++) {
+    x[i] = (x[i] < 0 ? powers[i] : 1) / (1 + powers[i]);
+  }
+}
 
 static void run_double(void *arg, size_t begin, size_t end) {
   const unary *u = arg;
@@ -100,6 +127,8 @@ static void run_double(void *arg, size_t begin, size_t end) {
     weft_load_double(u->in, u->x, done, 1, n, block);
     if (u->variant == WEFT_UNARY_EXP) {
       weft_typed_exp(n, block, block);
+    } else if (u->variant == WEFT_UNARY_SIGMOID) {
+      sigmoids(n, block);
     }
     for (size_t i = 0; function != NULL && i < n; i++) {
       block[i] = function(block[i], u->a, u->b);

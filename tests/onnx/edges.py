@@ -169,6 +169,11 @@ for n in range(1, 6):
     for how, function in {"Sum": np.sum, "Mean": np.mean}.items():
         case(f"reduce_{how.lower()}_columns_{n}", 18, (f"Reduce{how}", ["x", "a"], ["y"], {}), {"x": x}, {"y": function(x, 1, keepdims=True)}, {"a": np.array([1], np.int64)}, ir=8)
 
+# ---- sigmoids of doubles, down to subnormal ones -----------------------------------------------------------------------------------------
+x = np.concatenate([np.array([-np.inf, np.inf, np.nan, -0.0, -1e300, -745, -744, -710, 710, 1e300]), np.linspace(-720, 40, 700)])
+wide = np.exp(-abs(x.astype(np.longdouble)))
+case("sigmoid_double", 13, ("Sigmoid", ["x"], ["y"], {}), {"x": x}, {"y": (np.where(x < 0, wide, 1) / (1 + wide)).astype(np.float64)}, ir=8)
+
 # ---- images of twice the size, from rows of odd and even lengths --------------------------------------------------------------------------
 for kind, dtype in {"": np.float32, "_int32": np.int32, "_uint8": np.uint8}.items():
     for width, out in ((1, 2), (1, 3), (9, 18), (20, 40), (20, 39), (20, 41)):
