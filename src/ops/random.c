@@ -183,7 +183,11 @@ weft_status weft_multinomial_run(weft_op *op) {
       max = sums[c] > max ? sums[c] : max;
     }
     for (size_t c = 0; c < classes; c++) {
-      total += weft_exp(sums[c] - max);
+      sums[c] -= max;
+    }
+    weft_typed_exp(classes, sums, sums);
+    for (size_t c = 0; c < classes; c++) {
+      total += sums[c];
       sums[c] = total;
     }
     for (size_t s = 0; s < samples; s++) {
