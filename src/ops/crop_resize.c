@@ -36,48 +36,61 @@ static float place(float from, float to, size_t length, size_t count, size_t i) 
   return count > 1 ? from * last + (float)i * ((to - from) * last / (float)(count - 1)) : (from + to) * last / 2;
 }
 
-static float load(const weft_tensor *t, size_t i) {
-  float value = 0;
-  weft_load_float(t->type, t->data, i, 1, 1, &value);
-  return value;
-}
-
-static float sample(const weft_tensor *images, size_t plane, float y, float x, bool nearest) {
-  size_t width = (size_t)images->shape.dims[3];
+static float sample(const float *plane, size_t width, float y, float x, bool nearest) {
   if (nearest) {
-    return load(images, plane + (size_t)roundf(y) * width + (size_t)roundf(x));
+    return plane[(size_t)roundf(y) * width + (size_t)roundf(x)];
   }
-  size_t top = (size_t)floorf(y), bottom = (size_t)ceilf(y), left = (size_t)floorf(x), right = (size_t)ceilf(x);
-  float down = y - (float)top, across = x - (float)left;
-  float a = load(images, plane + top * width + left), b = load(images, plane + top * width + right);
-  float c = load(images, plane + bottom * width + left), d = load(images, plane + bottom * width + right);
+  size_t top = (size_t)floorf(y) * width, bottom = (size_t)ceilf(y) * width;
+  size_t left = (size_t)floorf(x), right = (size_t)ceilf(x);
+  float down = y - floorf(y), across = x - floorf(x);
+  float a = plane[top + left], b = plane[top + right], c = plane[bottom + left], d = plane[bottom + right];
   float above = a + (b - a) * across, below = c + (d - c) * across;
   return above + (below - above) * down;
 }
 
+static weft_status floats_of(weft_op *op, int i, const float **out) {
+  const weft_tensor *in = weft_op_in(op, i);
+  void *room;
+  *out = in->data;
+  if (in->type != WEFT_FLOAT) {
+    WEFT_TRY(weft_op_scratch_array(op, in->count, sizeof(float), &room));
+    weft_load_float(in->type, in->data, 0, 1, in->count, room);
+    *out = room;
+  }
+  return WEFT_OK;
+}
+
 weft_status weft_crop_resize_run(weft_op *op) {
-  const weft_tensor *images = weft_op_in(op, IMAGES), *boxes = weft_op_in(op, BOXES);
+  const weft_tensor *images = weft_op_in(op, IMAGES);
   const int32_t *batches = weft_op_in(op, BATCHES)->data;
   weft_tensor *out = weft_op_out(op, 0);
   const int64_t *dims = images->shape.dims;
   size_t channels = (size_t)dims[1], height = (size_t)dims[2], width = (size_t)dims[3];
   size_t rows = (size_t)out->shape.dims[2], columns = (size_t)out->shape.dims[3];
   int nearest;
+  const float *from, *boxes;
+  void *room;
   WEFT_TRY(weft_op_choice(op, "mode", "bilinear nearest", 0, &nearest));
+  WEFT_TRY(floats_of(op, IMAGES, &from));
+  WEFT_TRY(floats_of(op, BOXES, &boxes));
+  WEFT_TRY(weft_op_scratch_array(op, columns, sizeof(float), &room));
+  float *line = room;
   float outside = weft_op_attr_float(op, "extrapolation_value", 0);
-  for (size_t i = 0; i < out->count; i++) {
-    size_t column = i % columns, row = i / columns % rows, c = i / columns / rows % channels;
-    size_t box = i / columns / rows / channels;
-    if (batches[box] < 0 || batches[box] >= dims[0]) {
-      return weft_op_run_fail(op, "input 'batch_indices' holds %ld, expected an image below %lld", (long)batches[box],
+  for (size_t i = 0; i < out->count; i += columns) {
+    size_t plane = i / columns / rows, index = plane / channels;
+    const float *box = boxes + index * 4;
+    if (batches[index] < 0 || batches[index] >= dims[0]) {
+      return weft_op_run_fail(op, "input 'batch_indices' holds %ld, expected an image below %lld", (long)batches[index],
                               (long long)dims[0]);
     }
-    float y = place(load(boxes, box * 4), load(boxes, box * 4 + 2), height, rows, row);
-    float x = place(load(boxes, box * 4 + 1), load(boxes, box * 4 + 3), width, columns, column), value = outside;
-    if (y >= 0 && y <= (float)height - 1 && x >= 0 && x <= (float)width - 1) {
-      value = sample(images, ((size_t)batches[box] * channels + c) * height * width, y, x, nearest);
+    float y = place(box[0], box[2], height, rows, i / columns % rows);
+    const float *image = from + ((size_t)batches[index] * channels + plane % channels) * height * width;
+    for (size_t column = 0; column < columns; column++) {
+      float x = place(box[1], box[3], width, columns, column);
+      bool inside = y >= 0 && y <= (float)height - 1 && x >= 0 && x <= (float)width - 1;
+      line[column] = inside ? sample(image, width, y, x, nearest) : outside;
     }
-    weft_store_float(out->type, &value, 1, out->data, i, 1);
+    weft_store_float(out->type, line, columns, out->data, i, 1);
   }
   return WEFT_OK;
 }
