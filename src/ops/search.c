@@ -148,13 +148,14 @@ static weft_status first_words(const weft_search *s, const int32_t **given, int3
 static weft_status begin_texts(weft_search *s) {
   const int32_t *given;
   int32_t start;
-  void *texts, *others, *next, *sources, *sums, *done, *ended, *ended_texts, *counts;
+  void *texts, *others, *next, *sources, *sums, *chosen, *done, *ended, *ended_texts, *counts;
   WEFT_TRY(first_words(s, &given, &start));
   WEFT_TRY(weft_search_take(s, s->rows, s->most, sizeof(int32_t), &texts));
   WEFT_TRY(weft_search_take(s, s->rows, s->most, sizeof(int32_t), &others));
   WEFT_TRY(weft_search_take(s, s->rows, 1, sizeof(int32_t), &next));
   WEFT_TRY(weft_search_take(s, s->rows, 1, sizeof(size_t), &sources));
   WEFT_TRY(weft_search_take(s, s->rows, 1, sizeof(double), &sums));
+  WEFT_TRY(weft_search_take(s, s->beams, 1, sizeof(double), &chosen));
   WEFT_TRY(weft_search_take(s, s->batch, 1, sizeof(bool), &done));
   WEFT_TRY(weft_search_take(s, s->rows + s->batch, 1, sizeof(weft_hypothesis), &ended));
   WEFT_TRY(weft_search_take(s, s->rows + s->batch, s->most, sizeof(int32_t), &ended_texts));
@@ -164,6 +165,7 @@ static weft_status begin_texts(weft_search *s) {
   s->next = next;
   s->sources = sources;
   s->sums = sums;
+  s->chosen = chosen;
   s->done = done;
   s->ended = ended;
   s->ended_texts = ended_texts;
@@ -243,7 +245,7 @@ static void go_on_with_padding(weft_search *s, size_t batch) {
 }
 
 /* Of twice as many candidates as beams those that have not ended go on. */
-static void choose_of_batch(weft_search *s, size_t batch, double *sums) {
+static void choose_of_batch(weft_search *s, size_t batch) {
   double score = (double)INFINITY, best = 0;
   size_t at = 0, kept = 0;
   for (size_t k = 0; k < 2 * s->beams && kept < s->beams; k++) {
@@ -262,34 +264,32 @@ static void choose_of_batch(weft_search *s, size_t batch, double *sums) {
     }
     s->next[batch * s->beams + kept] = (int32_t)word;
     s->sources[batch * s->beams + kept] = row;
-    sums[kept++] = score;
+    s->chosen[kept++] = score;
   }
   for (; kept < s->beams; kept++) { /* fewer words than beams */
     s->next[batch * s->beams + kept] = s->padding;
     s->sources[batch * s->beams + kept] = batch * s->beams;
-    sums[kept] = -1e9;
+    s->chosen[kept] = -1e9;
   }
+  memcpy(s->sums + batch * s->beams, s->chosen, s->beams * sizeof *s->sums);
   if (s->ended_count[batch] == s->beams) {
     double least = s->ended[batch * (s->beams + 1) + s->beams - 1].score;
     s->done[batch] = weft_op_attr_int(s->op, "early_stopping", 0) != 0 || least >= worth(s, best, s->length);
   }
 }
 
-static weft_status choose_beams(weft_search *s, bool *all) {
-  void *room;
-  WEFT_TRY(weft_search_take(s, s->beams, 1, sizeof(double), &room));
-  double *sums = room;
-  *all = true;
+/* True when all texts have ended. */
+static bool choose_beams(weft_search *s) {
+  bool all = true;
   for (size_t b = 0; b < s->batch; b++) {
     if (s->done[b]) {
       go_on_with_padding(s, b);
       continue;
     }
-    choose_of_batch(s, b, sums);
-    memcpy(s->sums + b * s->beams, sums, s->beams * sizeof *sums);
-    *all = *all && s->done[b];
+    choose_of_batch(s, b);
+    all = all && s->done[b];
   }
-  return WEFT_OK;
+  return all;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------------------------- */
@@ -360,11 +360,7 @@ static weft_status write_texts(weft_search *s) {
     WEFT_TRY(weft_search_decode(s));
     WEFT_TRY(weft_search_change_scores(s));
     WEFT_TRY(keep_scores(s));
-    if (s->roles->beams < 0) {
-      all = choose_best(s);
-    } else {
-      WEFT_TRY(choose_beams(s, &all));
-    }
+    all = s->roles->beams < 0 ? choose_best(s) : choose_beams(s);
     WEFT_TRY(weft_search_go_on(s));
   }
   return s->roles->beams < 0 ? give_greedy(s) : give_beams(s);

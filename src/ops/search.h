@@ -46,6 +46,7 @@ typedef struct weft_search {
   int32_t *next;           /* [rows] */
   size_t *sources;         /* [rows]: the row whose text goes on here */
   double *sums;            /* [rows]: logarithms of probabilities */
+  double *chosen;          /* [beams]: those of one batch that go on */
   float *scores;           /* [rows][words] */
   bool *done;              /* [batch] */
   /* The decoder: words, what comes from the encoder, `layers` values that layers keep, and what they keep of the
