@@ -3,7 +3,12 @@
  * Handles are opaque, there are no globals and nothing aborts: every call that can fail returns a weft_status and, when
  * `error` is not NULL, fills it with one sentence that names the node, operator and tensor, what was expected and what
  * was found. A session stays usable after any error. Sizes are in bytes unless a name says otherwise; shapes are arrays
- * of int64_t, outermost dimension first; tensors are dense, row-major, little-endian. */
+ * of int64_t, outermost dimension first; tensors are dense, row-major, little-endian.
+ *
+ * What is passed in stays the caller's and is read during the call only, unless it says otherwise. `options` may be NULL,
+ * and so may what is destroyed or released. Values do not need the session that made them: they may outlive it, and be
+ * fed to another. Threads may use sessions of their own at once; a session, its loader and the values it made or is fed
+ * are not locked, and belong to one thread at a time. */
 #ifndef WEFT_H
 #define WEFT_H
 

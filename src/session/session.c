@@ -234,9 +234,14 @@ static weft_status find_output(weft_session *session, const char *name, int32_t 
   return find_name(session, "output", &session->outputs, graph->outputs, graph->output_count, name, index);
 }
 
-/* "[N,3,224,224]" of what is declared. */
+/* " [N,3,224,224]" of what is declared, nothing of what has no shape. */
 static const char *print_declared(const weft_info *info, char *text, size_t size) {
   size_t used = 0;
+  text[0] = 0;
+  if (info->kind != WEFT_KIND_TENSOR || info->rank < 0) {
+    return text;
+  }
+  text[used++] = ' ';
   text[used++] = '[';
   for (int i = 0; i < info->rank && used + 32 < size; i++) {
     weft_shape one = {.rank = 1, .dims = {info->dims[i]}};
@@ -286,7 +291,7 @@ static weft_status check_feed(weft_session *session, const weft_slot *slot, cons
     fits = info->dims[i] < 0 || info->dims[i] == shape->dims[i];
   }
   if (!fits) {
-    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected shape %s, found %s", slot->name,
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "input '%s': expected shape%s, found %s", slot->name,
                      print_declared(info, declared, sizeof declared), weft_shape_print(shape, found, sizeof found));
   }
   return WEFT_OK;
@@ -311,8 +316,10 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
     const weft_slot *slot = &graph->values[graph->inputs[i]];
     char declared[256];
     if (inputs[i] == NULL && slot->constant == NULL) {
-      return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is missing: expected %s %s", slot->name,
-                       weft_type_name(slot->info.type), print_declared(&slot->info, declared, sizeof declared));
+      bool tensor = slot->info.kind == WEFT_KIND_TENSOR;
+      return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s' is missing: expected %s%s", slot->name,
+                       tensor ? weft_type_name(slot->info.type) : kind_name(slot->info.kind),
+                       print_declared(&slot->info, declared, sizeof declared));
     }
   }
   return WEFT_OK;

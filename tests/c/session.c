@@ -74,6 +74,23 @@ static void test_items_are_the_callers(void) {
   weft_session_destroy(session);
 }
 
+/* It is there after its session, and another takes it as it is. */
+static void test_outputs_outlive_their_session(void) {
+  bytes first = begin(), second = begin();
+  graph_node(&first, node("Neg", "x", "y"));
+  graph_node(&second, node("Add", "x w", "y"));
+  weft_session *session = load(model(18, &first)), *other = load(model(18, &second));
+  weft_value *x = make_x(), *y = run(session, x);
+  weft_session_destroy(session);
+  weft_value_release(x);
+  weft_value *z = run(other, y);
+  weft_session_destroy(other);
+  expect_floats(y, -1, 2);
+  expect_floats(z, 9, 22);
+  weft_value_release(y);
+  weft_value_release(z);
+}
+
 /* A shape that only a run knows makes the output a view of the feed. */
 static void test_views_are_the_callers(void) {
   bytes g = begin();
@@ -494,6 +511,7 @@ static void test_folded_strings(void) {
 int main(void) {
   test_training_is_told();
   test_items_are_the_callers();
+  test_outputs_outlive_their_session();
   test_views_are_the_callers();
   test_packed_weights_are_given();
   test_kinds_are_told();

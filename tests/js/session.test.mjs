@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { env, InferenceSession, Tensor, version, WeftError } from '../../dist/weft.mjs';
-import { doubling, external, graphOf, model, node, tensor, tensorType } from './onnx.mjs';
+import { doubling, external, graphOf, identity, model, node, sequenceType, tensor, tensorType } from './onnx.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -139,7 +139,12 @@ test('fetches choose the outputs, and may bring tensors for them', async () => {
 test('an error says what is wrong, and the session goes on', async () => {
   const session = await InferenceSession.create(doubling('float32', [2]));
   await rejects(session.run({}), 'INVALID_ARGUMENT', /input 'x' is missing/);
-  await rejects(session.run({ x: undefined }), 'INVALID_ARGUMENT', /input 'x' is missing/);
+  await rejects(session.run({ x: undefined }), 'INVALID_ARGUMENT', /input 'x' is missing: expected float32 \[2\]$/);
+  for (const [type, expected] of [[tensorType('float32'), /expected float32$/], [sequenceType(tensorType('float32')), /expected a sequence$/]]) {
+    const other = await InferenceSession.create(identity(type));
+    await rejects(other.run({}), 'INVALID_ARGUMENT', expected);
+    await other.release();
+  }
   await rejects(session.run({ z: floats(1, 2) }), 'INVALID_ARGUMENT', /no input 'z'/);
   await rejects(session.run({ x: floats(1, 2, 3) }), 'INVALID_ARGUMENT', /expected shape \[2\], found \[3\]/);
   await rejects(session.run({ x: new Tensor('int32', [1, 2]) }), 'INVALID_ARGUMENT', /expected float32, found int32|expected float, found int32/);
