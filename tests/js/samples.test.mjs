@@ -1,6 +1,6 @@
 /*
- * Every sample of JavaScript in the documentation runs as it stands, in a project of its own. What a sample leaves to its
- * reader (a model, a picture, a button) is put around it here.
+ * Every sample of JavaScript in the documentation runs as it stands, in a project of its own. What a sample leaves to
+ * its reader (a model, a picture, a button) is put around it here.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -56,7 +56,10 @@ const samples = {
     after: 'console.log(probabilities.dims);',
     prints: '[ 1, 10 ]',
   },
-  'console.log(y.dims, y.data)': { model: doubling('float32', ['a', 'b']), prints: '[ 2, 2 ] Float32Array(4) [ 2, 4, 6, 8 ]' },
+  'console.log(y.dims, y.data)': {
+    model: doubling('float32', ['a', 'b']),
+    prints: '[ 2, 2 ] Float32Array(4) [ 2, 4, 6, 8 ]',
+  },
   "globalThis[Symbol.for('onnxruntime')]": {
     after: 'console.log(typeof generator.create, generator.device);',
     prints: 'function auto',
@@ -66,7 +69,10 @@ const samples = {
     after: 'console.log(bar.value, session.inputNames);', prints: "1 [ 'x' ]",
   },
   "import wasm from 'onnx-weft/dist/weft.simd.wasm'": { bundled: true },
-  "new Tensor('int64', [101, 2054, 102], [1, 3])": { before: 'const pixels = new Float32Array(3 * 224 * 224);', prints: '' },
+  "new Tensor('int64', [101, 2054, 102], [1, 3])": {
+    before: 'const pixels = new Float32Array(3 * 224 * 224);',
+    prints: '',
+  },
   'await Tensor.fromImage(file,': {
     model: picture,
     before: `globalThis.ImageData = class { constructor(data, width) { Object.assign(this, { data, width }); } };
@@ -100,7 +106,8 @@ const samples = {
 
 const blocks = ['README.md', 'docs/javascript.md'].flatMap((name) => {
   const text = readFileSync(join(root, name), 'utf8');
-  return [...text.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code], i) => ({ name: `${name}, sample ${i + 1}`, code, text }));
+  const found = [...text.matchAll(/^```js\n(.*?)^```$/gms)];
+  return found.map(([, code], i) => ({ name: `${name}, sample ${i + 1}`, code, text }));
 });
 
 const stdio = ['ignore', 'pipe', 'pipe'];
