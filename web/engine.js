@@ -40,19 +40,19 @@ export class Engine {
   static async load(input, options, choose) {
     const ways = { ...options, keeper: new Keeper(options.cache) };
     const chosen = choose();
-    const source = openSource(input, ways);
+    let source = openSource(input, ways);
     // Whichever of the two fails first is told; the other one's failure must not go unheard.
     source.catch(() => {});
-    const start = async (/** @type {ReturnType<Choose>} */ promise, /** @type {typeof source} */ model) => {
-      const module = await promise;
+    let module = await chosen;
+    for (;;) {
       const wasm = await Wasm.start(module);
-      return new Engine(wasm, await load(wasm, model, { ...ways, chosen: module }));
-    };
-    try {
-      return await start(chosen, source);
-    } catch (error) {
-      if (!(error instanceof Wider)) throw error;
-      return start(choose(error.why), error.isRead ? openSource(input, ways) : source);
+      try {
+        return new Engine(wasm, await load(wasm, source, { ...ways, chosen: module }));
+      } catch (error) {
+        if (!(error instanceof Wider)) throw error; // of which a wider module throws none
+        module = await choose(error.why);
+        if (error.isRead) source = openSource(input, ways);
+      }
     }
   }
 
