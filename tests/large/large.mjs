@@ -13,6 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
+import { launchChromium } from '../../tools/chromium.mjs';
+import { serve as serveFolders } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
 import { model, node, tensorType } from '../js/onnx.mjs';
 import { bytes, entries, feeds, judge, location, pieces, size } from './model.mjs';
@@ -114,11 +116,35 @@ async function serve() {
   return `http://localhost:${server.address().port}/model.onnx`;
 }
 
+/** In a page: URLs, and two threads. */
+async function chromium(folder) {
+  writeFiles(folder);
+  const server = await serveFolders({ '/': join(root, 'tests/browser/page'), '/dist/': join(root, 'dist'), '/models/': folder });
+  const browser = await launchChromium();
+  const page = await browser.newPage();
+  await page.goto(server.url);
+  await page.waitForFunction('window.weft');
+  const found = await page.evaluate(async ({ x, rows }) => {
+    const { InferenceSession, Tensor } = window.weft;
+    const start = performance.now();
+    const session = await InferenceSession.create('/models/model.onnx', { threads: 2 });
+    const load = Math.round((performance.now() - start) / 100) / 10;
+    const feeds = { x: new Tensor('float32', x.data, x.dims), rows: new Tensor('int64', rows.data.map(BigInt), rows.dims) };
+    const { y, taken } = await session.run(feeds);
+    const { module, threads, memory } = session.weft;
+    return { y: [...y.data], taken: [...taken.data], figures: { module, threads, load, ...memory } };
+  }, { x: { ...feeds.x, data: [...feeds.x.data] }, rows: { ...feeds.rows, data: [...feeds.rows.data].map(Number) } });
+  await browser.close();
+  server.close();
+  return { wrong: judge(found.y, Uint8Array.from(found.taken)), ...found.figures };
+}
+
 const cases = {
   'a stream': () => measure(bytes, { externalData: [{ path: location, data: stream() }] }),
   'a stream, in a worker': () => measure(bytes, { externalData: [{ path: location, data: stream() }], worker: true }),
   'URLs, two threads': async () => measure(await serve(), { threads: 2 }),
   files: (folder) => (writeFiles(folder), measure(join(folder, 'model.onnx'), {})),
+  Chromium: chromium,
   'results of 4 GB': results,
   natively: native,
 };
