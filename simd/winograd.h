@@ -1,6 +1,6 @@
-/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once, or for 4 channels of a filter. Rows of the
- * input are transformed as they lie; then their columns are laid apart by their place in a tile, with their padding, so
- * that a tile's columns are plain loads for all four. Finished rows of four tiles are transposed back. */
+/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once, or for 4 channels of a filter. Rows of
+ * the input are transformed as they lie; then their columns are laid apart by their place in a tile, with their padding,
+ * so that a tile's columns are plain loads for all four. Finished rows of four tiles are transposed back. */
 
 enum {
   STRIP_GROUPS = 4,
@@ -165,8 +165,8 @@ INLINE void input_rows(const weft_winograd_line line, size_t count, const float 
   }
 }
 
-/* Tiles side by side in a row of tiles, and of each channel what they are made from: so many columns of these rows, behind
- * `before` zeros of the padding. */
+/* Tiles side by side in a row of tiles, and of each channel what they are made from: so many columns of these rows,
+ * behind `before` zeros of the padding. */
 typedef struct input_run {
   size_t tiles, before, columns;
   size_t rows[MOST_SIDE]; /* where the columns begin, or OUTSIDE */

@@ -1,8 +1,8 @@
 /* Convolution by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
  * 2015), portable: tiles of the input and the filters are transformed so that of 3 x 3 taps a tile of 2 x 2 outputs
- * takes 16 products a channel instead of 36, one of 4 x 4 outputs 36 instead of 144, one of 4 in a line 6 instead of 12,
- * and of 2 x 2 taps one of 4 x 4 outputs 25 instead of 64, as so many matrix products over channels. The one-dimensional transforms are in winograd_words.h; here they go over rows
- * and columns. */
+ * takes 16 products a channel instead of 36, one of 4 x 4 outputs 36 instead of 144, one of 4 in a line 6 instead of
+ * 12, and of 2 x 2 taps one of 4 x 4 outputs 25 instead of 64, as so many matrix products over channels. The
+ * one-dimensional transforms are in winograd_words.h; here they go over rows and columns. */
 #include "portable.h"
 #include "scalar.h"
 

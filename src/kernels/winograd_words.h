@@ -1,9 +1,11 @@
 /* The transforms of Winograd's minimal filtering in one dimension: F(2, 3) with the points 0, 1, -1 and infinity,
- * F(4, 3) with 0, 5/8, -5/8, 3/2, -3/2 and infinity, F(4, 2) with the same but 0, and F(1, 1), which changes nothing. Written over the words of scalar.h or simd/vector.h: include one of them first.
+ * F(4, 3) with 0, 5/8, -5/8, 3/2, -3/2 and infinity, F(4, 2) with the same but 0, and F(1, 1), which changes nothing.
+ * Written over the words of scalar.h or simd/vector.h: include one of them first.
  *
- * The points of 4 outputs are pairs, so that both of a pair share their even and odd parts. Their coefficients are exact
- * in single precision, and errors are about twice those of direct sums where the usual 1 and 2 make them four times
- * (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for DNNs", 2020, on why). */
+ * The points of 4 outputs are pairs, so that both of a pair share their even and odd parts. Their coefficients are
+ * exact in single precision, and errors are about twice those of direct sums where the usual 1 and 2 make them four
+ * times (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for DNNs", 2020, on why).
+ */
 #ifndef WEFT_KERNELS_WINOGRAD_WORDS_H
 #define WEFT_KERNELS_WINOGRAD_WORDS_H
 

@@ -1,8 +1,8 @@
 /* Convolution as 5 to 36 products of matrices over channels (kernels.h).
  *
- * Kernels know a few taps next to each other, in a plane. Larger filters are cut into pieces of so many taps, with zeros
- * beyond the last; a filter's planes are pieces, too: each meets its own input, and all add to the same products. With
- * strides every so many taps are pieces of their own: of 3 taps with a stride of 2 the first and the last meet even
+ * Kernels know a few taps next to each other, in a plane. Larger filters are cut into pieces of so many taps, with
+ * zeros beyond the last; a filter's planes are pieces, too: each meets its own input, and all add to the same products.
+ * With strides every so many taps are pieces of their own: of 3 taps with a stride of 2 the first and the last meet even
  * elements, that in the middle odd ones. A piece that has fewer taps than its tile adds nothing to the product that
  * belongs to infinity. With dilations every so many rows and columns are a plane of the result of their own.
  *
@@ -101,7 +101,8 @@ static double vectors_of(size_t columns) {
 }
 
 /* How long a filter's plane and a channel take: directly, or with such tiles. For each product making an element of a
- * filter takes one and a half, and making one of a tile's inputs, or results of it, three, for all filters or channels. */
+ * filter takes one and a half, and making one of a tile's inputs, or results of it, three, for all filters or channels.
+ */
 static double direct_cost(const space *s) {
   const size_t plane = s->y.out * s->x.out;
   return (double)(s->y.taps * s->x.taps) * (plane % WEFT_GEMM_NR == 1 ? (double)plane / 4 : vectors_of(plane));
