@@ -258,6 +258,26 @@ size_t weft_indices_check(const weft_indices *indices, size_t n, bool *negative)
 }
 
 /* Places are counted as what can be addressed, in 32 bits where that is so. */
+bool weft_indices_alike(const weft_indices *indices, size_t first, size_t n) {
+  const char *from = (const char *)indices->data + first * indices->size;
+  uint64_t differences = 0;
+  if (n < 2 || memcmp(from, from + indices->size, indices->size) != 0) return n == 1;
+  if (indices->size == sizeof(int32_t)) {
+    const uint32_t *narrow = (const uint32_t *)(const void *)from;
+    uint32_t all = 0;
+    for (size_t i = 1; i < n; i++) {
+      all |= narrow[i] ^ narrow[0];
+    }
+    differences = all;
+  } else {
+    const uint64_t *wide = (const uint64_t *)(const void *)from;
+    for (size_t i = 1; i < n; i++) {
+      differences |= wide[i] ^ wide[0];
+    }
+  }
+  return differences == 0;
+}
+
 const int64_t *weft_indices_map(const weft_indices *indices, size_t first, size_t n, int64_t along, int64_t step,
                                 int64_t *room) {
   const int64_t *from = room;

@@ -36,6 +36,8 @@ typedef struct weft_indices {
 } weft_indices;
 /* The first of n indices that is not in [-dim, dim), or n; says whether some are below 0. */
 size_t weft_indices_check(const weft_indices *indices, size_t n, bool *negative);
+/* Whether n of them from `first` on are the same. */
+bool weft_indices_alike(const weft_indices *indices, size_t first, size_t n);
 /* The map with map[i] = i * step + along * index number first + i, in `room` or where the indices lie. */
 const int64_t *weft_indices_map(const weft_indices *indices, size_t first, size_t n, int64_t along, int64_t step,
                                 int64_t *room);

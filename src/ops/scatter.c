@@ -128,6 +128,12 @@ static void scatter_row(const weft_op *op, reduction how, const weft_indices *li
     size_t length = row - j < MAP ? row - j : MAP;
     const char *from = (const char *)updates->data + (first + j) * size;
     char *to = (char *)out->data + (base + (int64_t)j * step) * (int64_t)size;
+    /* Whole rows often go to the same place, as where a graph network sums what edges bring to its nodes. */
+    if (step == 1 && weft_indices_alike(list, first + j, length)) {
+      const int64_t at = *weft_indices_map(list, first + j, 1, along, step, room);
+      reduce_block(op, how, out->type, length, to + at * (int64_t)size, from);
+      continue;
+    }
     const int64_t *map = weft_indices_map(list, first + j, length, along, step, room);
     if (how == REDUCE_NONE) {
       weft_spread_elements(size, length, map, from, to);
@@ -137,8 +143,7 @@ static void scatter_row(const weft_op *op, reduction how, const weft_indices *li
     if (alone && weft_typed_scatter((weft_typed)typed[how][0], out->type, length, map, from, to)) {
       continue;
     }
-    /* Neighbours often go to neighbouring places, as where a graph network sums what edges bring to its nodes: all
-     * features of an edge to the same node. Places that differ may be reduced at once. */
+    /* Neighbours that go to neighbouring places are reduced at once. */
     for (size_t i = 0, n; i < length; i += n) {
       for (n = 1; i + n < length && map[i + n] == map[i] + (int64_t)n;) {
         n++;

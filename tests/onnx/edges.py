@@ -71,6 +71,11 @@ for how, function in {"add": np.add, "mul": np.multiply, "min": np.minimum, "max
             function.at(result, (nodes, columns), brought)
             x, i, u, y = (np.ascontiguousarray(turned(t)) for t in (held, nodes, brought, result))
             case(f"scatter_rows_{how}_{name}_{axis}", 18, ("ScatterElements", ["x", "i", "u"], ["y"], {"axis": axis, "reduction": how}), {"x": x, "i": i, "u": u}, {"y": y}, ir=8)
+for name, places in {"int64": np.array([2, -4, 3], np.int64), "int32": np.array([-1, 0, 1], np.int32)}.items():
+    held, brought, rows = f32(4, 300), f32(3, 299), np.repeat(places[:, None], 299, 1)
+    result = held.copy()
+    result[places, :299] = brought
+    case(f"scatter_rows_{name}", 18, ("ScatterElements", ["x", "i", "u"], ["y"], {}), {"x": held, "i": rows, "u": brought}, {"y": result}, ir=8)
 x = f32(2, 3)
 case("compress_by_mask", 11, ("Compress", ["x", "c"], ["y"], {}), {"x": x, "c": x > 0}, {"y": x[x > 0]}, ir=6)  # as paddle2onnx writes masked_select
 signal, window = f32(2, 19), f32(6)  # as torch.stft is exported
