@@ -417,6 +417,21 @@ static bool is_direct(const conv *c) {
   return weft_conv_is_direct(&patches, c->out_channels);
 }
 
+/* A volume whose filters have one tap along the last dimension, as a plane: rows of it are the last two dimensions, and
+ * taps as far apart as the last is long. (Of many channels only where those have one tap, too: Winograd's tiles would
+ * have to gather them.) */
+static void flatten(const conv *c, weft_window *w) {
+  const bool last = w->rank == 3 && w->kernel[2] == 1 && w->stride[2] == 1 && w->out[2] == w->in[2];
+  if (!last || w->pad_begin[2] != 0 || w->stride[1] != 1 || (w->kernel[1] != 1 && c->in_channels > 1)) return;
+  const int64_t length = w->in[2];
+  w->rank = 2;
+  w->in[1] *= length;
+  w->out[1] *= length;
+  w->dilation[1] *= length;
+  w->pad_begin[1] *= length;
+  w->pad_end[1] *= length;
+}
+
 static weft_status run_floats(weft_op *op, conv *c) {
   weft_tensor *y = weft_op_out(op, 0);
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 0), &c->x));
@@ -425,6 +440,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
   WEFT_TRY(weft_op_floats(op, weft_op_in(op, 3), &c->residual));
   WEFT_TRY(weft_op_floats_out(op, y, &c->y));
   const weft_window *window = &c->window;
+  flatten(c, &c->window);
   weft_products products = {.count = c->images * c->groups,
                             .m = c->out_channels,
                             .n = window->out_count,

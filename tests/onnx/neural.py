@@ -126,6 +126,9 @@ for name, channels, filters, size, kernel, pads, more in (
     ("signal_stride_2", 150, 200, (638,), (3,), (0, 1), {"strides": (2,)}), ("signal_of_9_taps_stride_2", 52, 60, (301,), (9,), (4, 4), {"strides": (2,)}),
     ("row_taps_stride_2", 150, 200, (31, 79), (1, 3), (0, 1, 0, 1), {"strides": (2, 2)}), ("column_taps_stride_2", 52, 60, (127, 23), (5, 1), (2, 0, 2, 0), {"strides": (2, 1)}),
     ("volume_stride_2", 150, 200, (3, 31, 31), (3, 3, 3), (1, 1, 1, 1, 1, 1), {"strides": (2, 2, 2)}),
+    # and one tap along a volume's last dimension
+    ("planes_of_one", 1, 16, (14, 13, 12), (5, 5, 1), (2, 2, 0, 2, 2, 0), {}), ("planes_of_one_dilated", 1, 9, (15, 14, 7), (5, 3, 1), (2, 1, 0, 2, 2, 0), {"strides": (2, 1, 1), "dilations": (1, 2, 1)}),
+    ("signals_of_a_volume", 20, 36, (19, 5, 6), (3, 1, 1), (1, 0, 0, 1, 0, 0), {}), ("planes_of_one_padded", 1, 6, (9, 8, 5), (3, 3, 1), (1, 1, 1, 1, 1, 0), {}),
 ):
     x, w = f32(2, channels, *size), f32(filters, channels, *kernel) / np.float32((channels * np.prod(kernel)) ** 0.5)
     case(f"conv_many_{name}", "Conv", [x, w], [convolved(x, w, pads, **more)], 22, (1,), pads=pads, **more)
