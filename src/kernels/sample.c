@@ -1,6 +1,8 @@
 /* See sample.h. */
 #include "sample.h"
 
+#include "loops.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ static inline void sample_row(const weft_bins *b, const weft_sample *y, const we
 }
 
 /* Fewer planes one by one, as if they were as many. */
-size_t weft_sample_bins(const weft_bins *b, size_t planes, const float *from, size_t step, float *out) {
+SMALL_CODE size_t weft_sample_bins(const weft_bins *b, size_t planes, const float *from, size_t step, float *out) {
   planes = planes < PLANES ? 1 : PLANES;
   step = planes < PLANES ? 0 : step;
   const size_t bins = b->rows * b->columns, count = b->tall * b->wide;

@@ -217,8 +217,6 @@ FOLD(product_of32, uint32_t, a *b)
 FOLD(product_of64, uint64_t, a *b)
 FOLD_EXTREMES(int8, int8_t)
 FOLD_EXTREMES(uint8, uint8_t)
-FOLD_EXTREMES(int16, int16_t)
-FOLD_EXTREMES(uint16, uint16_t)
 FOLD_EXTREMES(int32, int32_t)
 FOLD_EXTREMES(uint32, uint32_t)
 FOLD_EXTREMES(int64, int64_t)
@@ -229,7 +227,10 @@ FOLD_DOUBLES(least_of_double, least_double)
 FOLD_DOUBLES(greatest_of_double, greatest_double)
 
 weft_typed_row weft_typed_row_of(weft_typed what, weft_type type) {
-  static const weft_typed_row least[] = {OF_TYPES(least_of)}, greatest[] = {OF_TYPES(greatest_of)};
+#define OF_USUAL(name)                                                                                                 \
+  [WEFT_INT8] = name##_int8, [WEFT_UINT8] = name##_uint8, [WEFT_INT32] = name##_int32, [WEFT_UINT32] = name##_uint32,  \
+  [WEFT_INT64] = name##_int64, [WEFT_UINT64] = name##_uint64, [WEFT_DOUBLE] = name##_double
+  static const weft_typed_row least[] = {OF_USUAL(least_of)}, greatest[] = {OF_USUAL(greatest_of)};
   static const weft_typed_row sum[] = {OF_WIDTHS(NULL, NULL, sum_of32, sum_of64), [WEFT_DOUBLE] = sum_of_doubles};
   static const weft_typed_row product[] = {OF_WIDTHS(NULL, NULL, product_of32, product_of64),
                                            [WEFT_DOUBLE] = product_of_doubles};

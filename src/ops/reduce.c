@@ -336,7 +336,8 @@ static weft_type work_of(int variant, weft_type type) {
   }
   const unsigned bits = weft_type_bits(type);
   const bool sums = variant != WEFT_REDUCE_MEAN && variant != WEFT_REDUCE_L2;
-  return bits == 64 || (bits >= 8 && is_extreme(variant)) || (bits == 32 && sums) ? type : WEFT_INT64;
+  const bool extremes = is_extreme(variant) && weft_typed_row_of(WEFT_TYPED_MAX, type) != NULL;
+  return bits == 64 || extremes || (bits == 32 && sums) ? type : WEFT_INT64;
 }
 
 static weft_typed what_of(int variant) {
@@ -355,10 +356,9 @@ typedef union block {
  * `room`. */
 static const void *terms(const reduce *r, size_t offset, size_t step, size_t n, block *room) {
   static const block zeros;
-  const bool extremes = is_extreme(r->variant);
   const size_t size = weft_type_size(r->type);
   const void *from = (const char *)r->x + offset * size;
-  if (r->work != r->type && !extremes) {
+  if (weft_type_size(r->work) != size) {
     weft_load_int64(r->type, r->x, offset, step, n, room->whole);
     from = room;
   } else if (step != 1) {

@@ -167,6 +167,17 @@ with np.errstate(invalid="ignore"):
     y = 0.5 * np.matmul(a, np.swapaxes(b, 2, 3))
 case("matmul_small_transposed", 13, ("FusedMatMul", ["a", "b"], ["y"], {"transB": 1, "alpha": 0.5}), {"a": a, "b": b}, {"y": y}, domain="com.microsoft", ir=8)
 
+# ---- the greatest and least of integers of 16 bits, whose rows have no loop of their own -----------------------------------------------------
+for dtype in (np.int16, np.uint16):
+    x = integers(*((-32768, 32768) if dtype == np.int16 else (0, 65536)), (3, 700, 5), dtype)
+    x[0, 3] = x[0, 9]
+    for how, function in {"Max": np.max, "Min": np.min}.items():
+        for axis in (1, 2):
+            case(f"reduce_{how.lower()}_{np.dtype(dtype)}_{axis}", 20, (f"Reduce{how}", ["x", "a"], ["y"], {}), {"x": x}, {"y": function(x, axis, keepdims=True)}, {"a": np.array([axis], np.int64)}, ir=8)
+    for axis in (1, 2):
+        for how, function in {"Max": np.argmax, "Min": np.argmin}.items():
+            case(f"arg_{how.lower()}_{np.dtype(dtype)}_{axis}", 13, (f"Arg{how}", ["x"], ["y"], {"axis": axis}), {"x": x}, {"y": function(x, axis)[(slice(None),) * axis + (None,)].astype(np.int64)}, ir=8)
+
 # ---- sums of few columns -----------------------------------------------------------------------------------------------------------------
 for n in range(1, 6):
     x = integers(-9, 10, (2, n, 700), np.float32)
