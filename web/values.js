@@ -88,7 +88,7 @@ function packed(type, elements) {
   return out;
 }
 
-/** A new value of the tensor's type and dims, its elements not written. @param {Wasm} wasm @param {Tensor} tensor */
+/** A new value of the tensor's type and dims, its elements not written. @param {Wasm} wasm @param {Pick<Tensor, 'type' | 'dims'>} tensor */
 function createTensor(wasm, tensor) {
   const { dims } = tensor;
   const block = wasm.allocate(8 * dims.length);
@@ -181,19 +181,22 @@ export class FeedCache {
   #kept = new Map();
 
   /**
-   * @param {Wasm} wasm @param {{name: string, unread: boolean}} info of the input @param {Tensor} tensor not of strings
+   * @param {Wasm} wasm @param {Pick<import('./wasm.js').Info, 'name' | 'unread' | 'shape'>} info of the input @param {Tensor} tensor not of strings
    * @returns {number} borrowed
    */
-  write(wasm, { name, unread }, tensor) {
+  write(wasm, { name, unread, shape }, tensor) {
+    const { type } = tensor;
     const data = dataOf(tensor);
-    const key = `${tensor.type}[${tensor.dims}]`;
+    // onnxruntime takes what has one element for a scalar, and its users give [1].
+    const dims = shape?.length === 0 && data.length === 1 ? [] : tensor.dims;
+    const key = `${type}[${dims}]`;
     let kept = this.#kept.get(name);
     if (kept?.key !== key) {
       this.drop(wasm, name);
-      kept = { key, value: createTensor(wasm, tensor) };
+      kept = { key, value: createTensor(wasm, { type, dims }) };
       this.#kept.set(name, kept);
     }
-    if (!unread) writeElements(wasm, kept.value, tensor.type, data);
+    if (!unread) writeElements(wasm, kept.value, type, data);
     return kept.value;
   }
 

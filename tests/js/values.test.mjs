@@ -27,6 +27,16 @@ for (const [type, values] of Object.entries(samples)) {
   });
 }
 
+test('what has one element is taken for a scalar, as by onnxruntime', async () => {
+  const session = await InferenceSession.create(identity(tensorType('int64', [])));
+  for (const dims of [[], [1], [1, 1]]) {
+    const { y } = await session.run({ x: new Tensor('int64', [16000n], dims) });
+    assert.deepEqual([y.dims, y.data[0]], [[], 16000n]);
+  }
+  await assert.rejects(session.run({ x: new Tensor('int64', [1n, 2n]) }), /input 'x': expected shape \[\], found \[2\]/);
+  await session.release();
+});
+
 test('scalars and empty tensors', async () => {
   const session = await InferenceSession.create(identity(tensorType('float32')));
   for (const [data, dims] of [[[7], []], [[], [0]], [[], [2, 0, 3]]]) {
