@@ -272,7 +272,7 @@ export class InferenceSession {
     const entries = Array.isArray(fetches) ? fetches.map((name) => [name, null]) : Object.entries(fetches);
     for (const [name, target] of entries) {
       if (typeof name !== 'string') throw argumentError(`fetches: expected output names, found ${describe(name)}`);
-      const fits = target === null || (isTensor(target) && !keptOf(target));
+      const fits = target === null || target === undefined || (isTensor(target) && !keptOf(target));
       if (!fits) throw argumentError(`output '${name}': expected a Tensor to fill, in JavaScript's memory, or null`);
     }
     return new Map(entries);

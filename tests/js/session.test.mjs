@@ -124,6 +124,7 @@ test('fetches choose the outputs, and may bring tensors for them', async () => {
   assert.deepEqual(Object.keys(await session.run(feeds, {})), ['a', 'b']);
   assert.deepEqual(Object.keys(await session.run(feeds, ['b'])), ['b']);
   assert.deepEqual(Object.keys(await session.run(feeds, { b: null }, { tag: 'x' })), ['b']);
+  assert.deepEqual(Object.keys(await session.run(feeds, { b: undefined })), ['b']);
   const b = floats(0, 0);
   const data = b.data;
   const results = await session.run(feeds, { a: null, b });
