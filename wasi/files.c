@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 bool weft_cli_fail(weft_cli *cli, weft_status code, const char *format, ...) {
-  char text[sizeof cli->error.message];
+  char text[sizeof cli->error.message]; /* the old sentence may be part of the new one */
   va_list args;
   va_start(args, format);
   weft_vprint(text, sizeof text, format, args);

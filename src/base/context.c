@@ -36,7 +36,7 @@ static void copy_name(char *out, size_t size, const char *name) {
   make_printable(out);
 }
 
-weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ...) {
+weft_status weft_vfail(weft_context *cx, weft_status code, const char *format, va_list args) {
   weft_error *error = cx->error;
   error->code = code;
   copy_name(error->node, sizeof error->node, cx->node);
@@ -45,11 +45,16 @@ weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ..
   if (cx->node != NULL) {
     used = weft_print(error->message, sizeof error->message, "node '%s' (%s): ", error->node, error->op);
   }
+  weft_vprint(error->message + used, sizeof error->message - used, format, args);
+  make_printable(error->message);
+  return code;
+}
+
+weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  weft_vprint(error->message + used, sizeof error->message - used, format, args);
+  weft_vfail(cx, code, format, args);
   va_end(args);
-  make_printable(error->message);
   return code;
 }
 

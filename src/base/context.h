@@ -4,6 +4,8 @@
 #ifndef WEFT_BASE_CONTEXT_H
 #define WEFT_BASE_CONTEXT_H
 
+#include <stdarg.h>
+
 #include "../weft.h"
 
 struct weft_memory;
@@ -39,5 +41,6 @@ typedef struct weft_context {
 /* Writes the sentence into cx->error, prefixed with the node and operator at work if there is one, and returns `code`.
  * Text from a model may be passed with %s: it is cut to the buffer, and made printable. No floating-point conversions. */
 weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ...) WEFT_PRINTF(3, 4);
+weft_status weft_vfail(weft_context *cx, weft_status code, const char *format, va_list args);
 
 #endif

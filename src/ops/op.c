@@ -493,6 +493,23 @@ uint8_t weft_op_form(const weft_op *op, int i) {
   return op->inputs[i]->form;
 }
 
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+weft_status weft_op_fail(const weft_op *op, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  weft_vfail(op->cx, WEFT_INVALID_MODEL, format, args);
+  va_end(args);
+  return WEFT_INVALID_MODEL;
+}
+
+weft_status weft_op_run_fail(const weft_op *op, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  weft_vfail(op->cx, WEFT_RUN_FAILED, format, args);
+  va_end(args);
+  return WEFT_RUN_FAILED;
+}
+
 /* ---- shared infer functions -------------------------------------------------------------------------------------- */
 weft_status weft_infer_same(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, op->input_count));

@@ -160,11 +160,12 @@ void weft_op_replace(const weft_op *op, int i, uint8_t form, void *block);
 /* In run: the form of input i; 0 where it is as in the file. */
 uint8_t weft_op_form(const weft_op *op, int i);
 
-/* "input 'W' of MatMul ..." style failures: node and operator are put in front by weft_fail. */
-/* A sentence names the input by its name in the specification and says what was expected and what was found. */
-#define weft_op_fail(op, ...) weft_fail((op)->cx, WEFT_INVALID_MODEL, __VA_ARGS__)
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+/* As weft_fail: of a model that is wrong, and of values that only a run meets. A sentence names the input by its name in
+ * the specification and says what was expected and what was found; node and operator are put in front. */
+weft_status weft_op_fail(const weft_op *op, const char *format, ...) WEFT_PRINTF(2, 3);
+weft_status weft_op_run_fail(const weft_op *op, const char *format, ...) WEFT_PRINTF(2, 3);
 #define weft_op_unsupported(op, ...) weft_fail((op)->cx, WEFT_UNSUPPORTED, "not supported: " __VA_ARGS__)
-#define weft_op_run_fail(op, ...) weft_fail((op)->cx, WEFT_RUN_FAILED, __VA_ARGS__)
 
 /* ---- infer functions that many operators share ------------------------------------------------------------------- */
 weft_status weft_infer_same(weft_op *op);      /* output 0 like input 0 (1..n inputs) */
