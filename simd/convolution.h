@@ -27,29 +27,6 @@ typedef struct depthwise {
   uint16_t offsets[DEPTHWISE_TAPS];
 } depthwise;
 
-enum { OVERRUN = LANES - 1 }; /* floats after a line that the two functions below may write */
-
-/* A line of `length`: `before` zeros, n elements, zeros. */
-NO_IDIOMS static void pad_line(const float *from, size_t n, size_t before, size_t length, float *to) {
-  const real zero = r_set(0.0f);
-  for (size_t i = 0; i < before; i += LANES) {
-    store(to + i, zero);
-  }
-  float *const inner = to + before;
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    store(inner + i, load(from + i));
-  }
-  if (i < n && n >= LANES) {
-    store(inner + n - LANES, load(from + n - LANES));
-  } else if (i < n) {
-    store(inner, load_part(from, n));
-  }
-  for (i = n; i < length - before; i += LANES) {
-    store(inner + i, zero);
-  }
-}
-
 /* A row's n elements behind `before` zeros, which are there already. */
 INLINE void copy_row(const float *from, size_t n, size_t before, float *to) {
   to += before;
