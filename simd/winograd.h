@@ -24,17 +24,16 @@ enum {
     }                                                                                                                  \
   } while (0)
 
-/* Four channels of a filter down the columns of their taps, then along the rows. */
-INLINE void filter_columns(const weft_winograd_line line, size_t count, const float *x, float *half) {
-  NOT_UNROLLED
-  for (; count > 0; count--, x += LANES, half += LANES) {
+/* Four channels of a filter, taps in rows of three, down the columns, then along the rows. */
+INLINE void filter_columns(const weft_winograd_line line, const real *x, float *half) {
+  for (size_t j = 0; j < 3; j++) {
     real taps[3], y[MOST_SIDE];
     for (size_t i = 0; i < line.taps; i++) {
-      taps[i] = load(x + i * 3 * LANES);
+      taps[i] = x[i * 3 + j];
     }
     winograd_filter_words(line, taps, y);
     for (size_t i = 0; i < weft_winograd_side(line); i++) {
-      store(half + i * 3 * LANES, y[i]);
+      store(half + (i * 3 + j) * LANES, y[i]);
     }
   }
 }
@@ -59,28 +58,27 @@ static void winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *
     weft_portable_winograd_filters(tile, t, out, stride);
     return;
   }
-  float x[9 * LANES] = {0}, half[3 * MOST_SIDE * LANES];
+  float half[3 * MOST_SIDE * LANES];
   for (size_t f = 0; f < t->filters; f++, out += t->channels) {
     const float *from = t->first + f * t->filter_step;
     for (size_t c = 0; c < t->channels; c += LANES, from += LANES * step) {
+      real x[9];
       if (t->rows * t->columns == 9 && step == 9) {
-        for (size_t i = 0; i < 8; i += LANES) {
-          real r[LANES] = {load(from + i), load(from + 9 + i), load(from + 18 + i), load(from + 27 + i)};
-          transpose_4x4(r);
-          for (size_t j = 0; j < LANES; j++) {
-            store(x + (i + j) * LANES, r[j]);
-          }
+        for (size_t i = 0; i < LANES; i++) {
+          x[i] = load(from + i * 9);
+          x[LANES + i] = load(from + i * 9 + LANES);
         }
-        store(x + 8 * LANES, wasm_f32x4_make(from[8], from[17], from[26], from[35]));
+        transpose_4x4(x);
+        transpose_4x4(x + LANES);
+        x[8] = wasm_f32x4_make(from[8], from[17], from[26], from[35]);
       } else {
-        for (size_t i = 0; i < t->rows; i++) {
-          const float *at = from + i * t->row_step;
-          for (size_t j = 0; j < t->columns; j++, at += t->column_step) {
-            store(x + (i * 3 + j) * LANES, wasm_f32x4_make(at[0], at[step], at[2 * step], at[3 * step]));
-          }
+        for (size_t i = 0; i < 9; i++) {
+          const float *at = from + i / 3 * t->row_step + i % 3 * t->column_step;
+          x[i] = i / 3 < t->rows && i % 3 < t->columns ? wasm_f32x4_make(at[0], at[step], at[2 * step], at[3 * step])
+                                                       : r_set(0.0f);
         }
       }
-      WITH_LINE(tile.rows, filter_columns, tile.columns.taps, x, half);
+      WITH_LINE(tile.rows, filter_columns, x, half);
       WITH_LINE(tile.columns, filter_rows, weft_winograd_side(tile.rows), half, out + c, stride);
     }
   }

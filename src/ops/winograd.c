@@ -18,8 +18,8 @@
 
 enum {
   LEAST_CHANNELS = 16, /* with fewer, the transforms cost what the products save */
-  CHANNELS = 128,      /* whose transformed filters are there at a time, */
-  FILTERS = 32,        /* and of so many filters */
+  CHANNELS = 64,       /* whose transformed filters are there at a time, */
+  FILTERS = 64,        /* and of so many filters */
   AT_ONCE = 32 * 36,   /* products of a block's groups of tiles; with more pieces fewer, */
   LEAST_AT_ONCE = 8,   /* but so many groups */
   GROUPS = 4,          /* of tiles whose inputs are one task where a block is shared */
