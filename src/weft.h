@@ -5,10 +5,10 @@
  * was found. A session stays usable after any error. Sizes are in bytes unless a name says otherwise; shapes are arrays
  * of int64_t, outermost dimension first; tensors are dense, row-major, little-endian.
  *
- * What is passed in stays the caller's and is read during the call only, unless it says otherwise. `options` may be NULL,
- * and so may what is destroyed or released. Values do not need the session that made them: they may outlive it, and be
- * fed to another. Threads may use sessions of their own at once; a session, its loader and the values it made or is fed
- * are not locked, and belong to one thread at a time. */
+ * What is passed in stays the caller's and is read during the call only, unless it says otherwise. `options` may be
+ * NULL, and so may what is destroyed or released. Values do not need the session that made them: they may outlive it,
+ * and be fed to another. Threads may use sessions of their own at once; a session, its loader and the values it made or
+ * is fed are not locked, and belong to one thread at a time. */
 #ifndef WEFT_H
 #define WEFT_H
 
