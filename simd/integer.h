@@ -287,10 +287,10 @@ INLINE void i8_product(size_t m, size_t n, size_t k, const char *a, const char *
 /* ---- the forms as kernels ---- */
 #define DEFINE_GEMM_I8(NAME, FORM)                                                                                     \
   static size_t NAME##_a_size(size_t m, size_t k) {                                                                    \
-    return m * i8_row_size(k, FORM);                                                                                   \
+    return weft_packed_size(m, i8_row_size(k, FORM), SIZE_MAX / 2);                                                    \
   }                                                                                                                    \
   static size_t NAME##_b_size(size_t n, size_t k) {                                                                    \
-    return (n + NR - 1) / NR * i8_panel_size(k, FORM);                                                                 \
+    return weft_packed_size((n + NR - 1) / NR, i8_panel_size(k, FORM), SIZE_MAX / 2);                                  \
   }                                                                                                                    \
   static void NAME##_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,      \
                             size_t zero_step, void *out) {                                                             \

@@ -10,11 +10,11 @@ static int32_t element(const void *x, size_t i, bool is_signed) {
 }
 
 size_t weft_portable_gemm_i8_a_size(size_t m, size_t k) {
-  return m * k * sizeof(int16_t);
+  return weft_packed_size(m, k * sizeof(int16_t), SIZE_MAX / 2);
 }
 
 size_t weft_portable_gemm_i8_b_size(size_t n, size_t k) {
-  return n * k * sizeof(int16_t);
+  return weft_packed_size(n, k * sizeof(int16_t), SIZE_MAX / 2);
 }
 
 void weft_portable_gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,

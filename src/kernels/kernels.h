@@ -270,9 +270,15 @@ typedef struct weft_kernels {
 
 #define WEFT_MULTIPLY_ADDS 48
 
+/* count * each; where that is more than `most`, so much, which is chosen so that no memory can be had for it. */
+static inline size_t weft_packed_size(size_t count, size_t each, size_t most) {
+  size_t size;
+  return __builtin_mul_overflow(count, each, &size) || size > most ? most : size;
+}
+
 /* Floats of b packed for gemm_f32. */
 static inline size_t weft_gemm_packed_size(size_t n, size_t k) {
-  return (n + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR * k;
+  return weft_packed_size((n + WEFT_GEMM_NR - 1) / WEFT_GEMM_NR * WEFT_GEMM_NR, k, SIZE_MAX / 2 / sizeof(float));
 }
 
 #define WEFT_WINOGRAD_MOST_OUTPUTS 4

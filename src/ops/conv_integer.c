@@ -126,11 +126,11 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
     return WEFT_OK;
   }
   size_t filters = (size_t)w->shape.dims[0];
-  size_t size = op->cx->kernels->gemm_i8_a_size(filters / (size_t)group, w->count / filters);
+  size_t size = op->cx->kernels->gemm_i8_a_size(filters, w->count / filters);
   void *zeros = NULL, *state = NULL;
   WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(int32_t), &zeros));
   WEFT_TRY(weft_op_zero_points(op, zero, "w_zero_point", filters, zeros));
-  WEFT_TRY(weft_op_state(op, size * (size_t)group, &state));
+  WEFT_TRY(weft_op_state(op, size, &state));
   pack_weights(op->cx->kernels, w, (size_t)group, zeros, state);
   weft_op_drop_constant(op, number);
   return WEFT_OK;
@@ -331,8 +331,8 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   size_t bytes = 0, sums = 0;
   if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
       !weft_add(bytes, sums, &c->slot_size) ||
-      !weft_add(c->slot_size, c->kernels->gemm_i8_b_size(positions, c->k) + positions * sizeof(float) + 96,
-                &c->slot_size)) {
+      !weft_add(c->kernels->gemm_i8_b_size(positions, c->k), positions * sizeof(float) + 96, &sums) ||
+      !weft_add(c->slot_size, sums, &c->slot_size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the patches are larger than the address space");
   }
   c->slot_size = c->slot_size / 64 * 64;

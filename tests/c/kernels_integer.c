@@ -1,5 +1,6 @@
 /* Every SIMD kernel of integers and of weights of few bits against the portable one, whose bits it must give: see
  * kernels.c. */
+#include "check.h"
 #include "kernels_test.h"
 
 static void check_gemm_i8(size_t m, size_t n, size_t k) {
@@ -206,6 +207,14 @@ static void check_nbits(void) {
   drop(bias);
 }
 
+/* Packed matrices that cannot be addressed are told as more than can be allocated, not as what is left of their size. */
+static void check_sizes(void) {
+  const size_t many = SIZE_MAX / 4 + 1;
+  CHECK(weft_gemm_packed_size(WEFT_GEMM_NR + 1, many) == SIZE_MAX / 2 / sizeof(float));
+  CHECK(portable->gemm_i8_a_size(many, 8) == SIZE_MAX / 2 && portable->gemm_i8_b_size(many, 8) == SIZE_MAX / 2);
+  CHECK(tested->gemm_i8_a_size(many, 8) == SIZE_MAX / 2 && tested->gemm_i8_b_size(many * 2, 8) == SIZE_MAX / 2);
+}
+
 static void check_integers(void) {
   static const size_t depths[] = {0, 1, 2, 3, 7, 8, 31, 255, 256, 257};
   for (size_t n = 0; n <= 70; n++) {
@@ -219,6 +228,7 @@ static void check_integers(void) {
       }
     }
   }
+  check_sizes();
   check_gemm_i8(1, 71, 300);
   check_gemm_i8(33, 50, 1031);
   for (int i = 0; i < 3000; i++) {
