@@ -205,7 +205,7 @@ static weft_status read_file(weft_context *cx, weft_kind kind, const void *bytes
 weft_status weft_onnx_value_from_bytes(weft_context *cx, weft_kind kind, const void *bytes, size_t size, char *name,
                                        size_t name_size, weft_value **out) {
   weft_status status = read_file(cx, kind, bytes, size, name, name_size, out);
-  if (status == WEFT_OK || status == WEFT_OUT_OF_MEMORY || kind == WEFT_KIND_NONE) {
+  if (status == WEFT_OK || kind == WEFT_KIND_NONE) {
     return status;
   }
   weft_error first = *cx->error;
