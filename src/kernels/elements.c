@@ -257,7 +257,6 @@ size_t weft_indices_check(const weft_indices *indices, size_t n, bool *negative)
                                           : check_int64_t(n, indices->data, indices->dim, negative);
 }
 
-/* Places are counted as what can be addressed, in 32 bits where that is so. */
 bool weft_indices_alike(const weft_indices *indices, size_t first, size_t n) {
   const char *from = (const char *)indices->data + first * indices->size;
   uint64_t differences = 0;
@@ -278,6 +277,7 @@ bool weft_indices_alike(const weft_indices *indices, size_t first, size_t n) {
   return differences == 0;
 }
 
+/* Places are counted as what can be addressed, in 32 bits where that is so. */
 const int64_t *weft_indices_map(const weft_indices *indices, size_t first, size_t n, int64_t along, int64_t step,
                                 int64_t *room) {
   const int64_t *from = room;
