@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/text.h"
+#include "warn.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
 /* Captures value v of `from`, an ancestor of `graph` or itself, in every graph on the way. */
@@ -68,6 +69,26 @@ static weft_status define(weft_builder *b, weft_scope *scope, const char *name, 
   return weft_names_put(b->cx, &scope->names, kept, *out);
 }
 
+/* A constant may be given again, as exporters do that write one for each use: the last is taken, as onnxruntime does. */
+static bool is_given_again(const weft_scope *scope, const char *name, int32_t *v) {
+  if (scope->origin->caller != NULL || !weft_names_find(&scope->names, name, v)) {
+    return false;
+  }
+  const weft_slot *slot = &scope->graph->values[*v];
+  return !slot->is_input && (slot->producer == WEFT_CONSTANT || slot->constant != NULL);
+}
+
+static weft_status give_constant(weft_builder *b, weft_slot *slot, const char *name, const char *kind,
+                                 weft_value *value) {
+  weft_value_release(slot->constant);
+  weft_status status = slot->constant == NULL
+                           ? WEFT_OK
+                           : weft_model_warn(b->model, &(weft_node){.name = name, .op_type = kind},
+                                             "gives a constant that is there already: the last one is taken");
+  weft_slot_set_constant(slot, value);
+  return status;
+}
+
 /* ---- nodes ----------------------------------------------------------------------------------- */
 weft_status weft_build_count_node(weft_builder *b) {
   if (b->nodes >= b->max_nodes) {
@@ -121,8 +142,7 @@ static weft_status build_constant(weft_builder *b, weft_scope *scope, const Weft
   }
   weft_value *value;
   WEFT_TRY(weft_build_constant(b, scope, proto, &value));
-  weft_slot_set_constant(&scope->graph->values[v], value);
-  return WEFT_OK;
+  return give_constant(b, &scope->graph->values[v], b->cx->node, "Constant", value);
 }
 
 static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto, const char *name) {
@@ -150,13 +170,17 @@ static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__No
   return WEFT_OK;
 }
 
+static bool is_constant(const Weft__NodeProto *proto) {
+  return strcmp(proto->op_type, "Constant") == 0 && weft_build_domain(proto->domain)[0] == 0;
+}
+
 static weft_status build_named_node(weft_builder *b, weft_scope *scope, const Weft__NodeProto *proto,
                                     const char *name) {
   const Weft__FunctionProto *function = weft_build_find_function(b, proto);
   if (function != NULL) {
     return weft_build_call(b, scope, proto, function, name);
   }
-  if (strcmp(proto->op_type, "Constant") == 0 && weft_build_domain(proto->domain)[0] == 0) {
+  if (is_constant(proto)) {
     return build_constant(b, scope, proto);
   }
   return build_node(b, scope, proto, name);
@@ -174,8 +198,11 @@ static weft_status define_outputs(weft_builder *b, weft_scope *scope, const Weft
       WEFT_TRY(weft_names_put(b->cx, &scope->names, name, v)); /* a slot that the call waits for */
       continue;
     }
-    WEFT_TRY(define(b, scope, name, &v));
-    scope->graph->values[v].producer = WEFT_PENDING;
+    bool constant = is_constant(proto);
+    if (!constant || !is_given_again(scope, name, &v)) {
+      WEFT_TRY(define(b, scope, name, &v));
+      scope->graph->values[v].producer = constant ? WEFT_CONSTANT : WEFT_PENDING;
+    }
   }
   return WEFT_OK;
 }
@@ -207,13 +234,13 @@ weft_status weft_build_nodes(weft_builder *b, weft_scope *scope, size_t count, W
 /* ---- inputs, initializers, outputs ----------------------------------------------------------- */
 static weft_status add_initializer(weft_builder *b, weft_scope *scope, const char *name, weft_value *value) {
   int32_t v;
-  weft_status status = define(b, scope, name, &v);
+  weft_status status = is_given_again(scope, name, &v) ? WEFT_OK : define(b, scope, name, &v);
   if (status != WEFT_OK) {
     weft_value_release(value);
     return status;
   }
-  weft_slot_set_constant(&scope->graph->values[v], value);
-  return WEFT_OK;
+  weft_slot *slot = &scope->graph->values[v];
+  return give_constant(b, slot, slot->name, "initializer", value);
 }
 
 static weft_status build_initializers(weft_builder *b, weft_scope *scope, const Weft__GraphProto *proto) {

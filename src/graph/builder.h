@@ -11,8 +11,9 @@
 #include "names.h"
 
 enum {
-  WEFT_PENDING = -2, /* producer of an output whose node is not built yet */
-  WEFT_ABSENT = -1   /* an input that is left out */
+  WEFT_CONSTANT = -3, /* producer of a Constant's output that is not built yet, and needs no order */
+  WEFT_PENDING = -2,  /* producer of an output whose node is not built yet */
+  WEFT_ABSENT = -1    /* an input that is left out */
 };
 
 typedef struct weft_builder {

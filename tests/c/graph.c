@@ -92,6 +92,19 @@ static void test_names(void) {
   graph_node(&g, node("Abs", "x", "y"));
   refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "'y' is defined twice");
 
+  bytes constant = node("Constant", "", "y");
+  with_tensor(&constant, "value", 1);
+  g = begin();
+  graph_node(&g, node("Relu", "x", "y"));
+  graph_node(&g, constant);
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "'y' is defined twice");
+
+  constant = node("Constant", "", "x");
+  with_tensor(&constant, "value", 1);
+  g = begin();
+  graph_node(&g, constant);
+  refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "'x' is defined twice");
+
   g = begin();
   graph_node(&g, node("Relu", "x", "z"));
   refuse(model(18, &g), NULL, WEFT_INVALID_MODEL, "output 'y'");

@@ -207,6 +207,42 @@ static void expect_warning(int64_t version, bytes *g, const char *expected) {
   weft_session_destroy(session);
 }
 
+static bytes constant(const char *name, float value) {
+  bytes made = node("Constant", "", name);
+  with_tensor(&made, "value", value);
+  return made;
+}
+
+static void expect_last(bytes *g, const char *maker, float first, float second) {
+  char warning[200];
+  snprintf(warning, sizeof warning, "node %s: gives a constant that is there already: the last one is taken", maker);
+  weft_session *session = load(model(18, g));
+  CHECK(weft_session_warning_count(session) == 1 && strcmp(weft_session_warning(session, 0), warning) == 0);
+  weft_value *x = make_x(), *y = run(session, x);
+  expect_floats(y, first, second);
+  weft_value_release(x);
+  weft_value_release(y);
+  weft_session_destroy(session);
+}
+
+/* Some exporters write a constant for each of its uses under one name. */
+static void test_constants_given_again(void) {
+  bytes g = begin();
+  graph_node(&g, constant("k", 1));
+  graph_node(&g, node("Add", "x k", "t"));
+  graph_node(&g, constant("k", 4));
+  graph_node(&g, node("Mul", "t k", "y"));
+  expect_last(&g, "'Constant_2' (Constant)", 20, 8);
+  g = begin();
+  graph_node(&g, constant("w", 4));
+  graph_node(&g, node("Mul", "x w", "y"));
+  expect_last(&g, "'Constant_0' (Constant)", 4, -8);
+  g = begin();
+  graph_tensor(&g, "w", 1, 4, 0, NULL, (float[]){4});
+  graph_node(&g, node("Mul", "x w", "y"));
+  expect_last(&g, "'w' (initializer)", 4, -8);
+}
+
 static bytes dropout(const char *in, const char *out, char training) {
   bytes g = begin();
   graph_tensor(&g, "ratio", 1, 4, 0, NULL, (float[]){0.5f});
@@ -510,6 +546,7 @@ static void test_folded_strings(void) {
 
 int main(void) {
   test_training_is_told();
+  test_constants_given_again();
   test_items_are_the_callers();
   test_outputs_outlive_their_session();
   test_views_are_the_callers();
