@@ -7,9 +7,6 @@
 
 #include <math.h>
 
-/* Elements that are looked at together, for what is rare, before all are treated alike. */
-enum { TOGETHER = 32 };
-
 /* ---- functions --------------------------------------------------------------------------------------------------- */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
 CONVERT_TO_BYTE(is_nan, float, a != a)

@@ -23,6 +23,9 @@
 #define SMALL_CODE
 #endif
 
+/* Elements that are looked at together, for what is rare, before all are treated alike. */
+enum { TOGETHER = 32 };
+
 /* Coefficients of loops are read before these, as numbers that compilers do not know: V8 builds a v128.const anew at
  * every use. */
 #if defined(__GNUC__)
