@@ -9,11 +9,6 @@
 
 enum { UNIT = 16, WEIGHTS_AT_ONCE = 4 };
 
-/* Shorter blocks are left to the portable kernels. */
-INLINE bool nbits_fits(const weft_nbits *w) {
-  return w->block >= UNIT;
-}
-
 /* One unit of a column: lane l holds elements 4 l to 4 l + 3. */
 INLINE v128_t nbits_unit(const uint8_t *q, const unsigned bits) {
   if (bits == 8) return wasm_v128_load(q);
@@ -23,10 +18,6 @@ INLINE v128_t nbits_unit(const uint8_t *q, const unsigned bits) {
 }
 
 static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
-  if (!nbits_fits(w)) {
-    weft_portable_nbits_prepare(w, x, out);
-    return;
-  }
   float *to = out, *sums = out + w->blocks * w->block;
   for (size_t b = 0; b < w->blocks; b++, sums += LANES) {
     real sum = r_set(0.0f);
@@ -93,10 +84,6 @@ INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t col
 }
 
 static void nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y) {
-  if (!nbits_fits(w)) {
-    weft_portable_nbits_gemv(w, prepared, begin, end, y);
-    return;
-  }
   for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
     real sums = w->bits == 4   ? nbits_columns(w, prepared, j, end, 4)
                 : w->bits == 8 ? nbits_columns(w, prepared, j, end, 8)
@@ -129,42 +116,38 @@ INLINE nbits_numbers nbits_numbers_of(const weft_nbits *w, size_t column, size_t
   return numbers;
 }
 
-/* The first `count` rows of a unit of 4 columns, half a panel. */
-INLINE void nbits_expand_unit(const nbits_numbers *numbers, v128_t *v, size_t count, float *out, const unsigned bits) {
+/* A unit of 4 columns, half a panel. */
+INLINE void nbits_expand_unit(const nbits_numbers *numbers, v128_t *v, float *out, const unsigned bits) {
   const v128_t mask = wasm_i32x4_splat((1 << bits) - 1);
   for (size_t l = 0; l < 4; l++) {
-    for (size_t j = 0; j < 4 && 4 * l + j < count; j++, out += NR) {
+    for (size_t j = 0; j < 4; j++, out += NR) {
       real x = b_to_real(wasm_v128_and(wasm_u32x4_shr(v[l], (uint32_t)j * bits), mask));
       store(out, r_mul(r_sub(x, numbers->zeros), numbers->scales));
     }
   }
 }
 
-/* Block b of 4 columns. */
+/* Block b of 4 columns. Of a unit that the column ends in, only the rows that there are. */
 INLINE void nbits_expand_block(const weft_nbits *w, size_t column, size_t end, size_t b, float *out,
                                const unsigned bits) {
   nbits_numbers numbers = nbits_numbers_of(w, column, end, b);
   size_t n = w->k - b * w->block < w->block ? w->k - b * w->block : w->block;
   for (size_t i = 0; i < n; i += UNIT, out += UNIT * NR) {
+    float rest[UNIT * NR];
     v128_t v[4];
     for (size_t c = 0; c < 4; c++) {
       v[c] = nbits_unit(numbers.q[c], bits);
       numbers.q[c] += UNIT * bits / 8;
     }
     transpose_4x4(v);
-    if (n - i >= UNIT) {
-      nbits_expand_unit(&numbers, v, UNIT, out, bits);
-    } else {
-      nbits_expand_unit(&numbers, v, n - i, out, bits);
+    nbits_expand_unit(&numbers, v, n - i < UNIT ? rest : out, bits);
+    for (size_t row = 0; n - i < UNIT && row < n - i; row++) {
+      store(out + row * NR, load(rest + row * NR));
     }
   }
 }
 
 static void nbits_expand(const weft_nbits *w, size_t begin, size_t end, float *out) {
-  if (!nbits_fits(w)) {
-    weft_portable_nbits_expand(w, begin, end, out);
-    return;
-  }
   for (size_t column = begin; column < end; column += NR, out += NR * w->k) {
     for (size_t b = 0; b < 2 * w->blocks; b++) {
       size_t half = b % 2 * LANES;

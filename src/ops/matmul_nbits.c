@@ -25,7 +25,7 @@ static weft_status make(weft_op *op, nbits *out) {
   const weft_tensor *a = weft_op_in(op, A);
   int64_t k = weft_op_attr_int(op, "K", 0), n = weft_op_attr_int(op, "N", 0), bits = weft_op_attr_int(op, "bits", 4);
   int64_t block = weft_op_attr_int(op, "block_size", 0);
-  if (k < 1 || n < 1 || k > INT32_MAX || n > INT32_MAX || (bits != 2 && bits != 4 && bits != 8) || block < 8 ||
+  if (k < 1 || n < 1 || k > INT32_MAX || n > INT32_MAX || (bits != 2 && bits != 4 && bits != 8) || block < 16 ||
       block > INT32_MAX || (block & (block - 1)) != 0) {
     return weft_op_fail(op, "K %lld, N %lld, bits %lld and block size %lld are not all allowed", (long long)k,
                         (long long)n, (long long)bits, (long long)block);

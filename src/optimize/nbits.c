@@ -28,7 +28,7 @@ static bool find_packing(const nbits_pass *p, int32_t v, packing *out) {
   const weft_graph *graph = p->graph;
   weft_node *node = weft_match_producer(graph, v, "DequantizeLinear");
   int64_t block = node != NULL ? weft_node_int(node, "block_size", 0) : 0;
-  if (block < 8 || block > INT32_MAX || (block & (block - 1)) != 0 || weft_node_in(node, 0) < 0 ||
+  if (block < 16 || block > INT32_MAX || (block & (block - 1)) != 0 || weft_node_in(node, 0) < 0 ||
       p->uses.count[v] != 1 || p->uses.is_output[v]) {
     return false;
   }

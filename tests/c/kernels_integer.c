@@ -177,7 +177,7 @@ static void check_nbits_floats(const weft_nbits *w) {
 }
 
 static void check_nbits(void) {
-  weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)8 << below(4)};
+  weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)16 << below(3)};
   w.k = 1 + below(draw() % 4 == 0 ? 300 : 3 * w.block);
   w.blocks = (w.k + w.block - 1) / w.block;
   w.blob = w.block * w.bits / 8;
