@@ -529,6 +529,21 @@ static bool are_below(size_t m, size_t k, const float *a, size_t lda, float boun
   return below;
 }
 
+/* Columns that are widened before they are multiplied. */
+static void gemm_widened(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
+                         const uint16_t *b_packed, float *c, size_t ldc) {
+  float wide[BLOCK_K * NR];
+  for (size_t column = 0; column < n; column += NR, b_packed += k * NR) {
+    size_t l = 0;
+    do {
+      const size_t depth = k - l < BLOCK_K ? k - l : BLOCK_K;
+      (type == WEFT_FLOAT16 ? float16_to_f32 : bfloat16_to_f32)(depth * NR, b_packed + l * NR, wide);
+      gemm_f32(m, n - column < NR ? n - column : NR, depth, a + l, lda, wide, depth * NR, c + column, ldc, l > 0, NULL);
+      l += depth;
+    } while (l < k);
+  }
+}
+
 static void gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, weft_type type,
                       const uint16_t *b_packed, float *c, size_t ldc, const weft_epilogue *epilogue) {
   const few_rows few = {k, a, lda, b_packed, k * NR, c, ldc, false};
@@ -540,9 +555,7 @@ static void gemm_half(size_t m, size_t n, size_t k, const float *a, size_t lda, 
   } else {
     half_panels(&few, m, whole, WEFT_BFLOAT16);
   }
-  if (whole < n) {
-    weft_portable_gemm_half(m, n - whole, k, a, lda, type, b_packed + whole * k, c + whole, ldc, NULL);
-  }
+  gemm_widened(m, n - whole, k, a, lda, type, b_packed + whole * k, c + whole, ldc);
   for (size_t i = 0; i < m && changes_rows(epilogue); i++) {
     finish_row(epilogue, i, 0, n, c + i * ldc);
   }
