@@ -52,18 +52,16 @@ INLINE void filter_rows(const weft_winograd_line line, size_t count, const float
   }
 }
 
+/* What is left of the last channels repeats the last of them, and is written over by what follows or lies in the room
+ * between matrices. */
 static void winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *t, float *out, size_t stride) {
-  const size_t step = t->channel_step;
-  if (t->channels % LANES != 0) {
-    weft_portable_winograd_filters(tile, t, out, stride);
-    return;
-  }
+  const size_t step = t->channel_step, channels = t->channels;
   float half[3 * MOST_SIDE * LANES];
-  for (size_t f = 0; f < t->filters; f++, out += t->channels) {
+  for (size_t f = 0; f < t->filters; f++, out += channels) {
     const float *from = t->first + f * t->filter_step;
-    for (size_t c = 0; c < t->channels; c += LANES, from += LANES * step) {
+    for (size_t c = 0; c < channels; c += LANES, from += LANES * step) {
       real x[9];
-      if (t->rows * t->columns == 9 && step == 9) {
+      if (t->rows * t->columns == 9 && step == 9 && channels - c >= LANES) {
         for (size_t i = 0; i < LANES; i++) {
           x[i] = load(from + i * 9);
           x[LANES + i] = load(from + i * 9 + LANES);
@@ -72,9 +70,12 @@ static void winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *
         transpose_4x4(x + LANES);
         x[8] = wasm_f32x4_make(from[8], from[17], from[26], from[35]);
       } else {
+        const size_t last = channels - c - 1;
+        const size_t second = last < 1 ? 0 : step, third = last < 2 ? second : 2 * step,
+                     fourth = last < 3 ? third : 3 * step;
         for (size_t i = 0; i < 9; i++) {
           const float *at = from + i / 3 * t->row_step + i % 3 * t->column_step;
-          x[i] = i / 3 < t->rows && i % 3 < t->columns ? wasm_f32x4_make(at[0], at[step], at[2 * step], at[3 * step])
+          x[i] = i / 3 < t->rows && i % 3 < t->columns ? wasm_f32x4_make(at[0], at[second], at[third], at[fourth])
                                                        : r_set(0.0f);
         }
       }

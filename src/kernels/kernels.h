@@ -236,7 +236,7 @@ typedef struct weft_kernels {
   /* Convolution by Winograd's minimal filtering: a tile makes rows x columns elements by weft_winograd_products(tile)
    * matrix products over channels. Tiles are numbered row by row and come in groups of 4; the caller transforms the
    * inputs of groups [begin, end), multiplies, and transforms the products, filter by filter. Filters, as the left-hand
-   * matrices of filters x channels, `stride` floats apart. */
+   * matrices of filters x channels, `stride` floats apart, with room for three floats more after each. */
   void (*winograd_filters)(weft_winograd_tile tile, const weft_winograd_taps *taps, float *out, size_t stride);
   /* Input: the right-hand matrices, each of weft_gemm_packed_size(4 * (end - begin), channels) floats, `stride` apart.
    * `plane` floats are between channels; of `patches`, kernel and strides do not count. */
