@@ -58,6 +58,12 @@ static float sum_square_f32(size_t n, const float *x) {
   return (float)sum_terms(n, x, NULL, r_set(0.0f), term_square);
 }
 
+INLINE float extreme_lane(real x, two_numbers better) {
+  x = better(x, wasm_i32x4_shuffle(x, x, 2, 3, 0, 1));
+  x = better(x, wasm_i32x4_shuffle(x, x, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(x, 0);
+}
+
 /* NaN is looked for aside: comparing selections are one instruction where f32x4.max is many. */
 INLINE float extreme(size_t n, const float *x, two_numbers better) {
   real best[2] = {load_splat(x), load_splat(x)};
@@ -76,10 +82,7 @@ INLINE float extreme(size_t n, const float *x, two_numbers better) {
     is_nan = wasm_v128_or(is_nan, wasm_f32x4_ne(a, a));
   }
   if (wasm_v128_any_true(is_nan)) return NAN;
-  real both = better(best[0], best[1]);
-  both = better(both, wasm_i32x4_shuffle(both, both, 2, 3, 0, 1));
-  both = better(both, wasm_i32x4_shuffle(both, both, 1, 0, 3, 2));
-  return wasm_f32x4_extract_lane(both, 0);
+  return extreme_lane(better(best[0], best[1]), better);
 }
 
 static float max_f32(size_t n, const float *x) {
@@ -90,24 +93,25 @@ static float min_f32(size_t n, const float *x) {
   return extreme(n, x, r_at_most);
 }
 
-/* The sum of e^(x - max); with `keep` the terms go to y. */
-INLINE double sum_exponentials(size_t n, const float *x, float max, bool keep, float *y) {
+/* The sum of e^(x - max); the terms go to y unless it is NULL. */
+__attribute__((noinline)) static double sum_exponentials(size_t n, const float *x, float max, float *y) {
   const real shift = r_set(max);
   double total = 0.0;
   size_t i = 0;
   while (n - i >= LANES) {
     real sum = r_set(0.0f);
     size_t end = n - i < SUM_BLOCK / 4 ? n : i + SUM_BLOCK / 4;
+    NOT_UNROLLED
     for (; end - i >= LANES; i += LANES) {
       real e = exp_of_negative(r_sub(load(x + i), shift));
-      if (keep) store(y + i, e);
+      if (y != NULL) store(y + i, e);
       sum = r_add(sum, e);
     }
     total += (double)add_lanes(sum);
   }
   if (i < n) {
     real e = exp_of_negative(r_sub(load_part(x + i, n - i), shift));
-    if (keep) store_part(y + i, e, n - i);
+    if (y != NULL) store_part(y + i, e, n - i);
     float part[LANES];
     store(part, e);
     for (size_t j = 0; i + j < n; j++) {
@@ -117,23 +121,54 @@ INLINE double sum_exponentials(size_t n, const float *x, float max, bool keep, f
   return total;
 }
 
-static void softmax_f32(size_t n, const float *x, bool logarithm, float *y) {
-  if (n == 0) return;
-  const float max = max_f32(n, x);
+/* The greatest of x + mask, which goes to y; without a mask of x. Which numbers there are beside a NaN does not matter. */
+static float greatest_score(size_t n, const float *x, const float *mask, float *y) {
+  real best[2] = {r_set(-INFINITY), r_set(-INFINITY)};
   size_t i = 0;
-  if (logarithm) {
-    const real log_sum = approx_log(r_set((float)sum_exponentials(n, x, max, false, y)));
-    for (; i + LANES <= n; i += LANES) {
-      store(y + i, r_sub(r_sub(load(x + i), r_set(max)), log_sum));
+  for (; i + 2 * LANES <= n; i += 2 * LANES) {
+    for (size_t v = 0; v < 2; v++) {
+      real a = load(x + i + v * LANES);
+      if (mask != NULL) store(y + i + v * LANES, a = r_add(a, load(mask + i + v * LANES)));
+      best[v] = r_at_least(a, best[v]);
     }
-    if (i < n) store_part(y + i, r_sub(r_sub(load_part(x + i, n - i), r_set(max)), log_sum), n - i);
-    return;
   }
-  const real scale = r_set((float)(1.0 / sum_exponentials(n, x, max, true, y)));
+  for (; i < n; i++) {
+    const float a = mask != NULL ? y[i] = x[i] + mask[i] : x[i];
+    best[0] = r_at_least(r_set(a), best[0]);
+  }
+  return extreme_lane(r_at_least(best[0], best[1]), r_at_least);
+}
+
+/* The softmax of x + mask; y may be x. */
+static void weigh_row(size_t n, const float *mask, const float *x, float *y) {
+  const float max = greatest_score(n, x, mask, y);
+  const real scale = r_set((float)(1.0 / sum_exponentials(n, mask != NULL ? y : x, max, y)));
+  size_t i = 0;
   for (; i + LANES <= n; i += LANES) {
     store(y + i, r_mul(load(y + i), scale));
   }
   if (i < n) store_part(y + i, r_mul(load_part(y + i, n - i), scale), n - i);
+}
+
+static void weigh_f32(size_t rows, size_t n, const float *mask, float *x, size_t ldx) {
+  for (; rows > 0; rows--, x += ldx) {
+    weigh_row(n, mask, x, x);
+  }
+}
+
+static void softmax_f32(size_t n, const float *x, bool logarithm, float *y) {
+  if (n == 0) return;
+  if (!logarithm) {
+    weigh_row(n, NULL, x, y);
+    return;
+  }
+  const float max = max_f32(n, x);
+  const real log_sum = approx_log(r_set((float)sum_exponentials(n, x, max, NULL)));
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    store(y + i, r_sub(r_sub(load(x + i), r_set(max)), log_sum));
+  }
+  if (i < n) store_part(y + i, r_sub(r_sub(load_part(x + i, n - i), r_set(max)), log_sum), n - i);
 }
 
 /* The sums of x - center and of its square. */

@@ -48,6 +48,7 @@
   .min_f32 = min_f32, \
   .dot_f32 = dot_f32, \
   .softmax_f32 = softmax_f32, \
+  .weigh_f32 = weigh_f32, \
   .layer_norm_f32 = layer_norm_f32, \
   .lstm_f32 = lstm_f32, \
   .gru_f32 = gru_f32, \

@@ -102,6 +102,14 @@ INLINE real r_madd(real a, real b, real c) {
   return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
 #endif
 }
+/* x - n ln 2; in one part where the product is not rounded. */
+INLINE real r_without_ln2(real n, real x) {
+#if FUSED && defined(__wasm__)
+  return r_madd(n, R_CONST(-0x1.62e43p-1f), x);
+#else
+  return r_madd(n, R_CONST(2.12194440e-4f), r_madd(n, R_CONST(-0.693359375f), x));
+#endif
+}
 /* NaN in the first argument stays; one instruction on x86, unlike f32x4.min and max. */
 INLINE real r_at_least(real x, real low) {
   return wasm_f32x4_pmax(x, low);

@@ -58,10 +58,17 @@ static inline real approx_exp(real x) {
   return r_mul(y, power_of_two(b_sub(n, half)));
 }
 
-/* The same for x <= 0 where subnormal results may become 0: a quarter less work. */
+/* The same for x <= 0 where subnormal results may become 0: half of the work. Below -87.7 the power of two is 0. */
 static inline real exp_of_negative(real x) {
-  real rest, scale = exp_scale(x, &rest);
-  return r_unless(r_less(x, R_CONST(-87.33f)), r_madd(rest, scale, scale));
+  static const float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555676p-5f, 0x1.122886p-7f, 0x1.6bebd4p-10f};
+  const real magic = R_CONST(0x1.8000fep23f);
+  x = r_at_least(x, R_CONST(-87.7f));
+  real shifted = r_madd(x, R_CONST(0x1.715476p0f), magic);
+  real r = r_without_ln2(r_sub(shifted, magic), x), square = r_mul(r, r);
+  real scale = b_as_real(b_shift_left(b_of(shifted), 23));
+  real high = r_madd(r_load(c + 4), square, r_madd(r_load(c + 3), r, r_load(c + 2)));
+  real p = r_madd(high, square, r_madd(r_load(c + 1), r, r_load(c)));
+  return r_madd(r_madd(p, square, r), scale, scale);
 }
 
 /* Near zero x + x^3 P(x^2); beyond, 1 - 2 / (e^2|x| + 1), where what is taken off is less than a half, and so is its

@@ -80,6 +80,7 @@ const weft_kernels weft_kernels_portable = {
     .min_f32 = weft_portable_min_f32,
     .dot_f32 = weft_portable_dot_f32,
     .softmax_f32 = weft_portable_softmax_f32,
+    .weigh_f32 = weft_portable_weigh_f32,
     .layer_norm_f32 = weft_portable_layer_norm_f32,
     .lstm_f32 = weft_portable_lstm_f32,
     .gru_f32 = weft_portable_gru_f32,

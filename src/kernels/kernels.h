@@ -178,6 +178,8 @@ typedef struct weft_kernels {
 
   /* One row: y = exp(x - max) / sum. With `logarithm`: x - max - log(sum). y may be x. */
   void (*softmax_f32)(size_t n, const float *x, bool logarithm, float *y);
+  /* Rows of scores become weights: the softmax of x + mask (NULL: none) takes the place of x. n > 0. */
+  void (*weigh_f32)(size_t rows, size_t n, const float *mask, float *x, size_t ldx);
   /* One row: y = (x - mean) / sqrt(variance + epsilon) * scale + bias; `mean`, `inverse` receive mean and 1/deviation
    * (may be NULL); with `root_mean_square` no mean is taken off. scale, bias may be NULL. y may be x. */
   void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias, float epsilon,

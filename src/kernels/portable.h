@@ -41,6 +41,7 @@ float weft_portable_min_f32(size_t n, const float *x);
 float weft_portable_dot_f32(size_t n, const float *x, const float *y);
 float weft_portable_multiply_adds(size_t turns, float factor, float addend);
 void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *y);
+void weft_portable_weigh_f32(size_t rows, size_t n, const float *mask, float *x, size_t ldx);
 void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                                   bool root_mean_square, float *y, float *mean, float *inverse);
 

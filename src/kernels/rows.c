@@ -109,6 +109,15 @@ void weft_portable_softmax_f32(size_t n, const float *x, bool logarithm, float *
   }
 }
 
+void weft_portable_weigh_f32(size_t rows, size_t n, const float *mask, float *x, size_t ldx) {
+  for (; rows > 0; rows--, x += ldx) {
+    for (size_t i = 0; mask != NULL && i < n; i++) {
+      x[i] += mask[i];
+    }
+    weft_portable_softmax_f32(n, x, false, x);
+  }
+}
+
 /* The sums of x - center and of its square. */
 static void sum_distances(size_t n, const float *x, float center, double *sum, double *square) {
   size_t i = 0;

@@ -37,6 +37,10 @@ static inline real r_div(real a, real b) {
 static inline real r_madd(real a, real b, real c) {
   return a * b + c;
 }
+/* x - n ln 2, in two parts, the first of them exact. */
+static inline real r_without_ln2(real n, real x) {
+  return r_madd(n, R_CONST(2.12194440e-4f), r_madd(n, R_CONST(-0.693359375f), x));
+}
 /* NaN in the first argument stays. */
 static inline real r_at_least(real x, real low) {
   return x < low ? low : x;

@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-  BLOCK_ROWS = 64,
-  LEAST_ROWS = 8,
+  BLOCK_ROWS = 60,
+  LEAST_ROWS = 6,
   BLOCK_SCORES = 65536,
   DIRECT_ROWS = 2, /* queries of a key head that are multiplied with keys as they lie */
   TASKS = 4        /* for each thread */
@@ -26,6 +26,7 @@ typedef struct job {
   size_t rows, blocks; /* of a block; blocks of a key head */
   size_t parts;        /* tasks of a key head: 1, or one a block */
   bool direct;
+  bool plain; /* scores become weights and nothing else: the kernel's work */
   char *scratch;
   size_t slot_size;
   float *packed;        /* keys and values of all heads, or NULL: each slot has room for those of one */
@@ -66,13 +67,13 @@ static bool slot_floats(const job *job, size_t *out) {
 
 static parts parts_of(const job *job, uint32_t slot) {
   const weft_attention *a = job->a;
-  parts p = {.queries = (float *)(job->scratch + slot * job->slot_size)};
+  parts p = {.values = (float *)(job->scratch + slot * job->slot_size)}; /* what products read comes first: aligned */
+  p.wide_k = p.values + (job->parts == 1 ? job->packed_floats : 0);
+  p.wide_v = p.wide_k + (a->k_halves != NULL ? a->kv_len * a->head : 0);
+  p.queries = p.wide_v + (a->v_halves != NULL ? a->kv_len * a->v_head : 0);
   p.results = p.queries + job->rows * a->head;
   p.scores = p.results + job->rows * a->v_head;
   p.mask = p.scores + job->rows * a->kv_len;
-  p.wide_k = p.mask + a->kv_len;
-  p.wide_v = p.wide_k + (a->k_halves != NULL ? a->kv_len * a->head : 0);
-  p.values = p.wide_v + (a->v_halves != NULL ? a->kv_len * a->v_head : 0);
   return p;
 }
 
@@ -102,6 +103,11 @@ static void visible(const weft_attention *a, size_t batch, size_t row, size_t *b
   *end = low < high ? (size_t)high : 0;
 }
 
+/* Whether queries see different keys. */
+static bool has_window(const weft_attention *a) {
+  return a->left >= 0 || a->right >= 0;
+}
+
 /* The mask's elements from `at` on as numbers to add, and whether they leave any key. Rows often share them. */
 static const float *load_mask(const job *job, parts *p, size_t at, size_t count) {
   const weft_tensor *mask = job->a->mask;
@@ -123,15 +129,6 @@ static const float *load_mask(const job *job, parts *p, size_t at, size_t count)
   return values;
 }
 
-/* Adds the mask to scores[begin..end); narrows the range to nothing when every key is masked out. */
-static void add_mask(const job *job, parts *p, size_t at, float *scores, size_t begin, size_t *end) {
-  const float *mask = load_mask(job, p, at + begin, *end - begin);
-  job->kernels->binary_f32[WEFT_BINARY_ADD](*end - begin, scores + begin, 1, mask, 1, scores + begin);
-  if (!p->any) {
-    *end = begin;
-  }
-}
-
 static void keep(const weft_attention *a, int stage, size_t at, const float *scores) {
   if (a->scores != NULL && a->scores_stage == stage) {
     memcpy(a->scores + at, scores, a->kv_len * sizeof *scores);
@@ -147,10 +144,10 @@ static void weigh_with_sink(const weft_kernels *kernels, size_t n, float sink, f
   kernels->binary_f32[WEFT_BINARY_MUL](n, scores, 1, &share, 0, scores);
 }
 
-/* From raw scores of one query to its weights. */
-static void weigh(const job *job, parts *p, size_t batch, size_t head, size_t row, float *scores) {
+/* What is done with the scores of one query before they are weights, but for a softmax that is rounded or has a sink. */
+static void prepare(const job *job, size_t at, const float *mask, size_t begin, size_t end, float *scores) {
   const weft_attention *a = job->a;
-  size_t n = a->kv_len, at = ((batch * a->q_heads + head) * a->q_len + row) * n;
+  const size_t n = a->kv_len;
   keep(a, 0, at, scores);
   if (a->softcap > 0) {
     for (size_t j = 0; j < n; j++) {
@@ -162,29 +159,44 @@ static void weigh(const job *job, parts *p, size_t batch, size_t head, size_t ro
     }
   }
   keep(a, 1, at, scores);
-  size_t begin = 0, end = 0;
-  visible(a, batch, row, &begin, &end);
-  if (a->mask != NULL && begin < end) {
-    add_mask(job, p, begin_of(&a->mask_at, batch, head, row), scores, begin, &end);
+  if (mask != NULL) {
+    job->kernels->binary_f32[WEFT_BINARY_ADD](end - begin, scores + begin, 1, mask, 1, scores + begin);
   }
   if (a->scores != NULL && a->scores_stage == 2) {
     for (size_t j = 0; j < n; j++) {
       a->scores[at + j] = j >= begin && j < end ? scores[j] : a->scores_hidden;
     }
   }
-  if (begin < end && a->sinks != NULL) {
+}
+
+/* From scores of queries [row, row + rows) of a head to weights. Gives how many of the queries that was: all that see the same keys through the same mask. */
+static size_t weigh(const job *job, parts *p, size_t batch, size_t head, size_t row, size_t rows, float *scores) {
+  const weft_attention *a = job->a;
+  const size_t n = a->kv_len, at = ((batch * a->q_heads + head) * a->q_len + row) * n;
+  const float *mask = NULL;
+  size_t begin = 0, end = 0;
+  visible(a, batch, row, &begin, &end);
+  if (a->mask != NULL && begin < end) {
+    mask = load_mask(job, p, begin_of(&a->mask_at, batch, head, row) + begin, end - begin);
+    end = p->any ? end : begin;
+  }
+  rows = !job->plain || has_window(a) || a->mask_at.row > 0 ? 1 : weft_smaller(rows, a->q_len - row);
+  if (!job->plain) {
+    prepare(job, at, begin < end ? mask : NULL, begin, end, scores);
+  }
+  if (begin < end && job->plain) {
+    job->kernels->weigh_f32(rows, end - begin, mask, scores + begin, n);
+  } else if (begin < end && a->sinks != NULL) {
     weigh_with_sink(job->kernels, end - begin, a->sinks[head], scores + begin);
   } else if (begin < end) {
     weft_softmax_scores(job->kernels, a->softmax_type, end - begin, scores + begin);
   }
-  memset(scores, 0, begin * sizeof *scores);
-  memset(scores + end, 0, (n - end) * sizeof *scores);
+  for (size_t i = 0; end - begin < n && i < rows; i++) {
+    memset(scores + i * n, 0, begin * sizeof *scores);
+    memset(scores + i * n + end, 0, (n - end) * sizeof *scores);
+  }
   keep(a, 3, at, scores);
-}
-
-/* Query i of those that share the keys of `kv_head`: one head after the other. */
-static size_t head_of(const job *job, size_t kv_head, size_t i) {
-  return kv_head * job->shared + i / job->a->q_len;
+  return rows;
 }
 
 /* How many of the first keys any of the queries [first, first + rows) sees. */
@@ -194,12 +206,18 @@ static size_t highest_key(const job *job, size_t batch, size_t first, size_t row
     return a->kv_len;
   }
   size_t highest = 1;
+  rows = has_window(a) ? rows : 1;
   for (size_t i = 0; i < rows; i++) {
     size_t begin = 0, end = 0;
     visible(a, batch, (first + i) % a->q_len, &begin, &end);
     highest = end > highest ? end : highest;
   }
   return highest < a->kv_len ? highest : a->kv_len;
+}
+
+/* Query i of those that share the keys of `kv_head`: one head after the other. */
+static size_t head_of(const job *job, size_t kv_head, size_t i) {
+  return kv_head * job->shared + i / job->a->q_len;
 }
 
 static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, size_t first, size_t rows) {
@@ -218,8 +236,9 @@ static void run_block(const job *job, parts *p, size_t batch, size_t kv_head, si
                        .c = p->scores,
                        .ldc = a->kv_len};
   weft_product_run(kernels, rows, highest_key(job, batch, first, rows), a->head, &keys, false, NULL);
-  for (size_t i = first; i < first + rows; i++) {
-    weigh(job, p, batch, head_of(job, kv_head, i), i % a->q_len, p->scores + (i - first) * a->kv_len);
+  for (size_t i = first; i < first + rows;) {
+    i += weigh(job, p, batch, head_of(job, kv_head, i), i % a->q_len, first + rows - i,
+               p->scores + (i - first) * a->kv_len);
   }
   bool in_place = job->shared == 1;
   weft_product values = {.a = p->scores,
@@ -338,6 +357,7 @@ weft_status weft_attention_compute(weft_op *op, const weft_attention *a) {
     return WEFT_OK;
   }
   job.direct = all <= DIRECT_ROWS;
+  job.plain = a->scores == NULL && a->softcap <= 0 && a->sinks == NULL && !weft_type_is_half(a->softmax_type);
   job.rows = BLOCK_SCORES / (a->kv_len + 1) / LEAST_ROWS * LEAST_ROWS;
   job.rows = job.rows < LEAST_ROWS ? LEAST_ROWS : job.rows > BLOCK_ROWS ? BLOCK_ROWS : job.rows;
   job.rows = job.rows < all ? job.rows : all;

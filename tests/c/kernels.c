@@ -93,6 +93,27 @@ static void check_sums(size_t n, const float *x, const float *y) {
   }
 }
 
+/* Rows of scores under a mask are a softmax each. */
+static void check_weights(size_t n, const float *x, const float *mask) {
+  enum { ROWS = 2 };
+  float *got = make(ROWS * (n + 1), NULL), *wanted = make(ROWS * (n + 1), NULL), *row = make(n, NULL);
+  for (size_t i = 0; i < ROWS; i++) {
+    memcpy(got + i * (n + 1), x, n * sizeof *x);
+  }
+  memcpy(wanted, got, ROWS * (n + 1) * sizeof *got);
+  portable->weigh_f32(ROWS, n, mask, wanted, n + 1);
+  tested->weigh_f32(ROWS, n, mask, got, n + 1);
+  for (size_t i = 0; i < n; i++) {
+    row[i] = mask != NULL ? x[i] + mask[i] : x[i];
+  }
+  tested->softmax_f32(n, row, false, row);
+  expect_row("weights", ROWS * (n + 1), got, wanted);
+  expect_row("weights as a softmax", n, got + n + 1, row);
+  drop(got);
+  drop(wanted);
+  drop(row);
+}
+
 static void check_rows_of(size_t n, const float *x, const float *y) {
   float *got = make(n, NULL), *wanted = make(n, NULL);
   float g[2], w[2];
@@ -129,6 +150,10 @@ static void check_rows_of(size_t n, const float *x, const float *y) {
     memcpy(got, x, n * sizeof(float));
     tested->layer_norm_f32(n, got, scale, bias, 1e-5f, form >= 4, got, NULL, NULL);
     expect_row("layer norm in place", n, got, wanted);
+  }
+  if (n > 0) {
+    check_weights(n, x, NULL);
+    check_weights(n, x, y);
   }
   drop(got);
   drop(wanted);
