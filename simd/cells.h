@@ -17,17 +17,33 @@ INLINE void lstm_hidden_some(size_t n, size_t i, size_t count, const float *x, c
   store_some(h + i, lstm_hidden(gate_sum(n, 1, i, count, x, r), load_some(c + i, count)), count);
 }
 
-static void lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h) {
-  for (size_t row = 0; row < rows; row++, x += x_stride, r += 4 * n, c += n, h += n) {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-      lstm_state_some(n, i, LANES, x, r, c);
+/* Both parts for as many short rows at a time as keep enough cells in flight. */
+enum { CELLS_AT_ONCE = 64 };
+
+INLINE size_t rows_at_once(size_t rows, size_t n) {
+  const size_t most = 1 + CELLS_AT_ONCE / (n + 1);
+  return rows < most ? rows : most;
+}
+
+static void lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h,
+                     size_t h_stride) {
+  for (size_t some; rows > 0;
+       rows -= some, x += some * x_stride, r += some * 4 * n, c += some * n, h += some * h_stride) {
+    some = rows_at_once(rows, n);
+    for (size_t row = 0; row < some; row++) {
+      size_t i = 0;
+      for (; i + LANES <= n; i += LANES) {
+        lstm_state_some(n, i, LANES, x + row * x_stride, r + row * 4 * n, c + row * n);
+      }
+      if (i < n) lstm_state_some(n, i, n - i, x + row * x_stride, r + row * 4 * n, c + row * n);
     }
-    if (i < n) lstm_state_some(n, i, n - i, x, r, c);
-    for (i = 0; i + LANES <= n; i += LANES) {
-      lstm_hidden_some(n, i, LANES, x, r, c, h);
+    for (size_t row = 0; row < some; row++) {
+      size_t i = 0;
+      for (; i + LANES <= n; i += LANES) {
+        lstm_hidden_some(n, i, LANES, x + row * x_stride, r + row * 4 * n, c + row * n, h + row * h_stride);
+      }
+      if (i < n) lstm_hidden_some(n, i, n - i, x + row * x_stride, r + row * 4 * n, c + row * n, h + row * h_stride);
     }
-    if (i < n) lstm_hidden_some(n, i, n - i, x, r, c, h);
   }
 }
 
@@ -38,21 +54,31 @@ INLINE void gru_candidate_some(size_t n, size_t i, size_t count, const float *x,
   store_some(hidden, candidate, count);
 }
 
-INLINE void gru_hidden_some(size_t n, size_t i, size_t count, const float *x, const float *r, float *h) {
+INLINE void gru_hidden_some(size_t n, size_t i, size_t count, const float *x, const float *r, const float *h,
+                            float *to) {
   real candidate = load_some(r + 2 * n + i, count);
-  store_some(h + i, gru_hidden(gate_sum(n, 0, i, count, x, r), candidate, load_some(h + i, count)), count);
+  store_some(to + i, gru_hidden(gate_sum(n, 0, i, count, x, r), candidate, load_some(h + i, count)), count);
 }
 
-static void gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h) {
-  for (size_t row = 0; row < rows; row++, x += x_stride, r += 3 * n, h += n) {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-      gru_candidate_some(n, i, LANES, x, r);
+static void gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, const float *h, size_t h_stride,
+                    float *to, size_t to_stride) {
+  for (size_t some; rows > 0;
+       rows -= some, x += some * x_stride, r += some * 3 * n, h += some * h_stride, to += some * to_stride) {
+    some = rows_at_once(rows, n);
+    for (size_t row = 0; row < some; row++) {
+      size_t i = 0;
+      for (; i + LANES <= n; i += LANES) {
+        gru_candidate_some(n, i, LANES, x + row * x_stride, r + row * 3 * n);
+      }
+      if (i < n) gru_candidate_some(n, i, n - i, x + row * x_stride, r + row * 3 * n);
     }
-    if (i < n) gru_candidate_some(n, i, n - i, x, r);
-    for (i = 0; i + LANES <= n; i += LANES) {
-      gru_hidden_some(n, i, LANES, x, r, h);
+    for (size_t row = 0; row < some; row++) {
+      size_t i = 0;
+      for (; i + LANES <= n; i += LANES) {
+        gru_hidden_some(n, i, LANES, x + row * x_stride, r + row * 3 * n, h + row * h_stride, to + row * to_stride);
+      }
+      if (i < n)
+        gru_hidden_some(n, i, n - i, x + row * x_stride, r + row * 3 * n, h + row * h_stride, to + row * to_stride);
     }
-    if (i < n) gru_hidden_some(n, i, n - i, x, r, h);
   }
 }

@@ -185,10 +185,13 @@ typedef struct weft_kernels {
   void (*layer_norm_f32)(size_t n, const float *x, const float *scale, const float *bias, float epsilon,
                          bool root_mean_square, float *y, float *mean, float *inverse);
   /* One step of an LSTM with sigmoid and tanh for `rows` sequences: the gates are the sum of x and r, [rows][4][n] in
-   * ONNX's order, rows of x lying x_stride apart; c and h, [rows][n], become the new states. */
-  void (*lstm_f32)(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
-  /* The same for a GRU whose reset gate scales r's hidden gate, which is overwritten: x and r are [rows][3][n]. */
-  void (*gru_f32)(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
+   * ONNX's order; c, [rows][n], becomes the new cell states, and h the hidden ones. Rows of x and h lie so far apart. */
+  void (*lstm_f32)(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h,
+                   size_t h_stride);
+  /* The same for a GRU whose reset gate scales r's hidden gate, which is overwritten: x and r are [rows][3][n], h
+   * the old and `to` the new states; `to` may be h. */
+  void (*gru_f32)(size_t rows, size_t n, const float *x, size_t x_stride, float *r, const float *h, size_t h_stride,
+                  float *to, size_t to_stride);
   /* y[i] += a * x[i] */
   void (*axpy_f32)(size_t n, float a, const float *x, float *y);
 

@@ -51,8 +51,10 @@ void weft_portable_layer_norm_f32(size_t n, const float *x, const float *scale, 
 float weft_deviation(double square, double rest, float epsilon, float *shift);
 
 /* cells.c */
-void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h);
-void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, float *h);
+void weft_portable_lstm_f32(size_t rows, size_t n, const float *x, size_t x_stride, const float *r, float *c, float *h,
+                            size_t h_stride);
+void weft_portable_gru_f32(size_t rows, size_t n, const float *x, size_t x_stride, float *r, const float *h,
+                           size_t h_stride, float *to, size_t to_stride);
 
 /* winograd.c */
 void weft_portable_winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *taps, float *out, size_t stride);

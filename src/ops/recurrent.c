@@ -11,7 +11,13 @@
 
 #include <string.h>
 
-enum { SHORT_STEP = 4194304 /* multiplications */ };
+enum {
+  SHORT_STEP = 4194304, /* multiplications */
+  FEW_SEQUENCES = 8,    /* below, the inputs' products of all steps are made first */
+  BLOCK = 4096,         /* gates of a block of sequences that take all their steps together */
+  LEAST_BLOCK = 36,     /* sequences of it, unless there are fewer */
+  NEAR = 131072         /* weights of a direction that stay in the second-level cache */
+};
 
 /* Recurrent weights are packed in parts that are multiplied at different times: GRU's hidden gate may wait for the
  * reset. */
@@ -215,9 +221,9 @@ static uint8_t form_of(const weft_recurrent_layer *l, int i) {
   return (uint8_t)(WEFT_FORM_RECURRENT + 4 * l->kind + 2 * l->linear_before_reset + (i == R));
 }
 
-static void pack_input(const weft_recurrent_layer *l, const float *w, float *out) {
+static void pack_input(const weft_recurrent_layer *l, size_t directions, const float *w, float *out) {
   size_t n = l->gates * l->hidden, size = weft_gemm_packed_size(n, l->input);
-  for (size_t d = 0; d < l->directions; d++) {
+  for (size_t d = 0; d < directions; d++) {
     l->kernels->gemm_f32_pack(n, l->input, w + d * n * l->input, l->quantised ? n : l->input, !l->quantised,
                               out + d * size);
   }
@@ -280,7 +286,7 @@ static weft_status pack_weights(weft_op *op, const weft_recurrent_layer *l, int 
   WEFT_TRY(float_weights(op, i, &values));
   WEFT_TRY(weft_alloc(op->cx, size * l->directions * sizeof(float), &block));
   if (i == W) {
-    pack_input(l, values, block);
+    pack_input(l, l->directions, values, block);
   }
   for (size_t d = 0; i == R && d < l->directions; d++) {
     pack_recurrent(l, values + d * columns * l->hidden, (float *)block + d * recurrent);
@@ -322,14 +328,17 @@ weft_status weft_recurrent_prepare(weft_op *op) {
 typedef struct pass {
   const weft_recurrent_layer *l;
   const weft_cell_function *functions;
-  bool alone;                           /* a step's products stay on one thread */
-  const float *w, *packed_w, *packed_r; /* w: plain, when packed_w is NULL */
+  bool alone; /* a step's products stay on one thread */
+  const float *packed_w, *packed_r;
   const float *x;
-  float *before;           /* the inputs' part of all gates: rows as in x */
-  float *gates;            /* [batch][gates][hidden] of a step */
-  float *after;            /* the same of the state's part alone, where that is kept apart */
-  float *extra;            /* [batch][hidden]: r * h of GRU, or h rounded to 8 bits */
-  float *h, *c;            /* [batch][hidden] */
+  float *before; /* the inputs' part of all gates: rows as in x */
+  float *gates;  /* [batch][gates][hidden] of a step */
+  float *after;  /* the same of the state's part alone, where that is kept apart */
+  float *extra;  /* [batch][hidden]: r * h of GRU, or h rounded to 8 bits */
+  float *h, *c;  /* [batch][hidden], but for rows of h that lie in Y */
+  size_t h_stride;
+  size_t first, count;     /* the sequences */
+  bool by_step;            /* `before` holds one step */
   const float *bias;       /* [gates][hidden], but for what is in reset_bias */
   const float *reset_bias; /* [gates][hidden] of `after`, or NULL: GRU resets a part of the bias as well */
   const float *peephole;
@@ -342,9 +351,6 @@ static void input_at(const void *arg, size_t index, weft_product *out) {
   *out = (weft_product){.a = p->x,
                         .lda = p->l->input,
                         .packed = p->packed_w,
-                        .b = p->w,
-                        .ldb = p->l->quantised ? columns : p->l->input,
-                        .transposed = !p->l->quantised,
                         .c = p->before,
                         .ldc = columns,
                         .epilogue = {.column_bias = p->bias}};
@@ -355,7 +361,7 @@ static void recurrent_at(const void *arg, size_t index, weft_product *out) {
   const pass *p = arg;
   (void)index;
   *out = (weft_product){.a = p->l->quantised ? p->extra : p->h,
-                        .lda = p->l->hidden,
+                        .lda = p->l->quantised ? p->l->hidden : p->h_stride,
                         .packed = p->packed_r,
                         .c = p->gates,
                         .ldc = p->l->gates * p->l->hidden};
@@ -385,7 +391,7 @@ static weft_status multiply(weft_op *op, const pass *p, size_t n, bool accumulat
   if (p->alone) {
     weft_product product;
     at(p, 0, &product);
-    weft_product_run(p->l->kernels, p->l->batch, n, p->l->hidden, &product, accumulate, NULL);
+    weft_product_run(p->l->kernels, p->count, n, p->l->hidden, &product, accumulate, NULL);
     return WEFT_OK;
   }
   weft_products products = {
@@ -469,58 +475,68 @@ static size_t row_of(const weft_recurrent_layer *l, size_t t, size_t b) {
   return l->x_by_batch ? b * l->steps + t : t * l->batch + b;
 }
 
-/* The states of entries [first, first + count) of step t. */
-static void write_states(const run *r, const pass *p, size_t direction, size_t t, size_t first, size_t count) {
-  const weft_recurrent_layer *l = &r->l;
-  size_t n = l->hidden, row = (t * l->directions + direction) * l->batch + first;
-  if (r->y == NULL) {
-    return;
-  }
-  if (!l->y_by_batch) {
-    memcpy(r->y + row * n, p->h + first * n, count * n * sizeof(float));
-    return;
-  }
-  row = (first * l->steps + t) * l->directions + direction;
-  weft_plane plane = {.element_size = sizeof(float),
-                      .lines = count,
-                      .n = n,
-                      .from_line = (int64_t)n,
-                      .to_line = (int64_t)(l->steps * l->directions * n),
-                      .from_stride = 1,
-                      .to_stride = 1};
-  weft_copy_plane(&plane, p->h + first * n, r->y + row * n);
+/* And among those of Y. */
+static size_t y_row(const weft_recurrent_layer *l, size_t direction, size_t t, size_t b) {
+  return l->y_by_batch ? (b * l->steps + t) * l->directions + direction
+                       : (t * l->directions + direction) * l->batch + b;
 }
 
 /* Cells as nearly all models have them: a step is a product and one kernel. */
-static bool is_usual(const run *r, const pass *p) {
+static bool is_usual(const run *r, size_t direction) {
   const weft_recurrent_layer *l = &r->l;
-  const weft_cell_function *f = p->functions;
+  const weft_cell_function *f = l->functions[direction];
   bool usual = f[0].kind == F_SIGMOID && f[1].kind == F_TANH && l->clip <= 0 && r->lengths == NULL && !l->quantised;
   if (l->kind == WEFT_RECURRENT_LSTM) {
-    return usual && f[2].kind == F_TANH && !l->input_forget && p->peephole == NULL;
+    return usual && f[2].kind == F_TANH && !l->input_forget && r->peephole == NULL;
   }
   return usual && l->kind == WEFT_RECURRENT_GRU && l->linear_before_reset;
 }
 
-static weft_status usual_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t t) {
+/* c = a * b + bias for the sequences of a pass and all gates. */
+static void multiply_step(const pass *p, size_t k, const float *a, size_t lda, const float *b, const float *bias,
+                          float *c) {
+  const size_t row = p->l->gates * p->l->hidden;
+  const weft_epilogue epilogue = {.column_bias = bias};
+  p->l->kernels->gemm_f32(p->count, row, k, a, lda, b, k * WEFT_GEMM_NR, c, row, false, &epilogue);
+}
+
+/* New states go to Y where there is one, and are read there by the next step. */
+static weft_status usual_step(weft_op *op, const run *r, pass *p, size_t direction, size_t t) {
   const weft_recurrent_layer *l = &r->l;
-  size_t row = l->gates * l->hidden, stride = l->x_by_batch ? l->steps * row : row;
-  const float *x = p->before + row_of(l, t, 0) * row;
-  WEFT_TRY(multiply(op, p, row, false, apart_at));
-  if (l->kind == WEFT_RECURRENT_LSTM) {
-    l->kernels->lstm_f32(l->batch, l->hidden, x, stride, p->after, p->c, p->h);
+  const size_t row = l->gates * l->hidden, first = row_of(l, t, p->first), apart = l->x_by_batch ? l->steps : 1;
+  const float *x = p->before;
+  size_t x_stride = row, y_stride = p->h_stride;
+  float *y = p->h;
+  if (p->by_step) {
+    multiply_step(p, l->input, p->x + first * l->input, apart * l->input, p->packed_w, p->bias, p->before);
   } else {
-    l->kernels->gru_f32(l->batch, l->hidden, x, stride, p->after, p->h);
+    x += first * row;
+    x_stride *= apart;
   }
-  write_states(r, p, direction, t, 0, l->batch);
+  if (p->alone) {
+    multiply_step(p, l->hidden, p->h, p->h_stride, p->packed_r, p->reset_bias, p->after);
+  } else {
+    WEFT_TRY(multiply(op, p, row, false, apart_at));
+  }
+  if (r->y != NULL) {
+    y = r->y + y_row(l, direction, t, p->first) * l->hidden;
+    y_stride = (l->y_by_batch ? l->steps * l->directions : 1) * l->hidden;
+  }
+  if (l->kind == WEFT_RECURRENT_LSTM) {
+    l->kernels->lstm_f32(p->count, l->hidden, x, x_stride, p->after, p->c, y, y_stride);
+  } else {
+    l->kernels->gru_f32(p->count, l->hidden, x, x_stride, p->after, p->h, p->h_stride, y, y_stride);
+  }
+  p->h = y;
+  p->h_stride = y_stride;
   return WEFT_OK;
 }
 
-static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t direction, size_t step) {
+static weft_status run_step(weft_op *op, const run *r, pass *p, size_t direction, size_t step) {
   const weft_recurrent_layer *l = &r->l;
   size_t row = l->gates * l->hidden;
   bool reverse = l->reverse_first || direction == 1;
-  if (is_usual(r, p)) {
+  if (is_usual(r, direction)) {
     return usual_step(op, r, p, direction, reverse ? l->steps - 1 - step : step);
   }
   for (size_t b = 0; b < l->batch; b++) {
@@ -542,7 +558,10 @@ static weft_status run_step(weft_op *op, const run *r, const pass *p, size_t dir
     size_t length = length_of(r, b);
     if (step < length) {
       finish_entry(p, b);
-      write_states(r, p, direction, reverse ? length - 1 - step : step, b, 1);
+      const size_t t = reverse ? length - 1 - step : step;
+      if (r->y != NULL) {
+        memcpy(r->y + y_row(l, direction, t, b) * l->hidden, p->h + b * l->hidden, l->hidden * sizeof(float));
+      }
     }
   }
   return WEFT_OK;
@@ -580,7 +599,10 @@ static weft_status place_weights(weft_op *op, const run *r, size_t direction, pa
   if (weft_op_form(op, W) != 0) {
     p->packed_w = (const float *)weft_op_in(op, W)->data + direction * weft_gemm_packed_size(n, l->input);
   } else {
-    p->w = r->w + direction * n * l->input;
+    float *room = NULL;
+    WEFT_TRY(weft_op_scratch_floats(op, weft_gemm_packed_size(n, l->input), 1, &room));
+    pack_input(l, 1, r->w + direction * n * l->input, room);
+    p->packed_w = room;
   }
   if (weft_op_form(op, R) != 0) {
     p->packed_r = (const float *)weft_op_in(op, R)->data + direction * size;
@@ -593,26 +615,34 @@ static weft_status place_weights(weft_op *op, const run *r, size_t direction, pa
   return WEFT_OK;
 }
 
-static void begin_state(const weft_recurrent_layer *l, size_t direction, const float *initial, float *out) {
-  for (size_t b = 0; out != NULL && b < l->batch; b++) {
+static void begin_state(const weft_recurrent_layer *l, const pass *p, size_t direction, const float *initial,
+                        float *out) {
+  for (size_t b = 0; out != NULL && b < p->count; b++) {
     if (initial != NULL) {
-      memcpy(out + b * l->hidden, initial + state_row(l, direction, b), l->hidden * sizeof *out);
+      memcpy(out + b * l->hidden, initial + state_row(l, direction, p->first + b), l->hidden * sizeof *out);
     } else {
       memset(out + b * l->hidden, 0, l->hidden * sizeof *out);
     }
   }
 }
 
-static void end_state(const weft_recurrent_layer *l, size_t direction, const float *state, float *out) {
-  for (size_t b = 0; out != NULL && b < l->batch; b++) {
-    memcpy(out + state_row(l, direction, b), state + b * l->hidden, l->hidden * sizeof *out);
+static void begin_states(const run *r, size_t direction, pass *p) {
+  begin_state(&r->l, p, direction, r->initial_h, p->h);
+  begin_state(&r->l, p, direction, r->initial_c, p->c);
+  p->h_stride = r->l.hidden;
+}
+
+static void end_state(const weft_recurrent_layer *l, const pass *p, size_t direction, const float *state, size_t stride,
+                      float *out) {
+  for (size_t b = 0; out != NULL && b < p->count; b++) {
+    memcpy(out + state_row(l, direction, p->first + b), state + b * stride, l->hidden * sizeof *out);
   }
 }
 
 static weft_status make_pass(weft_op *op, const run *r, bool alone, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   size_t row = l->gates * l->hidden;
-  *p = (pass){.l = l, .x = r->x, .alone = alone};
+  *p = (pass){.l = l, .x = r->x, .alone = alone, .count = l->batch};
   WEFT_TRY(weft_op_scratch_floats(op, l->steps * l->batch, row, &p->before));
   WEFT_TRY(weft_op_scratch_floats(op, l->batch, row, &p->gates));
   WEFT_TRY(weft_op_scratch_floats(op, l->batch, row, &p->after));
@@ -621,27 +651,32 @@ static weft_status make_pass(weft_op *op, const run *r, bool alone, pass *p) {
   return weft_op_scratch_floats(op, l->batch, l->hidden, &p->extra);
 }
 
-static weft_status begin_direction(weft_op *op, const run *r, size_t direction, pass *p) {
+static weft_status place_direction(weft_op *op, const run *r, size_t direction, pass *p) {
   const weft_recurrent_layer *l = &r->l;
   p->functions = l->functions[direction];
   p->peephole = r->peephole != NULL ? r->peephole + direction * 3 * l->hidden : NULL;
   WEFT_TRY(make_bias(op, r, direction, p));
-  WEFT_TRY(place_weights(op, r, direction, p));
+  return place_weights(op, r, direction, p);
+}
+
+static weft_status begin_direction(weft_op *op, const run *r, size_t direction, pass *p) {
+  const weft_recurrent_layer *l = &r->l;
+  WEFT_TRY(place_direction(op, r, direction, p));
   weft_products inputs = {
       .count = 1, .m = l->steps * l->batch, .n = l->gates * l->hidden, .k = l->input, .arg = p, .at = input_at};
   WEFT_TRY(weft_products_run(op, &inputs));
-  begin_state(l, direction, r->initial_h, p->h);
-  begin_state(l, direction, r->initial_c, p->c);
+  begin_states(r, direction, p);
   return WEFT_OK;
 }
 
-static weft_status run_direction(weft_op *op, const run *r, const pass *p, size_t direction) {
+static weft_status run_direction(weft_op *op, const run *r, const pass *begun, size_t direction) {
   const weft_recurrent_layer *l = &r->l;
+  pass p = *begun;
   for (size_t step = 0; step < l->steps && !op->cx->cancelled; step++) {
-    WEFT_TRY(run_step(op, r, p, direction, step));
+    WEFT_TRY(run_step(op, r, &p, direction, step));
   }
-  end_state(l, direction, p->h, r->y_h);
-  end_state(l, direction, p->c, r->y_c);
+  end_state(l, &p, direction, p.h, p.h_stride, r->y_h);
+  end_state(l, &p, direction, p.c, l->hidden, r->y_c);
   return WEFT_OK;
 }
 
@@ -678,8 +713,65 @@ static weft_status round_input(weft_op *op, run *r, pass *p) {
   return WEFT_OK;
 }
 
+/* ---- blocks of sequences ----------------------------------------------------------------------------------------- */
+/* Where there are several sequences and few weights, blocks of sequences take all steps one after the other, the inputs'
+ * part made step by step: so all that a block works on stays in the first-level cache. */
+typedef struct blocks {
+  weft_op *op;
+  const run *r;
+  pass passes[2];
+  size_t count, most; /* blocks of a direction, sequences of one */
+  float *scratch;
+  size_t scratch_size; /* of a thread */
+} blocks;
+
+static bool has_blocks(const run *r) {
+  const weft_recurrent_layer *l = &r->l;
+  size_t work = 0;
+  return l->batch >= FEW_SEQUENCES && is_usual(r, 0) && (l->directions == 1 || is_usual(r, 1)) &&
+         weft_mul(l->gates * l->hidden, l->hidden + l->input, &work) && work <= NEAR;
+}
+
+static void run_block(void *arg, uint32_t slot, size_t begin, size_t end) {
+  const blocks *all = arg;
+  const weft_recurrent_layer *l = &all->r->l;
+  const size_t row = l->gates * l->hidden;
+  for (size_t i = begin; i < end && !all->op->cx->cancelled; i++) {
+    const size_t direction = i / all->count, block = i % all->count;
+    pass p = all->passes[direction];
+    p.first = weft_share_begin(l->batch, 1, block, all->count);
+    p.count = weft_share_begin(l->batch, 1, block + 1, all->count) - p.first;
+    p.before = all->scratch + slot * all->scratch_size;
+    p.after = p.before + all->most * row;
+    p.h = p.after + all->most * row;
+    p.c = p.h + all->most * l->hidden;
+    begin_states(all->r, direction, &p);
+    run_direction(all->op, all->r, &p, direction);
+  }
+}
+
+static weft_status run_blocks(weft_op *op, const run *r) {
+  const weft_recurrent_layer *l = &r->l;
+  const size_t most = BLOCK / (l->gates * l->hidden), threads = weft_parallel_threads(op->cx);
+  blocks all = {.op = op, .r = r, .count = weft_parts(l->batch, most > LEAST_BLOCK ? most : LEAST_BLOCK)};
+  all.count = weft_parts(all.count * l->directions, threads) * threads / l->directions; /* as many for each thread */
+  all.count = weft_smaller(all.count, l->batch / FEW_SEQUENCES);
+  all.most = weft_parts(l->batch, all.count);
+  all.scratch_size = (all.most * 2 * (l->gates + 1) * l->hidden + 15) / 16 * 16;
+  for (size_t d = 0; d < l->directions; d++) {
+    all.passes[d] = (pass){.l = l, .x = r->x, .alone = true, .by_step = true};
+    WEFT_TRY(place_direction(op, r, d, &all.passes[d]));
+  }
+  WEFT_TRY(weft_op_scratch_floats(op, threads, all.scratch_size, &all.scratch));
+  weft_parallel_slots(op->cx, all.count * l->directions, 1, run_block, &all);
+  return WEFT_OK;
+}
+
 static weft_status run_directions(weft_op *op, run *r) {
   const weft_recurrent_layer *l = &r->l;
+  if (has_blocks(r)) {
+    return run_blocks(op, r);
+  }
   bool alone = has_short_steps(l);
   bool at_once = alone && l->directions > 1 && !l->quantised && weft_parallel_threads(op->cx) > 1;
   pass passes[2];

@@ -200,20 +200,25 @@ static weft_epilogue draw_epilogue(float *numbers, size_t m, size_t n) {
 }
 
 static void check_cells(size_t rows, size_t n, float (*value)(void)) {
-  size_t stride = 4 * n + 3, size = rows * n;
+  size_t stride = 4 * n + 3, apart = n + 1, size = rows * n, spread = rows * apart;
   float *x = make(rows * stride, value), *r = make(rows * 4 * n, value);
-  float *c = make(size, value), *h = make(size, value);
-  float *other_c = copy_of(size, c), *other_h = copy_of(size, h);
-  portable->lstm_f32(rows, n, x, stride, r, c, h);
-  tested->lstm_f32(rows, n, x, stride, r, other_c, other_h);
+  float *c = make(size, value), *h = make(spread, value), *next = make(spread, NULL);
+  float *other_c = copy_of(size, c), *other_h = copy_of(spread, h), *other_next = copy_of(spread, next);
+  portable->lstm_f32(rows, n, x, stride, r, c, h, apart);
+  tested->lstm_f32(rows, n, x, stride, r, other_c, other_h, apart);
   expect_same("lstm state", size, other_c, c);
-  expect_same("lstm", size, other_h, h);
-  memcpy(other_h, h, size * sizeof *h);
-  float *other_r = copy_of(rows * 4 * n, r);
-  portable->gru_f32(rows, n, x, stride, r, h);
-  tested->gru_f32(rows, n, x, stride, other_r, other_h);
-  expect_same("gru", size, other_h, h);
-  drop(x), drop(r), drop(c), drop(h), drop(other_c), drop(other_h), drop(other_r);
+  expect_same("lstm", spread, other_h, h);
+  memcpy(other_h, h, spread * sizeof *h);
+  float *other_r = copy_of(rows * 4 * n, r), *third_r = copy_of(rows * 4 * n, r);
+  portable->gru_f32(rows, n, x, stride, r, h, apart, next, apart);
+  tested->gru_f32(rows, n, x, stride, other_r, other_h, apart, other_next, apart);
+  expect_same("gru", spread, other_next, next);
+  tested->gru_f32(rows, n, x, stride, third_r, other_h, apart, other_h, apart);
+  for (size_t row = 0; row < rows; row++) {
+    expect_same("gru in place", n, other_h + row * apart, next + row * apart);
+  }
+  drop(x), drop(r), drop(c), drop(h), drop(next), drop(other_c), drop(other_h), drop(other_next);
+  drop(other_r), drop(third_r);
 }
 
 static double logistic(double x) {
@@ -236,12 +241,12 @@ static void check_cell_accuracy(void) {
     double state = logistic((double)gates[2]) * (double)c + logistic((double)gates[0]) * tanh((double)gates[3]);
     double hidden = logistic((double)gates[1]) * tanh(state), z = logistic((double)gates[0]);
     float next = 0, x[3] = {gates[0], gates[1], draw_float()}, r[3] = {0, 0, draw_float()};
-    tested->lstm_f32(1, 1, gates, 4, none, &c, &next);
+    tested->lstm_f32(1, 1, gates, 4, none, &c, &next, 1);
     expect_double("lstm state", c, state);
     expect_double("lstm", next, hidden);
     double inner = (double)x[2] + logistic((double)x[1]) * (double)r[2];
     double old = (double)h, candidate = tanh(inner);
-    tested->gru_f32(1, 1, x, 3, r, &h);
+    tested->gru_f32(1, 1, x, 3, r, &h, 1, &h, 1);
     expect_double("gru", h, (1 - z) * candidate + z * old);
   }
 }

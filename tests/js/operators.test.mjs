@@ -7,20 +7,20 @@ import { model, node, tensor, tensorType } from './onnx.mjs';
 const numbers = (length, seed = 1) => Float32Array.from({ length }, (_, i) => (((i + 1) * 7919 * seed) % 2003) / 1001 - 1);
 const size = (dims) => dims.reduce((a, b) => a * b, 1);
 
-/** The outputs of one operator. `feeds` are tensors in the order of its inputs. */
+/** The outputs of one operator, of these types or (null) left out. `feeds` are tensors in the order of its inputs. */
 async function run(op, feeds, attributes = {}, { outputs = [feeds[0].type], opset = 21, domain = '' } = {}) {
-  const names = feeds.map((_, i) => `x${i}`);
-  const results = outputs.map((_, i) => `y${i}`);
+  const names = feeds.map((feed, i) => (feed ? `x${i}` : ''));
+  const results = outputs.map((type, i) => (type ? `y${i}` : ''));
   const bytes = model({
     opset,
     nodes: [node(op, names, results, { domain, ...attributes })],
-    inputs: Object.fromEntries(feeds.map((feed, i) => [names[i], tensorType(feed.type, feed.dims)])),
-    outputs: Object.fromEntries(results.map((name, i) => [name, tensorType(outputs[i])])),
+    inputs: Object.fromEntries(feeds.flatMap((feed, i) => (feed ? [[names[i], tensorType(feed.type, feed.dims)]] : []))),
+    outputs: Object.fromEntries(results.flatMap((name, i) => (name ? [[name, tensorType(outputs[i])]] : []))),
   });
   const session = await InferenceSession.create(bytes);
-  const found = await session.run(Object.fromEntries(feeds.map((feed, i) => [names[i], feed])));
+  const found = await session.run(Object.fromEntries(feeds.flatMap((feed, i) => (feed ? [[names[i], feed]] : []))));
   await session.release();
-  return results.map((name) => found[name]);
+  return results.map((name) => found[name] ?? null);
 }
 
 function assertNear(found, wanted, tolerance = 1e-5) {
@@ -316,4 +316,33 @@ test('a large product whose factors are large where the others are small', async
     return sum;
   });
   assertNear(y.data, wanted, 2e-5);
+});
+
+test('recurrent layers of few and of many sequences, as of doubles', async () => {
+  const directions = ['forward', 'reverse', 'bidirectional'];
+  for (const [i, [batch, hidden, input]] of [[3, 8, 16], [9, 5, 3], [130, 8, 16], [65, 16, 7], [40, 33, 20], [12, 200, 180]].entries()) {
+    for (const [j, [op, gates]] of [['GRU', 3], ['LSTM', 4]].entries()) {
+      for (const layout of [0, 1]) {
+        const steps = 5, direction = directions[(i + j + layout) % 3], d = direction === 'bidirectional' ? 2 : 1;
+        const shape = (...dims) => (layout === 1 ? [dims[1], dims[0], dims[2]] : dims);
+        const feeds = [
+          [shape(steps, batch, input), 1], [[d, gates * hidden, input], 0.5], [[d, gates * hidden, hidden], 0.4],
+          [[d, 2 * gates * hidden], 0.3], [[batch], 0], [shape(d, batch, hidden), 1], [shape(d, batch, hidden), 2],
+        ].slice(0, op === 'GRU' ? 6 : 7);
+        const attributes = { hidden_size: hidden, direction, layout, linear_before_reset: op === 'GRU' ? 1 : undefined };
+        const results = { float32: [], float64: [] };
+        for (const type of ['float64', 'float32']) {
+          const tensors = feeds.map(([dims, factor], k) => {
+            const values = numbers(size(dims), 3 + 2 * k).map((value) => value * factor);
+            return k === 4 ? null : new Tensor(type, type === 'float32' ? values : Float64Array.from(values), dims);
+          });
+          const last = Array(op === 'GRU' ? 1 : 2).fill(type);
+          for (const outputs of [[type, ...last], [null, ...last], [type]]) results[type].push(...(await run(op, tensors, attributes, { outputs })));
+        }
+        for (const [k, wanted] of results.float64.entries()) {
+          if (wanted) assertNear(results.float32[k].data, wanted.data, 1e-5);
+        }
+      }
+    }
+  }
 });
