@@ -329,7 +329,7 @@ test('recurrent layers of few and of many sequences, as of doubles', async () =>
           [shape(steps, batch, input), 1], [[d, gates * hidden, input], 0.5], [[d, gates * hidden, hidden], 0.4],
           [[d, 2 * gates * hidden], 0.3], [[batch], 0], [shape(d, batch, hidden), 1], [shape(d, batch, hidden), 2],
         ].slice(0, op === 'GRU' ? 6 : 7);
-        const attributes = { hidden_size: hidden, direction, layout, linear_before_reset: op === 'GRU' ? 1 : undefined };
+        const attributes = { hidden_size: hidden, direction, layout, ...(op === 'GRU' && { linear_before_reset: 1 }) };
         const results = { float32: [], float64: [] };
         for (const type of ['float64', 'float32']) {
           const tensors = feeds.map(([dims, factor], k) => {
