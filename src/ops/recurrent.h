@@ -38,6 +38,16 @@ typedef struct weft_recurrent_layer {
   weft_cell_function functions[2][3];
 } weft_recurrent_layer;
 
+/* Whether weights are bytes: DynamicQuantizeLSTM. */
+bool weft_recurrent_is_quantised(const weft_op *op);
+/* WEFT_RECURRENT_... */
+int weft_recurrent_kind(const weft_op *op);
+/* The layer that attributes and the shapes of X and R describe, which have three dimensions. */
+weft_status weft_recurrent_read(weft_op *op, weft_recurrent_layer *l);
+/* Fails unless input i is 8-bit weights with a scale and a zero point for each direction, or for each of its columns. */
+weft_status weft_recurrent_check_bytes(weft_op *op, int i, const char *name, size_t directions, size_t rows,
+                                       size_t columns);
+
 /* y = f(x) for the `hidden` elements of a gate, clipped before; y may be x. */
 void weft_cell_apply(const weft_recurrent_layer *l, const weft_cell_function *f, const float *x, float *y);
 /* y += x * z */
