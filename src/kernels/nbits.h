@@ -1,5 +1,6 @@
 /* Weights of 2, 4 or 8 bits in blocks of a column, as MatMulNBits has them: a column's blocks follow each other, its
- * first element in the lowest bits. Blocks have 16 rows or a multiple of that. An element means (q - zero) * scale, with a scale and a zero point a block. */
+ * first element in the lowest bits. Blocks have 16 rows or a multiple of that. An element means (q - zero) * scale, with
+ * a scale and a zero point a block. */
 #ifndef WEFT_KERNELS_NBITS_H
 #define WEFT_KERNELS_NBITS_H
 

@@ -169,7 +169,8 @@ static void prepare(const job *job, size_t at, const float *mask, size_t begin, 
   }
 }
 
-/* From scores of queries [row, row + rows) of a head to weights. Gives how many of the queries that was: all that see the same keys through the same mask. */
+/* From scores of queries [row, row + rows) of a head to weights. Gives how many of the queries that was: all that see
+ * the same keys through the same mask. */
 static size_t weigh(const job *job, parts *p, size_t batch, size_t head, size_t row, size_t rows, float *scores) {
   const weft_attention *a = job->a;
   const size_t n = a->kv_len, at = ((batch * a->q_heads + head) * a->q_len + row) * n;
