@@ -176,6 +176,10 @@ static void check_nbits_floats(const weft_nbits *w) {
   }
 }
 
+static float draw_greatest(void) {
+  return draw() % 64 == 0 ? -3.0f : 3.0f;
+}
+
 static void check_nbits(void) {
   weft_nbits w = {.bits = 1u << (1 + below(3)), .n = 1 + below(20), .block = (size_t)16 << below(3)};
   w.k = 1 + below(draw() % 4 == 0 ? 300 : 3 * w.block);
@@ -185,7 +189,9 @@ static void check_nbits(void) {
   uint8_t *weights = allocate(w.n * w.blocks * w.blob), *zeros = allocate(w.n * w.zero_row);
   float *scales = make(w.n * w.blocks, draw_float), *float_zeros = make(w.n * w.blocks, draw_float);
   float *bias = make(w.n, draw_float);
+  const bool greatest = draw() % 8 == 0; /* sums as large as they can be */
   fill_bytes(w.n * w.blocks * w.blob, weights);
+  if (greatest) memset(weights, 0xff, w.n * w.blocks * w.blob);
   fill_bytes(w.n * w.zero_row, zeros);
   for (size_t i = 0; i < w.n * w.blocks; i++) {
     scales[i] /= (float)(1 << w.bits);
@@ -195,7 +201,7 @@ static void check_nbits(void) {
   w.bias = draw() % 2 == 0 ? bias : NULL;
   w.zeros = draw() % 2 == 0 ? zeros : NULL;
   if (weft_nbits_has_i8(&w)) {
-    check_nbits_product(&w, 1 + below(10), draw() % 8 == 0 ? draw_special : draw_float);
+    check_nbits_product(&w, 1 + below(10), greatest ? draw_greatest : draw() % 8 == 0 ? draw_special : draw_float);
   }
   w.float_zeros = w.zeros == NULL && draw() % 2 == 0 ? float_zeros : NULL;
   w.scales = draw() % 8 == 0 ? NULL : scales;
