@@ -75,28 +75,51 @@ static void fill_band_i8(const depthwise_i8_plan *d, size_t first_row, size_t ro
   }
 }
 
-/* 8 outputs. `left`: of the block from here on; what a vector has beyond its row is written over by the next. */
-INLINE void depthwise_i8_vector(const depthwise_i8_plan *d, const int16_t *from, size_t left, int32_t *to) {
-  v128_t sums[2] = {wasm_i32x4_splat(0), wasm_i32x4_splat(0)};
+/* Where 8 outputs of a row come from and go to; what they have beyond it is written over by the next ones. */
+typedef struct depthwise_i8_place {
+  const int16_t *from;
+  int32_t *to;
+  size_t column;
+} depthwise_i8_place;
+
+static void move_on(const depthwise_i8_plan *d, depthwise_i8_place *place) {
+  place->column += SHORTS;
+  place->from += SHORTS;
+  place->to += SHORTS;
+  if (place->column >= d->x->out) {
+    place->from += d->y->stride * d->row - d->vectors * SHORTS;
+    place->to -= place->column - d->x->out;
+    place->column = 0;
+  }
+}
+
+/* 8 outputs at each of two places, which share what is looked up for a pair of taps; none at `last` and beyond. */
+INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const depthwise_i8_place *places, const int32_t *last) {
+  v128_t sums[2][2];
+  for (size_t h = 0; h < 2; h++) {
+    sums[h][0] = sums[h][1] = wasm_i32x4_splat(0);
+  }
   NOT_UNROLLED
   for (size_t p = 0; p < d->pairs; p++) {
     v128_t weights = wasm_v128_load32_splat(d->weights + p);
-    v128_t a = wasm_v128_load(from + d->offsets[2 * p]), b = wasm_v128_load(from + d->offsets[2 * p + 1]);
-    v128_t low = wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    v128_t high = wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-    sums[0] = wasm_i32x4_add(sums[0], wasm_i32x4_dot_i16x8(low, weights));
-    sums[1] = wasm_i32x4_add(sums[1], wasm_i32x4_dot_i16x8(high, weights));
+    const size_t first = d->offsets[2 * p], second = d->offsets[2 * p + 1];
+    for (size_t h = 0; h < 2; h++) {
+      v128_t a = wasm_v128_load(places[h].from + first), b = wasm_v128_load(places[h].from + second);
+      v128_t low = wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+      v128_t high = wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+      sums[h][0] = wasm_i32x4_add(sums[h][0], wasm_i32x4_dot_i16x8(low, weights));
+      sums[h][1] = wasm_i32x4_add(sums[h][1], wasm_i32x4_dot_i16x8(high, weights));
+    }
   }
-  if (left >= SHORTS) {
-    wasm_v128_store(to, sums[0]);
-    wasm_v128_store(to + LANES, sums[1]);
-    return;
-  }
-  int32_t part[SHORTS];
-  wasm_v128_store(part, sums[0]);
-  wasm_v128_store(part + LANES, sums[1]);
-  for (size_t i = 0; i < left; i++) {
-    to[i] = part[i];
+  for (size_t h = 0; h < 2; h++) {
+    int32_t *to = places[h].to, part[SHORTS];
+    const size_t left = (size_t)(last - to);
+    int32_t *out = left >= SHORTS ? to : part;
+    wasm_v128_store(out, sums[h][0]);
+    wasm_v128_store(out + LANES, sums[h][1]);
+    for (size_t i = 0; out == part && i < left; i++) {
+      to[i] = part[i];
+    }
   }
 }
 
@@ -143,16 +166,20 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
     weft_portable_depthwise_i8(plane, y, x, weights, zero, is_signed, begin, end, sums);
     return;
   }
-  size_t left = (end - begin) * x->out;
+  const int32_t *last = sums + (end - begin) * x->out;
   for (size_t row = begin; row < end; row += rows) {
     int16_t band[BAND_SHORTS];
     size_t count = end - row < rows ? end - row : rows;
     fill_band_i8(&d, row, (count - 1) * y->stride + (y->kernel - 1) * y->dilation + 1, band);
-    for (size_t r = 0; r < count; r++, sums += x->out, left -= x->out) {
-      for (size_t v = 0; v < d.vectors; v++) {
-        depthwise_i8_vector(&d, band + r * y->stride * d.row + v * SHORTS, left - v * SHORTS, sums + v * SHORTS);
-      }
+    depthwise_i8_place next = {band, sums, 0};
+    for (size_t left = count * d.vectors; left > 0; left -= left > 1 ? 2 : 1) {
+      depthwise_i8_place places[2] = {next, next};
+      if (left > 1) move_on(&d, places + 1);
+      depthwise_i8_vectors(&d, places, last);
+      next = places[1];
+      move_on(&d, &next);
     }
+    sums += count * x->out;
   }
 }
 

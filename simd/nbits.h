@@ -4,9 +4,9 @@
  * shift by i elements; a prepared row has its elements in that order, and the sums of its lanes. With 4 bits there is
  * no shift: the mask leaves q * 16^i, and the prepared elements are that much smaller, which is exact.
  *
- * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot products of every host, of 4 numbers
- * where it has an instruction for that (whose forms integer.h has), else of 2. Sums of a block are integers, and blocks
- * are added in order, so that all tables give the same bits, for one row or many. */
+ * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot products of every host, of 4
+ * numbers where it has an instruction for that (the forms of integer.h), else of 2. Sums of a block are integers, and
+ * blocks are added in order, so that all tables give the same bits, for one row or many. */
 
 enum { UNIT = 16, WEIGHTS_AT_ONCE = 4 };
 
