@@ -6,6 +6,7 @@
 #include "number.h"
 #include "strided.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool is_nonzero(const weft_tensor *tensor, size_t i) {
@@ -145,7 +146,7 @@ weft_status weft_one_hot_run(weft_op *op) {
   size_t inner = weft_shape_product(&out->shape, axis + 1, rank), depth = (size_t)out->shape.dims[axis];
   weft_fill_elements(out->data, out->count, values->data, size);
   for (size_t i = 0; i < indices->count; i++) {
-    double at = weft_number_at(indices->type, indices->data, i);
+    double at = trunc(weft_number_at(indices->type, indices->data, i));
     at = at < 0 ? at + (double)depth : at;
     if (at >= 0 && at < (double)depth) {
       size_t place = (i / inner * depth + (size_t)at) * inner + i % inner;

@@ -235,6 +235,11 @@ x = np.array([-np.inf, -200, -89, -88.5, -50, -1, -0.0, 0, 1, 300, np.nan], np.f
 with np.errstate(over="ignore"):
     case("celu_negative_alpha", 12, ("Celu", ["x"], ["y"], {"alpha": -1.0}), {"x": x}, {"y": np.where(x > 0, x, (-np.expm1(-x.astype(np.float64))).astype(np.float32)).astype(np.float32)}, ir=8)
 
+# ---- indices that are no integers are cut to such --------------------------------------------------------------------------------
+i, off_on = np.array([1.7, -0.9, -1.4, -2.9, -3.5, 2.99, 3.1, np.nan], np.float32), np.array([2, 5], np.float32)
+hot = np.array([1, 0, 2, 1, 0, 2, -1, -1])[:, None] == np.arange(3)
+case("one_hot_fractions", 11, ("OneHot", ["i", "d", "v"], ["y"], {}), {"i": i}, {"y": np.where(hot, np.float32(5), np.float32(2))}, {"d": np.array(3, np.int64), "v": off_on}, ir=8)
+
 # ---- weights that a layer and products share, each of which would pack them its own way ------------------------------------------
 x, w, r = f32(2, 1, 16), f32(1, 16, 16) / 4, f32(1, 16, 16) / 4
 h = np.zeros((1, 16), np.float32)
