@@ -172,7 +172,14 @@ static weft_status run(weft_op *op, layer_norm *l, const weft_tensor *scale, con
   l->n = weft_shape_product(&l->x->shape, axis, l->x->shape.rank);
   l->wide = l->x->type == WEFT_DOUBLE || scale->type == WEFT_DOUBLE;
   l->epsilon = (double)weft_op_attr_float(op, "epsilon", l->skip != NULL ? 1e-12F : 1e-5F);
-  if (l->x->count == 0) {
+  if (l->x->count == 0) { /* rows of nothing, if any: their mean is no number */
+    const weft_tensor *statistics[] = {l->mean, l->inverse};
+    for (size_t i = 0; i < 2 * rows; i++) {
+      const weft_tensor *s = statistics[i % 2];
+      if (s != NULL) {
+        weft_store_float(s->type, &(float){NAN}, 1, s->data, i / 2, 1);
+      }
+    }
     return WEFT_OK;
   }
   WEFT_TRY(parameter(op, l, scale, axis, &l->scale, &l->scale_stride));

@@ -240,6 +240,10 @@ i, off_on = np.array([1.7, -0.9, -1.4, -2.9, -3.5, 2.99, 3.1, np.nan], np.float3
 hot = np.array([1, 0, 2, 1, 0, 2, -1, -1])[:, None] == np.arange(3)
 case("one_hot_fractions", 11, ("OneHot", ["i", "d", "v"], ["y"], {}), {"i": i}, {"y": np.where(hot, np.float32(5), np.float32(2))}, {"d": np.array(3, np.int64), "v": off_on}, ir=8)
 
+# ---- rows of nothing: their mean is no number --------------------------------------------------------------------------------------
+none, nan = np.zeros((2, 0), np.float32), np.full((2, 1), np.nan, np.float32)
+case("layer_norm_of_nothing", 17, ("LayerNormalization", ["x", "s"], ["y", "m", "d"], {}), {"x": none}, {"y": none, "m": nan, "d": nan}, {"s": none[0]}, ir=8)
+
 # ---- weights that a layer and products share, each of which would pack them its own way ------------------------------------------
 x, w, r = f32(2, 1, 16), f32(1, 16, 16) / 4, f32(1, 16, 16) / 4
 h = np.zeros((1, 16), np.float32)
