@@ -60,8 +60,13 @@ static bool is_known(const weft_node *node) {
   return found && (node->domain[0] == 0 || strcmp(node->domain, "com.microsoft") == 0);
 }
 
+/* What a Cast makes, also where nothing is known of its output. */
+static weft_type cast_type(const weft_node *cast) {
+  return (weft_type)weft_node_int(cast, "to", WEFT_UNDEFINED);
+}
+
 /* Whether two numbers that round to the same 16 bits give results far apart. */
-static bool is_sharp(const weft_graph *graph, const weft_node *node) {
+static bool is_sharp(const weft_node *node) {
   static const char *const sharp[] = {"ArgMax",         "ArgMin", "Ceil",        "Equal", "Floor", "Greater",
                                       "GreaterOrEqual", "Less",   "LessOrEqual", "Round", "TopK"};
   for (size_t i = 0; i < sizeof sharp / sizeof *sharp; i++) {
@@ -69,7 +74,7 @@ static bool is_sharp(const weft_graph *graph, const weft_node *node) {
       return true;
     }
   }
-  return weft_node_is(node, "Cast") && !weft_type_is_float(weft_match_type(graph, node->outputs[0]));
+  return weft_node_is(node, "Cast") && !weft_type_is_float(cast_type(node));
 }
 
 typedef struct search {
@@ -484,11 +489,11 @@ static weft_status rewrite_nodes(halves *h) {
     weft_node *node = &h->graph->nodes[n];
     if (keeps_types(h->graph, node)) {
       WEFT_TRY(cast_around(h, n));
-    } else if (is_sharp(h->graph, node)) {
+    } else if (is_sharp(node)) {
       WEFT_TRY(round_inputs(h, n));
     } else if (weft_node_is(node, "Gather") && stays_narrow(h, weft_node_in(node, 0))) {
       WEFT_TRY(cast_rows(h, n));
-    } else if (weft_node_is(node, "Cast") && (h->narrow[node->outputs[0]] || is_half(h->graph, node->outputs[0]))) {
+    } else if (weft_node_is(node, "Cast") && (h->narrow[node->outputs[0]] || weft_type_is_half(cast_type(node)))) {
       WEFT_TRY(rewrite_cast(h, node));
     }
   }

@@ -118,6 +118,27 @@ static void test_halves_that_leave(void) {
   expect_halves(&g, "MatMul<float16>");
 }
 
+/* A fixed split of an axis of any size: of what follows not even the types are known. */
+static void test_halves_not_known(void) {
+  const int64_t any[] = {0, 32}, weights[] = {32, LARGE}, bias[] = {LARGE}, out[] = {0, LARGE};
+  bytes g = {0}, split = node("Split", "x parts", "u v"), concat = node("Concat", "v u", "q"),
+        cast = node("Cast", "p", "c");
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "x", WEFT_FLOAT16, 2, any);
+  graph_typed_value(&g, GRAPH_OUTPUT, "y", WEFT_FLOAT16, 2, out);
+  half_constant(&g, "w", 2, weights);
+  half_constant(&g, "b", 1, bias);
+  graph_tensor(&g, "parts", WEFT_INT64, 8, 1, (const int64_t[]){2}, (const int64_t[]){1, 2});
+  graph_node(&g, split);
+  with_int(&concat, "axis", 0);
+  graph_node(&g, concat);
+  graph_node(&g, node("MatMul", "q w", "p"));
+  with_int(&cast, "to", WEFT_FLOAT16);
+  graph_node(&g, cast);
+  graph_node(&g, node("Add", "c b", "y"));
+  expect_halves(&g, "Cast Split Concat MatMul<float16> Cast Add Cast");
+}
+
 static void test_halves_that_are_compared(void) {
   const int64_t table[] = {100, 16};
   bytes g = begin_halves(WEFT_FLOAT16, LARGE); /* sums of 2000 and a little tie when they are rounded */
@@ -305,6 +326,7 @@ static void test_half_branches(void) {
 int main(void) {
   test_halves();
   test_halves_that_leave();
+  test_halves_not_known();
   test_halves_that_are_compared();
   test_half_branches();
   test_half_cache();
