@@ -339,9 +339,10 @@ static weft_status run_floats(weft_op *op, const plan *p) {
       .count = p->shape.batches, .m = p->shape.m, .n = p->shape.n, .k = p->shape.k, .arg = &run, .at = product_at};
   const bool alone = weft_op_in(op, 2) == NULL && weft_op_in(op, 3) == NULL && p->epilogue.activation == WEFT_ACT_NONE;
   const void *panels = weft_op_form(op, 1) != 0 ? run.b->data : op->node->state;
-  enum { SMALL = 128, GRAIN = 512 };
-  if (panels == NULL && run.b->type == WEFT_FLOAT && products.count > 1 && alone && products.m <= SMALL &&
-      products.n <= SMALL && products.k <= SMALL && products.m * products.n * products.k <= SMALL) {
+  enum { SMALL = 128, NARROW = 512, GRAIN = 512 }; /* multiplications; narrow are those that fill no panel */
+  const size_t few = products.n < WEFT_GEMM_NR ? NARROW : SMALL;
+  if (panels == NULL && run.b->type == WEFT_FLOAT && products.count > 1 && alone && products.m <= few &&
+      products.n <= few && products.k <= few && products.m * products.n * products.k <= few) {
     weft_parallel(op->cx, products.count, GRAIN, run_small, &run);
     weft_op_floats_done(op, y, run.c);
     return WEFT_OK;

@@ -273,21 +273,6 @@ static weft_status run_any(weft_op *op, const weft_window *window, size_t planes
   return WEFT_OK;
 }
 
-weft_status weft_pool_run(weft_op *op) {
-  weft_window window;
-  weft_shape out;
-  WEFT_TRY(read_window(op, &window, &out));
-  const weft_tensor *x = weft_op_in(op, 0);
-  size_t planes = weft_shape_product(&out, 0, 2);
-  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
-    return WEFT_OK;
-  }
-  if (x->type != WEFT_DOUBLE && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
-    return run_planes(op, &window, planes);
-  }
-  return run_any(op, &window, planes);
-}
-
 /* ---- global poolings --------------------------------------------------------------------------------------------- */
 weft_status weft_global_pool_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
@@ -353,4 +338,30 @@ weft_status weft_global_pool_run(weft_op *op) {
     weft_parallel(op->cx, run.y->count, 1 + 16384 / (run.n + 1), pool_globally, &run);
   }
   return WEFT_OK;
+}
+
+/* ---- either ------------------------------------------------------------------------------------------------------ */
+/* One window that is the whole plane. */
+static bool is_global(const weft_window *window) {
+  bool whole = window->out_count == 1;
+  for (int d = 0; d < window->rank; d++) {
+    whole &= window->kernel[d] == window->in[d] && window->pad_begin[d] == 0 && window->dilation[d] == 1;
+  }
+  return whole;
+}
+
+weft_status weft_pool_run(weft_op *op) {
+  weft_window window;
+  weft_shape out;
+  WEFT_TRY(read_window(op, &window, &out));
+  const weft_tensor *x = weft_op_in(op, 0);
+  size_t planes = weft_shape_product(&out, 0, 2);
+  if (weft_op_out(op, 0) == NULL || weft_op_out(op, 0)->count == 0) {
+    return WEFT_OK;
+  }
+  if (x->type != WEFT_DOUBLE && op->def->variant != WEFT_POOL_LP && weft_op_out(op, 1) == NULL) {
+    const bool global = x->type == WEFT_FLOAT && is_global(&window);
+    return global ? weft_global_pool_run(op) : run_planes(op, &window, planes);
+  }
+  return run_any(op, &window, planes);
 }

@@ -137,8 +137,10 @@ static bool folds_floats(const reduce *r) {
 }
 
 /* Where groups are no long rows, as many as lie at even distances are folded side by side, line after line. */
+enum { SHORT = 8 };
+
 static bool is_rows(const weft_fold *f) {
-  return f->kept_rank == 0 || (f->step == 1 && f->run >= 8);
+  return f->kept_rank == 0 || (f->step == 1 && f->run >= SHORT);
 }
 
 /* How many groups from `group` on are folded together. */
@@ -254,29 +256,39 @@ static void run_floats(void *arg, size_t begin, size_t end) {
   }
 }
 
-/* Greatest and least of neighbouring columns, and sums of as few as are added in float, need neither double nor a walk. */
+/* Greatest and least of neighbouring columns, and sums of as few as are added in float, need neither double nor a walk.
+ * Nor do short rows, which are turned into columns. */
+static bool is_short_rows(const weft_fold *f) {
+  return f->step == 1 && f->n < SHORT && f->kept_rank == 1;
+}
+
 static bool is_plain_columns(const reduce *r) {
   enum { FEW = 4 };
   const weft_fold *f = &r->fold;
-  const bool sum = r->variant == WEFT_REDUCE_SUM || r->variant == WEFT_REDUCE_MEAN;
-  return (is_extreme(r->variant) || (sum && f->n <= FEW)) && r->type == WEFT_FLOAT && f->rank == 0 && f->step > 1 &&
-         f->n > 0;
+  const bool sum = r->variant == WEFT_REDUCE_SUM || r->variant == WEFT_REDUCE_MEAN, rows = is_short_rows(f);
+  return (is_extreme(r->variant) || (sum && (rows || f->n <= FEW))) && r->type == WEFT_FLOAT && f->rank == 0 &&
+         (rows || f->step > 1) && f->n > 0;
 }
 
 static void run_plain_columns(void *arg, size_t begin, size_t end) {
   const reduce *r = arg;
   const weft_kernels *kernels = r->cx->kernels;
+  const bool rows = is_short_rows(&r->fold);
   const weft_binary what = r->variant == WEFT_REDUCE_MAX   ? WEFT_BINARY_MAX
                            : r->variant == WEFT_REDUCE_MIN ? WEFT_BINARY_MIN
                                                            : WEFT_BINARY_ADD;
   const float n = (float)r->fold.n;
   for (size_t group = begin, count; group < end; group += count) {
     const float *x = (const float *)r->x + weft_fold_base(&r->fold, group);
-    float *y = (float *)r->y + group;
+    float *y = (float *)r->y + group, turned[SHORT * WEFT_BLOCK];
     count = side_by_side(&r->fold, group, end);
+    if (rows) {
+      kernels->transpose(count, r->fold.n, sizeof *x, x, r->fold.n, turned, WEFT_BLOCK);
+      x = turned;
+    }
     memcpy(y, x, count * sizeof *y);
     for (size_t i = 1; i < r->fold.n; i++) {
-      kernels->binary_f32[what](count, x + i * r->fold.step, 1, y, 1, y);
+      kernels->binary_f32[what](count, x + i * (rows ? WEFT_BLOCK : r->fold.step), 1, y, 1, y);
     }
     if (r->variant == WEFT_REDUCE_MEAN) {
       kernels->binary_f32[WEFT_BINARY_DIV](count, y, 1, &n, 0, y);

@@ -122,6 +122,15 @@ static void hardmax_double(const void *arg, size_t n, const double *x, double *y
   }
 }
 
+static void hardmax_float(const void *arg, size_t n, const float *x, float *y) {
+  const softmax *s = arg;
+  const size_t best = weft_typed_find(n, x, s->cx->kernels->max_f32(n, x), false);
+  memset(y, 0, n * sizeof *y);
+  if (best < n) { /* there are elements */
+    y[best] = 1;
+  }
+}
+
 static void lp_double(const void *arg, size_t n, const double *x, double *y) {
   const softmax *s = arg;
   double norm = 0;
@@ -230,7 +239,7 @@ static bool softmax_columns(weft_op *op, const weft_tensor *x, int axis) {
 
 weft_status weft_softmax_run(weft_op *op) {
   static const weft_row_functions softmax_rows = {softmax_float, softmax_double, NULL};
-  static const weft_row_functions hardmax_rows = {NULL, hardmax_double, NULL};
+  static const weft_row_functions hardmax_rows = {hardmax_float, hardmax_double, NULL};
   static const weft_row_functions lp_rows = {lp_float, lp_double, NULL};
   const weft_tensor *x = weft_op_in(op, 0);
   softmax s = {op->cx, x->type, op->def->variant, weft_op_attr_int(op, "p", 2)};

@@ -1,5 +1,6 @@
 /* TopK and Unique: elements in order. Numbers are compared by keys that order every type alike; equal ones keep the
  * order of their positions. */
+#include "../base/convert.h"
 #include "../kernels/typed.h"
 #include "number.h"
 #include "op.h"
@@ -49,14 +50,34 @@ static void sift_down(ranked *heap, size_t count, size_t at) {
   heap[at] = moved;
 }
 
+/* Keys of n elements of any type, less for what is better. */
+static void load_keys(const weft_tensor *in, size_t begin, size_t step, size_t n, bool largest, uint64_t *keys) {
+  const bool whole = weft_type_is_integer(in->type);
+  const uint64_t sign = whole && weft_type_is_signed(in->type) ? (uint64_t)1 << 63 : 0;
+  const uint64_t turned = largest ? ~sign : sign;
+  if (whole) {
+    weft_load_int64(in->type, in->data, begin, step, n, (int64_t *)keys);
+  }
+  for (size_t i = 0; !whole && i < n; i++) {
+    keys[i] = weft_number_key(in->type, in->data, begin + i * step);
+  }
+  for (size_t i = 0; i < n; i++) {
+    keys[i] ^= turned;
+  }
+}
+
 /* The best k of a line of elements of any type but float, in order: a heap of the best so far, then unheaped from its
  * worst. */
 static void rank_line(const weft_tensor *in, size_t begin, size_t step, size_t count, size_t k, bool largest,
                       ranked *heap) {
+  uint64_t keys[WEFT_BLOCK];
   size_t held = 0;
   for (size_t i = 0; i < count; i++) {
-    uint64_t key = weft_number_key(in->type, in->data, begin + i * step);
-    key = largest ? ~key : key;
+    if (i % WEFT_BLOCK == 0) {
+      const size_t n = count - i < WEFT_BLOCK ? count - i : WEFT_BLOCK;
+      load_keys(in, begin + i * step, step, n, largest, keys);
+    }
+    const uint64_t key = keys[i % WEFT_BLOCK];
     if (held < k) {
       heap[held++] = (ranked){key, (int64_t)i};
       for (size_t at = held / 2; held == k && at-- > 0;) {

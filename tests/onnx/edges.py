@@ -252,6 +252,32 @@ for step in x:
 products = [("MatMul", [f"h{i}", "w"], [f"h{i + 1}"], {}) for i in range(4)]
 case("shared_by_rnn_and_products", 14, [("RNN", ["x", "w", "r"], ["", "h0"], {"hidden_size": 16}), *products], {"x": x}, {"h4": (h @ np.linalg.matrix_power(w[0], 4))[None].astype(np.float32)}, {"w": w, "r": r}, ir=8)
 
+# Rows too short for a loop of their own, more of them than are turned into columns at once.
+for n in range(2, 8):
+    x = f32(3, 700 // 3, n)
+    x[0, 5, n - 1], x[1, 7, 0], x[2, 9, 1] = np.nan, np.inf, -np.inf
+    for op, function in {"Sum": np.sum, "Mean": np.mean, "Max": np.max, "Min": np.min}.items():
+        case(f"reduce_{op.lower()}_rows_of_{n}", 18, (f"Reduce{op}", ["x", "a"], ["y"], {"keepdims": 0}), {"x": x}, {"y": function(x.astype(np.float64), -1).astype(np.float32)}, {"a": np.array([2], np.int64)}, ir=8)
+# A window that is the whole plane, and ones that are as large but stand elsewhere or leave elements out.
+x = f32(2, 3, 4, 5)
+x[1, 2, 3, 4] = np.nan
+for name, function, at in (("average", np.mean, "AveragePool"), ("max", np.max, "MaxPool")):
+    case(f"{name}_pool_whole", 11, (at, ["x"], ["y"], {"kernel_shape": [4, 5], "strides": [2, 2]}), {"x": x}, {"y": function(x, (2, 3), keepdims=True)}, ir=6)
+    case(f"{name}_pool_padded", 11, (at, ["x"], ["y"], {"kernel_shape": [4, 5], "pads": [1, 0, 0, 0], "strides": [9, 9]}), {"x": x}, {"y": function(x[:, :, :3], (2, 3), keepdims=True)}, ir=6)
+case("max_pool_dilated", 11, ("MaxPool", ["x"], ["y"], {"kernel_shape": [4, 5], "dilations": [2, 1], "pads": [0, 0, 3, 0]}), {"x": x}, {"y": x[:, :, ::2].max((2, 3), keepdims=True)}, ir=6)
+# Integers of every type in rows longer than a block, with equal ones and the type's limits.
+for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64):
+    limits, name = np.iinfo(dtype), np.dtype(dtype).name
+    x = integers(0, 90, (2, 700, 2), dtype)
+    x[:, [3, 600]], x[:, [4, 500, 699]] = limits.max, limits.min
+    for axis, largest in ((1, 1), (1, 0), (2, 0)):
+        order = np.argsort(np.flip(x, axis) if largest else x, axis, kind="stable")
+        order = x.shape[axis] - 1 - np.flip(order, axis) if largest else order
+        i = np.take(order, range(min(9, x.shape[axis])), axis)
+        case(f"top_k_{name}_{axis}_{largest}", 24, ("TopK", ["x", "k"], ["y", "i"], {"axis": axis, "largest": largest}), {"x": x}, {"y": np.take_along_axis(x, i, axis), "i": i.astype(np.int64)}, {"k": np.array([i.shape[axis]], np.int64)}, ir=10)
+a, b = f32(5, 7, 7), f32(5, 7, 8)
+case("matmul_small_batch", 13, ("MatMul", ["a", "b"], ["y"], {}), {"a": a, "b": b}, {"y": np.matmul(a, b)}, ir=8)
+
 # ---- quantised products -----------------------------------------------------------------------------------------------------------
 a, b = integers(-128, 128, (2, 1, 2, 3), np.int8), integers(0, 256, (4, 3, 2), np.uint8)
 a_zero, b_zero = integers(-128, 128, (2, 1, 2, 1), np.int8), integers(0, 256, (4, 1, 2), np.uint8)
