@@ -74,7 +74,7 @@ static weft_status encoder_lists(weft_op *op, list *keys, list *values) {
 weft_status weft_label_encoder_prepare(weft_op *op) {
   list keys, values;
   WEFT_TRY(encoder_lists(op, &keys, &values));
-  return weft_lookup_prepare(op, keys.type, keys.count, keys.data);
+  return weft_lookup_prepare(op, keys.type, keys.count, keys.data, 0);
 }
 
 weft_status weft_label_encoder_infer(weft_op *op) {
@@ -169,7 +169,7 @@ static weft_status one_hot_keys(weft_op *op, list *keys) {
 weft_status weft_one_hot_encoder_prepare(weft_op *op) {
   list keys;
   WEFT_TRY(one_hot_keys(op, &keys));
-  return weft_lookup_prepare(op, keys.type, keys.count, keys.data);
+  return weft_lookup_prepare(op, keys.type, keys.count, keys.data, 0);
 }
 
 weft_status weft_one_hot_encoder_infer(weft_op *op) {

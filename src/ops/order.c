@@ -75,27 +75,55 @@ static int compare_keys(const void *arg, int64_t a, int64_t b) {
   return weft_compare_elements(lookup->type, lookup->keys, (size_t)a, lookup->keys, (size_t)b);
 }
 
-/* The lookup of what has been sorted into `block`: positions, then of numbers the keys themselves. */
-static weft_lookup lookup_in(void *block, weft_type type, size_t count, const void *keys) {
-  const bool numbers = type != WEFT_STRING && type != WEFT_COMPLEX64 && type != WEFT_COMPLEX128;
-  return (weft_lookup){type, count, keys, block, numbers ? (uint64_t *)block + count : NULL};
+/* Eight bytes for each: positions, then of numbers the keys themselves and where each share of their range begins, of
+ * which there are as many as keys, so that few keys are in one. */
+static size_t room_of(size_t count) {
+  return count < SIZE_MAX / 64 ? (3 * count + 1) * sizeof(int64_t) : SIZE_MAX / 2; /* more than there is */
 }
 
-static weft_lookup sort_keys(void *block, weft_type type, size_t count, const void *keys) {
-  const weft_lookup lookup = lookup_in(block, type, count, keys);
-  int64_t *behind = (int64_t *)block + count;
-  weft_order(count, compare_keys, &lookup, block, behind);
-  for (size_t i = 0; lookup.sorted != NULL && i < count; i++) {
-    behind[i] = (int64_t)weft_number_key(type, keys, (size_t)lookup.order[i]);
+static bool is_number(weft_type type) {
+  return type != WEFT_STRING && type != WEFT_COMPLEX64 && type != WEFT_COMPLEX128;
+}
+
+/* The lookup of what has been sorted into `block`. */
+static weft_lookup lookup_in(void *block, weft_type type, size_t count, const void *keys) {
+  weft_lookup lookup = {.type = type, .count = count, .keys = keys, .order = block};
+  if (is_number(type) && count > 0) {
+    lookup.sorted = (uint64_t *)block + count;
+    lookup.begins = lookup.order + 2 * count;
+    while ((lookup.sorted[count - 1] - lookup.sorted[0]) >> lookup.shift >= count) {
+      lookup.shift++;
+    }
   }
   return lookup;
 }
 
-weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys) {
+static weft_lookup sort_keys(void *block, weft_type type, size_t count, const void *keys) {
+  weft_lookup lookup = {.type = type, .keys = keys};
+  int64_t *behind = (int64_t *)block + count, *begins = behind + count;
+  weft_order(count, compare_keys, &lookup, block, behind);
+  for (size_t i = 0; is_number(type) && i < count; i++) {
+    behind[i] = (int64_t)weft_number_key(type, keys, (size_t)((const int64_t *)block)[i]);
+  }
+  lookup = lookup_in(block, type, count, keys);
+  for (size_t share = 0, i = 0; lookup.sorted != NULL && share <= count; share++) {
+    while (i < count && (lookup.sorted[i] - lookup.sorted[0]) >> lookup.shift < share) {
+      i++;
+    }
+    begins[share] = (int64_t)i;
+  }
+  return lookup;
+}
+
+weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys, size_t more) {
   void *state;
-  WEFT_TRY(weft_op_state(op, 2 * count * sizeof(int64_t), &state));
+  WEFT_TRY(weft_op_state(op, room_of(count) + more, &state));
   sort_keys(state, type, count, keys);
   return WEFT_OK;
+}
+
+void *weft_lookup_room(const weft_lookup *lookup) {
+  return (char *)lookup->order + room_of(lookup->count);
 }
 
 weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out) {
@@ -104,7 +132,7 @@ weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const vo
     *out = lookup_in(block, type, count, keys);
     return WEFT_OK;
   }
-  WEFT_TRY(weft_op_scratch(op, 2 * count * sizeof(int64_t), &block));
+  WEFT_TRY(weft_op_scratch(op, room_of(count), &block));
   *out = sort_keys(block, type, count, keys);
   return WEFT_OK;
 }
@@ -113,6 +141,12 @@ int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i) 
   size_t low = 0, high = lookup->count;
   if (lookup->sorted != NULL) {
     const uint64_t key = weft_number_key(lookup->type, data, i);
+    const uint64_t share = (key - lookup->sorted[0]) >> lookup->shift;
+    if (key < lookup->sorted[0] || share >= lookup->count) {
+      return -1;
+    }
+    low = (size_t)lookup->begins[share];
+    high = (size_t)lookup->begins[share + 1] - low;
     for (size_t half; high > 1; high -= half) { /* the last that is not greater is among `high` from `low` on */
       half = high / 2;
       low += lookup->sorted[low + half] <= key ? half : 0;

@@ -24,12 +24,16 @@ typedef struct weft_lookup {
   const void *keys;
   const int64_t *order;
   const uint64_t *sorted; /* of numbers: weft_number_key of all, in order */
+  const int64_t *begins;  /* of numbers: where those begin that are `index` << shift and more above the first */
+  int shift;
 } weft_lookup;
 
-/* In prepare: sorts the keys once, which becomes the node's state. */
-weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys);
+/* In prepare: sorts the keys once, which becomes the node's state; behind it is room for `more` bytes. */
+weft_status weft_lookup_prepare(weft_op *op, weft_type type, size_t count, const void *keys, size_t more);
 /* In run: the lookup for the same keys, from the node's state, or sorted now where nothing was prepared. */
 weft_status weft_lookup_open(weft_op *op, weft_type type, size_t count, const void *keys, weft_lookup *out);
+/* The room behind the state. */
+void *weft_lookup_room(const weft_lookup *lookup);
 /* The last key equal to element i of `data` (of the keys' type), or -1. */
 int64_t weft_lookup_find(const weft_lookup *lookup, const void *data, size_t i);
 

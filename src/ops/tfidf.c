@@ -1,6 +1,7 @@
-/* TfIdfVectorizer: how often each n-gram of a pool occurs in a row of words or numbers. The pool's n-grams are sorted
- * by length and content at load; those of a row are found by binary search. */
-#include "number.h"
+/* TfIdfVectorizer: how often each n-gram of a pool occurs in a row of words or numbers. At load the pool's items get
+ * numbers, and its n-grams are sorted by their first item, then by length and content; so few have to be searched for
+ * one of a row, whose items are looked up once. */
+#include "../base/convert.h"
 #include "order.h"
 
 #include <string.h>
@@ -81,31 +82,75 @@ static weft_status read_pool(weft_op *op, pool *p) {
   return WEFT_OK;
 }
 
-/* Length and place of n-gram `gram`. */
-static size_t gram_place(const pool *p, size_t gram, size_t *n) {
-  for (*n = 1; *n < p->length_count && gram >= first_gram(p, *n + 1); ++*n) {
-  }
-  return (size_t)p->starts[*n - 1] + (gram - first_gram(p, *n)) * *n;
+/* What is made of a pool at load. */
+typedef struct grams {
+  weft_lookup lookup; /* of items */
+  int64_t *ids;       /* of the pool's items: the last equal one's number */
+  int64_t *order;     /* n-grams, sorted */
+  size_t *begins;     /* where those begin in `order` whose first item has this number or a larger one */
+  size_t *places;     /* where each n-gram begins in the pool */
+  uint8_t *lengths;
+} grams;
+
+static weft_status open_grams(weft_op *op, const pool *p, grams *g) {
+  WEFT_TRY(weft_lookup_open(op, p->type, p->item_count, p->items, &g->lookup));
+  g->ids = weft_lookup_room(&g->lookup);
+  g->order = g->ids + p->item_count;
+  g->begins = (size_t *)(g->order + p->gram_count);
+  g->places = g->begins + p->item_count + 1;
+  g->lengths = (uint8_t *)(g->places + p->gram_count);
+  return WEFT_OK;
 }
 
-static int compare_grams(const void *arg, int64_t a, int64_t b) {
-  const pool *p = arg;
-  size_t length_a, length_b, at_a = gram_place(p, (size_t)a, &length_a), at_b = gram_place(p, (size_t)b, &length_b);
-  int order = length_a < length_b ? -1 : length_a > length_b;
-  for (size_t k = 0; k < length_a && order == 0; k++) {
-    order = weft_compare_elements(p->type, p->items, at_a + k, p->items, at_b + k);
+/* N-gram `gram` against another whose first item is the same, which has n items with numbers `step` apart. */
+static int compare_rest(const grams *g, int64_t gram, const int64_t *ids, size_t step, size_t n) {
+  const size_t length = g->lengths[gram];
+  const int64_t *own = g->ids + g->places[gram];
+  int order = length < n ? -1 : length > n;
+  for (size_t k = 1; k < n && order == 0; k++) {
+    order = own[k] < ids[k * step] ? -1 : own[k] > ids[k * step];
   }
   return order;
 }
 
+static int64_t first_item(const grams *g, int64_t gram) {
+  return g->ids[g->places[gram]];
+}
+
+static int compare_grams(const void *arg, int64_t a, int64_t b) {
+  const grams *g = arg;
+  const int64_t x = first_item(g, a), y = first_item(g, b);
+  return x != y ? (x < y ? -1 : 1) : compare_rest(g, a, g->ids + g->places[b], 1, g->lengths[b]);
+}
+
 weft_status weft_tfidf_prepare(weft_op *op) {
   pool p;
-  void *sorted, *state;
+  grams g;
+  void *spare;
+  size_t gram = 0, sorted = 0, more;
   WEFT_TRY(read_pool(op, &p));
-  WEFT_TRY(weft_op_scratch(op, 2 * p.gram_count * sizeof(int64_t), &sorted));
-  weft_order(p.gram_count, compare_grams, &p, sorted, (int64_t *)sorted + p.gram_count);
-  WEFT_TRY(weft_op_state(op, p.gram_count * sizeof(int64_t), &state));
-  memcpy(state, sorted, p.gram_count * sizeof(int64_t));
+  WEFT_TRY(weft_op_scratch_array(op, p.gram_count, sizeof(int64_t), &spare));
+  if (!weft_mul(p.item_count + p.gram_count + 1, sizeof(int64_t) + sizeof(size_t) + 1, &more)) {
+    more = SIZE_MAX / 2; /* than there is */
+  }
+  WEFT_TRY(weft_lookup_prepare(op, p.type, p.item_count, p.items, more));
+  WEFT_TRY(open_grams(op, &p, &g));
+  for (size_t i = 0; i < p.item_count; i++) {
+    g.ids[i] = weft_lookup_find(&g.lookup, p.items, i);
+  }
+  for (size_t n = 1; n <= p.length_count; n++) {
+    for (size_t place = (size_t)p.starts[n - 1]; place < length_end(&p, n); place += n) {
+      g.lengths[gram] = (uint8_t)n;
+      g.places[gram++] = place;
+    }
+  }
+  weft_order(p.gram_count, compare_grams, &g, g.order, spare);
+  for (size_t id = 0; id <= p.item_count; id++) {
+    while (sorted < p.gram_count && first_item(&g, g.order[sorted]) < (int64_t)id) {
+      sorted++;
+    }
+    g.begins[id] = sorted;
+  }
   return WEFT_OK;
 }
 
@@ -130,52 +175,33 @@ weft_status weft_tfidf_infer(weft_op *op) {
   return weft_op_set(op, 0, WEFT_FLOAT, &shape);
 }
 
-/* Element `at` of the input against item `item` of the pool. */
-static int compare_item(const pool *p, const weft_tensor *in, size_t item, size_t at) {
-  if (p->type == WEFT_STRING) {
-    return weft_compare_elements(p->type, p->items, item, in->data, at);
+/* The pool's n-gram of these items, the first of equals, or -1. */
+static int64_t find_gram(const grams *g, const int64_t *ids, size_t step, size_t n) {
+  if (ids[0] < 0) { /* no item of the pool */
+    return -1;
   }
-  const int64_t pooled = ((const int64_t *)p->items)[item];
-  const int64_t own = in->type == WEFT_INT64 ? ((const int64_t *)in->data)[at] : ((const int32_t *)in->data)[at];
-  return pooled < own ? -1 : pooled > own;
-}
-
-/* The n items at `at`, `at + step`, .. of the input, against as many of the pool from `place` on. */
-static int compare_gram(const pool *p, size_t place, const weft_tensor *in, size_t at, size_t step, size_t n) {
-  int order = 0;
-  for (size_t k = 0; k < n && order == 0; k++) {
-    order = compare_item(p, in, place + k, at + k * step);
-  }
-  return order;
-}
-
-/* The pool's n-gram that stands there, the first of equals, or -1. Those of n items, from number `first` to `end`, lie
- * together in `order`. */
-static int64_t find_gram(const pool *p, const int64_t *order, size_t first, size_t end, const weft_tensor *in,
-                         size_t at, size_t step, size_t n) {
-  const size_t begin = (size_t)p->starts[n - 1];
-  size_t low = first, high = end;
+  size_t low = g->begins[ids[0]], high = g->begins[ids[0] + 1];
+  const size_t end = high;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (compare_gram(p, begin + ((size_t)order[middle] - first) * n, in, at, step, n) < 0) {
+    if (compare_rest(g, g->order[middle], ids, step, n) < 0) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  const bool found = low < end && compare_gram(p, begin + ((size_t)order[low] - first) * n, in, at, step, n) == 0;
-  return found ? order[low] : -1;
+  return low < end && compare_rest(g, g->order[low], ids, step, n) == 0 ? g->order[low] : -1;
 }
 
-static void count_row(const pool *p, const int64_t *order, const weft_tensor *in, size_t begin, size_t size,
-                      const int64_t limits[3], float *counts) {
+/* `ids` are those of a row. */
+static void count_row(const pool *p, const grams *g, const int64_t *ids, size_t size, const int64_t limits[3],
+                      float *counts) {
   for (int64_t n = limits[0]; n <= limits[1] && n <= (int64_t)p->length_count; n++) {
-    const size_t first = first_gram(p, (size_t)n), end = first_gram(p, (size_t)n + 1);
     int64_t steps = n == 1 ? 1 : limits[2] + 1;
     for (int64_t step = 1; step <= steps && step <= (int64_t)size; step++) {
       size_t reach = (size_t)(n - 1) * (size_t)step;
       for (size_t i = 0; i + reach < size; i++) {
-        int64_t gram = find_gram(p, order, first, end, in, begin + i, (size_t)step, (size_t)n);
+        int64_t gram = find_gram(g, ids + i, (size_t)step, (size_t)n);
         if (gram >= 0) {
           counts[gram] += 1;
         }
@@ -186,7 +212,8 @@ static void count_row(const pool *p, const int64_t *order, const weft_tensor *in
 
 weft_status weft_tfidf_run(weft_op *op) {
   pool p;
-  void *block;
+  grams g;
+  void *block, *items;
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
   int mode;
@@ -198,17 +225,29 @@ weft_status weft_tfidf_run(weft_op *op) {
     return weft_op_fail(op, "min_gram_length %lld, max_gram_length %lld and max_skip_count %lld do not go together",
                         (long long)limits[0], (long long)limits[1], (long long)limits[2]);
   }
-  WEFT_TRY(weft_op_scratch(op, p.gram_count * sizeof(float), &block));
-  float *counts = block, *result = out->data;
+  WEFT_TRY(open_grams(op, &p, &g));
   size_t size = (size_t)in->shape.dims[in->shape.rank - 1], rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
+  WEFT_TRY(weft_op_scratch_array(op, p.gram_count, sizeof(float), &block));
+  WEFT_TRY(weft_op_scratch_array(op, size, sizeof(int64_t), &items));
+  float *counts = block, *result = out->data;
+  int64_t *ids = items;
   memset(result, 0, out->count * sizeof *result);
   for (size_t row = 0; row < rows; row++) {
+    const bool strings = p.type == WEFT_STRING;
+    if (!strings) {
+      weft_load_int64(in->type, in->data, row * size, 1, size, ids);
+    }
+    for (size_t i = 0; i < size; i++) {
+      ids[i] = weft_lookup_find(&g.lookup, strings ? in->data : ids, strings ? row * size + i : i);
+    }
     memset(counts, 0, p.gram_count * sizeof *counts);
-    count_row(&p, op->node->state, in, row * size, size, limits, counts);
-    for (size_t g = 0; g < p.gram_count; g++) {
-      float count = mode == IDF && counts[g] > 0 ? 1 : counts[g];
-      float weight = p.weights == NULL || mode == TF ? 1 : p.weights[g];
-      result[row * p.width + (size_t)p.columns[g]] += count * weight;
+    count_row(&p, &g, ids, size, limits, counts);
+    for (size_t gram = 0; gram < p.gram_count; gram++) {
+      if (counts[gram] > 0) {
+        float count = mode == IDF ? 1 : counts[gram];
+        float weight = p.weights == NULL || mode == TF ? 1 : p.weights[gram];
+        result[row * p.width + (size_t)p.columns[gram]] += count * weight;
+      }
     }
   }
   return WEFT_OK;

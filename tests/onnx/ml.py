@@ -95,6 +95,21 @@ def lookups():
          np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], np.float32), cats_int64s=[2, 1, -1])
 
 
+    # Keys side by side, far apart, and both: whatever share of their range they are looked for in.
+    generator = np.random.default_rng(5)
+    for name, keys in {"dense": generator.permutation(300) - 150, "far": generator.integers(-2**63, 2**63, 300),
+                       "uneven": np.r_[generator.permutation(40), 2**62, -2**63, 2**63 - 1], "one": np.array([7]),
+                       "repeated": generator.integers(-9, 9, 50)}.items():
+        values = {int(k): i for i, k in enumerate(keys)}
+        asked = np.r_[keys, keys[:20] + 1, -2**63, 2**63 - 1, 0]
+        case(f"label_encoder_{name}", "LabelEncoder", [asked], np.array([values.get(int(k), -1) for k in asked]),
+             keys_int64s=keys.tolist(), values_int64s=list(range(len(keys))))
+    floats = np.r_[generator.standard_normal(100), np.inf, -np.inf, np.nan].astype(np.float32)
+    asked = np.r_[floats, np.float32(0), floats[:9] * 2].astype(np.float32)
+    case("label_encoder_floats", "LabelEncoder", [asked], np.r_[np.arange(len(floats)), np.full(10, -1)],
+         keys_floats=floats.tolist(), values_int64s=list(range(len(floats))))
+
+
 def features():
     one, two = np.array([1, 2], np.float32), np.array([3, 4, 5], np.float32)
     case("feature_vectorizer_lists", "FeatureVectorizer", [one, two], np.array([[1, 2, 3, 4, 5]], np.float32),
@@ -141,6 +156,34 @@ def text():
     case("tfidf_empty_weights", "TfIdfVectorizer", [np.array([1, 2, 1])], np.array([2, 1, 0], np.float32), domain="", mode="TFIDF",
          min_gram_length=1, max_gram_length=1, max_skip_count=0, ngram_counts=[0], ngram_indexes=[0, 1, 2], pool_int64s=[1, 2, 3],
          weights=empty("weights", AttributeProto.FLOATS))
+
+    generator = np.random.default_rng(6)
+    starts, grams, pool = [], [], []
+    for n, count in enumerate([8, 40, 0, 30], 1):  # the second time a sequence occurs nothing finds it
+        starts.append(len(pool))
+        rows = [tuple(generator.integers(0, 12, n).tolist()) for _ in range(count)]
+        pool += [item for row in rows for item in row]
+        grams += rows
+    columns, weights = generator.permutation(len(grams)), generator.integers(1, 9, len(grams)).astype(np.float32)
+    given = generator.integers(0, 14, (3, 60))
+    for mode in ("TF", "IDF", "TFIDF"):
+        expected = np.zeros((3, len(grams)), np.float32)
+        for row, items in enumerate(given.tolist()):
+            for n in range(1, 5):
+                for step in range(1, 2 if n == 1 else 4):
+                    for i in range(60 - (n - 1) * step):
+                        gram = tuple(items[i:i + (n - 1) * step + 1:step])
+                        if gram in grams:
+                            expected[row, columns[grams.index(gram)]] += 1
+        expected = np.minimum(expected, 1) if mode == "IDF" else expected
+        scale = np.ones(len(grams), np.float32)
+        scale[columns] = weights if mode != "TF" else 1
+        both = dict(domain="", mode=mode, min_gram_length=1, max_gram_length=4, max_skip_count=2, ngram_counts=starts,
+                    ngram_indexes=columns.tolist(), weights=weights.tolist())
+        case(f"tfidf_numbers_{mode}", "TfIdfVectorizer", [given], expected * scale, pool_int64s=pool, **both)
+        case(f"tfidf_int32_{mode}", "TfIdfVectorizer", [given.astype(np.int32)], expected * scale, pool_int64s=pool, **both)
+        case(f"tfidf_words_{mode}", "TfIdfVectorizer", [np.array([[f"w{x}" for x in row] for row in given], object)],
+             expected * scale, pool_strings=[f"w{x}" for x in pool], **both)
 
     def tokens(name, given, expected, **attributes):
         case(f"tokens_{name}", "Tokenizer", [texts(*given)], texts(*np.ravel(expected)).reshape(np.shape(expected)),
