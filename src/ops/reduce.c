@@ -136,9 +136,9 @@ static bool folds_floats(const reduce *r) {
   return weft_type_is_float(r->type) && r->type != WEFT_DOUBLE;
 }
 
-/* Where groups are no long rows, as many as lie at even distances are folded side by side, line after line. */
 enum { SHORT = 8 };
 
+/* Where groups are no long rows, as many as lie at even distances are folded side by side, line after line. */
 static bool is_rows(const weft_fold *f) {
   return f->kept_rank == 0 || (f->step == 1 && f->run >= SHORT);
 }
