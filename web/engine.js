@@ -6,8 +6,9 @@ import { Keeper } from './cache.js';
 import { about, WeftError } from './error.js';
 import { load, Wider } from './loading.js';
 import { openSource } from './source.js';
-import { isTensor, keptOf } from './tensor.js';
-import { FeedCache, keepValue, makeValue, readValue, Scope } from './values.js';
+import { isTensor, valueIn } from './tensor.js';
+import { Unread } from './unread.js';
+import { FeedCache, keepValue, makeValue, Scope } from './values.js';
 import { Wasm } from './wasm.js';
 
 /** @typedef {import('./wasm.js').Info} Info */
@@ -26,6 +27,7 @@ export class Engine {
   #wasm;
   #session;
   #feeds = new FeedCache();
+  #unread;
   /** @type {import('./profile.js').Limits | undefined} */
   #limits;
   /** What is known of an input, by name. @type {Map<string, Info>} */
@@ -60,6 +62,7 @@ export class Engine {
   constructor(wasm, session) {
     this.#wasm = wasm;
     this.#session = session;
+    this.#unread = new Unread(wasm);
     this.inputs = this.#list('input');
     this.outputs = this.#list('output');
     this.#infos = new Map(this.inputs.map((input) => [input.name, input]));
@@ -83,11 +86,17 @@ export class Engine {
     return this.#wasm.isUsable ? this.#wasm.readMemory(this.#session) : noMemory;
   }
 
+  /** Whether results from before the last run were still unread in it. */
+  get remembers() {
+    return this.#unread.remembers;
+  }
+
   get cancelFlag() {
     return this.#wasm.cancelFlag(this.#session);
   }
 
   stop() {
+    this.#unread.readAll();
     this.#wasm.stop();
   }
 
@@ -98,30 +107,51 @@ export class Engine {
 
   /** What was recorded, and what it is to be compared with. @returns {import('./profile.js').Recorded} */
   profile() {
-    this.#limits ??= this.#wasm.measure(this.#session);
+    this.#limits ??= this.#withRoom(() => this.#wasm.measure(this.#session));
     const entries = this.#wasm.readProfile(this.#session);
     return { entries, dropped: this.#wasm.get('weft_session_profile_dropped', this.#session), limits: this.#limits };
   }
 
   /**
-   * The wanted outputs, in their order. Tensors among them stay in the module where `stays` says so.
+   * The wanted outputs, in their order. Tensors among them stay in the module where `stays` says so, and others until they
+   * are read.
    * @param {[string, unknown][]} feeds what is kept in them is this engine's @param {string[]} wanted @param {boolean[]} stays
    * @returns {Value[]}
    */
   run(feeds, wanted, stays) {
+    try {
+      return this.#withRoom(() => this.#run(feeds, wanted, stays));
+    } catch (error) {
+      throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;
+    }
+  }
+
+  /** What fails for want of memory is done again if unread results take some. @template T @param {() => T} act @returns {T} */
+  #withRoom(act) {
+    try {
+      return act();
+    } catch (error) {
+      const { code, cause } = /** @type {any} */ (error);
+      if ((code !== 'OUT_OF_MEMORY' && cause?.code !== 'OUT_OF_MEMORY') || !this.#unread.readAll()) throw error;
+      return act();
+    }
+  }
+
+  /** @type {Engine['run']} */
+  #run(feeds, wanted, stays) {
     const wasm = this.#wasm;
     wasm.checkUsable();
     const scope = new Scope(wasm);
+    this.#unread.beginRun();
     try {
       const names = scope.block(wasm.writePointers(feeds.map(([name]) => this.#nameOf(name, scope))));
       const values = scope.block(wasm.writePointers(feeds.map(([name, value]) => about(`input '${name}'`, () => this.#feed(name, value, scope)))));
       const outputs = scope.block(wasm.writePointers(wanted.map((name) => this.#nameOf(name, scope))));
       const results = scope.block(wasm.writePointers(wanted.map(() => 0)));
+      this.#unread.limit();
       wasm.run('weft_session_run', this.#session, feeds.length, names, values, wanted.length, outputs, results);
       const made = wanted.map((_, i) => scope.value(wasm.readPointer(results, i)));
-      return made.map((value, i) => (stays[i] ? keepValue : readValue)(wasm, value));
-    } catch (error) {
-      throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the results do not fit: ${error.message}`) : error;
+      return made.map((value, i) => (stays[i] ? keepValue(wasm, value) : this.#unread.add(value)));
     } finally {
       scope.end();
     }
@@ -134,10 +164,10 @@ export class Engine {
 
   /** @param {string} name @param {unknown} value @param {Scope} scope */
   #feed(name, value, scope) {
-    const kept = keptOf(value);
-    if (kept?.home === this.home) {
+    const there = valueIn(this.home, value);
+    if (there !== undefined) {
       this.#feeds.drop(this.#wasm, name);
-      return kept.value;
+      return scope.share(there);
     }
     const info = this.#infos.get(name);
     if (info && isTensor(value) && value.type !== 'string') return this.#feeds.write(this.#wasm, info, value);

@@ -1,7 +1,7 @@
 /*
  * Tensor: the class of onnxruntime-common, with every ONNX element type. Its data lies in JavaScript's memory, and what a
- * session needs of it is copied when it runs; only results that were asked to stay are left where a session made them. This
- * file must not know wasm.
+ * session needs of it is copied when it runs; only results that were asked to stay, or that nobody has read yet, are left where
+ * a session made them. This file must not know wasm.
  */
 import { argumentError, describe } from './error.js';
 import { registryOf } from './host.js';
@@ -16,6 +16,14 @@ import { arrayFrom, arrayName, isPacked, lengthOf, typeNamed, typeOfArray } from
  * @typedef {{home: object, value: number, owner?: object, read: () => any, release: () => void}} Kept
  */
 
+/**
+ * Data that nobody has read yet, which lies as number `value` in the module `home`: what copies it and what gives it up, both
+ * for good. `feed` says that it is fed, and whether it is what the tensor is, whose type and dims its owner may change.
+ * @typedef {{home: object, value: number, feed: (tensor: Tensor) => boolean, read: () => any, release: () => void}} UnreadData
+ */
+
+/** @type {WeakMap<object, UnreadData>} */
+const unreadData = new WeakMap();
 /** @type {WeakMap<object, Kept>} */
 const keptData = new WeakMap();
 /** Tensors that nobody refers to any more give back what is kept for them. */
@@ -23,6 +31,13 @@ const forgotten = registryOf((/** @type {Kept} */ kept) => kept.release());
 
 /** Where a tensor's data is if a session keeps it. @param {any} tensor @returns {Kept | undefined} */
 export const keptOf = (tensor) => keptData.get(tensor);
+
+/** The number under which a tensor's data lies in a module that is to be fed it. @param {object} home @param {any} tensor @returns {number | undefined} */
+export function valueIn(home, tensor) {
+  const unread = unreadData.get(tensor);
+  const held = unread ?? keptData.get(tensor);
+  return held?.home === home && unread?.feed(tensor) !== false ? held.value : undefined;
+}
 
 /** Elements of a shape. @param {readonly number[]} dims */
 export function sizeOf(dims) {
@@ -99,13 +114,13 @@ export function dataOf({ type, data, dims }) {
 export class Tensor {
   /**
    * new Tensor(type, data, dims?), new Tensor(data, dims?), new Tensor({location: 'cpu-pinned', type, data, dims}), or for
-   * sessions new Tensor({location: 'wasm', type, dims, kept}).
+   * sessions new Tensor({location: 'wasm', type, dims, kept}) and new Tensor({location: 'cpu', type, dims, unread}).
    * @param {any} first @param {any} [second] @param {readonly number[]} [third]
    */
   constructor(first, second, third) {
     /** @type {'cpu' | 'cpu-pinned' | 'wasm' | 'none'} */
     let location = 'cpu';
-    let made, dims;
+    let made, dims, unread;
     if (typeof first === 'string') {
       made = dataOfType(first, second);
       dims = third;
@@ -114,6 +129,9 @@ export class Tensor {
         made = { type: first.type, data: /** @type {any} */ (null) };
         keptData.set(this, first.kept);
         forgotten.register(this, first.kept, this);
+      } else if (first.location === 'cpu' && first.unread) {
+        ({ unread } = first);
+        made = { type: first.type, data: /** @type {any} */ (null) };
       } else if (first.location === 'cpu-pinned' || first.location === 'cpu') {
         made = dataOfType(first.type, first.data);
       } else {
@@ -126,7 +144,7 @@ export class Tensor {
       dims = second;
     }
     dims ??= [countOf(made, second)];
-    if (location !== 'wasm') checkLength(made.type, made.data, dims);
+    if (made.data !== null) checkLength(made.type, made.data, dims);
     /** @type {string} */
     this.type = made.type;
     /** @type {readonly number[]} */
@@ -137,6 +155,7 @@ export class Tensor {
     /** @type {TypedArray | string[]} */
     this.data = made.data;
     if (location === 'wasm') this.#hideData("the tensor's data is in its session's memory: await getData() for a copy of it");
+    if (unread) this.#deferData(unread);
   }
 
   get texture() {
@@ -159,7 +178,7 @@ export class Tensor {
     if (releaseData) {
       this.dispose();
       this.location = 'cpu';
-      Object.defineProperty(this, 'data', { value: data, writable: true, enumerable: true });
+      this.#setData(data);
     }
     return data;
   }
@@ -172,6 +191,8 @@ export class Tensor {
   dispose() {
     keptData.get(this)?.release();
     keptData.delete(this);
+    unreadData.get(this)?.release();
+    unreadData.delete(this);
     forgotten.unregister(this);
     this.location = 'none';
     this.#hideData('the tensor was disposed of: its data is gone');
@@ -208,6 +229,35 @@ export class Tensor {
 
   static fromMLTensor() {
     return new Tensor({ location: 'ml-tensor' });
+  }
+
+  /** A property like the others. @param {any} value */
+  #setData(value) {
+    Reflect.defineProperty(this, 'data', { value, writable: true, enumerable: true, configurable: true }); // not if it is frozen
+  }
+
+  /** Data that is read when it is asked for, and not at all if other data is set. @param {UnreadData} unread */
+  #deferData(unread) {
+    /** @type {any} */
+    let data;
+    const set = (/** @type {any} */ value) => {
+      data = value;
+      unread.release();
+      unreadData.delete(this);
+      this.#setData(value);
+    };
+    const get = () => {
+      if (data === undefined) set(unread.read());
+      return data;
+    };
+    unreadData.set(this, unread);
+    Object.defineProperty(this, 'data', { get, set, configurable: true, enumerable: true });
+  }
+
+  /** Node.js prints what a property holds, not what it would give. */
+  [Symbol.for('nodejs.util.inspect.custom')]() {
+    if (unreadData.has(this)) void this.data;
+    return this;
   }
 
   /** @param {string} why */

@@ -1,10 +1,10 @@
 /*
  * Values between JavaScript and a wasm module: tensors, sequences (arrays), maps (Map) and absent optionals (null). Feeds
  * are copied into the module, results out of it into arrays of their own, so nothing outside ever points into the module's
- * memory. A result may also stay inside, with a Tensor that stands for it. This file must not know sessions.
+ * memory. A result may also stay inside, with a Tensor that stands for it: because it was asked to, or until it is read. This file must not know sessions.
  */
 import { argumentError, describe } from './error.js';
-import { dataOf, isTensor, keptOf, Tensor } from './tensor.js';
+import { dataOf, isTensor, Tensor, valueIn } from './tensor.js';
 import { encoder } from './text.js';
 import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
 
@@ -33,6 +33,12 @@ export class Scope {
   value(value) {
     this.#held.push(['weft_value_release', value]);
     return value;
+  }
+
+  /** A value that lies in the module, and is to be there to the end. @param {number} value @returns {number} */
+  share(value) {
+    this.#wasm.call('weft_value_retain', value);
+    return this.value(value);
   }
 
   end() {
@@ -102,8 +108,8 @@ function createTensor(wasm, tensor) {
 
 /** @param {Wasm} wasm @param {Scope} scope @param {Tensor} tensor */
 function makeTensor(wasm, scope, tensor) {
-  const kept = keptOf(tensor);
-  if (kept?.home === wasm) return kept.value;
+  const there = valueIn(wasm, tensor);
+  if (there !== undefined) return scope.share(there);
   const data = dataOf(tensor);
   const value = scope.value(createTensor(wasm, tensor));
   writeElements(wasm, value, tensor.type, data);
@@ -221,35 +227,53 @@ function readDims(wasm, value) {
   return Array.from({ length: rank }, (_, i) => wasm.readInt64(at + 8 * i));
 }
 
-/** @param {Wasm} wasm @param {number} value @param {import('./types.js').ElementType} type */
-function readElements(wasm, value, type) {
-  const count = wasm.get('weft_value_count', value);
-  const at = wasm.get('weft_value_data', value);
+/** A tensor's elements inside the module. @typedef {{type: import('./types.js').ElementType, at: number, count: number, bytes: number}} Place */
+
+/** @param {Wasm} wasm @param {number} value a tensor @returns {Place} */
+const placeOf = (wasm, value) => ({
+  type: /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value))),
+  at: wasm.get('weft_value_data', value),
+  count: wasm.get('weft_value_count', value),
+  bytes: wasm.get('weft_value_bytes', value),
+});
+
+/** Calls nothing in the module, which may have stopped. @param {Wasm} wasm @param {Place} place */
+export function readElements(wasm, { type, at, count, bytes }) {
   if (type.name === 'string') return readStrings(wasm, at, count);
-  const bytes = wasm.copyOut(at, wasm.get('weft_value_bytes', value));
-  if (!isPacked(type)) return new type.array(bytes.buffer);
+  const copy = wasm.copyOut(at, bytes);
+  if (!isPacked(type)) return new type.array(copy.buffer);
   const out = /** @type {Uint8Array} */ (new type.array(lengthOf(type, count)));
-  pack(type, bytes, out);
+  pack(type, copy, out);
   return out;
 }
 
 /** @param {Wasm} wasm @param {number} value */
 function readTensor(wasm, value) {
-  const type = /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value)));
-  return new Tensor(type.name, readElements(wasm, value, type), readDims(wasm, value));
+  const place = placeOf(wasm, value);
+  return new Tensor(place.type.name, readElements(wasm, place), readDims(wasm, value));
 }
 
 /**
- * A result that stays in the module while there is a Tensor of it, if it is a tensor of what JavaScript has numbers for.
- * @param {Wasm} wasm @param {number} value borrowed @returns {Value}
+ * What can be left in the module, if it is a tensor of what JavaScript has numbers for: where it lies, and its dims.
+ * @param {Wasm} wasm @param {number} value
  */
+export function findElements(wasm, value) {
+  const place = wasm.kindOf(value) === 'tensor' ? placeOf(wasm, value) : undefined;
+  return place && place.type.name !== 'string' ? { place, dims: readDims(wasm, value) } : undefined;
+}
+
+/** A result that stays in the module while there is a Tensor of it, if it can. @param {Wasm} wasm @param {number} value borrowed @returns {Value} */
 export function keepValue(wasm, value) {
-  const type = wasm.kindOf(value) === 'tensor' && typeNumbered(wasm.call('weft_value_type', value));
-  if (!type || type.name === 'string') return readValue(wasm, value);
+  const found = findElements(wasm, value);
+  if (!found) return readValue(wasm, value);
+  const { place, dims } = found;
   wasm.call('weft_value_retain', value);
-  const read = () => readElements(wasm, value, type);
+  const read = () => {
+    wasm.checkUsable();
+    return readElements(wasm, place);
+  };
   const release = () => wasm.isUsable && wasm.call('weft_value_release', value);
-  return new Tensor({ location: 'wasm', type: type.name, dims: readDims(wasm, value), kept: { home: wasm, value, read, release } });
+  return new Tensor({ location: 'wasm', type: place.type.name, dims, kept: { home: wasm, value, read, release } });
 }
 
 /** A value as far as it is known: a tensor's elements, or only its type and shape. @param {Wasm} wasm @param {number} value */

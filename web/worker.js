@@ -77,7 +77,8 @@ function buffersOf(value) {
 async function answer({ id, method, args }) {
   try {
     const value = await methods[method](args);
-    post({ id, value, memory: engine.memory }, method === 'run' ? buffersOf(value) : []);
+    const buffers = method === 'run' ? buffersOf(value) : [];
+    post({ id, value, memory: engine.memory }, buffers);
   } catch (cause) {
     const { code, message, node, op } = cause instanceof WeftError ? cause : new WeftError('INTERNAL', `${cause}`);
     const isThrown = cause instanceof WeftError && cause.cause !== undefined && cause.cause === operators?.failure;

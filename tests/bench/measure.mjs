@@ -57,7 +57,6 @@ function difference(a, b) {
   let largest = 0;
   let scale = 1e-6;
   for (const name of Object.keys(a)) {
-    if (a[name].location !== 'cpu') continue;
     const [x, y] = [a[name].data, b[name].data];
     for (let i = 0; i < x.length; i++) {
       largest = Math.max(largest, Math.abs(Number(x[i]) - Number(y[i])));
@@ -73,32 +72,32 @@ async function settle(run) {
   await run();
 }
 
+/** What a run gives is read, as users do: until then an engine may leave it where it was made. */
+function read(results) {
+  for (const { data } of Object.values(results)) if (data === undefined) throw new Error('a result without data');
+  return results;
+}
+
 /**
- * A run, or a step of a loop: what `loop` says (outputs by inputs) is fed to the next one, which begins anew after STEPS.
+ * A run, or a step of a loop: what `loop` says (outputs by inputs) is fed to the next one unread, which begins anew after
+ * STEPS. It is not disposed of, which libraries do not do either.
  * @returns {() => Promise<Record<string, any>>}
  */
 function stepper(session, feeds, loop) {
-  if (!loop) return () => session.run(feeds);
+  if (!loop) return async () => read(await session.run(feeds));
   const STEPS = 200;
+  const carried = Object.values(loop);
   let fed = feeds;
   let steps = 0;
   return async () => {
     const results = await session.run(fed);
-    const next = { ...feeds };
-    for (const [input, output] of Object.entries(loop)) {
-      if (fed[input] !== feeds[input]) fed[input].dispose();
-      if (steps < STEPS) next[input] = results[output];
-      else results[output].dispose();
-    }
+    read(Object.fromEntries(Object.entries(results).filter(([name]) => !carried.includes(name))));
+    fed = { ...feeds };
+    if (steps < STEPS) for (const [input, output] of Object.entries(loop)) fed[input] = results[output];
     steps = steps < STEPS ? steps + 1 : 0;
-    fed = next;
     return results;
   };
 }
-
-/** Where a loop's results stay; onnxruntime-web can only give them to its caller. */
-const placesOf = ({ name, options }, loop) =>
-  loop && name === 'weft' ? { ...options, preferredOutputLocation: Object.fromEntries(Object.values(loop).map((output) => [output, 'wasm'])) } : options;
 
 /** Runs until `ms` have passed, at least once; the mean time of a run. */
 async function round(run, ms) {
@@ -142,7 +141,7 @@ export async function compare(engines, model, inputs, { rounds, warm, ms, loop }
   const result = { times: [], load: [], first: [], difference: 0, work: undefined };
   for (const engine of engines) {
     const begin = performance.now();
-    const session = await engine.InferenceSession.create(model, placesOf(engine, loop));
+    const session = await engine.InferenceSession.create(model, engine.options);
     const loaded = performance.now();
     const feeds = makeFeeds(engine, inputs);
     const made = performance.now();

@@ -1,0 +1,305 @@
+/*
+ * Results that nobody has read yet stay in the session's memory, fed again or forgotten without a copy. None of that may show,
+ * nor take more memory than copies would.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { InferenceSession, Tensor, WeftError } from '../../dist/weft.mjs';
+import { doubling, identity, model, node, sequenceType, tensorType } from './onnx.mjs';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+
+const LARGE = 16384;
+const MB = 2 ** 20;
+/** A feed whose result is worth leaving where it is. */
+const large = (value = 1, count = LARGE) => new Tensor('float32', new Float32Array(count).fill(value), [count]);
+/** How a test sees what users do not. */
+const isUnread = (tensor) => Object.getOwnPropertyDescriptor(tensor, 'data').get !== undefined;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** An unread result of a session that doubles. */
+async function doubled(value = 1, options = {}) {
+  const session = await InferenceSession.create(doubling(), options);
+  const { y } = await session.run({ x: large(value) });
+  return { session, y };
+}
+
+/** Whether a tensor holds one value, everywhere. */
+function holds({ type, dims, size, location, data }, value, count = LARGE) {
+  assert.deepEqual([type, dims, size, location, data.length], ['float32', [count], count, 'cpu', count]);
+  assert.ok(data.every((item) => item === value), `${data[0]} instead of ${value}`);
+}
+
+test('a large result waits, and is like any other when it is read', async () => {
+  const { session, y } = await doubled();
+  assert.ok(isUnread(y));
+  const { used } = session.weft.memory;
+  assert.deepEqual(Object.keys(y), Object.keys(large()));
+  holds(y, 2);
+  assert.equal(y.data, y.data);
+  assert.equal(await y.getData(), y.data);
+  assert.ok(!isUnread(y) && session.weft.memory.used < used - 4 * LARGE + 1000);
+  const { y: small } = await session.run({ x: new Tensor('float32', [1, 2]) });
+  assert.ok(!isUnread(small));
+  await session.release();
+});
+
+test('it is fed as it is', async () => {
+  const { session, y } = await doubled();
+  const { y: second } = await session.run({ x: y });
+  const { y: third } = await session.run({ x: second });
+  assert.ok(isUnread(y) && isUnread(second));
+  holds(third, 8);
+  holds(y, 2);
+  y.data.fill(5);
+  holds((await session.run({ x: y })).y, 10);
+  holds((await session.run({ x: second })).y, 8);
+  second.data = new Float32Array(LARGE).fill(7);
+  holds((await session.run({ x: second })).y, 14);
+  await session.release();
+});
+
+test('dims and data that its owner sets are respected', async () => {
+  const bytes = model({
+    nodes: [node('Identity', ['x'], ['y']), node('Shape', ['x'], ['shape'])],
+    inputs: { x: tensorType('float32') },
+    outputs: { y: tensorType('float32'), shape: tensorType('int64') },
+  });
+  const session = await InferenceSession.create(bytes);
+  const results = [];
+  for (let i = 0; i < 4; i++) results.push((await session.run({ x: large(i) })).y);
+  const [first, second, third, fourth] = results;
+  first.dims = [2, LARGE / 2];
+  assert.deepEqual([...(await session.run({ x: first })).shape.data], [2n, BigInt(LARGE / 2)]);
+  second.dims[0]++;
+  await assert.rejects(session.run({ x: second }), /expected data of 16385 items, found 16384/);
+  third.data = new Float32Array(LARGE).fill(6);
+  holds((await session.run({ x: third })).y, 6);
+  Object.freeze(fourth);
+  assert.equal(fourth.data, fourth.data);
+  holds(fourth, 3);
+  holds((await session.run({ x: fourth })).y, 3);
+  await session.release();
+});
+
+test('all that reads a tensor finds its data', async () => {
+  const session = await InferenceSession.create(doubling('float32', [1, 3, 64, 64]));
+  const x = new Tensor('float32', new Float32Array(3 * 64 * 64).fill(0.25), [1, 3, 64, 64]);
+  const expected = new Float32Array(3 * 64 * 64).fill(0.5);
+  const result = async () => {
+    const { y } = await session.run({ x });
+    assert.ok(isUnread(y));
+    return y;
+  };
+  const plain = new Tensor('float32', expected, x.dims);
+  assert.deepEqual(await result(), plain);
+  assert.deepEqual(structuredClone(await result()), structuredClone(plain));
+  assert.deepEqual({ ...(await result()) }, { ...plain });
+  assert.equal(JSON.stringify(await result()), JSON.stringify(plain));
+  assert.equal(inspect(await result()), inspect(plain));
+  assert.deepEqual(await (await result()).getData(), expected);
+  const moved = await result();
+  assert.deepEqual([await moved.getData(true), moved.location], [expected, 'cpu']);
+  assert.deepEqual((await result()).reshape([3, 4096]), plain.reshape([3, 4096]));
+  globalThis.ImageData ??= class { constructor(data, width, height) { Object.assign(this, { data, width, height }); } };
+  assert.deepEqual((await result()).toImageData(), plain.toImageData());
+  const { port1, port2 } = new MessageChannel();
+  const sent = new Promise((resolve) => (port2.onmessage = ({ data }) => resolve(data)));
+  port1.postMessage(await result());
+  const arrived = await sent;
+  port1.close();
+  assert.deepEqual(arrived.data, expected);
+  assert.deepEqual((await session.run({ x: arrived })).y.data[0], 1);
+  await session.release();
+});
+
+test('elements of every size come out as they are', async () => {
+  const numbers = Array.from({ length: 2 * LARGE }, (_, i) => i % 2);
+  for (const type of ['float16', 'bool', 'int4', 'uint8', 'float64', 'bfloat16']) {
+    const session = await InferenceSession.create(identity(tensorType(type, ['N'])));
+    const x = new Tensor(type, numbers, [numbers.length]);
+    const { y } = await session.run({ x });
+    const { y: again } = await session.run({ x: y });
+    assert.ok(isUnread(y) && isUnread(again), type);
+    assert.deepEqual([y.data, again.data], [x.data, x.data], type);
+    await session.release();
+  }
+});
+
+test('what is disposed of is gone at once', async () => {
+  const { session, y } = await doubled();
+  const { used } = session.weft.memory;
+  y.dispose();
+  assert.ok(session.weft.memory.used < used - 4 * LARGE + 1000);
+  assert.equal(y.location, 'none');
+  assert.throws(() => y.data, /disposed of/);
+  await assert.rejects(session.run({ x: y }), /disposed of/);
+  await session.release();
+});
+
+test('a session that is released leaves its results', async () => {
+  const { session, y } = await doubled();
+  const { y: second } = await session.run({ x: y });
+  await session.release();
+  holds(y, 2);
+  holds(second, 4);
+  const other = await InferenceSession.create(doubling());
+  holds((await other.run({ x: second })).y, 8);
+  await other.release();
+});
+
+test('a session that stops leaves its results', async () => {
+  const { instantiate } = WebAssembly;
+  let stops = false;
+  WebAssembly.instantiate = async (...args) => {
+    const { exports } = await instantiate(...args);
+    const weft_session_run = (...all) => {
+      if (stops) throw new WebAssembly.RuntimeError('unreachable');
+      return exports.weft_session_run(...all);
+    };
+    return { exports: { ...exports, weft_session_run } };
+  };
+  const session = await InferenceSession.create(doubling()).finally(() => (WebAssembly.instantiate = instantiate));
+  const results = [];
+  for (let i = 0; i < 3; i++) results.push((await session.run({ x: large(i) })).y);
+  stops = true;
+  await assert.rejects(session.run({ x: results[0] }), (error) => error instanceof WeftError && error.code === 'INTERNAL');
+  holds(results[1], 2);
+  const other = await InferenceSession.create(doubling());
+  holds((await other.run({ x: results[0] })).y, 0);
+  await session.release();
+  holds(results[2], 4);
+  await other.release();
+});
+
+test('tensors that are given for results are filled', async () => {
+  const { session, y } = await doubled();
+  const target = large(0);
+  const { y: same } = await session.run({ x: y }, { y: target });
+  assert.equal(same, target);
+  holds(target, 4);
+  const { y: result } = await session.run({ x: target });
+  await session.run({ x: large(3) }, { y: result });
+  holds(result, 6);
+  await session.release();
+});
+
+test('other sessions take it, also in workers', async () => {
+  const { session, y } = await doubled();
+  const proxied = await InferenceSession.create(doubling(), { worker: true });
+  const { y: there } = await proxied.run({ x: y });
+  assert.ok(!isUnread(there));
+  holds(there, 4);
+  const { used } = proxied.weft.memory;
+  await proxied.run({ x: y });
+  assert.ok(proxied.weft.memory.used < used + 1000);
+  const lists = await InferenceSession.create(identity(sequenceType(tensorType('float32'))));
+  const { y: list } = await lists.run({ x: [y, there] });
+  list.forEach((item, i) => holds(item, [2, 4][i]));
+  await Promise.all([session.release(), proxied.release(), lists.release()]);
+});
+
+test('a sequence takes it as it is', async () => {
+  const session = await InferenceSession.create(
+    model({
+      nodes: [node('ConcatFromSequence', ['x'], ['y'], { axis: 0 })],
+      inputs: { x: sequenceType(tensorType('float32', ['N'])) },
+      outputs: { y: tensorType('float32', ['M']) },
+    }),
+  );
+  const { y } = await session.run({ x: [large(1), large(1)] });
+  const { y: twice } = await session.run({ x: [y, y] });
+  assert.ok(isUnread(y));
+  holds(twice, 1, 4 * LARGE);
+  holds(y, 1, 2 * LARGE);
+  await session.release();
+});
+
+test('an operator of the caller may read or dispose of what the run is fed', async () => {
+  let fed;
+  const bytes = model({
+    nodes: [node('Op', ['x'], ['m'], { domain: 'lab' }), node('Add', ['m', 'x'], ['y'])],
+    inputs: { x: tensorType('float32', ['N']) },
+    outputs: { y: tensorType('float32', ['N']) },
+  });
+  for (const act of [(tensor) => tensor?.data, (tensor) => tensor?.dispose()]) {
+    for (const preferredOutputLocation of ['cpu', 'wasm']) {
+      if (preferredOutputLocation === 'wasm' && act.toString().includes('data')) continue;
+      const operators = { 'lab:Op': ([x]) => (act(fed), new Tensor('float32', new Float32Array(x.size).fill(9), x.dims)) };
+      fed = undefined;
+      const session = await InferenceSession.create(bytes, { operators, preferredOutputLocation });
+      const { y } = await session.run({ x: large(1) });
+      fed = y;
+      const { y: next } = await session.run({ x: y });
+      assert.equal((await next.getData())[LARGE - 1], 19);
+      await session.release();
+    }
+  }
+});
+
+test('no run fails for want of memory that unread results take', async () => {
+  const maxMemory = 4 * MB;
+  const session = await InferenceSession.create(doubling(), { limits: { maxMemory } });
+  const results = [];
+  let x = large(0, MB / 4);
+  for (let i = 0; i < 20; i++) results.push((await session.run({ x: i % 3 === 2 ? results[i - 1] : large(i, MB / 4) })).y);
+  results.forEach((y, i) => holds(y, i % 3 === 2 ? 4 * (i - 1) : 2 * i, MB / 4));
+  x = large(1, MB / 4);
+  for (let i = 1; i <= 20; i++) {
+    const before = x;
+    ({ y: x } = await session.run({ x }));
+    if (i % 5 === 0) holds(before, 2 ** (i - 1), MB / 4);
+  }
+  holds(x, 2 ** 20, MB / 4);
+  await assert.rejects(session.run({ x: large(1, MB + 1) }), (error) => error.code === 'OUT_OF_MEMORY');
+  await session.release();
+});
+
+test('results that are kept unread do not pile up in the module', async () => {
+  const session = await InferenceSession.create(doubling());
+  const kept = [];
+  for (let i = 0; i < 200; i++) kept.push((await session.run({ x: large(i, MB / 4) })).y);
+  assert.ok(session.weft.memory.reserved < 100 * MB, `${session.weft.memory.reserved} bytes`);
+  assert.ok(isUnread(kept[199]) && !isUnread(kept[0]));
+  kept.forEach((y, i) => holds(y, 2 * i, MB / 4));
+  await session.release();
+});
+
+for (const fed of [true, false]) test(`a loop of 1000 runs that never waits, its results ${fed ? 'fed' : 'forgotten'}, needs little memory`, async () => {
+  const session = await InferenceSession.create(doubling());
+  const before = process.memoryUsage.rss();
+  let x = large(0, MB);
+  for (let i = 0; i < 1000; i++) {
+    const { y } = await session.run({ x });
+    if (fed) x = y;
+  }
+  assert.ok(session.weft.memory.reserved < 150 * MB, `${session.weft.memory.reserved} bytes`);
+  const grown = process.memoryUsage.rss() - before;
+  assert.ok(grown < 400 * MB, `${grown} bytes`);
+  await session.release();
+});
+
+test('what is forgotten is given back when it is collected', async () => {
+  const session = await InferenceSession.create(doubling());
+  await session.run({ x: large() });
+  const { used } = session.weft.memory;
+  for (let i = 0; i < 20; i++) await session.run({ x: large() });
+  for (let i = 0; i < 20 && session.weft.memory.used > used; i++) {
+    await turn();
+    collect();
+  }
+  assert.ok(session.weft.memory.used <= used, `${session.weft.memory.used} bytes, ${used} before`);
+  await session.release();
+});
+
+test('a session that is forgotten goes, and its results stay', async () => {
+  const { y } = await doubled();
+  await turn();
+  collect();
+  await turn();
+  holds(y, 2);
+});
