@@ -86,9 +86,9 @@ export class Engine {
     return this.#wasm.isUsable ? this.#wasm.readMemory(this.#session) : noMemory;
   }
 
-  /** Whether results from before the last run were still unread in it. */
-  get remembers() {
-    return this.#unread.remembers;
+  /** Whether the event loop should have its turn after the last run. */
+  get needsTurn() {
+    return this.#unread.needsTurn;
   }
 
   get cancelFlag() {

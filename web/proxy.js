@@ -63,8 +63,8 @@ export class ProxyEngine {
   warnings = [];
   memory = noMemory;
   home = this;
-  /** Nothing here waits to be read. */
-  remembers = false;
+  /** It has turns enough. */
+  needsTurn = false;
 
   /** @param {unknown} input @param {LoadOptions} options @param {Choose} choose */
   static async load(input, options, choose) {

@@ -192,7 +192,7 @@ export class InferenceSession {
       }
       const stays = Array.from(fetches, ([name, target]) => !target && this.#stays(name));
       const values = await this.#engine.run(given, [...fetches.keys()], stays, signal);
-      if (this.#engine.remembers) await nextTurn(); // of a loop that never waits nothing would be collected
+      if (this.#engine.needsTurn) await nextTurn(); // in a loop that never waits nothing would be collected
       return Object.fromEntries(Array.from(fetches, ([name, target], i) => {
         if (target) fill(name, values[i], target);
         const kept = keptOf(values[i]);

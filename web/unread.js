@@ -29,8 +29,9 @@ export class Unread {
   #run = 0;
   /** Bytes that began to wait without being fed since the host was last reminded of them. */
   #idled = 0;
-  /** Whether something waited when the last run began. */
-  remembers = false;
+  /** The same since the event loop had its turn, without which nothing is collected; and whether it should have one. */
+  #unseen = 0;
+  needsTurn = false;
 
   /** @param {Wasm} wasm */
   constructor(wasm) {
@@ -65,14 +66,17 @@ export class Unread {
 
   beginRun() {
     this.#run++;
-    this.remembers = this.#results.size > 0;
   }
 
   /** What the run that has begun is not fed, and is too much, comes out: oldest first. */
   limit() {
     const fed = sizeOf([...this.#results].filter(({ run }) => run === this.#run));
     const idle = [...this.#results].filter(({ run }) => run !== this.#run);
-    this.#idled += sizeOf(idle.filter(({ run }) => run === this.#run - 1));
+    const idled = sizeOf(idle.filter(({ run }) => run === this.#run - 1));
+    this.#idled += idled;
+    this.#unseen += idled;
+    this.needsTurn = this.#unseen > SPARE / 16;
+    if (this.needsTurn) this.#unseen = 0;
     if (this.#idled > (SPARE + fed) / 2) this.#remind();
     let bytes = sizeOf(idle);
     for (const result of idle) {
