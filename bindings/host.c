@@ -1,6 +1,7 @@
 /* What a module asks of JavaScript. Its clock; and operators that are JavaScript functions: a C function pointer cannot
  * lead to one, so all of them go through one imported function, which finds the right one by its number: see
  * bindings/host.js and web/operators.js. And what only JavaScript asks of it. */
+#include "base/value.h"
 #include "kernels/typed.h"
 #include "weft.h"
 
@@ -39,6 +40,16 @@ void weft_host_profile(weft_session *session, bool on) {
 
 weft_status weft_host_measure(weft_session *session, weft_limits *out, weft_error *error) {
   return weft_session_measure(session, &host_clock, out, error);
+}
+
+/* Where a tensor's elements lie: the first, how many pieces of them, the bytes of a piece, and from one to the next. */
+void weft_host_place(const weft_value *value, size_t place[4]);
+
+void weft_host_place(const weft_value *value, size_t place[4]) {
+  place[0] = (size_t)value->tensor.data;
+  place[1] = weft_value_pieces(value);
+  place[2] = weft_value_bytes(value) / place[1];
+  place[3] = value->apart * weft_type_size(value->tensor.type);
 }
 
 /* Bytes of feeds that are to be 0 or 1. */

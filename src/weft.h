@@ -291,6 +291,7 @@ int weft_value_rank(const weft_value *value);
 const int64_t *weft_value_dims(const weft_value *value);
 size_t weft_value_count(const weft_value *value); /* elements of a tensor, items of a sequence, entries of a map */
 size_t weft_value_bytes(const weft_value *value);
+/* A cache that grew where it lies is made dense by the first call; NULL: there is no memory for that. */
 void *weft_value_data(const weft_value *value);
 weft_value *weft_value_item(const weft_value *value, size_t index); /* of a sequence; map: 0 keys, 1 values; borrowed */
 void weft_value_retain(weft_value *value);

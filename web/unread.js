@@ -9,22 +9,27 @@ import { Tensor } from './tensor.js';
 import { findElements, readElements, readValue } from './values.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
-/** `run` is the last that made it or was fed it. @typedef {{value: number, place: import('./values.js').Place, run: number, tensor: WeakRef<Tensor>}} Result */
+/**
+ * Memory that results lie in: a cache that grows shares it with what it was before. `run` is the last that made one or was fed
+ * one; `copy` is all of it, once it is no longer in the module.
+ * @typedef {{at: number, bytes: number, run: number, results: Set<Result>, copy?: Uint8Array}} Block
+ * @typedef {{value: number, place: import('./values.js').Place, block: Block, tensor: WeakRef<Tensor>}} Result
+ */
 
 /** Bytes of a result that is copied at once: that takes less than to remember it. */
 const SMALL = 32 * 1024;
 /** Bytes that may wait without being fed, beside as many as are. */
 const SPARE = 64 * 1024 * 1024;
 
-/** @param {readonly Result[]} results */
-const sizeOf = (results) => results.reduce((bytes, { place }) => bytes + place.bytes, 0);
+/** @param {readonly Block[]} blocks */
+const sizeOf = (blocks) => blocks.reduce((sum, { bytes }) => sum + bytes, 0);
 
 const canForget = typeof WeakRef !== 'undefined' && typeof FinalizationRegistry !== 'undefined';
 
 export class Unread {
   #wasm;
-  /** Oldest first. @type {Set<Result>} */
-  #results = new Set();
+  /** By address, oldest first. @type {Map<number, Block>} */
+  #blocks = new Map();
   #forgotten = registryOf((/** @type {Result} */ result) => this.#drop(result));
   #run = 0;
   /** Bytes that began to wait without being fed since the host was last reminded of them. */
@@ -42,26 +47,36 @@ export class Unread {
   add(value) {
     const wasm = this.#wasm;
     const found = canForget ? findElements(wasm, value) : undefined;
-    if (!found || found.place.bytes < SMALL) return readValue(wasm, value);
+    if (!found || found.place.pieces.count * found.place.pieces.bytes < SMALL) return readValue(wasm, value);
     wasm.call('weft_value_retain', value);
     const { place, dims } = found;
     const shape = String(dims);
-    const result = /** @type {Result} */ ({ value, place, run: this.#run });
+    const result = /** @type {Result} */ ({ value, place, block: this.#blockOf(place) });
     const unread = {
       home: wasm,
       value,
       feed: (/** @type {Tensor} */ tensor) => {
-        result.run = this.#run;
-        return this.#results.has(result) && tensor.type === place.type.name && String(tensor.dims) === shape;
+        if (result.block.copy || tensor.type !== place.type.name || String(tensor.dims) !== shape) return false;
+        result.block.run = this.#run;
+        return true;
       },
       read: () => this.#read(result),
       release: () => this.#drop(result),
     };
     const tensor = new Tensor({ location: 'cpu', type: place.type.name, dims, unread });
     result.tensor = new WeakRef(tensor);
-    this.#results.add(result);
+    result.block.results.add(result);
     this.#forgotten.register(tensor, result, result);
     return tensor;
+  }
+
+  /** @param {import('./values.js').Place} place of a result of this run @returns {Block} */
+  #blockOf({ pieces: { at, count, bytes, apart } }) {
+    const block = this.#blocks.get(at) ?? { at, bytes: 0, run: 0, results: new Set() };
+    block.bytes = Math.max(block.bytes, (count - 1) * apart + bytes);
+    block.run = this.#run;
+    this.#blocks.set(at, block);
+    return block;
   }
 
   beginRun() {
@@ -70,19 +85,20 @@ export class Unread {
 
   /** What the run that has begun is not fed, and is too much, comes out: oldest first. */
   limit() {
-    const fed = sizeOf([...this.#results].filter(({ run }) => run === this.#run));
-    const idle = [...this.#results].filter(({ run }) => run !== this.#run);
+    const all = [...this.#blocks.values()];
+    const idle = all.filter(({ run }) => run !== this.#run);
+    let bytes = sizeOf(idle);
+    const most = SPARE + sizeOf(all) - bytes;
     const idled = sizeOf(idle.filter(({ run }) => run === this.#run - 1));
     this.#idled += idled;
     this.#unseen += idled;
     this.needsTurn = this.#unseen > SPARE / 16;
     if (this.needsTurn) this.#unseen = 0;
-    if (this.#idled > (SPARE + fed) / 2) this.#remind();
-    let bytes = sizeOf(idle);
-    for (const result of idle) {
-      if (bytes <= SPARE + fed) return;
-      bytes -= result.place.bytes;
-      this.#takeOut(result);
+    if (this.#idled > most / 2) this.#remind();
+    for (const block of idle) {
+      if (bytes <= most) return;
+      bytes -= block.bytes;
+      this.#takeOut(block);
     }
   }
 
@@ -96,37 +112,53 @@ export class Unread {
     }
   }
 
-  /** Nothing waits any more. @returns {boolean} whether something did */
+  /** Nothing waits in the module any more. @returns {boolean} whether something did */
   readAll() {
-    const waiting = [...this.#results];
-    waiting.forEach((result) => this.#takeOut(result));
+    const waiting = [...this.#blocks.values()];
+    waiting.forEach((block) => this.#takeOut(block));
     return waiting.length > 0;
   }
 
-  /** Its tensor gets the data, if somebody still has it. @param {Result} result */
-  #takeOut(result) {
+  /** All results in a block get one copy of it to read from, if somebody still has them. @param {Block} block */
+  #takeOut(block) {
+    const results = [...block.results].filter((result) => result.tensor.deref() || this.#drop(result));
+    if (results.length === 0) return;
     try {
-      void result.tensor.deref()?.data;
+      block.copy = this.#wasm.copyOut(block.at, block.bytes);
     } catch {
-      // Who asks for it is told then.
+      block.copy = new Uint8Array(); // Who asks for it is told then.
     }
-    this.#drop(result);
+    this.#blocks.delete(block.at);
+    for (const result of results) {
+      const { place } = result;
+      result.place = { ...place, pieces: { ...place.pieces, at: 0 } };
+      this.#forgotten.unregister(result);
+      this.#release(result);
+    }
   }
 
   /** @param {Result} result */
-  #read(result) {
-    if (!this.#results.has(result)) throw new WeftError('OUT_OF_MEMORY', 'there was no memory for the result when its session had to give it up');
+  #read({ place, block: { copy, bytes } }) {
+    if (copy && copy.length < bytes) throw new WeftError('OUT_OF_MEMORY', 'there was no memory for the result when its session had to give it up');
     try {
-      return readElements(this.#wasm, result.place);
+      return readElements(copy ?? this.#wasm.bytes, place);
     } catch (error) {
       throw error instanceof RangeError ? new WeftError('OUT_OF_MEMORY', `the result does not fit: ${error.message}`) : error;
     }
   }
 
-  /** @param {Result} result */
+  /** Its tensor has other data, or is gone. @param {Result} result */
   #drop(result) {
-    if (!this.#results.delete(result)) return;
+    const { block } = result;
+    if (!block.results.delete(result)) return;
     this.#forgotten.unregister(result);
-    if (this.#wasm.isUsable) this.#wasm.call('weft_value_release', result.value);
+    if (block.copy) return;
+    if (block.results.size === 0) this.#blocks.delete(block.at);
+    this.#release(result);
+  }
+
+  /** @param {Result} result */
+  #release({ value }) {
+    if (this.#wasm.isUsable) this.#wasm.call('weft_value_release', value);
   }
 }

@@ -7,6 +7,7 @@ import { argumentError, describe } from './error.js';
 import { dataOf, isTensor, Tensor, valueIn } from './tensor.js';
 import { encoder } from './text.js';
 import { arrayFrom, isPacked, lengthOf, pack, typeNamed, typeNumbered, unpack } from './types.js';
+import { copyPieces } from './wasm.js';
 
 /** @typedef {import('./wasm.js').Wasm} Wasm */
 /** What is known of the input that a value is for. @typedef {Pick<import('./wasm.js').Info, 'name' | 'type' | 'keyType'>} Info */
@@ -227,22 +228,20 @@ function readDims(wasm, value) {
   return Array.from({ length: rank }, (_, i) => wasm.readInt64(at + 8 * i));
 }
 
-/** A tensor's elements inside the module. @typedef {{type: import('./types.js').ElementType, at: number, count: number, bytes: number}} Place */
+/** A tensor's elements in a memory. @typedef {{type: import('./types.js').ElementType, size: number, pieces: import('./wasm.js').Pieces}} Place */
 
 /** @param {Wasm} wasm @param {number} value a tensor @returns {Place} */
 const placeOf = (wasm, value) => ({
   type: /** @type {import('./types.js').ElementType} */ (typeNumbered(wasm.call('weft_value_type', value))),
-  at: wasm.get('weft_value_data', value),
-  count: wasm.get('weft_value_count', value),
-  bytes: wasm.get('weft_value_bytes', value),
+  size: wasm.get('weft_value_count', value),
+  pieces: wasm.readPlace(value),
 });
 
-/** Calls nothing in the module, which may have stopped. @param {Wasm} wasm @param {Place} place */
-export function readElements(wasm, { type, at, count, bytes }) {
-  if (type.name === 'string') return readStrings(wasm, at, count);
-  const copy = wasm.copyOut(at, bytes);
+/** A typed array of elements that are no strings. @param {Uint8Array} memory @param {Place} place */
+export function readElements(memory, { type, size, pieces }) {
+  const copy = copyPieces(memory, pieces);
   if (!isPacked(type)) return new type.array(copy.buffer);
-  const out = /** @type {Uint8Array} */ (new type.array(lengthOf(type, count)));
+  const out = /** @type {Uint8Array} */ (new type.array(lengthOf(type, size)));
   pack(type, copy, out);
   return out;
 }
@@ -250,7 +249,9 @@ export function readElements(wasm, { type, at, count, bytes }) {
 /** @param {Wasm} wasm @param {number} value */
 function readTensor(wasm, value) {
   const place = placeOf(wasm, value);
-  return new Tensor(place.type.name, readElements(wasm, place), readDims(wasm, value));
+  const isText = place.type.name === 'string';
+  const data = isText ? readStrings(wasm, place.pieces.at, place.size) : readElements(wasm.bytes, place);
+  return new Tensor(place.type.name, data, readDims(wasm, value));
 }
 
 /**
@@ -270,7 +271,7 @@ export function keepValue(wasm, value) {
   wasm.call('weft_value_retain', value);
   const read = () => {
     wasm.checkUsable();
-    return readElements(wasm, place);
+    return readElements(wasm.bytes, place);
   };
   const release = () => wasm.isUsable && wasm.call('weft_value_release', value);
   return new Tensor({ location: 'wasm', type: place.type.name, dims, kept: { home: wasm, value, read, release } });

@@ -21,6 +21,7 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
  *   optimize: boolean, deterministic: boolean, seed: number}} CoreOptions
  * @typedef {{path: string, offset: number, size: number, data: number}} External
  * @typedef {{name: string, type: number, list: boolean, count: number, data: number}} Attribute
+ * @typedef {{at: number, count: number, bytes: number, apart: number}} Pieces so many, of so many bytes, one so far from the next
  * @typedef {(number: number, inputCount: number, inputs: number, outputCount: number, outputs: number, call: number,
  *   infers: number) => number} RunOperator
  */
@@ -66,6 +67,20 @@ const startGlue = (create, module, options) =>
     create(glue).then((started) => ((isStarted = true), resolve(started)), reject);
   });
 
+/** Unlike slice, this does not fill the new array with zeros first. @param {Uint8Array} bytes */
+const copyOf = (bytes) => new Uint8Array(bytes);
+
+/**
+ * A copy of pieces, one after another.
+ * @param {Uint8Array} memory @param {Pieces} pieces
+ */
+export function copyPieces(memory, { at, count, bytes, apart }) {
+  if (count === 1) return copyOf(memory.subarray(at, at + bytes));
+  const all = new Uint8Array(count * bytes);
+  for (let i = 0; i < count; i++) all.set(memory.subarray(at + i * apart, at + i * apart + bytes), i * bytes);
+  return all;
+}
+
 export class Wasm {
   #glue;
   #addresses;
@@ -104,7 +119,7 @@ export class Wasm {
     this.#functions = addresses.callable(glue);
     this.#view = new DataView(glue.wasmMemory.buffer);
     this.#bytes = new Uint8Array(glue.wasmMemory.buffer);
-    this.#cell = this.allocate(2 * addresses.width);
+    this.#cell = this.allocate(4 * addresses.width);
     this.#error = this.allocate(this.layout.error.size);
     const found = this.readText(this.get('weft_version'));
     if (found === version) return;
@@ -241,8 +256,14 @@ export class Wasm {
 
   /** A copy of what is at an address, as it must leave the module. @param {number} at @param {number} size */
   copyOut(at, size) {
-    // Unlike slice, this does not fill the new array with zeros first.
-    return new Uint8Array(this.bytes.subarray(at, at + size));
+    return copyOf(this.bytes.subarray(at, at + size));
+  }
+
+  /** Where a tensor's elements lie. @param {number} value @returns {Pieces} */
+  readPlace(value) {
+    this.call('weft_host_place', value, this.#cell);
+    const [at, count, bytes, apart] = [0, 1, 2, 3].map((i) => this.readPointer(this.#cell, i));
+    return { at, count, bytes, apart };
   }
 
   /** The text of a zero-terminated string, or of `size` bytes. @param {number} at @param {number} [size] */

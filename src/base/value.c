@@ -105,12 +105,24 @@ static weft_status copy_strings(weft_context *cx, weft_value *copy) {
   return WEFT_OK;
 }
 
+size_t weft_value_pieces(const weft_value *value) {
+  return value->apart == 0 ? 1 : value->owner->tensor.count / value->apart;
+}
+
+static void copy_elements(const weft_value *value, char *to) {
+  const size_t size = weft_type_size(value->tensor.type), pieces = weft_value_pieces(value);
+  const size_t bytes = value->tensor.count * size / pieces;
+  for (size_t i = 0; i < pieces; i++) {
+    memcpy(to + i * bytes, (const char *)value->tensor.data + i * value->apart * size, bytes);
+  }
+}
+
 static weft_status copy_into(weft_context *cx, const weft_value *value, weft_value *copy) {
   if (value->kind == WEFT_KIND_TENSOR && value->tensor.data != NULL) {
     copy->tensor = value->tensor;
     copy->tensor.data = NULL;
     WEFT_TRY(weft_value_allocate(cx, copy));
-    memcpy(copy->tensor.data, value->tensor.data, value->tensor.count * weft_type_size(value->tensor.type));
+    copy_elements(value, copy->tensor.data);
     if (value->tensor.type == WEFT_STRING) {
       WEFT_TRY(copy_strings(cx, copy));
     }
@@ -176,6 +188,37 @@ weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *
   return WEFT_OK;
 }
 
+weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_type type, const weft_shape *shape,
+                            weft_value **out) {
+  enum { LEAST_SPARE = 16, SPARE_PART = 8 };
+  const size_t size = (size_t)shape->dims[3], rows = (size_t)shape->dims[2];
+  weft_value *block = past->owner;
+  *out = NULL;
+  if (past->apart < rows * size || block->filled != (size_t)past->tensor.shape.dims[2] * size) {
+    weft_shape room = *shape;
+    room.dims[2] += room.dims[2] / SPARE_PART + LEAST_SPARE;
+    WEFT_TRY(weft_value_new_tensor(cx, type, &room, &block));
+  } else {
+    weft_value_retain(block);
+  }
+  weft_status status = weft_value_view(cx, block, shape, out);
+  weft_value_release(block); /* the view has it */
+  WEFT_TRY(status);
+  (*out)->apart = (size_t)block->tensor.shape.dims[2] * size;
+  (*out)->tensor.count = block->tensor.count / (*out)->apart * rows * size;
+  block->filled = rows * size;
+  return WEFT_OK;
+}
+
+weft_status weft_value_dense(weft_context *cx, weft_value *value, weft_value **out) {
+  if (value->apart != 0) {
+    return weft_value_copy(cx, value, out);
+  }
+  weft_value_retain(value);
+  *out = value;
+  return WEFT_OK;
+}
+
 static bool is_alone(const weft_value *value) {
   while (value->storage == WEFT_STORAGE_SHARED && value->refs == 1) {
     value = value->owner;
@@ -184,7 +227,7 @@ static bool is_alone(const weft_value *value) {
 }
 
 weft_status weft_value_separate(weft_context *cx, weft_value **value) {
-  if (!is_alone(*value)) {
+  if (!is_alone(*value) || (*value)->apart != 0) {
     weft_value *copy;
     WEFT_TRY(weft_value_copy(cx, *value, &copy));
     weft_value_release(*value);
@@ -213,6 +256,7 @@ void weft_value_clear(weft_value *value) {
   value->item_count = 0;
   value->strings = NULL;
   value->owner = NULL;
+  value->apart = 0;
 }
 
 void weft_value_retain(weft_value *value) {
@@ -264,9 +308,6 @@ int weft_value_rank(const weft_value *value) {
 }
 const int64_t *weft_value_dims(const weft_value *value) {
   return value->tensor.shape.dims;
-}
-void *weft_value_data(const weft_value *value) {
-  return value->tensor.data;
 }
 size_t weft_value_bytes(const weft_value *value) {
   return value->tensor.count * weft_type_size(value->tensor.type);

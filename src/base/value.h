@@ -41,10 +41,13 @@ struct weft_value {
   weft_strings *strings; /* keeps a string tensor's bytes alive; NULL: they live elsewhere, longer */
   weft_value **items;    /* SEQUENCE; MAP: keys, values */
   size_t item_count;
-  uint32_t owners;   /* of a constant: values of graphs that have it */
-  uint32_t readers;  /* how many could read it in the form that was last offered */
-  uint32_t dropped;  /* how many need it no more */
-  uint32_t prepared; /* the last node that makes something of it (session/prepare.c), or 0 */
+  size_t apart;  /* elements between heads, of rows that lie in a block with room for more (weft_value_grow); else 0 */
+  size_t filled; /* of such a block, which is its rows' owner: elements of a head that are taken */
+  const weft_context *result_of; /* whose run has given it to its caller */
+  uint32_t owners;               /* of a constant: values of graphs that have it */
+  uint32_t readers;              /* how many could read it in the form that was last offered */
+  uint32_t dropped;              /* how many need it no more */
+  uint32_t prepared;             /* the last node that makes something of it (session/prepare.c), or 0 */
   uint8_t offered;
   bool spent;   /* whoever has the one reference lets go of it when the graph it is fed to has run */
   uint8_t form; /* of a constant's elements: not 0 where its readers have replaced them (weft_op_agree) */
@@ -105,12 +108,21 @@ weft_status weft_value_copy(weft_context *cx, const weft_value *value, weft_valu
  * bytes of strings are not copied: they live as long as the run, and elements are moved on to values that outlive this
  * one. */
 weft_status weft_value_keep(weft_context *cx, weft_value *value, weft_value **out);
-/* Makes what *value refers to the holder's alone: it, or an item of it, that something else refers to or shows as well
- * becomes a copy. */
+/* Makes what *value refers to the holder's alone, and dense: it, or an item of it, that something else refers to or shows
+ * as well becomes a copy. */
 weft_status weft_value_separate(weft_context *cx, weft_value **value);
 /* Gives `out`, whose type and shape are set, the block of `from`, with its elements in front and room for more than are
  * missing. `from` shows it from then on. */
 weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *out);
+/* A tensor of `type` and `shape`, [batch, heads, rows, size] and not empty, which begins with the rows of `past`, a tensor with
+ * fewer rows. They lie in one block if that has room for the others and nothing else has taken it; otherwise the new one
+ * has a block of its own, with room to spare and nothing in it. */
+weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_type type, const weft_shape *shape,
+                            weft_value **out);
+/* How many pieces of a tensor lie apart: 1 of all but those. */
+size_t weft_value_pieces(const weft_value *value);
+/* A new reference to a value, or to a copy where its elements lie apart. */
+weft_status weft_value_dense(weft_context *cx, weft_value *value, weft_value **out);
 /* A sequence with room for `count` items, all NULL; the caller fills `items` with references it owns. */
 weft_status weft_value_new_sequence(weft_context *cx, weft_type type, size_t count, weft_value **out);
 /* Drops data and ownership, keeps the value itself and its type and shape. */

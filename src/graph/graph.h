@@ -71,6 +71,7 @@ typedef struct weft_slot {
   int32_t producer;     /* node number, or -1 */
   int32_t outer;        /* -1: not captured */
   bool is_input;        /* of the graph; with a constant: that is its default */
+  bool is_cache;        /* rows may be added to it where it lies: its elements may be apart (session/caches.c) */
 } weft_slot;
 
 struct weft_graph {

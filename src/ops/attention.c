@@ -184,6 +184,10 @@ static weft_status place_cache(weft_op *op, int now, int past, int present, cons
   *out = *in;
   *at = weft_heads_of(s->rows_first, s->heads, s->rows, s->size);
   if (wanted == NULL && !weft_op_has(op, past)) {
+    if (op->inputs[now]->apart != 0) {
+      at->head = op->inputs[now]->apart;
+      at->batch = at->head * s->heads;
+    }
     return WEFT_OK;
   }
   size_t total = past_rows + s->rows;

@@ -26,6 +26,12 @@ weft_status weft_concat_infer(weft_op *op) {
   return weft_op_set(op, 0, first->type, &shape);
 }
 
+/* Elements from one run along the axis to the next. */
+static size_t pitch_of(const weft_value *value, int axis) {
+  const weft_shape *shape = &value->tensor.shape;
+  return value->apart != 0 ? value->apart : weft_shape_product(shape, axis, shape->rank);
+}
+
 /* Copies `rows` runs of `run` bytes between two pitches: an input of Concat into the output, or the other way round. */
 static void copy_runs(weft_context *cx, size_t rows, size_t run, const void *from, size_t from_pitch, void *to,
                       size_t to_pitch) {
@@ -47,11 +53,11 @@ weft_status weft_concat_run(weft_op *op) {
   int axis, rank = out->shape.rank;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 1), rank, &axis));
   size_t rows = weft_shape_product(&out->shape, 0, axis), size = weft_type_size(out->type), offset = 0;
-  size_t pitch = weft_shape_product(&out->shape, axis, rank) * size;
+  size_t pitch = pitch_of(op->outputs[0], axis) * size;
   for (int i = 0; i < op->input_count; i++) {
     const weft_tensor *in = weft_op_in(op, i);
     size_t run = weft_shape_product(&in->shape, axis, rank) * size;
-    copy_runs(op->cx, rows, run, in->data, run, (char *)out->data + offset, pitch);
+    copy_runs(op->cx, rows, run, in->data, pitch_of(op->inputs[i], axis) * size, (char *)out->data + offset, pitch);
     offset += run;
   }
   return WEFT_OK;

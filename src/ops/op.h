@@ -24,7 +24,9 @@ enum {
   WEFT_OP_NOT_PURE = 8,        /* random, or has a state: never folded, never merged */
   WEFT_OP_SUBGRAPH = 16,       /* runs subgraphs */
   WEFT_OP_FIRST_OPTIONAL = 32, /* output 0 may be absent; of all others it is required, which is checked at load */
-  WEFT_OP_CONTINUES = 64       /* output 0 is input 0 and then more along one axis; knows when the elements are there */
+  WEFT_OP_CONTINUES =
+      64, /* output 0 is input 0 and then more along one axis; knows when the elements are there, or apart */
+  WEFT_OP_READS_CACHES = 128 /* inputs 1 and 2, [batch, heads, rows, size], may have heads apart */
 };
 
 typedef struct weft_op_def {

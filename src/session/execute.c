@@ -86,7 +86,9 @@ static weft_status planned_outputs(frame *f, size_t n, weft_value **inputs, weft
     }
     if (f->plan->places[v] == WEFT_PLACE_OUTPUT) {
       const weft_tensor *shape = &f->plan->shapes[v]->tensor;
-      if (may_continue(f, n, inputs, &shape->shape)) {
+      if (f->graph->values[v].is_cache && inputs[0]->result_of == cx && shape->count > 0) {
+        WEFT_TRY(weft_value_grow(cx, inputs[0], shape->type, &shape->shape, &f->values[v]));
+      } else if (may_continue(f, n, inputs, &shape->shape)) {
         WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &f->values[v]));
         f->values[v]->tensor = *shape;
         WEFT_TRY(weft_value_continue(cx, inputs[0], f->values[v]));
@@ -213,13 +215,14 @@ static weft_status run_nodes(frame *f) {
 }
 
 /* ---- a whole graph ----------------------------------------------------------------------------------------------- */
-/* The caller of the main graph may write to what it gets: that must be no feed, no constant, and no part of either. */
+/* The caller of the main graph may write to what it gets: that must be no feed, no constant, and no part of either. What
+ * begins with a feed's rows is made dense before anyone can write to it. */
 static weft_status separate_output(frame *f, int32_t v, weft_value **out) {
   weft_place place = f->plan->places[v];
   if (place == WEFT_PLACE_GIVEN || place == WEFT_PLACE_KNOWN) {
     return weft_value_copy(f->state->cx, f->values[v], out);
   }
-  if (place == WEFT_PLACE_DYNAMIC || place == WEFT_PLACE_OUTPUT) {
+  if (place == WEFT_PLACE_DYNAMIC || (place == WEFT_PLACE_OUTPUT && f->values[v]->apart == 0)) {
     WEFT_TRY(weft_value_separate(f->state->cx, &f->values[v]));
   }
   return weft_value_keep(f->state->cx, f->values[v], out);

@@ -93,6 +93,8 @@ void weft_plans_destroy(weft_graph *graph);
 weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
                          weft_value *const *captured, weft_value **outputs);
 
+/* Marks what caches the graph adds rows to. */
+void weft_mark_caches(weft_graph *graph);
 /* Lets every operator of `graph` and its subgraphs prepare its constants. */
 weft_status weft_prepare(weft_run_state *state, weft_graph *graph);
 /* Frees the plans of `graph` and its subgraphs. */

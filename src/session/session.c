@@ -88,6 +88,7 @@ static weft_status fill_session(weft_session *session, weft_loader *loader) {
   WEFT_TRY(weft_prepare(&session->state, session->model->graph));
   const weft_graph *graph = session->model->graph;
   mark_unread(session->model->graph);
+  weft_mark_caches(session->model->graph);
   cx->node = NULL;
   WEFT_TRY(name_list(session, graph->inputs, graph->input_count, &session->inputs));
   return name_list(session, graph->outputs, graph->output_count, &session->outputs);
@@ -297,8 +298,9 @@ static weft_status check_feed(weft_session *session, const weft_slot *slot, cons
   return WEFT_OK;
 }
 
+/* `dense` receives what is made of feeds for this run. */
 static weft_status bind_feeds(weft_session *session, size_t count, const char *const *names, weft_value *const *feeds,
-                              weft_value **inputs) {
+                              weft_value **inputs, weft_value **dense) {
   const weft_graph *graph = session->model->graph;
   for (size_t i = 0; i < count; i++) {
     int32_t at;
@@ -309,8 +311,12 @@ static weft_status bind_feeds(weft_session *session, size_t count, const char *c
     if (feeds[i] == NULL) {
       return weft_fail(&session->cx, WEFT_INVALID_ARGUMENT, "input '%s': expected a value, found nothing", names[i]);
     }
-    WEFT_TRY(check_feed(session, &graph->values[graph->inputs[at]], feeds[i]));
-    inputs[at] = feeds[i];
+    const weft_slot *slot = &graph->values[graph->inputs[at]];
+    WEFT_TRY(check_feed(session, slot, feeds[i]));
+    if (!slot->is_cache) {
+      WEFT_TRY(weft_value_dense(&session->cx, feeds[i], &dense[at]));
+    }
+    inputs[at] = slot->is_cache ? feeds[i] : dense[at];
   }
   for (size_t i = 0; i < graph->input_count; i++) {
     const weft_slot *slot = &graph->values[graph->inputs[i]];
@@ -369,8 +375,8 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
                        weft_value *const *feeds, size_t output_count, const char *const *output_names,
                        weft_value **made, weft_value **outputs) {
   const weft_graph *graph = session->model->graph;
-  weft_value **inputs = made + graph->output_count;
-  WEFT_TRY(bind_feeds(session, feed_count, feed_names, feeds, inputs));
+  weft_value **inputs = made + graph->output_count, **dense = inputs + graph->input_count;
+  WEFT_TRY(bind_feeds(session, feed_count, feed_names, feeds, inputs, dense));
   for (size_t i = 0; i < output_count; i++) {
     int32_t at;
     WEFT_TRY(find_output(session, output_names[i], &at));
@@ -385,6 +391,7 @@ static weft_status run(weft_session *session, size_t feed_count, const char *con
     WEFT_TRY(find_output(session, output_names[i], &at));
     WEFT_TRY(weft_value_own_strings(&session->cx, &made[at]));
     outputs[i] = made[at];
+    outputs[i]->result_of = &session->cx;
     weft_value_retain(made[at]);
   }
   return WEFT_OK;
@@ -398,12 +405,15 @@ static weft_status run_alone(weft_session *session, size_t feed_count, const cha
   void *made;
   enter(session, error);
   session->cx.cancelled = 0;
-  WEFT_TRY(weft_alloc_zeroed(&session->cx, graph->output_count + graph->input_count, sizeof(weft_value *), &made));
+  WEFT_TRY(weft_alloc_zeroed(&session->cx, graph->output_count + 2 * graph->input_count, sizeof(weft_value *), &made));
   uint32_t entry = weft_profile_enter(&session->cx, session->state.profile, NULL);
   weft_status status = run(session, feed_count, feed_names, feeds, output_count, output_names, made, outputs);
   weft_profile_leave(session->state.profile, entry, NULL);
   for (size_t i = 0; i < graph->output_count; i++) {
     weft_value_release(((weft_value **)made)[i]);
+  }
+  for (size_t i = 0; i < graph->input_count; i++) {
+    weft_value_release(((weft_value **)made)[graph->output_count + graph->input_count + i]);
   }
   weft_free(made);
   weft_strings_release(session->strings);

@@ -24,6 +24,30 @@ static void end(maker *m) {
   weft_memory_release(m->cx.memory);
 }
 
+/* Gives a value whose elements lie apart a block of its own. */
+static void gather(weft_value *value) {
+  maker m;
+  weft_value *copy = NULL;
+  if (begin(&m, NULL) != WEFT_OK) {
+    return;
+  }
+  if (weft_value_copy(&m.cx, value, &copy) == WEFT_OK) {
+    weft_value_clear(value);
+    value->tensor.data = copy->tensor.data;
+    value->storage = copy->storage;
+    copy->storage = WEFT_STORAGE_NONE;
+    weft_value_release(copy);
+  }
+  end(&m);
+}
+
+void *weft_value_data(const weft_value *value) {
+  if (value->apart != 0) {
+    gather((weft_value *)value);
+  }
+  return value->apart == 0 ? value->tensor.data : NULL;
+}
+
 weft_status weft_value_create_tensor(weft_type type, int rank, const int64_t *dims, weft_value **out,
                                      weft_error *error) {
   maker m;
@@ -65,8 +89,11 @@ weft_status weft_value_create_sequence(weft_type type, size_t count, weft_value 
   weft_status status = check_items(&m.cx, type, count, items);
   status = status == WEFT_OK ? weft_value_new_sequence(&m.cx, type, count, out) : status;
   for (size_t i = 0; status == WEFT_OK && i < count; i++) {
-    weft_value_retain(items[i]);
-    (*out)->items[i] = items[i];
+    status = weft_value_dense(&m.cx, items[i], &(*out)->items[i]);
+  }
+  if (status != WEFT_OK) {
+    weft_value_release(*out);
+    *out = NULL;
   }
   end(&m);
   return status;
@@ -96,10 +123,13 @@ weft_status weft_value_create_map(weft_value *keys, weft_value *values, weft_val
   }
   if (status == WEFT_OK) {
     (*out)->kind = WEFT_KIND_MAP;
+    weft_value_retain(keys); /* which no cache is: int64, or strings */
     (*out)->items[0] = keys;
-    (*out)->items[1] = values;
-    weft_value_retain(keys);
-    weft_value_retain(values);
+    status = weft_value_dense(&m.cx, values, &(*out)->items[1]);
+  }
+  if (status != WEFT_OK) {
+    weft_value_release(*out);
+    *out = NULL;
   }
   end(&m);
   return status;

@@ -1,0 +1,238 @@
+/* Caches that grow where they lie: what a step gives is what it gives for a copy of its cache, whoever else still has the
+ * cache, and however it is read and fed. */
+#include "base/value.h"
+#include "model_bytes.h"
+#include "weft.h"
+
+enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
+
+static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
+
+static weft_session *load(bytes m) {
+  weft_error error = {0};
+  weft_session *session;
+  if (weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+  clear(&m);
+  return session;
+}
+
+static void join(bytes *g, const char *inputs, const char *output, int64_t axis) {
+  bytes concat = node("Concat", inputs, output);
+  with_int(&concat, "axis", axis);
+  graph_node(g, concat);
+}
+
+/* Attention over two caches, of which `reader` reads the keys as well. */
+static weft_session *decoder(int type, int64_t axis, const char *reader) {
+  bytes g = {0}, transpose = {0}, softmax = node("Softmax", "scores", "weights");
+  add_text(&g, GRAPH_NAME, "main");
+  graph_typed_value(&g, GRAPH_INPUT, "past_key", type, 4, past_dims);
+  graph_typed_value(&g, GRAPH_INPUT, "past_value", type, 4, past_dims);
+  graph_typed_value(&g, GRAPH_INPUT, "x", type, 4, new_dims);
+  join(&g, "past_key x", "key", axis);
+  join(&g, "past_value x", "value", axis);
+  transpose = node("Transpose", "key", "turned");
+  bytes perm = attribute("perm", ATTRIBUTE_INTS);
+  for (int i = 0; i < 4; i++) {
+    add_int(&perm, 8, (uint64_t)(i < 2 ? i : 5 - i));
+  }
+  add_message(&transpose, NODE_ATTRIBUTE, &perm);
+  graph_node(&g, transpose);
+  graph_node(&g, node("MatMul", "x turned", "scores"));
+  with_int(&softmax, "axis", -1);
+  graph_node(&g, softmax);
+  graph_node(&g, node("MatMul", "weights value", "y"));
+  if (reader != NULL) {
+    graph_node(&g, node(reader, "key", "read"));
+    graph_output(&g, "read");
+  }
+  graph_output(&g, "y");
+  graph_output(&g, "key");
+  graph_output(&g, "value");
+  return load(model(18, &g));
+}
+
+static weft_value *make(int type, int64_t rows, float first) {
+  const int64_t dims[] = {BATCH, HEADS, rows, SIZE};
+  weft_value *value;
+  CHECK(weft_value_create_tensor((weft_type)type, 4, dims, &value, NULL) == WEFT_OK);
+  for (size_t i = 0; i < weft_value_count(value); i++) {
+    const float item = first + (float)((i * 7) % 11) / 8;
+    if (type == WEFT_FLOAT) {
+      ((float *)weft_value_data(value))[i] = item;
+    } else {
+      ((uint16_t *)weft_value_data(value))[i] = weft_float_to_float16(item);
+    }
+  }
+  return value;
+}
+
+/* Elements one after another, in a value of their own; the value itself stays as it is. */
+static weft_value *copy_of(const weft_value *value) {
+  weft_value *copy;
+  CHECK(weft_value_create_tensor(weft_value_type(value), weft_value_rank(value), weft_value_dims(value), &copy, NULL) ==
+        WEFT_OK);
+  const size_t pieces = weft_value_pieces(value), size = weft_value_bytes(value) / pieces;
+  for (size_t i = 0; i < pieces; i++) {
+    memcpy((char *)weft_value_data(copy) + i * size,
+           (const char *)value->tensor.data + i * value->apart * weft_type_size(weft_value_type(value)), size);
+  }
+  return copy;
+}
+
+static void expect_same(const weft_value *a, const weft_value *b) {
+  weft_value *x = copy_of(a), *y = copy_of(b);
+  CHECK(weft_value_bytes(x) == weft_value_bytes(y));
+  CHECK(memcmp(weft_value_data(x), weft_value_data(y), weft_value_bytes(x)) == 0);
+  weft_value_release(x);
+  weft_value_release(y);
+}
+
+static void release(weft_value **values) {
+  for (int i = 0; i < MOST; i++) {
+    weft_value_release(values[i]);
+    values[i] = NULL;
+  }
+}
+
+/* y, key, value of a step. */
+static void run(weft_session *session, weft_value *key, weft_value *value, weft_value *x, weft_value **out) {
+  weft_error error = {0};
+  weft_value *feeds[] = {key, value, x};
+  if (weft_session_run(session, 3, (const char *[]){"past_key", "past_value", "x"}, feeds, MOST,
+                       (const char *[]){"y", "key", "value"}, out, &error) != WEFT_OK) {
+    fprintf(stderr, "%s\n", error.message);
+    exit(1);
+  }
+}
+
+/* The same, and the same again with copies of the caches, from which nothing can grow. */
+static void step(weft_session *session, weft_value *key, weft_value *value, int64_t rows, float first,
+                 weft_value **out) {
+  weft_value *expected[MOST], *x = make((int)weft_value_type(key), rows, first);
+  weft_value *copies[] = {copy_of(key), copy_of(value)};
+  run(session, key, value, x, out);
+  run(session, copies[0], copies[1], x, expected);
+  for (int i = 0; i < MOST; i++) {
+    expect_same(out[i], expected[i]);
+  }
+  release(expected);
+  weft_value_release(copies[0]);
+  weft_value_release(copies[1]);
+  weft_value_release(x);
+}
+
+static bool shares(const weft_value *a, const weft_value *b) {
+  return a->tensor.data == b->tensor.data;
+}
+
+static void test_grows(int type) {
+  for (int64_t axis = -2; axis <= 2; axis += 4) {
+    weft_session *session = decoder(type, axis, NULL);
+    weft_value *past[MOST] = {NULL, make(type, 3, 1), make(type, 3, 2)}, *now[MOST];
+    int shared = 0;
+    for (int i = 0; i < 60; i++) {
+      step(session, past[1], past[2], i % 7 == 3 ? 5 : 1, (float)i, now);
+      shared += shares(past[1], now[1]) && shares(past[2], now[2]);
+      release(past);
+      memcpy(past, now, sizeof past);
+    }
+    CHECK(type != WEFT_FLOAT || (shared > 45 && shared < 59)); /* caches of 16 bits become floats here on their way */
+    release(past);
+    weft_session_destroy(session);
+  }
+}
+
+/* What it was stays as it was, and may itself be continued, in memory of its own. */
+static void test_branches(void) {
+  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *kept[4][MOST], *other[MOST];
+  step(session, first[1], first[2], 1, 0, kept[0]);
+  for (int i = 1; i < 4; i++) {
+    step(session, kept[i - 1][1], kept[i - 1][2], 1, (float)i, kept[i]);
+  }
+  CHECK(!shares(kept[0][1], kept[1][1]) && shares(kept[1][1], kept[2][1]) && shares(kept[1][1], kept[3][1]));
+  weft_value *before = copy_of(kept[3][1]), *shorter = copy_of(kept[1][1]);
+  step(session, kept[1][1], kept[1][2], 2, 9, other);
+  CHECK(!shares(kept[1][1], other[1]));
+  expect_same(kept[3][1], before);
+  expect_same(kept[1][1], shorter);
+  release(kept[3]);
+  release(other);
+  for (int i = 0; i < 3; i++) {
+    release(kept[i]);
+  }
+  weft_value_release(before);
+  weft_value_release(shorter);
+  release(first);
+  weft_session_destroy(session);
+}
+
+/* weft_value_data gives them as they are declared, and what is written there is nobody else's. */
+static void test_is_read_whole(void) {
+  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
+  step(session, first[1], first[2], 1, 0, a);
+  step(session, a[1], a[2], 1, 1, b);
+  step(session, b[1], b[2], 1, 2, c);
+  CHECK(shares(b[1], c[1]) && weft_value_pieces(b[1]) == BATCH * HEADS);
+  weft_value *list, *expected = copy_of(b[1]), *next = copy_of(c[1]);
+  CHECK(weft_value_create_sequence(WEFT_FLOAT, 1, &b[1], &list, NULL) == WEFT_OK);
+  CHECK(weft_value_pieces(weft_value_item(list, 0)) == 1);
+  CHECK(memcmp(weft_value_data(b[1]), weft_value_data(expected), weft_value_bytes(expected)) == 0);
+  CHECK(weft_value_pieces(b[1]) == 1);
+  memset(weft_value_data(b[1]), 0, weft_value_bytes(b[1]));
+  expect_same(c[1], next);
+  expect_same(weft_value_item(list, 0), expected);
+  release(b);
+  weft_session_destroy(session);
+  expect_same(c[1], next); /* also when its session is gone */
+  weft_value_release(list);
+  weft_value_release(expected);
+  weft_value_release(next);
+  release(a);
+  release(c);
+  release(first);
+}
+
+/* Other sessions, and inputs that other nodes read, get copies. */
+static void test_is_fed_elsewhere(void) {
+  weft_session *session = decoder(WEFT_FLOAT, 2, NULL), *other = decoder(WEFT_FLOAT, 2, NULL);
+  weft_session *reading = decoder(WEFT_FLOAT, 2, "Neg"), *asking = decoder(WEFT_FLOAT, 2, "Shape");
+  weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
+  step(session, first[1], first[2], 1, 0, a);
+  step(session, a[1], a[2], 1, 1, b);
+  CHECK(b[1]->apart != 0);
+  weft_session *const sessions[] = {other, reading, asking, session};
+  for (int i = 0; i < 4; i++) {
+    step(sessions[i], b[1], b[2], 1, 2, c);
+    CHECK(shares(b[1], c[1]) == (i == 3));
+    weft_value *again[MOST];
+    step(sessions[i], c[1], c[2], 1, 3, again);
+    CHECK((again[1]->apart != 0) == (i != 1));
+    release(again);
+    release(c);
+  }
+  step(session, b[1], b[1], 1, 2, c); /* one for both */
+  CHECK(!shares(c[1], c[2]));
+  release(a);
+  release(b);
+  release(c);
+  release(first);
+  weft_session_destroy(session);
+  weft_session_destroy(other);
+  weft_session_destroy(reading);
+  weft_session_destroy(asking);
+}
+
+int main(void) {
+  test_grows(WEFT_FLOAT);
+  test_grows(WEFT_FLOAT16);
+  test_branches();
+  test_is_read_whole();
+  test_is_fed_elsewhere();
+  return 0;
+}
