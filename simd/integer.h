@@ -341,16 +341,16 @@ INLINE void quantize_row(const quantizer *q, size_t n, const float *x, bool is_s
   }
 }
 
-INLINE quantizer quantizer_of(float scale, int32_t zero, bool is_signed) {
-  const int32_t low = is_signed ? -128 : 0;
+INLINE quantizer quantizer_of(float scale, const weft_bytes *bytes) {
   return (quantizer){.divisor = r_set(scale),
-                     .low = r_set((float)(low - zero)),
-                     .high = r_set((float)(low + 255 - zero)),
-                     .offset = wasm_i32x4_splat(zero - 0x4b400000)};
+                     .low = r_set((float)(bytes->least - bytes->zero)),
+                     .high = r_set((float)(bytes->greatest - bytes->zero)),
+                     .offset = wasm_i32x4_splat(bytes->zero - 0x4b400000)};
 }
 
 static void quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
-  const quantizer q = quantizer_of(scale, zero, is_signed);
+  const weft_bytes bytes = weft_all_bytes(zero, is_signed);
+  const quantizer q = quantizer_of(scale, &bytes);
   if (scale == 1.0f) {
     quantize_row(&q, n, x, is_signed, y, false);
   } else {
@@ -453,13 +453,16 @@ INLINE void requantize_row(size_t n, const int32_t *sums, const weft_rescale *r,
   }
 }
 
-static void sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed, void *y) {
-  const quantizer q = quantizer_of(1.0f, zero, is_signed);
+static void sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, const weft_bytes *bytes, void *y) {
+  const quantizer q = quantizer_of(1.0f, bytes);
+  const bool is_signed = bytes->is_signed;
   size_t whole = rescaled_at_once(r, n, 16);
   if (whole == 0) {
     /* nothing to do by vectors */
   } else if (r->scale_step == 0 && r->added == NULL && r->bias != NULL) {
     requantize_row(whole, sums, r, &q, is_signed, y, false, true, false);
+  } else if (r->scale_step == 0 && r->added != NULL && r->bias == NULL) {
+    requantize_row(whole, sums, r, &q, is_signed, y, false, false, true);
   } else {
     requantize_row(whole, sums, r, &q, is_signed, y, r->scale_step != 0, r->bias != NULL, r->added != NULL);
   }

@@ -66,22 +66,24 @@ void weft_portable_sums_to_f32(size_t n, const int32_t *sums, const weft_rescale
   }
 }
 
-void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed,
-                              void *y) {
+static uint8_t quantized(float x, const weft_bytes *bytes) {
+  const float low = (float)bytes->least, high = (float)bytes->greatest;
+  float v = rintf(x) + (float)bytes->zero;
+  v = v > low ? v : low; /* NaN too: there is no such integer */
+  v = v < high ? v : high;
+  return (uint8_t)(int32_t)v;
+}
+
+void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, const weft_bytes *bytes, void *y) {
   for (size_t i = 0; i < n; i++) {
-    float x = rescaled(sums, r, i);
-    weft_portable_quantize_i8(1, &x, 1, zero, is_signed, (uint8_t *)y + i);
+    ((uint8_t *)y)[i] = quantized(rescaled(sums, r, i), bytes);
   }
 }
 
 void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y) {
-  const float low = is_signed ? -128.0f : 0.0f, high = is_signed ? 127.0f : 255.0f;
-  uint8_t *to = y;
+  const weft_bytes bytes = weft_all_bytes(zero, is_signed);
   for (size_t i = 0; i < n; i++) {
-    float v = rintf(x[i] / scale) + (float)zero;
-    v = v > low ? v : low; /* NaN too: there is no such integer */
-    v = v < high ? v : high;
-    to[i] = (uint8_t)(int32_t)v;
+    ((uint8_t *)y)[i] = quantized(x[i] / scale, &bytes);
   }
 }
 

@@ -43,6 +43,17 @@ typedef struct weft_rescale {
   const float *added;
 } weft_rescale;
 
+/* What quantised results lie between: of either type, and perhaps narrower, as Relu makes it. */
+typedef struct weft_bytes {
+  int32_t zero, least, greatest;
+  bool is_signed;
+} weft_bytes;
+
+static inline weft_bytes weft_all_bytes(int32_t zero, bool is_signed) {
+  const int32_t least = is_signed ? -128 : 0;
+  return (weft_bytes){zero, least, least + 255, is_signed};
+}
+
 /* Columns of a packed right-hand panel: b is cut into panels of 8 columns, each stored K x 8, the last one zero-padded.
  */
 #define WEFT_GEMM_NR 8
@@ -232,8 +243,8 @@ typedef struct weft_kernels {
   /* Finished sums: y = (sums + bias) * scale + added, with the steps 0 or 1 of what is one number for all or one for each
    * element; `bias` and `added` (whose step is `scale`'s) may be NULL. */
   void (*sums_to_f32)(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
-  /* The same rounded half to even, plus `zero`, saturated. */
-  void (*sums_to_i8)(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed, void *y);
+  /* The same rounded half to even, plus `zero`, within the limits. */
+  void (*sums_to_i8)(size_t n, const int32_t *sums, const weft_rescale *r, const weft_bytes *bytes, void *y);
   /* y = saturate(round half to even(x / scale) + zero). */
   void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
   /* y = (x - zero) * scale */

@@ -86,8 +86,7 @@ void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb,
 void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
                            int32_t *c, size_t ldc);
 void weft_portable_sums_to_f32(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
-void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, int32_t zero, bool is_signed,
-                              void *y);
+void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, const weft_bytes *bytes, void *y);
 void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);
 void weft_portable_dequantize_i8(size_t n, const void *x, float scale, int32_t zero, bool is_signed, float *y);
 

@@ -1,4 +1,4 @@
-/* ConvInteger and QLinearConv: the weights packed as the left matrix (once, when constant), the patches of a block of
+/* ConvInteger, QLinearConv and Weft's own QConv: the weights packed as the left matrix (once, when constant), the patches of a block of
  * output positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache.
  * Where a channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
 #include "../kernels/conv_i8.h"
@@ -29,7 +29,7 @@ typedef struct conv {
   int32_t x_zero;
   const int32_t *w_zeros, *bias; /* of all filters */
   const int16_t *direct;         /* the weights less their zero points, for the direct kernel */
-  const float *scales;
+  const float *scales, *added;
   const uint8_t *w_packed; /* group after group */
   size_t w_group;          /* bytes */
   weft_sums sums;
@@ -40,14 +40,16 @@ typedef struct conv {
   size_t slot_size;
 } conv;
 
-static bool is_qlinear(const weft_op *op) {
-  return op->def->variant == WEFT_INTEGER_QLINEAR;
+static const weft_integer_roles *roles_for(const weft_op *op) {
+  static const weft_integer_roles roles_of[] = {
+      [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 2, 4},
+      [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, 8, 6, 7, 8, 9},
+      [WEFT_INTEGER_FUSED] = WEFT_INTEGER_FUSED_ROLES,
+  };
+  return &roles_of[op->def->variant];
 }
 static const weft_tensor *weights(const weft_op *op) {
-  return weft_op_in(op, is_qlinear(op) ? 3 : 1);
-}
-static int zero_input(const weft_op *op, bool of_weights) {
-  return is_qlinear(op) ? (of_weights ? 5 : 2) : (of_weights ? 3 : 2);
+  return weft_op_in(op, roles_for(op)->b);
 }
 
 static weft_status make(weft_op *op, conv *c, weft_shape *out) {
@@ -77,26 +79,29 @@ static weft_status make(weft_op *op, conv *c, weft_shape *out) {
 }
 
 weft_status weft_conv_integer_infer(weft_op *op) {
-  bool qlinear = is_qlinear(op);
-  WEFT_TRY(weft_op_expect_inputs(op, qlinear ? 8 : 2, qlinear ? 9 : 4));
-  WEFT_TRY(weft_op_expect_type(op, 0, "x", WEFT_TYPES_BYTE));
-  WEFT_TRY(weft_op_expect_type(op, qlinear ? 3 : 1, "w", WEFT_TYPES_BYTE));
-  WEFT_TRY(weft_op_expect_rank(op, 0, "x", 3, WEFT_MAX_RANK));
-  WEFT_TRY(weft_op_expect_type(op, zero_input(op, false), "x_zero_point", WEFT_TYPE_BIT(weft_op_in(op, 0)->type)));
-  WEFT_TRY(weft_op_expect_type(op, zero_input(op, true), "w_zero_point", WEFT_TYPE_BIT(weights(op)->type)));
+  const weft_integer_roles *r = roles_for(op);
+  WEFT_TRY(weft_op_expect_inputs(op, r->required, r->inputs));
+  WEFT_TRY(weft_op_expect_type(op, r->a, "x", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_type(op, r->b, "w", WEFT_TYPES_BYTE));
+  WEFT_TRY(weft_op_expect_rank(op, r->a, "x", 3, WEFT_MAX_RANK));
+  WEFT_TRY(weft_op_expect_type(op, r->a_zero, "x_zero_point", WEFT_TYPE_BIT(weft_op_in(op, 0)->type)));
+  WEFT_TRY(weft_op_expect_type(op, r->b_zero, "w_zero_point", WEFT_TYPE_BIT(weights(op)->type)));
   weft_type type = WEFT_INT32;
   conv c;
   weft_shape out;
   WEFT_TRY(make(op, &c, &out));
-  if (qlinear) {
-    WEFT_TRY(weft_op_expect_type(op, 1, "x_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
-    WEFT_TRY(weft_op_expect_type(op, 4, "w_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
-    WEFT_TRY(weft_op_expect_type(op, 6, "y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
-    WEFT_TRY(weft_op_expect_type(op, 7, "y_zero_point", WEFT_TYPES_BYTE));
-    WEFT_TRY(weft_op_expect_type(op, 8, "B", WEFT_TYPE_BIT(WEFT_INT32)));
-    WEFT_TRY(weft_op_expect_count(op, 8, "B", c.groups * c.out_channels));
-    type = weft_op_in(op, 7)->type;
+  if (r->b_scale >= 0) {
+    const weft_tensor *y_zero = weft_op_in(op, r->y_zero);
+    bool fused = op->def->variant == WEFT_INTEGER_FUSED;
+    WEFT_TRY(weft_op_expect_type(op, r->a_scale, "x_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, r->b_scale, "w_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, r->y_scale, "y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+    WEFT_TRY(weft_op_expect_type(op, r->y_zero, "y_zero_point", WEFT_TYPES_BYTE));
+    WEFT_TRY(weft_op_expect_type(op, r->bias, "B", WEFT_TYPE_BIT(fused ? WEFT_FLOAT : WEFT_INT32)));
+    WEFT_TRY(weft_op_expect_count(op, r->bias, "B", c.groups * c.out_channels));
+    type = y_zero != NULL ? y_zero->type : WEFT_FLOAT;
   }
+  WEFT_TRY(weft_integer_expect_residual(op, &out));
   return weft_op_set(op, 0, type, &out);
 }
 
@@ -115,10 +120,10 @@ static bool is_direct(size_t in_channels, size_t out_channels, int rank) {
 }
 
 weft_status weft_conv_integer_prepare(weft_op *op) {
-  int number = is_qlinear(op) ? 3 : 1, zero_number = zero_input(op, true);
-  const weft_tensor *w = weights(op), *zero = weft_op_in(op, zero_number);
+  const weft_integer_roles *r = roles_for(op);
+  const weft_tensor *w = weights(op), *zero = weft_op_in(op, r->b_zero);
   int64_t group = weft_op_attr_int(op, "group", 1);
-  if (!weft_op_is_constant(op, number) || (zero != NULL && !weft_op_is_constant(op, zero_number)) || w == NULL ||
+  if (!weft_op_is_constant(op, r->b) || (zero != NULL && !weft_op_is_constant(op, r->b_zero)) || w == NULL ||
       w->count == 0 || w->shape.rank < 3 || (WEFT_TYPE_BIT(w->type) & WEFT_TYPES_BYTE) == 0 || group < 1 ||
       w->shape.dims[0] % group != 0 ||
       (zero != NULL && (zero->count == 0 || (size_t)w->shape.dims[0] % zero->count != 0)) ||
@@ -132,7 +137,7 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
   WEFT_TRY(weft_op_zero_points(op, zero, "w_zero_point", filters, zeros));
   WEFT_TRY(weft_op_state(op, size, &state));
   pack_weights(op->cx->kernels, w, (size_t)group, zeros, state);
-  weft_op_drop_constant(op, number);
+  weft_op_drop_constant(op, r->b);
   return WEFT_OK;
 }
 
@@ -269,7 +274,8 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
     for (size_t f = 0; f < t.filters; f++) {
       size_t channel = t.filter + f, filter = t.index % c->groups * c->out_channels + channel;
       weft_rescale rescale = {.bias = c->bias != NULL ? c->bias + filter : NULL,
-                              .scale = c->scales != NULL ? c->scales + filter : NULL};
+                              .scale = c->scales != NULL ? c->scales + filter : NULL,
+                              .added = c->added != NULL ? c->added + filter : NULL};
       weft_sums_store(&c->sums, t.count, parts.sums + f * t.count, &rescale, parts.row,
                       (t.index * c->out_channels + channel) * out_count + t.first);
     }
@@ -278,26 +284,35 @@ static void run_blocks(void *arg, uint32_t slot, size_t begin, size_t end) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 static weft_status place_numbers(weft_op *op, conv *c) {
+  const weft_integer_roles *r = roles_for(op);
+  const weft_tensor *bias = weft_op_in(op, r->bias);
   size_t filters = c->groups * c->out_channels;
+  float x_scale = 1, divisor = 1;
   void *room = NULL;
-  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, zero_input(op, false)), "x_zero_point", 1, &c->x_zero));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, r->a_zero), "x_zero_point", 1, &c->x_zero));
   WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(int32_t), &room));
-  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, zero_input(op, true)), "w_zero_point", filters, room));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, r->b_zero), "w_zero_point", filters, room));
   c->w_zeros = room;
-  if (!is_qlinear(op)) {
+  WEFT_TRY(weft_sums_place(op, r, &c->sums, &divisor));
+  if (r->b_scale < 0) {
     return WEFT_OK;
   }
-  float x_scale = 1, y_scale = 1;
-  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 1), "x_scale", 1, &x_scale));
-  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 6), "y_scale", 1, &y_scale));
-  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, 7), "y_zero_point", 1, &c->sums.zero));
-  WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(float), &room));
-  WEFT_TRY(weft_op_scales(op, weft_op_in(op, 4), "w_scale", filters, room));
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, r->a_scale), "x_scale", 1, &x_scale));
+  WEFT_TRY(weft_op_scratch_array(op, filters, 2 * sizeof(float), &room));
+  float *scales = room, *added = scales + filters;
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, r->b_scale), "w_scale", filters, scales));
   for (size_t i = 0; i < filters; i++) {
-    ((float *)room)[i] *= x_scale / y_scale;
+    scales[i] *= x_scale / divisor;
   }
-  c->scales = room;
-  c->bias = weft_op_has(op, 8) ? weft_op_in(op, 8)->data : NULL;
+  c->scales = scales;
+  if (bias != NULL && bias->type == WEFT_INT32) {
+    c->bias = bias->data;
+  } else if (bias != NULL) {
+    for (size_t i = 0; i < filters; i++) {
+      added[i] = ((const float *)bias->data)[i] / divisor;
+    }
+    c->added = added;
+  }
   return WEFT_OK;
 }
 
@@ -359,7 +374,7 @@ weft_status weft_conv_integer_run(weft_op *op) {
   conv c;
   weft_shape out;
   WEFT_TRY(make(op, &c, &out));
-  c.sums = (weft_sums){.kernels = op->cx->kernels, .y = weft_op_out(op, 0)};
+  c.sums.y = weft_op_out(op, 0);
   if (c.sums.y == NULL || c.sums.y->count == 0) {
     return WEFT_OK;
   }

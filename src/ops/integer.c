@@ -3,6 +3,7 @@
 
 #include "../base/convert.h"
 #include "broadcast.h"
+#include "product.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,6 +42,17 @@ weft_status weft_op_zero_points(weft_op *op, const weft_tensor *tensor, const ch
     out[i] = out[i - own];
   }
   return WEFT_OK;
+}
+
+static const weft_tensor *residual_of(const weft_op *op) {
+  return op->def->variant == WEFT_INTEGER_FUSED ? weft_op_in(op, WEFT_INTEGER_RESIDUAL) : NULL;
+}
+
+weft_status weft_integer_expect_residual(weft_op *op, const weft_shape *out) {
+  const weft_tensor *residual = residual_of(op);
+  return residual == NULL || (residual->type == WEFT_FLOAT && weft_shape_equal(&residual->shape, out))
+             ? WEFT_OK
+             : weft_op_fail(op, "the residual's type or shape is not the result's");
 }
 
 static void scale_between(float least, float greatest, float *scale, uint8_t *zero) {
@@ -91,6 +103,43 @@ void weft_dynamic_quantize(weft_context *cx, size_t n, const float *x, uint8_t *
   *zero = d.zero;
 }
 
+static bool is_quantised(const weft_tensor *y) {
+  return y->type == WEFT_INT8 || y->type == WEFT_UINT8;
+}
+
+/* The byte of a number that may be infinite. */
+static int32_t byte_of(const weft_sums *s, float x, float scale) {
+  uint8_t byte;
+  s->kernels->quantize_i8(1, &x, scale, s->bytes.zero, s->bytes.is_signed, &byte);
+  return s->bytes.is_signed ? (int8_t)byte : byte;
+}
+
+weft_status weft_sums_place(weft_op *op, const weft_integer_roles *roles, weft_sums *out, float *divisor) {
+  float scale = 1;
+  int32_t zero = 0;
+  WEFT_TRY(weft_op_scales(op, weft_op_in(op, roles->y_scale), "y_scale", 1, &scale));
+  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, roles->y_zero), "y_zero_point", 1, &zero));
+  out->kernels = op->cx->kernels;
+  out->bytes = weft_all_bytes(zero, out->y->type == WEFT_INT8);
+  *divisor = scale;
+  if (op->def->variant != WEFT_INTEGER_FUSED) {
+    return WEFT_OK;
+  }
+  const weft_tensor *residual = residual_of(op);
+  weft_epilogue *e = &out->epilogue;
+  WEFT_TRY(weft_op_activation(op, e));
+  e->residual = residual != NULL ? residual->data : NULL;
+  if (residual != NULL || e->activation > WEFT_ACT_CLIP) {
+    out->step = scale;
+    *divisor = 1;
+  } else if (e->activation == WEFT_ACT_CLIP && is_quantised(out->y)) {
+    const int32_t least = byte_of(out, e->lo, scale);
+    out->bytes.greatest = byte_of(out, e->hi, scale);
+    out->bytes.least = least;
+  }
+  return WEFT_OK;
+}
+
 void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, const weft_rescale *rescale, float *row,
                      size_t at) {
   weft_tensor *y = target->y;
@@ -98,12 +147,23 @@ void weft_sums_store(const weft_sums *target, size_t n, const int32_t *sums, con
     if ((const int32_t *)y->data + at != sums) {
       memcpy((int32_t *)y->data + at, sums, n * sizeof *sums);
     }
-  } else if (y->type == WEFT_INT8 || y->type == WEFT_UINT8) {
-    target->kernels->sums_to_i8(n, sums, rescale, target->zero, y->type == WEFT_INT8, (uint8_t *)y->data + at);
-  } else if (y->type == WEFT_FLOAT) {
-    target->kernels->sums_to_f32(n, sums, rescale, (float *)y->data + at);
-  } else {
-    target->kernels->sums_to_f32(n, sums, rescale, row);
+    return;
+  }
+  const weft_kernels *kernels = target->kernels;
+  const weft_epilogue *e = &target->epilogue;
+  if (is_quantised(y) && target->step == 0) {
+    kernels->sums_to_i8(n, sums, rescale, &target->bytes, (uint8_t *)y->data + at);
+    return;
+  }
+  float *to = y->type == WEFT_FLOAT ? (float *)y->data + at : row;
+  kernels->sums_to_f32(n, sums, rescale, to);
+  if (e->residual != NULL) {
+    kernels->binary_f32[WEFT_BINARY_ADD](n, to, 1, e->residual + at, 1, to);
+  }
+  kernels->activate_f32(n, to, e->activation, e->lo, e->hi);
+  if (is_quantised(y)) {
+    kernels->quantize_i8(n, to, target->step, target->bytes.zero, target->bytes.is_signed, (uint8_t *)y->data + at);
+  } else if (to == row) {
     weft_store_float(y->type, row, n, y->data, at, 1);
   }
 }

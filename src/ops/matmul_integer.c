@@ -1,7 +1,7 @@
-/* Products of 8-bit integers: MatMulInteger, QLinearMatMul and com.microsoft's QGemm, MatMulIntegerToFloat and
- * DynamicQuantizeMatMul, which differ in where their operands stand among the inputs and in what becomes of the 32-bit
- * sums; the last makes integers of its floating a first. Zero points are taken
- * off while packing; a constant b is packed once. */
+/* Products of 8-bit integers: MatMulInteger, QLinearMatMul, com.microsoft's QGemm, MatMulIntegerToFloat and
+ * DynamicQuantizeMatMul, and Weft's own QMatMul, which differ in where their operands stand among the inputs and in what
+ * becomes of the 32-bit sums; DynamicQuantizeMatMul makes integers of its floating a first. Zero points are taken off
+ * while packing; a constant b is packed once. */
 #include "../base/convert.h"
 #include "broadcast.h"
 #include "integer.h"
@@ -13,30 +13,29 @@
 
 enum { TILE_ROWS = 64, TILE_BYTES = 262144 };
 
-/* Input numbers by role; -1: there is none. How many must be there, and how many there may be. */
-typedef struct roles {
-  int a, a_scale, a_zero, b, b_scale, b_zero, bias, y_scale, y_zero, required, inputs;
-} roles;
-
-static const roles roles_of[] = {
+static const weft_integer_roles roles_of[] = {
     [WEFT_INTEGER_PLAIN] = {0, -1, 2, 1, -1, 3, -1, -1, -1, 2, 4},
     [WEFT_INTEGER_QLINEAR] = {0, 1, 2, 3, 4, 5, -1, 6, 7, 8, 8},
     [WEFT_INTEGER_GEMM] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 9},
     [WEFT_INTEGER_TO_FLOAT] = {0, 2, 4, 1, 3, 5, 6, -1, -1, 4, 7},
     [WEFT_INTEGER_DYNAMIC] = {0, -1, -1, 1, 2, 3, 4, -1, -1, 3, 5},
+    [WEFT_INTEGER_FUSED] = WEFT_INTEGER_FUSED_ROLES,
 };
 
-static const roles *roles_for(const weft_op *op) {
+static const weft_integer_roles *roles_for(const weft_op *op) {
   return &roles_of[op->def->variant];
 }
 
+static bool is_transposed(const weft_op *op, const char *attribute) {
+  const int variant = op->def->variant;
+  return (variant == WEFT_INTEGER_GEMM || variant == WEFT_INTEGER_FUSED) && weft_op_attr_int(op, attribute, 0) != 0;
+}
+
 static weft_status make_plan(weft_op *op, weft_matmul_plan *p) {
-  const roles *r = roles_for(op);
+  const weft_integer_roles *r = roles_for(op);
   weft_matmul_flags flags = {0};
-  if (op->def->variant == WEFT_INTEGER_GEMM) {
-    flags.transposed_a = weft_op_attr_int(op, "transA", 0) != 0;
-    flags.transposed_b = weft_op_attr_int(op, "transB", 0) != 0;
-  }
+  flags.transposed_a = is_transposed(op, "transA");
+  flags.transposed_b = is_transposed(op, "transB");
   return weft_matmul_plan_make(op, &weft_op_in(op, r->a)->shape, &weft_op_in(op, r->b)->shape, &flags, p);
 }
 
@@ -54,14 +53,14 @@ static bool is_float8(const weft_tensor *t) {
 }
 
 /* Whether the operands of a QLinearMatMul whose zero points say what they are, are integers. */
-static bool is_of_integers(const weft_op *op, const roles *r) {
+static bool is_of_integers(const weft_op *op, const weft_integer_roles *r) {
   return op->def->variant != WEFT_INTEGER_QLINEAR ||
          (weft_op_is_constant(op, r->a_zero) && weft_op_is_constant(op, r->y_zero) &&
           !is_float8(weft_op_in(op, r->a_zero)) && !is_float8(weft_op_in(op, r->y_zero)));
 }
 
 weft_status weft_matmul_integer_infer(weft_op *op) {
-  const roles *r = roles_for(op);
+  const weft_integer_roles *r = roles_for(op);
   const weft_tensor *a = weft_op_in(op, r->a);
   uint32_t operands = WEFT_TYPES_BYTE | (op->def->variant == WEFT_INTEGER_QLINEAR ? WEFT_TYPES_FLOAT8 : 0);
   bool gemm = op->def->variant == WEFT_INTEGER_GEMM, dynamic = op->def->variant == WEFT_INTEGER_DYNAMIC;
@@ -98,6 +97,7 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   if (c != NULL && !gemm && c->count != 1 && (c->count != p.n || c->shape.dims[c->shape.rank - 1] != (int64_t)p.n)) {
     return weft_op_unsupported(op, "a bias that differs from row to row");
   }
+  WEFT_TRY(weft_integer_expect_residual(op, &p.out));
   return weft_op_set(op, 0, type, &p.out);
 }
 
@@ -111,16 +111,15 @@ static void pack_b(const weft_kernels *kernels, const weft_matmul_plan *p, const
 }
 
 weft_status weft_matmul_integer_prepare(weft_op *op) {
-  const roles *r = roles_for(op);
+  const weft_integer_roles *r = roles_for(op);
   const weft_tensor *b = weft_op_in(op, r->b), *zero = weft_op_in(op, r->b_zero);
   if (!weft_op_is_constant(op, r->b) || b == NULL || b->shape.rank != 2 || b->count == 0 ||
       (WEFT_TYPE_BIT(b->type) & WEFT_TYPES_BYTE) == 0 || !is_of_integers(op, r) ||
       (zero != NULL && !weft_op_is_constant(op, r->b_zero))) {
     return WEFT_OK;
   }
-  bool transposed = op->def->variant == WEFT_INTEGER_GEMM && weft_op_attr_int(op, "transB", 0) != 0;
   weft_matmul_plan p = {0};
-  weft_matmul_describe(&b->shape, false, transposed, false, &p.b);
+  weft_matmul_describe(&b->shape, false, is_transposed(op, "transB"), false, &p.b);
   p.n = p.b.columns;
   p.k = p.b.rows;
   if (zero != NULL && (zero->count == 0 || p.n % zero->count != 0 || zero->type != b->type)) {
@@ -230,10 +229,9 @@ static weft_status scales(weft_op *op, int i, const char *name, size_t count, fl
 }
 
 /* Scales per column hold everything that is the same for all rows. */
-static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t columns) {
-  const roles *r = roles_for(op);
-  float *by_row = NULL, *by_column = NULL, y_scale = 1;
-  int32_t y_zero = 0;
+static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t columns, float divisor) {
+  const weft_integer_roles *r = roles_for(op);
+  float *by_row = NULL, *by_column = NULL;
   if (r->b_scale < 0) {
     return WEFT_OK;
   }
@@ -241,20 +239,17 @@ static weft_status place_scales(weft_op *op, tiles *t, size_t rows, size_t colum
   bool one = a_scale == NULL || a_scale->count == 1;
   WEFT_TRY(scales(op, r->a_scale, "a_scale", one ? 1 : rows, &by_row));
   WEFT_TRY(scales(op, r->b_scale, "b_scale", columns, &by_column));
-  WEFT_TRY(weft_op_scales(op, weft_op_in(op, r->y_scale), "y_scale", 1, &y_scale));
-  WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, r->y_zero), "y_zero_point", 1, &y_zero));
   float alpha = op->def->variant == WEFT_INTEGER_GEMM ? weft_op_attr_float(op, "alpha", 1) : t->a_scale;
   for (size_t i = 0; i < columns; i++) {
-    by_column[i] = alpha * (one ? by_row[0] : 1) * by_column[i] / y_scale;
+    by_column[i] = alpha * (one ? by_row[0] : 1) * by_column[i] / divisor;
   }
   t->row_scale = one ? NULL : by_row;
   t->scale = by_column;
-  t->sums.zero = y_zero;
   return WEFT_OK;
 }
 
 /* A bias for every element of a column, or of y where it differs from row to row. */
-static weft_status place_bias(weft_op *op, tiles *t) {
+static weft_status place_bias(weft_op *op, tiles *t, float divisor) {
   const weft_tensor *c = weft_op_in(op, roles_for(op)->bias);
   const weft_matmul_plan *p = t->p;
   if (c == NULL) {
@@ -269,6 +264,12 @@ static weft_status place_bias(weft_op *op, tiles *t) {
     for (size_t i = 0; i < count; i++) {
       memcpy((char *)room + 4 * i, (const char *)c->data + 4 * (i / p->n), 4);
     }
+    data = room;
+  }
+  if (c->type == WEFT_FLOAT && divisor != 1) {
+    float *room = NULL;
+    WEFT_TRY(weft_op_scratch_floats(op, 1, count, &room));
+    op->cx->kernels->binary_f32[WEFT_BINARY_DIV](count, data, 1, &divisor, 0, room);
     data = room;
   }
   if (c->type == WEFT_FLOAT) {
@@ -382,12 +383,13 @@ static weft_status run_float8(weft_op *op, const weft_matmul_plan *p) {
 }
 
 weft_status weft_matmul_integer_run(weft_op *op) {
-  const roles *r = roles_for(op);
+  const weft_integer_roles *r = roles_for(op);
   const weft_tensor *a = weft_op_in(op, r->a), *b = weft_op_in(op, r->b);
   const weft_kernels *kernels = op->cx->kernels;
   weft_matmul_plan p;
   WEFT_TRY(make_plan(op, &p));
-  tiles t = {.kernels = kernels, .p = &p, .a_scale = 1, .sums = {.kernels = kernels, .y = weft_op_out(op, 0)}};
+  tiles t = {.kernels = kernels, .p = &p, .a_scale = 1, .sums = {.y = weft_op_out(op, 0)}};
+  float divisor = 1;
   if (t.sums.y == NULL || t.sums.y->count == 0) {
     return WEFT_OK;
   }
@@ -407,8 +409,9 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   if (op->node->state == NULL) {
     WEFT_TRY(zero_points(op, r->b_zero, "b_zero_point", columns, &b_zero));
   }
-  WEFT_TRY(place_scales(op, &t, rows, columns));
-  WEFT_TRY(place_bias(op, &t));
+  WEFT_TRY(weft_sums_place(op, r, &t.sums, &divisor));
+  WEFT_TRY(place_scales(op, &t, rows, columns, divisor));
+  WEFT_TRY(place_bias(op, &t, divisor));
   WEFT_TRY(place_tiles(op, &t));
   WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(p.m, p.k), &packed_a));
   if (op->node->state == NULL) {

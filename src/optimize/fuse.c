@@ -4,7 +4,8 @@
  * The fused operators are Weft's own, in domain "weft": Conv, ConvTranspose, Gemm, MatMul as far as ops.def has them.
  * Inputs: those of the original operator, the bias always at position 2 (for MatMul: one number per column), the
  * residual, of the result's shape, at position 3. Attributes: the original's, and `activation` (a weft_activation),
- * `lo`, `hi`. Only float32.
+ * `lo`, `hi`. Only float32. QConv and QMatMul (quantized.c), products of integers whose results are floats, have the same
+ * form, and may quantise in the end: the scale and zero point of that come last.
  *
  * What is absorbed is read by nothing else and is no output of the graph. The fused node stands where the last node of
  * the chain stood, because its residual may be made after the product. */
@@ -13,20 +14,43 @@
 
 #include "match.h"
 
-enum { MAX_CHAIN = 5, BIAS = 2, RESIDUAL = 3 };
+enum { MAX_CHAIN = 5, BIAS = 2, RESIDUAL = 3, SCALE = 8, ZERO = 9 };
 
 typedef struct chain {
   weft_graph *graph;
   const weft_uses *uses;
   weft_node *product;
+  const char *kind;            /* of product */
   weft_node *taken[MAX_CHAIN]; /* in their order; the last one's output is the result */
   int taken_count;
   int32_t out; /* the result so far */
   int32_t bias, residual;
+  const weft_node *quantizer;
   weft_value *new_bias; /* made here: becomes a constant if the chain is fused */
   weft_activation activation;
   float lo, hi;
 } chain;
+
+/* Whether a node is one of integers. */
+static bool is_quantized(const weft_node *node) {
+  return node->op_type != NULL && strcmp(node->domain, "weft") == 0 && node->op_type[0] == 'Q';
+}
+
+/* The product of floats that a node is or stands for, or NULL. */
+static const char *kind_of(const weft_node *node) {
+  static const char *const products[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+  bool quantized = is_quantized(node);
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+    if (quantized ? strcmp(node->op_type + 1, products[i]) == 0 : weft_node_is(node, products[i])) {
+      return products[i];
+    }
+  }
+  return NULL;
+}
+
+static bool is_a(const chain *c, const char *kind) {
+  return strcmp(c->kind, kind) == 0;
+}
 
 static void take(chain *c, weft_node *node) {
   c->taken[c->taken_count++] = node;
@@ -40,11 +64,9 @@ static size_t count_channels(const chain *c) {
   if (w->kind != WEFT_KIND_TENSOR || w->rank < 2) {
     return 0;
   }
-  int axis = weft_node_is(c->product, "Conv") ? 0 : weft_node_is(c->product, "MatMul") ? w->rank - 1 : 1;
-  if (weft_node_is(c->product, "Gemm") && weft_node_int(c->product, "transB", 0) != 0) {
-    axis = 0;
-  }
-  int64_t groups = weft_node_is(c->product, "ConvTranspose") ? weft_node_int(c->product, "group", 1) : 1;
+  int axis = is_a(c, "Conv") ? 0 : is_a(c, "MatMul") ? w->rank - 1 : 1;
+  axis -= weft_node_int(c->product, "transB", 0) != 0;
+  int64_t groups = is_a(c, "ConvTranspose") ? weft_node_int(c->product, "group", 1) : 1;
   return w->dims[axis] > 0 && groups > 0 && groups <= INT32_MAX && w->dims[axis] <= INT32_MAX
              ? (size_t)(w->dims[axis] * groups)
              : 0;
@@ -74,7 +96,7 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
   if (term == NULL || channels == 0 || rank < 0 || scales_bias(c->product)) {
     return WEFT_OK;
   }
-  bool is_conv = weft_node_is(c->product, "Conv") || weft_node_is(c->product, "ConvTranspose");
+  bool is_conv = is_a(c, "Conv") || is_a(c, "ConvTranspose");
   const weft_tensor *old = weft_match_constant(c->graph, c->bias, WEFT_FLOAT);
   bool can_add = c->bias < 0 || (old != NULL && old->shape.rank == 1 && old->count == channels);
   if (can_add && weft_match_per_channel(term, channels, rank, is_conv ? 1 : rank - 1)) {
@@ -93,7 +115,7 @@ static weft_status take_bias(weft_pass *pass, chain *c) {
  * mask for all of them. */
 static bool may_be_masked(const chain *c) {
   const weft_info *info = &c->graph->values[c->out].info;
-  return weft_node_is(c->product, "MatMul") && info->rank > 3 && info->dims[info->rank - 3] < 0;
+  return is_a(c, "MatMul") && info->rank > 3 && info->dims[info->rank - 3] < 0;
 }
 
 static void take_residual(chain *c) {
@@ -188,10 +210,19 @@ static bool take_activation(chain *c) {
   return take_silu(c);
 }
 
+/* ---- quantiser ------------------------------------------------------------------------------- */
+static void take_quantizer(chain *c) {
+  weft_node *node = is_quantized(c->product) ? weft_match_quantizer(c->graph, c->uses, c->out) : NULL;
+  if (node != NULL) {
+    c->quantizer = node;
+    take(c, node);
+  }
+}
+
 /* ---- the fused node -------------------------------------------------------------------------- */
 /* A bias alone needs no fused operator where the original has one. */
 static bool needs_own_operator(const chain *c) {
-  return c->activation != WEFT_ACT_NONE || c->residual >= 0 || weft_node_is(c->product, "MatMul");
+  return c->activation != WEFT_ACT_NONE || c->residual >= 0 || is_a(c, "MatMul");
 }
 
 static weft_status fill(weft_pass *pass, chain *c, weft_node *node) {
@@ -216,6 +247,8 @@ static weft_status fill(weft_pass *pass, chain *c, weft_node *node) {
 
 static weft_status finish(weft_pass *pass, chain *c) {
   weft_node *last = c->taken[c->taken_count - 1];
+  const int32_t scale = c->quantizer != NULL ? c->quantizer->inputs[1] : -1,
+                zero = c->quantizer != NULL ? c->quantizer->inputs[2] : -1;
   const weft_op_def *def = weft_op_find("weft", c->product->op_type);
   weft_node node = *c->product;
   bool own = needs_own_operator(c);
@@ -232,34 +265,37 @@ static weft_status finish(weft_pass *pass, chain *c) {
   }
   *last = node;
   c->graph->values[c->out].producer = (int32_t)(last - c->graph->nodes);
+  if (scale >= 0) {
+    WEFT_TRY(weft_node_set_input(pass->model, last, ZERO, zero));
+    last->inputs[SCALE] = scale;
+  }
   return fill(pass, c, last);
 }
 
 /* Weights in floats, or in the 16 bits that products of floats take as well. */
 static bool has_weights(const weft_graph *graph, const weft_node *node) {
   const weft_type type = weft_match_type(graph, node->inputs[1]);
-  return type == WEFT_FLOAT || (weft_type_is_half(type) && weft_match_type(graph, node->inputs[0]) == WEFT_FLOAT);
+  return type == WEFT_FLOAT || is_quantized(node) ||
+         (weft_type_is_half(type) && weft_match_type(graph, node->inputs[0]) == WEFT_FLOAT);
 }
 
 static weft_status fuse(weft_pass *pass, weft_graph *graph, const weft_uses *uses, weft_node *node) {
-  static const char *const products[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
-  bool is_product = false;
-  for (size_t i = 0; i < sizeof products / sizeof *products && !is_product; i++) {
-    is_product = weft_node_is(node, products[i]);
-  }
-  if (!is_product || weft_node_in(node, 0) < 0 || weft_node_in(node, 1) < 0 || node->output_count != 1 ||
+  const char *kind = kind_of(node);
+  if (kind == NULL || weft_node_in(node, 0) < 0 || weft_node_in(node, 1) < 0 || node->output_count != 1 ||
       !has_weights(graph, node) || weft_op_find("weft", node->op_type) == NULL) {
     return WEFT_OK;
   }
   chain c = {.graph = graph,
              .uses = uses,
              .product = node,
+             .kind = kind,
              .out = node->outputs[0],
              .bias = weft_node_in(node, BIAS),
              .residual = -1};
   WEFT_TRY(take_bias(pass, &c));
   take_residual(&c);
   take_activation(&c);
+  take_quantizer(&c);
   return c.taken_count != 0 ? finish(pass, &c) : WEFT_OK;
 }
 

@@ -44,6 +44,19 @@ weft_node *weft_match_reader(const weft_graph *graph, const weft_uses *uses, int
   return weft_node_is(node, op_type) ? node : NULL;
 }
 
+weft_node *weft_match_quantizer(const weft_graph *graph, const weft_uses *uses, int32_t v) {
+  weft_node *node = weft_match_reader(graph, uses, v, "QuantizeLinear");
+  float scale;
+  if (node == NULL || node->inputs[0] != v || weft_node_in(node, 2) < 0 ||
+      !weft_match_scalar(graph, weft_node_in(node, 1), &scale) || !(scale > 0) || !isfinite(scale)) {
+    return NULL;
+  }
+  weft_type type = weft_match_type(graph, node->inputs[2]);
+  bool is_byte = type == WEFT_INT8 || type == WEFT_UINT8;
+  const weft_tensor *zero = is_byte ? weft_match_constant(graph, node->inputs[2], type) : NULL;
+  return zero != NULL && zero->count == 1 ? node : NULL;
+}
+
 int32_t weft_match_other(const weft_node *node, int32_t v) {
   if (node->input_count != 2) {
     return -1;

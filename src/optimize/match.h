@@ -15,6 +15,9 @@ bool weft_match_near(const weft_graph *graph, int32_t v, double expected);
 weft_node *weft_match_producer(const weft_graph *graph, int32_t v, const char *op_type);
 /* The node of that type that alone reads v, which is no output of the graph; or NULL. */
 weft_node *weft_match_reader(const weft_graph *graph, const weft_uses *uses, int32_t v, const char *op_type);
+/* The QuantizeLinear that alone reads v, by one constant scale, which keeps the order of numbers, to 8 bits with a constant
+ * zero point; or NULL. */
+weft_node *weft_match_quantizer(const weft_graph *graph, const weft_uses *uses, int32_t v);
 /* The other one of two inputs; -1 when v is neither, or there are not two. */
 int32_t weft_match_other(const weft_node *node, int32_t v);
 weft_type weft_match_type(const weft_graph *graph, int32_t v);

@@ -78,15 +78,8 @@ static bool same_type(const quantized_pass *p, int32_t a, int32_t b) {
   return weft_match_type(p->graph, a) == weft_match_type(p->graph, b);
 }
 
-/* The node that quantises v, which nothing else reads; NULL if there is none. */
 static weft_node *find_quantizer(const quantized_pass *p, int32_t v) {
-  weft_node *node = weft_match_reader(p->graph, &p->uses, v, "QuantizeLinear");
-  if (node == NULL || node->inputs[0] != v || weft_node_in(node, 2) < 0 || !scale_fits(p->graph, node, ANY_AXIS)) {
-    return NULL;
-  }
-  weft_type type = weft_match_type(p->graph, node->inputs[2]);
-  const weft_tensor *zero = is_8_bit(type) ? weft_match_constant(p->graph, node->inputs[2], type) : NULL;
-  return zero != NULL && zero->count == 1 ? node : NULL;
+  return weft_match_quantizer(p->graph, &p->uses, v);
 }
 
 /* A Relu before the quantiser does nothing when its zero is the smallest number there is. */
@@ -155,13 +148,18 @@ static weft_status find_bias(quantized_pass *p, int32_t v, const quantity *x, co
 }
 
 /* ---- products -------------------------------------------------------------------------------- */
+/* Where no quantiser follows at once, the product of integers gives floats, and takes over what is done to these, a
+ * quantiser at the end included (fuse.c). */
+static weft_status join_fused(quantized_pass *p, weft_node *node, const char *op_type, const quantity *a,
+                              const quantity *b) {
+  const int32_t values[] = {a->x, b->x, weft_node_in(node, 2), -1, a->scale, a->zero, b->scale, b->zero};
+  return replace(p, node, node, "weft", op_type, 8, values);
+}
+
 static weft_status join_conv(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity x, w;
   int32_t bias = -1;
-  if (last == NULL) {
-    return WEFT_OK;
-  }
   WEFT_TRY(find_quantity(p, weft_node_in(node, 0), ANY_AXIS, &x));
   WEFT_TRY(find_quantity(p, weft_node_in(node, 1), 0, &w));
   if (x.x < 0 || w.x < 0) {
@@ -172,11 +170,14 @@ static weft_status join_conv(quantized_pass *p, weft_node *node) {
   if (weights->rank < 3 || weights->dims[0] < 1) {
     return WEFT_OK;
   }
-  if (has_bias) {
+  if (has_bias && last != NULL) {
     WEFT_TRY(find_bias(p, node->inputs[2], &x, &w, (size_t)weights->dims[0], &bias));
   }
+  if (last == NULL || (has_bias && bias < 0)) {
+    return join_fused(p, node, "QConv", &x, &w);
+  }
   const int32_t values[] = {x.x, x.scale, x.zero, w.x, w.scale, w.zero, last->inputs[1], last->inputs[2], bias};
-  return has_bias && bias < 0 ? WEFT_OK : replace(p, node, last, "", "QLinearConv", has_bias ? 9 : 8, values);
+  return replace(p, node, last, "", "QLinearConv", has_bias ? 9 : 8, values);
 }
 
 static weft_status join_matmul(quantized_pass *p, weft_node *node) {
@@ -189,14 +190,18 @@ static weft_status join_matmul(quantized_pass *p, weft_node *node) {
     return WEFT_OK;
   }
   if (last == NULL) {
-    return replace(p, node, node, "com.microsoft", "MatMulIntegerToFloat", 6,
-                   (int32_t[]){a.x, b.x, a.scale, b.scale, a.zero, b.zero});
+    return join_fused(p, node, "QMatMul", &a, &b);
   }
   return replace(p, node, last, "", "QLinearMatMul", 8,
                  (int32_t[]){a.x, a.scale, a.zero, b.x, b.scale, b.zero, last->inputs[1], last->inputs[2]});
 }
 
-/* Without a quantiser behind it, the integer product gives floats. */
+/* Whether a bias is one float for each column. */
+static bool is_row(const quantized_pass *p, int32_t v, int64_t columns) {
+  const weft_info *info = &p->graph->values[v].info;
+  return weft_match_type(p->graph, v) == WEFT_FLOAT && info->rank == 1 && info->dims[0] == columns;
+}
+
 static weft_status join_gemm(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   int axis = weft_node_int(node, "transB", 0) != 0 ? 0 : 1;
@@ -212,22 +217,15 @@ static weft_status join_gemm(quantized_pass *p, weft_node *node) {
   if (weights->rank != 2 || weights->dims[axis] < 1) {
     return WEFT_OK;
   }
-  if (has_bias) {
+  if (has_bias && last != NULL) {
     WEFT_TRY(find_bias(p, node->inputs[2], &a, &b, (size_t)weights->dims[axis], &bias));
   }
-  if (has_bias && bias < 0) {
-    return WEFT_OK;
+  if (last == NULL || (has_bias && bias < 0)) {
+    bool fits = !has_bias || is_row(p, node->inputs[2], weights->dims[axis]);
+    return fits ? join_fused(p, node, "QMatMul", &a, &b) : WEFT_OK;
   }
-  int32_t values[] = {a.x, a.scale, a.zero, b.x, b.scale, b.zero, bias, -1, -1};
-  if (last != NULL) {
-    values[7] = last->inputs[1];
-    values[8] = last->inputs[2];
-  }
-  return replace(p, node, last != NULL ? last : node, "com.microsoft", "QGemm",
-                 last != NULL ? 9
-                 : has_bias   ? 7
-                              : 6,
-                 values);
+  return replace(p, node, last, "com.microsoft", "QGemm", 9,
+                 (int32_t[]){a.x, a.scale, a.zero, b.x, b.scale, b.zero, bias, last->inputs[1], last->inputs[2]});
 }
 
 /* ---- element by element, pools, concatenation ------------------------------------------------ */
@@ -321,6 +319,53 @@ static weft_status join_movement(quantized_pass *p, weft_node *node) {
   return replace(p, node, last, node->domain, node->op_type, node->input_count, node->inputs);
 }
 
+/* ---- quantisers of one value ----------------------------------------------------------------- */
+static bool is_alike(const weft_graph *graph, const weft_node *a, const weft_node *b) {
+  return weft_node_is(a, b->op_type) && weft_node_in(b, 2) >= 0 &&
+         same_constant(graph, weft_node_in(a, 1), b->inputs[1], WEFT_FLOAT) &&
+         same_constant(graph, weft_node_in(a, 2), b->inputs[2], weft_match_type(graph, b->inputs[2])) &&
+         weft_node_int(a, "precision", 0) == weft_node_int(b, "precision", 0) &&
+         weft_match_type(graph, a->outputs[0]) == weft_match_type(graph, b->outputs[0]);
+}
+
+/* Where each reader of a value has its own quantiser, or what undoes it, the first serves all who have one like it.
+ * `first` has a place for each value. */
+static void share_quantizers(weft_graph *graph, const weft_uses *uses, weft_aliases *aliases, weft_node **first) {
+  for (size_t n = 0; n < graph->node_count; n++) {
+    weft_node *node = &graph->nodes[n];
+    if ((!weft_node_is(node, "QuantizeLinear") && !weft_node_is(node, "DequantizeLinear")) ||
+        weft_node_in(node, 0) < 0 || weft_node_out(node, 0) < 0) {
+      continue;
+    }
+    weft_node **other = &first[weft_aliases_find(aliases, node->inputs[0])];
+    if (*other == NULL) {
+      *other = node;
+    } else if (is_alike(graph, *other, node) &&
+               weft_aliases_bypass(aliases, graph, uses, (*other)->outputs[0], node->outputs[0])) {
+      weft_node_remove(node);
+    }
+  }
+  weft_graph_compact(graph);
+  weft_aliases_apply(aliases, graph);
+  weft_graph_number_producers(graph);
+}
+
+static weft_status share(weft_pass *pass, weft_graph *graph) {
+  void *first = NULL;
+  weft_uses uses = {0};
+  weft_aliases aliases = {0};
+  weft_status status = weft_alloc_zeroed(pass->model->cx, graph->value_count, sizeof(weft_node *), &first);
+  status = status == WEFT_OK ? weft_uses_find(pass, graph, &uses) : status;
+  status = status == WEFT_OK ? weft_aliases_create(pass, graph, &aliases) : status;
+  if (status == WEFT_OK) {
+    share_quantizers(graph, &uses, &aliases, first);
+  }
+  weft_aliases_free(&aliases);
+  weft_uses_free(&uses);
+  weft_free(first);
+  return status;
+}
+
 /* ---- the pass -------------------------------------------------------------------------------- */
 static const struct {
   const char *op_type;
@@ -353,6 +398,7 @@ static const struct {
 
 weft_status weft_pass_quantized(weft_pass *pass, weft_graph *graph) {
   quantized_pass p = {.pass = pass, .graph = graph};
+  WEFT_TRY(share(pass, graph));
   WEFT_TRY(weft_uses_find(pass, graph, &p.uses));
   weft_status status = WEFT_OK;
   for (size_t n = 0; n < graph->node_count && status == WEFT_OK; n++) {

@@ -182,7 +182,8 @@ static void run_nbits_i8(bench *b) {
 
 static void run_sums_i8(bench *b) {
   const weft_rescale r = {.bias = (const int32_t *)(const void *)b->b, .scale = b->a};
-  b->kernels->sums_to_i8(b->n, (const int32_t *)(const void *)b->packed, &r, 3, false, b->c);
+  const weft_bytes bytes = weft_all_bytes(3, false);
+  b->kernels->sums_to_i8(b->n, (const int32_t *)(const void *)b->packed, &r, &bytes, b->c);
 }
 
 static void run_quantize(bench *b) {

@@ -1,5 +1,5 @@
 /* Passes: what becomes of known patterns, that patterns which only look alike are left, and that results stay the same.
- * Attention and 16-bit floats have files of their own. */
+ * Attention, 16-bit floats and simulated quantisation have files of their own. */
 #include "passes_test.h"
 
 static void test_convolutions(void) {
@@ -442,97 +442,6 @@ static void test_fixed_sizes(void) {
   expect(&g, "Conv weft:Conv Add weft:MatMul Sub");
 }
 
-static void byte(bytes *g, const char *name, int type, uint8_t value) {
-  graph_tensor(g, name, type, 1, 0, scalar, &value);
-}
-
-static void test_quantized(void) {
-  int8_t weights[36];
-  for (int i = 0; i < 36; i++) {
-    weights[i] = (int8_t)(i * 7 % 90 - 45);
-  }
-  const float scales[] = {0.01f, -0.012f}; /* of weights, any sign will do */
-  bytes g;
-  for (int each = 0; each < 2; each++) {
-    g = begin();
-    one(&g, "x_scale", 0.03f);
-    one(&g, "y_scale", 0.05f);
-    byte(&g, "x_zero", WEFT_UINT8, 120);
-    byte(&g, "y_zero", WEFT_UINT8, 0);
-    bytes wide = node("DequantizeLinear", "wq w_scale w_zero", "e");
-    with_int(&wide, "axis", 0);
-    graph_tensor(&g, "w_scale", WEFT_FLOAT, 4, each, vector, scales);
-    graph_tensor(&g, "w_zero", WEFT_INT8, 1, each, vector, (const int8_t[2]){0});
-    graph_tensor(&g, "wq", WEFT_INT8, 1, 4, filter, weights);
-    graph_node(&g, node("QuantizeLinear", "x x_scale x_zero", "q"));
-    graph_node(&g, node("DequantizeLinear", "q x_scale x_zero", "d"));
-    graph_node(&g, wide);
-    graph_node(&g, convolution("d e b", "c"));
-    graph_node(&g, node("Relu", "c", "r"));
-    graph_node(&g, node("QuantizeLinear", "r y_scale y_zero", "s"));
-    graph_node(&g, node("DequantizeLinear", "s y_scale y_zero", "y"));
-    expect_within(&g, "QuantizeLinear QLinearConv DequantizeLinear", 0.051f);
-  }
-
-  int8_t square[25];
-  memcpy(square, weights, sizeof square);
-  int64_t five[] = {5, 5}, row[] = {5};
-  g = begin();
-  one(&g, "w_scale", 0.01f);
-  constant(&g, "bias", 1, row);
-  graph_tensor(&g, "m", WEFT_INT8, 1, 2, five, square);
-  graph_node(&g, node("DynamicQuantizeLinear", "x", "q scale zero"));
-  graph_node(&g, node("MatMulInteger", "q m zero", "i"));
-  bytes cast = node("Cast", "i", "f");
-  with_int(&cast, "to", WEFT_FLOAT);
-  graph_node(&g, cast);
-  graph_node(&g, node("Mul", "scale w_scale", "k"));
-  graph_node(&g, node("Mul", "f k", "p"));
-  graph_node(&g, node("Add", "p bias", "y"));
-  expect(&g, "DynamicQuantizeLinear com.microsoft:MatMulIntegerToFloat");
-}
-
-/* Scales that turn the order of numbers round, or lose them, and floats that are not of 32 bits. */
-static void test_unlike_quantized(void) {
-  const float scales[] = {0.1f, -0.1f, 0, INFINITY};
-  for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
-    bytes g = begin(), pool = node("MaxPool", "d", "m"), window = attribute("kernel_shape", ATTRIBUTE_INTS);
-    add_int(&window, 8, 2), add_int(&window, 8, 2);
-    add_message(&pool, NODE_ATTRIBUTE, &window);
-    one(&g, "plain", 0.03f);
-    one(&g, "scale", scales[i]);
-    byte(&g, "zero", WEFT_UINT8, 120);
-    graph_node(&g, node("QuantizeLinear", "x plain zero", "q"));
-    graph_node(&g, node("DequantizeLinear", "q scale zero", "d"));
-    graph_node(&g, pool);
-    graph_node(&g, node("QuantizeLinear", "m scale zero", "s"));
-    graph_node(&g, node("DequantizeLinear", "s plain zero", "y"));
-    expect(&g, i == 0 ? "QuantizeLinear MaxPool DequantizeLinear"
-                      : "QuantizeLinear DequantizeLinear MaxPool QuantizeLinear DequantizeLinear");
-  }
-  for (int narrow = 0; narrow < 2; narrow++) {
-    const int8_t weights[25] = {1, 2, 3};
-    bytes g = begin(), a = node("DequantizeLinear", "q scale zero", "d"),
-          b = node("DequantizeLinear", "m scale none", "e"), cast = node("Cast", "p", "y");
-    with_int(&a, "output_dtype", narrow ? WEFT_FLOAT16 : WEFT_FLOAT);
-    with_int(&b, "output_dtype", narrow ? WEFT_FLOAT16 : WEFT_FLOAT);
-    with_int(&cast, "to", WEFT_FLOAT);
-    one(&g, "scale", 0.03f);
-    byte(&g, "zero", WEFT_UINT8, 120);
-    byte(&g, "none", WEFT_INT8, 0);
-    graph_tensor(&g, "m", WEFT_INT8, 1, 2, (const int64_t[]){5, 5}, weights);
-    graph_node(&g, node("QuantizeLinear", "x scale zero", "q"));
-    graph_node(&g, a);
-    graph_node(&g, b);
-    graph_node(&g, node("MatMul", "d e", "p"));
-    graph_node(&g, cast);
-    bytes m = model(23, &g);
-    expect_nodes(&m, narrow ? "QuantizeLinear DequantizeLinear MatMul<float16> Cast"
-                            : "QuantizeLinear com.microsoft:MatMulIntegerToFloat");
-    expect_same(&m, 1e-4f);
-  }
-}
-
 int main(void) {
   test_dimensions();
   test_turns();
@@ -541,8 +450,6 @@ int main(void) {
   test_rows_between();
   test_cut_off();
   test_fixed_sizes();
-  test_quantized();
-  test_unlike_quantized();
   test_convolutions();
   test_products();
   test_infinite_scale();
