@@ -9,8 +9,8 @@
 #include "simd/table.h"
 
 const weft_kernels weft_kernels_relaxed = {ENTRIES(pairs)};
-const weft_kernels weft_kernels_relaxed_signed = {ENTRIES(signed_quads)};
-const weft_kernels weft_kernels_relaxed_unsigned = {ENTRIES(unsigned_quads)};
+const weft_kernels weft_kernels_relaxed_signed = {ENTRIES(signed_quads), .has_dot_i8 = true};
+const weft_kernels weft_kernels_relaxed_unsigned = {ENTRIES(unsigned_quads), .has_dot_i8 = true};
 
 /* Whether the dot product of bytes is exact for 4 equal pairs of a signed byte and one of the form's kind. */
 static bool dot_is_exact(int32_t b, int32_t a, const i8_form form) {

@@ -148,6 +148,7 @@ typedef struct weft_winograd_result {
 
 typedef struct weft_kernels {
   const char *name; /* "portable", "simd", "relaxed" */
+  bool has_dot_i8;  /* integer products take four steps at once: always faster than those of floats */
 
   /* c[m x n] (row stride ldc) = epilogue(a[m x k] (row stride lda) * b), b packed in panels of WEFT_GEMM_NR columns that
    * are `panel` floats from each other, k * WEFT_GEMM_NR where they are whole. With `accumulate` the product is added to

@@ -7,7 +7,7 @@
 
 #include "match.h"
 
-enum { ANY_AXIS = -1, MOST_PARTS = 64 };
+enum { ANY_AXIS = -1, MOST_PARTS = 64, LEAST_FILTERS = 16 };
 
 typedef struct quantized_pass {
   weft_pass *pass;
@@ -156,6 +156,25 @@ static weft_status join_fused(quantized_pass *p, weft_node *node, const char *op
   return replace(p, node, node, "weft", op_type, 8, values);
 }
 
+/* Whether a convolution is faster with integers. Where they are multiplied in pairs, floats are as fast when a window
+ * moves by one, by way of Winograd's short cut, or meets few channels; and what groups of few channels share is too
+ * little for any product. */
+static bool integers_pay(const quantized_pass *p, const weft_node *node, const weft_info *weights) {
+  const weft_attribute *strides = weft_node_attribute(node, "strides");
+  const int64_t groups = weft_node_int(node, "group", 1);
+  bool moves_by_one = true, is_point = true;
+  for (int d = 2; d < weights->rank; d++) {
+    is_point = is_point && weights->dims[d] == 1;
+  }
+  for (size_t i = 0; strides != NULL && strides->kind == WEFT_ATTRIBUTE_INTS && i < strides->count; i++) {
+    moves_by_one = moves_by_one && strides->ints[i] == 1;
+  }
+  if (!p->pass->model->cx->kernels->has_dot_i8) {
+    return groups == 1 && (is_point || !moves_by_one);
+  }
+  return groups == 1 || weights->dims[1] == 1 || (groups > 1 && weights->dims[0] / groups >= LEAST_FILTERS);
+}
+
 static weft_status join_conv(quantized_pass *p, weft_node *node) {
   weft_node *last = find_quantizer_after_relu(p, node->outputs[0]);
   quantity x, w;
@@ -167,7 +186,7 @@ static weft_status join_conv(quantized_pass *p, weft_node *node) {
   }
   const weft_info *weights = &p->graph->values[w.x].info;
   bool has_bias = weft_node_in(node, 2) >= 0;
-  if (weights->rank < 3 || weights->dims[0] < 1) {
+  if (weights->rank < 3 || weights->dims[0] < 1 || !integers_pay(p, node, weights)) {
     return WEFT_OK;
   }
   if (has_bias && last != NULL) {

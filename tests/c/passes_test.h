@@ -17,6 +17,7 @@ enum { MAX_ELEMENTS = 512 };
 
 static const int64_t image[] = {0, 2, 5, 5}, filter[] = {2, 2, 3, 3}, vector[] = {2}, scalar[1];
 static uint32_t state = 1;
+static bool has_dot_i8; /* what a model is optimised for */
 
 static inline float number(void) {
   state = state * 1664525u + 1013904223u;
@@ -104,7 +105,9 @@ static inline void expect_nodes(const bytes *m, const char *expected) {
   CHECK(weft_loader_finish(loader, &error) == WEFT_OK);
   weft_context *cx = &loader->cx;
   cx->error = &error;
-  cx->kernels = weft_kernels_choose(true);
+  weft_kernels table = *weft_kernels_choose(true);
+  table.has_dot_i8 = has_dot_i8;
+  cx->kernels = &table;
   weft_strings *strings = NULL;
   uint64_t random = 1;
   weft_run_state run = {.cx = cx, .strings = &strings, .random = &random};
