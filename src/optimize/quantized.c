@@ -7,7 +7,7 @@
 
 #include "match.h"
 
-enum { ANY_AXIS = -1, MOST_PARTS = 64, LEAST_FILTERS = 16 };
+enum { ANY_AXIS = -1, MOST_PARTS = 64, LEAST_FILTERS = 16, MOST_TERMS = 33025 /* of an int32 */ };
 
 typedef struct quantized_pass {
   weft_pass *pass;
@@ -158,16 +158,22 @@ static weft_status join_fused(quantized_pass *p, weft_node *node, const char *op
 
 /* Whether a convolution is faster with integers. Where they are multiplied in pairs, floats are as fast when a window
  * moves by one, by way of Winograd's short cut, or meets few channels; and what groups of few channels share is too
- * little for any product. */
+ * little for any product. A normalisation goes into the weights of one of floats (scale.c). */
 static bool integers_pay(const quantized_pass *p, const weft_node *node, const weft_info *weights) {
   const weft_attribute *strides = weft_node_attribute(node, "strides");
   const int64_t groups = weft_node_int(node, "group", 1);
   bool moves_by_one = true, is_point = true;
+  float terms = (float)weights->dims[1];
   for (int d = 2; d < weights->rank; d++) {
     is_point = is_point && weights->dims[d] == 1;
+    terms *= (float)weights->dims[d];
   }
   for (size_t i = 0; strides != NULL && strides->kind == WEFT_ATTRIBUTE_INTS && i < strides->count; i++) {
     moves_by_one = moves_by_one && strides->ints[i] == 1;
+  }
+  if (terms > (float)MOST_TERMS ||
+      weft_match_reader(p->graph, &p->uses, node->outputs[0], "BatchNormalization") != NULL) {
+    return false;
   }
   if (!p->pass->model->cx->kernels->has_dot_i8) {
     return groups == 1 && (is_point || !moves_by_one);

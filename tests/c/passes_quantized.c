@@ -183,6 +183,19 @@ static void test_fused(void) {
   graph_node(&g, node("Mul", "s m", "y"));
   expect_within(&g, "QuantizeLinear weft:QConv QuantizeLinear weft:QConv weft:QConv Mul", 0.2f);
 
+  /* A normalisation is part of the weights of floats. */
+  static const char *const statistics[] = {"scale", "shift", "mean", "variance"};
+  g = begin();
+  for (int i = 0; i < 4; i++) {
+    constant(&g, statistics[i], 1, vector);
+  }
+  simulate(&g, "x", "d", 0.03f, WEFT_INT8, 0);
+  weights(&g, "v", 4, filter, 0, true, WEFT_INT8);
+  graph_node(&g, convolution("d v", "c"));
+  graph_node(&g, node("BatchNormalization", "c scale shift mean variance", "n"));
+  graph_node(&g, node("Relu", "n", "y"));
+  expect(&g, "QuantizeLinear DequantizeLinear weft:Conv");
+
   /* Products of matrices. */
   const int64_t square[] = {5, 5}, row[] = {5};
   for (int each = 0; each < 2; each++) {
