@@ -71,6 +71,9 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
     WEFT_TRY(weft_op_expect_rank(op, r->a, "A", 2, 2));
     WEFT_TRY(weft_op_expect_rank(op, r->b, "B", 2, 2));
   }
+  if (is_transposed(op, "transA")) {
+    WEFT_TRY(weft_op_expect_rank(op, r->a, "A", 2, 2));
+  }
   weft_matmul_plan p;
   WEFT_TRY(make_plan(op, &p));
   const weft_tensor *y_zero = weft_op_in(op, r->y_zero), *a_scale = weft_op_in(op, r->a_scale);

@@ -246,7 +246,7 @@ static weft_status join_gemm(quantized_pass *p, weft_node *node) {
     WEFT_TRY(find_bias(p, node->inputs[2], &a, &b, (size_t)weights->dims[axis], &bias));
   }
   if (last == NULL || (has_bias && bias < 0)) {
-    bool fits = !has_bias || is_row(p, node->inputs[2], weights->dims[axis]);
+    bool fits = p->graph->values[a.x].info.rank == 2 && (!has_bias || is_row(p, node->inputs[2], weights->dims[axis]));
     return fits ? join_fused(p, node, "QMatMul", &a, &b) : WEFT_OK;
   }
   return replace(p, node, last, "com.microsoft", "QGemm", 9,
