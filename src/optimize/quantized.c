@@ -158,7 +158,8 @@ static weft_status join_fused(quantized_pass *p, weft_node *node, const char *op
 
 /* Whether a convolution is faster with integers. Where they are multiplied in pairs, floats are as fast when a window
  * moves by one, by way of Winograd's short cut, or meets few channels; and what groups of few channels share is too
- * little for any product. A normalisation goes into the weights of one of floats (scale.c). */
+ * little for any product, unless a channel meets only its own filters. A normalisation goes into the weights of one of
+ * floats (scale.c). */
 static bool integers_pay(const quantized_pass *p, const weft_node *node, const weft_info *weights) {
   const weft_attribute *strides = weft_node_attribute(node, "strides");
   const int64_t groups = weft_node_int(node, "group", 1);
@@ -175,10 +176,11 @@ static bool integers_pay(const quantized_pass *p, const weft_node *node, const w
       weft_match_reader(p->graph, &p->uses, node->outputs[0], "BatchNormalization") != NULL) {
     return false;
   }
-  if (!p->pass->model->cx->kernels->has_dot_i8) {
-    return groups == 1 && (is_point || !moves_by_one);
+  const bool has_dot = p->pass->model->cx->kernels->has_dot_i8;
+  if (groups == 1) {
+    return has_dot || is_point || !moves_by_one;
   }
-  return groups == 1 || weights->dims[1] == 1 || (groups > 1 && weights->dims[0] / groups >= LEAST_FILTERS);
+  return groups > 1 && (weights->dims[1] == 1 || (has_dot && weights->dims[0] / groups >= LEAST_FILTERS));
 }
 
 static weft_status join_conv(quantized_pass *p, weft_node *node) {
