@@ -1,7 +1,8 @@
 /*
  * Values between JavaScript and a wasm module: tensors, sequences (arrays), maps (Map) and absent optionals (null). Feeds
  * are copied into the module, results out of it into arrays of their own, so nothing outside ever points into the module's
- * memory. A result may also stay inside, with a Tensor that stands for it: because it was asked to, or until it is read. This file must not know sessions.
+ * memory. A result may also stay inside, with a Tensor that stands for it: because it was asked to, or until it is read. This
+ * file must not know sessions.
  */
 import { argumentError, describe } from './error.js';
 import { dataOf, isTensor, Tensor, valueIn } from './tensor.js';

@@ -1,6 +1,6 @@
-/* ConvInteger, QLinearConv and Weft's own QConv: the weights packed as the left matrix (once, when constant), the patches of a block of
- * output positions gathered as bytes, packed as the right matrix, and the sums finished while they are in the cache.
- * Where a channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
+/* ConvInteger, QLinearConv and Weft's own QConv: the weights packed as the left matrix (once, when constant), the patches
+ * of a block of output positions gathered as bytes, packed as the right matrix, and the sums finished while they are in
+ * the cache. Where a channel meets only its own filters there is a direct kernel. Padding holds the input's zero point. */
 #include "../kernels/conv_i8.h"
 #include "integer.h"
 #include "product.h"
