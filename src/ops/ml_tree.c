@@ -147,7 +147,17 @@ static size_t finish_binary(const weft_trees *trees, double *scores) {
   return score > (probability ? 0.5 : 0);
 }
 
-static void finish_rows(const tree_job *job, size_t row, size_t rows, double *scores) {
+/* The class of the greatest score, of those that any leaf or a base value scored; the first where nothing did. */
+static size_t best_class(const weft_trees *trees, const double *scores, const bool *seen) {
+  size_t best = 0;
+  for (size_t i = 1; i < trees->targets; i++) {
+    const bool scored = trees->base_count > 0 || seen[i], rival = trees->base_count > 0 || seen[best];
+    best = scored && (!rival || scores[i] > scores[best]) ? i : best;
+  }
+  return best;
+}
+
+static void finish_rows(const tree_job *job, size_t row, size_t rows, double *scores, const bool *seen) {
   const weft_trees *trees = job->trees;
   const size_t targets = trees->targets;
   for (size_t i = 0; i < rows; i++) {
@@ -157,7 +167,7 @@ static void finish_rows(const tree_job *job, size_t row, size_t rows, double *sc
       best = finish_binary(trees, own);
     } else {
       add_base(trees, own);
-      best = targets == 1 ? (size_t)(own[0] > 0) : weft_best(targets, own);
+      best = targets == 1 ? (size_t)(own[0] > 0) : best_class(trees, own, seen + i * targets);
     }
     if (job->labels != NULL) {
       weft_labels_write(job->op, job->labels, row + i, best);
@@ -185,7 +195,7 @@ static void walk_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
       f.data = room;
     }
     walk_trees(job->trees, &f, rows, scores, seen);
-    finish_rows(job, row, rows, scores);
+    finish_rows(job, row, rows, scores, seen);
   }
 }
 

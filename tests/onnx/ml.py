@@ -249,6 +249,13 @@ def trees():
             "target_treeids": [0] * 6, "target_nodeids": [1, 1, 1, 2, 2, 2], "target_ids": [0] * 6}
     case("trees_repeated_weights", "TreeEnsembleRegressor", [np.array([[0], [1]], np.float32)], np.array([[3], [5]], np.float32),
          n_targets=1, target_weights=[3.0, 4.0, 3.0, 5.0, 5.0, 6.0], **leaf)
+    three = leaf | {"nodes_truenodeids": [1, 0, 0], "classlabels_int64s": [7, 8, 9], "class_treeids": [0] * 3,
+                    "class_nodeids": [1, 1, 2], "class_ids": [1, 2, 2], "class_weights": [-0.5, -0.25, -2.0]}
+    for name in [n for n in three if n.startswith("target_")]:
+        del three[name]
+    case("trees_class_without_score", "TreeEnsembleClassifier", [np.array([[0], [1]], np.float32)], np.array([9, 9]), **three)
+    case("trees_class_of_base_values", "TreeEnsembleClassifier", [np.array([[0], [1]], np.float32)], np.array([7, 9]),
+         base_values=[-0.5, -0.75, -0.5], **(three | {"class_weights": [-0.5, -0.25, -2.0], "class_ids": [1, 2, 0]}))
 
 
 def main():
