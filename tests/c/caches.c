@@ -228,11 +228,95 @@ static void test_is_fed_elsewhere(void) {
   weft_session_destroy(asking);
 }
 
+/* A step that fails leaves the cache that it was fed: the next grows from it, or copies it. */
+static void test_outlives_failures(void) {
+  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
+  step(session, first[1], first[2], 1, 0, a);
+  step(session, a[1], a[2], 1, 1, b);
+  weft_value *before = copy_of(b[1]), *x = make(WEFT_FLOAT, 1, 3);
+  weft_value *const wrong[] = {a[2], first[2]}; /* values of other lengths than the keys: their product fails */
+  for (int i = 0; i < 2; i++) {
+    weft_value *feeds[] = {b[1], wrong[i], x}, *out[MOST] = {NULL};
+    weft_error error = {0};
+    CHECK(weft_session_run(session, 3, (const char *[]){"past_key", "past_value", "x"}, feeds, MOST,
+                           (const char *[]){"y", "key", "value"}, out, &error) != WEFT_OK);
+    expect_same(b[1], before);
+    step(session, b[1], b[2], 1, 4, c);
+    expect_same(b[1], before);
+    release(c);
+  }
+  weft_value_release(before);
+  weft_value_release(x);
+  release(a);
+  release(b);
+  release(first);
+  weft_session_destroy(session);
+}
+
+/* An output under two names: what is written to one is not in the other. */
+static void test_two_names(void) {
+  weft_session *session = decoder(WEFT_FLOAT, 2, "Identity");
+  weft_value *past[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *out[MOST];
+  weft_value *x = make(WEFT_FLOAT, 1, 3);
+  for (int i = 0; i < 3; i++) {
+    weft_value *feeds[] = {past[1], past[2], x};
+    CHECK(weft_session_run(session, 3, (const char *[]){"past_key", "past_value", "x"}, feeds, MOST,
+                           (const char *[]){"read", "key", "value"}, out, NULL) == WEFT_OK);
+    expect_same(out[0], out[1]);
+    weft_value *expected = copy_of(out[0]);
+    memset(weft_value_data(out[1]), 0, weft_value_bytes(out[1]));
+    expect_same(out[0], expected);
+    weft_value_release(out[1]);
+    out[1] = expected;
+    release(past);
+    memcpy(past, (weft_value *[]){NULL, out[0], out[2]}, sizeof past);
+    weft_value_release(out[1]);
+  }
+  release(past);
+  weft_value_release(x);
+  weft_session_destroy(session);
+}
+
+/* Many beams of one past, that go on in turns, some of them given up on the way. */
+static void test_beams(void) {
+  enum { BEAMS = 4, STEPS = 40 };
+  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *beams[BEAMS][MOST], *now[MOST];
+  uint32_t random = 1;
+  for (int i = 0; i < BEAMS; i++) {
+    step(session, first[1], first[2], 1 + i, (float)i, beams[i]);
+  }
+  for (int i = 0; i < STEPS; i++) {
+    random = random * 1664525u + 1013904223u;
+    const int from = (int)(random >> 30), to = (int)(random >> 28 & 3);
+    weft_value *others[BEAMS];
+    for (int b = 0; b < BEAMS; b++) {
+      others[b] = copy_of(beams[b][1]);
+    }
+    step(session, beams[from][1], beams[from][2], 1 + (int64_t)(random >> 20 & 1), (float)i, now);
+    for (int b = 0; b < BEAMS; b++) {
+      expect_same(beams[b][1], others[b]);
+      weft_value_release(others[b]);
+    }
+    release(beams[to]);
+    memcpy(beams[to], now, sizeof now);
+  }
+  for (int i = 0; i < BEAMS; i++) {
+    release(beams[i]);
+  }
+  release(first);
+  weft_session_destroy(session);
+}
+
 int main(void) {
   test_grows(WEFT_FLOAT);
   test_grows(WEFT_FLOAT16);
   test_branches();
   test_is_read_whole();
   test_is_fed_elsewhere();
+  test_outlives_failures();
+  test_two_names();
+  test_beams();
   return 0;
 }
