@@ -306,10 +306,11 @@ test('a session that is forgotten goes, and its results stay', async () => {
 /* ---- caches that grow --------------------------------------------------------------------------------------------------- */
 const [HEADS, SIZE] = [4, 64];
 
-/** Attention over a cache to which every step adds rows. */
-const decoder = () =>
+/** Attention over a cache to which every step adds rows; `reader`, an operator of the caller, may read the keys as well. */
+const decoder = (reader) =>
   model({
     nodes: [
+      ...(reader ? [node('Op', ['present.key'], ['read'], { domain: 'lab' })] : []),
       ...['key', 'value'].map((name) => node('Concat', [`past.${name}`, 'x'], [`present.${name}`], { axis: 2 })),
       node('Transpose', ['present.key'], ['turned'], { perm: [0, 1, 3, 2] }),
       node('MatMul', ['x', 'turned'], ['scores']),
@@ -318,7 +319,7 @@ const decoder = () =>
     ],
     inputs: Object.fromEntries([['past.key', 'past'], ['past.value', 'past'], ['x', 'rows']].map(([name, rows]) =>
       [name, tensorType('float32', ['batch', HEADS, rows, SIZE])])),
-    outputs: Object.fromEntries(['y', 'present.key', 'present.value'].map((name) => [name, tensorType('float32', ['batch', HEADS, '', SIZE])])),
+    outputs: Object.fromEntries(['y', 'present.key', 'present.value', ...(reader ? ['read'] : [])].map((name) => [name, tensorType('float32', ['batch', HEADS, '', SIZE])])),
   });
 
 /** Rows, each of elements of its own. */
@@ -413,4 +414,62 @@ test('a cache that grew and is kept unread comes out once for all its steps', as
   for (let i = 0; i < 6; i++) all.push(await decode(session, 60));
   for (const results of all) await expectSame(results, expected);
   await Promise.all([session.release(), plain.release()]);
+});
+
+/** Steps of many loops at once: results of any age are fed under either name, replaced, read, written to, disposed of. */
+for (const [title, options, reader] of [
+  ['', {}],
+  [' in two threads', { threads: 2 }],
+  [' as the model is written', { optimize: 'none' }],
+  [' deterministically', { deterministic: true }],
+  [' while an operator of the caller reads it', { operators: { 'lab:Op': ([x]) => new Tensor('float32', x.data.map((item) => -item), x.dims) } }, 'lab:Op'],
+]) test(`whatever is done with caches, each step gives what it gives for copies${title}`, async () => {
+  const sessions = [];
+  for (let i = 0; i < 2; i++) sessions.push(await InferenceSession.create(decoder(reader), { preferredOutputLocation: i ? 'wasm' : 'cpu', ...options }));
+  const plain = await InferenceSession.create(decoder(reader), options);
+  let seed = 7;
+  const random = (most) => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % 65521 % most;
+  /** Steps that may be fed again, with copies. */
+  const pool = [{ session: undefined, key: rowsOf(40, 1), value: rowsOf(40, 2), keys: rowsOf(40, 1), values: rowsOf(40, 2) }];
+  for (let i = 0; i < 80; i++) {
+    const from = pool[random(3) ? pool.length - 1 : random(pool.length)];
+    const session = from.session && (from.key.location === 'wasm' || random(4)) ? from.session : sessions[random(2)];
+    const x = rowsOf(1 + (random(5) === 0 ? random(6) : 0), i);
+    const twice = random(6) === 0;
+    const feeds = { 'past.key': from.key, 'past.value': twice ? from.key : from.value, x };
+    const result = await session.run(feeds);
+    const expected = await plain.run({ 'past.key': copyOf(from.keys), 'past.value': copyOf(twice ? from.keys : from.values), x });
+    assert.deepEqual(await result.y.getData(), expected.y.data, `step ${i}`);
+    const [, key, value] = namesOf.map((name) => result[name]), [, keys, values] = namesOf.map((name) => copyOf(expected[name]));
+    const next = { session, key, value, keys, values };
+    pool.push(next);
+    const some = pool[random(pool.length)];
+    switch (random(7)) {
+      case 0:
+        assert.deepEqual(await some.key.getData(), some.keys.data, `after step ${i}`);
+        break;
+      case 1: // as where a window slides: fewer rows, that are not a result
+        next.key = next.keys = rowsOf(20, i);
+        next.value = next.values = rowsOf(20, i + 1);
+        break;
+      case 2:
+        if (some.key.location !== 'cpu') break;
+        some.key.data.fill(i);
+        some.keys.data.fill(i);
+        break;
+      case 3:
+        if (pool.length < 5) break;
+        pool.splice(pool.indexOf(some), 1);
+        for (const tensor of new Set([some.key, some.value])) tensor.dispose();
+        break;
+      case 4: // a step that fails
+        await assert.rejects(session.run({ ...feeds, 'past.value': rowsOf(3, 1) }), WeftError);
+        break;
+    }
+  }
+  for (const { key, value, keys, values } of pool) {
+    assert.deepEqual(await key.getData(), keys.data);
+    assert.deepEqual(await value.getData(), values.data);
+  }
+  await Promise.all([...sessions, plain].map((each) => each.release()));
 });
