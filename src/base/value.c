@@ -197,7 +197,9 @@ weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_type type, 
   if (past->apart < rows * size || block->filled != (size_t)past->tensor.shape.dims[2] * size) {
     weft_shape room = *shape;
     room.dims[2] += room.dims[2] / SPARE_PART + LEAST_SPARE;
-    WEFT_TRY(weft_value_new_tensor(cx, type, &room, &block));
+    if (weft_value_new_tensor(cx, type, &room, &block) != WEFT_OK) {
+      return weft_value_new_tensor(cx, type, shape, out); /* there may be memory for what is there */
+    }
   } else {
     weft_value_retain(block);
   }

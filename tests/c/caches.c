@@ -8,10 +8,10 @@ enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
 
 static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
 
-static weft_session *load(bytes m) {
+static weft_session *load(bytes m, const weft_options *options) {
   weft_error error = {0};
   weft_session *session;
-  if (weft_session_create_from_bytes(m.data, m.size, NULL, &session, &error) != WEFT_OK) {
+  if (weft_session_create_from_bytes(m.data, m.size, options, &session, &error) != WEFT_OK) {
     fprintf(stderr, "%s\n", error.message);
     exit(1);
   }
@@ -26,7 +26,7 @@ static void join(bytes *g, const char *inputs, const char *output, int64_t axis)
 }
 
 /* Attention over two caches, of which `reader` reads the keys as well. */
-static weft_session *decoder(int type, int64_t axis, const char *reader) {
+static weft_session *decoder(const weft_options *options, int type, int64_t axis, const char *reader) {
   bytes g = {0}, transpose = {0}, softmax = node("Softmax", "scores", "weights");
   add_text(&g, GRAPH_NAME, "main");
   graph_typed_value(&g, GRAPH_INPUT, "past_key", type, 4, past_dims);
@@ -52,7 +52,7 @@ static weft_session *decoder(int type, int64_t axis, const char *reader) {
   graph_output(&g, "y");
   graph_output(&g, "key");
   graph_output(&g, "value");
-  return load(model(18, &g));
+  return load(model(18, &g), options);
 }
 
 static weft_value *make(int type, int64_t rows, float first) {
@@ -131,7 +131,7 @@ static bool shares(const weft_value *a, const weft_value *b) {
 
 static void test_grows(int type) {
   for (int64_t axis = -2; axis <= 2; axis += 4) {
-    weft_session *session = decoder(type, axis, NULL);
+    weft_session *session = decoder(NULL, type, axis, NULL);
     weft_value *past[MOST] = {NULL, make(type, 3, 1), make(type, 3, 2)}, *now[MOST];
     int shared = 0;
     for (int i = 0; i < 60; i++) {
@@ -148,7 +148,7 @@ static void test_grows(int type) {
 
 /* What it was stays as it was, and may itself be continued, in memory of its own. */
 static void test_branches(void) {
-  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL);
   weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *kept[4][MOST], *other[MOST];
   step(session, first[1], first[2], 1, 0, kept[0]);
   for (int i = 1; i < 4; i++) {
@@ -173,7 +173,7 @@ static void test_branches(void) {
 
 /* weft_value_data gives them as they are declared, and what is written there is nobody else's. */
 static void test_is_read_whole(void) {
-  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL);
   weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
   step(session, first[1], first[2], 1, 0, a);
   step(session, a[1], a[2], 1, 1, b);
@@ -200,8 +200,8 @@ static void test_is_read_whole(void) {
 
 /* Other sessions, and inputs that other nodes read, get copies. */
 static void test_is_fed_elsewhere(void) {
-  weft_session *session = decoder(WEFT_FLOAT, 2, NULL), *other = decoder(WEFT_FLOAT, 2, NULL);
-  weft_session *reading = decoder(WEFT_FLOAT, 2, "Neg"), *asking = decoder(WEFT_FLOAT, 2, "Shape");
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL), *other = decoder(NULL, WEFT_FLOAT, 2, NULL);
+  weft_session *reading = decoder(NULL, WEFT_FLOAT, 2, "Neg"), *asking = decoder(NULL, WEFT_FLOAT, 2, "Shape");
   weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
   step(session, first[1], first[2], 1, 0, a);
   step(session, a[1], a[2], 1, 1, b);
@@ -230,7 +230,7 @@ static void test_is_fed_elsewhere(void) {
 
 /* A step that fails leaves the cache that it was fed: the next grows from it, or copies it. */
 static void test_outlives_failures(void) {
-  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL);
   weft_value *a[MOST], *b[MOST], *c[MOST], *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)};
   step(session, first[1], first[2], 1, 0, a);
   step(session, a[1], a[2], 1, 1, b);
@@ -256,7 +256,7 @@ static void test_outlives_failures(void) {
 
 /* An output under two names: what is written to one is not in the other. */
 static void test_two_names(void) {
-  weft_session *session = decoder(WEFT_FLOAT, 2, "Identity");
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, "Identity");
   weft_value *past[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *out[MOST];
   weft_value *x = make(WEFT_FLOAT, 1, 3);
   for (int i = 0; i < 3; i++) {
@@ -281,7 +281,7 @@ static void test_two_names(void) {
 /* Many beams of one past, that go on in turns, some of them given up on the way. */
 static void test_beams(void) {
   enum { BEAMS = 4, STEPS = 40 };
-  weft_session *session = decoder(WEFT_FLOAT, 2, NULL);
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL);
   weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, 3, 1), make(WEFT_FLOAT, 3, 2)}, *beams[BEAMS][MOST], *now[MOST];
   uint32_t random = 1;
   for (int i = 0; i < BEAMS; i++) {
@@ -309,6 +309,23 @@ static void test_beams(void) {
   weft_session_destroy(session);
 }
 
+/* Room for rows to come is no reason to fail. */
+static void test_needs_no_spare(void) {
+  enum { ROWS = 4000, CACHE = BATCH * HEADS * SIZE * (ROWS + 2) * 4 };
+  weft_options options = {.max_memory = 4 * CACHE + CACHE / 3};
+  weft_session *session = decoder(&options, WEFT_FLOAT, 2, NULL);
+  weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, ROWS, 1), make(WEFT_FLOAT, ROWS, 2)}, *a[MOST], *b[MOST];
+  weft_value *x = make(WEFT_FLOAT, 1, 3);
+  run(session, first[1], first[2], x, a);
+  run(session, a[1], a[2], x, b);
+  CHECK(weft_value_dims(b[1])[2] == ROWS + 2);
+  weft_value_release(x);
+  release(a);
+  release(b);
+  release(first);
+  weft_session_destroy(session);
+}
+
 int main(void) {
   test_grows(WEFT_FLOAT);
   test_grows(WEFT_FLOAT16);
@@ -318,5 +335,6 @@ int main(void) {
   test_outlives_failures();
   test_two_names();
   test_beams();
+  test_needs_no_spare();
   return 0;
 }
