@@ -116,7 +116,7 @@ weft_status weft_value_separate(weft_context *cx, weft_value **value);
 weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *out);
 /* A tensor of `type` and `shape`, [batch, heads, rows, size] and not empty, which begins with the rows of `past`, a tensor with
  * fewer rows. They lie in one block if that has room for the others and nothing else has taken it; otherwise the new one
- * has a block of its own, with room to spare and nothing in it. */
+ * has a block of its own, with room to spare if there is memory for it, and nothing in it. */
 weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_type type, const weft_shape *shape,
                             weft_value **out);
 /* How many pieces of a tensor lie apart: 1 of all but those. */
