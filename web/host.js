@@ -129,6 +129,13 @@ export function workerFromElsewhere(file, options) {
 }
 
 /**
+ * What the page's policy must say, if that is why WebAssembly was refused: when it was compiled or, in WebKit, started.
+ * @param {string} message @returns {string | undefined}
+ */
+export const policyRule = (message) =>
+  /security.policy|CSP|unsafe-eval/i.test(message) ? "the page's Content-Security-Policy must have 'wasm-unsafe-eval' in its script-src" : undefined;
+
+/**
  * Why a worker did not start, or stopped. @param {string} file
  * @param {{message?: string, code?: string}} cause a page's event, without a message when it is about the file, or Node.js' error
  */

@@ -5,7 +5,7 @@
  */
 import { env, version } from './env.js';
 import { argumentError, describe, WeftError } from './error.js';
-import { isLocation, processors, readFile, resolveLocation, threadsRefused } from './host.js';
+import { isLocation, policyRule, processors, readFile, resolveLocation, threadsRefused } from './host.js';
 import { isBuffer } from './source.js';
 
 /**
@@ -30,7 +30,6 @@ function besidePackage(name) {
   }
 }
 
-const sayPolicy = "the page's Content-Security-Policy must have 'wasm-unsafe-eval' in its script-src";
 const sayWhere = "copy the package's weft.*.wasm beside the bundle, or let env.wasm.wasmPaths or the option wasm say where they are";
 
 /** A module of one function `f`, whose body is `code` and makes one value of a type. @param {number} type @param {number[]} code */
@@ -150,7 +149,7 @@ function compileOnce(url) {
   if (known) return known;
   const module = compileFrom(url).catch((cause) => {
     compiled.delete(url.href);
-    const say = /security.policy|CSP|unsafe-eval/i.test(cause.message) ? sayPolicy : sayWhere;
+    const say = policyRule(cause.message) ?? sayWhere;
     throw new WeftError('IO', `${url.href}: the WebAssembly module could not be loaded: ${cause.message}; ${say}`, { cause });
   });
   compiled.set(url.href, module);

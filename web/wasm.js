@@ -7,7 +7,7 @@ import createModule from './weft.glue.mjs';
 import createThreads from './weft.threads.mjs';
 import { version } from './env.js';
 import { argumentError, codes, WeftError } from './error.js';
-import { workerError, workerFromElsewhere } from './host.js';
+import { policyRule, workerError, workerFromElsewhere } from './host.js';
 import { narrow, wide } from './layout.js';
 import { decoder, encoder } from './text.js';
 
@@ -29,8 +29,11 @@ const kinds = /** @type {const} */ (['none', 'tensor', 'sequence', 'map']);
 /** @param {unknown} cause */
 function startError(cause) {
   if (cause instanceof WeftError) return cause;
+  const message = `${cause}`.replace(/\s+/g, ' ');
+  const rule = policyRule(message);
+  if (rule) return new WeftError('IO', `the WebAssembly module could not be loaded: ${message}; ${rule}`, { cause });
   const code = cause instanceof RangeError ? 'OUT_OF_MEMORY' : 'INTERNAL';
-  return new WeftError(code, `the WebAssembly module could not be started: ${cause}`, { cause });
+  return new WeftError(code, `the WebAssembly module could not be started: ${message}`, { cause });
 }
 
 /** Shared memory reserves its maximum of addresses at once: hosts that refuse it may grant less. @param {boolean} isWide */
