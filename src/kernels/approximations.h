@@ -179,7 +179,8 @@ static inline real approx_gelu(real x) {
        part = r_mul(a, r_madd(r_madd(square, r_load(p + 4), polynomial(a, p + 2, 2)), square, polynomial(a, p, 2)));
   real divisor = r_madd(r_madd(polynomial(a, q + 4, 2), square, polynomial(a, q + 2, 2)), square, polynomial(a, q, 2));
   real tail = r_div(r_mul(r_madd(part, rest, part), scale), divisor);
-  return r_sub(r_at_least(x, R_CONST(0.0f)), tail);
+  real positive = r_mul(x, r_unless(r_less(x, R_CONST(0.0f)), R_CONST(1.0f))); /* NaN of -inf, as by the formula */
+  return r_sub(positive, tail);
 }
 
 /* x >= 0 ? above * x : below * (e^(x / unit) - 1). From e^(-ln 2 / 2) down 2^n - 1 is exact and no less than a half. */
@@ -249,10 +250,12 @@ static inline real approx_fmod(real x, real y) {
   return m_all(plain) ? z : r_otherwise(plain, z, fmod, x, y);
 }
 
-/* x / (1 + e^-x), where results below 4e-37 are 0: others would cost a model 2 %. */
+/* x / (1 + e^-x), where results below 4e-37 are 0: others would cost a model 2 %. Of -inf the rest is NaN, and so is the
+ * result, as by the formula. */
 static inline real approx_silu(real x) {
   real rest, scale = exp_scale(r_at_least(r_neg(x), R_CONST(-87.0f)), &rest);
-  return r_unless(r_less(x, R_CONST(-88.3f)), times_sigmoid(x, rest, scale));
+  mask tiny = m_and(r_less(x, R_CONST(-88.3f)), r_less(R_CONST(-INFINITY), x));
+  return r_unless(tiny, times_sigmoid(x, rest, scale));
 }
 
 /* Of x / (1 + e^(-alpha x)): -alpha log2 e, and a number that x and -x may be as large as; -inf: none. */
@@ -283,13 +286,13 @@ static inline real approx_gelu_tanh(real x) {
 }
 
 /* x tanh(ln(1 + e^x)) = x v / (v + 2), v = e^x (e^x + 2), in double but for e^x, which is scaled by 2^64: so no result is
- * lost, however small. */
+ * lost, however small. At -132.4 the scaled power's exponent is 0, and so is all. */
 static inline real approx_mish(real x) {
-  real rest, low = r_at_least(x, R_CONST(-110.0f)), kept = r_at_most(low, R_CONST(40.0f));
+  real rest, kept = r_at_most(r_at_least(x, R_CONST(-132.4f)), R_CONST(40.0f));
   real scale = b_as_real(b_shift_left(exp_parts(kept, R_CONST(0x1.80017ep23f), &rest), 23));
   wide e = w_mul(w_of(scale), w_add(w_of(rest), W_CONST(1.0)));
   wide v = w_mul(e, w_add(e, W_CONST(0x1p65)));
-  return r_of(w_div(w_mul(w_of(low), v), w_add(v, W_CONST(0x1p129))));
+  return r_of(w_div(w_mul(w_of(x), v), w_add(v, W_CONST(0x1p129))));
 }
 
 /* The leading half of the digits: products of two such are exact. */
@@ -300,6 +303,7 @@ static inline real head_of(real x) {
 /* The product is taken in parts, of which beta takes the largest away where the result is small. */
 static inline real approx_hardsigmoid(real x, float alpha, float beta) {
   const real a = r_set(alpha), a_head = head_of(a), a_rest = r_sub(a, a_head), most = R_CONST(0x1.fffffep127f);
+  if (alpha == 0) x = r_mul(x, a); /* NaN of what is infinite */
   real kept = r_at_most(r_at_least(x, r_neg(most)), most), head = head_of(kept), rest = r_sub(kept, head);
   real y = r_add(r_mul(head, a_head), r_set(beta));
   y = r_madd(rest, a_rest, r_madd(rest, a_head, r_madd(head, a_rest, y)));
