@@ -123,10 +123,21 @@ static void end_turns(turns *t) {
   weft_free(t->kept);
 }
 
-/* The shape and type of a yield that no turn has made: what the body declares, unknown dims being 0, and an unknown
- * rank what `axis` asks for. */
-static weft_status declared_yield(turns *t, size_t yield, int64_t axis, weft_type *type, weft_shape *shape) {
+/* t->outputs become what is known of those of a turn on t->inputs. */
+static weft_status infer_turn(turns *t) {
+  return t->op->host->infer_graph(t->op, t->body, t->body->input_count, t->inputs, t->outputs);
+}
+
+/* The shape and type of a yield that no turn has made: those that one would have had or, where they depend on elements,
+ * what the body declares, unknown dims being 0, and an unknown rank what `axis` asks for. */
+static weft_status expected_yield(turns *t, size_t yield, int64_t axis, weft_type *type, weft_shape *shape) {
   const weft_slot *slot = &t->body->values[t->body->outputs[t->first + t->carried + yield]];
+  const weft_value *inferred = t->outputs[t->first + t->carried + yield];
+  if (inferred != NULL && inferred->kind == WEFT_KIND_TENSOR) {
+    *type = inferred->tensor.type;
+    *shape = inferred->tensor.shape;
+    return WEFT_OK;
+  }
   int64_t asked = axis < 0 ? -(axis + 1) : axis;
   *type = slot->info.type;
   *shape = (weft_shape){asked < WEFT_MAX_RANK ? (int)asked : 0, {0}};
@@ -169,7 +180,7 @@ static weft_status stack_yields(turns *t, size_t yield, int i, int64_t axis_want
   int axis;
   WEFT_TRY(check_yields(t, yield, &first));
   if (first == NULL) {
-    WEFT_TRY(declared_yield(t, yield, axis_wanted, &type, &shape));
+    WEFT_TRY(expected_yield(t, yield, axis_wanted, &type, &shape));
   } else {
     type = first->type;
     shape = first->shape;
@@ -232,8 +243,7 @@ weft_status weft_if_run(weft_op *op) {
 }
 
 /* ---- Loop -------------------------------------------------------------------------------------------------------- */
-static weft_status loop_turn(turns *t, int64_t n, bool *go_on) {
-  weft_op *op = t->op;
+static weft_status loop_inputs(turns *t, int64_t n) {
   const weft_shape scalar = {0, {0}};
   void *turn, *condition;
   WEFT_TRY(own_input(t, 0, WEFT_INT64, &scalar, &turn));
@@ -241,6 +251,12 @@ static weft_status loop_turn(turns *t, int64_t n, bool *go_on) {
   *(int64_t *)turn = n;
   *(uint8_t *)condition = 1;
   memcpy(t->inputs + 2, t->state, t->carried * sizeof *t->state);
+  return WEFT_OK;
+}
+
+static weft_status loop_turn(turns *t, int64_t n, bool *go_on) {
+  weft_op *op = t->op;
+  WEFT_TRY(loop_inputs(t, n));
   WEFT_TRY(one_turn(t));
   const weft_value *next = t->outputs[0];
   if (next->kind != WEFT_KIND_TENSOR || next->tensor.type != WEFT_BOOL || next->tensor.count != 1) {
@@ -264,6 +280,10 @@ static weft_status run_loop(turns *t) {
   bool go_on = condition != 0;
   for (int64_t n = 0; n < limit && go_on; n++) {
     WEFT_TRY(loop_turn(t, n, &go_on));
+  }
+  if (t->done == 0 && t->yields > 0) {
+    WEFT_TRY(loop_inputs(t, 0));
+    WEFT_TRY(infer_turn(t));
   }
   for (size_t i = carried; i < (size_t)op->output_count; i++) {
     if (op->outputs[i] != NULL) {
@@ -302,7 +322,7 @@ typedef struct scan {
   int64_t reverse;
 } scan;
 
-/* Own input i is place `at` of its scan input, a tensor of one dimension less. */
+/* Own input i is place `at` of its scan input, a tensor of one dimension less; if that is empty, only the shape counts. */
 static weft_status slice_input(turns *t, size_t i, const scan *from, size_t at) {
   const weft_tensor *in = from->in;
   weft_shape shape = in->shape;
@@ -313,8 +333,16 @@ static weft_status slice_input(turns *t, size_t i, const scan *from, size_t at) 
   memmove(shape.dims + axis, shape.dims + axis + 1, (size_t)(shape.rank - axis - 1) * sizeof *shape.dims);
   shape.rank--;
   WEFT_TRY(own_input(t, i, in->type, &shape, &data));
-  for (size_t o = 0; o < outer; o++) {
+  for (size_t o = 0; o < outer && dim > 0; o++) {
     memcpy((char *)data + o * run, (const char *)in->data + (o * dim + at) * run, run);
+  }
+  return WEFT_OK;
+}
+
+static weft_status scan_inputs(turns *t, const scan *scans, size_t scanned, size_t length, size_t n) {
+  memcpy(t->inputs, t->state, t->carried * sizeof *t->state);
+  for (size_t i = 0; i < scanned; i++) {
+    WEFT_TRY(slice_input(t, i, &scans[i], scans[i].reverse != 0 ? length - 1 - n : n));
   }
   return WEFT_OK;
 }
@@ -353,12 +381,12 @@ static weft_status run_scan(turns *t, size_t scanned) {
     length = own;
   }
   for (size_t n = 0; n < (size_t)length; n++) {
-    memcpy(t->inputs, t->state, t->carried * sizeof *t->state);
-    for (size_t i = 0; i < scanned; i++) {
-      const scan *one = (const scan *)scans + i;
-      WEFT_TRY(slice_input(t, i, one, one->reverse != 0 ? (size_t)length - 1 - n : n));
-    }
+    WEFT_TRY(scan_inputs(t, scans, scanned, (size_t)length, n));
     WEFT_TRY(one_turn(t));
+  }
+  if (t->done == 0 && t->yields > 0) {
+    WEFT_TRY(scan_inputs(t, scans, scanned, 0, 0));
+    WEFT_TRY(infer_turn(t));
   }
   for (size_t i = t->carried; i < (size_t)op->output_count; i++) {
     int64_t axis, reverse;

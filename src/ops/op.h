@@ -49,6 +49,10 @@ typedef struct weft_op_host {
   /* Runs a subgraph of op's node. `inputs` are borrowed; `outputs` receives graph->output_count new references. */
   weft_status (*run_graph)(weft_op *op, weft_graph *graph, size_t input_count, weft_value *const *inputs,
                            weft_value **outputs);
+  /* What the subgraph's outputs would be, by the types and shapes of `inputs` alone: as above, but nothing runs, their
+   * elements are not to be read, and what does not follow from these is NULL. */
+  weft_status (*infer_graph)(weft_op *op, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                             weft_value **outputs);
   void *state;
 } weft_op_host;
 

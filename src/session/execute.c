@@ -50,6 +50,16 @@ static weft_status run_graph(weft_op *op, weft_graph *graph, size_t input_count,
   return WEFT_OK;
 }
 
+static weft_status infer_graph(weft_op *op, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                               weft_value **outputs) {
+  const frame *f = op->host->state;
+  weft_run_state *inner;
+  WEFT_TRY(inner_state(f->state, &inner));
+  weft_status status = weft_execute_shapes(inner, graph, input_count, inputs, f->values, outputs);
+  name_node(op->cx, op->node);
+  return status;
+}
+
 /* ---- one node ---------------------------------------------------------------------------------------------------- */
 /* Whether the node reads its first input for the last time, nobody else has it, and its elements are where those of
  * the output begin. */
@@ -169,7 +179,7 @@ static weft_status run_node(frame *f, size_t n) {
     return WEFT_OK;
   }
   name_node(state->cx, node);
-  weft_op_host host = {.run_graph = run_graph, .state = f};
+  weft_op_host host = {.run_graph = run_graph, .infer_graph = infer_graph, .state = f};
   weft_op op = weft_node_op(state, node, inputs, outputs);
   op.host = &host;
   uint32_t entry = weft_profile_enter(state->cx, state->profile, node);
@@ -288,4 +298,19 @@ weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_
     outputs[i] = NULL;
   }
   return status;
+}
+
+weft_status weft_execute_shapes(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                                weft_value *const *captured, weft_value **outputs) {
+  frame f = {.state = state, .graph = graph};
+  weft_plans *plans;
+  memset(outputs, 0, graph->output_count * sizeof *outputs);
+  WEFT_TRY(weft_plans_get(state, graph, &plans));
+  WEFT_TRY(set_given(&f, plans, input_count, inputs, captured));
+  weft_status status = weft_plan_find(state, graph, plans, &f.plan);
+  for (size_t i = 0; i < graph->output_count && status == WEFT_OK; i++) {
+    outputs[i] = f.plan->shapes[graph->outputs[i]];
+    weft_value_retain(outputs[i]);
+  }
+  return status == WEFT_OUT_OF_MEMORY ? status : WEFT_OK;
 }

@@ -93,6 +93,11 @@ void weft_plans_destroy(weft_graph *graph);
 weft_status weft_execute(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
                          weft_value *const *captured, weft_value **outputs);
 
+/* The same without running: outputs receives what is known of them by `inputs`' types and shapes, NULL where that is
+ * nothing. What is wrong with nodes is left to a run to find. */
+weft_status weft_execute_shapes(weft_run_state *state, weft_graph *graph, size_t input_count, weft_value *const *inputs,
+                                weft_value *const *captured, weft_value **outputs);
+
 /* Marks what caches the graph adds rows to. */
 void weft_mark_caches(weft_graph *graph);
 /* Lets every operator of `graph` and its subgraphs prepare its constants. */
