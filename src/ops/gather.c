@@ -222,7 +222,7 @@ static weft_status gather_nd_dims(weft_op *op, int *batch, int *tuple) {
 
 weft_status weft_gather_nd_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 2, 2));
-  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_TYPE_BIT(WEFT_INT64)));
+  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_INDEX_TYPES));
   const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1);
   int batch, tuple, kept = indices->shape.rank - 1;
   WEFT_TRY(gather_nd_dims(op, &batch, &tuple));
@@ -237,11 +237,11 @@ weft_status weft_gather_nd_infer(weft_op *op) {
   return weft_op_set(op, 0, in->type, &shape);
 }
 
-weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const int64_t *tuple, size_t number, int first,
+weft_status weft_index_tuple(weft_op *op, const weft_shape *shape, const weft_tensor *indices, size_t number, int first,
                              int length, int64_t *offset) {
   *offset = 0;
   for (int k = 0; k < length; k++) {
-    int64_t dim = shape->dims[first + k], at = tuple[k];
+    int64_t dim = shape->dims[first + k], at = weft_index_at(indices, number * (size_t)length + (size_t)k);
     if (at < -dim || at >= dim) {
       return weft_op_run_fail(op, "input indices: tuple %zu names %lld for axis %d, expected a value in [%lld, %lld]",
                               number, (long long)at, first + k, (long long)-dim, (long long)dim - 1);
@@ -260,10 +260,9 @@ weft_status weft_gather_nd_run(weft_op *op) {
   size_t tuples = weft_shape_product(&indices->shape, 0, indices->shape.rank - 1);
   size_t per_batch = weft_shape_product(&indices->shape, batch, indices->shape.rank - 1);
   size_t batch_bytes = weft_shape_product(&in->shape, batch, batch + tuple) * block;
-  const int64_t *index = indices->data;
   for (size_t i = 0; i < tuples; i++) {
     int64_t offset;
-    WEFT_TRY(weft_index_tuple(op, &in->shape, index + i * (size_t)tuple, i, batch, tuple, &offset));
+    WEFT_TRY(weft_index_tuple(op, &in->shape, indices, i, batch, tuple, &offset));
     memcpy((char *)out->data + i * block, (const char *)in->data + i / per_batch * batch_bytes + (size_t)offset * block,
            block);
   }

@@ -476,7 +476,8 @@ static weft_status read_axes(weft_op *op, bool *reduced) {
   size_t count;
   int rank = weft_op_in(op, 0)->shape.rank;
   WEFT_TRY(weft_op_ints(op, 1, "axes", WEFT_MAX_RANK, axes, &count));
-  WEFT_TRY(weft_op_axes(op, "axes", count, axes, rank, reduced));
+  /* A scalar may be reduced along axis 0 or -1 as if it had one: PyTorch does so, and exports such. */
+  WEFT_TRY(weft_op_axes(op, "axes", count, axes, rank == 0 ? 1 : rank, reduced));
   bool all = count == 0 && weft_op_attr_int(op, "noop_with_empty_axes", 0) == 0;
   for (int d = 0; d < rank; d++) {
     reduced[d] |= all;

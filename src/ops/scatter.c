@@ -182,7 +182,7 @@ weft_status weft_scatter_elements_run(weft_op *op) {
 
 weft_status weft_scatter_nd_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 3, 3));
-  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_TYPE_BIT(WEFT_INT64)));
+  WEFT_TRY(weft_op_expect_type(op, 1, "indices", WEFT_INDEX_TYPES));
   WEFT_TRY(weft_op_expect_same_type(op, 0, 2));
   const weft_tensor *in = weft_op_in(op, 0), *indices = weft_op_in(op, 1), *updates = weft_op_in(op, 2);
   reduction how;
@@ -211,11 +211,10 @@ weft_status weft_scatter_nd_run(weft_op *op) {
   int kept = indices->shape.rank - 1, tuple = (int)indices->shape.dims[kept];
   size_t tuples = weft_shape_product(&indices->shape, 0, kept), size = weft_type_size(in->type);
   size_t block = weft_shape_product(&in->shape, tuple, in->shape.rank);
-  const int64_t *index = indices->data;
   copy_data(in, out);
   for (size_t i = 0; i < tuples; i++) {
     int64_t offset;
-    WEFT_TRY(weft_index_tuple(op, &in->shape, index + i * (size_t)tuple, i, 0, tuple, &offset));
+    WEFT_TRY(weft_index_tuple(op, &in->shape, indices, i, 0, tuple, &offset));
     reduce_block(op, how, in->type, block, (char *)out->data + (size_t)offset * block * size,
                  (const char *)updates->data + i * block * size);
   }

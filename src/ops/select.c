@@ -136,18 +136,20 @@ weft_status weft_one_hot_infer(weft_op *op) {
   return weft_op_set(op, 0, values->type, &shape);
 }
 
-/* An index outside [-depth, depth-1] leaves all its places off. */
+/* An index outside [-depth, depth-1] leaves all its places off; so does a negative one with `negative` = 0, as before
+ * opset 11 (graph/upgrade/shape.c). */
 weft_status weft_one_hot_run(weft_op *op) {
   const weft_tensor *indices = weft_op_in(op, 0), *values = weft_op_in(op, 2);
   weft_tensor *out = weft_op_out(op, 0);
   size_t size = weft_type_size(out->type);
+  const bool from_end = weft_op_attr_int(op, "negative", 1) != 0;
   int axis, rank = out->shape.rank;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", -1), rank, &axis));
   size_t inner = weft_shape_product(&out->shape, axis + 1, rank), depth = (size_t)out->shape.dims[axis];
   weft_fill_elements(out->data, out->count, values->data, size);
   for (size_t i = 0; i < indices->count; i++) {
     double at = trunc(weft_number_at(indices->type, indices->data, i));
-    at = at < 0 ? at + (double)depth : at;
+    at = at < 0 && from_end ? at + (double)depth : at;
     if (at >= 0 && at < (double)depth) {
       size_t place = (i / inner * depth + (size_t)at) * inner + i % inner;
       memcpy((char *)out->data + place * size, (const char *)values->data + size, size);

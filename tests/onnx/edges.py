@@ -7,7 +7,7 @@ import sys
 
 import ml_dtypes
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 import upgrade
 from upgrade import case, f32, random
@@ -304,6 +304,54 @@ case("grid_sample_words", 20, ("GridSample", ["x", "g"], ["y"], {"mode": "neares
 x, scale = f32(1024), np.array(0.3, np.float32)
 half = (x.astype(np.float16) / scale.astype(np.float16)).astype(np.float16)
 case("quantize_precision", 23, ("QuantizeLinear", ["x", "s"], ["y"], {"precision": TensorProto.FLOAT16, "output_dtype": TensorProto.FLOAT8E4M3FN}), {"x": x, "s": scale}, {"y": half.astype(np.float32).astype(ml_dtypes.float8_e4m3fn)}, ir=11)
+
+# ---- minus infinity, of which the formulas make 0 times infinity -------------------------------------------------------------------
+x = np.array([-np.inf, -1e30, -200, -0.0, 0, 200, 1e30, np.inf, np.nan] * 3, np.float32)
+x, gone = np.insert(x, 3, -np.inf), np.array([np.nan, 0, 0, 0, 0, 200, 1e30, np.inf, np.nan] * 3, np.float32)
+gone = np.insert(gone, 3, np.nan)
+for kind, dtype in {"": np.float32, "_double": np.float64}.items():
+    for name, opset, op, attributes in (("mish", 18, "Mish", {}), ("gelu", 20, "Gelu", {}), ("gelu_tanh", 20, "Gelu", {"approximate": "tanh"}), ("swish", 24, "Swish", {}), ("quick_gelu", 24, "Swish", {"alpha": 1.702}), ("hard_swish", 14, "HardSwish", {})):
+        case(f"{name}_of_infinity{kind}", opset, (op, ["x"], ["y"], attributes), {"x": x.astype(dtype)}, {"y": gone.astype(dtype)}, ir=9)
+    case(f"silu_of_infinity{kind}", 14, [("Sigmoid", ["x"], ["s"], {}), ("Mul", ["x", "s"], ["y"], {})], {"x": x.astype(dtype)}, {"y": gone.astype(dtype)}, ir=8)
+    y = np.where(np.isfinite(x), np.float32(0.3), np.float32(np.nan))
+    case(f"hard_sigmoid_level{kind}", 14, ("HardSigmoid", ["x"], ["y"], {"alpha": 0.0, "beta": 0.3}), {"x": x.astype(dtype)}, {"y": y.astype(dtype)}, ir=8)
+
+# ---- negative indices of OneHot, which opset 11 lets count from the end ------------------------------------------------------------
+i, off_on = np.array([[0, -1], [2, -3]], np.int64), np.array([2, 5], np.float32)
+for opset in (9, 10, 11):
+    hot = (i % 3 if opset > 10 else i)[..., None] == np.arange(3)
+    case("one_hot_negative", opset, ("OneHot", ["i", "d", "v"], ["y"], {}), {"i": i}, {"y": np.where(hot, np.float32(5), np.float32(2))}, {"d": np.array(3, np.int64), "v": off_on}, ir=6)
+
+# ---- what PyTorch's exporters write though the specification does not have it --------------------------------------------------------
+places = np.array([[1, -1], [0, 2], [-1, 0]], np.int32)
+x, updates = f32(2, 3, 4), f32(3, 4)
+y = x.copy()
+y[places[:, 0], places[:, 1]] = updates
+case("scatter_nd_int32", 18, ("ScatterND", ["x", "i", "u"], ["y"], {}), {"x": x, "i": places, "u": updates}, {"y": y}, ir=8)
+case("gather_nd_int32", 13, ("GatherND", ["x", "i"], ["y"], {}), {"x": x, "i": places}, {"y": x[places[:, 0], places[:, 1]]}, ir=8)
+case("gather_nd_int32_batch", 13, ("GatherND", ["x", "i"], ["y"], {"batch_dims": 1}), {"x": x, "i": np.array([[-1], [1]], np.int32)}, {"y": x[[0, 1], [2, 1]]}, ir=8)
+for axis in (0, -1):
+    for op, y in {"Max": 5, "Sum": 5, "Mean": 5, "LogSumExp": 5, "L2": 5}.items():
+        case(f"reduce_{op.lower()}_scalar_{axis % 2}", 11, (f"Reduce{op}", ["x"], ["y"], {"axes": [axis]}), {"x": np.array(5, np.float32)}, {"y": np.array(y, np.float32)}, ir=6)
+
+# ---- loops of no turn, whose outputs have the shape that a turn's would have had -----------------------------------------------------
+def shapeless(nodes, inputs, outputs):
+    """A body that declares no shapes; inputs and outputs: name -> element type."""
+    infos = [[helper.make_value_info(name, helper.make_tensor_type_proto(kind, None)) for name, kind in values.items()] for values in (inputs, outputs)]
+    return helper.make_graph([helper.make_node(*n[:3], **n[3]) for n in nodes], "body", *infos)
+
+
+nodes = [("Identity", ["go"], ["on"], {}), ("Neg", ["a"], ["b"], {}), ("Concat", ["a", "c"], ["both"], {"axis": 1}), ("Identity", ["c"], ["captured"], {}), ("Cast", ["n"], ["number"], {"to": TensorProto.INT32})]
+body = shapeless(nodes, {"n": TensorProto.INT64, "go": TensorProto.BOOL, "a": TensorProto.FLOAT}, {"on": TensorProto.BOOL, **dict.fromkeys(["b", "both", "captured"], TensorProto.FLOAT), "number": TensorProto.INT32})
+a, c = f32(2, 3), f32(2, 4)
+for turns in (0, 2):
+    ends = {"end": a, "all": np.stack([np.concatenate([a * (-1) ** k, c], 1) for k in range(turns)]) if turns else np.zeros((0, 2, 7), np.float32), "same": np.repeat(c[None], turns, 0), "numbers": np.arange(turns, dtype=np.int32)}
+    case(f"loop_of_{turns}", 16, ("Loop", ["m", "", "a"], list(ends), {"body": body}), {"m": np.array(turns, np.int64), "a": a, "c": c}, ends, ir=8)
+body = shapeless([("Add", ["a", "x"], ["b"], {}), ("Concat", ["b", "x"], ["both"], {"axis": 0})], dict.fromkeys("ax", TensorProto.FLOAT), dict.fromkeys(["b", "both"], TensorProto.FLOAT))
+for turns in (0, 2):
+    x, a = f32(3, turns), f32(3)
+    totals = np.cumsum(np.concatenate([a[:, None], x], 1, dtype=np.float32), 1)
+    case(f"scan_of_{turns}", 16, ("Scan", ["a", "x"], ["end", "all"], {"body": body, "num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}), {"a": a, "x": x}, {"end": totals[:, -1], "all": np.concatenate([totals[:, 1:], x], 0)}, ir=8)
 
 if __name__ == "__main__":
     upgrade.main(pathlib.Path(sys.argv[1]), "edges")

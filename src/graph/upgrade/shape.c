@@ -171,12 +171,18 @@ static weft_status resize_of_pytorch(weft_upgrade *u) {
   return weft_node_set_input(u->model, u->node, 3, sizes);
 }
 
+/* Negative indices were out of range. */
+static weft_status one_hot_11(weft_upgrade *u) {
+  return weft_node_set_int(u->model, u->node, "negative", 0);
+}
+
 static weft_status roi_align_16(weft_upgrade *u) {
   return weft_node_set_string(u->model, u->node, "coordinate_transformation_mode", "output_half_pixel");
 }
 
 const weft_upgrade_row weft_upgrade_shape[] = {
     {"", "Concat", 4, concat_4},
+    {"", "OneHot", 11, one_hot_11},
     {"", "Pad", 2, pad_2},
     {"", "Pad", WEFT_UPGRADE_ALWAYS, pads_to_inputs},
     {"", "Reshape", WEFT_UPGRADE_ALWAYS, shape_to_input},
