@@ -341,28 +341,29 @@ weft_status weft_build_constant(weft_builder *b, weft_scope *scope, const Weft__
     if (a == NULL || name == NULL) {
       continue;
     }
+    const Weft__AttributeProto__AttributeType type = attribute_type(a);
     if (strcmp(name, "value") == 0 && a->t != NULL) {
       return weft_onnx_tensor(b->file, a->t, b->model->strings, out);
     }
     if ((strcmp(name, "sparse_value") == 0 || strcmp(name, "value") == 0) && a->sparse_tensor != NULL) {
       return weft_onnx_sparse(b->file, a->sparse_tensor, b->model->strings, out);
     }
-    if (strcmp(name, "value_int") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT && strcmp(name, "value_int") == 0) {
       return list_tensor(b, WEFT_INT64, 0, 1, &a->i, out);
     }
-    if (strcmp(name, "value_float") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT && strcmp(name, "value_float") == 0) {
       return list_tensor(b, WEFT_FLOAT, 0, 1, &a->f, out);
     }
-    if (strcmp(name, "value_ints") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS && strcmp(name, "value_ints") == 0) {
       return list_tensor(b, WEFT_INT64, 1, a->n_ints, a->ints, out);
     }
-    if (strcmp(name, "value_floats") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS && strcmp(name, "value_floats") == 0) {
       return list_tensor(b, WEFT_FLOAT, 1, a->n_floats, a->floats, out);
     }
-    if (strcmp(name, "value_string") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING && strcmp(name, "value_string") == 0) {
       return string_tensor(b, 0, 1, &a->s, out);
     }
-    if (strcmp(name, "value_strings") == 0) {
+    if (type == WEFT__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS && strcmp(name, "value_strings") == 0) {
       return string_tensor(b, 1, a->n_strings, a->strings, out);
     }
   }

@@ -215,18 +215,11 @@ weft_status weft_cast_elements(weft_op *op, const weft_tensor *x, weft_tensor *y
 weft_status weft_cast_run(weft_op *op) {
   const weft_tensor *x = weft_op_in(op, 0);
   weft_tensor *y = weft_op_out(op, 0);
-  const char *rounding = weft_op_attr_string(op, "round_mode", "up");
-  const cast c = {op->cx->kernels,
-                  x,
-                  y,
-                  x->type,
-                  y->type,
-                  x->data,
-                  y->data,
-                  weft_op_attr_int(op, "saturate", 1) != 0,
-                  rounding[0] == 'u'   ? WEFT_ROUND_UP
-                  : rounding[0] == 'd' ? WEFT_ROUND_DOWN
-                                       : WEFT_ROUND_NEAREST};
+  int rounding;
+  WEFT_TRY(weft_op_choice(op, "round_mode", "up down nearest", WEFT_ROUND_UP, &rounding));
+  const cast c = {
+      op->cx->kernels,        x, y, x->type, y->type, x->data, y->data, weft_op_attr_int(op, "saturate", 1) != 0,
+      (weft_rounding)rounding};
   if (x->type == y->type) {
     memmove(y->data, x->data, y->count * weft_type_size(y->type));
     return WEFT_OK;

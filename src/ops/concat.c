@@ -7,7 +7,8 @@ weft_status weft_concat_infer(weft_op *op) {
   const weft_tensor *first = weft_op_in(op, 0);
   weft_shape shape = first->shape;
   int axis;
-  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 1), shape.rank, &axis));
+  WEFT_TRY(weft_op_attr_needed(op, "axis"));
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), shape.rank, &axis));
   for (int i = 1; i < op->input_count; i++) {
     const weft_tensor *in = weft_op_in(op, i);
     WEFT_TRY(weft_op_expect_same_type(op, 0, i));
@@ -51,7 +52,7 @@ static void copy_runs(weft_context *cx, size_t rows, size_t run, const void *fro
 weft_status weft_concat_run(weft_op *op) {
   weft_tensor *out = weft_op_out(op, 0);
   int axis, rank = out->shape.rank;
-  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 1), rank, &axis));
+  WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
   size_t rows = weft_shape_product(&out->shape, 0, axis), size = weft_type_size(out->type), offset = 0;
   size_t pitch = pitch_of(op->outputs[0], axis) * size;
   for (int i = 0; i < op->input_count; i++) {

@@ -221,14 +221,16 @@ weft_status weft_if_run(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 1, 1));
   WEFT_TRY(weft_op_expect_type(op, 0, "cond", WEFT_TYPE_BIT(WEFT_BOOL)));
   int64_t condition;
-  weft_graph *branch;
+  weft_graph *branches[2];
   weft_value **outputs;
   WEFT_TRY(weft_op_scalar_int(op, 0, "cond", 0, &condition));
-  const char *name = condition != 0 ? "then_branch" : "else_branch";
-  WEFT_TRY(read_body(op, name, &branch));
+  WEFT_TRY(read_body(op, "else_branch", &branches[0]));
+  WEFT_TRY(read_body(op, "then_branch", &branches[1]));
+  weft_graph *branch = branches[condition != 0];
   if (branch->input_count != 0 || branch->output_count < (size_t)op->output_count) {
-    return weft_op_fail(op, "%s: expected no inputs and %d outputs, found %zu and %zu", name, op->output_count,
-                        branch->input_count, branch->output_count);
+    return weft_op_fail(op, "%s: expected no inputs and %d outputs, found %zu and %zu",
+                        condition != 0 ? "then_branch" : "else_branch", op->output_count, branch->input_count,
+                        branch->output_count);
   }
   WEFT_TRY(zeroed_values(op, branch->output_count, &outputs));
   WEFT_TRY(op->host->run_graph(op, branch, 0, outputs, outputs));

@@ -462,6 +462,9 @@ weft_status weft_tree_prepare(weft_op *op) {
   }
   bool listed = op->def->variant == WEFT_TREE_ENSEMBLE;
   weft_status status = listed ? prepare_listed(op) : prepare_named(op, op->def->variant == WEFT_TREE_CLASSIFIER);
+  if (status == WEFT_OK && *op->misfit != NULL) { /* nobody will read the attributes again */
+    status = weft_attribute_refuse(op->cx, *op->misfit);
+  }
   if (status != WEFT_OK) { /* folding may ask again: half a state must not pass for a whole one */
     weft_free(op->node->state);
     op->node->state = NULL;

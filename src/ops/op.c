@@ -281,6 +281,10 @@ weft_status weft_op_call(weft_op *op, weft_op_function function) {
   return weft_attribute_refuse(op->cx, misfit);
 }
 
+weft_status weft_op_attr_needed(const weft_op *op, const char *name) {
+  return weft_node_attribute(op->node, name) != NULL ? WEFT_OK : weft_op_fail(op, "attribute '%s' is missing", name);
+}
+
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback) {
   const weft_attribute *a = attribute(op, name, WEFT_ATTRIBUTE_INT);
   return a != NULL ? a->i : fallback;

@@ -101,6 +101,8 @@ weft_status weft_op_axis(weft_op *op, const char *name, int64_t axis, int rank, 
 weft_status weft_op_axes(weft_op *op, const char *name, size_t count, const int64_t *axes, int rank, bool *flags);
 
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
+/* Fails where the attribute is absent: its operator has no default for it. */
+weft_status weft_op_attr_needed(const weft_op *op, const char *name);
 int64_t weft_op_attr_int(const weft_op *op, const char *name, int64_t fallback);
 /* Fails outside [least, most]; `most` INT64_MAX: there is none. */
 weft_status weft_op_attr_within(const weft_op *op, const char *name, int64_t fallback, int64_t least, int64_t most,

@@ -235,6 +235,7 @@ weft_status weft_concat_from_sequence_run(weft_op *op) {
   if (rank > WEFT_MAX_RANK) {
     return weft_op_unsupported(op, "at most %d dims are supported in the output", WEFT_MAX_RANK);
   }
+  WEFT_TRY(weft_op_attr_needed(op, "axis"));
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
   WEFT_TRY(joined_shape(op, from, axis, new_axis, &shape));
   WEFT_TRY(weft_op_allocate(op, 0, from->items[0]->tensor.type, &shape));

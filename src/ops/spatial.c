@@ -36,8 +36,8 @@ weft_status weft_window_read(weft_op *op, int rank, const int64_t *in, const int
   WEFT_TRY(read_list(op, "strides", rank, 1, 1, out->stride));
   WEFT_TRY(read_list(op, "dilations", rank, 1, 1, out->dilation));
   size_t found = 0;
-  if (kernel == NULL && weft_op_attr_ints(op, "kernel_shape", &found) == NULL) {
-    return weft_op_fail(op, "attribute 'kernel_shape' is missing");
+  if (kernel == NULL) {
+    WEFT_TRY(weft_op_attr_needed(op, "kernel_shape"));
   }
   WEFT_TRY(read_list(op, "kernel_shape", rank, 1, 1, out->kernel));
   weft_op_attr_ints(op, "kernel_shape", &found);

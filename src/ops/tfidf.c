@@ -217,8 +217,12 @@ weft_status weft_tfidf_run(weft_op *op) {
   const weft_tensor *in = weft_op_in(op, 0);
   weft_tensor *out = weft_op_out(op, 0);
   int mode;
-  int64_t limits[3] = {weft_op_attr_int(op, "min_gram_length", 1), weft_op_attr_int(op, "max_gram_length", 1),
-                       weft_op_attr_int(op, "max_skip_count", 0)};
+  int64_t limits[3];
+  for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"min_gram_length", "max_gram_length", "max_skip_count"};
+    WEFT_TRY(weft_op_attr_needed(op, names[i]));
+    limits[i] = weft_op_attr_int(op, names[i], 0);
+  }
   WEFT_TRY(read_mode(op, &mode));
   WEFT_TRY(read_pool(op, &p));
   if (limits[0] < 1 || limits[1] < limits[0] || limits[2] < 0 || limits[2] > INT32_MAX) {

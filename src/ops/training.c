@@ -68,12 +68,20 @@ static weft_status read(weft_op *op, training *t) {
   bool adam = t->variant == WEFT_TRAINING_ADAM;
   WEFT_TRY(weft_op_scalar_float(op, 0, "R", 0, &t->rate));
   WEFT_TRY(weft_op_scalar_int(op, 1, "T", 0, &updates));
+  int mode = 0;
+  if (t->variant == WEFT_TRAINING_MOMENTUM) {
+    static const char *const needed[] = {"alpha", "beta", "norm_coefficient"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+      WEFT_TRY(weft_op_attr_needed(op, needed[i]));
+    }
+    WEFT_TRY(weft_op_choice(op, "mode", "standard nesterov", -1, &mode));
+  }
   t->alpha = (double)weft_op_attr_float(op, "alpha", 0.9f);
   t->beta = (double)weft_op_attr_float(op, "beta", adam ? 0.999f : 1);
   t->norm = (double)weft_op_attr_float(op, "norm_coefficient", 0);
   t->norm_post = (double)weft_op_attr_float(op, "norm_coefficient_post", 0);
   t->epsilon = (double)weft_op_attr_float(op, "epsilon", 1e-6f);
-  t->nesterov = strcmp(weft_op_attr_string(op, "mode", "standard"), "nesterov") == 0;
+  t->nesterov = mode == 1;
   if (t->variant == WEFT_TRAINING_ADAGRAD) {
     t->rate /= 1 + (double)updates * (double)weft_op_attr_float(op, "decay_factor", 0);
   } else if (adam && updates > 0) {

@@ -263,6 +263,49 @@ export const models = {
     simple('Resize', { more: ['', '', 's'], initializers: [int64s('s', [2n ** 61n, 1]), floats('x', [1, 100])].slice(0, 1), shape: [1, 100], keep_aspect_ratio_policy: 'not_smaller' }),
     /sizes/,
   ],
+  'concat-without-axis': [simple('Concat', { more: ['x'] }), /Concat\): attribute 'axis' is missing/],
+  'sequence-without-axis': [
+    model({ nodes: [node('SequenceConstruct', ['x'], ['s']), node('ConcatFromSequence', ['s'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
+    /ConcatFromSequence\): attribute 'axis' is missing/,
+  ],
+  'if-without-else': [
+    model({
+      nodes: [node('If', ['c'], ['y'], { then_branch: { graph: graphOf({ nodes: [node('Neg', ['x'], ['b'])], outputs: { b: float() } }) } })],
+      outputs: { y: float() }, initializers: [floats('x', [2]), tensor('c', 'bool', [], { raw: Buffer.of(1) })],
+    }),
+    /If\): attribute else_branch: expected a graph/,
+  ],
+  'pool-without-window': [simple('MaxPool', { shape: [1, 1, 4, 4] }), /MaxPool\): attribute 'kernel_shape' is missing/],
+  'grams-without-lengths': [
+    model({
+      nodes: [node('TfIdfVectorizer', ['x'], ['y'], { mode: 'TF', max_gram_length: 1, max_skip_count: 0, ngram_counts: [0], ngram_indexes: [0], pool_int64s: [1] })],
+      outputs: { y: float() }, initializers: [int64s('x', [1, 2])],
+    }),
+    /TfIdfVectorizer\): attribute 'min_gram_length' is missing/,
+  ],
+  'training-of-another-name': [
+    simple('Momentum', {
+      domain: 'ai.onnx.preview.training', more: ['t', 'x', 'x', 'x'], shape: [], initializers: [int64s('t', [1])],
+      alpha: { float: 1 }, beta: { float: 1 }, norm_coefficient: { float: 0 }, mode: 'nesterow',
+    }),
+    /Momentum\): attribute 'mode': expected one of standard nesterov, found 'nesterow'/,
+  ],
+  'constant-of-another-kind': [
+    model({ nodes: [node('Constant', [], ['y'], { value_float: 1 })], outputs: { y: float() } }),
+    /Constant\): expected an attribute with the constant's value, found none/,
+  ],
+  'tree-base-of-another-kind': [
+    simple('TreeEnsembleRegressor', {
+      domain: 'ai.onnx.ml', nodes_treeids: [0], nodes_nodeids: [0], nodes_featureids: [0], nodes_truenodeids: [0], nodes_falsenodeids: [0],
+      nodes_modes: ['LEAF'], nodes_values: { floats: [0] }, n_targets: 1, base_values: 'none',
+      target_treeids: [0], target_nodeids: [0], target_ids: [0], target_weights: { floats: [1] },
+    }),
+    /TreeEnsembleRegressor\): attribute 'base_values' is a string/,
+  ],
+  'rounding-of-another-name': [
+    model({ nodes: [node('Cast', ['x'], ['y'], { to: 24, round_mode: 'upp' })], opset: 24, outputs: { y: tensorType('float8e8m0') }, initializers: [floats('x', [2])] }),
+    /Cast\): attribute 'round_mode': expected one of up down nearest, found 'upp'/,
+  ],
   'attribute-of-another-kind': [simple('Softmax', { axis: { float: 1 } }), /attribute 'axis' is a float/],
   'old-attribute-of-another-kind': [simple('ReduceSum', { axes: { floats: [1] } }), /ReduceSum\): attribute 'axes' is floats/],
   'gelu-of-another-name': [simple('Gelu', { approximate: 'nonsense' }), /Gelu\): attribute 'approximate': expected one of none tanh, found 'nonsense'/],
