@@ -56,13 +56,14 @@ function readCommand() {
 
 /** The inputs of a session: those given as files, the others made up. */
 function collectInputs(session, { files, dims }) {
+  const inputs = [...session.inputMetadata, ...session.weft.defaults];
   for (const name of Object.keys(files)) {
-    if (!session.inputNames.includes(name)) {
-      throw new Error(`--input: the model has no input '${name}'; it has ${session.inputNames.join(', ')}`);
+    if (!inputs.some((input) => input.name === name)) {
+      throw new Error(`--input: the model has no input '${name}'; it has ${inputs.map((input) => input.name).join(', ')}`);
     }
   }
   return Object.fromEntries(
-    session.inputMetadata.map((input) => {
+    inputs.filter(({ name }) => files[name] || session.inputNames.includes(name)).map((input) => {
       if (files[input.name]) return [input.name, parseNpy(readFileSync(files[input.name]))];
       if (!input.isTensor) throw new Error(`input '${input.name}' is no tensor: it cannot be made up`);
       const made = makeInput(input, 'random', dims);

@@ -32,7 +32,7 @@ export const isHeard = (level) => logLevels.indexOf(level) >= logLevels.indexOf(
 export const env = {
   debug: false,
   trace: false,
-  versions: { common: version, weft: version },
+  versions: { common: version, web: version, weft: version },
   /** @type {WasmSettings} */
   wasm: {},
   /** @type {Record<string, unknown>} */
@@ -46,6 +46,7 @@ export const env = {
     return logLevel;
   },
   set logLevel(level) {
+    if (level === undefined) return; // as onnxruntime does
     if (!logLevels.includes(level)) throw argumentError(`log level '${level}': expected one of ${logLevels.join(', ')}`);
     logLevel = level;
   },

@@ -17,6 +17,7 @@ import { isLocation } from './host.js';
  * @property {boolean} deterministic
  * @property {boolean} profiling
  * @property {string | Record<string, string>} outputLocation
+ * @property {Record<string, number>} sizes of dimensions, by the names the model gives them
  * @property {readonly (ExternalFile | string | URL)[]} externalData
  * @property {[string, import('./operators.js').Operator][]} operators
  * @property {string | undefined} cache
@@ -58,7 +59,7 @@ function readLevel(level = 'all') {
 function readLocations(preferred = 'cpu') {
   const isObject = preferred !== null && typeof preferred === 'object';
   for (const location of isObject ? Object.values(preferred) : [preferred]) {
-    if (location === 'wasm' || otherLocations.includes(location)) continue;
+    if (location === undefined || location === 'wasm' || otherLocations.includes(location)) continue;
     const found = typeof location === 'string' ? `'${location}'` : describe(location);
     throw argumentError(`preferredOutputLocation: expected 'cpu' or 'wasm', found ${found}`);
   }
@@ -90,6 +91,15 @@ function readCache(name) {
   throw argumentError(`cache: expected a name, found ${describe(name)}`);
 }
 
+/** @param {any} sizes of dimensions by their names @returns {Record<string, number>} */
+function readSizes(sizes) {
+  if (typeof sizes !== 'object') throw argumentError(`freeDimensionOverrides: expected an object of sizes, found ${describe(sizes)}`);
+  for (const [name, size] of Object.entries(sizes)) {
+    if (!Number.isSafeInteger(size) || size < 0) throw argumentError(`freeDimensionOverrides: expected a size for '${name}', found ${describe(size)}`);
+  }
+  return Object.assign(Object.create(null), sizes); // no name of a dimension means more than it says
+}
+
 /** @param {any} options @returns {LoadOptions} */
 export function readOptions(options) {
   const { onProgress, deterministic = false } = options;
@@ -112,6 +122,7 @@ export function readOptions(options) {
     deterministic: Boolean(deterministic),
     profiling: Boolean(options.enableProfiling),
     outputLocation: readLocations(options.preferredOutputLocation),
+    sizes: readSizes(options.freeDimensionOverrides ?? {}),
     externalData,
     cache: readCache(options.cache),
     signal: readSignal(options.signal),

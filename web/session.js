@@ -59,12 +59,16 @@ class Queue {
   }
 }
 
-/** What onnxruntime-common tells about an input or output; `optional` and `kind` are ours. @param {Info} info */
-function metadataOf({ name, kind, type, shape, optional }) {
-  const element = typeNumbered(type)?.name;
-  if (kind !== 'tensor' || !element) return { name, isTensor: false, kind, type: element, optional };
-  return { name, isTensor: true, type: element, shape: shape ?? [], optional };
-}
+/**
+ * What onnxruntime-common tells about inputs or outputs; `kind` is ours.
+ * @param {Info[]} infos @param {Record<string, number>} sizes of dimensions by their names
+ */
+const metadataOf = (infos, sizes) =>
+  infos.map(({ name, kind, type, shape }) => {
+    const element = typeNumbered(type)?.name;
+    if (kind !== 'tensor' || !element) return { name, isTensor: false, kind, type: element };
+    return { name, isTensor: true, type: element, shape: shape?.map((dim) => sizes[dim] ?? dim) ?? [] };
+  });
 
 /** The arguments of create: (model, options?) or (buffer, byteOffset, byteLength?, options?). @param {unknown[]} args */
 function readCreateArguments([input, second, third, fourth]) {
@@ -127,21 +131,26 @@ export class InferenceSession {
   #engine;
   #choice;
   #outputLocation;
+  #defaults;
   #queue = new Queue();
 
   /**
    * Use InferenceSession.create.
-   * @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice @param {string | Record<string, string>} outputLocation
+   * @param {Engine | ProxyEngine} engine @param {import('./env.js').Choice} choice @param {import('./options.js').LoadOptions} options
    */
-  constructor(engine, choice, outputLocation) {
+  constructor(engine, choice, options) {
     if (!Array.isArray(engine?.inputs)) throw argumentError('a session is made by InferenceSession.create, which gives a promise of it');
+    const { outputLocation, sizes } = options;
+    // Programs feed all that is listed, as onnxruntime lists them: without initializers that are inputs too.
+    const [defaults, inputs] = [true, false].map((has) => engine.inputs.filter(({ optional }) => optional === has));
     this.#engine = engine;
     this.#choice = choice;
     this.#outputLocation = outputLocation;
-    this.inputNames = engine.inputs.map(({ name }) => name);
+    this.#defaults = metadataOf(defaults, sizes);
+    this.inputNames = inputs.map(({ name }) => name);
     this.outputNames = engine.outputs.map(({ name }) => name);
-    this.inputMetadata = engine.inputs.map(metadataOf);
-    this.outputMetadata = engine.outputs.map(metadataOf);
+    this.inputMetadata = metadataOf(inputs, sizes);
+    this.outputMetadata = metadataOf(engine.outputs, sizes);
     forgotten.register(this, engine, this);
   }
 
@@ -162,12 +171,15 @@ export class InferenceSession {
     env.weft = choice;
     if (isHeard('warning')) engine.warnings.forEach((warning) => console.warn(`weft: ${warning}`));
     if (options.profiling) engine.record(true);
-    return new InferenceSession(engine, choice, options.outputLocation);
+    return new InferenceSession(engine, choice, options);
   }
 
-  /** The module this session runs on, why that one, what is to be said about its model, and the bytes its core and its module hold. */
+  /**
+   * The module this session runs on, why that one, what is to be said about its model, its inputs that have a default, and the
+   * bytes its core and its module hold.
+   */
   get weft() {
-    return { ...this.#choice, warnings: this.#engine.warnings, memory: this.#engine.memory };
+    return { ...this.#choice, warnings: this.#engine.warnings, defaults: this.#defaults, memory: this.#engine.memory };
   }
 
   /**

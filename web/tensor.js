@@ -158,6 +158,11 @@ export class Tensor {
     if (unread) this.#deferData(unread);
   }
 
+  /** What onnxruntime's tensors show in a console, and programs therefore read. */
+  get cpuData() {
+    return this.data;
+  }
+
   get texture() {
     return this.#refuse('WebGL texture');
   }

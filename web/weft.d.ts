@@ -253,11 +253,13 @@ export interface CpuPinnedConstructorParameters<T extends Tensor.Type = Tensor.C
 export declare const Tensor: TensorConstructor;
 
 /* ---- sessions ----------------------------------------------------------------------------------------------------------- */
-/** A sequence is an array, a map a Map (keys of int64 are bigints), an absent optional null. */
-export type OnnxValue = Tensor | readonly OnnxValue[] | Map<string | bigint, string | number | bigint | Tensor> | null;
+/** What is fed. A sequence is an array, a map a Map (keys of int64 are bigints), an absent optional null. */
+export type Value = Tensor | readonly Value[] | Map<string | bigint, string | number | bigint | Tensor> | null;
+/** As onnxruntime has it. */
+export type OnnxValue = Tensor;
 
 export declare namespace InferenceSession {
-  type FeedsType = { readonly [name: string]: OnnxValue };
+  type FeedsType = { readonly [name: string]: Value };
   /** Names of outputs, or an object by output name: a tensor to be filled, or null. */
   type FetchesType = readonly string[] | { readonly [name: string]: Tensor | null };
   /** By output name. Models whose outputs are not all tensors need a look at what they are. */
@@ -305,9 +307,10 @@ export declare namespace InferenceSession {
     enableProfiling?: boolean;
     /** Where results are put. 'wasm': they stay where they are made, to be fed again without a copy. All else is 'cpu'. */
     preferredOutputLocation?: Tensor.DataLocation | { readonly [name: string]: Tensor.DataLocation };
+    /** Sizes that inputMetadata and outputMetadata tell instead of the dimensions' names. A run may have others. */
+    freeDimensionOverrides?: { readonly [name: string]: number };
     /** Accepted, without effect, and so are all others of onnxruntime's. */
     executionProviders?: readonly ExecutionProviderConfig[];
-    freeDimensionOverrides?: { readonly [name: string]: number };
     interOpNumThreads?: number;
     executionMode?: 'sequential' | 'parallel';
     enableCpuMemArena?: boolean;
@@ -405,8 +408,6 @@ export declare namespace InferenceSession {
     readonly type: Tensor.Type;
     /** Sizes, or names of sizes that a run decides; '?' where nothing is known. Empty: a scalar, or of unknown rank. */
     readonly shape: readonly (number | string)[];
-    /** The model has a default: a run may leave it out. */
-    readonly optional: boolean;
   }
   interface NonTensorValueMetadata {
     readonly name: string;
@@ -414,12 +415,11 @@ export declare namespace InferenceSession {
     readonly kind: 'none' | 'tensor' | 'sequence' | 'map';
     /** Of the tensors inside. */
     readonly type: Tensor.Type | undefined;
-    readonly optional: boolean;
   }
   type ValueMetadata = TensorValueMetadata | NonTensorValueMetadata;
 
   /* Names of onnxruntime's. */
-  type OnnxValueMapType = FeedsType;
+  type OnnxValueMapType = ReturnType;
   type NullableOnnxValueMapType = { readonly [name: string]: Tensor | null };
   interface ExecutionProviderOption {
     readonly name: string;
@@ -467,6 +467,8 @@ export interface InferenceSession {
   readonly weft: Env.Choice & {
     /** Sentences about a model that runs all the same, such as one in training mode; console.warn says them too. */
     readonly warnings: readonly string[];
+    /** Inputs for which the model has a default: they can be fed, and are not among `inputNames` and `inputMetadata`. */
+    readonly defaults: readonly InferenceSession.ValueMetadata[];
     /** Bytes that the core holds now and has held at most, and that the module has taken of the host. */
     readonly memory: { readonly used: number; readonly peak: number; readonly reserved: number };
   };
@@ -527,7 +529,7 @@ export declare namespace Env {
   }
   interface WebGpuFlags {
     profilingMode?: 'off' | 'default';
-    profiling?: { mode?: 'off' | 'default'; ondata?: (data: WebGpuProfilingData) => void };
+    profiling: { mode?: 'off' | 'default'; ondata?: (data: WebGpuProfilingData) => void };
     powerPreference?: 'low-power' | 'high-performance';
     forceFallbackAdapter?: boolean;
     validateInputContent?: boolean;
@@ -554,7 +556,7 @@ export interface Env {
 export declare const env: Env;
 
 /* ---- further names of onnxruntime's -------------------------------------------------------------------------------------- */
-export type NonTensorType = Exclude<OnnxValue, Tensor>;
+export type NonTensorType = never;
 export type OnnxValueDataLocation = Tensor.DataLocation;
 
 export type FileUrlOrPath = string;

@@ -109,7 +109,7 @@ test('64-bit addresses when they are asked for, with everything that is handed o
       const { operators } = await session.profile();
       console.log(JSON.stringify({ ...session.weft, memory, answer, op: operators[0].op, meta: session.inputMetadata }));`, programs.node24);
     assert.deepEqual([found.module, found.threads, found.answer, found.op], [wide, threads, [2, 4], 'Add']);
-    assert.deepEqual(found.meta, [{ name: 'x', isTensor: true, type: 'float32', shape: ['N'], optional: false }]);
+    assert.deepEqual(found.meta, [{ name: 'x', isTensor: true, type: 'float32', shape: ['N'] }]);
     assert.match(found.why.join(' '), /64-bit addresses: memory64 is true/);
     assert.ok(found.memory.used > 0 && found.memory.peak < 1e6, JSON.stringify(found.memory));
   }

@@ -103,7 +103,7 @@ test('a session tells its inputs and outputs', async () => {
   assert.deepEqual(session.inputNames, ['x']);
   assert.deepEqual(session.outputNames, ['y']);
   const shape = ['batch', 3, 'width'];
-  assert.deepEqual(session.inputMetadata, [{ name: 'x', isTensor: true, type: 'float32', shape, optional: false }]);
+  assert.deepEqual(session.inputMetadata, [{ name: 'x', isTensor: true, type: 'float32', shape }]);
   assert.deepEqual(session.outputMetadata[0].type, 'float32');
   assert.match(session.weft.module, /^weft\..*\.wasm$/);
   assert.equal(session.weft.memory.peak >= session.weft.memory.used, true);
@@ -195,6 +195,41 @@ test("onnxruntime's options are accepted", async () => {
     executionMode: 'sequential', logSeverityLevel: 2, extra: { session: {} }, freeDimensionOverrides: { N: 3 }, deterministic: true,
   };
   await answers(await InferenceSession.create(doubling(), options));
+});
+
+test('inputs that have a default are fed where they are, and listed apart', async () => {
+  const pair = tensorType('float32', [2]);
+  const session = await InferenceSession.create(
+    model({
+      nodes: [node('Add', ['x', 'w'], ['y'])], inputs: { w: pair, x: pair }, outputs: { y: pair },
+      initializers: [tensor('w', 'float32', [2], { raw: new Uint8Array(Float32Array.of(1, 2).buffer) })],
+    }),
+  );
+  assert.deepEqual([session.inputNames, session.inputMetadata.map(({ name }) => name)], [['x'], ['x']]);
+  assert.deepEqual(session.weft.defaults, [{ name: 'w', isTensor: true, type: 'float32', shape: [2] }]);
+  const x = floats(10, 20);
+  assert.deepEqual([...(await session.run({ x })).y.data], [11, 22]);
+  assert.deepEqual([...(await session.run({ x, w: x })).y.data], [20, 40]);
+  await session.release();
+});
+
+test("dimensions are told with onnxruntime's option for their sizes", async () => {
+  const create = (freeDimensionOverrides) => InferenceSession.create(doubling('float32', ['batch', 3, 'constructor']), { freeDimensionOverrides });
+  const session = await create({ batch: 2 });
+  for (const [told] of [session.inputMetadata, session.outputMetadata]) assert.deepEqual(told.shape, [2, 3, 'constructor']);
+  await session.release();
+  await rejects(create(3), 'INVALID_ARGUMENT', /freeDimensionOverrides: expected an object/);
+  await rejects(create({ batch: 'two' }), 'INVALID_ARGUMENT', /freeDimensionOverrides: expected a size for 'batch', found string two/);
+});
+
+test('what programs for onnxruntime-web leave undefined is as if it were not there', async () => {
+  env.logLevel = undefined;
+  assert.equal(env.logLevel, 'warning');
+  assert.equal(env.versions.web, env.versions.common);
+  const session = await InferenceSession.create(doubling(), { preferredOutputLocation: { y: undefined } });
+  const { y } = await session.run({ x: floats(1, 2) });
+  assert.deepEqual([...y.cpuData], [2, 4]); // which is what a console shows of a tensor of theirs
+  await session.release();
 });
 
 test('random numbers are others in every session and every run, unless a seed is given', async () => {

@@ -99,12 +99,11 @@ function readFiles(folder, prefix, readers, Tensor) {
   return files;
 }
 
-/** Inputs by name; a file without a known name is for the input at its place, not counting defaults when files are few. */
+/** Inputs by name; a file without a known name is for the input at its place, not counting those with a default. */
 export function readFeeds(session, folder, readers, Tensor) {
   const files = readFiles(folder, 'input', readers, Tensor);
-  const few = files.length < session.inputNames.length;
-  const places = session.inputNames.filter((_, i) => !(few && session.inputMetadata[i].optional));
+  const known = [...session.inputMetadata, ...session.weft.defaults].map((input) => input.name);
   return Object.fromEntries(
-    files.map(({ name, value }, i) => [session.inputNames.includes(name) ? name : places[i], value]),
+    files.map(({ name, value }, i) => [known.includes(name) ? name : session.inputNames[i], value]),
   );
 }
