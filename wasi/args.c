@@ -142,7 +142,9 @@ int weft_cli_parse(weft_cli *cli, const weft_cli_command *command, const weft_cl
       return weft_cli_usage(command, "a value is missing after", arg);
     }
     if (!store(cli, option, value)) {
-      return weft_cli_usage(command, "not a value for this option:", value);
+      char what[64];
+      weft_print(what, sizeof what, "%s cannot be", option->name);
+      return weft_cli_usage(command, what, value);
     }
   }
   if (one && operands->count == 0) {

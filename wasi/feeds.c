@@ -162,7 +162,7 @@ static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *d
     shape.dims[d] = info->dims[d] >= 0 ? info->dims[d] : dim_of(dims, info->symbols[d]);
   }
   if (weft_value_create_tensor(info->type, shape.rank, shape.dims, out, &cli->error) != WEFT_OK) {
-    return false;
+    return weft_cli_fail(cli, cli->error.code, "the input '%s', made up: %s", info->name, cli->error.message);
   }
   fill(&(*out)->tensor, seed);
   weft_cli_say(stderr, "weft: made up the input '%s': %s %s\n", info->name, weft_type_name(info->type),

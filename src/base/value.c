@@ -37,8 +37,8 @@ weft_status weft_value_new_tensor(weft_context *cx, weft_type type, const weft_s
     return weft_fail(cx, WEFT_INVALID_ARGUMENT, "%d is not an element type", (int)type);
   }
   if (!weft_shape_count(shape, type, &count)) {
-    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "a %s tensor of shape %s is negative or too large to address",
-                     weft_type_name(type), weft_shape_print(shape, text, sizeof text));
+    return weft_fail(cx, WEFT_INVALID_ARGUMENT, "the shape %s of %s is negative or too large to address",
+                     weft_shape_print(shape, text, sizeof text), weft_type_name(type));
   }
   bool behind = count * weft_type_size(type) <= LITTLE;
   size_t room = behind ? LITTLE_FROM + count * weft_type_size(type) : sizeof(weft_value);

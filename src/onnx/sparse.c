@@ -55,8 +55,9 @@ static weft_status fill(weft_context *cx, const parts *p) {
   for (size_t i = 0; i < p->values->count; i++) {
     size_t place;
     if (!place_of(p, i, &place)) {
-      return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s' has an index outside its shape at element %zu",
-                       p->name, i);
+      char text[96];
+      return weft_fail(cx, WEFT_INVALID_MODEL, "sparse tensor '%s': index %zu lies outside its shape %s", p->name, i,
+                       weft_shape_print(&p->dense->shape, text, sizeof text));
     }
     memcpy((uint8_t *)p->dense->data + place * size, (const uint8_t *)p->values->data + i * size, size);
   }

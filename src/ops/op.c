@@ -379,8 +379,8 @@ weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *sh
       negative = negative || shape->dims[d] < 0;
     }
     return weft_fail(op->cx, negative ? WEFT_INVALID_MODEL : WEFT_LIMIT_EXCEEDED,
-                     "output %d: a %s tensor of shape %s is %s", i, weft_type_name(type),
-                     weft_shape_print(shape, text, sizeof text), negative ? "negative" : "too large to address");
+                     "output %d has the shape %s, which is %s", i, weft_shape_print(shape, text, sizeof text),
+                     negative ? "negative" : "too large to address");
   }
   if (wanted(op, i)) {
     weft_value *value = op->outputs[i];

@@ -128,6 +128,9 @@ export async function sessions(signal?: AbortSignal, onProgress?: () => void) {
   await session.run(feeds, ['y'] as const, {});
   await session.run(feeds, { y: new Tensor(new Float32Array(4)), z: null }, {});
   const results: Readonly<Record<string, Tensor>> = await session.run(feeds);
+  const map: InferenceSession.OnnxValueMapType = results;
+  const value: ort.OnnxValue = map['y']!;
+  console.log(value.dims, Object.values(map).map((tensor) => tensor.data), session.weft.defaults.length);
   const y = results[session.outputNames[0]!]!;
   for (const [name, { dims, data }] of Object.entries(results)) console.log(name, dims.length, data.length);
   console.log(

@@ -107,7 +107,9 @@ for (const [name, start] of Object.entries(hosts)) {
       assert.equal(weft('fly').status, 2);
       assert.equal(weft('run').status, 2);
       assert.equal(weft('run', '--nothing', 'digits.onnx').status, 2);
-      assert.equal(weft('bench', '--runs', 'x', 'digits.onnx').status, 2);
+      const { status, stderr } = weft('bench', '--runs', 'x', 'digits.onnx');
+      assert.equal(status, 2);
+      assert.match(stderr, /weft bench: --runs cannot be 'x'/);
       assert.match(weft('run', 'digits.onnx', 'seven.npy').stderr, /expected one model, found also 'seven.npy'/);
       assert.equal(weft('check').status, 2);
     });
@@ -136,6 +138,9 @@ for (const [name, start] of Object.entries(hosts)) {
 
     test('dimensions are numbers of symbols that the model has', () => {
       for (const dim of ['N', 'N=two', 'N=-1', 'M=2']) expectFailure(/--dim .*: expected SYMBOL=N/, 'run', 'digits.onnx', '--dim', dim);
+      const open = model({ nodes: [node('Neg', ['x'], ['y'])], inputs: { x: tensorType('float32', ['N', 'N']) }, outputs: { y: tensorType('float32', ['N', 'N']) } });
+      writeFileSync(join(folder, 'open.onnx'), open);
+      expectFailure(/the input 'x', made up: the shape \[1099511627776,1099511627776\] of float32 is negative or too large/, 'run', 'open.onnx', '--dim', 'N=1024G');
     });
 
     test('what cannot be written fails', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
