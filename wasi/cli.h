@@ -99,7 +99,9 @@ bool weft_cli_make_folder(weft_cli *cli, const char *path);
 void weft_cli_say(FILE *file, const char *format, ...) WEFT_PRINTF(2, 3);
 /* Into fresh memory, to be freed; false when there is none. */
 bool weft_cli_print(weft_cli *cli, char **out, const char *format, ...) WEFT_PRINTF(3, 4);
-/* The text as a JSON string. */
+/* A name from a model: a terminal must not take its characters for commands. */
+void weft_cli_name(FILE *file, const char *name);
+/* The text as a JSON string. Bytes that are no UTF-8 become U+FFFD. */
 void weft_cli_json(FILE *file, const char *text);
 
 /* Numbers as text, for one call: weft_cli_say(stdout, "%10s ms", weft_cli_fixed(time, 3).text). */

@@ -165,8 +165,9 @@ static bool make_up(weft_cli *cli, const weft_info *info, const weft_cli_list *d
     return weft_cli_fail(cli, cli->error.code, "the input '%s', made up: %s", info->name, cli->error.message);
   }
   fill(&(*out)->tensor, seed);
-  weft_cli_say(stderr, "weft: made up the input '%s': %s %s\n", info->name, weft_type_name(info->type),
-               weft_shape_print(&shape, text, sizeof text));
+  weft_cli_say(stderr, "weft: made up the input '");
+  weft_cli_name(stderr, info->name);
+  weft_cli_say(stderr, "': %s %s\n", weft_type_name(info->type), weft_shape_print(&shape, text, sizeof text));
   return true;
 }
 

@@ -29,13 +29,6 @@ static const char *domain_of(const char *domain) {
   return domain == NULL || domain[0] == 0 ? "ai.onnx" : domain;
 }
 
-/* A name from the file; a terminal must not take its characters for commands. */
-static void print_name(const char *name) {
-  for (; *name != 0; name++) {
-    putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
-  }
-}
-
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
 static bool collect_graph(weft_cli *cli, inspection *in, const Weft__GraphProto *graph);
 
@@ -136,7 +129,7 @@ static void print_shape(const Weft__TensorShapeProto *shape) {
     if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
       weft_cli_say(stdout, "%" PRId64, dim->dim_value);
     } else if (dim->value_case == WEFT__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM) {
-      print_name(dim->dim_param);
+      weft_cli_name(stdout, dim->dim_param);
     } else {
       putchar('?');
     }
@@ -185,7 +178,7 @@ static void print_values(const char *title, size_t count, Weft__ValueInfoProto *
   weft_cli_say(stdout, "%s\n", title);
   for (size_t i = 0; i < count; i++) {
     weft_cli_say(stdout, "  ");
-    print_name(text_of(values[i]->name));
+    weft_cli_name(stdout, text_of(values[i]->name));
     weft_cli_say(stdout, ": ");
     print_type(values[i]->type);
     weft_cli_say(stdout, "\n");
@@ -195,11 +188,11 @@ static void print_values(const char *title, size_t count, Weft__ValueInfoProto *
 static void print_text(const inspection *in) {
   const Weft__ModelProto *m = in->proto;
   weft_cli_say(stdout, "producer  ");
-  print_name(text_of(m->producer_name));
+  weft_cli_name(stdout, text_of(m->producer_name));
   weft_cli_say(stdout, "\nopsets   ");
   for (size_t i = 0; i < m->n_opset_import; i++) {
     putchar(' ');
-    print_name(domain_of(m->opset_import[i]->domain));
+    weft_cli_name(stdout, domain_of(m->opset_import[i]->domain));
     weft_cli_say(stdout, " %" PRId64, m->opset_import[i]->version);
   }
   weft_cli_say(stdout, " (IR version %" PRId64 ")\n", m->ir_version);
@@ -213,10 +206,10 @@ static void print_text(const inspection *in) {
     const char *domain = domain_of(in->nodes[i]->domain);
     weft_cli_say(stdout, "  %6zu  ", end - i);
     if (strcmp(domain, "ai.onnx") != 0) {
-      print_name(domain);
+      weft_cli_name(stdout, domain);
       putchar(':');
     }
-    print_name(text_of(in->nodes[i]->op_type));
+    weft_cli_name(stdout, text_of(in->nodes[i]->op_type));
     weft_cli_say(stdout, "%s\n", is_known(in, in->nodes[i]) ? "" : "  (not in this build)");
     i = end;
   }

@@ -45,18 +45,28 @@ void weft_cli_say(FILE *file, const char *format, ...) {
   }
 }
 
+void weft_cli_name(FILE *file, const char *name) {
+  for (size_t n; *name != 0; name += n != 0 ? n : 1) {
+    n = weft_character_length(name);
+    fwrite(n != 0 ? name : "?", 1, n != 0 ? n : 1, file);
+  }
+}
+
 void weft_cli_json(FILE *file, const char *text) {
   fputc('"', file);
-  for (; *text != 0; text++) {
+  for (size_t n = 1; *text != 0; text += n) {
     unsigned char c = (unsigned char)*text;
+    n = 1;
     if (c < ' ') {
       weft_cli_say(file, "\\u00%c%c", "01"[c / 16], "0123456789abcdef"[c % 16]);
-      continue;
+    } else if (c < 0x80) {
+      weft_cli_say(file, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+    } else if (weft_character_length(text) == 0) {
+      fputs("\\ufffd", file);
+    } else {
+      n = weft_character_length(text);
+      fwrite(text, 1, n, file);
     }
-    if (c == '"' || c == '\\') {
-      fputc('\\', file);
-    }
-    fputc(c, file);
   }
   fputc('"', file);
 }

@@ -101,11 +101,14 @@ static void print_row(const row *r, double total, size_t runs, const weft_limits
     weft_shape_print(&out, shape, sizeof shape);
   }
   double time = r->time > 0 ? r->time : 1e-9;
-  weft_cli_say(stdout, "%-28.28s %7zu %10s %6s %9s %8s %6s  %s%s%.60s\n", name, r->calls / (runs > 0 ? runs : 1),
+  weft_cli_say(stdout, "%-28.28s %7zu %10s %6s %9s %8s %6s  %s%s", name, r->calls / (runs > 0 ? runs : 1),
                weft_cli_fixed(r->time / (double)runs, 4).text, weft_cli_fixed(100 * r->time / total, 1).text,
                weft_cli_fixed(r->operations / time / 1e6, 2).text, weft_cli_fixed(r->bytes / time / 1e6, 2).text,
-               weft_cli_fixed(100 * needed / time, 0).text, shape, shape[0] != 0 ? " " : "",
-               r->node != NULL ? r->node : "");
+               weft_cli_fixed(100 * needed / time, 0).text, shape, shape[0] != 0 ? " " : "");
+  char node[61];
+  weft_print(node, sizeof node, "%s", r->node != NULL ? r->node : "");
+  weft_cli_name(stdout, node);
+  fputc('\n', stdout);
 }
 
 static void print_rows(const weft_session *session, const double *inside, size_t count, bool by_node, size_t most,

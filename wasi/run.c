@@ -49,19 +49,20 @@ static void print_tensor(const weft_tensor *t) {
 }
 
 static void print_value(const char *name, const weft_value *value) {
+  weft_cli_name(stdout, name);
+  weft_cli_say(stdout, ": ");
   switch (value->kind) {
   case WEFT_KIND_TENSOR:
-    weft_cli_say(stdout, "%s: ", name);
     print_tensor(&value->tensor);
     return;
   case WEFT_KIND_SEQUENCE:
-    weft_cli_say(stdout, "%s: a sequence of %zu\n", name, value->item_count);
+    weft_cli_say(stdout, "a sequence of %zu\n", value->item_count);
     return;
   case WEFT_KIND_MAP:
-    weft_cli_say(stdout, "%s: a map of %zu\n", name, weft_value_count(value));
+    weft_cli_say(stdout, "a map of %zu\n", weft_value_count(value));
     return;
   default:
-    weft_cli_say(stdout, "%s: absent\n", name);
+    weft_cli_say(stdout, "absent\n");
   }
 }
 

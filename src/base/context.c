@@ -6,8 +6,8 @@
 
 #include "text.h"
 
-/* The bytes of the character at p, or 0 where there is no printable one (RFC 3629). */
-static size_t character_length(const unsigned char *p) {
+size_t weft_character_length(const char *text) {
+  const unsigned char *p = (const unsigned char *)text;
   static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
   if (*p < 0x80) {
     return *p >= 0x20 && *p != 0x7f;
@@ -24,10 +24,10 @@ static size_t character_length(const unsigned char *p) {
 }
 
 static void make_printable(char *text) {
-  for (unsigned char *p = (unsigned char *)text; *p != 0;) {
-    size_t length = character_length(p);
-    *p = length == 0 ? '?' : *p;
-    p += length == 0 ? 1 : length;
+  while (*text != 0) {
+    size_t length = weft_character_length(text);
+    *text = length == 0 ? '?' : *text;
+    text += length == 0 ? 1 : length;
   }
 }
 

@@ -38,6 +38,9 @@ typedef struct weft_context {
     }                                                                                                                  \
   } while (0)
 
+/* The bytes of the first character of a text that goes on or ends with a zero; 0 where it is no printable one (RFC 3629). */
+size_t weft_character_length(const char *text);
+
 /* Writes the sentence into cx->error, prefixed with the node and operator at work if there is one, and returns `code`.
  * Text from a model may be passed with %s: it is cut to the buffer, and made printable. No floating-point conversions. */
 weft_status weft_fail(weft_context *cx, weft_status code, const char *format, ...) WEFT_PRINTF(3, 4);

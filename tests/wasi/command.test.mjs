@@ -186,6 +186,19 @@ for (const [name, start] of Object.entries(hosts)) {
       assert.match(weft('inspect', 'digits.onnx').stdout, /image: float32 \[N,1,28,28\]/);
     });
 
+    test('names that are no text, or more than text, harm neither terminals nor JSON', () => {
+      const type = tensorType('float32', [1]);
+      const named = model({ nodes: [node('Neg', ['x$'], ['y$'])], inputs: { x$: type }, outputs: { y$: type } });
+      for (const [bytes, shown, written] of [['\x1b', '?', '\x1b'], ['\xff', '?', '\ufffd'], ['"', '"', '"']]) {
+        writeFileSync(join(folder, 'named.onnx'), Buffer.from(Buffer.from(named).toString('latin1').replaceAll('$', bytes), 'latin1'));
+        const run = weft('run', 'named.onnx');
+        assert.match(run.stdout, new RegExp(`^y[${shown}]: float32`));
+        assert.match(run.stderr, new RegExp(`made up the input 'x[${shown}]': float32`));
+        assert.match(weft('inspect', 'named.onnx').stdout, new RegExp(`^  x[${shown}]: float32`, 'm'));
+        assert.equal(JSON.parse(weft('inspect', 'named.onnx', '--json').stdout).inputs[0].name, `x${written}`);
+      }
+    });
+
     test('checks folders, and a failing one does not end the run', () => {
       const { status, stdout } = weft('check', 'wrong', 'missing', 'good', 'external');
       assert.equal(status, 1);
