@@ -188,28 +188,30 @@ weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *
   return WEFT_OK;
 }
 
-weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_type type, const weft_shape *shape,
-                            weft_value **out) {
+weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_value *out) {
   enum { LEAST_SPARE = 16, SPARE_PART = 8 };
-  const size_t size = (size_t)shape->dims[3], rows = (size_t)shape->dims[2];
+  const weft_shape *shape = &out->tensor.shape;
+  const size_t size = (size_t)shape->dims[3], taken = (size_t)shape->dims[2] * size;
   weft_value *block = past->owner;
-  *out = NULL;
-  if (past->apart < rows * size || block->filled != (size_t)past->tensor.shape.dims[2] * size) {
+  if (past->apart < taken || block->filled != (size_t)past->tensor.shape.dims[2] * size) {
     weft_shape room = *shape;
     room.dims[2] += room.dims[2] / SPARE_PART + LEAST_SPARE;
-    if (weft_value_new_tensor(cx, type, &room, &block) != WEFT_OK) {
-      return weft_value_new_tensor(cx, type, shape, out); /* there may be memory for what is there */
+    if (weft_value_new_tensor(cx, out->tensor.type, &room, &block) != WEFT_OK) {
+      return weft_value_allocate(cx, out); /* there may be memory for what is there */
     }
   } else {
     weft_value_retain(block);
   }
-  weft_status status = weft_value_view(cx, block, shape, out);
-  weft_value_release(block); /* the view has it */
-  WEFT_TRY(status);
-  (*out)->apart = (size_t)block->tensor.shape.dims[2] * size;
-  (*out)->tensor.count = block->tensor.count / (*out)->apart * rows * size;
-  block->filled = rows * size;
+  out->storage = WEFT_STORAGE_SHARED;
+  out->owner = block;
+  out->tensor.data = block->tensor.data;
+  out->apart = (size_t)block->tensor.shape.dims[2] * size;
+  block->filled = taken;
   return WEFT_OK;
+}
+
+const weft_tensor *weft_value_block(const weft_value *value) {
+  return value->apart != 0 ? &value->owner->tensor : &value->tensor;
 }
 
 weft_status weft_value_dense(weft_context *cx, weft_value *value, weft_value **out) {

@@ -53,6 +53,7 @@ weft_status weft_concat_run(weft_op *op) {
   weft_tensor *out = weft_op_out(op, 0);
   int axis, rank = out->shape.rank;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), rank, &axis));
+  WEFT_TRY(weft_op_grow(op, 0, 0, true));
   size_t rows = weft_shape_product(&out->shape, 0, axis), size = weft_type_size(out->type), offset = 0;
   size_t pitch = pitch_of(op->outputs[0], axis) * size;
   for (int i = 0; i < op->input_count; i++) {

@@ -294,8 +294,8 @@ static void cache_store(const cache *c, size_t rows, const float *in, uint8_t *o
 
 static weft_status load_past(weft_op *op, const group_query *g, int input, int scale, const float **out) {
   const weft_tensor *past = weft_op_in(op, input);
-  if (cache_bits(op) == 0) {
-    return weft_op_floats(op, past, out);
+  if (past == NULL || cache_bits(op) == 0) {
+    return weft_op_floats(op, past != NULL ? weft_value_block(op->inputs[input]) : NULL, out);
   }
   cache c;
   float *values = NULL;
@@ -331,14 +331,25 @@ static void keep_window(const weft_op *op, const group_query *g, const int64_t *
   }
 }
 
+/* Whether all rows of the past count, in every sequence, and are fewer than those of present. */
+static bool appends(const group_query *g, const int64_t *past) {
+  bool all = g->window == 0 && g->total > g->past_room;
+  for (size_t b = 0; all && b < g->batch; b++) {
+    all = (size_t)past[b] == g->past_room;
+  }
+  return all;
+}
+
 /* Keys (or values) follow the past ones; what the present tensor cannot hold exactly is read back from it. */
-static weft_status join_past(weft_op *op, const group_query *g, const weft_cached_attention *f, int input, int scale,
-                             weft_tensor *present, const float **now, const uint16_t **halves, weft_heads *at) {
+static weft_status join_past(weft_op *op, const group_query *g, weft_cached_attention *f, int input, int output,
+                             int scale, const float **now, const uint16_t **halves, weft_heads *at) {
   const float *past = NULL;
   float *joined = NULL, *kept = NULL;
-  void *held = present != NULL ? present->data : NULL;
   size_t rows = g->batch * g->kv_heads * g->staged;
   bool whole = g->window == 0, integers = cache_bits(op) != 0;
+  WEFT_TRY(weft_attention_open(op, f, input, output, appends(g, f->past_rows)));
+  const weft_tensor *present = weft_op_out(op, output);
+  void *held = present != NULL ? present->data : NULL;
   weft_type type = weft_op_in(op, Q)->type;
   if (whole && !integers && type != WEFT_FLOAT) {
     const weft_tensor *in = weft_op_in(op, input);
@@ -439,8 +450,7 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0), *scores = weft_op_out(op, 3);
   int64_t *past = NULL, *valid = NULL, *counts = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
   WEFT_TRY(place_lengths(op, &g, &past, &valid, &counts));
-  weft_cached_attention f = {
-      .past_room = g.past_room, .present_room = g.staged, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
+  weft_cached_attention f = {.present_rows = g.staged, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
   f.a = (weft_attention){.batch = g.batch,
                          .q_heads = g.heads,
                          .kv_heads = g.kv_heads,
@@ -465,8 +475,8 @@ weft_status weft_group_query_attention_run(weft_op *op) {
     a->kv_len = place_window(&g, past, valid);
     WEFT_TRY(cut_bias(op, &g, a, &cut));
   }
-  WEFT_TRY(join_past(op, &g, &f, PAST_KEY, KEY_SCALE, weft_op_out(op, 1), &a->k, &a->k_halves, &a->k_at));
-  WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, VALUE_SCALE, weft_op_out(op, 2), &a->v, &a->v_halves, &a->v_at));
+  WEFT_TRY(join_past(op, &g, &f, PAST_KEY, 1, KEY_SCALE, &a->k, &a->k_halves, &a->k_at));
+  WEFT_TRY(join_past(op, &g, &f, PAST_VALUE, 2, VALUE_SCALE, &a->v, &a->v_halves, &a->v_at));
   WEFT_TRY(place_sinks(op, &g, &a->sinks));
   return weft_attention_answer(op, a, y, scores);
 }

@@ -5,23 +5,32 @@
 #include <math.h>
 #include <string.h>
 
+weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present, bool appends) {
+  WEFT_TRY(weft_op_grow(op, present, past, appends));
+  const weft_value *out = weft_op_out(op, present) != NULL ? op->outputs[present] : NULL;
+  f->past_room = weft_op_has(op, past) ? (size_t)weft_value_block(op->inputs[past])->shape.dims[2] : 0;
+  f->present_room = out != NULL && out->apart != 0 ? (size_t)weft_value_block(out)->shape.dims[2] : f->present_rows;
+  return WEFT_OK;
+}
+
 /* Lays the past and the new rows of keys or values end to end: out is [batch][kv_heads][present_room][size]. */
 static void join(weft_op *op, const weft_cached_attention *f, weft_type type, const char *past, const float *now,
                  const weft_heads *at, size_t size, char *out) {
   const weft_attention *a = &f->a;
   const size_t row = size * weft_type_size(type);
+  const bool there = past == out;
   for (size_t i = 0; i < a->batch * a->kv_heads; i++, out += f->present_room * row) {
     size_t batch = i / a->kv_heads, head = i % a->kv_heads;
     size_t before = f->past_rows != NULL ? (size_t)f->past_rows[batch] : f->past;
     size_t rows = f->new_counts != NULL ? (size_t)f->new_counts[batch] : f->new_rows;
-    if (past != NULL) {
+    if (past != NULL && !there) {
       memcpy(out, past + i * f->past_room * row, before * row);
     }
     for (size_t r = 0; r < rows; r++) {
       weft_narrow(op->cx->kernels, type, size, now + batch * at->batch + head * at->head + r * at->row,
                   out + (before + r) * row);
     }
-    size_t end = before + rows, rest = (f->present_room - end) * row;
+    size_t end = before + rows, rest = (f->present_rows - end) * row;
     if (past != NULL && f->past_rows == NULL && f->past_room == f->present_room) { /* a shared buffer stays as it is */
       memcpy(out + end * row, past + (i * f->past_room + end) * row, rest);
     } else {
@@ -32,7 +41,7 @@ static void join(weft_op *op, const weft_cached_attention *f, weft_type type, co
 
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,
                                 size_t size, const float **now, weft_heads *at) {
-  if (past == NULL && present == NULL && f->present_room == f->new_rows) {
+  if (past == NULL && present == NULL && f->present_rows == f->new_rows) {
     return WEFT_OK;
   }
   float *out = present;

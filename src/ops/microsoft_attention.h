@@ -7,16 +7,19 @@
 
 typedef struct weft_cached_attention {
   weft_attention a;
-  size_t past_room, past;   /* rows that the past tensors hold, and how many of them count */
-  const int64_t *past_rows; /* how many count per batch, instead; may be NULL */
-  size_t present_room;      /* rows of the present tensors */
+  size_t past;                    /* rows of the past tensors that count */
+  const int64_t *past_rows;       /* how many count per batch, instead; may be NULL */
+  size_t present_rows;            /* of the present tensors */
+  size_t past_room, present_room; /* from one head to the next, in rows */
   size_t new_rows;
   const int64_t *new_counts; /* how many of them count per batch; NULL: all */
 } weft_cached_attention;
 
-/* Scratch of a * b floats. */
+/* Present keys (or values), output `present`, get their memory: where the past ones, input `past`, lie, if `appends` and
+ * they may grow (weft_op_grow). Says how far heads are apart in either. */
+weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present, bool appends);
 /* Keys (or values) of `size` numbers become past and new rows end to end, where there is a past or `present`, which
- * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. */
+ * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. Where they are one, past rows are there. */
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,
                                 size_t size, const float **now, weft_heads *at);
 /* The same where past and present are of a type of 16 bits: the core reads `out`, new rows as present holds them. */

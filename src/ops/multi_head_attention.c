@@ -195,8 +195,7 @@ static weft_status place_multi(weft_op *op, const multi *m, weft_attention *a) {
 /* Where rows of queries and keys differ in number, the last query stands at the last key. */
 static void describe(const weft_op *op, const multi *m, weft_cached_attention *f) {
   size_t ahead = m->kv_rows > m->rows ? m->kv_rows - m->rows : 0;
-  *f = (weft_cached_attention){
-      .past_room = m->past_room, .past = m->past, .present_room = present_room(m), .new_rows = m->kv_rows};
+  *f = (weft_cached_attention){.past = m->past, .present_rows = present_room(m), .new_rows = m->kv_rows};
   f->a = (weft_attention){.batch = m->batch,
                           .q_heads = m->heads,
                           .kv_heads = m->heads,
@@ -216,11 +215,13 @@ static void describe(const weft_op *op, const multi *m, weft_cached_attention *f
 }
 
 /* The new keys (k: of queries' size) or values follow the past ones. */
-static weft_status join_past(weft_op *op, const multi *m, const weft_cached_attention *f, int input, size_t size,
-                             weft_tensor *present, const float **now, const uint16_t **halves, weft_heads *at) {
+static weft_status join_past(weft_op *op, const multi *m, weft_cached_attention *f, int input, int output, size_t size,
+                             const float **now, const uint16_t **halves, weft_heads *at) {
   const float *past = NULL;
   float *joined = NULL;
-  const weft_tensor *beams = weft_op_in(op, m->roles->beams), *in = weft_op_in(op, input);
+  const weft_tensor *beams = weft_op_in(op, m->roles->beams), *present = weft_op_out(op, output);
+  const weft_tensor *in = weft_op_has(op, input) ? weft_value_block(op->inputs[input]) : NULL;
+  WEFT_TRY(weft_attention_open(op, f, input, output, !m->shared));
   if (weft_type_is_half(f->a.k_type) && beams == NULL && (in != NULL || present != NULL)) {
     return weft_attention_join_halves(op, f, f->a.k_type, in != NULL ? in->data : NULL,
                                       present != NULL ? present->data : NULL, size, *now, at, halves);
@@ -240,8 +241,8 @@ weft_status weft_multi_head_attention_run(weft_op *op) {
   WEFT_TRY(read_multi(op, &m));
   describe(op, &m, &f);
   WEFT_TRY(place_multi(op, &m, a));
-  WEFT_TRY(join_past(op, &m, &f, m.roles->past_key, m.size, weft_op_out(op, 1), &a->k, &a->k_halves, &a->k_at));
-  WEFT_TRY(join_past(op, &m, &f, m.roles->past_value, m.v_size, weft_op_out(op, 2), &a->v, &a->v_halves, &a->v_at));
+  WEFT_TRY(join_past(op, &m, &f, m.roles->past_key, 1, m.size, &a->k, &a->k_halves, &a->k_at));
+  WEFT_TRY(join_past(op, &m, &f, m.roles->past_value, 2, m.v_size, &a->v, &a->v_halves, &a->v_at));
   WEFT_TRY(weft_attention_place_bias(op, m.roles->attention_bias, a));
   WEFT_TRY(weft_attention_place_mask(op, m.roles->mask, a, &made));
   return weft_attention_answer(op, a, y, scores);

@@ -367,6 +367,16 @@ weft_tensor *weft_op_out(const weft_op *op, int i) {
   return wanted(op, i) ? &op->outputs[i]->tensor : NULL;
 }
 
+weft_status weft_op_grow(weft_op *op, int i, int past, bool appends) {
+  weft_value *out = wanted(op, i) ? op->outputs[i] : NULL;
+  if (out == NULL || out->tensor.data != NULL) {
+    return WEFT_OK;
+  }
+  return appends && weft_op_has(op, past) && op->inputs[past]->result_of == op->cx && out->tensor.count > 0
+             ? weft_value_grow(op->cx, op->inputs[past], out)
+             : weft_value_allocate(op->cx, out);
+}
+
 weft_status weft_op_set(weft_op *op, int i, weft_type type, const weft_shape *shape) {
   char text[96];
   size_t count;

@@ -26,7 +26,9 @@ enum {
   WEFT_OP_FIRST_OPTIONAL = 32, /* output 0 may be absent; of all others it is required, which is checked at load */
   WEFT_OP_CONTINUES =
       64, /* output 0 is input 0 and then more along one axis; knows when the elements are there, or apart */
-  WEFT_OP_READS_CACHES = 128 /* inputs 1 and 2, [batch, heads, rows, size], may have heads apart */
+  WEFT_OP_READS_CACHES = 128, /* inputs 1 and 2, [batch, heads, rows, size], may have heads apart */
+  /* Times n: outputs 1 and 2 are inputs n and n + 1 and then more rows; knows when those are there, or apart. */
+  WEFT_OP_PASTS = 256
 };
 
 typedef struct weft_op_def {
@@ -130,6 +132,9 @@ weft_status weft_op_allocate(weft_op *op, int i, weft_type type, const weft_shap
 /* In run: output i becomes `value` (the reference is taken over, also on failure): sequences, maps, optionals, and
  * tensors made elsewhere. infer must have said WEFT_DEFERRED. */
 weft_status weft_op_put(weft_op *op, int i, weft_value *value);
+/* In run: memory for output i, if it has none yet. Where it is a cache that grows and comes back, it begins with the rows
+ * of input `past`, if `appends`: there may be no others in it, and fewer than in the output. */
+weft_status weft_op_grow(weft_op *op, int i, int past, bool appends);
 /* Output i's tensor, or NULL when it is not wanted. */
 weft_tensor *weft_op_out(const weft_op *op, int i);
 /* A copy of `size` bytes that lives as long as the strings of this run's values. */

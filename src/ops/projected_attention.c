@@ -264,6 +264,7 @@ static void describe(const weft_op *op, const projection *p, size_t columns, con
   size_t size = p->width[0] / p->heads, v_size = p->width[2] / p->heads;
   *f = (weft_cached_attention){
       .past_room = p->past_room, .past = p->past, .present_room = present_room(p), .new_rows = p->rows};
+  f->present_rows = f->present_room;
   f->a = (weft_attention){.batch = p->batch,
                           .q_heads = p->heads,
                           .kv_heads = p->heads,

@@ -1,6 +1,7 @@
-/* Caches of language models: an input [batch, heads, rows, size] to which a Concat adds rows for the result of that step.
- * Where nothing else reads the elements of either, but operators that can step from head to head, a result that is fed
- * again grows where it lies, and the shorter one shows the first rows of the same memory. */
+/* Caches of language models: an input [batch, heads, rows, size] to which a Concat, or an attention that takes the past
+ * itself, adds rows for the result of that step. Where nothing else reads the elements of either, but operators that can
+ * step from head to head, a result that is fed again grows where it lies, and the shorter one shows the first rows of the
+ * same memory. */
 #include "plan.h"
 
 #include "../ops/op.h"
@@ -17,15 +18,15 @@ static void count_use(void *arg, int32_t v) {
   u->count += v == u->value;
 }
 
-/* Whether what reads v's elements finds them also where heads lie apart; `joins` does so as its first input. */
-static bool may_lie_apart(const weft_graph *graph, int32_t v, const weft_node *joins) {
+/* Whether what reads v's elements finds them also where heads lie apart; `joins` does so as its input `past`. */
+static bool may_lie_apart(const weft_graph *graph, int32_t v, const weft_node *joins, int past) {
   for (size_t n = 0; n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
     uses u = {v, 0};
     weft_node_visit_uses(node, count_use, &u);
     for (int i = 0; i < node->input_count; i++) {
       const bool reads = (node->def->flags & WEFT_OP_READS_CACHES) != 0 && (i == 1 || i == 2);
-      u.count -= node->inputs[i] == v && (node == joins ? i == 0 : reads);
+      u.count -= node->inputs[i] == v && (node == joins ? i == past : reads);
     }
     if (u.count > 0 && (node->def->flags & WEFT_OP_SHAPE_ONLY) == 0) {
       return false;
@@ -48,17 +49,26 @@ static bool is_output(const weft_graph *graph, int32_t v) {
   return i < graph->output_count;
 }
 
+static void mark_cache(weft_graph *graph, const weft_node *node, int in, int out) {
+  const int32_t past = in < node->input_count ? node->inputs[in] : -1;
+  const int32_t present = out < node->output_count ? node->outputs[out] : -1;
+  if (past >= 0 && present >= 0 && is_cache(graph, past) && is_output(graph, present) &&
+      may_lie_apart(graph, past, node, in) && may_lie_apart(graph, present, NULL, 0)) {
+    graph->values[past].is_cache = graph->values[present].is_cache = true;
+  }
+}
+
 void weft_mark_caches(weft_graph *graph) {
   for (size_t n = 0; n < graph->node_count; n++) {
     const weft_node *node = &graph->nodes[n];
-    if ((node->def->flags & WEFT_OP_CONTINUES) == 0 || node->input_count == 0 || node->inputs[0] < 0) {
-      continue;
-    }
-    const int32_t past = node->inputs[0], present = node->outputs[0];
+    const int pasts = (int)(node->def->flags / WEFT_OP_PASTS);
     const weft_attribute *axis = weft_node_attribute(node, "axis");
-    if (axis != NULL && (axis->i == ROWS_AXIS || axis->i == ROWS_AXIS - CACHE_RANK) && is_cache(graph, past) &&
-        is_output(graph, present) && may_lie_apart(graph, past, node) && may_lie_apart(graph, present, NULL)) {
-      graph->values[past].is_cache = graph->values[present].is_cache = true;
+    if (pasts > 0) {
+      mark_cache(graph, node, pasts, 1);
+      mark_cache(graph, node, pasts + 1, 2);
+    } else if ((node->def->flags & WEFT_OP_CONTINUES) != 0 && axis != NULL &&
+               (axis->i == ROWS_AXIS || axis->i == ROWS_AXIS - CACHE_RANK)) {
+      mark_cache(graph, node, 0, 0);
     }
   }
 }

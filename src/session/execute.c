@@ -84,7 +84,7 @@ static bool may_continue(const frame *f, size_t n, weft_value *const *inputs, co
          weft_shape_product(&in->tensor.shape, axis + 1, shape->rank);
 }
 
-/* Gives every wanted output of a planned node its memory. */
+/* Gives every wanted output of a planned node its memory, but for caches: operators do that themselves. */
 static weft_status planned_outputs(frame *f, size_t n, weft_value **inputs, weft_value **outputs) {
   const weft_node *node = &f->graph->nodes[n];
   weft_context *cx = f->state->cx;
@@ -96,12 +96,11 @@ static weft_status planned_outputs(frame *f, size_t n, weft_value **inputs, weft
     }
     if (f->plan->places[v] == WEFT_PLACE_OUTPUT) {
       const weft_tensor *shape = &f->plan->shapes[v]->tensor;
-      if (f->graph->values[v].is_cache && inputs[0]->result_of == cx && shape->count > 0) {
-        WEFT_TRY(weft_value_grow(cx, inputs[0], shape->type, &shape->shape, &f->values[v]));
-      } else if (may_continue(f, n, inputs, &shape->shape)) {
+      const bool is_cache = f->graph->values[v].is_cache;
+      if (is_cache || may_continue(f, n, inputs, &shape->shape)) {
         WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &f->values[v]));
         f->values[v]->tensor = *shape;
-        WEFT_TRY(weft_value_continue(cx, inputs[0], f->values[v]));
+        WEFT_TRY(is_cache ? WEFT_OK : weft_value_continue(cx, inputs[0], f->values[v]));
       } else {
         WEFT_TRY(weft_value_new_tensor(cx, shape->type, &shape->shape, &f->values[v]));
       }
@@ -121,8 +120,8 @@ static weft_status show(weft_context *cx, weft_value *in, const weft_shape *shap
   return weft_value_view(cx, in, shape, out);
 }
 
-/* infer with all values at hand, then memory for what it set, then run. */
-static weft_status run_dynamic(weft_op *op) {
+/* infer with all values at hand, then memory for what it set, but for caches, then run. */
+static weft_status run_dynamic(const weft_slot *slots, weft_op *op) {
   weft_context *cx = op->cx;
   weft_status status = weft_op_call(op, op->def->infer);
   if (status != WEFT_OK && status != WEFT_DEFERRED) {
@@ -138,7 +137,7 @@ static weft_status run_dynamic(weft_op *op) {
     return weft_op_put(op, 0, view);
   }
   for (int i = 0; status == WEFT_OK && i < op->output_count; i++) {
-    if (op->outputs[i] != NULL) {
+    if (op->outputs[i] != NULL && !slots[op->node->outputs[i]].is_cache) {
       WEFT_TRY(weft_value_allocate(cx, op->outputs[i]));
     }
   }
@@ -150,7 +149,7 @@ static weft_status dynamic_node(frame *f, weft_op *op) {
   const weft_node *node = op->node;
   weft_status status = weft_node_outputs(f->state, node, op->outputs);
   if (status == WEFT_OK) {
-    status = run_dynamic(op);
+    status = run_dynamic(f->graph->values, op);
   }
   for (int i = 0; i < node->output_count; i++) {
     if (op->outputs[i] != NULL) {
@@ -232,7 +231,7 @@ static weft_status separate_output(frame *f, int32_t v, weft_value **out) {
   if (place == WEFT_PLACE_GIVEN || place == WEFT_PLACE_KNOWN) {
     return weft_value_copy(f->state->cx, f->values[v], out);
   }
-  if (place == WEFT_PLACE_DYNAMIC || (place == WEFT_PLACE_OUTPUT && f->values[v]->apart == 0)) {
+  if ((place == WEFT_PLACE_DYNAMIC || place == WEFT_PLACE_OUTPUT) && f->values[v]->apart == 0) {
     WEFT_TRY(weft_value_separate(f->state->cx, &f->values[v]));
   }
   return weft_value_keep(f->state->cx, f->values[v], out);

@@ -6,6 +6,11 @@
 
 enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
 
+/* Who adds the rows: a Concat, or an attention of which each has its own way. FED: it learns the number of rows from an
+ * input's elements, so that shapes are known only while it runs. */
+typedef enum form { CONCAT, GROUP, GROUP_FED, FORMS } form;
+static form now_form;
+
 static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
 
 static weft_session *load(bytes m, const weft_options *options) {
@@ -25,26 +30,87 @@ static void join(bytes *g, const char *inputs, const char *output, int64_t axis)
   graph_node(g, concat);
 }
 
+static void shape_of(bytes *g, const char *input, const char *output) {
+  bytes shape = node("Shape", input, output);
+  with_int(&shape, "start", 2);
+  with_int(&shape, "end", 3);
+  graph_node(g, shape);
+}
+
+static void turn(bytes *g, const char *input, const char *output, const int64_t *order) {
+  bytes transpose = node("Transpose", input, output), perm = attribute("perm", ATTRIBUTE_INTS);
+  for (int i = 0; i < 4; i++) {
+    add_int(&perm, 8, (uint64_t)order[i]);
+  }
+  add_message(&transpose, NODE_ATTRIBUTE, &perm);
+  graph_node(g, transpose);
+}
+
+static void concat_attention(bytes *g, int64_t axis) {
+  bytes softmax = node("Softmax", "scores", "weights");
+  join(g, "past_key x", "key", axis);
+  join(g, "past_value x", "value", axis);
+  turn(g, "key", "turned", (int64_t[]){0, 1, 3, 2});
+  graph_node(g, node("MatMul", "x turned", "scores"));
+  with_int(&softmax, "axis", -1);
+  graph_node(g, softmax);
+  graph_node(g, node("MatMul", "weights value", "y"));
+}
+
+/* All heads of a row side by side are queries, keys and values. */
+static void put_heads_last(bytes *g) {
+  turn(g, "x", "by_row", (int64_t[]){0, 2, 1, 3});
+  graph_tensor(g, "flat", WEFT_INT64, 8, 1, (int64_t[]){3}, (int64_t[]){0, 0, HEADS * SIZE});
+  graph_node(g, node("Reshape", "by_row flat", "rows"));
+}
+
+/* Two query heads for a key head, turned by their positions. `less` rows of each sequence do not count, and in all there
+ * are `more`. */
+static void group_attention(bytes *g) {
+  enum { PLACES = 4100 };
+  static float angles[PLACES * SIZE / 2];
+  bytes sum = node("Cast", "sum", "total"), group;
+  put_heads_last(g);
+  join(g, "rows rows", "queries", 2);
+  shape_of(g, "past_key", "before");
+  shape_of(g, "x", "fresh");
+  graph_typed_value(g, GRAPH_INPUT, "less", WEFT_INT32, 1, (int64_t[]){BATCH});
+  graph_tensor(g, "less", WEFT_INT32, 4, 1, (int64_t[]){BATCH}, (int32_t[BATCH]){0});
+  graph_typed_value(g, GRAPH_INPUT, "more", WEFT_INT64, 1, (int64_t[]){1});
+  graph_tensor(g, "more", WEFT_INT64, 8, 1, (int64_t[]){1}, (int64_t[]){0});
+  graph_tensor(g, "one", WEFT_INT32, 4, 1, (int64_t[]){1}, (int32_t[]){1});
+  graph_node(g, node("Add", "before fresh", now_form == GROUP ? "sum" : "known"));
+  if (now_form == GROUP_FED) {
+    graph_node(g, node("Add", "known more", "sum"));
+  }
+  with_int(&sum, "to", WEFT_INT32);
+  graph_node(g, sum);
+  graph_node(g, node("Sub", "total one", "last"));
+  graph_node(g, node("Sub", "last less", "lengths"));
+  for (int i = 0; i < PLACES * SIZE / 2; i++) {
+    angles[i] = (float)(i % 17) / 17;
+  }
+  graph_tensor(g, "angles", WEFT_FLOAT, 4, 2, (int64_t[]){PLACES, SIZE / 2}, angles);
+  group = node("com.microsoft:GroupQueryAttention", "queries rows rows past_key past_value lengths total angles angles",
+               "y key value");
+  with_int(&group, "num_heads", 2 * HEADS);
+  with_int(&group, "kv_num_heads", HEADS);
+  with_int(&group, "do_rotary", 1);
+  graph_node(g, group);
+}
+
 /* Attention over two caches, of which `reader` reads the keys as well. */
 static weft_session *decoder(const weft_options *options, int type, int64_t axis, const char *reader) {
-  bytes g = {0}, transpose = {0}, softmax = node("Softmax", "scores", "weights");
+  bytes g = {0}, domain = opset("com.microsoft", 1);
   add_text(&g, GRAPH_NAME, "main");
   graph_typed_value(&g, GRAPH_INPUT, "past_key", type, 4, past_dims);
   graph_typed_value(&g, GRAPH_INPUT, "past_value", type, 4, past_dims);
   graph_typed_value(&g, GRAPH_INPUT, "x", type, 4, new_dims);
-  join(&g, "past_key x", "key", axis);
-  join(&g, "past_value x", "value", axis);
-  transpose = node("Transpose", "key", "turned");
-  bytes perm = attribute("perm", ATTRIBUTE_INTS);
-  for (int i = 0; i < 4; i++) {
-    add_int(&perm, 8, (uint64_t)(i < 2 ? i : 5 - i));
+  if (now_form == CONCAT) {
+    concat_attention(&g, axis);
+  } else {
+    group_attention(&g);
   }
-  add_message(&transpose, NODE_ATTRIBUTE, &perm);
-  graph_node(&g, transpose);
-  graph_node(&g, node("MatMul", "x turned", "scores"));
-  with_int(&softmax, "axis", -1);
-  graph_node(&g, softmax);
-  graph_node(&g, node("MatMul", "weights value", "y"));
   if (reader != NULL) {
     graph_node(&g, node(reader, "key", "read"));
     graph_output(&g, "read");
@@ -52,7 +118,9 @@ static weft_session *decoder(const weft_options *options, int type, int64_t axis
   graph_output(&g, "y");
   graph_output(&g, "key");
   graph_output(&g, "value");
-  return load(model(18, &g), options);
+  bytes m = model(18, &g);
+  add_message(&m, 8, &domain);
+  return load(m, options);
 }
 
 static weft_value *make(int type, int64_t rows, float first) {
@@ -98,11 +166,15 @@ static void release(weft_value **values) {
   }
 }
 
+/* Fed after the others where it is not NULL: as group_attention says. */
+static weft_value *less, *more;
+
 /* y, key, value of a step. */
 static void run(weft_session *session, weft_value *key, weft_value *value, weft_value *x, weft_value **out) {
   weft_error error = {0};
-  weft_value *feeds[] = {key, value, x};
-  if (weft_session_run(session, 3, (const char *[]){"past_key", "past_value", "x"}, feeds, MOST,
+  weft_value *feeds[] = {key, value, x, less, more};
+  const size_t count = less == NULL ? 3 : more == NULL ? 4 : 5;
+  if (weft_session_run(session, count, (const char *[]){"past_key", "past_value", "x", "less", "more"}, feeds, MOST,
                        (const char *[]){"y", "key", "value"}, out, &error) != WEFT_OK) {
     fprintf(stderr, "%s\n", error.message);
     exit(1);
@@ -309,10 +381,65 @@ static void test_beams(void) {
   weft_session_destroy(session);
 }
 
+/* Sequences whose past is shorter than the cache has rows, steps taken back, and rows that are left for later: what counts
+ * is what each sequence has, and what the caller still holds stays as it is. */
+static void test_lengths(void) {
+  enum { POOL = 5, STEPS = 300, START = 6 };
+  weft_session *session = decoder(NULL, WEFT_FLOAT, 2, NULL);
+  weft_value *pool[POOL][MOST] = {0}, *before[POOL][MOST], *now[MOST];
+  int32_t *gone;
+  int64_t *further = NULL;
+  uint32_t random = 3;
+  int shared = 0;
+  CHECK(weft_value_create_tensor(WEFT_INT32, 1, (int64_t[]){BATCH}, &less, NULL) == WEFT_OK);
+  gone = weft_value_data(less);
+  if (now_form == GROUP_FED) {
+    CHECK(weft_value_create_tensor(WEFT_INT64, 1, (int64_t[]){1}, &more, NULL) == WEFT_OK);
+    further = weft_value_data(more);
+  }
+  for (int i = 0; i < POOL; i++) {
+    pool[i][1] = make(WEFT_FLOAT, START, (float)i);
+    pool[i][2] = make(WEFT_FLOAT, START, (float)-i);
+  }
+  for (int i = 0; i < STEPS; i++) {
+    random = random * 1664525u + 1013904223u;
+    const int from = (int)(random >> 28) % POOL, to = (int)(random >> 24 & 15) % POOL, what = (int)(random >> 20 & 7);
+    const int32_t some = 1 + (int32_t)(random >> 16 & 3);
+    gone[0] = what == 1 || what == 2 || what == 4 ? some : 0;
+    gone[1] = what == 0 || what == 2 || what == 4 ? some : 0;
+    if (further != NULL) {
+      *further = what == 3 ? -some : what == 4 ? some : 0;
+    }
+    for (int b = 0; b < POOL; b++) {
+      before[b][1] = copy_of(pool[b][1]);
+      before[b][2] = copy_of(pool[b][2]);
+    }
+    step(session, pool[from][1], pool[from][2], 1 + (int64_t)(random >> 14 & 1), (float)i, now);
+    shared += shares(pool[from][1], now[1]);
+    CHECK(what > 2 || !shares(pool[from][1], now[1]));
+    for (int b = 0; b < POOL; b++) {
+      for (int k = 1; k < MOST; k++) {
+        expect_same(pool[b][k], before[b][k]);
+        weft_value_release(before[b][k]);
+      }
+    }
+    release(pool[to]);
+    memcpy(pool[to], now, sizeof now);
+  }
+  CHECK(shared > STEPS / 10);
+  for (int i = 0; i < POOL; i++) {
+    release(pool[i]);
+  }
+  weft_value_release(less);
+  weft_value_release(more);
+  less = more = NULL;
+  weft_session_destroy(session);
+}
+
 /* Room for rows to come is no reason to fail. */
 static void test_needs_no_spare(void) {
   enum { ROWS = 4000, CACHE = BATCH * HEADS * SIZE * (ROWS + 2) * 4 };
-  weft_options options = {.max_memory = 4 * CACHE + CACHE / 3};
+  weft_options options = {.max_memory = 4 * CACHE + CACHE / 3 + (now_form != CONCAT ? 65536 : 0)};
   weft_session *session = decoder(&options, WEFT_FLOAT, 2, NULL);
   weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, ROWS, 1), make(WEFT_FLOAT, ROWS, 2)}, *a[MOST], *b[MOST];
   weft_value *x = make(WEFT_FLOAT, 1, 3);
@@ -327,14 +454,18 @@ static void test_needs_no_spare(void) {
 }
 
 int main(void) {
-  test_grows(WEFT_FLOAT);
-  test_grows(WEFT_FLOAT16);
-  test_branches();
-  test_is_read_whole();
-  test_is_fed_elsewhere();
-  test_outlives_failures();
-  test_two_names();
-  test_beams();
-  test_needs_no_spare();
+  for (now_form = CONCAT; now_form < FORMS; now_form++) {
+    test_grows(WEFT_FLOAT);
+    test_branches();
+    test_is_read_whole();
+    test_is_fed_elsewhere();
+    test_outlives_failures();
+    test_two_names();
+    test_beams();
+    test_needs_no_spare();
+    if (now_form != CONCAT) {
+      test_lengths();
+    }
+  }
   return 0;
 }
