@@ -161,17 +161,18 @@ weft_status weft_attention_infer(weft_op *op) {
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
-/* [batch][head][past + rows][size] of the past and the new, in any element type. */
-static void join(const weft_tensor *past, const weft_tensor *now, const sizes *s, size_t past_rows, char *out) {
-  size_t row = s->size * weft_type_size(now->type), total = past_rows + s->rows;
-  weft_heads at = weft_heads_of(s->rows_first, s->heads, s->rows, row);
-  for (size_t i = 0; i < s->batch * s->heads; i++, out += total * row) {
-    if (past != NULL) {
-      memcpy(out, (const char *)past->data + i * past_rows * row, past_rows * row);
+/* [batch][head][room][size] of the past, which may lie there already, and the new, in any element type. */
+static void join(const weft_tensor *past, const weft_tensor *now, const weft_heads *at, const sizes *s,
+                 size_t past_rows, size_t room, char *out) {
+  const size_t unit = weft_type_size(now->type), row = s->size * unit;
+  const char *from = past != NULL && past->data != out ? past->data : NULL;
+  for (size_t i = 0; i < s->batch * s->heads; i++, out += room * row) {
+    if (from != NULL) {
+      memcpy(out, from + i * (size_t)past->shape.dims[2] * row, past_rows * row);
     }
-    const char *from = (const char *)now->data + i / s->heads * at.batch + i % s->heads * at.head;
+    const char *fresh = (const char *)now->data + (i / s->heads * at->batch + i % s->heads * at->head) * unit;
     for (size_t r = 0; r < s->rows; r++) {
-      memcpy(out + (past_rows + r) * row, from + r * at.row, row);
+      memcpy(out + (past_rows + r) * row, fresh + r * at->row * unit, row);
     }
   }
 }
@@ -179,25 +180,23 @@ static void join(const weft_tensor *past, const weft_tensor *now, const sizes *s
 /* Keys (or values) as the core reads them: as they are, or joined to the past. */
 static weft_status place_cache(weft_op *op, int now, int past, int present, const sizes *s, size_t past_rows,
                                weft_tensor *out, weft_heads *at) {
-  const weft_tensor *in = weft_op_in(op, now);
-  weft_tensor *wanted = weft_op_out(op, present);
+  const weft_tensor *in = weft_value_block(op->inputs[now]);
   *out = *in;
-  *at = weft_heads_of(s->rows_first, s->heads, s->rows, s->size);
-  if (wanted == NULL && !weft_op_has(op, past)) {
-    if (op->inputs[now]->apart != 0) {
-      at->head = op->inputs[now]->apart;
-      at->batch = at->head * s->heads;
-    }
+  *at = weft_heads_of(s->rows_first, s->heads, s->rows_first ? s->rows : (size_t)in->shape.dims[2], s->size);
+  if (weft_op_out(op, present) == NULL && !weft_op_has(op, past)) {
     return WEFT_OK;
   }
-  size_t total = past_rows + s->rows;
-  out->count = s->batch * s->heads * total * s->size;
-  out->data = wanted != NULL ? wanted->data : NULL;
-  if (out->data == NULL) {
+  size_t room = past_rows + s->rows;
+  WEFT_TRY(weft_op_grow(op, present, past, true));
+  if (weft_op_out(op, present) != NULL) {
+    *out = *weft_value_block(op->outputs[present]);
+    room = (size_t)out->shape.dims[2];
+  } else {
+    out->count = s->batch * s->heads * room * s->size;
     WEFT_TRY(weft_op_scratch_array(op, out->count, weft_type_size(in->type), &out->data));
   }
-  join(weft_op_in(op, past), in, s, past_rows, out->data);
-  *at = weft_heads_of(false, s->heads, total, s->size);
+  join(weft_op_has(op, past) ? weft_value_block(op->inputs[past]) : NULL, in, at, s, past_rows, room, out->data);
+  *at = weft_heads_of(false, s->heads, room, s->size);
   return WEFT_OK;
 }
 

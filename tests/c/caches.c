@@ -8,7 +8,7 @@ enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
 
 /* Who adds the rows: a Concat, or an attention of which each has its own way. FED: it learns the number of rows from an
  * input's elements, so that shapes are known only while it runs. */
-typedef enum form { CONCAT, GROUP, GROUP_FED, FORMS } form;
+typedef enum form { CONCAT, OWN, MULTI, GROUP, GROUP_FED, FORMS } form;
 static form now_form;
 
 static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
@@ -64,6 +64,21 @@ static void put_heads_last(bytes *g) {
   graph_node(g, node("Reshape", "by_row flat", "rows"));
 }
 
+static void own_attention(bytes *g) {
+  bytes own = node("Attention", "rows rows rows _ past_key past_value", "y key value");
+  put_heads_last(g);
+  with_int(&own, "q_num_heads", HEADS);
+  with_int(&own, "kv_num_heads", HEADS);
+  graph_node(g, own);
+}
+
+static void multi_attention(bytes *g) {
+  bytes multi = node("com.microsoft:MultiHeadAttention", "rows rows rows _ _ _ past_key past_value", "y key value");
+  put_heads_last(g);
+  with_int(&multi, "num_heads", HEADS);
+  graph_node(g, multi);
+}
+
 /* Two query heads for a key head, turned by their positions. `less` rows of each sequence do not count, and in all there
  * are `more`. */
 static void group_attention(bytes *g) {
@@ -108,6 +123,10 @@ static weft_session *decoder(const weft_options *options, int type, int64_t axis
   graph_typed_value(&g, GRAPH_INPUT, "x", type, 4, new_dims);
   if (now_form == CONCAT) {
     concat_attention(&g, axis);
+  } else if (now_form == OWN) {
+    own_attention(&g);
+  } else if (now_form == MULTI) {
+    multi_attention(&g);
   } else {
     group_attention(&g);
   }
@@ -118,7 +137,7 @@ static weft_session *decoder(const weft_options *options, int type, int64_t axis
   graph_output(&g, "y");
   graph_output(&g, "key");
   graph_output(&g, "value");
-  bytes m = model(18, &g);
+  bytes m = model(23, &g);
   add_message(&m, 8, &domain);
   return load(m, options);
 }
@@ -463,7 +482,7 @@ int main(void) {
     test_two_names();
     test_beams();
     test_needs_no_spare();
-    if (now_form != CONCAT) {
+    if (now_form >= GROUP) {
       test_lengths();
     }
   }
