@@ -104,12 +104,15 @@ static bool is_captured(const weft_graph *graph, size_t v) {
 /* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps. */
 static bool adds_to_cache(const weft_graph *graph, const weft_node *node) {
   bool given = false, back = false;
-  for (int i = 0; weft_node_is(node, "Concat") && i < node->input_count; i++) {
+  const bool may = weft_node_is(node, "Concat") || weft_node_is(node, "Attention");
+  for (int i = 0; may && i < node->input_count; i++) {
     const int32_t v = node->inputs[i];
     given |= is_half(graph, v) && (graph->values[v].is_input || is_captured(graph, (size_t)v));
   }
   for (size_t i = 0; given && i < graph->output_count; i++) {
-    back |= graph->outputs[i] == node->outputs[0];
+    for (int o = 0; o < node->output_count; o++) {
+      back |= graph->outputs[i] == node->outputs[o];
+    }
   }
   return back;
 }
