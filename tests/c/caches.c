@@ -10,6 +10,7 @@ enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
  * input's elements, so that shapes are known only while it runs. */
 typedef enum form { CONCAT, OWN, MULTI, GROUP, GROUP_FED, FORMS } form;
 static form now_form;
+static bool slides; /* GROUP: the cache keeps as many rows as it has, the last ones */
 
 static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
 
@@ -114,6 +115,10 @@ static void group_attention(bytes *g, int type) {
   with_int(&group, "num_heads", 2 * HEADS);
   with_int(&group, "kv_num_heads", HEADS);
   with_int(&group, "do_rotary", 1);
+  if (slides) {
+    with_int(&group, "sliding_window_cache", 1);
+    with_int(&group, "local_window_size", 3);
+  }
   graph_node(g, group);
 }
 
@@ -459,6 +464,29 @@ static void test_lengths(int type) {
   weft_session_destroy(session);
 }
 
+/* A cache that keeps its length never grows, and may be fed what grew elsewhere. */
+static void test_slides(int type) {
+  weft_session *growing = decoder(NULL, type, 2, NULL);
+  slides = true;
+  weft_session *sliding = decoder(NULL, type, 2, NULL);
+  slides = false;
+  weft_value *past[MOST] = {NULL, make(type, 5, 1), make(type, 5, 2)}, *now[MOST];
+  for (int i = 0; i < 8; i++) {
+    weft_value *before[] = {copy_of(past[1]), copy_of(past[2])};
+    step(i < 3 ? growing : sliding, past[1], past[2], 1, (float)i, now);
+    CHECK(weft_value_dims(now[1])[2] == (i < 3 ? 6 + i : 8) && (now[1]->apart != 0) == (i == 1 || i == 2));
+    for (int k = 0; k < 2; k++) {
+      expect_same(past[1 + k], before[k]);
+      weft_value_release(before[k]);
+    }
+    release(past);
+    memcpy(past, now, sizeof past);
+  }
+  release(past);
+  weft_session_destroy(growing);
+  weft_session_destroy(sliding);
+}
+
 /* Room for rows to come is no reason to fail. */
 static void test_needs_no_spare(void) {
   enum { ROWS = 4000, CACHE = BATCH * HEADS * SIZE * (ROWS + 2) * 4 };
@@ -490,6 +518,8 @@ int main(void) {
     if (now_form >= GROUP) {
       test_lengths(WEFT_FLOAT);
       test_lengths(WEFT_FLOAT16);
+      test_slides(WEFT_FLOAT);
+      test_slides(WEFT_FLOAT16);
     }
   }
   return 0;
