@@ -347,7 +347,7 @@ static weft_status join_past(weft_op *op, const group_query *g, weft_cached_atte
   float *joined = NULL, *kept = NULL;
   size_t rows = g->batch * g->kv_heads * g->staged;
   bool whole = g->window == 0, integers = cache_bits(op) != 0;
-  WEFT_TRY(weft_attention_open(op, f, input, output, appends(g, f->past_rows)));
+  WEFT_TRY(weft_attention_open(op, f, input, output));
   const weft_tensor *present = weft_op_out(op, output);
   void *held = present != NULL ? present->data : NULL;
   weft_type type = weft_op_in(op, Q)->type;
@@ -450,7 +450,11 @@ weft_status weft_group_query_attention_run(weft_op *op) {
   weft_tensor *y = weft_op_out(op, 0), *scores = weft_op_out(op, 3);
   int64_t *past = NULL, *valid = NULL, *counts = NULL, window = weft_op_attr_int(op, "local_window_size", -1);
   WEFT_TRY(place_lengths(op, &g, &past, &valid, &counts));
-  weft_cached_attention f = {.present_rows = g.staged, .new_rows = g.rows, .past_rows = past, .new_counts = counts};
+  weft_cached_attention f = {.present_rows = g.staged,
+                             .appends = appends(&g, past),
+                             .new_rows = g.rows,
+                             .past_rows = past,
+                             .new_counts = counts};
   f.a = (weft_attention){.batch = g.batch,
                          .q_heads = g.heads,
                          .kv_heads = g.kv_heads,

@@ -11,13 +11,14 @@ typedef struct weft_cached_attention {
   const int64_t *past_rows;       /* how many count per batch, instead; may be NULL */
   size_t present_rows;            /* of the present tensors */
   size_t past_room, present_room; /* from one head to the next, in rows */
+  bool appends;                   /* all rows of the past count, and those of present are no fewer */
   size_t new_rows;
   const int64_t *new_counts; /* how many of them count per batch; NULL: all */
 } weft_cached_attention;
 
-/* Present keys (or values), output `present`, get their memory: where the past ones, input `past`, lie, if `appends` and
- * they may grow (weft_op_grow). Says how far heads are apart in either. */
-weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present, bool appends);
+/* Present keys (or values), output `present`, get their memory: where the past ones, input `past`, lie, if they may grow
+ * (weft_op_grow). Says how far heads are apart in either. */
+weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present);
 /* Keys (or values) of `size` numbers become past and new rows end to end, where there is a past or `present`, which
  * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. Where they are one, past rows are there. */
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,

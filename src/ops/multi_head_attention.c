@@ -195,7 +195,8 @@ static weft_status place_multi(weft_op *op, const multi *m, weft_attention *a) {
 /* Where rows of queries and keys differ in number, the last query stands at the last key. */
 static void describe(const weft_op *op, const multi *m, weft_cached_attention *f) {
   size_t ahead = m->kv_rows > m->rows ? m->kv_rows - m->rows : 0;
-  *f = (weft_cached_attention){.past = m->past, .present_rows = present_room(m), .new_rows = m->kv_rows};
+  *f = (weft_cached_attention){
+      .past = m->past, .present_rows = present_room(m), .appends = !m->shared, .new_rows = m->kv_rows};
   f->a = (weft_attention){.batch = m->batch,
                           .q_heads = m->heads,
                           .kv_heads = m->heads,
@@ -221,7 +222,7 @@ static weft_status join_past(weft_op *op, const multi *m, weft_cached_attention 
   float *joined = NULL;
   const weft_tensor *beams = weft_op_in(op, m->roles->beams), *present = weft_op_out(op, output);
   const weft_tensor *in = weft_op_has(op, input) ? weft_value_block(op->inputs[input]) : NULL;
-  WEFT_TRY(weft_attention_open(op, f, input, output, !m->shared));
+  WEFT_TRY(weft_attention_open(op, f, input, output));
   if (weft_type_is_half(f->a.k_type) && beams == NULL && (in != NULL || present != NULL)) {
     return weft_attention_join_halves(op, f, f->a.k_type, in != NULL ? in->data : NULL,
                                       present != NULL ? present->data : NULL, size, *now, at, halves);

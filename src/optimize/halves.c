@@ -101,18 +101,16 @@ static bool is_captured(const weft_graph *graph, size_t v) {
   return graph->values[v].outer >= 0;
 }
 
-/* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps. */
+/* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps, or is an
+ * attention with a past. */
 static bool adds_to_cache(const weft_graph *graph, const weft_node *node) {
-  bool given = false, back = false;
-  const bool may = weft_node_is(node, "Concat") || weft_node_is(node, "Attention");
-  for (int i = 0; may && i < node->input_count; i++) {
+  bool given = false, back = weft_node_is(node, "Attention") && weft_node_in(node, 4) >= 0;
+  for (int i = 0; weft_node_is(node, "Concat") && i < node->input_count; i++) {
     const int32_t v = node->inputs[i];
     given |= is_half(graph, v) && (graph->values[v].is_input || is_captured(graph, (size_t)v));
   }
   for (size_t i = 0; given && i < graph->output_count; i++) {
-    for (int o = 0; o < node->output_count; o++) {
-      back |= graph->outputs[i] == node->outputs[o];
-    }
+    back |= graph->outputs[i] == node->outputs[0];
   }
   return back;
 }

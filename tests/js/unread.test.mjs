@@ -8,7 +8,7 @@ import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { InferenceSession, Tensor, WeftError } from '../../dist/weft.mjs';
-import { doubling, identity, model, node, sequenceType, tensorType } from './onnx.mjs';
+import { doubling, identity, model, node, sequenceType, tensor, tensorType } from './onnx.mjs';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
@@ -306,26 +306,85 @@ test('a session that is forgotten goes, and its results stay', async () => {
 /* ---- caches that grow --------------------------------------------------------------------------------------------------- */
 const [HEADS, SIZE] = [4, 64];
 
-/** Attention over a cache to which every step adds rows; `reader`, an operator of the caller, may read the keys as well. */
-const decoder = (reader) =>
-  model({
+const raw = (type, dims, data) => (name) => tensor(name, type, dims, { raw: new Uint8Array(data.buffer) });
+const PLACES = 1024;
+
+/** How a step adds rows: nodes, and what they need. */
+const forms = {
+  concat: (type) => ({
     nodes: [
-      ...(reader ? [node('Op', ['present.key'], ['read'], { domain: 'lab' })] : []),
       ...['key', 'value'].map((name) => node('Concat', [`past.${name}`, 'x'], [`present.${name}`], { axis: 2 })),
       node('Transpose', ['present.key'], ['turned'], { perm: [0, 1, 3, 2] }),
-      node('MatMul', ['x', 'turned'], ['scores']),
-      node('Softmax', ['scores'], ['weights'], { axis: -1 }),
-      node('MatMul', ['weights', 'present.value'], ['y']),
+      // A matrix of weights in 16 bits makes the rest of such a graph floats.
+      ...(type === 'float16' ? [node('MatMul', ['x', 'weights'], ['query'])] : []),
+      node('MatMul', [type === 'float16' ? 'query' : 'x', 'turned'], ['scores']),
+      node('Softmax', ['scores'], ['shares'], { axis: -1 }),
+      node('MatMul', ['shares', 'present.value'], ['y']),
     ],
-    inputs: Object.fromEntries([['past.key', 'past'], ['past.value', 'past'], ['x', 'rows']].map(([name, rows]) =>
-      [name, tensorType('float32', ['batch', HEADS, rows, SIZE])])),
-    outputs: Object.fromEntries(['y', 'present.key', 'present.value', ...(reader ? ['read'] : [])].map((name) => [name, tensorType('float32', ['batch', HEADS, '', SIZE])])),
+    constants: { weights: raw('float16', [SIZE, SIZE], new Uint16Array(SIZE * SIZE).fill(0x2400)) },
+  }),
+  own: () => attending('Attention', ['rows', 'rows', 'rows', '', 'past.key', 'past.value'], { q_num_heads: HEADS, kv_num_heads: HEADS }),
+  multi: () => attending('MultiHeadAttention', ['rows', 'rows', 'rows', '', '', '', 'past.key', 'past.value'], { domain: 'com.microsoft', num_heads: HEADS }),
+  group: (type) => grouped(type, ['rows', 'rows', 'rows'], HEADS),
+  shared: (type) => grouped(type, ['queries', 'rows', 'rows'], 2 * HEADS),
+  packed: (type) => grouped(type, ['all', '', ''], HEADS),
+};
+
+/** Heads side by side are queries, keys and values. */
+const attending = (op, inputs, attributes, nodes = [], constants = {}) => ({
+  nodes: [
+    node('Transpose', ['x'], ['by.row'], { perm: [0, 2, 1, 3] }),
+    node('Reshape', ['by.row', 'flat'], ['rows']),
+    ...nodes,
+    node(op, inputs, ['y', 'present.key', 'present.value'], attributes),
+  ],
+  constants: { flat: raw('int64', [3], new BigInt64Array([0n, 0n, BigInt(HEADS * SIZE)])), ...constants },
+});
+
+/** GroupQueryAttention, which turns what it is given and is told what each sequence has. */
+function grouped(type, rows, heads) {
+  const angles = Float32Array.from({ length: PLACES * SIZE / 2 }, (_, i) => Math.cos(i));
+  const { data } = new Tensor(type, [...angles], [angles.length]);
+  return attending(
+    'GroupQueryAttention',
+    [...rows, 'past.key', 'past.value', 'lengths', 'total', 'angles', 'angles'],
+    { domain: 'com.microsoft', num_heads: heads, kv_num_heads: HEADS, do_rotary: 1 },
+    [
+      node('Concat', ['rows', 'rows'], ['queries'], { axis: 2 }),
+      node('Concat', ['rows', 'rows', 'rows'], ['all'], { axis: 2 }),
+      node('Shape', ['past.key'], ['before'], { start: 2, end: 3 }),
+      node('Shape', ['x'], ['new'], { start: 2, end: 3 }),
+      node('Add', ['before', 'new'], ['sum']),
+      node('Cast', ['sum'], ['total'], { to: 6 }),
+    ],
+    { angles: raw(type, [PLACES, SIZE / 2], data) },
+  );
+}
+
+const hasLengths = (form) => ['group', 'shared', 'packed'].includes(form);
+
+/** Attention over a cache to which every step adds rows; `reader`, an operator of the caller, may read the keys as well. */
+function decoder(reader, form = 'concat', type = 'float32') {
+  const { nodes, constants } = forms[form](type);
+  return model({
+    opset: 23,
+    domains: { 'com.microsoft': 1 },
+    nodes: [...(reader ? [node('Op', ['present.key'], ['read'], { domain: 'lab' })] : []), ...nodes],
+    inputs: {
+      ...Object.fromEntries([['past.key', 'past'], ['past.value', 'past'], ['x', 'rows']].map(([name, rows]) =>
+        [name, tensorType(type, ['batch', HEADS, rows, SIZE])])),
+      ...(hasLengths(form) ? { lengths: tensorType('int32', ['batch']) } : {}),
+    },
+    outputs: Object.fromEntries(['y', 'present.key', 'present.value', ...(reader ? ['read'] : [])].map((name) =>
+      [name, tensorType(type, name === 'y' && form !== 'concat' ? ['batch', '', ''] : ['batch', HEADS, '', SIZE])])),
+    initializers: Object.entries(constants).map(([name, make]) => make(name)),
   });
+}
 
 /** Rows, each of elements of its own. */
-function rowsOf(count, first) {
-  const item = (_, i) => Math.sin(first + i);
-  return new Tensor('float32', Float32Array.from({ length: 2 * HEADS * count * SIZE }, item), [2, HEADS, count, SIZE]);
+function rowsOf(count, first, batch = 2, type = 'float32') {
+  const items = Float32Array.from({ length: batch * HEADS * count * SIZE }, (_, i) => Math.sin(first + i));
+  return new Tensor(type, type === 'float32' ? items : [...items], [batch, HEADS, count, SIZE]);
 }
 
 const copyOf = ({ type, data, dims }) => new Tensor(type, data.slice(), dims);
@@ -417,28 +476,47 @@ test('a cache that grew and is kept unread comes out once for all its steps', as
 });
 
 /** Steps of many loops at once: results of any age are fed under either name, replaced, read, written to, disposed of. */
-for (const [title, options, reader] of [
+for (const [title, options, reader, form, type = 'float32'] of [
   ['', {}],
   [' in two threads', { threads: 2 }],
   [' as the model is written', { optimize: 'none' }],
   [' deterministically', { deterministic: true }],
   [' while an operator of the caller reads it', { operators: { 'lab:Op': ([x]) => new Tensor('float32', x.data.map((item) => -item), x.dims) } }, 'lab:Op'],
+  [' in 16 bits', {}, undefined, 'concat', 'float16'],
+  ...['own', 'multi', 'group', 'shared', 'packed'].flatMap((form) => [
+    [` by ${form}`, {}, undefined, form],
+    [` by ${form} in two threads`, { threads: 2 }, undefined, form],
+    [` by ${form} in 16 bits`, {}, undefined, form, 'float16'],
+  ]),
 ]) test(`whatever is done with caches, each step gives what it gives for copies${title}`, async () => {
+  const bytes = decoder(reader, form, type);
   const sessions = [];
-  for (let i = 0; i < 2; i++) sessions.push(await InferenceSession.create(decoder(reader), { preferredOutputLocation: i ? 'wasm' : 'cpu', ...options }));
-  const plain = await InferenceSession.create(decoder(reader), options);
+  for (let i = 0; i < 2; i++) sessions.push(await InferenceSession.create(bytes, { preferredOutputLocation: i ? 'wasm' : 'cpu', ...options }));
+  const plain = await InferenceSession.create(bytes, options);
   let seed = 7;
   const random = (most) => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % 65521 % most;
+  const start = (i, batch) => {
+    const [key, value] = [rowsOf(40, i, batch, type), rowsOf(40, i + 1, batch, type)];
+    return { session: undefined, key, value, keys: copyOf(key), values: copyOf(value) };
+  };
   /** Steps that may be fed again, with copies. */
-  const pool = [{ session: undefined, key: rowsOf(40, 1), value: rowsOf(40, 2), keys: rowsOf(40, 1), values: rowsOf(40, 2) }];
+  const pool = [start(1, 2)];
+  let apart = 0;
   for (let i = 0; i < 80; i++) {
     const from = pool[random(3) ? pool.length - 1 : random(pool.length)];
     const session = from.session && (from.key.location === 'wasm' || random(4)) ? from.session : sessions[random(2)];
-    const x = rowsOf(1 + (random(5) === 0 ? random(6) : 0), i);
+    const [batch, , past] = from.keys.dims;
+    const x = rowsOf(1 + (random(5) === 0 ? random(6) : 0), i, batch, type);
     const twice = random(6) === 0;
     const feeds = { 'past.key': from.key, 'past.value': twice ? from.key : from.value, x };
+    if (hasLengths(form)) { // some sequences have less than the cache has rows
+      const less = random(6) === 0 ? random(8) : 0;
+      feeds.lengths = new Tensor('int32', Array.from({ length: batch }, () => past + x.dims[2] - 1 - (less && random(less + 1))), [batch]);
+    }
+    const { used } = session.weft.memory;
     const result = await session.run(feeds);
-    const expected = await plain.run({ 'past.key': copyOf(from.keys), 'past.value': copyOf(twice ? from.keys : from.values), x });
+    const expected = await plain.run({ ...feeds, 'past.key': copyOf(from.keys), 'past.value': copyOf(twice ? from.keys : from.values) });
+    apart += session.weft.memory.used < used + from.keys.data.byteLength;
     assert.deepEqual(await result.y.getData(), expected.y.data, `step ${i}`);
     const [, key, value] = namesOf.map((name) => result[name]), [, keys, values] = namesOf.map((name) => copyOf(expected[name]));
     const next = { session, key, value, keys, values };
@@ -449,8 +527,7 @@ for (const [title, options, reader] of [
         assert.deepEqual(await some.key.getData(), some.keys.data, `after step ${i}`);
         break;
       case 1: // as where a window slides: fewer rows, that are not a result
-        next.key = next.keys = rowsOf(20, i);
-        next.value = next.values = rowsOf(20, i + 1);
+        pool.push(start(i, 1 + random(3)));
         break;
       case 2:
         if (some.key.location !== 'cpu') break;
@@ -460,10 +537,10 @@ for (const [title, options, reader] of [
       case 3:
         if (pool.length < 5) break;
         pool.splice(pool.indexOf(some), 1);
-        for (const tensor of new Set([some.key, some.value])) tensor.dispose();
+        for (const each of new Set([some.key, some.value])) each.dispose();
         break;
       case 4: // a step that fails
-        await assert.rejects(session.run({ ...feeds, 'past.value': rowsOf(3, 1) }), WeftError);
+        await assert.rejects(session.run({ ...feeds, 'past.value': rowsOf(3, 1, batch, type) }), WeftError);
         break;
     }
   }
@@ -471,5 +548,26 @@ for (const [title, options, reader] of [
     assert.deepEqual(await key.getData(), keys.data);
     assert.deepEqual(await value.getData(), values.data);
   }
+  if (!reader && options.optimize !== 'none') assert.ok(apart > 10, `${apart} steps took no memory for their caches`);
   await Promise.all([...sessions, plain].map((each) => each.release()));
+});
+
+for (const form of ['own', 'multi', 'group']) for (const type of ['float32', 'float16']) test(`a cache of ${form} grows where it lies, in ${type}`, async () => {
+  const session = await InferenceSession.create(decoder(undefined, form, type));
+  let [key, value] = [rowsOf(40, 1, 2, type), rowsOf(40, 2, 2, type)];
+  const first = copyOf(key);
+  const kept = [];
+  for (let i = 0; i < 40; i++) {
+    const lengths = hasLengths(form) ? { lengths: new Tensor('int32', [40 + i, 40 + i], [2]) } : {};
+    const result = await session.run({ 'past.key': key, 'past.value': value, x: rowsOf(1, i, 2, type), ...lengths });
+    [key, value] = [result['present.key'], result['present.value']];
+    kept.push(key, value);
+  }
+  const { used } = session.weft.memory;
+  assert.ok(used < 40 * first.data.byteLength, `${used} bytes`); // each cache in few blocks: 40 of either would be three times as much
+  for (const [i, { dims, data }] of kept.entries()) {
+    assert.deepEqual(dims, [2, HEADS, 41 + (i >> 1), SIZE]);
+    if (i % 2 === 0) assert.deepEqual(data.slice(0, 40 * SIZE), first.data.slice(0, 40 * SIZE));
+  }
+  await session.release();
 });
