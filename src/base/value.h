@@ -114,12 +114,13 @@ weft_status weft_value_separate(weft_context *cx, weft_value **value);
 /* Gives `out`, whose type and shape are set, the block of `from`, with its elements in front and room for more than are
  * missing. `from` shows it from then on. */
 weft_status weft_value_continue(weft_context *cx, weft_value *from, weft_value *out);
-/* Gives `out`, whose type and shape, [batch, heads, rows, size], are set and not empty, memory that begins with the rows of
- * `past`, of which there are no more. They lie in one block if that has room for the others and nothing else has taken it;
- * otherwise `out` has a block of its own, with room to spare if there is memory for it, and nothing in it. */
+/* Gives `out`, whose type and shape, [batch, heads, rows, size], are set and not empty, memory that begins with the
+ * rows of `past`, of which there are no more. They lie in one block if that has room for the others and nothing else
+ * has taken it; otherwise `out` has a block of its own, with room to spare if there is memory for it, and nothing in
+ * it. */
 weft_status weft_value_grow(weft_context *cx, weft_value *past, weft_value *out);
-/* The tensor that has a tensor's elements: itself, or the block that its heads lie apart in, whose dimension 2 is the rows
- * from one to the next. */
+/* The tensor that has a tensor's elements: itself, or the block that its heads lie apart in, whose dimension 2 is the
+ * rows from one to the next. */
 const weft_tensor *weft_value_block(const weft_value *value);
 /* How many pieces of a tensor lie apart: 1 of all but those. */
 size_t weft_value_pieces(const weft_value *value);

@@ -16,11 +16,12 @@ typedef struct weft_cached_attention {
   const int64_t *new_counts; /* how many of them count per batch; NULL: all */
 } weft_cached_attention;
 
-/* Present keys (or values), output `present`, get their memory: where the past ones, input `past`, lie, if they may grow
- * (weft_op_grow). Says how far heads are apart in either. */
+/* Present keys (or values), output `present`, get their memory: where the past ones, input `past`, lie, if they may
+ * grow (weft_op_grow). Says how far heads are apart in either. */
 weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present);
 /* Keys (or values) of `size` numbers become past and new rows end to end, where there is a past or `present`, which
- * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. Where they are one, past rows are there. */
+ * receives them, is wanted; both are [batch][kv_heads][room][size] and may be NULL. Where they are one, the past is
+ * there already. */
 weft_status weft_attention_join(weft_op *op, const weft_cached_attention *f, const float *past, float *present,
                                 size_t size, const float **now, weft_heads *at);
 /* The same where past and present are of a type of 16 bits: the core reads `out`, new rows as present holds them. */

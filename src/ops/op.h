@@ -2,7 +2,8 @@
  *
  *   infer  checks the inputs' types and shapes and the attributes, and sets the outputs' types and shapes. Called while
  *          planning (inputs may have no data) and, for shapes that depend on values, again while running.
- *   run    fills the outputs. It may rely on all that infer checked, but must check values it meets (indices, divisors).
+ *   run    fills the outputs, which have memory, but for caches that may grow (weft_op_grow). It may rely on all that
+ *          infer checked, but must check values it meets (indices, divisors).
  *
  * and optionally `prepare`, once per node at load, to pack constant weights or parse attributes into node->state.
  * An operator knows its inputs, outputs and attributes, never the graph around them. */
@@ -132,8 +133,9 @@ weft_status weft_op_allocate(weft_op *op, int i, weft_type type, const weft_shap
 /* In run: output i becomes `value` (the reference is taken over, also on failure): sequences, maps, optionals, and
  * tensors made elsewhere. infer must have said WEFT_DEFERRED. */
 weft_status weft_op_put(weft_op *op, int i, weft_value *value);
-/* In run: memory for output i, if it has none yet. Where it is a cache that grows and comes back, it begins with the rows
- * of input `past`, if `appends`: there may be no others in it, and fewer than in the output. */
+/* In run: memory for output i, if it has none yet, as where it is a cache that may grow (WEFT_OP_CONTINUES,
+ * WEFT_OP_PASTS). If `appends`, the output being all rows of input `past` and perhaps more, that may be the memory of
+ * those rows. */
 weft_status weft_op_grow(weft_op *op, int i, int past, bool appends);
 /* Output i's tensor, or NULL when it is not wanted. */
 weft_tensor *weft_op_out(const weft_op *op, int i);

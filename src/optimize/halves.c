@@ -101,8 +101,8 @@ static bool is_captured(const weft_graph *graph, size_t v) {
   return graph->values[v].outer >= 0;
 }
 
-/* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps, or is an
- * attention with a past. */
+/* Whether the node adds to what the graph is given and gives the whole back, as to the keys of a decoder's steps, or is
+ * an attention with a past. */
 static bool adds_to_cache(const weft_graph *graph, const weft_node *node) {
   bool given = false, back = weft_node_is(node, "Attention") && weft_node_in(node, 4) >= 0;
   for (int i = 0; weft_node_is(node, "Concat") && i < node->input_count; i++) {

@@ -1,7 +1,7 @@
 /* Caches of language models: an input [batch, heads, rows, size] to which a Concat, or an attention that takes the past
- * itself, adds rows for the result of that step. Where nothing else reads the elements of either, but operators that can
- * step from head to head, a result that is fed again grows where it lies, and the shorter one shows the first rows of the
- * same memory. */
+ * itself, adds rows for the result of that step. Where nothing else reads the elements of either, but operators that
+ * can step from head to head, a result that is fed again grows where it lies, and the shorter one shows the first rows
+ * of the same memory. */
 #include "plan.h"
 
 #include "../ops/op.h"

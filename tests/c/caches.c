@@ -80,8 +80,8 @@ static void multi_attention(bytes *g) {
   graph_node(g, multi);
 }
 
-/* Two query heads for a key head, turned by their positions. `less` rows of each sequence do not count, and in all there
- * are `more`. */
+/* Two query heads for a key head, turned by their positions. `less` rows of each sequence do not count, and in all
+ * there are `more`. */
 static void group_attention(bytes *g, int type) {
   enum { PLACES = 4100 };
   static float angles[PLACES * SIZE / 2];
@@ -409,8 +409,8 @@ static void test_beams(void) {
   weft_session_destroy(session);
 }
 
-/* Sequences whose past is shorter than the cache has rows, steps taken back, and rows that are left for later: what counts
- * is what each sequence has, and what the caller still holds stays as it is. */
+/* Sequences whose past is shorter than the cache has rows, steps taken back, and rows that are left for later: what
+ * counts is what each sequence has, and what the caller still holds stays as it is. */
 static void test_lengths(int type) {
   enum { POOL = 5, STEPS = 300, START = 6 };
   weft_session *session = decoder(NULL, type, 2, NULL);
