@@ -1,10 +1,10 @@
-/* Which table this host gets: a module with relaxed instructions is only started where they exist, so what is left to
- * decide is whether results must be the same everywhere, and what the host's relaxed dot product means. */
+/* Which table this host gets. A module with relaxed instructions has no others, which would be an eighth of it: where they
+ * may not be used, whoever chooses modules takes another one. What is left to decide is what the host makes of them. */
 #include "simd/tables.h"
 
 const weft_kernels *weft_kernels_choose(bool deterministic) {
 #if defined(WEFT_RELAXED)
-  return deterministic ? &weft_kernels_simd : weft_kernels_probe_relaxed();
+  return deterministic ? NULL : weft_kernels_probe_relaxed();
 #else
   (void)deterministic;
   return &weft_kernels_simd;

@@ -28,7 +28,7 @@ static bool multiply_add_is_fused(void) {
 }
 
 const weft_kernels *weft_kernels_probe_relaxed(void) {
-  if (!multiply_add_is_fused()) return &weft_kernels_simd;
+  if (!multiply_add_is_fused()) return NULL;
   const i8_form u = UNSIGNED_QUADS, i = SIGNED_QUADS;
   if (dot_is_exact(127, 255, u) && dot_is_exact(-128, 255, u) && dot_is_exact(-128, 128, u) &&
       dot_is_exact(127, 127, u)) {

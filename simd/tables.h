@@ -12,7 +12,7 @@ extern const weft_kernels weft_kernels_relaxed;
 extern const weft_kernels weft_kernels_relaxed_signed;
 extern const weft_kernels weft_kernels_relaxed_unsigned;
 
-/* The one of them that is right and fastest here. */
+/* The one of them that is right and fastest here; NULL if none is, multiply-adds being rounded twice. */
 const weft_kernels *weft_kernels_probe_relaxed(void);
 
 #endif

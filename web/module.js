@@ -43,6 +43,7 @@ const moduleOf = (type, ...code) =>
   ]);
 
 const i32 = 0x7f;
+const f32 = 0x7d;
 const v128 = 0x7b;
 const splat = (/** @type {number} */ x) => [0x41, x, 0xfd, 0x0f]; // i32.const x, i8x16.splat
 const swizzle = [...splat(1), ...splat(16), 0xfd, 0x80, 0x02]; // i8x16.relaxed_swizzle, of an index out of range
@@ -67,9 +68,23 @@ function wideRefused(wanted = env.wasm.memory64) {
  */
 function spills() {
   if ('Float16Array' in globalThis) return false;
-  const first = moduleOf(i32, ...swizzle, 0xfd, 0x16, 0); // i8x16.extract_lane_u 0
-  const { f } = new WebAssembly.Instance(new WebAssembly.Module(first)).exports;
-  return /** @type {() => number} */ (f)() === 1;
+  return valueOf(moduleOf(i32, ...swizzle, 0xfd, 0x16, 0)) === 1; // i8x16.extract_lane_u 0
+}
+
+/** What the function of a module gives. @param {Uint8Array<ArrayBuffer>} bytes */
+const valueOf = (bytes) => /** @type {() => number} */ (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f)();
+
+/** @param {number[]} bits */
+const number = (...bits) => [0x43, ...bits, 0xfd, 0x13]; // f32.const, f32x4.splat
+
+/**
+ * Whether a relaxed multiply-add rounds once: x * x + y of an x whose square has one bit too many. Elsewhere (x86 without AVX2)
+ * it gains nothing, and V8 makes x y + x y of x y + y.
+ */
+function isFused() {
+  const x = number(0, 8, 0x80, 0x3f); // 1 + 2^-12
+  const y = number(0, 0x10, 0x80, 0xbf); // -(1 + 2^-11)
+  return valueOf(moduleOf(f32, ...x, ...x, ...y, 0xfd, 0x85, 0x02, 0xfd, 0x1f, 0)) !== 0; // f32x4.relaxed_madd, extract_lane 0
 }
 
 /** @param {boolean} deterministic @param {string[]} why @returns {'scalar' | 'simd' | 'relaxed'} */
@@ -85,6 +100,8 @@ function chooseSimd(deterministic, why) {
     why.push(`SIMD without relaxed instructions: env.wasm.simd is ${wanted}.`);
   } else if (!hasRelaxed()) {
     why.push('SIMD without relaxed instructions: the host does not have them.');
+  } else if (!isFused()) {
+    why.push('SIMD without relaxed instructions: the host has them, but its processor has no fused multiply-adds.');
   } else if (wanted !== 'relaxed' && spills()) {
     why.push('SIMD without relaxed instructions: the host has them, but its compiler is too old to make them faster.');
   } else {

@@ -75,6 +75,11 @@ static weft_status name_list(weft_session *session, const int32_t *list, size_t 
 static weft_status fill_session(weft_session *session, weft_loader *loader) {
   weft_context *cx = &session->cx;
   cx->kernels = weft_kernels_choose(session->options.deterministic);
+  if (cx->kernels == NULL) {
+    return weft_fail(cx, WEFT_UNSUPPORTED,
+                     "this WebAssembly module has relaxed instructions, which %s: give weft.simd.wasm",
+                     session->options.deterministic ? "deterministic sessions must not use" : "this host rounds twice");
+  }
   cx->plain = session->options.optimize == WEFT_OPTIMIZE_NONE;
   WEFT_TRY(weft_loader_check_ready(loader));
   if (session->options.threads > 1) {

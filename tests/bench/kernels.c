@@ -374,7 +374,7 @@ int main(int argc, char **argv) {
   bench_table(&b);
 #if defined(WEFT_RELAXED) || !defined(__wasm__)
   b.kernels = weft_kernels_probe_relaxed();
-  bench_table(&b);
+  if (b.kernels != NULL) bench_table(&b);
 #endif
 #else
   b.kernels = &weft_kernels_portable;

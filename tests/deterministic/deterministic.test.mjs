@@ -8,7 +8,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { InferenceSession, Tensor } from '../../dist/weft.mjs';
 import { serve } from '../../tools/serve.mjs';
 import { programs, root } from '../../tools/setup/paths.mjs';
@@ -75,15 +74,8 @@ async function writeCase(folder, { name, bytes, inputs }) {
 }
 
 const missing = existsSync(programs.node24) ? false : 'Node.js 24 is not set up';
-const relaxed = pathToFileURL(join(root, 'dist/weft.relaxed.wasm')).href;
-/** What takes relaxed instructions elsewhere: the choice must not, nor the module when it is all there is. */
-const relaxedHosts = {
-  'a host with relaxed SIMD': { command: javascript({}, 'weft.simd.wasm', programs.node24), missing },
-  'the relaxed module, given in place of the other': {
-    command: javascript({ wasmPaths: { 'weft.simd.wasm': relaxed } }, 'weft.simd.wasm', programs.node24),
-    missing,
-  },
-};
+/** What takes relaxed instructions elsewhere: the choice must not. */
+const relaxedHosts = { 'a host with relaxed SIMD': { command: javascript({}, 'weft.simd.wasm', programs.node24), missing } };
 const { 'weft.relaxed.wasm': _, ...others } = hosts;
 /** Chromium's is that of Node.js. */
 const { Chromium: __, ...otherEngines } = browsers;

@@ -196,15 +196,23 @@ test('64-bit addresses that the host does not have', () => {
 
 const cannotBeOlder = !existsSync(programs.node24) ? 'Node.js 24 is not set up' : process.arch !== 'x64' && 'not an x86 processor';
 test('relaxed multiply-adds are left alone on processors without fused ones', { skip: cannotBeOlder }, () => {
-  const softmax = (simd) =>
+  const chosen = runProgram(`
+    env.wasm.simd = 'relaxed';
+    const answer = await double(await create());
+    console.log(JSON.stringify({ ...env.weft, answer }));`, programs.node24, olderProcessors.AVX);
+  assert.deepEqual([chosen.module, chosen.answer], ['weft.simd.wasm', [2, 4]]);
+  assert.match(chosen.why[0], /the host has them, but its processor has no fused multiply-adds/);
+});
+
+test('a given module with relaxed instructions says where it must not run', { skip: cannotBeOlder }, () => {
+  const refusal = (options, flags) =>
     runProgram(`
-      env.wasm.simd = ${JSON.stringify(simd)};
-      const session = await InferenceSession.create(large);
-      const x = new Tensor(Float32Array.from({ length: 65536 }, (_, i) => Math.sin(i)), [256, 256]);
-      console.log(JSON.stringify([env.weft.module, Buffer.from((await session.run({ x })).y.data.buffer).toString('base64')]));`, programs.node24, olderProcessors.AVX);
-  const [relaxed, plain] = [softmax('relaxed'), softmax('fixed')];
-  assert.deepEqual([relaxed[0], plain[0]], ['weft.relaxed.wasm', 'weft.simd.wasm']);
-  assert.ok(relaxed[1] === plain[1], 'the softmax differs');
+      const wasm = new URL('weft.relaxed.wasm', ${JSON.stringify(weft.href)});
+      const error = await create({ wasm, ...${JSON.stringify(options)} }).catch(({ code, message }) => [code, message]);
+      console.log(JSON.stringify(error));`, programs.node24, flags);
+  const sentence = (which) => ['UNSUPPORTED', `this WebAssembly module has relaxed instructions, which ${which}: give weft.simd.wasm`];
+  assert.deepEqual(refusal({ deterministic: true }), sentence('deterministic sessions must not use'));
+  assert.deepEqual(refusal({}, olderProcessors.AVX), sentence('this host rounds twice'));
 });
 
 test('threads give the same bits as one thread', () => {
