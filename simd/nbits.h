@@ -4,8 +4,9 @@
  * shift by i elements; a prepared row has its elements in that order, and the sums of its lanes. With 4 bits there is
  * no shift: the mask leaves q * 16^i, and the prepared elements are that much smaller, which is exact.
  *
- * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot product of every host. Sums of
- * a block are integers, and blocks are added in order, so that all tables give the same bits, for one row or many. */
+ * 8-bit rows times 4-bit weights: products of 7 by 8 bits are exact in the relaxed dot products of every host, of 4
+ * numbers where it has an instruction for that (the forms of integer.h), else of 2. Sums of a block are integers, and
+ * blocks are added in order, so that all tables give the same bits, for one row or many. */
 
 enum { UNIT = 16, WEIGHTS_AT_ONCE = 4 };
 
@@ -326,13 +327,51 @@ INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t en
   return to;
 }
 
+/* 16 bytes times 16 weights below 16, each product added to its neighbour's. */
+INLINE v128_t nbits_pairs(v128_t x, v128_t q) {
+#if defined(__wasm__) && FUSED
+  return wasm_i16x8_relaxed_dot_i8x16_i7x16(x, q);
+#else
+  v128_t low = wasm_i16x8_mul(wasm_i16x8_extend_low_i8x16(x), wasm_u16x8_extend_low_u8x16(q));
+  v128_t high = wasm_i16x8_mul(wasm_i16x8_extend_high_i8x16(x), wasm_u16x8_extend_high_u8x16(q));
+  return wasm_i16x8_narrow_i32x4(wasm_i32x4_extadd_pairwise_i16x8(low), wasm_i32x4_extadd_pairwise_i16x8(high));
+#endif
+}
+
+/* sums += the part of 32 elements: its 8 steps' products stay in 16 bits, into which 16 of a byte and a number below 16
+ * fit, so that 16 products cost a multiplication and an addition. Returns where the next elements of b are. */
+INLINE const char *nbits_i8_part(const char **a, const char *b, v128_t sums[I8_ROWS][4], const size_t rows) {
+  v128_t pairs[I8_ROWS][2];
+  UNROLLED
+  for (size_t l = 0; l < HALVES / 4; l++, b += 4 * NR) {
+    const v128_t y[2] = {wasm_v128_load(b), wasm_v128_load(b + 16)};
+    for (size_t i = 0; i < rows; i++) {
+      const v128_t x = wasm_v128_load32_splat(a[i] + 4 * l);
+      for (size_t j = 0; j < 2; j++) {
+        v128_t two = nbits_pairs(x, y[j]);
+        pairs[i][j] = l == 0 ? two : wasm_i16x8_add(pairs[i][j], two);
+        FINISHED(pairs[i][j]);
+      }
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    a[i] += HALVES;
+    for (size_t j = 0; j < 2; j++) {
+      sums[i][j] = wasm_i32x4_add(sums[i][j], wasm_i32x4_extadd_pairwise_i16x8(pairs[i][j]));
+    }
+  }
+  return b;
+}
+
 /* c += a block's part of `rows` rows times 8 columns, b being the block of a panel. Without a relaxed dot product 4
  * columns' sums are in two vectors until the end, products of two neighbours each. */
-INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const char *b, float *c, const size_t rows) {
+INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const char *b, float *c, const size_t rows,
+                           const i8_form form) {
   enum { VECTORS = FUSED ? 2 : 4 };
+  const bool in_parts = FUSED && form == PAIRS;
   const v128_t scales[2] = {wasm_v128_load(b), wasm_v128_load(b + 16)};
   const v128_t zeros[2] = {wasm_v128_load(b + 32), wasm_v128_load(b + 48)};
-  v128_t sums[I8_ROWS][VECTORS];
+  v128_t sums[I8_ROWS][4];
   const char *a[I8_ROWS];
   for (size_t i = 0; i < rows; i++) {
     a[i] = left[i] + BLOCK_HEADER;
@@ -342,7 +381,11 @@ INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const c
   }
   b += PANEL_NUMBERS;
   NOT_UNROLLED
-  for (size_t l = w->block / 4; l > 0; l--, b += 4 * NR) {
+  for (size_t l = w->block / HALVES; in_parts && l > 0; l--) {
+    b = nbits_i8_part(a, b, sums, rows);
+  }
+  NOT_UNROLLED
+  for (size_t l = w->block / 4; !in_parts && l > 0; l--, b += 4 * NR) {
     v128_t y[VECTORS];
     for (size_t j = 0; j < VECTORS; j++) {
       y[j] = FUSED ? wasm_v128_load(b + 16 * j) : wasm_u16x8_load8x8(b + 8 * j);
@@ -372,14 +415,14 @@ INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const c
 
 /* `rows` rows times a panel, of which `columns` are stored. */
 INLINE void nbits_i8_tile(const weft_nbits *w, const char *a, const char *b, size_t column, size_t columns, float *y,
-                          size_t ldy, const size_t rows) {
+                          size_t ldy, const size_t rows, const i8_form form) {
   float c[I8_ROWS * NR] = {0};
   const char *left[I8_ROWS];
   for (size_t i = 0; i < rows; i++) {
     left[i] = a + nbits_i8_a_size(w, i);
   }
   for (size_t block = 0; block < w->blocks; block++, b += PANEL_NUMBERS + w->block * NR) {
-    nbits_i8_block(w, left, b, c, rows);
+    nbits_i8_block(w, left, b, c, rows, form);
     for (size_t i = 0; i < rows; i++) {
       left[i] += nbits_i8_block_size(w);
     }
@@ -401,19 +444,19 @@ static void nbits_i8_direct(const weft_nbits *w, const char *a, size_t begin, si
   }
 }
 
-static void nbits_i8_panel(const weft_nbits *w, size_t m, const char *a, const char *b, size_t column, size_t columns,
-                           float *y, size_t ldy) {
+INLINE void nbits_i8_panel(const weft_nbits *w, size_t m, const char *a, const char *b, size_t column, size_t columns,
+                           float *y, size_t ldy, const i8_form form) {
   const size_t row = nbits_i8_a_size(w, 1);
   for (; m >= I8_ROWS; m -= I8_ROWS, a += I8_ROWS * row, y += I8_ROWS * ldy) {
-    nbits_i8_tile(w, a, b, column, columns, y, ldy, I8_ROWS);
+    nbits_i8_tile(w, a, b, column, columns, y, ldy, I8_ROWS, form);
   }
   for (; m > 0; m--, a += row, y += ldy) {
-    nbits_i8_tile(w, a, b, column, columns, y, ldy, 1);
+    nbits_i8_tile(w, a, b, column, columns, y, ldy, 1, form);
   }
 }
 
-static void nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
-                     void *scratch) {
+INLINE void nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                     void *scratch, const i8_form form) {
   for (size_t i = 0; m < I8_ROWS && i < m; i++) {
     nbits_i8_direct(w, (const char *)a + nbits_i8_a_size(w, i), begin, end, y + i * ldy);
   }
@@ -422,6 +465,20 @@ static void nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin,
     for (size_t b = 0; b < w->blocks; b++) {
       to = nbits_i8_expand_block(w, column, end, b, to);
     }
-    nbits_i8_panel(w, m, a, scratch, column, end - column < NR ? end - column : NR, y, ldy);
+    nbits_i8_panel(w, m, a, scratch, column, end - column < NR ? end - column : NR, y, ldy, form);
   }
 }
+
+static void pairs_nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                           void *scratch) {
+  nbits_i8(w, m, a, begin, end, y, ldy, scratch, PAIRS);
+}
+
+#if FUSED
+static void quads_nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
+                           void *scratch) {
+  nbits_i8(w, m, a, begin, end, y, ldy, scratch, UNSIGNED_QUADS);
+}
+#define signed_quads_nbits_i8 quads_nbits_i8
+#define unsigned_quads_nbits_i8 quads_nbits_i8
+#endif

@@ -79,5 +79,5 @@
   .nbits_expand = nbits_expand, \
   .nbits_i8_a_size = nbits_i8_a_size, \
   .nbits_i8_pack_a = nbits_i8_pack_a, \
-  .nbits_i8 = nbits_i8
+  .nbits_i8 = FORM##_nbits_i8
 /* clang-format on */
