@@ -71,8 +71,17 @@ function spills() {
   return valueOf(moduleOf(i32, ...swizzle, 0xfd, 0x16, 0)) === 1; // i8x16.extract_lane_u 0
 }
 
-/** What the function of a module gives. @param {Uint8Array<ArrayBuffer>} bytes */
-const valueOf = (bytes) => /** @type {() => number} */ (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f)();
+/**
+ * What the function of a module gives; undefined where the page's policy forbids it, which loading tells.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
+function valueOf(bytes) {
+  try {
+    return /** @type {() => number} */ (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f)();
+  } catch {
+    return undefined;
+  }
+}
 
 /** @param {number[]} bits */
 const number = (...bits) => [0x43, ...bits, 0xfd, 0x13]; // f32.const, f32x4.splat
