@@ -6,6 +6,7 @@
 #include "loops.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- functions --------------------------------------------------------------------------------------------------- */
 CONVERT(not8, uint8_t, uint8_t, a == 0)
@@ -244,6 +245,102 @@ static void tangent(size_t n, const void *x, void *y) {
   sines(n, x, WEFT_TYPED_TANGENT, y);
 }
 
+/* ---- functions of doubles ---------------------------------------------------------------------------------------- */
+/* Within 2 units in the last place, two elements at a time, by blocks as above. What is not at least `least` and below
+ * `limit`, for which the series are not made, is left to base/elementary.h, one by one. */
+#define DOUBLE_FUNCTION(name, source, expression, least, limit, exact)                                                 \
+  static void name(size_t n, const void *x, void *y) {                                                                 \
+    READ_AHEAD(table, source);                                                                                         \
+    for (size_t begin = 0; begin < n; begin += TOGETHER) {                                                             \
+      const size_t count = n - begin < TOGETHER ? n - begin : TOGETHER;                                                \
+      double kept[TOGETHER], block[TOGETHER];                                                                          \
+      memset(kept, 0, sizeof kept);                                                                                    \
+      memcpy(kept, (const double *)x + begin, count * sizeof *kept);                                                   \
+      EACH_ALONE                                                                                                       \
+      for (size_t i = 0; i < TOGETHER; i++) {                                                                          \
+        const double v = kept[i];                                                                                      \
+        block[i] = expression;                                                                                         \
+      }                                                                                                                \
+      for (size_t i = 0; i < count; i++) {                                                                             \
+        ((double *)y)[begin + i] = kept[i] >= (least) && kept[i] < (limit) ? block[i] : exact(kept[i]);                \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+
+/* As log_of, but by f - (f^2 / 2 - s (f^2 / 2 + ...)), so that f, which is exact, is what the rest is added to. */
+static const double exact_log_table[] = {0x1.62e42fefa3800p-1,
+                                         0x1.ef35793c76730p-45, /* the parts of ln 2 */
+                                         0x1.8p52,
+                                         2.0 / 3,
+                                         2.0 / 5,
+                                         2.0 / 7,
+                                         2.0 / 9,
+                                         2.0 / 11,
+                                         2.0 / 13,
+                                         2.0 / 15,
+                                         2.0 / 17,
+                                         2.0 / 19,
+                                         2.0 / 21};
+
+static inline double exact_log_of(double x, const double *table) {
+  const uint64_t root_half = 0x3fe6a09e667f3bcd, bits = weft_double_bits(x) - root_half;
+  const double e = weft_double_of((uint64_t)((int64_t)bits >> 52) + weft_double_bits(table[2])) - table[2];
+  const double f = weft_double_of((bits & (((uint64_t)1 << 52) - 1)) + root_half) - 1, s = f / (2 + f), z = s * s;
+  const double half = 0.5 * f * f, rest = s * (half + z * polynomial(z, table + 3, 10)) + e * table[1];
+  return e * table[0] - ((half - rest) - f);
+}
+
+/* e^2a - 1 by what is 2 more; what rounding takes of both, and of the reduced 2a, is added to the quotient. */
+static inline double exact_tanh_of(double x, const double *table) {
+  const double a = 2 * fabs(x), b = a > 44 ? 44 : a;
+  const double shifted = b * table[1] + table[0], whole = shifted - table[0];
+  const double high = b + whole * table[2], low = whole * table[3], r = high + low, lost = (high - r) + low;
+  const double scale = weft_double_of((weft_double_bits(shifted) - weft_double_bits(table[0]) + 1023) << 52);
+  const double more = (polynomial(r, table + 6, 12) * r) * r + lost, grown = r + more, rest = (r - grown) + more;
+  const double e = scale * grown + (scale - 1), e_rest = (scale * grown - (e - (scale - 1))) + scale * rest;
+  const double d = e + 2, second = d - e, d_rest = (e - (d - second)) + (2 - second), y = e / d;
+  return copysign(y + (e_rest - y * d_rest) / d, x);
+}
+
+/* As sine_or_cosine, of |x|, with pi / 2 in three parts and what rounding takes of the angle. */
+static const double exact_sine_table[] = {0x1.8p52,
+                                          0x1.45f306dc9c883p-1,
+                                          0x1.921fb544p0,
+                                          0x1.0b4611a6p-34,
+                                          0x1.3198a2e037073p-69,
+                                          -1.0 / 6,
+                                          1.0 / 120,
+                                          -1.0 / 5040,
+                                          1.0 / 362880,
+                                          -1.0 / 39916800,
+                                          1.0 / 6227020800.0,
+                                          -1.0 / 1307674368000.0,
+                                          1.0 / 355687428096000.0,
+                                          1.0 / 24,
+                                          -1.0 / 720,
+                                          1.0 / 40320,
+                                          -1.0 / 3628800,
+                                          1.0 / 479001600,
+                                          -1.0 / 87178291200.0,
+                                          1.0 / 20922789888000.0};
+
+static inline double exact_sine_of(double x, uint64_t quarter, const double *table) {
+  const double a = fabs(x), turned = a * table[1] + table[0], n = turned - table[0];
+  const double near = a - n * table[2], off = -(n * table[3]), sum = near + off, second = sum - near;
+  const double lost = ((near - (sum - second)) + (off - second)) - n * table[4];
+  const double r = sum + lost, rest = (sum - r) + lost, s = r * r, half = 0.5 * s, whole = 1 - half;
+  const double sine = r + (rest + r * s * polynomial(s, table + 5, 8));
+  const double cosine = whole + ((1 - whole - half) + (s * s * polynomial(s, table + 13, 7) - r * rest));
+  const uint64_t bits = weft_double_bits(turned) + quarter;
+  const uint64_t sign = (bits & 2) << 62 ^ (quarter != 0 ? 0 : weft_double_bits(x) & (uint64_t)1 << 63);
+  return weft_double_of(weft_double_bits((bits & 1) != 0 ? cosine : sine) ^ sign);
+}
+
+DOUBLE_FUNCTION(log_double, exact_log_table, exact_log_of(v, table), 0x1p-1022, INFINITY, weft_log)
+DOUBLE_FUNCTION(tanh_double, exp_table, exact_tanh_of(v, table), -INFINITY, INFINITY, weft_tanh)
+DOUBLE_FUNCTION(sine_double, exact_sine_table, exact_sine_of(v, 0, table), -0x1p19, 0x1p19, weft_sin)
+DOUBLE_FUNCTION(cosine_double, exact_sine_table, exact_sine_of(v, 1, table), -0x1p19, 0x1p19, weft_cos)
+
 weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
   static const weft_typed_unary functions[] = {
       [WEFT_TYPED_NOT] = not8,
@@ -266,6 +363,10 @@ weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
       [WEFT_TYPED_CEIL] = ceil_double,
       [WEFT_TYPED_ROUND] = round_double,
       [WEFT_TYPED_SQRT] = sqrt_double,
+      [WEFT_TYPED_LOG] = log_double,
+      [WEFT_TYPED_TANH] = tanh_double,
+      [WEFT_TYPED_SINE_DOUBLE] = sine_double,
+      [WEFT_TYPED_COSINE_DOUBLE] = cosine_double,
   };
   return functions[what];
 }

@@ -313,8 +313,8 @@ size_t weft_winograd_tiles(weft_winograd_tile tile, size_t oh, size_t ow);
 
 extern const weft_kernels weft_kernels_portable;
 
-/* The best table this build and host have; `deterministic` keeps to those that give the same bits everywhere. NULL if there
- * is none, as may be in builds with relaxed instructions only. */
+/* The best table this build and host have; `deterministic` keeps to those that give the same bits everywhere. NULL if
+ * there is none, as may be in builds with relaxed instructions only. */
 const weft_kernels *weft_kernels_choose(bool deterministic);
 
 /* One activation on finished values, in place: what epilogues do, for results that were made otherwise. */

@@ -106,6 +106,12 @@ ORDER(int8, int8_t)
 ORDER(uint8, uint8_t)
 BINARY(equal8, uint8_t, uint8_t, a == b)
 COMPARE(equal16, uint16_t, a == b)
+/* There are no vectors of shifts by numbers of their own. */
+LOOP(left32, uint32_t, uint32_t, b < 32 ? a << b : 0, )
+LOOP(left64, uint64_t, uint64_t, b < 64 ? a << b : 0, )
+LOOP(right32, int32_t, int32_t, a >> ((uint32_t)b < 32 ? b : 31), )
+LOOP(right64, int64_t, int64_t, a >> ((uint64_t)b < 64 ? b : 63), )
+LOOP(right_unsigned64, uint64_t, uint64_t, b < 64 ? a >> b : 0, )
 
 weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
   enum { TYPES = WEFT_UINT64 + 1 };
@@ -135,6 +141,8 @@ weft_typed_binary weft_typed_binary_of(weft_typed what, weft_type type) {
                             OF_FLOATS(equal)},
       [WEFT_TYPED_LESS] = {OF_MOST(less)},
       [WEFT_TYPED_LESS_OR_EQUAL] = {OF_MOST(less_or_equal)},
+      [WEFT_TYPED_LEFT] = {OF_WIDTHS(NULL, NULL, left32, left64)},
+      [WEFT_TYPED_RIGHT] = {[WEFT_INT32] = right32, [WEFT_INT64] = right64, [WEFT_UINT64] = right_unsigned64},
   };
   return type < TYPES ? loops[what][type] : NULL;
 }

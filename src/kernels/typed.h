@@ -16,6 +16,8 @@ typedef enum weft_typed {
   WEFT_TYPED_AND,
   WEFT_TYPED_OR,
   WEFT_TYPED_XOR,
+  WEFT_TYPED_LEFT,  /* shifts by y bits, of all bits where y is negative or too large */
+  WEFT_TYPED_RIGHT, /* of signed integers, by copies of the sign */
   WEFT_TYPED_EQUAL, /* comparisons give bytes of 0 and 1 */
   WEFT_TYPED_LESS,
   WEFT_TYPED_LESS_OR_EQUAL
@@ -61,7 +63,11 @@ typedef enum weft_typed_function {
   WEFT_TYPED_FLOOR,
   WEFT_TYPED_CEIL,
   WEFT_TYPED_ROUND,
-  WEFT_TYPED_SQRT
+  WEFT_TYPED_SQRT,
+  WEFT_TYPED_LOG, /* this and the following within 2 units in the last place */
+  WEFT_TYPED_TANH,
+  WEFT_TYPED_SINE_DOUBLE,
+  WEFT_TYPED_COSINE_DOUBLE
 } weft_typed_function;
 weft_typed_unary weft_typed_unary_of(weft_typed_function what);
 /* y = x < low ? x + bias : x > high ? x - bias : 0; y may be x. */

@@ -21,7 +21,6 @@ typedef struct binary {
   bool fmod;        /* of integers */
   int power;        /* 2 or 3: squares and cubes */
   bool left;        /* shifts */
-  unsigned bits;    /* of the integers */
 } binary;
 
 /* ---- double ------------------------------------------------------------------------------------------------------ */
@@ -101,17 +100,6 @@ static int64_t power(int64_t base, int64_t exponent, bool is_unsigned) {
   return (int64_t)result;
 }
 
-static int64_t shift(const binary *b, int64_t x, int64_t y) {
-  bool beyond = (uint64_t)y >= b->bits;
-  if (b->left) {
-    return beyond ? 0 : (int64_t)((uint64_t)x << (uint64_t)y);
-  }
-  if (b->is_unsigned) {
-    return beyond ? 0 : (int64_t)((uint64_t)x >> (uint64_t)y);
-  }
-  return x >> (beyond ? 63 : y);
-}
-
 /* y is not 0: checked before. */
 static int64_t quotient(const binary *b, int64_t x, int64_t y) {
   if (b->is_unsigned) {
@@ -140,8 +128,6 @@ static int64_t of_integers(const binary *b, int64_t x, int64_t y) {
     return power(x, y, b->is_unsigned);
   case WEFT_BINARY_PRELU:
     return !b->is_unsigned && x < 0 ? (int64_t)((uint64_t)x * (uint64_t)y) : x;
-  case WEFT_BINARY_SHIFT:
-    return shift(b, x, y);
   case WEFT_BINARY_LESS:
     return below;
   case WEFT_BINARY_LESS_OR_EQUAL:
@@ -192,6 +178,9 @@ static weft_typed_binary typed_loop(const binary *b, bool *swapped) {
       {WEFT_BINARY_GREATER, WEFT_TYPED_LESS, true},
       {WEFT_BINARY_GREATER_OR_EQUAL, WEFT_TYPED_LESS_OR_EQUAL, true},
   };
+  if (b->variant == WEFT_BINARY_SHIFT && b->x_type == b->y_type) {
+    return weft_typed_binary_of(b->left ? WEFT_TYPED_LEFT : WEFT_TYPED_RIGHT, b->x_type);
+  }
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     if (loops[i].variant == b->variant && b->x_type == b->y_type && !b->fmod) {
       *swapped = loops[i].swapped;
@@ -339,7 +328,6 @@ static void run_pair(weft_op *op, binary *b, const weft_tensor *x, const weft_te
   b->y_type = y->type;
   b->z_type = z->type;
   b->z = z->data;
-  b->bits = weft_type_bits(x->type);
   /* For Pow the exponent's sign counts, else both have one type. */
   b->is_unsigned = !weft_type_is_signed(y->type);
   weft_run_body body = body_for(b, y, &longest);

@@ -298,12 +298,13 @@ typedef struct pool {
   weft_tensor image; /* one image as pool_image reads it, channel by channel */
   quantised in, out;
   size_t channels, plane, result; /* elements of a plane before and after */
+  size_t together;                /* planes that become floats at once: small ones are not worth three kernels each */
   float *wide, *small;
   int64_t *offsets; /* of a window's taps, with three or more spatial dimensions */
 } pool;
 
 /* One plane with any number of spatial dimensions. */
-static void pool_windows(const pool *p, bool average, bool count_padding) {
+static void pool_windows(const pool *p, const float *wide, bool average, bool count_padding, float *small) {
   const weft_window *window = &p->window;
   int64_t position[WEFT_MAX_RANK] = {0};
   for (size_t i = 0; i < p->result; i++) {
@@ -312,14 +313,14 @@ static void pool_windows(const pool *p, bool average, bool count_padding) {
     weft_window_offsets(window, position, p->offsets);
     for (size_t t = 0; t < window->taps; t++) {
       if (p->offsets[t] >= 0) {
-        float value = p->wide[p->offsets[t]];
+        float value = wide[p->offsets[t]];
         sum += value;
         greatest = value > greatest ? value : greatest;
         inside++;
       }
     }
     inside = count_padding ? weft_window_taps(window, position) : inside;
-    p->small[i] = !average ? greatest : inside > 0 ? sum / (float)inside : 0;
+    small[i] = !average ? greatest : inside > 0 ? sum / (float)inside : 0;
     weft_window_next(window->rank, window->out, position);
   }
 }
@@ -331,18 +332,23 @@ static void pool_image(weft_op *op, const pool *p, weft_tensor *y, size_t at) {
   const weft_window *window = &p->window;
   int variant = op->def->variant;
   bool average = variant == WEFT_POOL_AVERAGE, count_padding = weft_op_attr_int(op, "count_include_pad", 0) != 0;
-  for (size_t c = 0; c < p->channels; c++) {
-    to_floats(kernels, &in, (const uint8_t *)p->image.data + c * p->plane, p->plane, p->wide);
-    if (variant == WEFT_POOL_GLOBAL) {
-      *p->small = p->plane > 0 ? kernels->sum_f32(p->plane, p->wide) / (float)p->plane : 0;
-    } else if (window->rank > 2) {
-      pool_windows(p, average, count_padding);
-    } else {
-      weft_pool_axis rows = weft_window_axis(window, window->rank - 2),
-                     columns = weft_window_axis(window, window->rank - 1);
-      weft_pool_plane_f32(p->wide, &rows, &columns, average, count_padding, p->small);
+  for (size_t c = 0, count; c < p->channels; c += count) {
+    count = weft_smaller(p->together, p->channels - c);
+    to_floats(kernels, &in, (const uint8_t *)p->image.data + c * p->plane, count * p->plane, p->wide);
+    for (size_t i = 0; i < count; i++) {
+      const float *wide = p->wide + i * p->plane;
+      float *small = p->small + i * p->result;
+      if (variant == WEFT_POOL_GLOBAL) {
+        *small = p->plane > 0 ? kernels->sum_f32(p->plane, wide) / (float)p->plane : 0;
+      } else if (window->rank > 2) {
+        pool_windows(p, wide, average, count_padding, small);
+      } else {
+        weft_pool_axis rows = weft_window_axis(window, window->rank - 2),
+                       columns = weft_window_axis(window, window->rank - 1);
+        weft_pool_plane_f32(wide, &rows, &columns, average, count_padding, small);
+      }
     }
-    from_floats(kernels, &p->out, p->small, p->result, y, at + c * p->result);
+    from_floats(kernels, &p->out, p->small, count * p->result, y, at + c * p->result);
   }
 }
 
@@ -389,8 +395,9 @@ weft_status weft_qlinear_pool_run(weft_op *op) {
   }
   void *wide = NULL, *small = NULL, *offsets = NULL;
   WEFT_TRY(weft_op_scratch_array(op, p.window.taps, sizeof(int64_t), &offsets));
-  WEFT_TRY(weft_op_scratch_array(op, p.plane, sizeof(float), &wide));
-  WEFT_TRY(weft_op_scratch_array(op, p.result, sizeof(float), &small));
+  p.together = p.plane < 4096 ? weft_smaller(4096 / (p.plane + 1) + 1, p.channels) : 1;
+  WEFT_TRY(weft_op_scratch_array(op, p.plane, p.together * sizeof(float), &wide));
+  WEFT_TRY(weft_op_scratch_array(op, p.result, p.together * sizeof(float), &small));
   p.wide = wide;
   p.small = small;
   p.offsets = offsets;

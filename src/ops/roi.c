@@ -254,22 +254,38 @@ static void pool_range(double begin, double end, size_t i, size_t bins, size_t s
   *last = (size_t)fmin(fmax(high, 0), (double)size);
 }
 
-static void pool_plane(const roi_job *job, size_t roi, size_t plane, size_t to) {
-  double box[4];
-  for (size_t i = 0; i < 4; i++) {
-    box[i] = floor(roi_at(job, roi, i + 1) * job->scale + 0.5);
-  }
-  for (size_t i = 0; i < job->out_height * job->out_width; i++) {
-    size_t top, bottom, left, right;
-    pool_range(box[1], box[3], i / job->out_width, job->out_height, job->height, &top, &bottom);
-    pool_range(box[0], box[2], i % job->out_width, job->out_width, job->width, &left, &right);
-    double most = top < bottom && left < right ? -INFINITY : 0;
-    for (size_t y = top; y < bottom; y++) {
-      for (size_t x = left; x < right; x++) {
-        most = fmax(most, weft_number_at(job->in->type, job->in->data, (plane * job->height + y) * job->width + x));
-      }
+/* The greatest of `most` and n elements; NaN are passed over. */
+static double greatest(const weft_tensor *in, size_t at, size_t n, double most) {
+  const float *x = (const float *)in->data + at;
+  float of_floats = (float)most;
+  if (in->type == WEFT_FLOAT) {
+    for (size_t i = 0; i < n; i++) {
+      of_floats = x[i] > of_floats ? x[i] : of_floats;
     }
-    weft_number_set(job->out->type, job->out->data, to + i, most);
+    return (double)of_floats;
+  }
+  for (size_t i = 0; i < n; i++) {
+    most = fmax(most, weft_number_at(in->type, in->data, at + i));
+  }
+  return most;
+}
+
+/* One bin of all channels; of an image's, `plane` is the first. */
+static void pool_bins(const roi_job *job, size_t roi, size_t plane, size_t i) {
+  double box[4];
+  size_t top, bottom, left, right;
+  for (size_t b = 0; b < 4; b++) {
+    box[b] = floor(roi_at(job, roi, b + 1) * job->scale + 0.5);
+  }
+  pool_range(box[1], box[3], i / job->out_width, job->out_height, job->height, &top, &bottom);
+  pool_range(box[0], box[2], i % job->out_width, job->out_width, job->width, &left, &right);
+  for (size_t c = 0; c < job->channels; c++) {
+    double most = top < bottom && left < right ? -INFINITY : 0;
+    for (size_t y = top; left < right && y < bottom; y++) {
+      most = greatest(job->in, ((plane + c) * job->height + y) * job->width + left, right - left, most);
+    }
+    weft_number_set(job->out->type, job->out->data, (roi * job->channels + c) * job->out_height * job->out_width + i,
+                    most);
   }
 }
 
@@ -282,9 +298,8 @@ weft_status weft_max_roi_pool_run(weft_op *op) {
       return weft_op_run_fail(op, "input rois: row %zu does not name one of %lld images", roi,
                               (long long)job.in->shape.dims[0]);
     }
-    for (size_t c = 0; c < job.channels; c++) {
-      pool_plane(&job, roi, (size_t)batch * job.channels + c,
-                 (roi * job.channels + c) * job.out_height * job.out_width);
+    for (size_t i = 0; i < job.out_height * job.out_width; i++) {
+      pool_bins(&job, roi, (size_t)batch * job.channels, i);
     }
   }
   return WEFT_OK;

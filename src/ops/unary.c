@@ -32,8 +32,6 @@ static double clip(double x, double lo, double hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-FUNCTION(of_log, weft_log(x))
-FUNCTION(of_tanh, weft_tanh(x))
 FUNCTION(of_erf, weft_erf(x))
 FUNCTION(of_gelu, weft_gelu(x))
 FUNCTION(of_gelu_tanh, weft_gelu_tanh(x, 0))
@@ -41,8 +39,6 @@ FUNCTION(of_silu, weft_swish(x, 1))
 FUNCTION(of_hardswish, x *(clip(x + 3, 0, 6) / 6))
 FUNCTION(of_softplus, weft_softplus(x))
 FUNCTION(of_sign, isnan(x) ? x : (x > 0) - (x < 0))
-FUNCTION(of_sin, weft_sin(x))
-FUNCTION(of_cos, weft_cos(x))
 FUNCTION(of_tan, weft_tan(x))
 FUNCTION(of_asin, weft_asin(x))
 FUNCTION(of_acos, weft_acos(x))
@@ -70,8 +66,6 @@ FUNCTION(of_is_inf, isinf(x) ? (x > 0 ? a : b) : 0)
 
 /* NULL: a loop has it. */
 static double (*const functions[])(double x, double a, double b) = {
-    [WEFT_UNARY_LOG] = of_log,
-    [WEFT_UNARY_TANH] = of_tanh,
     [WEFT_UNARY_ERF] = of_erf,
     [WEFT_UNARY_GELU] = of_gelu,
     [WEFT_UNARY_GELU_TANH] = of_gelu_tanh,
@@ -79,8 +73,6 @@ static double (*const functions[])(double x, double a, double b) = {
     [WEFT_UNARY_HARDSWISH] = of_hardswish,
     [WEFT_UNARY_SOFTPLUS] = of_softplus,
     [WEFT_UNARY_SIGN] = of_sign,
-    [WEFT_UNARY_SIN] = of_sin,
-    [WEFT_UNARY_COS] = of_cos,
     [WEFT_UNARY_TAN] = of_tan,
     [WEFT_UNARY_ASIN] = of_asin,
     [WEFT_UNARY_ACOS] = of_acos,
@@ -296,6 +288,10 @@ static weft_typed_unary typed_loop(const unary *u) {
       {WEFT_UNARY_CEIL, WEFT_DOUBLE, WEFT_TYPED_CEIL},
       {WEFT_UNARY_ROUND, WEFT_DOUBLE, WEFT_TYPED_ROUND},
       {WEFT_UNARY_SQRT, WEFT_DOUBLE, WEFT_TYPED_SQRT},
+      {WEFT_UNARY_LOG, WEFT_DOUBLE, WEFT_TYPED_LOG},
+      {WEFT_UNARY_TANH, WEFT_DOUBLE, WEFT_TYPED_TANH},
+      {WEFT_UNARY_SIN, WEFT_DOUBLE, WEFT_TYPED_SINE_DOUBLE},
+      {WEFT_UNARY_COS, WEFT_DOUBLE, WEFT_TYPED_COSINE_DOUBLE},
   };
   for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
     const bool either = u->variant != WEFT_UNARY_IS_INF || (u->a != 0 && u->b != 0);

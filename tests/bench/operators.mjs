@@ -129,6 +129,8 @@ const cases = {
     ['qlinear_conv_depthwise', 'QLinearConv', [feed('uint8', 1, 144, 56, 56), scalar('float32', 0.02), scalar('uint8', 120), weight('int8', 144, 1, 3, 3),
       scalar('float32', 0.01), scalar('int8', 0), scalar('float32', 0.5), scalar('uint8', 128)], { group: 144, pads: [1, 1, 1, 1] }],
     ['dequantize_channels', 'DequantizeLinear', [feed('int8', 256, 1152), w(256), weight('int8', 256)], { axis: 0 }, ['float32']],
+    ['qlinear_global_average', 'com.microsoft:QLinearGlobalAveragePool', [feed('uint8', 1, 1280, 7, 7), scalar('float32', 0.02), scalar('uint8', 120),
+      scalar('float32', 0.01), scalar('uint8', 110)], {}],
     ['qlinear_add', 'com.microsoft:QLinearAdd', [feed('uint8', 1, 64, 56, 56), scalar('float32', 0.02), scalar('uint8', 120),
       feed('uint8', 1, 64, 56, 56), scalar('float32', 0.03), scalar('uint8', 110), scalar('float32', 0.04), scalar('uint8', 128)], {}],
     ['dynamic_quantize', 'DynamicQuantizeLinear', [f(1, 128, 1536)], {}, ['uint8', 'float32', 'uint8']],
@@ -142,6 +144,8 @@ const cases = {
       { K: 2048, N: 2048, bits: 4, block_size: 32 }],
     ['matmul_nbits_m128', 'com.microsoft:MatMulNBits', [f(1, 128, 768), weight('uint8', 768, 24, 16), { ...w(768 * 24), above: 0.01 }],
       { K: 768, N: 768, bits: 4, block_size: 32 }],
+    ['matmul_nbits_m128_level_4', 'com.microsoft:MatMulNBits', [f(1, 128, 768), weight('uint8', 768, 24, 16), { ...w(768 * 24), above: 0.01 }],
+      { K: 768, N: 768, bits: 4, block_size: 32, accuracy_level: 4 }],
   ],
   'rows and attention': [
     ['softmax_128', 'Softmax', [f(1, 12, 128, 128)], { axis: -1 }],

@@ -2,6 +2,7 @@
  * written out one element at a time. All lengths up to a few vectors, special values everywhere. */
 #include "kernels/typed.h"
 #include "base/convert.h"
+#include "base/elementary.h"
 #include "base/value.h"
 #include "loops_test.h"
 
@@ -106,6 +107,10 @@ static int64_t of_whole(weft_typed what, bool is_signed, int64_t a, int64_t b) {
     return a | b;
   case WEFT_TYPED_XOR:
     return a ^ b;
+  case WEFT_TYPED_LEFT:
+    return (uint64_t)b < 64 ? (int64_t)((uint64_t)a << b) : 0;
+  case WEFT_TYPED_RIGHT:
+    return is_signed ? a >> ((uint64_t)b < 64 ? b : 63) : (int64_t)((uint64_t)b < 64 ? (uint64_t)a >> b : 0);
   case WEFT_TYPED_EQUAL:
     return a == b;
   case WEFT_TYPED_LESS:
@@ -291,6 +296,38 @@ static void check_exp(size_t n) {
   for (size_t i = 0; i < n; i++) {
     const double wanted = exp(x[i]);
     check(is_near(y[i], wanted, isinf(wanted) ? 0 : 4.5e-16 * wanted + 5e-324), "exponentials", n, i);
+  }
+}
+
+/* Within 2 units in the last place of numbers of any size; special values are those of elementary.c's functions. */
+static void check_functions_of_doubles(size_t n) {
+  static const double special[] = {0,          -0.0,    1,         -1,    INFINITY, -INFINITY, NAN,     0x1p-1074,
+                                   -0x1p-1074, 0x1p-30, 0x1p-1022, 1e308, -1e308,   0x1p19,    -0x1p19, 0x1p19 - 1};
+  static const struct {
+    weft_typed_function what;
+    double (*one)(double);
+    long double (*exact)(long double);
+  } functions[] = {{WEFT_TYPED_LOG, weft_log, logl},
+                   {WEFT_TYPED_TANH, weft_tanh, tanhl},
+                   {WEFT_TYPED_SINE_DOUBLE, weft_sin, sinl},
+                   {WEFT_TYPED_COSINE_DOUBLE, weft_cos, cosl}};
+  for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
+    double x[MOST], y[MOST];
+    for (size_t i = 0; i < n; i++) {
+      const double any = (double)draw_float(), multiple = (double)(draw() % 100000) * 1.5707963267948966;
+      const size_t which = draw() % 4;
+      x[i] = which == 0 ? special[draw() % (sizeof special / sizeof *special)] : which == 1 ? multiple : any;
+      y[i] = x[i];
+    }
+    weft_typed_unary_of(functions[f].what)(n, y, y);
+    for (size_t i = 0; i < n; i++) {
+      const double one = functions[f].one(x[i]);
+      const long double exact = functions[f].exact((long double)x[i]);
+      const bool is_special = !(fabs(one) >= 0x1p-1022 && fabs(one) < (double)INFINITY);
+      const bool same = isnan(one) ? isnan(y[i]) : y[i] == one && signbit(y[i]) == signbit(one);
+      const bool near = fabsl((long double)y[i] - exact) <= 2 * ldexpl(1, ilogb(one) - 52);
+      check(is_special ? same : near, "functions of doubles", n, f);
+    }
   }
 }
 
@@ -603,6 +640,7 @@ int main(void) {
       check_choose(n);
       check_scan(n);
       check_exp(n);
+      check_functions_of_doubles(n);
       check_doubles(n);
       check_rows(n);
       if (n > 0) check_arg_rows(n);
@@ -619,7 +657,7 @@ int main(void) {
       check_scatter(n);
     }
   }
-  if (loops != 240) {
+  if (loops != 247) {
     fprintf(stderr, "%d loops were tested\n", loops);
     failures++;
   }
