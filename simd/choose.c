@@ -1,5 +1,6 @@
-/* Which table this host gets. A module with relaxed instructions has no others, which would be an eighth of it: where they
- * may not be used, whoever chooses modules takes another one. What is left to decide is what the host makes of them. */
+/* Which table this host gets. A module with relaxed instructions has no others, which would be an eighth of it: where
+ * they may not be used, whoever chooses modules takes another one. What is left to decide is what the host makes of
+ * them. */
 #include "simd/tables.h"
 
 const weft_kernels *weft_kernels_choose(bool deterministic) {
