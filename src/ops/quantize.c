@@ -39,7 +39,7 @@ static weft_status make_layout(weft_op *op, layout *l) {
   const weft_tensor *x = weft_op_in(op, X), *scale = weft_op_in(op, SCALE);
   int64_t block;
   *l = (layout){.segments = 1, .per_line = 1, .line = x->count, .length = x->count, .scale_block = 1};
-  WEFT_TRY(weft_op_attr_within(op, "block_size", 0, 0, INT64_MAX, &block));
+  WEFT_TRY(weft_op_attr_within(op, "block_size", 0, 0, INT32_MAX, &block));
   if (scale->shape.rank == 0 || (block == 0 && scale->count == 1)) {
     return WEFT_OK;
   }

@@ -239,6 +239,10 @@ export const models = {
     model({ nodes: [node('Conv', ['x', ''], ['y'], { domain: 'com.microsoft.nchwc' })], domains: { 'com.microsoft.nchwc': 1 }, inputs: { x: float([1, 8, 2, 2]) }, outputs: { y: float() } }),
     /blocks/,
   ],
+  'blocks-that-32-bits-lose': [
+    simple('QuantizeLinear', { more: ['s'], initializers: [floats('s', [1, 2])], axis: 0, block_size: 2n ** 61n }),
+    /QuantizeLinear\): attribute 'block_size': expected a value in \[0, 2147483647\]/,
+  ],
   'reverse-sequence-axes': [
     simple('ReverseSequence', { more: ['l'], initializers: [int64s('l', [1, 1])], time_axis: 2n ** 63n - 1n, batch_axis: 1 }),
     /time_axis and batch_axis: expected/,
