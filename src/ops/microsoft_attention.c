@@ -31,7 +31,7 @@ static void join(weft_op *op, const weft_cached_attention *f, weft_type type, co
                   out + (before + r) * row);
     }
     size_t end = before + rows, rest = (f->present_rows - end) * row;
-    if (rest > 0 && past != NULL && f->past_rows == NULL) { /* a shared buffer stays as it is */
+    if (past != NULL && f->past_rows == NULL && rest > 0) { /* a shared buffer stays as it is */
       memcpy(out + end * row, past + (i * f->past_room + end) * row, rest);
     } else {
       memset(out + end * row, 0, rest);
