@@ -347,6 +347,10 @@ a, c = f32(2, 3), f32(2, 4)
 for turns in (0, 2):
     ends = {"end": a, "all": np.stack([np.concatenate([a * (-1) ** k, c], 1) for k in range(turns)]) if turns else np.zeros((0, 2, 7), np.float32), "same": np.repeat(c[None], turns, 0), "numbers": np.arange(turns, dtype=np.int32)}
     case(f"loop_of_{turns}", 16, ("Loop", ["m", "", "a"], list(ends), {"body": body}), {"m": np.array(turns, np.int64), "a": a, "c": c}, ends, ir=8)
+body = shapeless([("Identity", ["go"], ["on"], {}), ("MatMul", ["a", "c"], ["b"], {})], {"n": TensorProto.INT64, "go": TensorProto.BOOL, "a": TensorProto.FLOAT}, {"on": TensorProto.BOOL, "b": TensorProto.FLOAT})
+case("loop_of_0_that_could_not_turn", 16, ("Loop", ["m", "", "a"], ["end"], {"body": body}), {"m": np.array(0, np.int64), "a": a, "c": c}, {"end": a}, ir=8)
+body = shapeless([("Identity", ["go"], ["on"], {}), ("Identity", ["a"], ["same"], {}), ("MatMul", ["a", "c"], ["b"], {})], {"n": TensorProto.INT64, "go": TensorProto.BOOL, "a": TensorProto.FLOAT}, {"on": TensorProto.BOOL, "same": TensorProto.FLOAT, "b": TensorProto.FLOAT})
+case("loop_of_0_whose_yields_could_not_be", 16, ("Loop", ["m", "", "a"], ["end", "all"], {"body": body}), {"m": np.array(0, np.int64), "a": a, "c": c}, {"end": a, "all": np.zeros(0, np.float32)}, ir=8)
 body = shapeless([("Add", ["a", "x"], ["b"], {}), ("Concat", ["b", "x"], ["both"], {"axis": 0})], dict.fromkeys("ax", TensorProto.FLOAT), dict.fromkeys(["b", "both"], TensorProto.FLOAT))
 for turns in (0, 2):
     x, a = f32(3, turns), f32(3)

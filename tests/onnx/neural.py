@@ -192,9 +192,9 @@ weights, half_v = steps(q @ k.swapaxes(2, 3), np.float16).astype(np.float32), v.
 case("flex_attention_half", "FlexAttention", [q, k, v], [(weights @ half_v).astype(np.float16).astype(np.float32)], 26, domain="ai.onnx.preview", scale=1.0, softmax_precision=TensorProto.FLOAT16)
 cases[-1][1].opset_import.append(helper.make_opsetid("ai.onnx.preview", 1))
 
-# ---- scans without a step: of a rank that the axis can be of --------------------------------------------------------------------------
+# ---- scans without a step: of the shape that one would have made --------------------------------------------------------------------------
 no_steps, start = np.zeros((3, 0), np.float32), f32(3)
-case("scan_no_steps", "Scan", [start, no_steps], [start, np.zeros((0, 0), np.float32)], 21, num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1], body=helper.make_graph(
+case("scan_no_steps", "Scan", [start, no_steps], [start, no_steps], 21, num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1], body=helper.make_graph(
     [helper.make_node("Add", ["s", "e"], ["t"]), helper.make_node("Neg", ["t"], ["u"])], "body",
     [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "se"], [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "tu"]))
 

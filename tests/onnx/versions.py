@@ -38,7 +38,7 @@ plain("Log1p", [17], {"x": small}, {"y": np.log1p(small.astype(np.float64)).asty
 a, b, c = f32(3, 2), f32(4, 3), f32(2, 4)
 plain("Gemm", [1], {"a": a, "b": b, "c": c}, {"y": 0.5 * a.T @ b.T + 2 * c}, transA=1, transB=1, alpha=0.5, beta=2.0)
 plain("GlobalLpPool", [2, 22], {"x": x}, {"y": np.cbrt((abs(x) ** 3).sum(2, keepdims=True))}, p=3)
-plain("OneHot", [9], {"i": np.array([1, -1], np.int64), "d": np.array([3], np.int64), "v": np.array([2, 5], np.float32)}, {"y": np.array([[2, 5, 2], [2, 2, 5]], np.float32).T.copy()}, axis=0)
+plain("OneHot", [9], {"i": np.array([1, -1], np.int64), "d": np.array([3], np.int64), "v": np.array([2, 5], np.float32)}, {"y": np.array([[2, 5, 2], [2, 2, 2]], np.float32).T.copy()}, axis=0)
 index = np.array([[[2, 0, 1, 1]]], np.int64)
 changed = x.copy()
 np.put_along_axis(changed[:1], index, 9, 1)
