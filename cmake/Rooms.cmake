@@ -13,15 +13,19 @@
 # All rooms that are neither hot, nor a face of the library, nor know of threads.
 set(weft_core_rooms base onnx graph optimize session ops)
 
-# What makes code for size smaller still: no redundancy elimination that copies code, which only ScatterND misses; and where
-# no loops are, as where a model is loaded, no inlining but of what shrinks by it (tests/bench/NOTES.md).
+# What makes code smaller still: no redundancy elimination that copies code, which only ScatterND misses; where no loops are,
+# as where a model is loaded, no inlining but of what shrinks by it; and no loop strength reduction, which Emscripten's compiler
+# never does, in portable kernels that hardly miss it (tests/bench/NOTES.md).
 function(weft_shrink room file)
   set(flags)
-  if(room IN_LIST weft_core_rooms AND NOT file MATCHES "^scatter")
+  if((room IN_LIST weft_core_rooms OR room STREQUAL wasi_command) AND NOT file MATCHES "^scatter")
     list(APPEND flags -mllvm -enable-pre=false)
   endif()
-  if(room MATCHES "^(onnx|graph|optimize|session)$" OR file MATCHES "^(op|cost|custom|ml_tree_build|search)[.]c$")
+  if(room MATCHES "^(onnx|graph|optimize|session|wasi_command)$" OR file MATCHES "^(op|cost|custom|ml_tree_build|search)[.]c$")
     list(APPEND flags -mllvm -inline-threshold=-40)
+  endif()
+  if(room STREQUAL kernels AND NOT file MATCHES "^(movement|elements|functions|sample)[.]c$")
+    list(APPEND flags -mllvm -disable-lsr)
   endif()
   if(EMSCRIPTEN OR WASI)
     set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/${file} DIRECTORY ${PROJECT_SOURCE_DIR}
