@@ -4,8 +4,8 @@
 # threads another; tools/build.mjs checks that they are indeed the same. That is why linking is done with -O2: from -O3 on
 # emcc shortens names.
 #
-# With WEFT_MEMORY64, in the preset `web64`, everything is compiled for 64-bit addresses, and one module is made of it.
-option(WEFT_MEMORY64 "Build the module of 64-bit addresses, for models that 32 bits cannot address")
+# With WEFT_MEMORY64, in the preset `web64`, everything is compiled for 64-bit addresses, and modules with threads are made of it.
+option(WEFT_MEMORY64 "Build the modules of 64-bit addresses, for models that 32 bits cannot address")
 if(WEFT_MEMORY64)
   add_compile_options(-sMEMORY64=1 -Wno-deprecated) # newer versions of emcc have another name for it
   add_link_options(-sMEMORY64=1 -Wno-deprecated)
@@ -23,7 +23,7 @@ weft_objects(kernels_simd ROOMS kernels HOT SIMD)
 weft_objects(simd_objects ROOMS simd HOT SIMD)
 weft_objects(relaxed_objects ROOMS simd HOT SIMD RELAXED)
 weft_protobuf_c(schema_objects -matomics -mbulk-memory)
-set_target_properties(parallel_st kernels_scalar relaxed_objects PROPERTIES EXCLUDE_FROM_ALL ON) # not every build has them
+set_target_properties(parallel_st kernels_scalar PROPERTIES EXCLUDE_FROM_ALL ON) # not every build has them
 
 weft_exports(${weft_exports_file} exports)
 if(WEFT_MEMORY64)
@@ -71,8 +71,9 @@ set(st weft.glue bindings_objects core_objects schema_objects parallel_st)
 set(mt weft.threads bindings_objects core_objects schema_objects parallel_mt)
 if(WEFT_MEMORY64)
   set(modules)
-  set(threaded weft.simd.threads.64)
+  set(threaded weft.simd.threads.64 weft.relaxed.threads.64)
   weft_module(weft.simd.threads.64 ${mt} kernels_simd simd_objects)
+  weft_module(weft.relaxed.threads.64 ${mt} kernels_simd relaxed_objects)
 else()
   set(modules weft.scalar weft.simd weft.relaxed)
   set(threaded weft.simd.threads weft.relaxed.threads)

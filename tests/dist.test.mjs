@@ -18,6 +18,7 @@ const glues = {
   'weft.simd.threads': 'build/web/weft.threads.mjs',
   'weft.relaxed.threads': 'build/web/weft.threads.mjs',
   'weft.simd.threads.64': 'build/web/weft.threads.mjs',
+  'weft.relaxed.threads.64': 'build/web/weft.threads.mjs',
 };
 
 const startModule = join(root, 'tests/start-module.mjs');
@@ -28,7 +29,9 @@ for (const module of Object.keys(glues)) {
     const args = [startModule, glues[module], module];
     assert.equal(execFileSync(programs.node24, args, { encoding: 'utf8', timeout: 60_000 }).trim(), version);
   });
+}
 
+for (const module of [...Object.keys(glues), 'weft', 'weft_reactor']) {
   test(`${module} is at most 1 MB, and 300 kB compressed`, () => {
     const bytes = readFileSync(join(dist, `${module}.wasm`));
     assert.ok(bytes.length <= 1_000_000, `${bytes.length} bytes`);
@@ -79,7 +82,7 @@ test('no text is broken across lines', () => {
 // Those of Vercel, Next.js and Nuxt (@vercel/nft) read these forms.
 test("tools that gather a server's files find all that the package loads", () => {
   const modules = readdirSync(dist).filter((name) => /^weft\..*\.wasm$/.test(name));
-  assert.equal(modules.length, 6);
+  assert.equal(modules.length, 7);
   const [imported, required] = ['weft.mjs', 'weft.cjs'].map((name) => readFileSync(join(dist, name), 'utf8'));
   for (const name of [...modules, 'weft.worker.mjs', 'weft.threads.mjs']) {
     assert.match(imported, new RegExp(`(return|Worker\\() ?new URL\\("(\\./)?${name}", import\\.meta\\.url\\)`), name);

@@ -7,7 +7,7 @@
  *     weft.worker.mjs                             what runs in the worker of a session that has one
  *     weft.threads.mjs                            what runs in the workers of modules with threads: Emscripten's glue
  *     weft.{scalar,simd,relaxed}.wasm, weft.{simd,relaxed}.threads.wasm
- *     weft.simd.threads.64.wasm                   that of 64-bit addresses
+ *     weft.{simd,relaxed}.threads.64.wasm         those of 64-bit addresses
  *     weft.wasm, weft_reactor.wasm                the WASI command and reactor
  *
  * The toolchain is set up first if it is not there. Only what changed is built again. With
@@ -29,7 +29,7 @@ const staging = join(root, `build/package.${process.pid}`);
 /** Which modules share which glue file. */
 const glues = {
   'weft.glue': ['weft.scalar', 'weft.simd', 'weft.relaxed'],
-  'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads', 'weft.simd.threads.64'],
+  'weft.threads': ['weft.simd.threads', 'weft.relaxed.threads', 'weft.simd.threads.64', 'weft.relaxed.threads.64'],
 };
 
 const isWide = (module) => module.endsWith('.64');
@@ -133,7 +133,7 @@ function publish() {
 export async function buildAll(operators) {
   await setUp('build');
   await step('Modules for browsers and Node.js', () => buildPreset('web', operators));
-  await step('The module of 64-bit addresses', () => buildPreset('web64', operators));
+  await step('Modules of 64-bit addresses', () => buildPreset('web64', operators));
   await step('WASI modules', () => buildPreset('wasi', operators));
   await step('JavaScript package', async () => {
     rmSync(staging, { recursive: true, force: true });

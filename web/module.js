@@ -19,6 +19,7 @@ const files = /** @type {Record<string, () => URL>} */ ({
   'weft.simd.threads.wasm'() { return new URL('weft.simd.threads.wasm', import.meta.url); },
   'weft.relaxed.threads.wasm'() { return new URL('weft.relaxed.threads.wasm', import.meta.url); },
   'weft.simd.threads.64.wasm'() { return new URL('weft.simd.threads.64.wasm', import.meta.url); },
+  'weft.relaxed.threads.64.wasm'() { return new URL('weft.relaxed.threads.64.wasm', import.meta.url); },
 });
 
 /** @param {string} name */
@@ -56,7 +57,7 @@ const wideModule = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 4, 4, 1, 0x7
 /** Why there is no module of 64-bit addresses. @param {boolean | undefined} wanted @returns {string} '' if there is */
 function wideRefused(wanted = env.wasm.memory64) {
   if (wanted === false) return 'memory64 is false';
-  if (env.wasm.simd === false) return 'the module of 64-bit addresses has SIMD, and env.wasm.simd is false';
+  if (env.wasm.simd === false) return 'modules of 64-bit addresses have SIMD, and env.wasm.simd is false';
   if (!WebAssembly.validate(wideModule)) return 'the host has no WebAssembly memory of 64-bit addresses';
   return '';
 }
@@ -264,15 +265,16 @@ async function chooseFile(options) {
 }
 
 /**
- * There is one such module. It has threads, and runs without them too: its memory may be shared with nobody.
+ * Such modules have threads, and run without them too: their memory may be shared with nobody.
  * @param {string} needed @param {Wanted} options @returns {Promise<Chosen>}
  */
 async function chooseWide(needed, options) {
   const refused = wideRefused(options.memory64);
   if (refused) throw new WeftError('UNSUPPORTED', `${needed}, but ${refused}`);
-  const why = [`64-bit addresses: ${needed}.`, 'SIMD without relaxed instructions: the module of 64-bit addresses has none.'];
-  const name = 'weft.simd.threads.64.wasm';
-  const threads = chooseThreads(options.threads, 'simd', why);
+  const why = [`64-bit addresses: ${needed}.`];
+  const simd = chooseSimd(options.deterministic ?? false, why);
+  const threads = chooseThreads(options.threads, simd, why);
+  const name = `weft.${simd}.threads.64.wasm`;
   const module = await compileFile(name, why);
   return { module, threaded: true, wide: true, wideRefused: '', choice: { module: name, threads, why } };
 }

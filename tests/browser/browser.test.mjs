@@ -76,7 +76,7 @@ for (const [name, { launch, missing, simd }] of Object.entries(browsers)) descri
         const load = (options) => double('/models/doubling.onnx', { memory64: true, threads: 2, ...options }).catch(({ message }) => message);
         const found = await page.evaluate(load, options);
         if (name === 'WebKit') assert.equal(found, 'memory64 is true, but the host has no WebAssembly memory of 64-bit addresses');
-        else assert.deepEqual([found.answer, found.module, found.threads], [[2, 4], 'weft.simd.threads.64.wasm', most]);
+        else assert.deepEqual([found.answer, found.module, found.threads], [[2, 4], 'weft.relaxed.threads.64.wasm', most]);
       }
     }
   });

@@ -97,7 +97,7 @@ test('relaxed SIMD where the host has it', { skip: !existsSync(programs.node24) 
   assert.equal(older("'relaxed'").module, 'weft.relaxed.wasm');
 });
 
-const wide = 'weft.simd.threads.64.wasm';
+const wide = 'weft.relaxed.threads.64.wasm';
 const noWide = !existsSync(programs.node24) && 'Node.js 24 is not set up';
 test('64-bit addresses when they are asked for, with everything that is handed over', { skip: noWide }, () => {
   for (const threads of [1, 2]) {
@@ -120,6 +120,12 @@ test('64-bit addresses when they are asked for, with everything that is handed o
     const { y } = await session.run({ x: new Tensor('string', ['a', '\u00e9\u{1f600}', '']) });
     console.log(JSON.stringify([...y.data, env.weft.module, env.weft.threads]));`, programs.node24);
   assert.deepEqual(given, ['a', '\u00e9\u{1f600}', '', 'given', 2]);
+  const plain = runProgram(`
+    const chosen = [await create({ memory64: true, deterministic: true })];
+    env.wasm.simd = 'fixed';
+    chosen.push(await create({ memory64: true }));
+    console.log(JSON.stringify(chosen.map(({ weft }) => weft.module)));`, programs.node24);
+  assert.deepEqual(plain, Array(2).fill('weft.simd.threads.64.wasm'));
 });
 
 test('the tests of values, operators and profiles with 64-bit addresses', { skip: noWide }, () => {
@@ -190,7 +196,7 @@ test('64-bit addresses that the host does not have', () => {
   assert.deepEqual(found, [
     ['UNSUPPORTED', 'memory64 is true, but the host has no WebAssembly memory of 64-bit addresses'],
     ['OUT_OF_MEMORY', 'the response has 5000000000 bytes: a WebAssembly module can hold 4294967296, and the host has no WebAssembly memory of 64-bit addresses'],
-    ['UNSUPPORTED', 'memory64 is true, but the module of 64-bit addresses has SIMD, and env.wasm.simd is false'],
+    ['UNSUPPORTED', 'memory64 is true, but modules of 64-bit addresses have SIMD, and env.wasm.simd is false'],
   ]);
 });
 

@@ -52,8 +52,8 @@ export const hosts = {
     command: javascript({ simd: 'fixed', numThreads: 2 }, 'weft.simd.threads.wasm'),
     slowStart: true,
   },
-  'weft.simd.threads.64.wasm': {
-    command: javascript({ memory64: true }, 'weft.simd.threads.64.wasm', programs.node24),
+  'weft.relaxed.threads.64.wasm': {
+    command: javascript({ memory64: true }, 'weft.relaxed.threads.64.wasm', programs.node24),
     slowStart: true, // no more than the other one with threads, and the same kernels
     missing: existsSync(programs.node24) ? false : 'Node.js 24 is not set up',
   },
