@@ -75,10 +75,13 @@ async function writeCase(folder, { name, bytes, inputs }) {
 
 const missing = existsSync(programs.node24) ? false : 'Node.js 24 is not set up';
 /** What takes relaxed instructions elsewhere: the choice must not. */
-const relaxedHosts = { 'a host with relaxed SIMD': { command: javascript({}, 'weft.simd.wasm', programs.node24), missing } };
-const { 'weft.relaxed.wasm': _, ...others } = hosts;
+const relaxedHosts = {
+  'a host with relaxed SIMD': { command: javascript({}, 'weft.simd.wasm', programs.node24), missing },
+  'one with 64-bit addresses': { command: javascript({ memory64: true }, 'weft.simd.threads.64.wasm', programs.node24), missing },
+};
+const others = Object.fromEntries(Object.entries(hosts).filter(([name]) => !name.startsWith('weft.relaxed')));
 /** Chromium's is that of Node.js. */
-const { Chromium: __, ...otherEngines } = browsers;
+const { Chromium: _, ...otherEngines } = browsers;
 
 describe('deterministic sessions', () => {
   let folder;
