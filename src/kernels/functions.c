@@ -171,8 +171,8 @@ FUNCTION(inverse_sine, arc_table, arc_of(v, false, table))
 FUNCTION(inverse_cosine, arc_table, arc_of(v, true, table))
 
 /* ---- sine and cosine --------------------------------------------------------------------------------------------- */
-/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; the Taylor
- * series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
+/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; for floats the
+ * Taylor series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
  */
 static const float SINE_LIMIT = 1e5f;
 
@@ -180,6 +180,8 @@ static const double sine_table[] = {0x1.8p52,
                                     0x1.45f306dc9c883p-1,
                                     0x1.921fb544p0,
                                     0x1.0b4611a626331p-34, /* 2 / pi and the parts of pi / 2 */
+                                    0x1.0b4611a6p-34,
+                                    0x1.3198a2e037073p-69, /* the second part in two */
                                     1,
                                     -1.0 / 6,
                                     1.0 / 120,
@@ -187,7 +189,8 @@ static const double sine_table[] = {0x1.8p52,
                                     1.0 / 362880,
                                     -1.0 / 39916800,
                                     1.0 / 6227020800.0,
-                                    0, /* sine */
+                                    -1.0 / 1307674368000.0,
+                                    1.0 / 355687428096000.0, /* sine */
                                     1,
                                     -0.5,
                                     1.0 / 24,
@@ -195,7 +198,8 @@ static const double sine_table[] = {0x1.8p52,
                                     1.0 / 40320,
                                     -1.0 / 3628800,
                                     1.0 / 479001600,
-                                    -1.0 / 87178291200.0};
+                                    -1.0 / 87178291200.0,
+                                    1.0 / 20922789888000.0};
 
 /* Both are needed: which of them is the result depends on x, and the tangent is their quotient. */
 static inline double sine_or_cosine(double x, weft_typed_function what, const double *table) {
@@ -203,7 +207,7 @@ static inline double sine_or_cosine(double x, weft_typed_function what, const do
   const double turned = x * table[1] + table[0], n = turned - table[0];
   const double r = (x - n * table[2]) - n * table[3], s = r * r;
   const uint64_t bits = weft_double_bits(turned) + quarter;
-  const double sine = r * polynomial(s, table + 4, 7), cosine = polynomial(s, table + 12, 8);
+  const double sine = r * polynomial(s, table + 6, 7), cosine = polynomial(s, table + 15, 8);
   if (what == WEFT_TYPED_TANGENT) return (bits & 1) != 0 ? -cosine / sine : sine / cosine;
   const double y = (bits & 1) != 0 ? cosine : sine;
   return (bits & 2) != 0 ? -y : y;
@@ -303,34 +307,13 @@ static inline double exact_tanh_of(double x, const double *table) {
 }
 
 /* As sine_or_cosine, of |x|, with pi / 2 in three parts and what rounding takes of the angle. */
-static const double exact_sine_table[] = {0x1.8p52,
-                                          0x1.45f306dc9c883p-1,
-                                          0x1.921fb544p0,
-                                          0x1.0b4611a6p-34,
-                                          0x1.3198a2e037073p-69,
-                                          -1.0 / 6,
-                                          1.0 / 120,
-                                          -1.0 / 5040,
-                                          1.0 / 362880,
-                                          -1.0 / 39916800,
-                                          1.0 / 6227020800.0,
-                                          -1.0 / 1307674368000.0,
-                                          1.0 / 355687428096000.0,
-                                          1.0 / 24,
-                                          -1.0 / 720,
-                                          1.0 / 40320,
-                                          -1.0 / 3628800,
-                                          1.0 / 479001600,
-                                          -1.0 / 87178291200.0,
-                                          1.0 / 20922789888000.0};
-
 static inline double exact_sine_of(double x, uint64_t quarter, const double *table) {
   const double a = fabs(x), turned = a * table[1] + table[0], n = turned - table[0];
-  const double near = a - n * table[2], off = -(n * table[3]), sum = near + off, second = sum - near;
-  const double lost = ((near - (sum - second)) + (off - second)) - n * table[4];
+  const double near = a - n * table[2], off = -(n * table[4]), sum = near + off, second = sum - near;
+  const double lost = ((near - (sum - second)) + (off - second)) - n * table[5];
   const double r = sum + lost, rest = (sum - r) + lost, s = r * r, half = 0.5 * s, whole = 1 - half;
-  const double sine = r + (rest + r * s * polynomial(s, table + 5, 8));
-  const double cosine = whole + ((1 - whole - half) + (s * s * polynomial(s, table + 13, 7) - r * rest));
+  const double sine = r + (rest + r * s * polynomial(s, table + 7, 8));
+  const double cosine = whole + ((1 - whole - half) + (s * s * polynomial(s, table + 17, 7) - r * rest));
   const uint64_t bits = weft_double_bits(turned) + quarter;
   const uint64_t sign = (bits & 2) << 62 ^ (quarter != 0 ? 0 : weft_double_bits(x) & (uint64_t)1 << 63);
   return weft_double_of(weft_double_bits((bits & 1) != 0 ? cosine : sine) ^ sign);
@@ -338,8 +321,8 @@ static inline double exact_sine_of(double x, uint64_t quarter, const double *tab
 
 DOUBLE_FUNCTION(log_double, exact_log_table, exact_log_of(v, table), 0x1p-1022, INFINITY, weft_log)
 DOUBLE_FUNCTION(tanh_double, exp_table, exact_tanh_of(v, table), -INFINITY, INFINITY, weft_tanh)
-DOUBLE_FUNCTION(sine_double, exact_sine_table, exact_sine_of(v, 0, table), -0x1p19, 0x1p19, weft_sin)
-DOUBLE_FUNCTION(cosine_double, exact_sine_table, exact_sine_of(v, 1, table), -0x1p19, 0x1p19, weft_cos)
+DOUBLE_FUNCTION(sine_double, sine_table, exact_sine_of(v, 0, table), -0x1p19, 0x1p19, weft_sin)
+DOUBLE_FUNCTION(cosine_double, sine_table, exact_sine_of(v, 1, table), -0x1p19, 0x1p19, weft_cos)
 
 weft_typed_unary weft_typed_unary_of(weft_typed_function what) {
   static const weft_typed_unary functions[] = {
