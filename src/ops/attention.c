@@ -180,7 +180,7 @@ static void join(const weft_tensor *past, const weft_tensor *now, const weft_hea
 /* Keys (or values) as the core reads them: as they are, or joined to the past. */
 static weft_status place_cache(weft_op *op, int now, int past, int present, const sizes *s, size_t past_rows,
                                weft_tensor *out, weft_heads *at) {
-  const weft_tensor *in = weft_value_block(op->inputs[now]);
+  const weft_tensor *in = weft_op_in_block(op, now);
   *out = *in;
   *at = weft_heads_of(s->rows_first, s->heads, s->rows_first ? s->rows : (size_t)in->shape.dims[2], s->size);
   if (weft_op_out(op, present) == NULL && !weft_op_has(op, past)) {
@@ -195,7 +195,7 @@ static weft_status place_cache(weft_op *op, int now, int past, int present, cons
     out->count = s->batch * s->heads * room * s->size;
     WEFT_TRY(weft_op_scratch_array(op, out->count, weft_type_size(in->type), &out->data));
   }
-  join(weft_op_has(op, past) ? weft_value_block(op->inputs[past]) : NULL, in, at, s, past_rows, room, out->data);
+  join(weft_op_in_block(op, past), in, at, s, past_rows, room, out->data);
   *at = weft_heads_of(false, s->heads, room, s->size);
   return WEFT_OK;
 }

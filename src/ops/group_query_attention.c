@@ -293,9 +293,9 @@ static void cache_store(const cache *c, size_t rows, const float *in, uint8_t *o
 }
 
 static weft_status load_past(weft_op *op, const group_query *g, int input, int scale, const float **out) {
-  const weft_tensor *past = weft_op_in(op, input);
+  const weft_tensor *past = weft_op_in_block(op, input);
   if (past == NULL || cache_bits(op) == 0) {
-    return weft_op_floats(op, past != NULL ? weft_value_block(op->inputs[input]) : NULL, out);
+    return weft_op_floats(op, past, out);
   }
   cache c;
   float *values = NULL;

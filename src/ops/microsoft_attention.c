@@ -8,7 +8,8 @@
 weft_status weft_attention_open(weft_op *op, weft_cached_attention *f, int past, int present) {
   WEFT_TRY(weft_op_grow(op, present, past, f->appends));
   const weft_value *out = weft_op_out(op, present) != NULL ? op->outputs[present] : NULL;
-  f->past_room = weft_op_has(op, past) ? (size_t)weft_value_block(op->inputs[past])->shape.dims[2] : 0;
+  const weft_tensor *in = weft_op_in_block(op, past);
+  f->past_room = in != NULL ? (size_t)in->shape.dims[2] : 0;
   f->present_room = out != NULL && out->apart != 0 ? (size_t)weft_value_block(out)->shape.dims[2] : f->present_rows;
   return WEFT_OK;
 }

@@ -221,7 +221,7 @@ static weft_status join_past(weft_op *op, const multi *m, weft_cached_attention 
   const float *past = NULL;
   float *joined = NULL;
   const weft_tensor *beams = weft_op_in(op, m->roles->beams), *present = weft_op_out(op, output);
-  const weft_tensor *in = weft_op_has(op, input) ? weft_value_block(op->inputs[input]) : NULL;
+  const weft_tensor *in = weft_op_in_block(op, input);
   WEFT_TRY(weft_attention_open(op, f, input, output));
   if (weft_type_is_half(f->a.k_type) && beams == NULL && (in != NULL || present != NULL)) {
     return weft_attention_join_halves(op, f, f->a.k_type, in != NULL ? in->data : NULL,

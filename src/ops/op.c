@@ -53,6 +53,10 @@ const weft_tensor *weft_op_in(const weft_op *op, int i) {
   return &op->inputs[i]->tensor;
 }
 
+const weft_tensor *weft_op_in_block(const weft_op *op, int i) {
+  return weft_op_has(op, i) ? weft_value_block(op->inputs[i]) : NULL;
+}
+
 weft_status weft_op_expect_inputs(weft_op *op, int min, int max) {
   if (op->input_count > max) {
     return weft_op_fail(op, "expected at most %d inputs, found %d", max, op->input_count);

@@ -80,6 +80,8 @@ weft_status weft_op_call(weft_op *op, weft_op_function function);
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
 /* Input i as a tensor, or NULL when it is absent. */
 const weft_tensor *weft_op_in(const weft_op *op, int i);
+/* The same, but the whole block where a tensor's heads lie apart in one (weft_value_block). */
+const weft_tensor *weft_op_in_block(const weft_op *op, int i);
 static inline bool weft_op_has(const weft_op *op, int i) {
   return weft_op_in(op, i) != NULL;
 }

@@ -100,7 +100,9 @@ static weft_status planned_outputs(frame *f, size_t n, weft_value **inputs, weft
       if (is_cache || may_continue(f, n, inputs, &shape->shape)) {
         WEFT_TRY(weft_value_new(cx, WEFT_KIND_TENSOR, &f->values[v]));
         f->values[v]->tensor = *shape;
-        WEFT_TRY(is_cache ? WEFT_OK : weft_value_continue(cx, inputs[0], f->values[v]));
+        if (!is_cache) {
+          WEFT_TRY(weft_value_continue(cx, inputs[0], f->values[v]));
+        }
       } else {
         WEFT_TRY(weft_value_new_tensor(cx, shape->type, &shape->shape, &f->values[v]));
       }
