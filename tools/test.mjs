@@ -4,7 +4,8 @@
  *     npm test [-- <part of a file name>...]
  *
  * First the C unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, then all of tests/ in Node.js' test
- * runner, whose summary is the last thing printed. The exit code is non-zero when anything failed.
+ * runner, whose summary comes last; after it, one sentence when C unit tests failed. The exit code is non-zero when
+ * anything failed.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -47,5 +48,6 @@ main(async () => {
   const files = testFiles(filters);
   if (files.length === 0) throw new Error(`No test file's name contains ${filters.join(' or ')}`);
   const node = spawnSync(process.execPath, [...nodeFlags, '--test', '--test-concurrency=2', ...files], { cwd: root, stdio: 'inherit' });
+  if (!passed) console.error('C unit tests failed: see above, before the tests of Node.js');
   return passed && node.status === 0 ? 0 : 1;
 });

@@ -248,9 +248,9 @@ static void test_sparse(void) {
     weft_value_release(value);
   }
   bytes s = make_sparse(bad, 2, false);
-  CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "index outside") != NULL);
+  CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "lies outside its shape") != NULL);
   s = make_sparse(negative, 2, false);
-  CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "index outside") != NULL);
+  CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "lies outside its shape") != NULL);
   add_int(&s, 3, 2);
   CHECK(convert(&s, 15, &error) == NULL && strstr(error.message, "lacks its values") != NULL);
 }
