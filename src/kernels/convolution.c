@@ -42,18 +42,19 @@ void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size
   }
 }
 
-/* Packing patches is worth about 4 filters' products, a tile that reads them where they are takes a sixteenth longer, and
- * columns beyond the row's end are made for nothing (tests/bench/NOTES.md). */
+/* Packing patches is worth about 4 filters' products, 12 of few channels whose columns lie more than 2 apart. A tile that
+ * reads them where they are takes a sixteenth longer, and columns beyond the row's end are made for nothing
+ * (tests/bench/NOTES.md). */
 bool weft_conv_is_direct(const weft_patches *p, size_t filters) {
   const size_t most = WEFT_CONV_BAND, taps = p->kh * p->kw;
   if (taps == 0 || taps > WEFT_CONV_TAPS || p->channels == 0 || p->channels > WEFT_GEMM_BLOCK_K / taps || filters < 4 ||
-      filters > 63 || p->ow < WEFT_GEMM_NR || p->ow > most || p->stride_w > 2 || p->dilation_h > most ||
-      p->dilation_w > most) {
+      p->ow < WEFT_GEMM_NR || p->ow > most || p->dilation_h > most || p->dilation_w > most) {
     return false;
   }
   const size_t over = (WEFT_GEMM_NR - p->ow % WEFT_GEMM_NR) % WEFT_GEMM_NR;
   const uint64_t rows = (uint64_t)p->channels * ((p->kh - 1) * p->dilation_h + 1);
-  return filters * (p->ow + 16 * over) < 64 * p->ow && rows * weft_conv_row_floats(p) <= most;
+  const size_t packing = p->stride_w <= 2 ? 4 : p->channels <= 4 && p->stride_w < p->kw ? 12 : 0;
+  return filters * (p->ow + 16 * over) < 16 * packing * p->ow && rows * weft_conv_row_floats(p) <= most;
 }
 
 /* Panel by panel, each packed; the last one is of as many positions as the others, some of which are done again. */
