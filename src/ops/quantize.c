@@ -207,7 +207,7 @@ static void quantize_floats(const quantizer *q, size_t at, size_t n, size_t scal
   kernels->binary_f32[WEFT_BINARY_DIV](n, (const float *)q->x->data + at, 1, (const float *)q->scale->data + scale_at,
                                        step, x);
   kernels->unary_f32[WEFT_UNARY_ROUND](n, x, x);
-  kernels->binary_f32[WEFT_BINARY_ADD](n, x, 1, zero, step, x);
+  if (step != 0 || *zero != 0) kernels->binary_f32[WEFT_BINARY_ADD](n, x, 1, zero, step, x);
   weft_typed_saturate(size, n, x, least, greatest, (uint8_t *)q->y->data + at * size);
 }
 
@@ -300,7 +300,9 @@ static void dequantize_block(const dequantizer *d, size_t at, size_t n, size_t s
   const weft_tensor *x = d->in[X], *scale = d->in[SCALE], *zero = d->in[ZERO];
   const weft_typed_unary convert = weft_typed_convert_of(x->type, WEFT_FLOAT);
   const size_t others = step != 0 ? n : 1;
+  const bool is_float = d->y->type == WEFT_FLOAT;
   float block[WEFT_BLOCK], other[WEFT_BLOCK];
+  float *const y = is_float ? (float *)d->y->data + at : block;
   if (convert != NULL) {
     convert(n, (const char *)x->data + at * weft_type_size(x->type), block);
   } else {
@@ -308,11 +310,11 @@ static void dequantize_block(const dequantizer *d, size_t at, size_t n, size_t s
   }
   if (zero != NULL) {
     weft_load_float(zero->type, zero->data, scale_at, step, others, other);
-    d->kernels->binary_f32[WEFT_BINARY_SUB](n, block, 1, other, step, block);
+    if (step != 0 || *other != 0) d->kernels->binary_f32[WEFT_BINARY_SUB](n, block, 1, other, step, block);
   }
   weft_load_float(scale->type, scale->data, scale_at, step, others, other);
-  d->kernels->binary_f32[WEFT_BINARY_MUL](n, block, 1, other, step, block);
-  weft_block_store(d->kernels, d->y, at, 1, n, block);
+  d->kernels->binary_f32[WEFT_BINARY_MUL](n, block, 1, other, step, y);
+  if (!is_float) weft_block_store(d->kernels, d->y, at, 1, n, block);
 }
 
 static void dequantize_part(const void *arg, size_t at, size_t n, size_t scale) {
