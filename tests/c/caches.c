@@ -10,6 +10,7 @@ enum { BATCH = 2, HEADS = 3, SIZE = 4, MOST = 3 };
  * input's elements, so that shapes are known only while it runs. */
 typedef enum form { CONCAT, OWN, MULTI, GROUP, GROUP_FED, FORMS } form;
 static form now_form;
+static bool in_branch; /* of an If, as in decoders of which one file is for the first step and for those after it */
 static bool keeps; /* GROUP, MULTI: the cache stays as long as it is, with the last rows, or new ones in its midst */
 
 static const int64_t past_dims[] = {BATCH, HEADS, 0, SIZE}, new_dims[] = {BATCH, HEADS, -1, SIZE};
@@ -101,10 +102,6 @@ static void group_attention(bytes *g, int type) {
   join(g, "rows rows", "queries", 2);
   shape_of(g, "past_key", "before");
   shape_of(g, "x", "fresh");
-  graph_typed_value(g, GRAPH_INPUT, "less", WEFT_INT32, 1, (int64_t[]){BATCH});
-  graph_tensor(g, "less", WEFT_INT32, 4, 1, (int64_t[]){BATCH}, (int32_t[BATCH]){0});
-  graph_typed_value(g, GRAPH_INPUT, "more", WEFT_INT64, 1, (int64_t[]){1});
-  graph_tensor(g, "more", WEFT_INT64, 8, 1, (int64_t[]){1}, (int64_t[]){0});
   graph_tensor(g, "one", WEFT_INT32, 4, 1, (int64_t[]){1}, (int32_t[]){1});
   graph_node(g, node("Add", "before fresh", now_form == GROUP ? "sum" : "known"));
   if (now_form == GROUP_FED) {
@@ -132,6 +129,41 @@ static void group_attention(bytes *g, int type) {
   graph_node(g, group);
 }
 
+static void attention(bytes *g, int type, int64_t axis) {
+  if (now_form == CONCAT) {
+    concat_attention(g, axis);
+  } else if (now_form == OWN) {
+    own_attention(g);
+  } else if (now_form == MULTI) {
+    multi_attention(g);
+  } else {
+    group_attention(g, type);
+  }
+}
+
+static void with_branch(bytes *choice, const char *name, bytes *branch) {
+  static const char *const outputs[] = {"y", "key", "value"};
+  add_text(branch, GRAPH_NAME, name);
+  for (int i = 0; i < MOST; i++) {
+    graph_output(branch, outputs[i]);
+  }
+  with_graph(choice, name, branch);
+}
+
+/* The same in an If: where there is no past, what is new is all. */
+static void branches(bytes *g, int type, int64_t axis) {
+  bytes choice = node("If", "use_past", "y key value"), with = {0}, without = {0};
+  graph_typed_value(g, GRAPH_INPUT, "use_past", WEFT_BOOL, 0, NULL);
+  graph_tensor(g, "use_past", WEFT_BOOL, 1, 0, NULL, (uint8_t[]){1});
+  attention(&with, type, axis);
+  graph_node(&without, node("Identity", "x", "y"));
+  graph_node(&without, node("Identity", "x", "key"));
+  graph_node(&without, node("Identity", "x", "value"));
+  with_branch(&choice, "then_branch", &with);
+  with_branch(&choice, "else_branch", &without);
+  graph_node(g, choice);
+}
+
 /* Attention over two caches, of which `reader` reads the keys as well. */
 static weft_session *decoder(const weft_options *options, int type, int64_t axis, const char *reader) {
   bytes g = {0}, domain = opset("com.microsoft", 1);
@@ -139,14 +171,14 @@ static weft_session *decoder(const weft_options *options, int type, int64_t axis
   graph_typed_value(&g, GRAPH_INPUT, "past_key", type, 4, past_dims);
   graph_typed_value(&g, GRAPH_INPUT, "past_value", type, 4, past_dims);
   graph_typed_value(&g, GRAPH_INPUT, "x", type, 4, new_dims);
-  if (now_form == CONCAT) {
-    concat_attention(&g, axis);
-  } else if (now_form == OWN) {
-    own_attention(&g);
-  } else if (now_form == MULTI) {
-    multi_attention(&g);
+  graph_typed_value(&g, GRAPH_INPUT, "less", WEFT_INT32, 1, (int64_t[]){BATCH});
+  graph_tensor(&g, "less", WEFT_INT32, 4, 1, (int64_t[]){BATCH}, (int32_t[BATCH]){0});
+  graph_typed_value(&g, GRAPH_INPUT, "more", WEFT_INT64, 1, (int64_t[]){1});
+  graph_tensor(&g, "more", WEFT_INT64, 8, 1, (int64_t[]){1}, (int64_t[]){0});
+  if (in_branch) {
+    branches(&g, type, axis);
   } else {
-    group_attention(&g, type);
+    attention(&g, type, axis);
   }
   if (reader != NULL) {
     graph_node(&g, node(reader, "key", "read"));
@@ -500,7 +532,8 @@ static void test_keeps(int type) {
 /* Room for rows to come is no reason to fail. */
 static void test_needs_no_spare(void) {
   enum { ROWS = 4000, CACHE = BATCH * HEADS * SIZE * (ROWS + 2) * 4 };
-  weft_options options = {.max_memory = 4 * CACHE + CACHE / 3 + (now_form != CONCAT ? 65536 : 0)};
+  weft_options options = {.max_memory =
+                              4 * CACHE + CACHE / 3 + (now_form != CONCAT ? 65536 : 0) + (in_branch ? 49152 : 0)};
   weft_session *session = decoder(&options, WEFT_FLOAT, 2, NULL);
   weft_value *first[MOST] = {NULL, make(WEFT_FLOAT, ROWS, 1), make(WEFT_FLOAT, ROWS, 2)}, *a[MOST], *b[MOST];
   weft_value *x = make(WEFT_FLOAT, 1, 3);
@@ -514,24 +547,31 @@ static void test_needs_no_spare(void) {
   weft_session_destroy(session);
 }
 
+static void test_form(void) {
+  test_grows(WEFT_FLOAT);
+  test_grows(WEFT_FLOAT16);
+  test_branches();
+  test_is_read_whole();
+  test_is_fed_elsewhere();
+  test_outlives_failures();
+  test_two_names();
+  test_beams();
+  test_needs_no_spare();
+  if (now_form >= GROUP) {
+    test_lengths(WEFT_FLOAT);
+    test_lengths(WEFT_FLOAT16);
+  }
+  if (now_form >= MULTI) {
+    test_keeps(WEFT_FLOAT);
+    test_keeps(WEFT_FLOAT16);
+  }
+}
+
 int main(void) {
   for (now_form = CONCAT; now_form < FORMS; now_form++) {
-    test_grows(WEFT_FLOAT);
-    test_grows(WEFT_FLOAT16);
-    test_branches();
-    test_is_read_whole();
-    test_is_fed_elsewhere();
-    test_outlives_failures();
-    test_two_names();
-    test_beams();
-    test_needs_no_spare();
-    if (now_form >= GROUP) {
-      test_lengths(WEFT_FLOAT);
-      test_lengths(WEFT_FLOAT16);
-    }
-    if (now_form >= MULTI) {
-      test_keeps(WEFT_FLOAT);
-      test_keeps(WEFT_FLOAT16);
+    for (int i = 0; i < 2; i++) {
+      in_branch = i != 0;
+      test_form();
     }
   }
   return 0;
