@@ -34,10 +34,11 @@ set_property(TARGET weft_reactor APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_D
 set_target_properties(weft weft_reactor PROPERTIES LINKER_LANGUAGE C)
 
 # Emscripten's optimiser makes them a tenth smaller, twice a little more; what is left out makes them smaller, but
-# not once they are compressed. What it may meet is named; it adds nothing of that.
+# not once they are compressed. The first kilobyte of memory, where the stack ends, is no part of anything that is indexed,
+# so offsets may go into loads and stores. What it may meet is named; it adds nothing of that.
 execute_process(COMMAND ${WEFT_EMSCRIPTEN_ROOT}/em-config BINARYEN_ROOT
   OUTPUT_VARIABLE weft_binaryen OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-set(weft_passes -Oz -Oz --skip-pass=memory-packing --skip-pass=local-cse --skip-pass=code-folding)
+set(weft_passes -Oz -Oz --low-memory-unused --skip-pass=memory-packing --skip-pass=local-cse --skip-pass=code-folding)
 set(weft_features bulk-memory multivalue mutable-globals nontrapping-float-to-int reference-types sign-ext)
 if(WEFT_WASI_SIMD)
   list(APPEND weft_features simd)

@@ -342,7 +342,7 @@ static void conv_f32(const weft_patches *p, size_t filters, const float *w, cons
   for (size_t y = begin; y < end; y += rows) {
     rows = rows < end - y ? rows : end - y;
     for (size_t c = 0; c < p->channels; c++) {
-      fill_band(&d, p->in + c * p->ih * p->iw, y, rows, band + c * height * d.row_floats);
+      fill_band(&d, weft_patches_channel(p, c), y, rows, band + c * height * d.row_floats);
     }
     for (size_t row = 0; row < rows; row++) {
       const size_t position = (y + row) * p->ow;

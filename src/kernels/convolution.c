@@ -30,7 +30,7 @@ void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const fl
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {
   for (size_t position = begin; position < end; position += WEFT_GEMM_NR) {
     for (size_t c = 0; c < patches->channels; c++) {
-      const float *channel = patches->in + c * patches->ih * patches->iw;
+      const float *channel = weft_patches_channel(patches, c);
       for (size_t i = 0; i < patches->kh; i++) {
         for (size_t j = 0; j < patches->kw; j++) {
           for (size_t lane = 0; lane < WEFT_GEMM_NR; lane++) {

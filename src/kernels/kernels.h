@@ -105,8 +105,12 @@ typedef struct weft_patches {
   size_t stride_h, stride_w, dilation_h, dilation_w;
   int64_t pad_top, pad_left;
   size_t ow;
+  const float *const *planes; /* conv_f32 alone: where each channel lies; NULL: one after another from `in` on */
 } weft_patches;
 
+static inline const float *weft_patches_channel(const weft_patches *p, size_t channel) {
+  return p->planes != NULL ? p->planes[channel] : p->in + channel * p->ih * p->iw;
+}
 /* Of a row of one channel as kernels lay it out: the columns of each stride phase side by side, panels of output columns
  * whole. */
 static inline size_t weft_conv_row_floats(const weft_patches *p) {
@@ -211,7 +215,7 @@ typedef struct weft_kernels {
    * gemm_f32, with K = channels * kh * kw rows in that order and end - begin columns. `out` holds
    * weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores them. */
   void (*conv_f32_pack)(const weft_patches *patches, size_t begin, size_t end, float *out);
-  /* A whole convolution where weft_conv_is_direct: rows [begin, end) of the planes `out` (each oh x ow) of all filters.
+  /* A whole convolution where weft_conv_is_direct: rows [begin, end) of all filters' planes, oh * ow floats from each other.
    * `scratch` holds WEFT_CONV_BAND + K * WEFT_GEMM_NR floats. */
   void (*conv_f32)(const weft_patches *patches, size_t filters, const float *w, const weft_epilogue *epilogue,
                    size_t begin, size_t end, float *out, size_t oh, float *scratch);

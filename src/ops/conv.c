@@ -167,7 +167,7 @@ static void pack_patches(const void *arg, size_t index, size_t column, size_t co
   }
 }
 
-/* What kernels see of a window of at most two dimensions: with one, the plane is one row. */
+/* What kernels see of a window's last two dimensions: of one, the plane is one row. */
 static weft_patches plane_patches(const conv *c, const float *in, size_t channels) {
   const weft_window *v = &c->window;
   bool flat = v->rank == 1;
@@ -377,44 +377,80 @@ static weft_winograd winograd_of(const conv *c) {
 }
 
 /* ---- few channels ------------------------------------------------------------------------------------------------ */
-/* Packing patches would be much of the work, so kernels are given rows of the result as a whole. */
+/* Packing patches would be much of the work, so kernels are given rows of the result as a whole. To them the planes of a
+ * volume that a plane of the result is made of are channels. */
 typedef struct direct {
   const conv *c;
-  size_t oh, rows, blocks; /* rows of a plane and of a task, tasks of a plane */
+  size_t depth, oh;    /* of the result: planes, and rows of these */
+  size_t rows, blocks; /* rows of a task, tasks of a plane */
+  size_t deep;         /* planes of a filter's channel */
   float *scratch;
-  size_t floats; /* of each slot */
+  size_t floats;                /* of each slot */
+  const float *zeros, **planes; /* of a volume: a plane beside it, and room for each slot's channels */
 } direct;
+
+/* The planes that plane z of the result is made of. */
+static void find_planes(const direct *d, const float *x, size_t z, const float **planes) {
+  const weft_window *w = &d->c->window;
+  const size_t plane = w->in_count / (size_t)w->in[0];
+  for (size_t i = 0; i < d->c->in_channels * d->deep; i++) {
+    const int64_t at = (int64_t)z * w->stride[0] + (int64_t)(i % d->deep) * w->dilation[0] - w->pad_begin[0];
+    const float *channel = x + i / d->deep * w->in_count;
+    planes[i] = at >= 0 && at < w->in[0] ? channel + (size_t)at * plane : d->zeros;
+  }
+}
 
 static void multiply_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
   const direct *d = arg;
   const conv *c = d->c;
+  const size_t channels = c->in_channels * d->deep;
   for (size_t i = begin; i < end; i++) {
-    const size_t index = i / d->blocks, first = i % d->blocks * d->rows, last = first + d->rows;
-    const weft_patches patches = plane_patches(c, group_input(c, index), c->in_channels);
+    const size_t index = i / d->blocks / d->depth, z = i / d->blocks % d->depth, first = i % d->blocks * d->rows;
+    const size_t last = first + d->rows, at = z * (c->window.out_count / d->depth);
+    weft_patches patches = plane_patches(c, group_input(c, index), channels);
     weft_product p = {0};
     product_at(c, index, &p);
-    c->kernels->conv_f32(&patches, c->out_channels, p.a, &p.epilogue, first, last < d->oh ? last : d->oh, p.c, d->oh,
-                         d->scratch + slot * d->floats);
+    p.epilogue.residual = p.epilogue.residual != NULL ? p.epilogue.residual + at : NULL;
+    if (d->planes != NULL) {
+      find_planes(d, patches.in, z, d->planes + slot * channels);
+      patches.planes = d->planes + slot * channels;
+    }
+    c->kernels->conv_f32(&patches, c->out_channels, p.a, &p.epilogue, first, last < d->oh ? last : d->oh, p.c + at,
+                         d->depth * d->oh, d->scratch + slot * d->floats);
   }
 }
 
 static weft_status run_direct(weft_op *op, const conv *c) {
   const weft_window *window = &c->window;
-  direct d = {
-      .c = c, .oh = window->rank == 1 ? 1 : (size_t)window->out[0], .floats = WEFT_CONV_BAND + c->k * WEFT_GEMM_NR};
-  const size_t work = window->out_count / d.oh * c->k * c->out_channels;
+  const bool volume = window->rank == 3;
+  direct d = {.c = c,
+              .depth = volume ? (size_t)window->out[0] : 1,
+              .oh = window->rank == 1 ? 1 : (size_t)window->out[window->rank - 2],
+              .deep = volume ? (size_t)window->kernel[0] : 1,
+              .floats = WEFT_CONV_BAND + c->k * WEFT_GEMM_NR};
+  const size_t work = window->out_count / d.depth / d.oh * c->k * c->out_channels,
+               threads = weft_parallel_threads(op->cx);
   d.rows = 1 + 131072 / (work + 1);
   d.blocks = (d.oh + d.rows - 1) / d.rows;
   void *scratch = NULL;
-  WEFT_TRY(weft_op_scratch_array(op, weft_parallel_threads(op->cx) * d.floats, sizeof(float), &scratch));
+  WEFT_TRY(weft_op_scratch_array(op, threads * d.floats, sizeof(float), &scratch));
   d.scratch = scratch;
-  weft_parallel_slots(op->cx, c->images * c->groups * d.blocks, 1, multiply_rows, &d);
+  if (volume) {
+    const size_t plane = window->in_count / (size_t)window->in[0];
+    WEFT_TRY(weft_op_scratch_array(op, threads * c->in_channels * d.deep, sizeof *d.planes, &scratch));
+    d.planes = scratch;
+    WEFT_TRY(weft_op_scratch_array(op, plane, sizeof(float), &scratch));
+    memset(scratch, 0, plane * sizeof(float));
+    d.zeros = scratch;
+  }
+  weft_parallel_slots(op->cx, c->images * c->groups * d.depth * d.blocks, 1, multiply_rows, &d);
   return WEFT_OK;
 }
 
 static bool is_direct(const conv *c) {
-  const weft_patches patches = plane_patches(c, c->x, c->in_channels);
-  return weft_conv_is_direct(&patches, c->out_channels);
+  const weft_window *w = &c->window;
+  const weft_patches patches = plane_patches(c, c->x, c->in_channels * (w->rank == 3 ? (size_t)w->kernel[0] : 1));
+  return w->rank <= 3 && w->in_count > 0 && weft_conv_is_direct(&patches, c->out_channels);
 }
 
 /* A volume whose filters have one tap along the last dimension, as a plane: rows of it are the last two dimensions, and
@@ -472,7 +508,7 @@ static weft_status run_floats(weft_op *op, conv *c) {
     WEFT_TRY(run_planes(op, &planes));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;
-  } else if (window->rank <= 2 && !is_pointwise(window) && is_direct(c)) {
+  } else if (!is_pointwise(window) && is_direct(c)) {
     WEFT_TRY(run_direct(op, c));
     weft_op_floats_done(op, y, c->y);
     return WEFT_OK;

@@ -324,6 +324,15 @@ static void check_gemm_half(size_t m, size_t n, size_t k, weft_type type) {
 static void check_direct(const weft_patches *p, size_t oh) {
   const size_t filters = 1 + below(14), k = p->channels * p->kh * p->kw, plane = oh * p->ow, size = filters * plane;
   if (!weft_conv_is_direct(p, filters)) return;
+  const float *planes[3]; /* any of them, some of them twice */
+  weft_patches scattered = *p;
+  for (size_t c = 0; c < p->channels; c++) {
+    planes[c] = p->in + below(p->channels) * p->ih * p->iw;
+  }
+  if (draw() % 2 == 0) {
+    scattered.planes = planes;
+    p = &scattered;
+  }
   float *w = make(filters * k, draw_float), *numbers = make(filters + size, draw_float);
   float *wanted = make(size, draw_float), *got = copy_of(size, wanted);
   float *scratch = make(WEFT_CONV_BAND + k * WEFT_GEMM_NR, draw_float);
@@ -347,7 +356,7 @@ static void check_convolution(void) {
   float *in = make(channels * ih * iw, draw_float), *w = make(channels * kh * kw, draw_float);
   float *wanted = make(channels * oh * ow, NULL), *got = make(channels * oh * ow, NULL);
   weft_activation activation = (weft_activation)(draw() % (WEFT_ACT_GELU + 1));
-  weft_patches p = {in, channels, ih, iw, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, ow};
+  weft_patches p = {in, channels, ih, iw, kh, kw, sh, sw, dh, dw, (int64_t)top, (int64_t)left, ow, NULL};
   const float *bias = draw() % 2 == 0 ? w : NULL;
   portable->depthwise_f32(&p, w, bias, activation, -0.1f, 0.9f, wanted, oh);
   tested->depthwise_f32(&p, w, bias, activation, -0.1f, 0.9f, got, oh);
@@ -458,7 +467,8 @@ static void check_winograd(weft_winograd_tile tile) {
   float *wanted = make(oh * ow, draw_float), *residual = make(oh * ow, draw_float);
   float *got = copy_of(oh * ow, wanted), *defined = copy_of(oh * ow, wanted);
   weft_patches p = {
-      in, channels, ih, iw, kh, kw, 1, 1, dh, dw, (int64_t)top - (int64_t)row, (int64_t)left - (int64_t)column, grid};
+      in,   channels, ih, iw, kh, kw, 1, 1, dh, dw, (int64_t)top - (int64_t)row, (int64_t)left - (int64_t)column,
+      grid, NULL};
   portable->winograd_input(tile, &p, plane, begin, end, wanted_packed, matrix);
   tested->winograd_input(tile, &p, plane, begin, end, packed, matrix);
   expect_same("winograd input", size, packed, wanted_packed);
@@ -502,7 +512,7 @@ static void check_large_convolution(size_t kh, size_t kw, size_t ih, size_t iw, 
   size_t oh = (ih + 2 * PAD - kh) / stride + 1, ow = (iw + 2 * PAD - kw) / stride + 1;
   float *in = make(CHANNELS * ih * iw, draw_float), *w = make(CHANNELS * kh * kw, draw_float);
   float *wanted = make(CHANNELS * oh * ow, NULL), *got = make(CHANNELS * oh * ow, NULL);
-  weft_patches p = {in, CHANNELS, ih, iw, kh, kw, stride, stride, 1, 1, PAD, PAD, ow};
+  weft_patches p = {in, CHANNELS, ih, iw, kh, kw, stride, stride, 1, 1, PAD, PAD, ow, NULL};
   portable->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, wanted, oh);
   tested->depthwise_f32(&p, w, w, WEFT_ACT_NONE, 0, 0, got, oh);
   expect_same("large depthwise", CHANNELS * oh * ow, got, wanted);
