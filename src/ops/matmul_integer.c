@@ -59,6 +59,22 @@ static bool is_of_integers(const weft_op *op, const weft_integer_roles *r) {
           !is_float8(weft_op_in(op, r->a_zero)) && !is_float8(weft_op_in(op, r->y_zero)));
 }
 
+static size_t rows_of_a(const weft_matmul_plan *p, const weft_tensor *a) {
+  return a->shape.rank > 2 ? weft_shape_product(&a->shape, 0, a->shape.rank - 1) : p->m;
+}
+
+static size_t columns_of_b(const weft_matmul_plan *p, const weft_tensor *b) {
+  return b->shape.rank > 2 ? weft_shape_product(&b->shape, 0, b->shape.rank - 2) * p->n : p->n;
+}
+
+/* A scale or zero point is one for all, one for each line of a matrix, or one for each line of every matrix. */
+static weft_status expect_lines(weft_op *op, int i, const char *name, size_t lines, size_t all) {
+  const weft_tensor *t = weft_op_in(op, i);
+  return t == NULL || t->count == 1 || t->count == lines || t->count == all
+             ? WEFT_OK
+             : weft_op_fail(op, "input '%s' holds %zu elements, expected 1 or %zu", name, t->count, lines);
+}
+
 weft_status weft_matmul_integer_infer(weft_op *op) {
   const weft_integer_roles *r = roles_for(op);
   const weft_tensor *a = weft_op_in(op, r->a);
@@ -76,6 +92,11 @@ weft_status weft_matmul_integer_infer(weft_op *op) {
   }
   weft_matmul_plan p;
   WEFT_TRY(make_plan(op, &p));
+  size_t rows = rows_of_a(&p, a), columns = columns_of_b(&p, weft_op_in(op, r->b));
+  WEFT_TRY(expect_lines(op, r->a_scale, "a_scale", p.m, rows));
+  WEFT_TRY(expect_lines(op, r->a_zero, "a_zero_point", p.m, rows));
+  WEFT_TRY(expect_lines(op, r->b_scale, "b_scale", p.n, columns));
+  WEFT_TRY(expect_lines(op, r->b_zero, "b_zero_point", p.n, columns));
   const weft_tensor *y_zero = weft_op_in(op, r->y_zero), *a_scale = weft_op_in(op, r->a_scale);
   weft_type type = WEFT_INT32;
   if (r->b_scale >= 0) {
@@ -203,14 +224,6 @@ static void pack_rows(void *arg, size_t begin, size_t end) {
 }
 
 /* Rows of a and columns of b over all of their own leading dimensions, which broadcasting repeats. */
-static size_t rows_of_a(const weft_matmul_plan *p, const weft_tensor *a) {
-  return a->shape.rank > 2 ? weft_shape_product(&a->shape, 0, a->shape.rank - 1) : p->m;
-}
-
-static size_t columns_of_b(const weft_matmul_plan *p, const weft_tensor *b) {
-  return b->shape.rank > 2 ? weft_shape_product(&b->shape, 0, b->shape.rank - 2) * p->n : p->n;
-}
-
 /* Where those of product `index` begin. */
 static size_t first_line(const weft_matmul_plan *p, const size_t *strides, size_t index) {
   return p->k == 0 ? 0 : weft_matmul_offset(p, strides, index) / p->k;
@@ -342,22 +355,10 @@ static void load_real(const weft_op *op, int i, size_t at, size_t step, size_t l
   }
 }
 
-static weft_status check_lines(weft_op *op, int i, const char *name, size_t lines) {
-  size_t count = weft_op_in(op, i)->count;
-  return count != 0 && lines % count == 0
-             ? WEFT_OK
-             : weft_op_fail(op, "input '%s' holds %zu elements, expected 1 or %zu", name, count, lines);
-}
-
 /* No hardware has these products and few models: one sum after the other. */
 static weft_status run_float8(weft_op *op, const weft_matmul_plan *p) {
   enum { A, A_SCALE, A_ZERO, B, B_SCALE, B_ZERO, Y_SCALE, Y_ZERO };
   weft_tensor *y = weft_op_out(op, 0);
-  size_t rows = rows_of_a(p, weft_op_in(op, A)), columns = columns_of_b(p, weft_op_in(op, B));
-  WEFT_TRY(check_lines(op, A_SCALE, "a_scale", rows));
-  WEFT_TRY(check_lines(op, A_ZERO, "a_zero_point", rows));
-  WEFT_TRY(check_lines(op, B_SCALE, "b_scale", columns));
-  WEFT_TRY(check_lines(op, B_ZERO, "b_zero_point", columns));
   double scale, zero;
   WEFT_TRY(weft_op_scalar_float(op, Y_SCALE, "y_scale", 1, &scale));
   WEFT_TRY(weft_op_scalar_float(op, Y_ZERO, "y_zero_point", 0, &zero));

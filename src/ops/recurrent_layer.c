@@ -42,7 +42,7 @@ static weft_status read_functions(weft_op *op, weft_recurrent_layer *l) {
   const weft_string *names = weft_op_attr_strings(op, "activations", &count);
   const float *alpha_list = weft_op_attr_floats(op, "activation_alpha", &alphas);
   const float *beta_list = weft_op_attr_floats(op, "activation_beta", &betas);
-  if (count != 0 && count < each * l->directions) {
+  if (count != 0 && count != each * l->directions) {
     return weft_op_fail(op, "attribute 'activations' has %zu entries, expected %zu", count, each * l->directions);
   }
   for (size_t i = 0; i < each * l->directions; i++) {

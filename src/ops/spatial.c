@@ -36,11 +36,11 @@ weft_status weft_window_read(weft_op *op, int rank, const int64_t *in, const int
   WEFT_TRY(read_list(op, "strides", rank, 1, 1, out->stride));
   WEFT_TRY(read_list(op, "dilations", rank, 1, 1, out->dilation));
   size_t found = 0;
-  if (kernel == NULL) {
-    WEFT_TRY(weft_op_attr_needed(op, "kernel_shape"));
+  weft_op_attr_ints(op, "kernel_shape", &found);
+  if (kernel == NULL && found == 0 && rank > 0) {
+    return weft_op_fail(op, "attribute 'kernel_shape' is missing");
   }
   WEFT_TRY(read_list(op, "kernel_shape", rank, 1, 1, out->kernel));
-  weft_op_attr_ints(op, "kernel_shape", &found);
   for (int d = 0; kernel != NULL && d < rank; d++) {
     if (found > 0 && out->kernel[d] != kernel[d]) {
       return weft_op_fail(op, "attribute 'kernel_shape' says %lld where the weight's shape has %lld",

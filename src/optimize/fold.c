@@ -56,7 +56,7 @@ static bool may_fold(const weft_node *node) {
 
 /* A cast to the type of a value that is not constant, but whose type is known. */
 static weft_status settle_cast_like(weft_pass *pass, const weft_graph *graph, weft_node *node) {
-  if (!weft_node_is(node, "CastLike") || weft_node_in(node, 1) < 0) {
+  if (!weft_node_is(node, "CastLike") || node->input_count != 2 || node->inputs[1] < 0) {
     return WEFT_OK;
   }
   const weft_info *like = &graph->values[node->inputs[1]].info;

@@ -280,6 +280,18 @@ export const models = {
     /If\): attribute else_branch: expected a graph/,
   ],
   'pool-without-window': [simple('MaxPool', { shape: [1, 1, 4, 4] }), /MaxPool\): attribute 'kernel_shape' is missing/],
+  'pool-of-no-window': [simple('MaxPool', { shape: [1, 1, 4, 4], kernel_shape: [] }), /MaxPool\): attribute 'kernel_shape' is missing/],
+  'recurrence-of-too-many-functions': [
+    simple('RNN', { more: ['x', 'x'], shape: [1, 1, 1], hidden_size: 1, activations: ['Tanh', 'Quux'] }),
+    /RNN\): attribute 'activations' has 2 entries, expected 1/,
+  ],
+  'zero-points-of-some-rows': [
+    model({
+      nodes: [node('MatMulInteger', ['x', 'x', 'z'], ['y'])], outputs: { y: tensorType('int32') },
+      initializers: [tensor('x', 'int8', [4, 4], { raw: Buffer.alloc(16) }), tensor('z', 'int8', [2], { raw: Buffer.alloc(2) })],
+    }),
+    /MatMulInteger\): input 'a_zero_point' holds 2 elements, expected 1 or 4/,
+  ],
   'grams-without-lengths': [
     model({
       nodes: [node('TfIdfVectorizer', ['x'], ['y'], { mode: 'TF', max_gram_length: 1, max_skip_count: 0, ngram_counts: [0], ngram_indexes: [0], pool_int64s: [1] })],
@@ -376,6 +388,10 @@ export const models = {
   'more-inputs-than-a-cast-of-nothing': [
     model({ nodes: [node('Cast', ['x', 'x'], ['t'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
     /Cast\): expected at most 1 inputs, found 2/,
+  ],
+  'more-inputs-than-a-cast-like': [
+    model({ nodes: [node('CastLike', ['x', 'x', 'x'], ['t']), node('Neg', ['t'], ['y'])], inputs: { x: float([2]) }, outputs: { y: float() }, initializers: [floats('x', [2])] }),
+    /CastLike\): expected at most 2 inputs, found 3/,
   ],
   'inputs-are-told': [simple('Concat', { more: ['z'], initializers: [floats('z', [1, 3])], axis: 0 }), /\(inputs: float32 \[2,2\], float32 \[1,3\]\)$/],
   'name-of-bytes': [
