@@ -3,8 +3,8 @@
  * constant, always the size of a symbol is that symbol, and two dimensions that moved together are equal. Sizes are
  * primes, the smallest because tables may end, primes times 32 for networks that halve their input several times, and
  * once all are 1, or what is cut off at a few would seem to be as many always. An interpretation that fails (a size the
- * model does not allow) tells nothing, and two that succeed are enough. A name such as "past + sequence" means what it
- * says. */
+ * model does not allow) tells nothing, and two that succeed are enough. A last one of nothing at all only tells which
+ * dimensions of 1 are cut off at one: they may be 0. A name such as "past + sequence" means what it says. */
 #include "shapes.h"
 
 #include <string.h>
@@ -12,11 +12,12 @@
 #include "../base/text.h"
 #include "names.h"
 
-enum { PROBES = 4, NEEDED = 2, LARGE_FACTOR = 32, MAX_SYMBOLS = 64, MAX_COMPARED = 128, MAX_PROBED_VALUES = 1 << 18 };
+enum { PROBES = 4, OF_NOTHING = PROBES, ALL, NEEDED = 2, LARGE_FACTOR = 32 };
+enum { MAX_SYMBOLS = 64, MAX_COMPARED = 128, MAX_PROBED_VALUES = 1 << 18 };
 
 typedef struct symbol {
   const char *name; /* NULL: a dimension of its own */
-  int64_t sizes[PROBES];
+  int64_t sizes[ALL];
 } symbol;
 
 typedef struct prober {
@@ -24,6 +25,7 @@ typedef struct prober {
   weft_interpreter interpret;
   void *arg;
   size_t probes; /* 1 when nothing is symbolic */
+  size_t all;    /* with that of nothing, if anything is */
   size_t needed;
   symbol symbols[MAX_SYMBOLS];
   size_t symbol_count;
@@ -59,7 +61,7 @@ static bool add_symbol(prober *p, const char *name, int64_t *prime) {
   symbol *s = &p->symbols[p->symbol_count++];
   s->name = name;
   *prime = next_prime(*prime);
-  const int64_t sizes[PROBES] = {*prime * LARGE_FACTOR, next_prime(*prime) * LARGE_FACTOR, *prime, 1};
+  const int64_t sizes[ALL] = {*prime * LARGE_FACTOR, next_prime(*prime) * LARGE_FACTOR, *prime, 1, 0};
   memcpy(s->sizes, sizes, sizeof sizes);
   return true;
 }
@@ -99,7 +101,7 @@ static bool read_sum(const prober *p, const char *text, size_t probe, int64_t *s
       product = 1;
     }
     if (*text != '*' && *text != '+') {
-      return *text == 0 && *size > 0;
+      return *text == 0 && (*size > 0 || probe == OF_NOTHING);
     }
   }
 }
@@ -119,9 +121,9 @@ static bool collect_symbols(prober *p, const weft_graph *graph) {
       if (info->dims[d] >= 0 || is_sum(name) != sums) {
         continue;
       }
-      int64_t sizes[PROBES];
+      int64_t sizes[ALL];
       bool made = sums;
-      for (size_t k = 0; k < PROBES && made; k++) {
+      for (size_t k = 0; k < ALL && made; k++) {
         made = read_sum(p, name, k, &sizes[k]);
       }
       if (!add_symbol(p, name, &prime)) {
@@ -212,7 +214,8 @@ static weft_status invent(prober *p, const int64_t *sizes, const char **out) {
   return weft_names_put(cx, &p->invented, *out, 0);
 }
 
-/* Sizes of one dimension, -1 where a probe says nothing. */
+/* Sizes of one dimension, -1 where a probe says nothing. One that may be 0 has no symbol: which are 0 together is not
+ * known. */
 static weft_status describe_dim(prober *p, const int64_t *sizes, int64_t *dim, const char **name) {
   bool constant = true;
   int64_t first = -1;
@@ -222,6 +225,10 @@ static weft_status describe_dim(prober *p, const int64_t *sizes, int64_t *dim, c
   }
   *dim = constant ? first : -1;
   *name = NULL;
+  if (*dim == 1 && sizes[OF_NOTHING] == 0) {
+    *dim = -1;
+    return WEFT_OK;
+  }
   for (size_t s = 0; s < p->symbol_count && *dim < 0; s++) {
     bool same = p->symbols[s].name != NULL;
     for (size_t i = 0; i < p->probes && same; i++) {
@@ -257,9 +264,9 @@ static weft_status describe(prober *p, const weft_tensor *const *found, weft_inf
   }
   out->rank = same_rank ? first->shape.rank : -1;
   for (int d = 0; d < out->rank; d++) {
-    int64_t sizes[PROBES] = {0};
-    for (size_t i = 0; i < p->probes; i++) {
-      sizes[i] = found[i] != NULL ? found[i]->shape.dims[d] : -1;
+    int64_t sizes[ALL];
+    for (size_t i = 0; i < ALL; i++) {
+      sizes[i] = found[i] != NULL && d < found[i]->shape.rank ? found[i]->shape.dims[d] : -1;
     }
     WEFT_TRY(describe_dim(p, sizes, &out->dims[d], &out->symbols[d]));
   }
@@ -269,8 +276,8 @@ static weft_status describe(prober *p, const weft_tensor *const *found, weft_inf
 static weft_status describe_all(prober *p, weft_graph *graph, weft_value **const *values) {
   for (size_t v = 0; v < graph->value_count; v++) {
     weft_slot *slot = &graph->values[v];
-    const weft_tensor *found[PROBES];
-    for (size_t i = 0; i < p->probes; i++) {
+    const weft_tensor *found[ALL] = {0};
+    for (size_t i = 0; i < p->all; i++) {
       const weft_value *value = values[i][v];
       bool is_known = value != NULL && value->kind == WEFT_KIND_TENSOR && value->tensor.type != WEFT_UNDEFINED;
       found[i] = is_known ? &value->tensor : NULL;
@@ -301,6 +308,9 @@ static void name_outputs(weft_graph *graph) {
     *told = graph->values[graph->outputs[o]].info;
     for (int d = 0; d < told->rank; d++) {
       const char *name = declared.rank == told->rank ? declared.symbols[d] : NULL;
+      if (told->dims[d] < 0 && told->symbols[d] == NULL && declared.rank == told->rank) {
+        told->dims[d] = declared.dims[d]; /* at most 1, which the file takes for granted */
+      }
       if (told->dims[d] < 0 && (name != NULL || weft_symbol_is_invented(told->symbols[d]))) {
         told->symbols[d] = name;
       }
@@ -350,7 +360,7 @@ static weft_status probe(prober *p, const weft_graph *graph, size_t number, weft
 }
 
 static weft_status probe_all(prober *p, weft_graph *graph, weft_value **const *outer, weft_value ***values) {
-  for (size_t i = 0; i < p->probes; i++) {
+  for (size_t i = 0; i < p->all; i++) {
     void *block;
     WEFT_TRY(weft_alloc_zeroed(p->model->cx, graph->value_count, sizeof(weft_value *), &block));
     values[i] = block;
@@ -361,9 +371,9 @@ static weft_status probe_all(prober *p, weft_graph *graph, weft_value **const *o
 }
 
 static weft_status infer_graph(prober *p, weft_graph *graph, weft_value **const *outer) {
-  weft_value **values[PROBES] = {0};
+  weft_value **values[ALL] = {0};
   weft_status status = probe_all(p, graph, outer, values);
-  for (size_t i = 0; i < p->probes; i++) {
+  for (size_t i = 0; i < ALL; i++) {
     for (size_t v = 0; values[i] != NULL && v < graph->value_count; v++) {
       weft_value_release(values[i][v]);
     }
@@ -378,6 +388,7 @@ weft_status weft_graph_infer(weft_model *model, weft_interpreter interpret, void
     return WEFT_OK; /* too large to be interpreted several times, or more symbols than any real model has */
   }
   p.probes = p.symbol_count != 0 ? PROBES : 1;
+  p.all = p.symbol_count != 0 ? ALL : 1;
   p.needed = p.symbol_count != 0 ? NEEDED : 1;
   WEFT_TRY(keep_declared(&p, model->graph));
   weft_status status = infer_graph(&p, model->graph, NULL);

@@ -422,6 +422,23 @@ static void test_cut_off(void) {
   expect(&g, "Slice ReduceMax Reshape Abs");
 }
 
+/* The first of images of which there may be none: what is cut off at one is not always one. */
+static void test_cut_off_at_one(void) {
+  const int64_t begin_at[] = {0}, end_at[] = {1}, length[] = {1}, none[] = {0, 2, 5, 5}, turned_none[] = {2, 0, 5, 5};
+  bytes g = begin();
+  graph_tensor(&g, "from", 7, 8, 1, length, begin_at);
+  graph_tensor(&g, "till", 7, 8, 1, length, end_at);
+  graph_node(&g, node("Slice", "x from till", "first"));
+  turn(&g, "first", "t", 4, (const int64_t[]){1, 0, 2, 3});
+  graph_node(&g, node("Neg", "t", "y"));
+  bytes m = model(20, &g);
+  expect_nodes(&m, "Slice Transpose Neg");
+  weft_value *y = run(&m, 4, none, 1, WEFT_OPTIMIZE_ALL);
+  CHECK(weft_value_rank(y) == 4 && memcmp(weft_value_dims(y), turned_none, sizeof turned_none) == 0);
+  weft_value_release(y);
+  expect_same(&m, 0);
+}
+
 /* Sizes that a file gives names to although only one will do. */
 static void test_fixed_sizes(void) {
   const int64_t unknown[] = {0, 0, 5, 5}, table[] = {2, 5, 5}, square[] = {5, 5};
@@ -449,6 +466,7 @@ int main(void) {
   test_layer_before_two();
   test_rows_between();
   test_cut_off();
+  test_cut_off_at_one();
   test_fixed_sizes();
   test_convolutions();
   test_products();
