@@ -13,10 +13,11 @@ typedef struct turn_pass {
   weft_uses uses;
 } turn_pass;
 
-/* The node's order of axes, or NULL: where it is none, the operator says so. */
+/* The node's order of axes, or NULL: where it is none, or the node has more inputs, the operator says so. */
 static const weft_attribute *permutation(const weft_node *node, int rank) {
   const weft_attribute *perm = weft_node_attribute(node, "perm");
-  bool fits = rank > 0 && perm != NULL && perm->kind == WEFT_ATTRIBUTE_INTS && perm->count == (size_t)rank;
+  bool fits = rank > 0 && node->input_count == 1 && perm != NULL && perm->kind == WEFT_ATTRIBUTE_INTS &&
+              perm->count == (size_t)rank;
   bool taken[WEFT_MAX_RANK] = {false};
   for (int i = 0; fits && i < rank; i++) {
     const int64_t axis = perm->ints[i];

@@ -389,6 +389,10 @@ export const models = {
     model({ nodes: [node('Cast', ['x', 'x'], ['t'], { to: 1 }), node('Neg', ['t'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
     /Cast\): expected at most 1 inputs, found 2/,
   ],
+  'more-inputs-than-a-transpose-of-ones': [
+    model({ nodes: [node('Transpose', ['x', 'x'], ['y'], { perm: [1, 0] })], inputs: { x: float([1, 2]) }, outputs: { y: float() }, initializers: [floats('x', [1, 2])] }),
+    /Transpose\): expected at most 1 inputs, found 2/,
+  ],
   'more-inputs-than-a-cast-like': [
     model({ nodes: [node('CastLike', ['x', 'x', 'x'], ['t']), node('Neg', ['t'], ['y'])], inputs: { x: float([2]) }, outputs: { y: float() }, initializers: [floats('x', [2])] }),
     /CastLike\): expected at most 2 inputs, found 3/,
