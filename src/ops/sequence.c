@@ -19,8 +19,8 @@ static weft_status read_position(weft_op *op, int i, size_t count, int64_t limit
   int64_t position;
   WEFT_TRY(weft_op_scalar_int(op, i, "position", fallback, &position));
   if (position < -(int64_t)count || position > limit) {
-    return weft_op_run_fail(op, "input position: expected a value in [%lld, %lld], found %lld", -(long long)count,
-                            (long long)limit, (long long)position);
+    return weft_op_run_fail(op, "input position: expected one in a sequence of %zu items, found %lld", count,
+                            (long long)position);
   }
   *out = (size_t)(position < 0 ? position + (int64_t)count : position);
   return WEFT_OK;

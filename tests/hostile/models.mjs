@@ -272,6 +272,10 @@ export const models = {
     model({ nodes: [node('SequenceConstruct', ['x'], ['s']), node('ConcatFromSequence', ['s'], ['y'])], outputs: { y: float() }, initializers: [floats('x', [2])] }),
     /ConcatFromSequence\): attribute 'axis' is missing/,
   ],
+  'item-of-an-empty-sequence': [
+    model({ nodes: [node('SequenceEmpty', [], ['s']), node('SequenceAt', ['s', 'i'], ['y'])], outputs: { y: float() }, initializers: [tensor('i', 'int64', [], { raw: Buffer.alloc(8) })] }),
+    /SequenceAt\): input position: expected one in a sequence of 0 items, found 0/,
+  ],
   'if-without-else': [
     model({
       nodes: [node('If', ['c'], ['y'], { then_branch: { graph: graphOf({ nodes: [node('Neg', ['x'], ['b'])], outputs: { b: float() } }) } })],
