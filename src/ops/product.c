@@ -291,6 +291,11 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
       size_t count = 0;
       const float *parameters = weft_op_attr_floats(op, "activation_params", &count);
       out->activation = named[i].activation;
+      out->lo = named[i].lo;
+      out->hi = named[i].hi;
+      if (i == 0) { /* Relu has no parameters: those of others that a file gives it mean nothing */
+        return WEFT_OK;
+      }
       out->lo = weft_op_attr_float(op, "activation_alpha", count > 0 ? parameters[0] : named[i].lo);
       out->hi = weft_op_attr_float(op, "activation_beta", count > 1 ? parameters[1] : named[i].hi);
       return WEFT_OK;

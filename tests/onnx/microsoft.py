@@ -411,6 +411,7 @@ case("matmul_softplus", "FusedMatMulActivation", [x, matrix], [np.log1p(np.exp(x
 h = x[0] @ matrix
 case("gemm_selu", "FusedGemm", [x[0], matrix], [np.where(h > 0, 1.2 * h, 1.2 * 1.5 * (np.exp(h) - 1)).astype(np.float32)], activation="Selu", activation_alpha=1.5, activation_gamma=1.2)
 case("gemm_elu", "FusedGemm", [x[0], matrix], [np.where(h > 0, h, 0.7 * (np.exp(h) - 1)).astype(np.float32)], activation="Elu", activation_alpha=0.7)
+case("gemm_relu", "FusedGemm", [x[0], matrix], [np.maximum(h, 0).astype(np.float32)], activation="Relu", activation_alpha=0.3, activation_beta=0.6, activation_gamma=1.1)
 case("expand_dims", "ExpandDims", [x, one(-2, np.int32)], [x[:, :, None]])
 case("torch_embedding", "TorchEmbedding", [matrix, one([[3, 1]], np.int64), one(0, np.int64)], [matrix[[[3, 1]]]])
 case("unique", "Unique", [one([3, 1, 3, 2, 1])], [one([3, 1, 2]), one([0, 1, 0, 2, 1], np.int64), one([2, 2, 1], np.int64)])
