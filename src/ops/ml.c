@@ -23,11 +23,11 @@ weft_status weft_post_read(weft_op *op, weft_post *out) {
 }
 
 /* The quantile of the normal distribution by Winitzki's approximation of the inverse error function (2008, a = 0.147),
- * which is what other runtimes give. */
+ * which is what other runtimes give. What is no probability has none: NaN. */
 static double probit(double p) {
   double x = 2 * p - 1, rest = weft_log1p(-x * x);
-  if (!(rest > -INFINITY)) {
-    return x < 0 ? -INFINITY : x > 0 ? INFINITY : 0;
+  if (rest == -INFINITY) {
+    return x * INFINITY;
   }
   double v = 2 / (3.14159265358979323846 * 0.147) + rest / 2, w = -rest / 0.147;
   return copysign(sqrt(2) * sqrt(w / (sqrt(v * v + w) + v)), x); /* sqrt(v^2 + w) - v without a loss */

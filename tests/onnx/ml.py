@@ -123,6 +123,14 @@ def features():
          imputed_value_int64s=[2**62 + 1], replaced_value_int64=large)
 
 
+def scores():
+    """A quantile is that of a probability; what is none has none."""
+    inf, nan = np.inf, np.nan
+    for name, asked, expected in (("ends", [0, 1, 0.5], [-inf, inf, 0]), ("beside", [-0.5, 1.5, nan], [nan, nan, nan])):
+        case(f"probit_{name}", "LinearRegressor", [np.array(asked, np.float32).reshape(3, 1)],
+             np.array(expected, np.float32).reshape(3, 1), coefficients=[1.0], post_transform="PROBIT")
+
+
 def maps():
     numbers = {3: 1.5, 0: -2.75, 1: 1234567.0}
     case("cast_map_to_strings", "CastMap", [numbers], texts("-2.75", "1234567", "1.5").reshape(1, 3), cast_to="TO_STRING")
@@ -259,7 +267,7 @@ def trees():
 
 
 def main():
-    for group in (lookups, features, maps, text, trees):
+    for group in (lookups, features, scores, maps, text, trees):
         group()
     for arguments in cases:
         write(pathlib.Path(sys.argv[1]) / "ml", *arguments)
