@@ -27,6 +27,11 @@ typedef enum expert_activation {
   EXPERT_SWIGLU
 } expert_activation;
 
+static const char *const weight_names[] = {"fc1_experts_weights", "fc2_experts_weights", "fc3_experts_weights"};
+static const char *const scale_names[] = {"fc1_scales", "fc2_scales", "fc3_scales"};
+static const char *const zero_names[] = {"fc1_zero_points", "fc2_zero_points", "fc3_zero_points"};
+static const char *const bias_names[] = {"fc1_experts_bias", "fc2_experts_bias", "fc3_experts_bias"};
+
 /* [experts][n][k]; weights of few bits have a scale for each block of a row. */
 typedef struct layer {
   const weft_tensor *weights;
@@ -54,14 +59,14 @@ static weft_status read_activation(weft_op *op, experts *e) {
 
 /* Weights [experts][n][k], packed where they are of few bits; n of 0: as many rows as there are. */
 static weft_status read_layer(weft_op *op, const experts *e, int which, size_t n, size_t k, layer *l) {
-  static const char *const names[] = {"fc1_experts_weights", "fc2_experts_weights", "fc3_experts_weights"};
   static const char *const bit_names[] = {"fc1_expert_weight_bits", "fc2_expert_weight_bits", "fc3_expert_weight_bits"};
   const expert_roles *r = &roles_of[op->def->variant];
   const weft_tensor *w = weft_op_in(op, r->weights[which]);
   *l = (layer){.weights = w, .k = k, .block = k, .blocks = 1};
   if (w == NULL) {
-    return which == GATE ? WEFT_OK : weft_op_fail(op, "input '%s' is missing", names[which]);
+    return which == GATE ? WEFT_OK : weft_op_fail(op, "input '%s' is missing", weight_names[which]);
   }
+  WEFT_TRY(weft_op_expect_rank(op, r->weights[which], weight_names[which], 3, 3));
   size_t packed = k;
   if (op->def->variant == WEFT_EXPERTS_INTEGER) {
     int64_t bits = weft_op_attr_int(op, bit_names[which], weft_op_attr_int(op, "expert_weight_bits", 4));
@@ -78,22 +83,22 @@ static weft_status read_layer(weft_op *op, const experts *e, int which, size_t n
     packed = k * l->bits / 8;
   }
   l->n = n != 0 ? n : (size_t)w->shape.dims[1];
-  if (w->shape.rank != 3 || (size_t)w->shape.dims[0] != e->count || (size_t)w->shape.dims[1] != l->n ||
-      (size_t)w->shape.dims[2] != packed) {
+  if ((size_t)w->shape.dims[0] != e->count || (size_t)w->shape.dims[1] != l->n || (size_t)w->shape.dims[2] != packed) {
     char text[96];
-    return weft_op_fail(op, "input '%s' has shape %s, expected [%zu,%zu,%zu]", names[which],
+    return weft_op_fail(op, "input '%s' has shape %s, expected [%zu,%zu,%zu]", weight_names[which],
                         weft_shape_print(&w->shape, text, sizeof text), e->count, l->n, packed);
   }
-  WEFT_TRY(weft_op_expect_count(op, r->bias[which], "a bias", e->count * l->n));
+  WEFT_TRY(weft_op_expect_count(op, r->bias[which], bias_names[which], e->count * l->n));
   if (l->bits == 0) {
     return WEFT_OK;
   }
   size_t row = (l->blocks * l->bits + 7) / 8, whole = (l->n * l->bits + 7) / 8;
   if (!weft_op_has(op, r->scales[which])) {
-    return weft_op_fail(op, "weights of few bits need scales");
+    return weft_op_fail(op, "input %s is missing", scale_names[which]);
   }
-  WEFT_TRY(weft_op_expect_count(op, r->scales[which], "scales", e->count * l->n * l->blocks));
-  return weft_op_expect_count(op, r->zeros[which], "zero points", e->count * (l->zeros_by_row ? l->n * row : whole));
+  WEFT_TRY(weft_op_expect_count(op, r->scales[which], scale_names[which], e->count * l->n * l->blocks));
+  return weft_op_expect_count(op, r->zeros[which], zero_names[which],
+                              e->count * (l->zeros_by_row ? l->n * row : whole));
 }
 
 static weft_status make(weft_op *op, experts *e) {
@@ -129,10 +134,10 @@ weft_status weft_experts_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, 0, "input", 2, 3));
   WEFT_TRY(weft_op_expect_rank(op, 1, "router_probs", 2, 2));
   for (int i = 0; i < LAYERS; i++) {
-    WEFT_TRY(weft_op_expect_type(op, r->weights[i], "weights", integer ? WEFT_TYPE_BIT(WEFT_UINT8) : floats));
-    WEFT_TRY(weft_op_expect_type(op, r->scales[i], "scales", floats));
-    WEFT_TRY(weft_op_expect_type(op, r->bias[i], "bias", floats));
-    WEFT_TRY(weft_op_expect_type(op, r->zeros[i], "zero_points", WEFT_TYPE_BIT(WEFT_UINT8)));
+    WEFT_TRY(weft_op_expect_type(op, r->weights[i], weight_names[i], integer ? WEFT_TYPE_BIT(WEFT_UINT8) : floats));
+    WEFT_TRY(weft_op_expect_type(op, r->scales[i], scale_names[i], floats));
+    WEFT_TRY(weft_op_expect_type(op, r->bias[i], bias_names[i], floats));
+    WEFT_TRY(weft_op_expect_type(op, r->zeros[i], zero_names[i], WEFT_TYPE_BIT(WEFT_UINT8)));
   }
   WEFT_TRY(weft_op_expect_type(op, r->mixing, "router_weights", floats));
   if (strcmp(weft_op_attr_string(op, "quant_type", "int"), "int") != 0 ||

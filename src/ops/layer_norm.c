@@ -251,9 +251,10 @@ weft_status weft_skip_layer_norm_infer(weft_op *op) {
   char a[96], b[96];
   for (int i = 0; i < op->input_count; i++) {
     const weft_tensor *in = weft_op_in(op, i);
-    WEFT_TRY(weft_op_expect_type(op, i, names[i], WEFT_TYPES_FLOAT));
+    const char *name = names[rms && i == 3 ? 4 : i];
+    WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_FLOAT));
     if (i >= 2 && in != NULL && (in->shape.rank != 1 || in->shape.dims[0] != x->shape.dims[rank - 1])) {
-      return weft_op_fail(op, "input %s: expected shape [%lld], found %s", names[i], (long long)x->shape.dims[rank - 1],
+      return weft_op_fail(op, "input %s: expected shape [%lld], found %s", name, (long long)x->shape.dims[rank - 1],
                           weft_shape_print(&in->shape, a, sizeof a));
     }
   }

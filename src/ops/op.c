@@ -243,6 +243,9 @@ weft_status weft_op_scalar_float(weft_op *op, int i, const char *name, double fa
 
 weft_status weft_op_axis(weft_op *op, const char *name, int64_t axis, int rank, int *out) {
   *out = 0;
+  if (rank == 0) {
+    return weft_op_fail(op, "%s: a scalar has no axis %lld", name, (long long)axis);
+  }
   if (axis < -rank || axis >= rank) {
     return weft_op_fail(op, "%s: expected a value in [%d, %d], found %lld", name, -rank, rank - 1, (long long)axis);
   }

@@ -28,19 +28,28 @@ static weft_status read_numbers(weft_op *op, int i, quantised *out) {
   return weft_op_zero_points(op, weft_op_in(op, i + 1), "zero_point", 1, &out->zero);
 }
 
-static weft_status expect_quantised(weft_op *op, int i, const char *name) {
-  WEFT_TRY(weft_op_expect_type(op, i, name, WEFT_TYPES_BYTE));
+/* The names of a scale and of a zero point: one of each. */
+static weft_status expect_numbers(weft_op *op, int i, const char *const names[2], weft_type type) {
+  WEFT_TRY(weft_op_expect_type(op, i, names[0], WEFT_TYPE_BIT(WEFT_FLOAT)));
+  WEFT_TRY(weft_op_expect_count(op, i, names[0], 1));
+  WEFT_TRY(weft_op_expect_type(op, i + 1, names[1], WEFT_TYPE_BIT(type)));
+  return weft_op_expect_count(op, i + 1, names[1], 1);
+}
+
+/* The names of a tensor, its scale and its zero point. */
+static weft_status expect_quantised(weft_op *op, int i, const char *const names[3]) {
+  WEFT_TRY(weft_op_expect_type(op, i, names[0], WEFT_TYPES_BYTE));
   if (weft_op_in(op, i) == NULL) {
-    return weft_op_fail(op, "input '%s' is missing", name);
+    return weft_op_fail(op, "input '%s' is missing", names[0]);
   }
-  WEFT_TRY(weft_op_expect_type(op, i + 1, "scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
-  return weft_op_expect_type(op, i + 2, "zero_point", WEFT_TYPE_BIT(weft_op_in(op, i)->type));
+  return expect_numbers(op, i + 1, names + 1, weft_op_in(op, i)->type);
 }
 
 static weft_status expect_result(weft_op *op, int i, weft_type type) {
-  WEFT_TRY(weft_op_expect_type(op, i, "Y_scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
-  return weft_op_expect_type(op, i + 1, "Y_zero_point", WEFT_TYPE_BIT(type));
+  return expect_numbers(op, i, (const char *const[]){"Y_scale", "Y_zero_point"}, type);
 }
+
+static const char *const names_of_x[] = {"X", "X_scale", "X_zero_point"};
 
 static void to_floats(const weft_kernels *kernels, const quantised *q, const void *from, size_t n, float *out) {
   kernels->dequantize_i8(n, from, q->scale, q->zero, q->tensor->type == WEFT_INT8, out);
@@ -56,8 +65,8 @@ enum { A = 0, B = 3, C_SCALE = 6 };
 
 weft_status weft_qlinear_binary_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 7, 8));
-  WEFT_TRY(expect_quantised(op, A, "A"));
-  WEFT_TRY(expect_quantised(op, B, "B"));
+  WEFT_TRY(expect_quantised(op, A, (const char *const[]){"A", "A_scale", "A_zero_point"}));
+  WEFT_TRY(expect_quantised(op, B, (const char *const[]){"B", "B_scale", "B_zero_point"}));
   WEFT_TRY(weft_op_expect_same_type(op, A, B));
   WEFT_TRY(expect_result(op, C_SCALE, weft_op_in(op, A)->type));
   const weft_tensor *a = weft_op_in(op, A), *b = weft_op_in(op, B);
@@ -112,7 +121,7 @@ weft_status weft_qlinear_unary_infer(weft_op *op) {
   if (!weft_op_has(op, Y_SCALE)) {
     return weft_op_fail(op, "input 'Y_scale' is missing");
   }
-  WEFT_TRY(expect_quantised(op, X, "X"));
+  WEFT_TRY(expect_quantised(op, X, names_of_x));
   WEFT_TRY(expect_result(op, Y_SCALE, weft_op_in(op, X)->type));
   return weft_op_set_like(op, 0, weft_op_in(op, X));
 }
@@ -167,8 +176,8 @@ enum { CONDITION, CHOSEN, OTHER = 4, Z_SCALE = 7 };
 weft_status weft_qlinear_where_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_inputs(op, 8, 9));
   WEFT_TRY(weft_op_expect_type(op, CONDITION, "condition", WEFT_TYPE_BIT(WEFT_BOOL)));
-  WEFT_TRY(expect_quantised(op, CHOSEN, "X"));
-  WEFT_TRY(expect_quantised(op, OTHER, "Y"));
+  WEFT_TRY(expect_quantised(op, CHOSEN, names_of_x));
+  WEFT_TRY(expect_quantised(op, OTHER, (const char *const[]){"Y", "y_scale", "y_zero_point"}));
   WEFT_TRY(weft_op_expect_same_type(op, CHOSEN, OTHER));
   WEFT_TRY(expect_result(op, Z_SCALE, weft_op_in(op, CHOSEN)->type));
   weft_shape out;
@@ -416,7 +425,7 @@ static weft_status concat_shape(weft_op *op, int *axis, weft_shape *out) {
   *out = first->shape;
   WEFT_TRY(weft_op_axis(op, "axis", weft_op_attr_int(op, "axis", 0), out->rank, axis));
   for (int i = FIRST; i < op->input_count; i += 3) {
-    WEFT_TRY(expect_quantised(op, i, "tensor"));
+    WEFT_TRY(expect_quantised(op, i, (const char *const[]){"tensor", "tensor_scale", "tensor_zero_point"}));
     WEFT_TRY(weft_op_expect_same_type(op, FIRST, i));
     weft_shape shape = weft_op_in(op, i)->shape;
     if (i > FIRST && shape.rank == out->rank) {

@@ -704,6 +704,15 @@ refuse("not supported: captured updates of the state", "captured", "VarlenCausal
        [f32(4, 3), f32(1, 3, 1), f32(1, 2, 3)], state_update_capacity=2)
 refuse("not supported: attribute 'state_length' of 4: only 0 is", "causal_state", "CausalConvWithState", [f32(1, 3, 5), f32(3, 1, 3)], [f32(1, 3, 5), f32(1, 3, 2)], state_length=4)
 refuse("5 tokens that each take 5 of 4 experts", "experts", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6)], [f32(5, 8)], k=5)
+a, scale, zero = u8(2, 3), one(0.1), one(3, np.uint8)
+refuse("input B_scale: expected type float32, found int64", "scale_type", "QLinearAdd", [a, scale, zero, a, one(1, np.int64), zero, scale, zero], [a])
+refuse("input X_scale: expected 1 elements, found 3", "scale_count", "QLinearSigmoid", [a, f32(3), zero, scale, zero], [a])
+refuse("input fc2_experts_bias: expected 32 elements, found 40", "experts_bias", "MoE", [f32(5, 8), f32(5, 4), f32(4, 6, 8), None, f32(4, 8, 6), f32(5, 8)], [f32(5, 8)])
+refuse("input fc1_experts_weights: expected rank 3, found shape [6,8]", "experts_rank", "MoE", [f32(5, 8), f32(5, 4), f32(6, 8), None, f32(4, 8, 6)], [f32(5, 8)])
+refuse("input fc2_scales is missing", "experts_scales", "QMoE", [f32(5, 8), f32(5, 4), u8(4, 6, 8), f32(4, 6), None, u8(4, 8, 6)], [f32(5, 8)], expert_weight_bits=8)
+refuse("input bias: expected shape [8], found [7]", "skip_bias", "SkipSimplifiedLayerNormalization", [f32(1, 2, 8), f32(1, 2, 8), f32(8), f32(7)], [f32(1, 2, 8)])
+refuse("input word_embedding: expected rank 2, found shape [8]", "words_rank", "EmbedLayerNormalization", [one([[1]], np.int32), None, f32(8), f32(4, 8), None, f32(8), f32(8)], [f32(1, 1, 8)])
+refuse("axis: a scalar has no axis 0", "scalar_axis", [("", "Gather", ["i0", "i1"], ["o0"], {})], [one(1), one([0], np.int64)], [f32(1)])
 refuse("nothing in it tells whether channels lie in blocks of 8 or of 16", "blocks", [(block_domain, "Conv", ["i0", "i1"], ["o0"], {})], [f32(1, 3, 4, 4), f32(32, 3, 3, 3)], [f32(1, 32, 2, 2)], (1,))
 
 
