@@ -272,7 +272,7 @@ size_t weft_decimal_print(char out[WEFT_DECIMAL_SIZE], weft_type type, double va
   }
   point = first;
   n = round_digits(all, count, enough, digits, &point);
-  if (point <= -5 || point > 16) {
+  if (point <= -4 || point > 16) {
     const int exponent = point - 1, size = exponent < 0 ? -exponent : exponent;
     return weft_print(out, WEFT_DECIMAL_SIZE, "%s%c%s%.*se%s%s%d", sign, digits[0], n > 1 ? "." : "", (int)n - 1,
                       digits + 1, exponent < 0 ? "-" : "+", size < 10 ? "0" : "", size);

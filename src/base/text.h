@@ -29,7 +29,7 @@ int64_t weft_whole_read(const char *text, const char **end, bool is_unsigned);
 double weft_decimal_read(const char *text, const char **end, bool to_odd);
 
 /* The shortest decimal that read as a number of the type (a float type that holds `value`) is `value` again, or the
- * nearest of `most` digits (1 to WEFT_DECIMAL_DIGITS, which are always enough), or NaN, INF, -INF. From 1e-5 up to 1e16 it
+ * nearest of `most` digits (1 to WEFT_DECIMAL_DIGITS, which are always enough), or NaN, INF, -INF. From 1e-4 up to 1e16 it
  * has no exponent, and units it does not determine are those of `value`. Returns its length. */
 size_t weft_decimal_print(char out[WEFT_DECIMAL_SIZE], weft_type type, double value, int most);
 

@@ -85,7 +85,7 @@ static void test_shortest(weft_type type, double value) {
   }
   snprintf(libc, sizeof libc, "%.*e", digits - 1, value);
   int exponent = atoi(strchr(libc, 'e') + 1);
-  if (exponent >= -5 && exponent < 16) {
+  if (exponent >= -4 && exponent < 16) {
     int decimals = digits - 1 - exponent;
     snprintf(libc, sizeof libc, "%.*f", decimals > 0 ? decimals : 0, value);
   }
@@ -209,6 +209,14 @@ static void test_chosen_numbers(void) {
   check(strcmp(text, "9984") == 0, "bfloat16", text);
   weft_decimal_print(text, WEFT_FLOAT16, 0.0999755859375, WEFT_DECIMAL_DIGITS);
   check(strcmp(text, "0.1") == 0, "float16", text);
+  const struct {
+    double value;
+    const char *text;
+  } least[] = {{1e-4, "0.0001"}, {9.9e-5, "9.9e-05"}, {1e-5, "1e-05"}};
+  for (size_t i = 0; i < sizeof least / sizeof *least; i++) {
+    weft_decimal_print(text, WEFT_DOUBLE, least[i].value, WEFT_DECIMAL_DIGITS);
+    check(strcmp(text, least[i].text) == 0, least[i].text, text);
+  }
   weft_decimal_print(text, WEFT_FLOAT, -(double)INFINITY, WEFT_DECIMAL_DIGITS);
   check(strcmp(text, "-INF") == 0, "infinity", text);
   const char *volatile nothing = NULL;
