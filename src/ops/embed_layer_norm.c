@@ -45,10 +45,6 @@ weft_status weft_embed_layer_norm_infer(weft_op *op) {
   WEFT_TRY(weft_op_expect_rank(op, IDS, "input_ids", 2, 2));
   const weft_tensor *ids = weft_op_in(op, IDS), *words = weft_op_in(op, WORDS), *positions = position_ids(op);
   static const char *const names[] = {"word_embedding", "position_embedding", "segment_embedding", "gamma", "beta"};
-  static const char *const scales[] = {"word_embedding_scale", "position_embedding_scale", "segment_embedding_scale",
-                                       "gamma_scale", "beta_scale"};
-  static const char *const zeros[] = {"word_embedding_zero_point", "position_embedding_zero_point",
-                                      "segment_embedding_zero_point", "gamma_zero_point", "beta_zero_point"};
   WEFT_TRY(weft_op_expect_rank(op, WORDS, names[0], 2, 2));
   for (int i = WORDS; i <= BIAS; i++) {
     const weft_tensor *t = weft_op_in(op, i);
@@ -58,8 +54,8 @@ weft_status weft_embed_layer_norm_infer(weft_op *op) {
     int rank = i <= SEGMENT_WORDS ? 2 : 1;
     WEFT_TRY(weft_op_expect_type(op, i, names[i - WORDS], types));
     if (is_integer(op)) {
-      WEFT_TRY(weft_op_expect_type(op, i + TO_SCALE, scales[i - WORDS], WEFT_TYPE_BIT(WEFT_FLOAT)));
-      WEFT_TRY(weft_op_expect_type(op, i + TO_ZERO, zeros[i - WORDS], types));
+      WEFT_TRY(weft_op_expect_type(op, i + TO_SCALE, "scale", WEFT_TYPE_BIT(WEFT_FLOAT)));
+      WEFT_TRY(weft_op_expect_type(op, i + TO_ZERO, "zero_point", types));
     }
     if (t == NULL || words == NULL || words->shape.rank != 2 || t->shape.rank != rank ||
         t->shape.dims[rank - 1] != words->shape.dims[1]) {
