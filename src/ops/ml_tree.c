@@ -9,8 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Walks side by side, of rows or of trees: each step of one waits for its node to arrive. */
-enum { GRAIN = 16 /* rows for a thread */, WALKS = 8 };
+/* Walks side by side, of rows or of trees: each step of one waits for its node to arrive. Many rows walk one tree
+ * before the next one's nodes take its place in the cache. */
+enum { GRAIN = 16 /* rows for a thread */, WALKS = 8, BLOCK = 256 /* rows that walk a tree */, ROOM = 1 << 16 };
 
 static bool is_member(const weft_tree_node *node, const double *sets, double x) {
   for (const double *set = sets + node->set; *set == *set; set++) {
@@ -70,43 +71,51 @@ typedef struct features {
   size_t columns;
 } features;
 
-/* Scores of at most WALKS rows, base values not yet added. Every row's weights are added up in the trees' order. */
-static void walk_trees(const weft_trees *trees, const features *f, size_t rows, double *scores, bool *seen) {
+/* Takes at[i] from a root to a leaf, for each of `count` walks; walk i reads the features from first[i] on. */
+static void walk(const weft_trees *trees, const features *f, size_t count, const size_t *first,
+                 const weft_tree_node **at) {
   const weft_tree_node *nodes = weft_tree_nodes(trees);
+  const double *sets = weft_tree_sets(trees);
+  for (bool more = true; more;) {
+    more = false;
+    for (size_t i = 0; i < count; i++) {
+      const weft_tree_node *node = at[i];
+      if (node->mode == WEFT_TREE_LEAF) continue;
+      const size_t feature = first[i] + (size_t)node->feature;
+      const double x = f->wide ? ((const double *)f->data)[feature] : (double)((const float *)f->data)[feature];
+      const bool holds = node->mode == WEFT_TREE_LEQ ? x <= node->value : takes_true(node, sets, x);
+      const int32_t yes = -(int32_t)(holds | ((x != x) & (node->missing_is_true != 0)));
+      at[i] = &nodes[node->no ^ ((node->no ^ node->yes) & yes)]; /* no branch: it could not be foretold */
+      more = true;
+    }
+  }
+}
+
+/* Scores of rows, base values not yet added. Every row's weights are added up in the trees' order. */
+static void walk_trees(const weft_trees *trees, const features *f, size_t rows, double *scores, bool *seen) {
   const weft_tree_weight *weights = weft_tree_weights(trees);
   const int32_t *roots = weft_tree_roots(trees);
-  const double *sets = weft_tree_sets(trees);
-  const size_t targets = trees->targets, at_once = WALKS / rows;
+  const size_t targets = trees->targets, trees_at_once = rows < WALKS ? WALKS / rows : 1;
   memset(scores, 0, rows * targets * sizeof *scores);
   memset(seen, 0, rows * targets * sizeof *seen);
-  size_t row_of[WALKS], first[WALKS];
-  for (size_t i = 0; i < WALKS; i++) {
-    row_of[i] = i % rows;
-    first[i] = row_of[i] * f->columns;
-  }
-  for (size_t t = 0; t < trees->root_count; t += at_once) {
-    const size_t some = trees->root_count - t < at_once ? trees->root_count - t : at_once, count = some * rows;
-    const weft_tree_node *at[WALKS];
-    for (size_t i = 0; i < count; i++) {
-      at[i] = &nodes[roots[t + i / rows]];
-    }
-    for (bool more = true; more;) {
-      more = false;
-      for (size_t i = 0; i < count; i++) {
-        const weft_tree_node *node = at[i];
-        if (node->mode == WEFT_TREE_LEAF) continue;
-        const size_t feature = first[i] + (size_t)node->feature;
-        const double x = f->wide ? ((const double *)f->data)[feature] : (double)((const float *)f->data)[feature];
-        const bool holds = node->mode == WEFT_TREE_LEQ ? x <= node->value : takes_true(node, sets, x);
-        const int32_t yes = -(int32_t)(holds | ((x != x) & (node->missing_is_true != 0)));
-        at[i] = &nodes[node->no ^ ((node->no ^ node->yes) & yes)]; /* no branch: it could not be foretold */
-        more = true;
+  for (size_t t = 0, some; t < trees->root_count; t += some) {
+    some = trees->root_count - t < trees_at_once ? trees->root_count - t : trees_at_once;
+    for (size_t row = 0, those; row < rows; row += those) {
+      those = rows - row < WALKS ? rows - row : WALKS;
+      const weft_tree_node *at[WALKS];
+      size_t row_of[WALKS], first[WALKS], count = 0;
+      for (size_t tree = t; tree < t + some; tree++) {
+        for (size_t r = row; r < row + those; r++, count++) {
+          row_of[count] = r;
+          first[count] = r * f->columns;
+          at[count] = &weft_tree_nodes(trees)[roots[tree]];
+        }
       }
-    }
-    for (size_t i = 0; i < count; i++) {
-      const size_t row = row_of[i] * targets;
-      for (int32_t w = at[i]->yes; w < at[i]->no; w++) {
-        aggregate(trees, &weights[w], scores + row, seen + row);
+      walk(trees, f, count, first, at);
+      for (size_t i = 0; i < count; i++) {
+        for (int32_t w = at[i]->yes; w < at[i]->no; w++) {
+          aggregate(trees, &weights[w], scores + row_of[i] * targets, seen + row_of[i] * targets);
+        }
       }
     }
   }
@@ -131,6 +140,7 @@ typedef struct tree_job {
   size_t columns;
   double *work;
   size_t work_size; /* doubles of one slot */
+  size_t block;     /* rows at once */
 } tree_job;
 
 /* A classifier whose weights all belong to one class of two: its sum is the score of the second class. With weights
@@ -185,10 +195,10 @@ static void finish_rows(const tree_job *job, size_t row, size_t rows, double *sc
 static void walk_rows(void *arg, uint32_t slot, size_t begin, size_t end) {
   const tree_job *job = arg;
   const weft_tensor *in = weft_op_in(job->op, 0);
-  double *scores = job->work + slot * job->work_size, *room = scores + WALKS * job->trees->targets;
-  bool *seen = (bool *)(room + WALKS * job->columns);
+  double *scores = job->work + slot * job->work_size, *room = scores + job->block * job->trees->targets;
+  bool *seen = (bool *)(room + job->block * job->columns);
   for (size_t row = begin, rows; row < end; row += rows) {
-    rows = end - row < WALKS ? end - row : WALKS;
+    rows = end - row < job->block ? end - row : job->block;
     features f = {(const float *)in->data + row * job->columns, in->type != WEFT_FLOAT, job->columns};
     if (f.wide) {
       weft_load_double(in->type, in->data, row * job->columns, 1, rows * job->columns, room);
@@ -204,11 +214,13 @@ static weft_status run_trees(weft_op *op, const weft_labels *labels) {
   const weft_tensor *in = weft_op_in(op, 0);
   size_t columns = (size_t)in->shape.dims[in->shape.rank - 1],
          rows = in->shape.rank == 2 ? (size_t)in->shape.dims[0] : 1;
-  /* Of WALKS rows: scores, features, and flags. */
-  size_t size = columns + trees->targets + trees->targets / sizeof(double) + 1;
+  /* Of a row: scores, features, and flags. */
+  size_t size = columns + trees->targets + trees->targets / sizeof(double) + 1, block = ROOM / size;
+  block = block < WALKS ? WALKS : block < BLOCK ? block : BLOCK;
+  block = rows < block ? rows : block;
   void *work;
-  WEFT_TRY(weft_op_scratch_array(op, size, (size_t)weft_parallel_threads(op->cx) * WALKS * sizeof(double), &work));
-  tree_job job = {op, trees, labels, columns, work, size * WALKS};
+  WEFT_TRY(weft_op_scratch_array(op, size, (size_t)weft_parallel_threads(op->cx) * block * sizeof(double), &work));
+  tree_job job = {op, trees, labels, columns, work, size * block, block};
   weft_parallel_slots(op->cx, rows, GRAIN, walk_rows, &job);
   return WEFT_OK;
 }

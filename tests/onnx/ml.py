@@ -235,7 +235,7 @@ def trees():
         "target_treeids": np.repeat(range(TREES), SIZE - INNER).tolist(), "target_nodeids": list(range(INNER, SIZE)) * TREES,
         "target_ids": [(t + n) % TARGETS for t in range(TREES) for n in range(INNER, SIZE)],
         "target_weights": weighed[:, INNER:].ravel().tolist(), "n_targets": TARGETS, "base_values": [0.5, -0.25, 1.0]}
-    for rows, dtype in [(r, np.float32) for r in (1, 2, 3, 5, 8, 21)] + [(13, np.float64), (9, np.int64)]:
+    for rows, dtype in [(r, np.float32) for r in (1, 2, 3, 5, 8, 21, 300)] + [(13, np.float64), (9, np.int64)]:
         x = draw.integers(-3, 4, (rows, COLUMNS)).astype(dtype)
         if dtype != np.int64:
             x[rows // 2, ::2] = np.nan
