@@ -300,7 +300,8 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
     fits = part.ow >= NR;
   }
   if (!fits) {
-    weft_portable_depthwise_f32(p, w, bias, activation, lo, hi, out, oh);
+    weft_portable_depthwise_sums(p, w, bias, out, oh);
+    activate_f32(p->channels * oh * p->ow, out, activation, lo, hi);
     return;
   }
   float band[BAND_FLOATS];
@@ -462,8 +463,8 @@ static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end,
     gemm_f32_pack(end - begin, patches->channels, patches->in + begin, plane, false, out);
     return;
   }
-  if (plane > INT32_MAX || plane == 0) { /* scattered taps read something in any case */
-    weft_portable_conv_f32_pack(patches, begin, end, out);
+  if (plane == 0) { /* scattered taps read something in any case */
+    clear_floats(out, weft_gemm_packed_size(end - begin, patches->channels * taps));
     return;
   }
   tap table[MAX_TAPS];

@@ -14,8 +14,7 @@ static float patch_element(const weft_patches *p, const float *channel, size_t i
   return channel[(size_t)row * p->iw + (size_t)column];
 }
 
-void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
-                                 float lo, float hi, float *out, size_t oh) {
+void weft_portable_depthwise_sums(const weft_patches *p, const float *w, const float *bias, float *out, size_t oh) {
   const size_t taps = p->kh * p->kw, plane = oh * p->ow;
   for (size_t i = 0; i < p->channels * plane; i++) {
     const size_t c = i / plane;
@@ -23,8 +22,14 @@ void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const fl
     for (size_t t = 0; t < taps; t++) {
       sum += w[c * taps + t] * patch_element(p, p->in + c * p->ih * p->iw, t / p->kw, t % p->kw, i % plane);
     }
-    out[i] = weft_activate_one(sum, activation, lo, hi);
+    out[i] = sum;
   }
+}
+
+void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
+                                 float lo, float hi, float *out, size_t oh) {
+  weft_portable_depthwise_sums(p, w, bias, out, oh);
+  weft_portable_activate_f32(p->channels * oh * p->ow, out, activation, lo, hi);
 }
 
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {

@@ -211,12 +211,13 @@ typedef struct weft_kernels {
   /* y[i] += a * x[i] */
   void (*axpy_f32)(size_t n, float a, const float *x, float *y);
 
-  /* Convolution without a column buffer: packs the patches of output positions [begin, end) as the right-hand matrix of
-   * gemm_f32, with K = channels * kh * kw rows in that order and end - begin columns. `out` holds
-   * weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores them. */
+  /* Convolution without a column buffer: packs the patches of output positions [begin, end), of planes of fewer than
+   * 2^31 elements, as the right-hand matrix of gemm_f32, with K = channels * kh * kw rows in that order and end - begin
+   * columns. `out` holds weft_gemm_packed_size(end - begin, K) floats. The left-hand matrix is the weights as ONNX stores
+   * them. */
   void (*conv_f32_pack)(const weft_patches *patches, size_t begin, size_t end, float *out);
-  /* A whole convolution where weft_conv_is_direct: rows [begin, end) of all filters' planes, oh * ow floats from each other.
-   * `scratch` holds WEFT_CONV_BAND + K * WEFT_GEMM_NR floats. */
+  /* A whole convolution where weft_conv_is_direct: rows [begin, end) of all filters' planes, which are oh * ow floats
+   * from each other. `scratch` holds WEFT_CONV_BAND + K * WEFT_GEMM_NR floats. */
   void (*conv_f32)(const weft_patches *patches, size_t filters, const float *w, const weft_epilogue *epilogue,
                    size_t begin, size_t end, float *out, size_t oh, float *scratch);
 

@@ -20,6 +20,8 @@ void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, 
                             const weft_epilogue *epilogue);
 
 /* convolution.c */
+/* Without the activation. */
+void weft_portable_depthwise_sums(const weft_patches *p, const float *w, const float *bias, float *out, size_t oh);
 void weft_portable_depthwise_f32(const weft_patches *p, const float *w, const float *bias, weft_activation activation,
                                  float lo, float hi, float *out, size_t oh);
 void weft_portable_conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out);
