@@ -162,6 +162,9 @@ static weft_status build_node(weft_builder *b, weft_scope *scope, const Weft__No
       weft_graph_add_node(b->model, graph, name, domain, op_type, (int)proto->n_input, (int)proto->n_output, &node));
   node->overload = overload;
   node->version = version_of(scope->origin, domain);
+  if (domain[0] == 0 && node->version > WEFT_NEWEST_OPSET) {
+    WEFT_TRY(weft_model_warn(b->model, node, "is of a newer opset than is known here: it runs as in the newest that is"));
+  }
   for (int i = 0; i < node->input_count; i++) {
     WEFT_TRY(weft_build_find_input(b, scope, proto->input[i], &node->inputs[i]));
   }

@@ -390,6 +390,22 @@ test('a model in training mode is warned of, in every kind of session, as loud a
   assert.deepEqual(await heard(t, () => InferenceSession.create(doubling())), []);
 });
 
+test('operators of a newer opset than is known run as in the newest that is, with a warning', async (t) => {
+  const bytes = model({
+    nodes: [node('Neg', ['x'], ['t'], { name: 'neg' }), node('Abs', ['t'], ['y'])],
+    inputs: { x: tensorType('float32', [2]) },
+    outputs: { y: tensorType('float32', [2]) },
+    opset: 99,
+  });
+  const lines = await heard(t, async () => {
+    const session = await InferenceSession.create(bytes);
+    const { y } = await session.run({ x: new Tensor('float32', [1, -2], [2]) });
+    assert.deepEqual([...y.data], [1, 2]);
+  });
+  assert.deepEqual(lines.length, 1);
+  assert.match(lines[0], /node 'neg' \(Neg\): is of a newer opset than is known here: .* \(1 other node too\)/);
+});
+
 test('log levels are checked', () => {
   env.logLevel = 'error';
   assert.equal(env.logLevel, 'error');
