@@ -171,9 +171,9 @@ FUNCTION(inverse_sine, arc_table, arc_of(v, false, table))
 FUNCTION(inverse_cosine, arc_table, arc_of(v, true, table))
 
 /* ---- sine and cosine --------------------------------------------------------------------------------------------- */
-/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; for floats the
- * Taylor series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has the word.
- */
+/* x - n pi/2 in [-pi/4, pi/4]: pi/2 in two parts, the first of 33 bits, so that its product with n is exact; for floats
+ * the Taylor series there end where the next term is below 3e-14. Beyond SINE_LIMIT, and for what is no number, libm has
+ * the word. */
 static const float SINE_LIMIT = 1e5f;
 
 static const double sine_table[] = {0x1.8p52,

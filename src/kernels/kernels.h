@@ -111,6 +111,7 @@ typedef struct weft_patches {
 static inline const float *weft_patches_channel(const weft_patches *p, size_t channel) {
   return p->planes != NULL ? p->planes[channel] : p->in + channel * p->ih * p->iw;
 }
+
 /* Of a row of one channel as kernels lay it out: the columns of each stride phase side by side, panels of output columns
  * whole. */
 static inline size_t weft_conv_row_floats(const weft_patches *p) {

@@ -59,6 +59,7 @@ static bool is_of_integers(const weft_op *op, const weft_integer_roles *r) {
           !is_float8(weft_op_in(op, r->a_zero)) && !is_float8(weft_op_in(op, r->y_zero)));
 }
 
+/* Rows of a and columns of b over all of their own leading dimensions, which broadcasting repeats. */
 static size_t rows_of_a(const weft_matmul_plan *p, const weft_tensor *a) {
   return a->shape.rank > 2 ? weft_shape_product(&a->shape, 0, a->shape.rank - 1) : p->m;
 }
@@ -223,7 +224,6 @@ static void pack_rows(void *arg, size_t begin, size_t end) {
                              r->out + r->kernels->gemm_i8_a_size(begin, r->p->k));
 }
 
-/* Rows of a and columns of b over all of their own leading dimensions, which broadcasting repeats. */
 /* Where those of product `index` begin. */
 static size_t first_line(const weft_matmul_plan *p, const size_t *strides, size_t index) {
   return p->k == 0 ? 0 : weft_matmul_offset(p, strides, index) / p->k;

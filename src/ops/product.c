@@ -293,11 +293,10 @@ weft_status weft_op_activation(weft_op *op, weft_epilogue *out) {
       out->activation = named[i].activation;
       out->lo = named[i].lo;
       out->hi = named[i].hi;
-      if (i == 0) { /* Relu has no parameters: those of others that a file gives it mean nothing */
-        return WEFT_OK;
+      if (i > 0) { /* Relu has no parameters: those of others that a file gives it mean nothing */
+        out->lo = weft_op_attr_float(op, "activation_alpha", count > 0 ? parameters[0] : out->lo);
+        out->hi = weft_op_attr_float(op, "activation_beta", count > 1 ? parameters[1] : out->hi);
       }
-      out->lo = weft_op_attr_float(op, "activation_alpha", count > 0 ? parameters[0] : named[i].lo);
-      out->hi = weft_op_attr_float(op, "activation_beta", count > 1 ? parameters[1] : named[i].hi);
       return WEFT_OK;
     }
   }

@@ -45,7 +45,7 @@ static bool may_lie_apart(const weft_graph *graph, int32_t v, const weft_node *j
     const weft_node *node = &graph->nodes[n];
     uses u = {v, 0};
     weft_node_visit_uses(node, count_use, &u);
-    if (u.count > uses_apart(node, v, joins, past) && (node->def->flags & WEFT_OP_SHAPE_ONLY) == 0) {
+    if (u.count > 0 && (node->def->flags & WEFT_OP_SHAPE_ONLY) == 0 && u.count > uses_apart(node, v, joins, past)) {
       return false;
     }
   }
@@ -122,6 +122,6 @@ static void mark_caches(const scope *at) {
   }
 }
 
-void weft_mark_caches(const weft_graph *graph) {
+void weft_mark_caches(weft_graph *graph) {
   mark_caches(&(scope){.graph = graph});
 }

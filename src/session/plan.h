@@ -99,7 +99,7 @@ weft_status weft_execute_shapes(weft_run_state *state, weft_graph *graph, size_t
                                 weft_value *const *captured, weft_value **outputs);
 
 /* Marks what caches the graph adds rows to. */
-void weft_mark_caches(const weft_graph *graph);
+void weft_mark_caches(weft_graph *graph);
 /* Lets every operator of `graph` and its subgraphs prepare its constants. */
 weft_status weft_prepare(weft_run_state *state, weft_graph *graph);
 /* Frees the plans of `graph` and its subgraphs. */
