@@ -9,12 +9,14 @@
 find_program(WEFT_PROTOC_C protoc-c REQUIRED NO_CMAKE_FIND_ROOT_PATH)
 set(weft_schema_source ${PROJECT_SOURCE_DIR}/src/onnx/onnx.proto)
 set(weft_generated ${PROJECT_BINARY_DIR}/generated)
+set(trim ${PROJECT_SOURCE_DIR}/cmake/TrimSchema.cmake)
 file(MAKE_DIRECTORY ${weft_generated})
 
 add_custom_command(
   OUTPUT ${weft_generated}/onnx.pb-c.c ${weft_generated}/onnx.pb-c.h
   COMMAND ${WEFT_PROTOC_C} --proto_path=${PROJECT_SOURCE_DIR}/src/onnx --c_out=${weft_generated} ${weft_schema_source}
-  DEPENDS ${weft_schema_source}
+  COMMAND ${CMAKE_COMMAND} -DFILE=${weft_generated}/onnx.pb-c.c -P ${trim}
+  DEPENDS ${weft_schema_source} ${trim}
   COMMENT "Compiling the ONNX schema"
   VERBATIM)
 add_custom_target(weft_schema DEPENDS ${weft_generated}/onnx.pb-c.c)
