@@ -52,15 +52,22 @@ static inline int32_t plus(int32_t a, int32_t b) {
   return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
+/* Modules with SIMD come here for windows of more than a thousand taps alone (simd/depthwise_i8.h), never for rows of three. */
+#if defined(__wasm_simd128__)
+enum { USUAL_WINDOWS = 0 };
+#else
+enum { USUAL_WINDOWS = 1 };
+#endif
+
 /* Adds the taps of one input row to n sums: 16-bit weights let compilers use widening multiplications. */
 #define ADD_TAPS(name, element)                                                                                        \
   static void name(size_t n, const element *restrict in, size_t stride, size_t taps, size_t dilation,                  \
                    const int16_t *restrict w, int32_t *restrict sums) {                                                \
-    if (taps == 3 && dilation == 1 && stride == 1) {                                                                   \
+    if (USUAL_WINDOWS && taps == 3 && dilation == 1 && stride == 1) {                                                  \
       for (size_t i = 0; i < n; i++) {                                                                                 \
         sums[i] = plus(sums[i], (int16_t)in[i] * w[0] + (int16_t)in[i + 1] * w[1] + (int16_t)in[i + 2] * w[2]);        \
       }                                                                                                                \
-    } else if (taps == 3 && dilation == 1 && stride == 2) {                                                            \
+    } else if (USUAL_WINDOWS && taps == 3 && dilation == 1 && stride == 2) {                                           \
       for (size_t i = 0; i < n; i++) {                                                                                 \
         sums[i] =                                                                                                      \
             plus(sums[i], (int16_t)in[2 * i] * w[0] + (int16_t)in[2 * i + 1] * w[1] + (int16_t)in[2 * i + 2] * w[2]);  \

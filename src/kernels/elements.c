@@ -2,6 +2,8 @@
  * their own, which compilers can make vectors of. */
 #include "elements.h"
 
+#include "loops.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -31,29 +33,45 @@ enum { SHORT_LINE = 1024 };
 /* Loops are not to be made such calls again. */
 #if defined(__clang__)
 #define NO_IDIOMS __attribute__((no_builtin("memcpy", "memmove")))
+#define NO_VECTORS _Pragma("clang loop vectorize(disable)")
 #else
 #define NO_IDIOMS
+#define NO_VECTORS
 #endif
 
-#define COPY(type, from_step, to_step)                                                                                 \
-  for (size_t i = 0; i < n; i++) {                                                                                     \
-    ((type *)to)[(int64_t)i * (to_step)] = ((const type *)from)[(int64_t)i * (from_step)];                             \
+/* `whole` elements of a stride that is known, as many as fill vectors. */
+#define COPY_VECTORS(element)                                                                                          \
+  EACH_ALONE                                                                                                           \
+  for (size_t i = 0; i < whole; i++) {                                                                                 \
+    q[i] = element;                                                                                                    \
   }
 
+/* What fills no vector, and elements for which vectors are not faster, are left to a loop that serves all strides. */
 #define FUNCTION(type)                                                                                                 \
   static void copy_##type(size_t n, const void *from, int64_t from_stride, void *to, int64_t to_stride) {              \
-    if (from_stride == 0 && to_stride == 1) {                                                                          \
-      const type element = *(const type *)from;                                                                        \
-      for (size_t i = 0; i < n; i++)                                                                                   \
-        ((type *)to)[i] = element;                                                                                     \
-    } else if (from_stride == 2 && to_stride == 1) {                                                                   \
-      COPY(type, 2, 1)                                                                                                 \
-    } else if (from_stride == 3 && to_stride == 1) {                                                                   \
-      COPY(type, 3, 1)                                                                                                 \
-    } else if (from_stride == -1 && to_stride == 1) {                                                                  \
-      COPY(type, -1, 1)                                                                                                \
+    const size_t lanes = sizeof(bits128) / sizeof(type);                                                               \
+    const type *p = from;                                                                                              \
+    type *q = to;                                                                                                      \
+    size_t whole = to_stride == 1 ? n / lanes * lanes : 0;                                                             \
+    if (from_stride == 0) {                                                                                            \
+      const type element = *p;                                                                                         \
+      for (size_t i = 0; i < whole; i++) {                                                                             \
+        q[i] = element;                                                                                                \
+      }                                                                                                                \
+    } else if (from_stride == -1 && lanes > 1) {                                                                       \
+      COPY_VECTORS(p[-(int64_t)i])                                                                                     \
+    } else if (from_stride == 2 && lanes > 2) {                                                                        \
+      COPY_VECTORS(p[2 * i])                                                                                           \
+    } else if (from_stride == 3 && lanes > 2) {                                                                        \
+      COPY_VECTORS(p[3 * i])                                                                                           \
     } else {                                                                                                           \
-      COPY(type, from_stride, to_stride)                                                                               \
+      whole = 0;                                                                                                       \
+    }                                                                                                                  \
+    p += (int64_t)whole * from_stride;                                                                                 \
+    q += whole;                                                                                                        \
+    NO_VECTORS                                                                                                         \
+    for (size_t i = 0; i < n - whole; i++) {                                                                           \
+      q[(int64_t)i * to_stride] = p[(int64_t)i * from_stride];                                                         \
     }                                                                                                                  \
   }                                                                                                                    \
   static void map_##type(size_t n, const int64_t *map, const void *from, void *to) {                                   \
