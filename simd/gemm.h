@@ -98,6 +98,41 @@ static void finish_row(const weft_epilogue *e, size_t row, size_t column, size_t
   }
 }
 
+/* Where a tile reads from. */
+typedef struct gemm_from {
+  const float *a[MOST_ROWS], *b[2];
+  const int32_t *offset;
+} gemm_from;
+
+/* So many steps along k of a tile; all but `p` and `from` are constants where this is called. Pointers that clang cannot see
+ * through are moved on once for all steps, where it would make each anew from the distance between rows. */
+INLINE void gemm_steps(const gemm_part *p, gemm_from *from, const size_t steps, const size_t rows, const size_t panels,
+                       const bool scattered, real sums[MOST_ROWS][4]) {
+  UNROLLED
+  for (size_t t = 0; t < steps; t++) {
+    real right[4];
+    if (scattered) from->b[0] = p->panel + from->offset[t];
+    for (size_t j = 0; j < 2 * panels; j++) {
+      right[j] = load(from->b[j / 2] + (scattered ? 0 : t * NR) + j % 2 * LANES);
+    }
+    for (size_t i = 0; i < rows; i++) {
+      real left = load_splat(from->a[i] + t);
+      for (size_t j = 0; j < 2 * panels; j++) {
+        sums[i][j] = r_madd(left, right[j], sums[i][j]);
+        FINISHED(sums[i][j]);
+      }
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    from->a[i] += steps;
+    FINISHED(from->a[i]);
+  }
+  for (size_t j = 0; j < panels && !scattered; j++) {
+    from->b[j] += steps * NR;
+  }
+  if (scattered) from->offset += steps;
+}
+
 /* rows x (8 * panels) of c; both are constants where this is called, as is whether the one panel has offsets. */
 INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels, const bool scattered) {
   real sums[MOST_ROWS][4];
@@ -105,31 +140,20 @@ INLINE void gemm_tile(const gemm_part *p, const size_t rows, const size_t panels
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
   }
-  const float *a[MOST_ROWS], *b[2];
+  gemm_from from = {.offset = p->offsets};
   for (size_t i = 0; i < rows; i++) {
-    a[i] = p->a + i * p->lda;
+    from.a[i] = p->a + i * p->lda;
   }
   for (size_t j = 0; j < panels; j++) {
-    b[j] = p->panel + j * p->panel_stride;
+    from.b[j] = p->panel + j * p->panel_stride;
   }
-  const int32_t *offset = p->offsets;
   NOT_UNROLLED
-  for (size_t l = p->k; l > 0; l--) {
-    real right[4];
-    if (scattered) b[0] = p->panel + *offset++;
-    for (size_t j = 0; j < vectors; j++) {
-      right[j] = load(b[j / 2] + j % 2 * LANES);
-    }
-    for (size_t i = 0; i < rows; i++) {
-      real left = load_splat(a[i]++);
-      for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = r_madd(left, right[j], sums[i][j]);
-        if (FUSED) FINISHED(sums[i][j]);
-      }
-    }
-    for (size_t j = 0; j < panels && !scattered; j++) {
-      b[j] += NR;
-    }
+  for (size_t turns = p->k / STEPS; turns > 0; turns--) {
+    gemm_steps(p, &from, STEPS, rows, panels, scattered, sums);
+  }
+  NOT_UNROLLED
+  for (size_t rest = p->k % STEPS; rest > 0; rest--) {
+    gemm_steps(p, &from, 1, rows, panels, scattered, sums);
   }
   for (size_t i = 0; p->accumulate && i < rows * vectors; i++) {
     real *sum = &sums[i / vectors][i % vectors];
@@ -363,6 +387,35 @@ INLINE real load_right(const void *b, size_t at, const weft_type type) {
                                 : bfloat_to_real(wasm_u32x4_load16x4(half));
 }
 
+/* So many steps along k; all but the pointers and sums are constants where this is called. */
+INLINE void few_steps(const size_t steps, const size_t rows, const size_t panels, const weft_type type, const float **a,
+                      const char **b, real sums[2][8]) {
+  const size_t size = type == WEFT_FLOAT ? sizeof(float) : sizeof(uint16_t);
+  UNROLLED
+  for (size_t t = 0; t < steps; t++) {
+    real factors[2];
+    for (size_t i = 0; i < rows; i++) {
+      factors[i] = load_splat(a[i] + t);
+      if (type == WEFT_FLOAT16) factors[i] = r_mul(factors[i], R_CONST(1 / HALF_PART));
+    }
+    for (size_t j = 0; j < 2 * panels; j++) {
+      const real right = load_right(b[j / 2], t * NR + j % 2 * LANES, type);
+      for (size_t i = 0; i < rows; i++) {
+        sums[i][j] = r_madd(factors[i], right, sums[i][j]);
+        FINISHED(sums[i][j]);
+      }
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    a[i] += steps;
+    FINISHED(a[i]);
+  }
+  for (size_t j = 0; j < panels; j++) {
+    b[j] += steps * NR * size;
+    FINISHED(b[j]);
+  }
+}
+
 /* `depth` steps of k from l on for rows x panels, the panels `apart` columns from each other; rows, panels and the
  * type are constants where this is called. */
 INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels, size_t column, size_t apart, size_t l,
@@ -377,19 +430,14 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
   }
-  const float *a = p->a + l;
+  const float *a[2] = {p->a + l, p->a + l + p->lda};
   NOT_UNROLLED
-  for (size_t left = depth; left > 0; left--, a++) {
-    for (size_t i = 0; i < rows; i++) {
-      real factor = load_splat(a + i * p->lda);
-      if (type == WEFT_FLOAT16) factor = r_mul(factor, R_CONST(1 / HALF_PART));
-      for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = r_madd(factor, load_right(b[j / 2], j % 2 * LANES, type), sums[i][j]);
-      }
-    }
-    for (size_t j = 0; j < panels; j++) {
-      b[j] += NR * size;
-    }
+  for (size_t turns = depth / STEPS; turns > 0; turns--) {
+    few_steps(STEPS, rows, panels, type, a, b, sums);
+  }
+  NOT_UNROLLED
+  for (size_t rest = depth % STEPS; rest > 0; rest--) {
+    few_steps(1, rows, panels, type, a, b, sums);
   }
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < vectors; j++) {
