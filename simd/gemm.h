@@ -430,7 +430,7 @@ INLINE void few_block(const few_rows *p, const size_t rows, const size_t panels,
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
   }
-  const float *a[2] = {p->a + l, p->a + l + p->lda};
+  const float *a[2] = {p->a + l, rows > 1 ? p->a + l + p->lda : NULL};
   NOT_UNROLLED
   for (size_t turns = depth / STEPS; turns > 0; turns--) {
     few_steps(STEPS, rows, panels, type, a, b, sums);
