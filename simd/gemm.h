@@ -1,10 +1,9 @@
 /* Matrix products. A tile is up to twelve vectors of sums where multiply-adds are fused, 4 to 6 rows of one panel of 8
  * columns, and eight where they are not, 2 rows of two panels (tests/bench/NOTES.md). With elements of a splatted one
- * by one, just before they are used, that is what engines with 16 vector registers keep without spilling; for the same
- * reason the loop over k is not unrolled. K is cut so that a panel stays in the first-level cache and rows so that
- * their part of a stays in the second. Every element is the same chain of multiply-adds in each block of k (but for
- * what is left beside whole panels), and the same chain of blocks, whatever tile it fell in, so results do not depend on how
- * callers cut the work. */
+ * by one, just before they are used, that is what engines with 16 vector registers keep without spilling. K is cut so
+ * that a panel stays in the first-level cache and rows so that their part of a stays in the second. Every element is
+ * the same chain of multiply-adds in each block of k (but for what is left beside whole panels), and the same chain of
+ * blocks, whatever tile it fell in, so results do not depend on how callers cut the work. */
 
 enum {
   NR = WEFT_GEMM_NR,
