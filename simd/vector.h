@@ -73,7 +73,7 @@ INLINE v128_t load_constant(const void *p) {
   })
 #else
 #define R_CONST(x) wasm_f32x4_splat(x)
-#define B_CONST(x) wasm_u32x4_splat(x)
+#define B_CONST(x) wasm_i32x4_splat((int32_t)(x))
 #endif
 
 INLINE wide w_load(const double *p) {
