@@ -60,7 +60,7 @@ enum { SHORT_LINE = 1024 };
       }                                                                                                                \
     } else if (from_stride == -1 && lanes > 1) {                                                                       \
       COPY_VECTORS(p[-(int64_t)i])                                                                                     \
-    } else if (from_stride == 2 && lanes > 2) {                                                                        \
+    } else if (from_stride == 2 && lanes > 1) {                                                                        \
       COPY_VECTORS(p[2 * i])                                                                                           \
     } else if (from_stride == 3 && lanes > 2) {                                                                        \
       COPY_VECTORS(p[3 * i])                                                                                           \
