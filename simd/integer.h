@@ -3,11 +3,14 @@
  * i32x4.dot_i16x8; 4 numbers: the relaxed dot product of bytes, where relaxed.c has found what the host's means. The
  * specification leaves open whether its second operand is signed and whether sums of two products saturate; where it
  * multiplies -128..127 by 0..255, or by -128..127, without saturating, a is moved into that range. b stays in bytes, so
- * that it costs no more memory than the model's own weights; unsigned ones are stored 128 lower. Zero points come off
- * the finished sums: (a - az)(b - bz) = a b - az sum(b) - bz sum(a - az).
+ * that it costs no more memory than the model's own weights; unsigned ones are stored 128 lower. Sums begin with what
+ * zero points make of them: (a - az)(b - bz) = a b - az sum(b) - bz sum(a - az).
  *
- *   row of a     int32 az (0 where it is taken off already), int32 sum(a - az), then 4 bytes a step, padded with zero
- *   panel of b   8 int32 bz, 8 int32 sum(b), then for every step 8 columns of 2 or 4 bytes, padded with zero
+ *   row of a     int32 -az (0 where it is taken off already), int32 -sum(a - az), then 4 bytes a step
+ *   panel of b   8 int32 bz, 8 int32 sum(b), then for every step 8 columns of 2 or 4 bytes
+ *
+ * Both are padded with zeros to whole turns of 8 numbers: loops that take a turn at a time from constant places spend
+ * few instructions on pointers.
  *
  * The form is a constant in every caller below. */
 
@@ -15,12 +18,22 @@ typedef enum i8_form { PAIRS, SIGNED_QUADS, UNSIGNED_QUADS } i8_form; /* the qua
 
 enum { ROW_HEADER = 2 * sizeof(int32_t), PANEL_HEADER = 2 * NR * sizeof(int32_t) };
 
+/* Numbers of k in a turn of the loop. What runs WASI modules is likely to be cranelift, which loads all that a turn
+ * needs before it multiplies, and so has registers for one step. */
+enum { TURN = 8 };
+#if defined(__wasi__)
+enum { ONE_STEP = 1 };
+#else
+enum { ONE_STEP = 0 };
+#endif
+
 INLINE size_t i8_depth(const i8_form form) {
   return form == PAIRS ? 2 : 4;
 }
 
+/* Of whole turns. */
 INLINE size_t i8_steps(size_t k, const i8_form form) {
-  return (k + i8_depth(form) - 1) / i8_depth(form);
+  return (k + TURN - 1) / TURN * (TURN / i8_depth(form));
 }
 
 INLINE size_t i8_row_size(size_t k, const i8_form form) {
@@ -56,10 +69,10 @@ static void pack_row_of_pairs(size_t k, const uint8_t *a, bool is_signed, int32_
     sums = wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(x, ones));
     wasm_v128_store(pairs + i * sizeof(int16_t), x);
   }
-  int32_t header[2] = {0, add_i32_lanes(sums)};
+  int32_t header[2] = {0, -add_i32_lanes(sums)};
   for (; i < 2 * i8_steps(k, PAIRS); i++) {
     int16_t x = i < k ? (int16_t)(byte_at(a, i, is_signed) - zero) : 0;
-    header[1] += x;
+    header[1] -= x;
     memcpy(pairs + i * sizeof x, &x, sizeof x);
   }
   memcpy(to, header, sizeof header);
@@ -86,7 +99,7 @@ INLINE void pack_row_of_quads(size_t k, const uint8_t *a, bool is_signed, int32_
     bytes[i] = (char)x;
   }
   int32_t moved = zero + (flip == 0 ? 0 : to_signed ? -128 : 128);
-  int32_t header[2] = {moved, (int32_t)((uint32_t)sum - (uint32_t)k * (uint32_t)moved)};
+  int32_t header[2] = {-moved, (int32_t)((uint32_t)k * (uint32_t)moved - (uint32_t)sum)};
   memcpy(to, header, sizeof header);
 }
 
@@ -201,52 +214,61 @@ INLINE v128_t i8_step(v128_t x, v128_t y, v128_t sums, const i8_form form) {
 #endif
 }
 
-/* What is stored of a finished sum: `zeros` is bz of its columns, at the panel's front. */
-INLINE v128_t i8_finish(v128_t sum, const char *row, const char *zeros, const i8_form form) {
-  v128_t row_sum = wasm_v128_load32_splat(row + sizeof(int32_t));
-  sum = wasm_i32x4_sub(sum, wasm_i32x4_mul(wasm_v128_load(zeros), row_sum));
+/* What a sum begins with: `zeros` is bz of its columns, at the panel's front. */
+INLINE v128_t i8_first(const char *row, const char *zeros, const i8_form form) {
+  v128_t sum = wasm_i32x4_mul(wasm_v128_load(zeros), wasm_v128_load32_splat(row + sizeof(int32_t)));
   if (form == PAIRS) return sum;
   v128_t column_sums = wasm_v128_load(zeros + NR * sizeof(int32_t));
-  return wasm_i32x4_sub(sum, wasm_i32x4_mul(wasm_v128_load32_splat(row), column_sums));
+  return wasm_i32x4_add(sum, wasm_i32x4_mul(wasm_v128_load32_splat(row), column_sums));
 }
 
-/* rows x (8 * panels) of c, both constant where this is called. */
+/* rows x (8 * panels) of c, both constant where this is called. Where sums and pointers are FINISHED, all loads of a turn
+ * are from constant places behind the pointers. */
 INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
                     const size_t panels, const i8_form form) {
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
+  const size_t steps = ONE_STEP ? 1 : TURN / i8_depth(form);
   v128_t sums[4][8];
   const char *left[4], *right[4];
   for (size_t i = 0; i < rows; i++) {
-    left[i] = a + i * row_size + ROW_HEADER;
+    left[i] = a + i * row_size;
     for (size_t j = 0; j < vectors; j++) {
-      sums[i][j] = wasm_i32x4_splat(0);
+      sums[i][j] = i8_first(left[i], b + j / 2 * panel_size + j % 2 * LANES * sizeof(int32_t), form);
     }
+    left[i] += ROW_HEADER;
   }
   for (size_t j = 0; j < panels; j++) {
     right[j] = b + j * panel_size + PANEL_HEADER;
   }
   NOT_UNROLLED
-  for (size_t l = i8_steps(k, form); l > 0; l--) {
-    v128_t y[8];
-    for (size_t j = 0; j < vectors; j++) {
-      const char *bytes = right[j / 2] + j % 2 * i8_depth(form) * LANES;
-      y[j] = form == PAIRS ? wasm_i16x8_load8x8(bytes) : wasm_v128_load(bytes);
-    }
-    for (size_t i = 0; i < rows; i++) {
-      v128_t x = wasm_v128_load32_splat(left[i]);
-      left[i] += sizeof(int32_t);
+  for (size_t l = i8_steps(k, form); l > 0; l -= steps) {
+    UNROLLED
+    for (size_t step = 0; step < steps; step++) {
+      v128_t y[8];
       for (size_t j = 0; j < vectors; j++) {
-        sums[i][j] = i8_step(x, y[j], sums[i][j], form);
+        const char *bytes = right[j / 2] + (2 * step + j % 2) * i8_depth(form) * LANES;
+        y[j] = form == PAIRS ? wasm_i16x8_load8x8(bytes) : wasm_v128_load(bytes);
+      }
+      for (size_t i = 0; i < rows; i++) {
+        const v128_t x = wasm_v128_load32_splat(left[i] + step * sizeof(int32_t));
+        for (size_t j = 0; j < vectors; j++) {
+          sums[i][j] = i8_step(x, y[j], sums[i][j], form);
+          FINISHED(sums[i][j]);
+        }
       }
     }
+    for (size_t i = 0; i < rows; i++) {
+      left[i] += steps * sizeof(int32_t);
+      FINISHED(left[i]);
+    }
     for (size_t j = 0; j < panels; j++) {
-      right[j] += i8_depth(form) * NR;
+      right[j] += steps * i8_depth(form) * NR;
+      FINISHED(right[j]);
     }
   }
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < vectors; j++) {
-      const char *zeros = b + j / 2 * panel_size + j % 2 * 16;
-      wasm_v128_store(c + i * ldc + j * LANES, i8_finish(sums[i][j], a + i * row_size, zeros, form));
+      wasm_v128_store(c + i * ldc + j * LANES, sums[i][j]);
     }
   }
 }
