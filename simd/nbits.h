@@ -40,44 +40,67 @@ static void nbits_prepare(const weft_nbits *w, const float *x, float *out) {
   }
 }
 
-/* 4 columns of the product of one row; those from `end` on repeat the last. */
-INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits) {
+/* dots += unit u of 4 columns; element j of a lane's four is in x[j]'s lane. */
+INLINE void nbits_unit_dots(const uint8_t *const *q, const size_t u, const float *prepared, const v128_t *masks,
+                            real *dots, const unsigned bits) {
+  v128_t v[4];
+  for (size_t c = 0; c < 4; c++) {
+    v[c] = nbits_unit(q[c] + u * UNIT * bits / 8, bits);
+  }
+  for (size_t j = 0; j < 4; j++) {
+    const real x = load(prepared + u * UNIT + j * LANES);
+    for (size_t c = 0; c < 4; c++) {
+      v128_t part = bits == 4 ? v[c] : wasm_u32x4_shr(v[c], (uint32_t)(bits * j));
+      part = wasm_v128_and(part, masks[j]);
+      dots[c] = r_madd(x, b_to_real(part), dots[c]);
+      FINISHED(dots[c]);
+    }
+  }
+}
+
+/* 4 columns of the product of one row; those from `end` on repeat the last. Usual weights have 4 bits, zero points
+ * in the middle, and blocks of whole pairs of units. */
+INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits,
+                          const bool is_usual) {
+  const size_t at_once = is_usual && !ONE_STEP ? 2 : 1;
   static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12};
   const float *sums = prepared + w->blocks * w->block;
   const bool is_middle = w->zeros == NULL && w->float_zeros == NULL;
   v128_t masks[4];
   const uint8_t *q[4];
+  const float *scales[4];
   size_t at[4];
   real results[4];
   for (size_t c = 0; c < 4; c++) {
     masks[c] = bits == 4 ? load_constant(places + c) : wasm_i32x4_splat((1 << bits) - 1);
     at[c] = column + c < end ? column + c : end - 1;
     q[c] = w->weights + at[c] * w->blocks * w->blob;
+    scales[c] = w->scales + at[c] * w->blocks;
     results[c] = r_set(0.0f);
   }
   for (size_t b = 0; b < w->blocks; b++) {
     real dots[4];
     for (size_t c = 0; c < 4; c++) {
-      float zero = is_middle ? (float)(1 << (bits - 1)) : weft_nbits_zero(w, at[c], b);
-      dots[c] = r_mul(load(sums + b * LANES), r_set(zero));
+      const float zero = is_middle ? (float)(1 << (bits - 1)) : weft_nbits_zero(w, at[c], b);
+      dots[c] = r_mul(load(sums), is_usual ? R_CONST(8.0f) : r_set(zero));
     }
+    sums += LANES;
+    size_t i = w->block;
     NOT_UNROLLED
-    for (size_t i = 0; i < w->block; i += UNIT, prepared += UNIT) {
-      v128_t v[4];
+    do {
+      UNROLLED
+      for (size_t u = 0; u < at_once; u++) {
+        nbits_unit_dots(q, u, prepared, masks, dots, bits);
+      }
+      prepared += at_once * UNIT;
       for (size_t c = 0; c < 4; c++) {
-        v[c] = nbits_unit(q[c], bits);
-        q[c] += UNIT * bits / 8;
+        q[c] += at_once * UNIT * bits / 8;
+        FINISHED(q[c]);
       }
-      for (size_t j = 0; j < 4; j++) {
-        const real x = load(prepared + j * LANES);
-        for (size_t c = 0; c < 4; c++) {
-          v128_t part = wasm_v128_and(bits == 4 ? v[c] : wasm_u32x4_shr(v[c], (uint32_t)(bits * j)), masks[j]);
-          dots[c] = r_madd(b_to_real(part), x, dots[c]);
-        }
-      }
-    }
+    } while ((i -= at_once * UNIT) > 0);
     for (size_t c = 0; c < 4; c++) {
-      results[c] = r_madd(dots[c], load_splat(w->scales + at[c] * w->blocks + b), results[c]);
+      results[c] = r_madd(dots[c], load_splat(scales[c]++), results[c]);
+      FINISHED(scales[c]);
     }
   }
   transpose_4x4(results);
@@ -85,10 +108,12 @@ INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t col
 }
 
 static void nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y) {
+  const bool is_usual = w->zeros == NULL && w->float_zeros == NULL && w->block % (2 * UNIT) == 0;
   for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
-    real sums = w->bits == 4   ? nbits_columns(w, prepared, j, end, 4)
-                : w->bits == 8 ? nbits_columns(w, prepared, j, end, 8)
-                               : nbits_columns(w, prepared, j, end, 2);
+    real sums = w->bits == 8   ? nbits_columns(w, prepared, j, end, 8, false)
+                : w->bits == 2 ? nbits_columns(w, prepared, j, end, 2, false)
+                : is_usual     ? nbits_columns(w, prepared, j, end, 4, true)
+                               : nbits_columns(w, prepared, j, end, 4, false);
     if (w->bias != NULL) sums = r_add(sums, load_some(w->bias + j, end - j));
     store_some(y, sums, end - j);
   }
