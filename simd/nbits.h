@@ -190,19 +190,18 @@ static void nbits_expand(const weft_nbits *w, size_t begin, size_t end, float *o
 }
 
 /* ---- rows of 8 bits ------------------------------------------------------------------------------------------------
- * A packed row has for each block its scale, its negative sum, and for every 32 elements first the even, then the odd
- * ones: what the low and the high halves of 16 bytes of weights meet. They are bytes where there is a relaxed dot
- * product, else 16-bit numbers. */
+ * A packed row has for each block its negative sum, for every 32 elements first the even, then the odd ones: what the
+ * low and the high halves of 16 bytes of weights meet, and its scale. Elements are bytes where there is a relaxed dot
+ * product, else 16-bit numbers. All is in the order in which one pointer comes by it, as in a panel of weights. */
 enum {
   HALVES = 32, /* elements in 16 bytes of weights */
   A_BYTE = FUSED ? 1 : 2,
-  BLOCK_HEADER = sizeof(float) + sizeof(int32_t),
-  PANEL_NUMBERS = NR * (sizeof(float) + sizeof(int32_t)),
+  BLOCK_NUMBERS = sizeof(int32_t) + sizeof(float),
   I8_ROWS = FUSED ? 4 : 2
 };
 
 INLINE size_t nbits_i8_block_size(const weft_nbits *w) {
-  return BLOCK_HEADER + w->block * A_BYTE;
+  return BLOCK_NUMBERS + w->block * A_BYTE;
 }
 
 static size_t nbits_i8_a_size(const weft_nbits *w, size_t m) {
@@ -257,14 +256,15 @@ static void nbits_i8_pack_a(const weft_nbits *w, const float *x, void *out) {
     real inverse = r_set(greatest > 1e-36f ? 127 / greatest : 0);
     v128_t sum = wasm_i32x4_splat(0);
     char *header = to;
-    to += BLOCK_HEADER;
+    to += sizeof(int32_t);
     for (size_t i = 0; i < w->block; i += HALVES, to += HALVES * A_BYTE) {
       bool is_inside = i < n && greatest > 1e-36f;
       sum = nbits_i8_pack_part(x + first + i, is_inside ? n - i : 0, inverse, to, sum);
     }
     int32_t negative = add_i32_lanes(sum);
-    memcpy(header, &scale, sizeof scale);
-    memcpy(header + sizeof scale, &negative, sizeof negative);
+    memcpy(header, &negative, sizeof negative);
+    memcpy(to, &scale, sizeof scale);
+    to += sizeof scale;
   }
 }
 
@@ -288,8 +288,8 @@ INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, 
   }
   for (size_t b = 0; b < w->blocks; b++) {
     v128_t sums[4];
-    const char *header = a;
-    a += BLOCK_HEADER;
+    const v128_t negative = wasm_v128_load32_splat(a);
+    a += sizeof(int32_t);
     for (size_t c = 0; c < 4; c++) {
       sums[c] = wasm_i32x4_splat(0);
     }
@@ -312,13 +312,14 @@ INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, 
       zeros = wasm_i32x4_make(weft_nbits_whole_zero(w, at[0], b), weft_nbits_whole_zero(w, at[1], b),
                               weft_nbits_whole_zero(w, at[2], b), weft_nbits_whole_zero(w, at[3], b));
     }
-    sum = wasm_i32x4_add(sum, wasm_i32x4_mul(zeros, wasm_v128_load32_splat(header + sizeof(float))));
-    results = r_add(results, r_mul(b_to_real(sum), r_mul(wasm_v128_load32_splat(header), scales)));
+    sum = wasm_i32x4_add(sum, wasm_i32x4_mul(zeros, negative));
+    results = r_add(results, r_mul(b_to_real(sum), r_mul(wasm_v128_load32_splat(a), scales)));
+    a += sizeof(float);
   }
   return results;
 }
 
-/* Block b of 8 columns: 8 scales, 8 zero points, and steps of 4 bytes of each column. */
+/* Block b of 8 columns: 8 zero points, steps of 4 bytes of each column, and 8 scales. */
 INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t end, size_t b, char *to) {
   const v128_t mask = wasm_i8x16_splat(15);
   const uint8_t *q[NR];
@@ -330,9 +331,8 @@ INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t en
     scales[c] = w->scales[at * w->blocks + b];
     zeros[c] = weft_nbits_whole_zero(w, at, b);
   }
-  memcpy(to, scales, sizeof scales);
-  memcpy(to + sizeof scales, zeros, sizeof zeros);
-  to += sizeof scales + sizeof zeros;
+  memcpy(to, zeros, sizeof zeros);
+  to += sizeof zeros;
   for (size_t i = 0; i < w->blob; i += HALVES / 2, to += HALVES * NR) {
     for (size_t half = 0; half < 2; half++) {
       v128_t low[4], high[4];
@@ -349,7 +349,8 @@ INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t en
       }
     }
   }
-  return to;
+  memcpy(to, scales, sizeof scales);
+  return to + sizeof scales;
 }
 
 /* 16 bytes times 16 weights below 16, each product added to its neighbour's. */
@@ -364,8 +365,9 @@ INLINE v128_t nbits_pairs(v128_t x, v128_t q) {
 }
 
 /* sums += the part of 32 elements: its 8 steps' products stay in 16 bits, into which 16 of a byte and a number below 16
- * fit, so that 16 products cost a multiplication and an addition. Returns where the next elements of b are. */
-INLINE const char *nbits_i8_part(const char **a, const char *b, v128_t sums[I8_ROWS][4], const size_t rows) {
+ * fit, so that 16 products cost a multiplication and an addition. */
+INLINE void nbits_i8_part(const char **a, const char *b, v128_t sums[I8_ROWS][4], const size_t rows) {
+  const v128_t ones = B_CONST(0x10001u);
   v128_t pairs[I8_ROWS][2];
   UNROLLED
   for (size_t l = 0; l < HALVES / 4; l++, b += 4 * NR) {
@@ -381,61 +383,76 @@ INLINE const char *nbits_i8_part(const char **a, const char *b, v128_t sums[I8_R
   }
   for (size_t i = 0; i < rows; i++) {
     a[i] += HALVES;
+    FINISHED(a[i]);
     for (size_t j = 0; j < 2; j++) {
-      sums[i][j] = wasm_i32x4_add(sums[i][j], wasm_i32x4_extadd_pairwise_i16x8(pairs[i][j]));
+      sums[i][j] = wasm_i32x4_add(sums[i][j], wasm_i32x4_dot_i16x8(pairs[i][j], ones));
     }
   }
-  return b;
 }
 
-/* c += a block's part of `rows` rows times 8 columns, b being the block of a panel. Without a relaxed dot product 4
- * columns' sums are in two vectors until the end, products of two neighbours each. */
-INLINE void nbits_i8_block(const weft_nbits *w, const char *const *left, const char *b, float *c, const size_t rows,
-                           const i8_form form) {
+/* c += a block's part of `rows` rows times 8 columns, and moves the pointers on. Without a relaxed dot product 4 columns'
+ * sums are in two vectors until the end, products of two neighbours each. */
+INLINE const char *nbits_i8_block(const weft_nbits *w, const char **a, const char *b, float *c, const size_t rows,
+                                  const i8_form form) {
   enum { VECTORS = FUSED ? 2 : 4 };
   const bool in_parts = FUSED && form == PAIRS;
-  const v128_t scales[2] = {wasm_v128_load(b), wasm_v128_load(b + 16)};
-  const v128_t zeros[2] = {wasm_v128_load(b + 32), wasm_v128_load(b + 48)};
+  const size_t steps = ONE_STEP ? 1 : 4;
   v128_t sums[I8_ROWS][4];
-  const char *a[I8_ROWS];
   for (size_t i = 0; i < rows; i++) {
-    a[i] = left[i] + BLOCK_HEADER;
-    for (size_t j = 0; j < VECTORS; j++) {
-      sums[i][j] = wasm_i32x4_splat(0);
+    const v128_t negative = wasm_v128_load32_splat(a[i]);
+    a[i] += sizeof(int32_t);
+    FINISHED(a[i]);
+    for (size_t j = 0; j < 2; j++) {
+      const v128_t first = wasm_i32x4_mul(wasm_v128_load(b + 16 * j), negative);
+      sums[i][FUSED ? j : 2 * j] = FUSED ? first : wasm_u64x2_extend_low_u32x4(first);
+      if (!FUSED) sums[i][2 * j + 1] = wasm_u64x2_extend_high_u32x4(first);
     }
   }
-  b += PANEL_NUMBERS;
+  b += NR * sizeof(int32_t);
+  FINISHED(b);
   NOT_UNROLLED
   for (size_t l = w->block / HALVES; in_parts && l > 0; l--) {
-    b = nbits_i8_part(a, b, sums, rows);
+    nbits_i8_part(a, b, sums, rows);
+    b += HALVES * NR;
+    FINISHED(b);
   }
   NOT_UNROLLED
-  for (size_t l = w->block / 4; !in_parts && l > 0; l--, b += 4 * NR) {
-    v128_t y[VECTORS];
-    for (size_t j = 0; j < VECTORS; j++) {
-      y[j] = FUSED ? wasm_v128_load(b + 16 * j) : wasm_u16x8_load8x8(b + 8 * j);
-    }
-    for (size_t i = 0; i < rows; i++) {
-      v128_t x = FUSED ? wasm_v128_load32_splat(a[i]) : wasm_v128_load64_splat(a[i]);
-      a[i] += 4 * A_BYTE;
+  for (size_t l = w->block / 4; !in_parts && l > 0; l -= steps) {
+    UNROLLED
+    for (size_t step = 0; step < steps; step++, b += 4 * NR) {
+      v128_t y[VECTORS];
       for (size_t j = 0; j < VECTORS; j++) {
-        sums[i][j] = i8_step(y[j], x, sums[i][j], FUSED ? UNSIGNED_QUADS : PAIRS);
+        y[j] = FUSED ? wasm_v128_load(b + 16 * j) : wasm_u16x8_load8x8(b + 8 * j);
       }
+      for (size_t i = 0; i < rows; i++) {
+        const char *from = a[i] + step * 4 * A_BYTE;
+        const v128_t x = FUSED ? wasm_v128_load32_splat(from) : wasm_v128_load64_splat(from);
+        for (size_t j = 0; j < VECTORS; j++) {
+          sums[i][j] = i8_step(y[j], x, sums[i][j], FUSED ? UNSIGNED_QUADS : PAIRS);
+          FINISHED(sums[i][j]);
+        }
+      }
+    }
+    FINISHED(b);
+    for (size_t i = 0; i < rows; i++) {
+      a[i] += steps * 4 * A_BYTE;
+      FINISHED(a[i]);
     }
   }
   for (size_t i = 0; i < rows; i++) {
-    const v128_t scale = wasm_v128_load32_splat(left[i]), negative = wasm_v128_load32_splat(left[i] + sizeof(float));
+    const v128_t scale = wasm_v128_load32_splat(a[i]);
+    a[i] += sizeof(float);
     for (size_t j = 0; j < 2; j++) {
       v128_t sum = sums[i][j];
       if (!FUSED) {
         v128_t low = sums[i][2 * j % VECTORS], high = sums[i][(2 * j + 1) % VECTORS];
         sum = wasm_i32x4_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7));
       }
-      sum = wasm_i32x4_add(sum, wasm_i32x4_mul(zeros[j], negative));
       float *to = c + i * NR + j * LANES;
-      store(to, r_add(load(to), r_mul(b_to_real(sum), r_mul(scale, scales[j]))));
+      store(to, r_add(load(to), r_mul(b_to_real(sum), r_mul(scale, wasm_v128_load(b + 16 * j)))));
     }
   }
+  return b + NR * sizeof(float);
 }
 
 /* `rows` rows times a panel, of which `columns` are stored. */
@@ -446,11 +463,8 @@ INLINE void nbits_i8_tile(const weft_nbits *w, const char *a, const char *b, siz
   for (size_t i = 0; i < rows; i++) {
     left[i] = a + nbits_i8_a_size(w, i);
   }
-  for (size_t block = 0; block < w->blocks; block++, b += PANEL_NUMBERS + w->block * NR) {
-    nbits_i8_block(w, left, b, c, rows, form);
-    for (size_t i = 0; i < rows; i++) {
-      left[i] += nbits_i8_block_size(w);
-    }
+  for (size_t block = 0; block < w->blocks; block++) {
+    b = nbits_i8_block(w, left, b, c, rows, form);
   }
   for (size_t i = 0; i < rows; i++, y += ldy) {
     for (size_t j = 0; j < columns; j += LANES) {
