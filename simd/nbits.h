@@ -268,23 +268,46 @@ static void nbits_i8_pack_a(const weft_nbits *w, const float *x, void *out) {
   }
 }
 
-/* sums += the elements at `a` times 16 weights below 16; every lane holds a part of the sum. */
+/* 16 bytes times 16 weights below 16, each product added to its neighbour's. */
+INLINE v128_t nbits_pairs(v128_t x, v128_t q) {
+#if defined(__wasm__) && FUSED
+  return wasm_i16x8_relaxed_dot_i8x16_i7x16(x, q);
+#else
+  v128_t low = wasm_i16x8_mul(wasm_i16x8_extend_low_i8x16(x), wasm_u16x8_extend_low_u8x16(q));
+  v128_t high = wasm_i16x8_mul(wasm_i16x8_extend_high_i8x16(x), wasm_u16x8_extend_high_u8x16(q));
+  return wasm_i16x8_narrow_i32x4(wasm_i32x4_extadd_pairwise_i16x8(low), wasm_i32x4_extadd_pairwise_i16x8(high));
+#endif
+}
+
+/* sums += 16 elements at `a` times weights below 16; every lane holds a part of the sum. */
 INLINE v128_t nbits_dot(const char *a, v128_t q, v128_t sums) {
   if (FUSED) return i8_step(q, wasm_v128_load(a), sums, UNSIGNED_QUADS);
   sums = i8_step(wasm_u16x8_extend_low_u8x16(q), wasm_v128_load(a), sums, PAIRS);
   return i8_step(wasm_u16x8_extend_high_u8x16(q), wasm_v128_load(a + 16), sums, PAIRS);
 }
 
+/* The same for 32 elements. Without an instruction for quads two products of pairs are added in 16 bits first. */
+INLINE v128_t nbits_dot_halves(const char *a, v128_t v, v128_t mask, v128_t ones, v128_t sums, const i8_form form) {
+  const v128_t even = wasm_v128_and(v, mask), odd = wasm_v128_and(wasm_u16x8_shr(v, 4), mask);
+  if (FUSED && form == PAIRS) {
+    v128_t pairs = wasm_i16x8_add(nbits_pairs(wasm_v128_load(a), even), nbits_pairs(wasm_v128_load(a + 16), odd));
+    return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(pairs, ones));
+  }
+  return nbits_dot(a + HALVES / 2 * A_BYTE, odd, nbits_dot(a, even, sums));
+}
+
 /* One row times 4 columns, straight from the blocks. */
-INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, size_t end) {
-  const v128_t mask = wasm_i8x16_splat(15);
+INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, size_t end, const i8_form form) {
+  const v128_t mask = B_CONST(0x0f0f0f0fu), ones = B_CONST(0x10001u);
   const uint8_t *q[4];
+  const float *from[4];
   size_t at[4];
   v128_t zeros = wasm_i32x4_splat(8);
   real results = r_set(0.0f);
   for (size_t c = 0; c < 4; c++) {
     at[c] = column + c < end ? column + c : end - 1;
     q[c] = w->weights + at[c] * w->blocks * w->blob;
+    from[c] = w->scales + at[c] * w->blocks;
   }
   for (size_t b = 0; b < w->blocks; b++) {
     v128_t sums[4];
@@ -293,21 +316,22 @@ INLINE real nbits_i8_columns(const weft_nbits *w, const char *a, size_t column, 
     for (size_t c = 0; c < 4; c++) {
       sums[c] = wasm_i32x4_splat(0);
     }
+    size_t i = w->block;
     NOT_UNROLLED
-    for (size_t i = 0; i < w->block; i += HALVES, a += HALVES * A_BYTE) {
+    do {
       for (size_t c = 0; c < 4; c++) {
-        v128_t v = wasm_v128_load(q[c]);
+        sums[c] = nbits_dot_halves(a, wasm_v128_load(q[c]), mask, ones, sums[c], form);
         q[c] += HALVES / 2;
-        sums[c] = nbits_dot(a, wasm_v128_and(v, mask), sums[c]);
-        sums[c] = nbits_dot(a + HALVES / 2 * A_BYTE, wasm_v128_and(wasm_u16x8_shr(v, 4), mask), sums[c]);
+        FINISHED(q[c]);
       }
-    }
+      a += HALVES * A_BYTE;
+    } while ((i -= HALVES) > 0);
     transpose_4x4(sums);
     v128_t sum = wasm_i32x4_add(wasm_i32x4_add(sums[0], sums[1]), wasm_i32x4_add(sums[2], sums[3]));
-    v128_t scales = wasm_v128_load32_zero(w->scales + at[0] * w->blocks + b);
-    scales = wasm_v128_load32_lane(w->scales + at[1] * w->blocks + b, scales, 1);
-    scales = wasm_v128_load32_lane(w->scales + at[2] * w->blocks + b, scales, 2);
-    scales = wasm_v128_load32_lane(w->scales + at[3] * w->blocks + b, scales, 3);
+    v128_t scales = wasm_v128_load32_zero(from[0]++);
+    scales = wasm_v128_load32_lane(from[1]++, scales, 1);
+    scales = wasm_v128_load32_lane(from[2]++, scales, 2);
+    scales = wasm_v128_load32_lane(from[3]++, scales, 3);
     if (w->zeros != NULL) {
       zeros = wasm_i32x4_make(weft_nbits_whole_zero(w, at[0], b), weft_nbits_whole_zero(w, at[1], b),
                               weft_nbits_whole_zero(w, at[2], b), weft_nbits_whole_zero(w, at[3], b));
@@ -351,17 +375,6 @@ INLINE char *nbits_i8_expand_block(const weft_nbits *w, size_t column, size_t en
   }
   memcpy(to, scales, sizeof scales);
   return to + sizeof scales;
-}
-
-/* 16 bytes times 16 weights below 16, each product added to its neighbour's. */
-INLINE v128_t nbits_pairs(v128_t x, v128_t q) {
-#if defined(__wasm__) && FUSED
-  return wasm_i16x8_relaxed_dot_i8x16_i7x16(x, q);
-#else
-  v128_t low = wasm_i16x8_mul(wasm_i16x8_extend_low_i8x16(x), wasm_u16x8_extend_low_u8x16(q));
-  v128_t high = wasm_i16x8_mul(wasm_i16x8_extend_high_i8x16(x), wasm_u16x8_extend_high_u8x16(q));
-  return wasm_i16x8_narrow_i32x4(wasm_i32x4_extadd_pairwise_i16x8(low), wasm_i32x4_extadd_pairwise_i16x8(high));
-#endif
 }
 
 /* sums += the part of 32 elements: its 8 steps' products stay in 16 bits, into which 16 of a byte and a number below 16
@@ -475,9 +488,10 @@ INLINE void nbits_i8_tile(const weft_nbits *w, const char *a, const char *b, siz
   }
 }
 
-static void nbits_i8_direct(const weft_nbits *w, const char *a, size_t begin, size_t end, float *y) {
+INLINE void nbits_i8_direct(const weft_nbits *w, const char *a, size_t begin, size_t end, float *y,
+                            const i8_form form) {
   for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
-    real sums = nbits_i8_columns(w, a, j, end);
+    real sums = nbits_i8_columns(w, a, j, end, form);
     if (w->bias != NULL) sums = r_add(sums, load_some(w->bias + j, end - j));
     store_some(y, sums, end - j);
   }
@@ -497,7 +511,7 @@ INLINE void nbits_i8_panel(const weft_nbits *w, size_t m, const char *a, const c
 INLINE void nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t begin, size_t end, float *y, size_t ldy,
                      void *scratch, const i8_form form) {
   for (size_t i = 0; m < I8_ROWS && i < m; i++) {
-    nbits_i8_direct(w, (const char *)a + nbits_i8_a_size(w, i), begin, end, y + i * ldy);
+    nbits_i8_direct(w, (const char *)a + nbits_i8_a_size(w, i), begin, end, y + i * ldy, form);
   }
   for (size_t column = begin; m >= I8_ROWS && column < end; column += NR, y += NR) {
     char *to = scratch;
