@@ -1,8 +1,9 @@
 /* Depthwise convolution of bytes, in the way of convolution.h: a band of rows is widened into a buffer with its
- * padding, zero points taken off and stride phases side by side. Taps are taken two at a time: their elements
- * interleaved, one i32x4.dot_i16x8 multiplies and adds both. */
+ * padding and zero points taken off. Taps are taken two neighbours of a row at a time, which one i32x4.dot_i16x8
+ * multiplies and adds: the buffer has for every output the elements that both meet, side by side. With a stride of 2 that
+ * is the row as it is; else it holds every element twice. */
 
-enum { BAND_SHORTS = 12288, SHORTS = 8 };
+enum { BAND_SHORTS = 16384, SHORTS = 8 };
 
 typedef struct depthwise_i8_plan {
   const uint8_t *plane;
@@ -11,11 +12,13 @@ typedef struct depthwise_i8_plan {
   int32_t zero;
   bool is_signed;
   size_t vectors; /* of 8, in an output row */
-  size_t length;  /* of one phase of a buffered row */
-  size_t row;     /* of a buffered row */
+  size_t width;   /* of a row with its padding */
+  size_t phases;  /* of pairs: those of output q begin at element stride * q + phase */
+  size_t length;  /* pairs of a phase of a buffered row */
+  size_t row;     /* shorts of a buffered row */
   size_t pairs;
-  size_t offsets[DEPTHWISE_TAPS + 1];
-  int32_t weights[DEPTHWISE_TAPS / 2 + 1]; /* two of 16 bits */
+  size_t offsets[DEPTHWISE_TAPS];
+  int32_t weights[DEPTHWISE_TAPS]; /* two of 16 bits */
 } depthwise_i8_plan;
 
 NO_IDIOMS static void clear_shorts(int16_t *to, size_t n) {
@@ -24,54 +27,51 @@ NO_IDIOMS static void clear_shorts(int16_t *to, size_t n) {
   }
 }
 
-/* 8 elements from every first or second byte on. */
-INLINE v128_t widen_strided(const uint8_t *from, const size_t stride, bool is_signed) {
-  if (stride == 1) return widen_bytes(from, is_signed);
-  v128_t bytes = wasm_v128_load(from);
-  if (is_signed) return wasm_i16x8_shr(wasm_i16x8_shl(bytes, 8), 8);
-  return wasm_v128_and(bytes, wasm_i16x8_splat(0xff));
+/* A row in 16 bits, with its padding. */
+static void widen_row_i8(const depthwise_i8_plan *d, const uint8_t *row, int16_t *to) {
+  const size_t before = d->x->pad > 0 ? (size_t)d->x->pad : 0, cut = d->x->pad < 0 ? (size_t)-d->x->pad : 0;
+  const size_t first = before < d->width ? before : d->width, left = d->x->in > cut ? d->x->in - cut : 0;
+  const size_t n = left < d->width - first ? left : d->width - first;
+  size_t i = 0;
+  clear_shorts(to, first);
+  row += cut;
+  to += first;
+  for (; i + SHORTS <= n; i += SHORTS) {
+    wasm_v128_store(to + i, wasm_i16x8_sub(widen_bytes(row + i, d->is_signed), d->zeros));
+  }
+  for (; i < n; i++) {
+    to[i] = (int16_t)(byte_at(row, i, d->is_signed) - d->zero);
+  }
+  clear_shorts(to + n, d->width - first - n);
 }
 
-INLINE size_t copy_whole_shorts(const depthwise_i8_plan *d, const uint8_t *from, const size_t stride, size_t inside,
-                                size_t length, int16_t *to) {
-  size_t q = 0;
-  for (; q + SHORTS <= length && (q + SHORTS) * stride <= inside; q += SHORTS) {
-    wasm_v128_store(to + q, wasm_i16x8_sub(widen_strided(from + q * stride, stride, d->is_signed), d->zeros));
+/* The pairs of a row. */
+static void pair_row_i8(const depthwise_i8_plan *d, const int16_t *row, int16_t *to) {
+  const size_t stride = d->x->stride, dilation = d->x->dilation;
+  for (size_t i = 0; stride == 1 && i < d->length; i += SHORTS) {
+    const v128_t a = wasm_v128_load(row + i), b = wasm_v128_load(row + i + dilation);
+    wasm_v128_store(to + 2 * i, wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+    wasm_v128_store(to + 2 * i + SHORTS, wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
   }
-  return q;
-}
-
-/* As copy_phase of convolution.h. */
-static void copy_phase_i8(const depthwise_i8_plan *d, const uint8_t *row, int64_t first, int16_t *to) {
-  const size_t stride = d->x->stride, iw = d->x->in, length = d->length;
-  size_t q = 0;
-  int64_t column = first;
-  for (; q < length && column < 0; q++, column += (int64_t)stride) {
-    to[q] = 0;
+  for (size_t phase = 0; stride > 1 && phase < d->phases; phase++) {
+    for (size_t i = 0; i < d->length; i++, to += 2) {
+      to[0] = row[i * stride + phase];
+      to[1] = row[i * stride + phase + dilation];
+    }
   }
-  size_t at = (size_t)column;
-  if (q < length && at < iw && stride <= 2) {
-    size_t done = stride == 1 ? copy_whole_shorts(d, row + at, 1, iw - at, length - q, to + q)
-                              : copy_whole_shorts(d, row + at, 2, iw - at, length - q, to + q);
-    q += done;
-    at += done * stride;
-  }
-  for (; q < length && at < iw; q++, at += stride) {
-    to[q] = (int16_t)(byte_at(row, at, d->is_signed) - d->zero);
-  }
-  clear_shorts(to + q, length - q);
 }
 
 static void fill_band_i8(const depthwise_i8_plan *d, size_t first_row, size_t rows, int16_t *band) {
+  const bool is_paired = d->x->stride == 2 && d->x->dilation == 1; /* as it is */
+  int16_t *whole = band + BAND_SHORTS - d->width;
   for (size_t t = 0; t < rows; t++, band += d->row) {
     int64_t row = (int64_t)(first_row * d->y->stride + t) - d->y->pad;
     if (row < 0 || (size_t)row >= d->y->in) {
       clear_shorts(band, d->row);
       continue;
     }
-    for (size_t phase = 0; phase < d->x->stride; phase++) {
-      copy_phase_i8(d, d->plane + (size_t)row * d->x->in, (int64_t)phase - d->x->pad, band + phase * d->length);
-    }
+    widen_row_i8(d, d->plane + (size_t)row * d->x->in, is_paired ? band : whole);
+    if (!is_paired) pair_row_i8(d, whole, band);
   }
 }
 
@@ -84,10 +84,10 @@ typedef struct depthwise_i8_place {
 
 static void move_on(const depthwise_i8_plan *d, depthwise_i8_place *place) {
   place->column += SHORTS;
-  place->from += SHORTS;
+  place->from += 2 * SHORTS;
   place->to += SHORTS;
   if (place->column >= d->x->out) {
-    place->from += d->y->stride * d->row - d->vectors * SHORTS;
+    place->from += d->y->stride * d->row - 2 * d->vectors * SHORTS;
     place->to -= place->column - d->x->out;
     place->column = 0;
   }
@@ -102,13 +102,11 @@ INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const depthwise_i8_
   NOT_UNROLLED
   for (size_t p = 0; p < d->pairs; p++) {
     v128_t weights = wasm_v128_load32_splat(d->weights + p);
-    const size_t first = d->offsets[2 * p], second = d->offsets[2 * p + 1];
+    const size_t offset = d->offsets[p];
     for (size_t h = 0; h < 2; h++) {
-      v128_t a = wasm_v128_load(places[h].from + first), b = wasm_v128_load(places[h].from + second);
-      v128_t low = wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-      v128_t high = wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-      sums[h][0] = wasm_i32x4_add(sums[h][0], wasm_i32x4_dot_i16x8(low, weights));
-      sums[h][1] = wasm_i32x4_add(sums[h][1], wasm_i32x4_dot_i16x8(high, weights));
+      const int16_t *from = places[h].from + offset;
+      sums[h][0] = wasm_i32x4_add(sums[h][0], wasm_i32x4_dot_i16x8(wasm_v128_load(from), weights));
+      sums[h][1] = wasm_i32x4_add(sums[h][1], wasm_i32x4_dot_i16x8(wasm_v128_load(from + SHORTS), weights));
     }
   }
   for (size_t h = 0; h < 2; h++) {
@@ -126,28 +124,23 @@ INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const depthwise_i8_
 /* Fills in the buffer's geometry and the taps; false when a single output row does not fit. */
 static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size_t *rows) {
   const weft_pool_axis *y = d->y, *x = d->x;
-  const size_t taps = y->kernel * x->kernel;
+  const size_t per_row = (x->kernel + 1) / 2, extent = (y->kernel - 1) * y->dilation + 1;
   d->vectors = (x->out + SHORTS - 1) / SHORTS;
-  d->length = d->vectors * SHORTS + (x->kernel - 1) * x->dilation / x->stride;
-  d->row = x->stride * d->length;
-  size_t extent = (y->kernel - 1) * y->dilation + 1;
-  size_t room = d->row <= BAND_SHORTS ? BAND_SHORTS / d->row : 0;
-  if (taps == 0 || taps > DEPTHWISE_TAPS || extent > room) return false;
+  d->phases = x->stride > 2 ? x->stride : 1;
+  d->length = (d->vectors * SHORTS + 2 * (per_row - 1) * x->dilation / x->stride + SHORTS - 1) / SHORTS * SHORTS;
+  d->row = 2 * d->phases * d->length;
+  d->width = x->stride * d->length + x->dilation;
+  d->pairs = y->kernel * per_row;
+  if (d->pairs == 0 || d->pairs > DEPTHWISE_TAPS || d->width > BAND_SHORTS) return false;
+  const size_t room = (BAND_SHORTS - d->width) / d->row;
+  if (extent > room) return false;
   *rows = (room - extent) / y->stride + 1;
-  size_t phase = 0, step = 0;
-  for (size_t j = 0; j < x->kernel; j++) {
-    for (size_t i = 0; i < y->kernel; i++) {
-      d->offsets[i * x->kernel + j] = i * y->dilation * d->row + phase * d->length + step;
-    }
-    for (phase += x->dilation; phase >= x->stride; phase -= x->stride) {
-      step++;
-    }
-  }
-  d->offsets[taps] = 0; /* an odd tap's partner has no weight */
-  d->pairs = (taps + 1) / 2;
   for (size_t p = 0; p < d->pairs; p++) {
-    uint32_t high = 2 * p + 1 < taps ? (uint16_t)weights[2 * p + 1] : 0;
-    d->weights[p] = (int32_t)(high << 16 | (uint16_t)weights[2 * p]);
+    const size_t i = p / per_row, j = p % per_row * 2, column = j * x->dilation;
+    const int16_t *w = weights + i * x->kernel + j;
+    const uint32_t high = j + 1 < x->kernel ? (uint16_t)w[1] : 0; /* the last of an odd row has no partner */
+    d->offsets[p] = i * y->dilation * d->row + 2 * (column % x->stride * d->length + column / x->stride);
+    d->weights[p] = (int32_t)(high << 16 | (uint16_t)w[0]);
   }
   return true;
 }
