@@ -5,120 +5,129 @@
 
 enum { BAND_SHORTS = 16384, SHORTS = 8 };
 
+typedef struct depthwise_i8_pair {
+  size_t offset;
+  int32_t weights; /* two of 16 bits */
+} depthwise_i8_pair;
+
 typedef struct depthwise_i8_plan {
   const uint8_t *plane;
   const weft_pool_axis *y, *x;
-  v128_t zeros;
+  v128_t flips, zeros; /* bytes ^ flips are signed, and zero points moved with them */
   int32_t zero;
   bool is_signed;
   size_t vectors; /* of 8, in an output row */
-  size_t width;   /* of a row with its padding */
   size_t phases;  /* of pairs: those of output q begin at element stride * q + phase */
   size_t length;  /* pairs of a phase of a buffered row */
   size_t row;     /* shorts of a buffered row */
-  size_t pairs;
-  size_t offsets[DEPTHWISE_TAPS];
-  int32_t weights[DEPTHWISE_TAPS]; /* two of 16 bits */
+  size_t count;
+  depthwise_i8_pair pairs[DEPTHWISE_TAPS];
 } depthwise_i8_plan;
 
-NO_IDIOMS static void clear_shorts(int16_t *to, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    to[i] = 0;
+/* What element `column` of a row, which may be padding, is in the buffer. */
+INLINE int16_t element_i8(const depthwise_i8_plan *d, const uint8_t *row, int64_t column) {
+  return column < 0 || (size_t)column >= d->x->in ? 0 : (int16_t)(byte_at(row, (size_t)column, d->is_signed) - d->zero);
+}
+
+/* 8 of them from column i on, or 4 in front. */
+INLINE v128_t elements_i8(const uint8_t *row, size_t i, size_t part, v128_t flips, v128_t zeros) {
+  const v128_t bytes = part == SHORTS ? wasm_v128_load64_zero(row + i) : wasm_v128_load32_zero(row + i);
+  return wasm_i16x8_sub(wasm_i16x8_extend_low_i8x16(wasm_v128_xor(bytes, flips)), zeros);
+}
+
+/* Elements 0 to n - 1 where `to` is, or with `paired` each with the one `dilation` behind it; parts of 8 or 4 overlap. */
+INLINE void widen_row_i8(const depthwise_i8_plan *d, const uint8_t *row, size_t n, int16_t *to, const size_t part,
+                         const bool paired) {
+  const v128_t flips = d->flips, zeros = d->zeros;
+  const size_t dilation = d->x->dilation;
+  for (size_t i = 0; i < n; i += part) {
+    const size_t at = part_at(i, n, part);
+    const v128_t a = elements_i8(row, at, part, flips, zeros);
+    if (!paired) {
+      wasm_v128_store(to + at, a);
+      continue;
+    }
+    const v128_t b = elements_i8(row, at + dilation, part, flips, zeros);
+    wasm_v128_store(to + 2 * at, wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+    if (part == SHORTS) {
+      wasm_v128_store(to + 2 * at + SHORTS, wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+    }
   }
 }
 
-/* A row in 16 bits, with its padding. */
-static void widen_row_i8(const depthwise_i8_plan *d, const uint8_t *row, int16_t *to) {
-  const size_t before = d->x->pad > 0 ? (size_t)d->x->pad : 0, cut = d->x->pad < 0 ? (size_t)-d->x->pad : 0;
-  const size_t first = before < d->width ? before : d->width, left = d->x->in > cut ? d->x->in - cut : 0;
-  const size_t n = left < d->width - first ? left : d->width - first;
-  size_t i = 0;
-  clear_shorts(to, first);
-  row += cut;
-  to += first;
-  for (; i + SHORTS <= n; i += SHORTS) {
-    wasm_v128_store(to + i, wasm_i16x8_sub(widen_bytes(row + i, d->is_signed), d->zeros));
+/* Pairs `begin` to `end` of a phase. */
+static void pair_some_i8(const depthwise_i8_plan *d, const uint8_t *row, size_t phase, size_t begin, size_t end,
+                         int16_t *to) {
+  for (size_t i = begin; i < end; i++) {
+    const int64_t column = (int64_t)(i * d->x->stride + phase) - d->x->pad;
+    to[2 * i] = element_i8(d, row, column);
+    to[2 * i + 1] = element_i8(d, row, column + (int64_t)d->x->dilation);
   }
-  for (; i < n; i++) {
-    to[i] = (int16_t)(byte_at(row, i, d->is_signed) - d->zero);
-  }
-  clear_shorts(to + n, d->width - first - n);
 }
 
-/* The pairs of a row. */
-static void pair_row_i8(const depthwise_i8_plan *d, const int16_t *row, int16_t *to) {
-  const size_t stride = d->x->stride, dilation = d->x->dilation;
-  for (size_t i = 0; stride == 1 && i < d->length; i += SHORTS) {
-    const v128_t a = wasm_v128_load(row + i), b = wasm_v128_load(row + i + dilation);
-    wasm_v128_store(to + 2 * i, wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
-    wasm_v128_store(to + 2 * i + SHORTS, wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
-  }
-  for (size_t phase = 0; stride > 1 && phase < d->phases; phase++) {
-    for (size_t i = 0; i < d->length; i++, to += 2) {
-      to[0] = row[i * stride + phase];
-      to[1] = row[i * stride + phase + dilation];
+static void fill_row_i8(const depthwise_i8_plan *d, const uint8_t *row, int16_t *to) {
+  const size_t in = d->x->in, dilation = d->x->dilation, pad = (size_t)d->x->pad, stride = d->x->stride;
+  if (stride == 2 && dilation == 1 && in >= SHORTS && pad + in <= d->row) {
+    widen_row_i8(d, row, in, to + pad, SHORTS, false);
+  } else if (stride == 1 && in >= dilation + LANES && pad + in <= d->length) {
+    const size_t n = in - dilation;
+    if (n >= SHORTS) {
+      widen_row_i8(d, row, n, to + 2 * pad, SHORTS, true);
+    } else {
+      widen_row_i8(d, row, n, to + 2 * pad, LANES, true);
+    }
+    pair_some_i8(d, row, 0, pad > dilation ? pad - dilation : 0, pad, to);
+    pair_some_i8(d, row, 0, pad + n, pad + in, to);
+  } else {
+    for (size_t phase = 0; phase < d->phases; phase++) {
+      pair_some_i8(d, row, phase, 0, d->length, to + phase * 2 * d->length);
     }
   }
 }
 
 static void fill_band_i8(const depthwise_i8_plan *d, size_t first_row, size_t rows, int16_t *band) {
-  const bool is_paired = d->x->stride == 2 && d->x->dilation == 1; /* as it is */
-  int16_t *whole = band + BAND_SHORTS - d->width;
+  for (size_t i = 0; i < rows * d->row; i += SHORTS) {
+    wasm_v128_store(band + i, wasm_i16x8_splat(0));
+  }
   for (size_t t = 0; t < rows; t++, band += d->row) {
     int64_t row = (int64_t)(first_row * d->y->stride + t) - d->y->pad;
-    if (row < 0 || (size_t)row >= d->y->in) {
-      clear_shorts(band, d->row);
-      continue;
-    }
-    widen_row_i8(d, d->plane + (size_t)row * d->x->in, is_paired ? band : whole);
-    if (!is_paired) pair_row_i8(d, whole, band);
+    if (row >= 0 && (size_t)row < d->y->in) fill_row_i8(d, d->plane + (size_t)row * d->x->in, band);
   }
 }
 
-/* Where 8 outputs of a row come from and go to; what they have beyond it is written over by the next ones. */
-typedef struct depthwise_i8_place {
-  const int16_t *from;
-  int32_t *to;
-  size_t column;
-} depthwise_i8_place;
-
-static void move_on(const depthwise_i8_plan *d, depthwise_i8_place *place) {
-  place->column += SHORTS;
-  place->from += 2 * SHORTS;
-  place->to += SHORTS;
-  if (place->column >= d->x->out) {
-    place->from += d->y->stride * d->row - 2 * d->vectors * SHORTS;
-    place->to -= place->column - d->x->out;
-    place->column = 0;
+INLINE void store_some_sums(int32_t *to, const v128_t *sums, const int32_t *last) {
+  const size_t left = (size_t)(last - to);
+  int32_t part[SHORTS];
+  int32_t *out = left >= SHORTS ? to : part;
+  wasm_v128_store(out, sums[0]);
+  wasm_v128_store(out + LANES, sums[1]);
+  for (size_t i = 0; out == part && i < left; i++) {
+    to[i] = part[i];
   }
 }
 
-/* 8 outputs at each of two places, which share what is looked up for a pair of taps; none at `last` and beyond. */
-INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const depthwise_i8_place *places, const int32_t *last) {
+/* 8 outputs of each of two rows, whose elements are `step` shorts apart and whose outputs `gap`: both share what is
+ * looked up for a pair of taps. What a row shorter than 8 has beyond its end is written over by the next; nothing is
+ * written at `last` and beyond. */
+INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const int16_t *from, size_t step, int32_t *to, size_t gap,
+                                 const int32_t *last) {
+  const int16_t *rows[2] = {from, from + step};
   v128_t sums[2][2];
   for (size_t h = 0; h < 2; h++) {
     sums[h][0] = sums[h][1] = wasm_i32x4_splat(0);
   }
   NOT_UNROLLED
-  for (size_t p = 0; p < d->pairs; p++) {
-    v128_t weights = wasm_v128_load32_splat(d->weights + p);
-    const size_t offset = d->offsets[p];
+  for (const depthwise_i8_pair *p = d->pairs, *end = p + d->count; p < end; p++) {
+    const v128_t weights = wasm_v128_load32_splat(&p->weights);
+    const size_t offset = p->offset;
     for (size_t h = 0; h < 2; h++) {
-      const int16_t *from = places[h].from + offset;
-      sums[h][0] = wasm_i32x4_add(sums[h][0], wasm_i32x4_dot_i16x8(wasm_v128_load(from), weights));
-      sums[h][1] = wasm_i32x4_add(sums[h][1], wasm_i32x4_dot_i16x8(wasm_v128_load(from + SHORTS), weights));
+      const int16_t *x = rows[h] + offset;
+      sums[h][0] = wasm_i32x4_add(sums[h][0], wasm_i32x4_dot_i16x8(wasm_v128_load(x), weights));
+      sums[h][1] = wasm_i32x4_add(sums[h][1], wasm_i32x4_dot_i16x8(wasm_v128_load(x + SHORTS), weights));
     }
   }
-  for (size_t h = 0; h < 2; h++) {
-    int32_t *to = places[h].to, part[SHORTS];
-    const size_t left = (size_t)(last - to);
-    int32_t *out = left >= SHORTS ? to : part;
-    wasm_v128_store(out, sums[h][0]);
-    wasm_v128_store(out + LANES, sums[h][1]);
-    for (size_t i = 0; out == part && i < left; i++) {
-      to[i] = part[i];
-    }
-  }
+  store_some_sums(to, sums[0], last);
+  store_some_sums(to + gap, sums[1], last);
 }
 
 /* Fills in the buffer's geometry and the taps; false when a single output row does not fit. */
@@ -129,18 +138,19 @@ static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size
   d->phases = x->stride > 2 ? x->stride : 1;
   d->length = (d->vectors * SHORTS + 2 * (per_row - 1) * x->dilation / x->stride + SHORTS - 1) / SHORTS * SHORTS;
   d->row = 2 * d->phases * d->length;
-  d->width = x->stride * d->length + x->dilation;
-  d->pairs = y->kernel * per_row;
-  if (d->pairs == 0 || d->pairs > DEPTHWISE_TAPS || d->width > BAND_SHORTS) return false;
-  const size_t room = (BAND_SHORTS - d->width) / d->row;
-  if (extent > room) return false;
+  d->count = y->kernel * per_row;
+  const size_t room = BAND_SHORTS / d->row;
+  if (x->pad < 0 || d->count == 0 || d->count > DEPTHWISE_TAPS || extent > room) return false;
   *rows = (room - extent) / y->stride + 1;
-  for (size_t p = 0; p < d->pairs; p++) {
-    const size_t i = p / per_row, j = p % per_row * 2, column = j * x->dilation;
-    const int16_t *w = weights + i * x->kernel + j;
-    const uint32_t high = j + 1 < x->kernel ? (uint16_t)w[1] : 0; /* the last of an odd row has no partner */
-    d->offsets[p] = i * y->dilation * d->row + 2 * (column % x->stride * d->length + column / x->stride);
-    d->weights[p] = (int32_t)(high << 16 | (uint16_t)w[0]);
+  for (size_t j = 0; j < per_row; j++) {
+    const size_t column = 2 * j * x->dilation, last = 2 * j + 1 == x->kernel; /* of an odd row, without a partner */
+    const size_t place = 2 * (column % x->stride * d->length + column / x->stride);
+    const int16_t *w = weights + 2 * j;
+    for (size_t i = 0; i < y->kernel; i++, w += x->kernel) {
+      const uint32_t high = last ? 0 : (uint16_t)w[1];
+      d->pairs[i * per_row + j] =
+          (depthwise_i8_pair){i * y->dilation * d->row + place, (int32_t)(high << 16 | (uint16_t)w[0])};
+    }
   }
   return true;
 }
@@ -154,7 +164,8 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
   d.zero = zero;
   d.is_signed = is_signed;
   size_t rows = 0;
-  d.zeros = wasm_i16x8_splat((int16_t)zero);
+  d.flips = wasm_i8x16_splat(is_signed ? 0 : -128);
+  d.zeros = wasm_i16x8_splat((int16_t)(is_signed ? zero : zero - 128));
   if (!depthwise_i8_make(&d, weights, &rows)) {
     weft_portable_depthwise_i8(plane, y, x, weights, zero, is_signed, begin, end, sums);
     return;
@@ -164,15 +175,16 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
     int16_t band[BAND_SHORTS];
     size_t count = end - row < rows ? end - row : rows;
     fill_band_i8(&d, row, (count - 1) * y->stride + (y->kernel - 1) * y->dilation + 1, band);
-    depthwise_i8_place next = {band, sums, 0};
-    for (size_t left = count * d.vectors; left > 0; left -= left > 1 ? 2 : 1) {
-      depthwise_i8_place places[2] = {next, next};
-      if (left > 1) move_on(&d, places + 1);
-      depthwise_i8_vectors(&d, places, last);
-      next = places[1];
-      move_on(&d, &next);
+    for (size_t r = 0; r < count; r += 2, sums += 2 * x->out) {
+      const bool is_last = r + 1 == count; /* twice */
+      const size_t step = is_last ? 0 : y->stride * d.row, gap = is_last ? 0 : x->out;
+      const int16_t *from = band + r * y->stride * d.row;
+      for (size_t i = 0; i < x->out; i += SHORTS) {
+        const size_t at = x->out < SHORTS ? 0 : part_at(i, x->out, SHORTS);
+        depthwise_i8_vectors(&d, from + 2 * at, step, sums + at, gap, last);
+      }
     }
-    sums += count * x->out;
+    sums -= count % 2 * x->out;
   }
 }
 
@@ -181,7 +193,7 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
  * in one number for the whole plane. 4 taps of a row are taken at a time: the bytes that 4 neighbours meet are
  * spread from one load. Weights have to fit into signed bytes. */
 #if FUSED
-enum { BAND_BYTES = 2 * BAND_SHORTS, MOST_QUADS = 32, QUAD_GROUP = 4 };
+enum { BAND_BYTES = 24576, MOST_QUADS = 32, QUAD_GROUP = 4 };
 
 typedef struct depthwise_quads {
   const uint8_t *plane;
