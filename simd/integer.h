@@ -9,8 +9,7 @@
  *   row of a     int32 -az (0 where it is taken off already), int32 -sum(a - az), then 4 bytes a step
  *   panel of b   8 int32 bz, 8 int32 sum(b), then for every step 8 columns of 2 or 4 bytes
  *
- * Both are padded with zeros to whole turns of 8 numbers: loops that take a turn at a time from constant places spend
- * few instructions on pointers.
+ * Both are padded with zeros to whole turns of the loop, of several steps where the table has such.
  *
  * The form is a constant in every caller below. */
 
@@ -18,14 +17,7 @@ typedef enum i8_form { PAIRS, SIGNED_QUADS, UNSIGNED_QUADS } i8_form; /* the qua
 
 enum { ROW_HEADER = 2 * sizeof(int32_t), PANEL_HEADER = 2 * NR * sizeof(int32_t) };
 
-/* Numbers of k in a turn of the loop. What runs WASI modules is likely to be cranelift, which loads all that a turn
- * needs before it multiplies, and so has registers for one step. */
-enum { TURN = 8 };
-#if defined(__wasi__)
-enum { ONE_STEP = 1 };
-#else
-enum { ONE_STEP = 0 };
-#endif
+enum { TURN = 2 * STEPS }; /* numbers of k in a turn of the loop */
 
 INLINE size_t i8_depth(const i8_form form) {
   return form == PAIRS ? 2 : 4;
@@ -227,7 +219,7 @@ INLINE v128_t i8_first(const char *row, const char *zeros, const i8_form form) {
 INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
                     const size_t panels, const i8_form form) {
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
-  const size_t steps = ONE_STEP ? 1 : TURN / i8_depth(form);
+  const size_t steps = TURN / i8_depth(form);
   v128_t sums[4][8];
   const char *left[4], *right[4];
   for (size_t i = 0; i < rows; i++) {

@@ -62,7 +62,7 @@ INLINE void nbits_unit_dots(const uint8_t *const *q, const size_t u, const float
  * in the middle, and blocks of whole pairs of units. */
 INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits,
                           const bool is_usual) {
-  const size_t at_once = is_usual && !ONE_STEP ? 2 : 1;
+  const size_t at_once = is_usual && STEPS > 1 ? 2 : 1;
   static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12};
   const float *sums = prepared + w->blocks * w->block;
   const bool is_middle = w->zeros == NULL && w->float_zeros == NULL;
@@ -409,7 +409,6 @@ INLINE const char *nbits_i8_block(const weft_nbits *w, const char **a, const cha
                                   const i8_form form) {
   enum { VECTORS = FUSED ? 2 : 4 };
   const bool in_parts = FUSED && form == PAIRS;
-  const size_t steps = ONE_STEP ? 1 : 4;
   v128_t sums[I8_ROWS][4];
   for (size_t i = 0; i < rows; i++) {
     const v128_t negative = wasm_v128_load32_splat(a[i]);
@@ -430,9 +429,9 @@ INLINE const char *nbits_i8_block(const weft_nbits *w, const char **a, const cha
     FINISHED(b);
   }
   NOT_UNROLLED
-  for (size_t l = w->block / 4; !in_parts && l > 0; l -= steps) {
+  for (size_t l = w->block / 4; !in_parts && l > 0; l -= STEPS) {
     UNROLLED
-    for (size_t step = 0; step < steps; step++, b += 4 * NR) {
+    for (size_t step = 0; step < STEPS; step++, b += 4 * NR) {
       v128_t y[VECTORS];
       for (size_t j = 0; j < VECTORS; j++) {
         y[j] = FUSED ? wasm_v128_load(b + 16 * j) : wasm_u16x8_load8x8(b + 8 * j);
@@ -448,7 +447,7 @@ INLINE const char *nbits_i8_block(const weft_nbits *w, const char **a, const cha
     }
     FINISHED(b);
     for (size_t i = 0; i < rows; i++) {
-      a[i] += steps * 4 * A_BYTE;
+      a[i] += STEPS * 4 * A_BYTE;
       FINISHED(a[i]);
     }
   }
