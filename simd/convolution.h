@@ -9,16 +9,22 @@
  * Patches: 8 output positions make a panel's columns. Where their elements of a tap lie in the image is worked out once
  * a panel and used for all channels. */
 
-enum { BAND_FLOATS = 6144, MAX_TAPS = WEFT_CONV_TAPS, DEPTHWISE_TAPS = 1024 };
+enum {
+  BAND_FLOATS = 6144,
+  HALF_BAND = BAND_FLOATS / 2 + 16, /* to a stride of two's other phase: a constant, and on other lines of a cache */
+  MAX_TAPS = WEFT_CONV_TAPS,
+  DEPTHWISE_TAPS = 1024,
+  SQUARE_TAPS = 25
+};
 
 typedef struct depthwise {
   const weft_patches *p;
-  const float *w; /* of the channel at work, as is its bias */
-  float bias;
-  bool clip;
-  float lo, hi;
+  const float *w; /* of the channel at work, as are its bias and the taps of a small square, each in all lanes */
+  real bias, taps[SQUARE_TAPS];
+  real lo, hi;       /* of what is stored */
   size_t length;     /* of one phase of a buffered row: whole vectors in pairs, and the last taps */
-  size_t row_floats; /* of all phases */
+  size_t phase;      /* from one phase to the next */
+  size_t row_floats; /* from one buffered row to the next */
   size_t line;       /* from one row of the output to the next */
   size_t rows;       /* of the output that a band makes */
   size_t spare;      /* rows of the buffer that are read and count in nothing */
@@ -34,22 +40,35 @@ INLINE void copy_row(const float *from, size_t n, size_t before, float *to) {
     store_part(to, load_part(from, n), n);
     return;
   }
-  for (size_t i = 0; i + LANES <= n; i += LANES) {
-    store(to + i, load(from + i));
+  const real last = load(from + n - LANES);
+  float *const end = to + n - LANES;
+  for (; to + LANES < end; to += 2 * LANES, from += 2 * LANES) {
+    store(to, load(from));
+    store(to + LANES, load(from + LANES));
   }
-  store(to + n - LANES, load(from + n - LANES));
+  if (to < end) store(to, load(from));
+  store(end, last);
 }
 
-/* The same of a row's even and odd elements, in two lines of `length` one after the other: which is first depends on
+INLINE void split_pairs(const float *from, float *even, float *odd) {
+  const real a = load(from), b = load(from + LANES);
+  store(even, wasm_i32x4_shuffle(a, b, 0, 2, 4, 6));
+  store(odd, wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+}
+
+/* The same of a row's even and odd elements, in two lines `phase` floats from each other: which is first depends on
  * whether the number of zeros before the row is even. */
-INLINE void copy_halves(const float *from, size_t n, size_t before, size_t length, float *to) {
-  float *const even = to + before % 2 * length + before / 2, *const odd =
-                                                                 to + (before + 1) % 2 * length + (before + 1) / 2;
+INLINE void copy_halves(const float *from, size_t n, size_t before, size_t phase, float *to) {
+  float *const even = to + before % 2 * phase + before / 2, *const odd =
+                                                                to + (before + 1) % 2 * phase + (before + 1) / 2;
   size_t i = 0;
-  for (; i + 2 * LANES <= n; i += 2 * LANES) {
-    real a = load(from + i), b = load(from + i + LANES);
-    store(even + i / 2, wasm_i32x4_shuffle(a, b, 0, 2, 4, 6));
-    store(odd + i / 2, wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+  if (n >= 2 * LANES) {
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+      split_pairs(from + i, even + i / 2, odd + i / 2);
+    }
+    i = n / 2 - LANES;
+    split_pairs(from + 2 * i, even + i, odd + i);
+    i = n / 2 * 2;
   }
   for (; i < n; i++) {
     (i % 2 == 0 ? even : odd)[i / 2] = from[i];
@@ -68,28 +87,40 @@ static size_t padded(const weft_patches *p) {
   return p->pad_left > 0 ? (size_t)p->pad_left : 0;
 }
 
+static void clear_rows(const depthwise *d, size_t count, float *band) {
+  for (size_t i = 0; i < d->p->stride_w; i++, band += d->phase) {
+    for (size_t row = 0; row < count; row++) {
+      clear_floats(band + row * d->row_floats, d->length);
+    }
+  }
+}
+
 /* The rows of `in` that `count` output rows from `first` on are made of. The band is all zeros at first, and only what
  * lies inside the image changes. */
 static void fill_band(const depthwise *d, const float *in, size_t first, size_t count, float *band) {
   const weft_patches *p = d->p;
   const size_t rows = (count - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1, before = padded(p);
   const size_t left = p->pad_left >= 0 ? 0 : (size_t)-p->pad_left, skipped = left < p->iw ? left : p->iw;
-  const size_t width = p->iw - skipped, room = d->row_floats - before;
+  const size_t width = p->iw - skipped, room = d->length * p->stride_w - before;
   const size_t inside = d->simple && room < width ? room : width;
-  for (size_t t = 0; t < rows; t++, band += d->row_floats) {
-    int64_t y = (int64_t)(first * p->stride_h + t) - p->pad_top;
-    if (y < 0 || (size_t)y >= p->ih) {
-      if (!d->whole) clear_floats(band, d->row_floats);
-      continue;
-    }
-    const float *row = in + (size_t)y * p->iw + skipped;
+  const int64_t top = (int64_t)(first * p->stride_h) - p->pad_top, height = (int64_t)p->ih;
+  const size_t outside = top < 0 ? (size_t)-top : 0, above = outside < rows ? outside : rows;
+  const int64_t below = height - top < (int64_t)rows ? height - top : (int64_t)rows; /* the first row below the image */
+  const size_t end = below > (int64_t)above ? (size_t)below : above;
+  if (!d->whole) {
+    clear_rows(d, above, band);
+    clear_rows(d, rows - end, band + end * d->row_floats);
+  }
+  const float *row = in + (top + (int64_t)above) * (int64_t)p->iw + (int64_t)skipped;
+  float *to = band + above * d->row_floats;
+  for (size_t t = above; t < end; t++, to += d->row_floats, row += p->iw) {
     if (d->simple && p->stride_w == 1) {
-      copy_row(row, inside, before, band);
+      copy_row(row, inside, before, to);
     } else if (d->simple) {
-      copy_halves(row, inside, before, d->length, band);
+      copy_halves(row, inside, before, d->phase, to);
     } else {
       for (size_t phase = 0; phase < p->stride_w; phase++) {
-        copy_phase(row, width, (int64_t)phase - (int64_t)before, p->stride_w, d->length, band + phase * d->length);
+        copy_phase(row, width, (int64_t)phase - (int64_t)before, p->stride_w, d->length, to + phase * d->phase);
       }
     }
   }
@@ -97,14 +128,14 @@ static void fill_band(const depthwise *d, const float *in, size_t first, size_t 
 
 /* What is stored: with the activation, if it is a clip. */
 INLINE real depthwise_result(const depthwise *d, real y) {
-  return d->clip ? r_at_most(r_at_least(y, load_splat(&d->lo)), load_splat(&d->hi)) : y;
+  return r_at_most(r_at_least(y, d->lo), d->hi);
 }
 
 /* `vectors` of an output row, a constant, with any window. */
 INLINE void depthwise_vectors(const depthwise *d, const size_t vectors, const float *from, float *to, size_t columns) {
   real sums[4];
   for (size_t v = 0; v < vectors; v++) {
-    sums[v] = load_splat(&d->bias);
+    sums[v] = d->bias;
   }
   const float *w = d->w;
   const uint16_t *offset = d->offsets;
@@ -130,75 +161,84 @@ static void depthwise_row(const depthwise *d, const float *from, float *to) {
   if (column < ow) depthwise_vectors(d, 2, from + column, to + column, ow - column);
 }
 
-/* Some columns, `vectors` of them, of all rows of a k x k window without dilation, from the top down: elements are
- * loaded once for all the output rows that they count in, whose sums stay in registers, and weights where they are
- * used. The first of these sums belong to rows above the first and are dropped. k, stride and vectors are constants. */
+/* Some columns, `vectors` of them, the second `second` from the first, of all rows of a k x k window without dilation,
+ * from the top down: elements are loaded once for all the output rows that they count in, whose sums stay in registers,
+ * and weights where they are used. The first of these sums belong to rows above the first and are dropped. k, stride
+ * and vectors are constants. */
 INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t stride, const size_t vectors,
-                            const float *from, size_t rows, float *to, size_t columns) {
-  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, length = d->length;
+                            const float *from, size_t rows, float *to, size_t second) {
+  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, line = d->line;
+  const float *others = from + second;
   real sums[5][2];
   for (size_t i = 0; i < alive * vectors; i++) {
-    sums[i / vectors][i % vectors] = load_splat(&d->bias);
+    sums[i / vectors][i % vectors] = d->bias;
   }
   NOT_UNROLLED
   for (size_t turn = 0; turn < rows + alive - 1; turn++) {
     UNROLLED
-    for (size_t u = 0; u < stride; u++, from += row_floats) {
+    for (size_t u = 0; u < stride; u++) {
       UNROLLED
       for (size_t j = 0; j < k; j++) {
         real x[2];
         for (size_t v = 0; v < vectors; v++) {
-          x[v] = load(from + j % stride * length + j / stride + v * LANES);
+          x[v] = load((v == 0 ? from : others) + j % stride * HALF_BAND + j / stride);
         }
         UNROLLED
         for (size_t i = u; i < k; i += stride) {
-          const real weight = load_splat(d->w + i * k + j);
+          const real weight = d->taps[i * k + j];
           for (size_t v = 0; v < vectors; v++) {
             sums[i / stride][v] = r_madd(weight, x[v], sums[i / stride][v]);
             FINISHED(sums[i / stride][v]);
           }
         }
       }
+      from += row_floats;
+      others += row_floats;
+      FINISHED(from);
+      FINISHED(others);
     }
     if (turn >= alive - 1) {
       for (size_t v = 0; v < vectors; v++) {
-        store_some(to + v * LANES, depthwise_result(d, sums[alive - 1][v]), columns - v * LANES);
+        store(to + v * second, depthwise_result(d, sums[alive - 1][v]));
       }
-      to += d->line;
+      to += line;
     }
     for (size_t v = 0; v < vectors; v++) {
       UNROLLED
       for (size_t i = alive - 1; i > 0; i--) {
         sums[i][v] = sums[i - 1][v];
       }
-      sums[0][v] = load_splat(&d->bias);
+      sums[0][v] = d->bias;
     }
   }
 }
 
+/* Of at least as many columns as a vector has. The last vectors may be made in part again. */
 INLINE void depthwise_strips(const depthwise *d, const size_t k, const size_t stride, size_t rows, const float *band,
                              float *to) {
   const size_t ow = d->p->ow;
   size_t column = 0;
   for (; column + LANES < ow; column += 2 * LANES) {
-    depthwise_strip(d, k, stride, 2, band + column, rows, to + column, ow - column);
+    const size_t at = ow < 2 * LANES ? 0 : column < ow - 2 * LANES ? column : ow - 2 * LANES;
+    depthwise_strip(d, k, stride, 2, band + at, rows, to + at, ow < 2 * LANES ? ow - LANES : LANES);
   }
-  if (column < ow) depthwise_strip(d, k, stride, 1, band + column, rows, to + column, ow - column);
+  if (column < ow) depthwise_strip(d, k, stride, 1, band + ow - LANES, rows, to + ow - LANES, 0);
 }
 
-/* One vector of each of four output rows of a 3 x 3 window, `step` from each other: as many as the taps of a column are.
- * Each element is loaded once for all rows that it counts in, and the weights stay in registers. */
-INLINE void depthwise_square(const depthwise *d, const size_t stride, size_t step, const real w[9], const float *from,
-                             float *to, size_t columns) {
+/* One vector of each of four output rows of a 3 x 3 window, `line` from each other, and of the rows that they are made
+ * of, `row` from each other: as many as the taps of a column are. Each element is loaded once for all rows that it
+ * counts in, and the weights stay in registers. */
+INLINE void depthwise_square(const depthwise *d, const size_t stride, const real w[9], const float *from, size_t row,
+                             float *to, size_t line) {
   real sums[4];
   for (size_t r = 0; r < 4; r++) {
-    sums[r] = load_splat(&d->bias);
+    sums[r] = d->bias;
   }
   UNROLLED
-  for (size_t t = 0; t < 3 * stride + 3; t++, from += step * d->row_floats) {
+  for (size_t t = 0; t < 3 * stride + 3; t++, from += row) {
     UNROLLED
     for (size_t j = 0; j < 3; j++) {
-      const real x = load(from + j % stride * d->length + j / stride);
+      const real x = load(from + j % stride * HALF_BAND + j / stride);
       UNROLLED
       for (size_t r = 0; r < 4; r++) {
         if (t < r * stride || t - r * stride >= 3) continue;
@@ -207,34 +247,38 @@ INLINE void depthwise_square(const depthwise *d, const size_t stride, size_t ste
       }
     }
   }
-  for (size_t r = 0; r < 4; r++, to += step * d->line) {
-    store_some(to, depthwise_result(d, sums[r]), columns);
+  for (size_t r = 0; r < 4; r++, to += line) {
+    store(to, depthwise_result(d, sums[r]));
   }
 }
 
-/* Every `step`th of `count` rows, which are four or more. The last four may be made in part again. */
+/* Every `step`th of `count` rows, which are four or more, as are their columns. The last four of both may be made in
+ * part again. */
 INLINE void depthwise_squares(const depthwise *d, const size_t stride, size_t step, size_t count, const float *band,
                               float *to) {
-  const size_t ow = d->p->ow;
+  const size_t ow = d->p->ow, row_floats = step * d->row_floats, line = step * d->line;
   real w[9];
   for (size_t i = 0; i < 9; i++) {
-    w[i] = load_splat(d->w + i);
+    w[i] = d->taps[i];
   }
   count = (count + step - 1) / step;
   for (size_t row = 0; row < count; row += 4) {
     row = row + 4 <= count ? row : count - 4;
-    const float *from = band + row * step * stride * d->row_floats;
+    const float *from = band + row * stride * row_floats;
+    float *out = to + row * line;
     NOT_UNROLLED
     for (size_t column = 0; column < ow; column += LANES) {
-      depthwise_square(d, stride, step, w, from + column, to + row * step * d->line + column, ow - column);
+      column = column + LANES <= ow ? column : ow - LANES;
+      depthwise_square(d, stride, w, from + column, row_floats, out + column, line);
     }
   }
 }
 
-/* Whether the window is k x k, dilated by `down` in its columns alone, and goes by as much down as to the right. */
+/* Whether the window is k x k, dilated by `down` in its columns alone, and goes by as much down as to the right, and
+ * the result has whole vectors. */
 static bool is_square(const weft_patches *p, size_t k, size_t down) {
-  return p->kh == k && p->kw == k && p->stride_h == p->stride_w && p->stride_h <= 2 && p->dilation_h == down &&
-         p->dilation_w == 1;
+  return p->ow >= LANES && p->kh == k && p->kw == k && p->stride_h == p->stride_w && p->stride_h <= 2 &&
+         p->dilation_h == down && p->dilation_w == 1;
 }
 
 static void depthwise_band(const depthwise *d, size_t count, const float *band, float *to) {
@@ -257,16 +301,18 @@ static void depthwise_band(const depthwise *d, size_t count, const float *band, 
   }
 }
 
-/* The geometry of a buffered row. */
-static void plan_row(depthwise *d) {
+/* The geometry of a buffered row, whose phases follow each other or are halves of the band. */
+static void plan_row(depthwise *d, bool halves) {
   const weft_patches *p = d->p;
-  d->row_floats = weft_conv_row_floats(p);
-  d->length = d->row_floats / p->stride_w;
-  d->simple = p->stride_w <= 2 && padded(p) < d->row_floats;
+  const size_t all = weft_conv_row_floats(p);
+  d->length = all / p->stride_w;
+  d->row_floats = halves ? d->length : all;
+  d->phase = halves ? HALF_BAND : d->length;
+  d->simple = p->stride_w <= 2 && padded(p) < all;
   size_t phase = 0, step = 0;
   for (size_t j = 0; j < p->kw; j++) { /* without divisions: small channels are planned in less time than they take */
     for (size_t i = 0; i < p->kh; i++) {
-      d->offsets[i * p->kw + j] = (uint16_t)(i * p->dilation_h * d->row_floats + phase * d->length + step);
+      d->offsets[i * p->kw + j] = (uint16_t)(i * p->dilation_h * d->row_floats + phase * d->phase + step);
     }
     for (phase += p->dilation_w; phase >= p->stride_w; phase -= p->stride_w) {
       step++;
@@ -277,10 +323,11 @@ static void plan_row(depthwise *d) {
 /* Fills in the geometry of the buffer; false when a single output row does not fit. */
 static bool depthwise_plan(depthwise *d, size_t oh) {
   const weft_patches *p = d->p;
-  plan_row(d);
+  const bool halves = p->stride_w == 2;
+  plan_row(d, halves);
   d->spare = is_square(p, 5, 1) ? p->stride_h - 1 : 0;
-  size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
-  size_t room = d->row_floats <= BAND_FLOATS ? BAND_FLOATS / d->row_floats : 0;
+  const size_t extent = (p->kh - 1) * p->dilation_h + 1 + d->spare;
+  const size_t room = (halves ? BAND_FLOATS / 2 : BAND_FLOATS) / d->row_floats;
   if (extent > room) return false;
   d->rows = (room - extent) / p->stride_h + 1;
   d->whole = d->rows >= oh;
@@ -293,7 +340,8 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
                           float lo, float hi, float *out, size_t oh) {
   const size_t taps = p->kh * p->kw;
   weft_patches part = *p;
-  depthwise d = {.p = &part, .clip = activation == WEFT_ACT_CLIP, .lo = lo, .hi = hi, .line = p->ow};
+  const bool clip = activation == WEFT_ACT_CLIP;
+  depthwise d = {.p = &part, .lo = r_set(clip ? lo : -INFINITY), .hi = r_set(clip ? hi : INFINITY), .line = p->ow};
   bool fits = taps > 0 && taps <= DEPTHWISE_TAPS && oh > 0;
   while (fits && !depthwise_plan(&d, oh)) {
     part.ow /= 2;
@@ -304,15 +352,20 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
     activate_f32(p->channels * oh * p->ow, out, activation, lo, hi);
     return;
   }
-  float band[BAND_FLOATS];
+  float band[HALF_BAND + BAND_FLOATS / 2];
   const size_t columns = part.ow, plane = oh * p->ow;
   for (size_t column = 0; column < p->ow; column += columns) {
     part.ow = columns < p->ow - column ? columns : p->ow - column;
     part.pad_left = p->pad_left - (int64_t)(column * p->stride_w);
-    clear_floats(band, ((d.rows - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1 + d.spare) * d.row_floats);
+    const size_t used = ((d.rows - 1) * p->stride_h + (p->kh - 1) * p->dilation_h + 1 + d.spare) * d.row_floats;
+    clear_floats(band, used);
+    if (p->stride_w == 2) clear_floats(band + HALF_BAND, used);
     for (size_t c = 0; c < p->channels; c++) {
       d.w = w + c * taps;
-      d.bias = bias != NULL ? bias[c] : 0.0f;
+      d.bias = r_set(bias != NULL ? bias[c] : 0.0f);
+      for (size_t i = 0; i < taps && taps <= SQUARE_TAPS; i++) {
+        d.taps[i] = load_splat(d.w + i);
+      }
       for (size_t row = 0; row < oh; row += d.rows) {
         size_t count = oh - row < d.rows ? oh - row : d.rows;
         fill_band(&d, p->in + c * p->ih * p->iw, row, count, band);
@@ -320,7 +373,7 @@ static void depthwise_f32(const weft_patches *p, const float *w, const float *bi
       }
     }
   }
-  if (!d.clip) activate_f32(p->channels * plane, out, activation, lo, hi);
+  if (!clip) activate_f32(p->channels * plane, out, activation, lo, hi);
 }
 
 /* ---- few channels ------------------------------------------------------------------------------------------------ */
@@ -329,7 +382,7 @@ static void conv_f32(const weft_patches *p, size_t filters, const float *w, cons
                      size_t end, float *out, size_t oh, float *scratch) {
   depthwise d = {.p = p};
   const size_t taps = p->kh * p->kw, k = p->channels * taps;
-  plan_row(&d);
+  plan_row(&d, false);
   const size_t below = (p->kh - 1) * p->dilation_h + 1, line = p->channels * d.row_floats;
   size_t rows = (WEFT_CONV_BAND / line - below) / p->stride_h + 1;
   rows = rows < end - begin ? rows : end - begin;
