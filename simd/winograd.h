@@ -1,10 +1,9 @@
-/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once, or for 4 channels of a filter. Rows of
- * the input are transformed as they lie; then their columns are laid apart by their place in a tile, with their padding,
- * so that a tile's columns are plain loads for all four. Finished rows of four tiles are transposed back. */
+/* The transforms of src/kernels/winograd.c for the 4 tiles of a group at once, or for 4 channels of a filter. Columns
+ * of the input are transformed as they lie, to lines with their padding; then rows, of which four tiles' are transposed
+ * so that a vector has the same column of each. Finished rows of four tiles are transposed back. */
 
 enum {
-  STRIP_GROUPS = 4,
-  STRIP_LENGTH = (STRIP_GROUPS + 1) * LANES,
+  STRIP_GROUPS = 4, /* whose columns are transformed together */
   MOST_OUTPUTS = WEFT_WINOGRAD_MOST_OUTPUTS,
   MOST_SIDE = MOST_OUTPUTS + 2,
   LINE_LENGTH = MOST_OUTPUTS * STRIP_GROUPS * LANES * LANES /* where every tile is in a row of its own */
@@ -85,43 +84,22 @@ static void winograd_filters(weft_winograd_tile tile, const weft_winograd_taps *
   }
 }
 
-/* A vector of every `outputs`-th element, from each of the first ones. */
-INLINE void split_vector(const size_t outputs, const float *line, real *r) {
-  for (size_t j = 0; j < outputs; j++) {
-    r[j] = load(line + j * LANES);
+/* The columns of four tiles from where each begins in a line. */
+INLINE void tile_columns(const weft_winograd_line line, const float *const *tiles, real *x) {
+  if (line.outputs == 1) {
+    x[0] = wasm_f32x4_make(*tiles[0], *tiles[1], *tiles[2], *tiles[3]);
+    return;
   }
-  if (outputs == 4) {
-    transpose_4x4(r);
-  } else if (outputs == 2) {
-    real even = wasm_i32x4_shuffle(r[0], r[1], 0, 2, 4, 6);
-    r[1] = wasm_i32x4_shuffle(r[0], r[1], 1, 3, 5, 7);
-    r[0] = even;
+  for (size_t t = 0; t < LANES; t++) {
+    x[t] = load(tiles[t]);
   }
-}
-
-/* The columns of `count` tiles side by side, of lines of (count / 4 + 1) * 4 of them. */
-INLINE void split_lines(const weft_winograd_line columns, size_t rows, const float *lines, size_t count, float *strip) {
-  const size_t outputs = columns.outputs, side = weft_winograd_side(columns);
-  NOT_UNROLLED
-  for (; rows > 0; rows--, lines += LINE_LENGTH, strip += MOST_SIDE * STRIP_LENGTH) {
-    real r[MOST_SIDE], next[MOST_OUTPUTS];
-    const float *line = lines;
-    split_vector(outputs, line, next);
-    NOT_UNROLLED
-    for (size_t i = 0; i < count; i += LANES) {
-      for (size_t j = 0; j < outputs; j++) {
-        r[j] = next[j];
-      }
-      line += outputs * LANES;
-      if (i + LANES <= count) split_vector(outputs, line, next);
-      for (size_t j = outputs; j < side; j++) {
-        r[j] = wasm_i32x4_shuffle(r[j - outputs], next[j - outputs], 1, 2, 3, 4);
-      }
-      for (size_t j = 0; j < side; j++) {
-        store(strip + j * STRIP_LENGTH + i, r[j]);
-      }
-    }
-  }
+  transpose_4x4(x);
+  if (line.outputs == 2) return;
+  const real a = load(tiles[0] + LANES), b = load(tiles[1] + LANES), c = load(tiles[2] + LANES),
+             d = load(tiles[3] + LANES);
+  const real first = wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), second = wasm_i32x4_shuffle(c, d, 0, 4, 1, 5);
+  x[4] = wasm_i32x4_shuffle(first, second, 0, 1, 4, 5);
+  if (line.taps == 3) x[5] = wasm_i32x4_shuffle(first, second, 2, 3, 6, 7);
 }
 
 /* Four of seven elements. */
@@ -136,30 +114,35 @@ INLINE void input_columns(const weft_winograd_line line, const float *const *all
   }
   size_t alone = n % LANES != 0 ? n % LANES : LANES; /* columns that the first vector does not share with the next */
   NOT_UNROLLED
-  for (size_t at = 0; at < n; at += alone, alone = LANES) {
+  for (size_t at = 0; at < n; at += alone, to += alone, alone = LANES) {
     real x[MOST_SIDE], y[MOST_SIDE];
     for (size_t i = 0; i < weft_winograd_side(line); i++) {
       const float *from = rows[i] + at * step;
       x[i] = step == 1 ? load(from) : EVEN_OF_SEVEN(from);
     }
+    FINISHED(to);
     winograd_input_words(line, x, y);
     for (size_t i = 0; i < weft_winograd_side(line); i++) {
-      store(to + i * LINE_LENGTH + at, y[i]);
+      store(to + i * LINE_LENGTH, y[i]);
     }
   }
 }
 
-/* The rows of a group of a channel's tiles in a strip; `to` is its half of a panel's row in the first matrix. */
-INLINE void input_rows(const weft_winograd_line line, size_t count, const float *strip, float *to, size_t stride) {
+/* The rows of a group of a channel's tiles, from where each begins in the first line; `to` is its half of a panel's row
+ * in the first matrix. */
+INLINE void input_rows(const weft_winograd_line line, size_t count, const float *const *tiles, float *to,
+                       size_t stride) {
+  const float *from[LANES] = {tiles[0], tiles[1], tiles[2], tiles[3]};
   NOT_UNROLLED
-  for (; count > 0; count--, strip += MOST_SIDE * STRIP_LENGTH) {
+  for (; count > 0; count--) {
     real x[MOST_SIDE], y[MOST_SIDE];
-    for (size_t i = 0; i < weft_winograd_side(line); i++) {
-      x[i] = load(strip + i * STRIP_LENGTH);
-    }
+    tile_columns(line, from, x);
     winograd_input_words(line, x, y);
     for (size_t i = 0; i < weft_winograd_side(line); i++, to += stride) {
       store(to, y[i]);
+    }
+    for (size_t t = 0; t < LANES; t++) {
+      from[t] += LINE_LENGTH;
     }
   }
 }
@@ -169,6 +152,7 @@ INLINE void input_rows(const weft_winograd_line line, size_t count, const float 
 typedef struct input_run {
   size_t tiles, before, columns;
   size_t rows[MOST_SIDE]; /* where the columns begin, or OUTSIDE */
+  float *to;              /* of the first line */
 } input_run;
 
 #define OUTSIDE SIZE_MAX
@@ -194,8 +178,8 @@ static input_run input_run_at(weft_winograd_tile tile, const weft_patches *p, si
 
 /* A channel's columns of a run, transformed down them, to lines that have zeros around. */
 static void transform_run(weft_winograd_line line, const input_run *run, const float *channel, size_t step, float *to) {
-  static const float zeros[2 * MOST_OUTPUTS * STRIP_LENGTH];
-  float room[MOST_SIDE][MOST_OUTPUTS * STRIP_LENGTH];
+  static const float zeros[2 * LINE_LENGTH];
+  float room[MOST_SIDE][LINE_LENGTH];
   const float *rows[MOST_SIDE];
   const bool plain = step <= 2 && run->columns >= LANES;
   for (size_t i = 0; i < weft_winograd_side(line); i++) {
@@ -208,35 +192,39 @@ static void transform_run(weft_winograd_line line, const input_run *run, const f
     }
   }
   if (plain && step == 2) {
-    WITH_LINE(line, input_columns, rows, run->columns, 2, to + run->before);
+    WITH_LINE(line, input_columns, rows, run->columns, 2, to);
   } else {
-    WITH_LINE(line, input_columns, rows, run->columns, 1, to + run->before);
+    WITH_LINE(line, input_columns, rows, run->columns, 1, to);
   }
 }
 
 static void winograd_input(weft_winograd_tile tile, const weft_patches *patches, size_t plane, size_t begin, size_t end,
                            float *out, size_t stride) {
   const size_t rows = weft_winograd_side(tile.rows), wide = tile.columns.outputs, k = patches->channels;
-  float strip[MOST_SIDE * MOST_SIDE * STRIP_LENGTH], lines[MOST_SIDE * LINE_LENGTH];
+  float lines[MOST_SIDE * LINE_LENGTH];
   input_run runs[STRIP_GROUPS * LANES];
+  const float *tiles[STRIP_GROUPS * LANES];
   for (size_t group = begin, count = 0; group < end; group += count) {
     count = end - group < STRIP_GROUPS ? end - group : STRIP_GROUPS;
     size_t all = 0;
-    for (size_t t = 0; t < count * LANES; t += runs[all++].tiles) {
-      runs[all] = input_run_at(tile, patches, group * LANES + t, count * LANES - t);
+    float *line = lines;
+    for (size_t t = 0; t < count * LANES; all++) {
+      input_run *run = &runs[all];
+      *run = input_run_at(tile, patches, group * LANES + t, count * LANES - t);
+      run->to = line + run->before;
+      for (size_t i = 0; i < run->tiles; i++) {
+        tiles[t++] = line + i * wide;
+      }
+      line += (run->tiles / LANES + 1) * wide * LANES;
     }
     clear_floats(lines, MOST_SIDE * LINE_LENGTH);
     for (size_t c = 0; c < k; c++) {
-      float *line = lines, *to = strip;
-      for (const input_run *run = runs; run < runs + all; run++) {
-        transform_run(tile.rows, run, patches->in + c * plane, patches->dilation_w, line);
-        WITH_LINE(tile.columns, split_lines, rows, line, run->tiles, to);
-        line += (run->tiles / LANES + 1) * wide * LANES;
-        to += run->tiles;
+      for (size_t i = 0; i < all; i++) {
+        transform_run(tile.rows, &runs[i], patches->in + c * plane, patches->dilation_w, runs[i].to);
       }
       for (size_t g = 0; g < count; g++) {
         const size_t at = group - begin + g;
-        WITH_LINE(tile.columns, input_rows, rows, strip + g * LANES, out + (at / 2 * k + c) * NR + at % 2 * LANES,
+        WITH_LINE(tile.columns, input_rows, rows, tiles + g * LANES, out + (at / 2 * k + c) * NR + at % 2 * LANES,
                   stride);
       }
     }
@@ -264,10 +252,11 @@ INLINE void output_columns(const weft_winograd_line line, size_t count, const fl
   }
 }
 
-/* Then along the rows, with the bias: each outputs * LANES elements. */
-INLINE void output_rows(const weft_winograd_line line, size_t count, const float *half, float bias, float *to) {
+/* Then along the rows, with the bias and between limits: outputs * LANES elements of each, rows `step` floats apart. */
+INLINE void output_rows(const weft_winograd_line line, size_t count, const float *half, float bias, float lo, float hi,
+                        float *to, size_t step) {
   NOT_UNROLLED
-  for (; count > 0; count--, half += MOST_SIDE * LANES, to += line.outputs * LANES) {
+  for (; count > 0; count--, half += MOST_SIDE * LANES, to += step) {
     real x[MOST_SIDE], y[MOST_OUTPUTS];
     for (size_t i = 0; i < weft_winograd_side(line); i++) {
       x[i] = load(half + i * LANES);
@@ -281,18 +270,8 @@ INLINE void output_rows(const weft_winograd_line line, size_t count, const float
       y[0] = low;
     }
     for (size_t i = 0; i < line.outputs; i++) {
-      store(to + i * LANES, r_add(y[i], r_set(bias)));
+      store(to + i * LANES, r_at_most(r_at_least(r_add(y[i], r_set(bias)), r_set(lo)), r_set(hi)));
     }
-  }
-}
-
-/* n elements `step` apart, added to those at `to`, or put where those came from. */
-static void add_spaced(const float *from, size_t step, size_t n, float *to) {
-  for (size_t i = 0; i < n && step != 1; i++) {
-    to[i] += from[i * step];
-  }
-  for (size_t i = 0; i < n && step == 1; i += LANES) {
-    store(to + i, r_add(load(to + i), load_some(from + i, n - i)));
   }
 }
 
@@ -300,7 +279,29 @@ static void put_spaced(const float *from, size_t n, size_t step, float *to) {
   for (size_t i = 0; i < n && step != 1; i++) {
     to[i * step] = from[i];
   }
-  if (step == 1) copy_floats(to, from, n);
+  if (step == 1) copy_row(from, n, 0, to);
+}
+
+/* Adds the residual to n elements of a row and activates them. */
+static void finish_result(const weft_winograd_result *r, size_t at, size_t n) {
+  float *out = r->out + at, room[LINE_LENGTH];
+  const float *residual = r->residual != NULL ? r->residual + at : NULL;
+  for (size_t count; n > 0; n -= count, out += count * r->step) {
+    count = r->step == 1 || n < LINE_LENGTH ? n : LINE_LENGTH;
+    float *y = r->step == 1 ? out : room;
+    for (size_t i = 0; i < count && y != out; i++) {
+      y[i] = out[i * r->step];
+    }
+    if (residual != NULL && r->step == 1) {
+      binary_ADD(count, y, 1, residual, 1, y);
+    } else if (residual != NULL) {
+      for (size_t i = 0; i < count; i++, residual += r->step) {
+        y[i] += *residual;
+      }
+    }
+    activate_f32(count, y, r->activation, r->lo, r->hi);
+    if (y != out) put_spaced(y, count, r->step, out);
+  }
 }
 
 /* A tile of the result, in a row of tiles. */
@@ -328,25 +329,33 @@ static void winograd_output(weft_winograd_tile tile, const float *products, size
                             const weft_winograd_result *r) {
   const size_t wide = tile.columns.outputs, whole = wide * LANES, width = weft_winograd_tiles(tile, 1, r->ow);
   const size_t side = weft_winograd_side(tile.columns);
-  tile_place next = {begin * LANES / width, begin * LANES % width};
+  const bool clip = r->activation == WEFT_ACT_CLIP && r->residual == NULL;
+  const float lo = clip ? r->lo : -INFINITY, hi = clip ? r->hi : INFINITY;
+  const tile_place first = {begin * LANES / width, begin * LANES % width};
+  tile_place next = first;
   for (size_t group = begin; group < end; group++, products += LANES) {
     float half[MOST_OUTPUTS * MOST_SIDE * LANES], rows[MOST_OUTPUTS * MOST_OUTPUTS * LANES];
+    tile_run run = next_run(tile, r, width, LANES, &next);
+    const bool direct = r->step == 1 && run.rows == tile.rows.outputs && run.columns == whole;
     WITH_LINE(tile.rows, output_columns, side, products, side * stride, stride, half);
-    WITH_LINE(tile.columns, output_rows, tile.rows.outputs, half, r->bias, rows);
-    tile_place place = next;
-    tile_run run;
-    for (size_t t = 0; r->residual != NULL && t < LANES; t += run.tiles) {
-      run = next_run(tile, r, width, LANES - t, &place);
-      for (size_t i = 0; i < run.rows; i++) {
-        add_spaced(r->residual + run.at + i * r->row_step, r->step, run.columns, rows + i * whole + t * wide);
-      }
-    }
-    activate_f32(tile.rows.outputs * whole, rows, r->activation, r->lo, r->hi);
-    for (size_t t = 0; t < LANES; t += run.tiles) {
-      run = next_run(tile, r, width, LANES - t, &next);
+    WITH_LINE(tile.columns, output_rows, tile.rows.outputs, half, r->bias, lo, hi, direct ? r->out + run.at : rows,
+              direct ? r->row_step : whole);
+    for (size_t t = 0; !direct;) {
       for (size_t i = 0; i < run.rows; i++) {
         put_spaced(rows + i * whole + t * wide, run.columns, r->step, r->out + run.at + i * r->row_step);
       }
+      t += run.tiles;
+      if (t == LANES) break;
+      run = next_run(tile, r, width, LANES - t, &next);
     }
+  }
+  next = first;
+  for (size_t tiles = (end - begin) * LANES;
+       tiles > 0 && !clip && (r->residual != NULL || r->activation != WEFT_ACT_NONE);) {
+    const tile_run run = next_run(tile, r, width, tiles, &next);
+    for (size_t i = 0; i < run.rows; i++) {
+      finish_result(r, run.at + i * r->row_step, run.columns);
+    }
+    tiles -= run.tiles;
   }
 }
