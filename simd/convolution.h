@@ -14,7 +14,8 @@ enum {
   HALF_BAND = BAND_FLOATS / 2 + 16, /* to a stride of two's other phase: a constant, and on other lines of a cache */
   MAX_TAPS = WEFT_CONV_TAPS,
   DEPTHWISE_TAPS = 1024,
-  SQUARE_TAPS = 25
+  SQUARE_TAPS = 25,
+  PACK_CHANNELS = 32 /* whose taps are packed one after the other, while their rows and patches are near */
 };
 
 typedef struct depthwise {
@@ -486,27 +487,35 @@ INLINE real gather(const float *channel, const tap *t, const size_t first) {
   return wasm_v128_and(x, wasm_v128_load(t->inside + first));
 }
 
-INLINE void emit_tap(const tap *t, const float *channel, float *out) {
-  real low = r_set(0.0f), high = low;
-  const float *from = t->kind == TAP_OUTSIDE ? channel : channel + t->offsets[0];
+/* A tap of so many channels, `plane` floats from each other, to rows of the panel that are `step` apart. */
+static void emit_tap(const tap *t, const float *in, size_t plane, size_t channels, float *out, size_t step) {
+  const float *from = t->kind == TAP_OUTSIDE ? in : in + t->offsets[0];
   switch (t->kind) {
   case TAP_OUTSIDE:
+    for (; channels > 0; channels--, out += step) {
+      store(out, r_set(0.0f));
+      store(out + LANES, r_set(0.0f));
+    }
     break;
   case TAP_ADJACENT:
-    low = load(from);
-    high = load(from + LANES);
+    for (; channels > 0; channels--, from += plane, out += step) {
+      store(out, load(from));
+      store(out + LANES, load(from + LANES));
+    }
     break;
   case TAP_EVERY_SECOND:
-    low = wasm_i32x4_shuffle(load(from), load(from + 4), 0, 2, 4, 6);
-    high = wasm_i32x4_shuffle(load(from + 8), load(from + 12), 0, 2, 4, 6);
+    for (; channels > 0; channels--, from += plane, out += step) {
+      store(out, wasm_i32x4_shuffle(load(from), load(from + 4), 0, 2, 4, 6));
+      store(out + LANES, wasm_i32x4_shuffle(load(from + 8), load(from + 12), 0, 2, 4, 6));
+    }
     break;
   case TAP_SCATTERED:
-    low = gather(channel, t, 0);
-    high = gather(channel, t, LANES);
+    for (; channels > 0; channels--, in += plane, out += step) {
+      store(out, gather(in, t, 0));
+      store(out + LANES, gather(in, t, LANES));
+    }
     break;
   }
-  store(out, low);
-  store(out + LANES, high);
 }
 
 static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end, float *out) {
@@ -538,9 +547,11 @@ static void conv_f32_pack(const weft_patches *patches, size_t begin, size_t end,
         known = inner ? y : SIZE_MAX;
         moved = 0;
       }
-      for (size_t c = 0; c < patches->channels; c++, to += taps * NR) {
+      const float *in = patches->in + moved;
+      for (size_t c = 0, some; c < patches->channels; c += some, in += some * plane, to += some * taps * NR) {
+        some = patches->channels - c < PACK_CHANNELS ? patches->channels - c : PACK_CHANNELS;
         for (size_t t = 0; t < count; t++) {
-          emit_tap(&table[t], patches->in + c * plane + moved, to + t * NR);
+          emit_tap(&table[t], in, plane, some, to + t * NR, taps * NR);
         }
       }
     }

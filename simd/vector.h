@@ -292,21 +292,13 @@ INLINE void store_some(float *p, real x, size_t n) {
   }
 }
 
-/* Short rows are copied and cleared by these loops: memcpy and memset become instructions that V8 runs as calls, and
- * clang would make them of the loops too. */
+/* Short rows are copied and cleared by loops of our own, as these: memcpy and memset become instructions that V8
+ * runs as calls, and clang would make them of the loops too. */
 #if defined(__clang__)
 #define NO_IDIOMS __attribute__((no_builtin("memcpy", "memset", "memmove")))
 #else
 #define NO_IDIOMS
 #endif
-
-NO_IDIOMS static void copy_floats(float *to, const float *from, size_t n) {
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    store(to + i, load(from + i));
-  }
-  store_part(to + i, load_part(from + i, n - i), n - i);
-}
 
 NO_IDIOMS static void clear_floats(float *to, size_t n) {
   const real zero = r_set(0.0f);
