@@ -52,8 +52,8 @@ static inline int32_t plus(int32_t a, int32_t b) {
   return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
-/* Modules with SIMD come here for windows of more than a thousand taps alone (simd/depthwise_i8.h), whose rows
- * are longer than three. */
+/* Modules with SIMD come here for what their buffers do not hold (simd/depthwise_i8.h), which is rare: the loop for any
+ * window will do. */
 #if defined(__wasm_simd128__)
 enum { USUAL_WINDOWS = 0 };
 #else
