@@ -149,6 +149,30 @@ x, w = f32(2, 6, 30, 71), f32(4, 3, 3, 3) / np.float32(5)
 in_groups = np.concatenate([convolved(part, filters, (1, 1, 1, 1)) for part, filters in zip(np.split(x, 2, 1), np.split(w, 2))], 1)
 case("conv_2_filters_in_groups", "Conv", [x, w], [in_groups], 22, (1,), pads=(1, 1, 1, 1), group=2)
 
+# ---- transposed convolution whose windows do not meet, in bands of rows of the input ----------------------------------------------
+def spread(x, w, b, strides, groups=1):
+    """Kernels no larger than strides: every place of the result has one product at most."""
+    size = [n * s for n, s in zip(x.shape[2:], strides)]
+    parts = []
+    for part, filters in zip(np.split(x, groups, 1), np.split(w, groups)):
+        y = np.zeros((x.shape[0], w.shape[1], *size), np.float64)
+        for tap in np.ndindex(*w.shape[2:]):
+            at = tuple(slice(t, None, s) for t, s in zip(tap, strides))
+            y[(slice(None), slice(None), *at)] = np.einsum("nc...,cm->nm...", part.astype(np.float64), filters[(slice(None), slice(None), *tap)])
+        parts.append(y)
+    y = np.concatenate(parts, 1)
+    return (y + b.reshape(-1, *(1,) * len(size))).astype(np.float32)
+
+
+for name, channels, filters, size, kernel, strides, groups in (
+    ("image", 64, 32, (37, 41), (2, 2), (2, 2), 1), ("image_of_gaps", 48, 5, (50, 33), (2, 1), (3, 2), 1), ("groups", 96, 8, (33, 70), (2, 2), (2, 2), 2),
+    ("signal", 40, 6, (2100,), (4,), (4,), 1), ("volume", 32, 4, (9, 14, 11), (2, 2, 2), (2, 2, 2), 1),
+):
+    x, w, bias = f32(2, channels, *size), f32(channels, filters, *kernel) / np.float32(channels ** 0.5), f32(filters * groups)
+    last = [(n - 1) * s + k for n, s, k in zip(size, strides, kernel)]
+    y = spread(x, w, bias, strides, groups)[(slice(None), slice(None), *(slice(n) for n in last))]
+    case(f"conv_transpose_{name}_in_bands", "ConvTranspose", [x, w, bias], [y], 22, (1,), strides=strides, group=groups)
+
 # ---- batch normalisation of rows of features, and of rows far from zero ---------------------------------------------------------------
 for name, shape, mean in (("rows", (37, 21), 0), ("rows_far_away", (5, 9), 1000), ("rows_of_one_place", (4, 6, 1, 1), 0)):
     x, (scale, bias, means) = f32(*shape) + np.float32(mean), f32(3, shape[1])
