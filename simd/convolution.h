@@ -162,13 +162,13 @@ static void depthwise_row(const depthwise *d, const float *from, float *to) {
   if (column < ow) depthwise_vectors(d, 2, from + column, to + column, ow - column);
 }
 
-/* Some columns, `vectors` of them, the second `second` from the first, of all rows of a k x k window without dilation,
- * from the top down: elements are loaded once for all the output rows that they count in, whose sums stay in registers,
- * and weights where they are used. The first of these sums belong to rows above the first and are dropped. k, stride
- * and vectors are constants. */
-INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t stride, const size_t vectors,
-                            const float *from, size_t rows, float *to, size_t second) {
-  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, line = d->line;
+/* Two vectors of columns, `second` floats from each other, of all rows of a k x k window without dilation, from the top
+ * down: elements are loaded once for all the output rows that they count in, whose sums stay in registers, and weights
+ * where they are used. The first of these sums belong to rows above the first and are dropped. k and stride are
+ * constants. */
+INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t stride, const float *from, size_t rows,
+                            float *to, size_t second) {
+  const size_t alive = (k + stride - 1) / stride, row_floats = d->row_floats, line = d->line, vectors = 2;
   const float *others = from + second;
   real sums[5][2];
   for (size_t i = 0; i < alive * vectors; i++) {
@@ -218,12 +218,11 @@ INLINE void depthwise_strip(const depthwise *d, const size_t k, const size_t str
 INLINE void depthwise_strips(const depthwise *d, const size_t k, const size_t stride, size_t rows, const float *band,
                              float *to) {
   const size_t ow = d->p->ow;
-  size_t column = 0;
-  for (; column + LANES < ow; column += 2 * LANES) {
-    const size_t at = ow < 2 * LANES ? 0 : column < ow - 2 * LANES ? column : ow - 2 * LANES;
-    depthwise_strip(d, k, stride, 2, band + at, rows, to + at, ow < 2 * LANES ? ow - LANES : LANES);
+  const size_t last = ow < 2 * LANES ? 0 : ow - 2 * LANES;
+  for (size_t column = 0; column < ow; column += 2 * LANES) {
+    const size_t at = column < last ? column : last;
+    depthwise_strip(d, k, stride, band + at, rows, to + at, ow < 2 * LANES ? ow - LANES : LANES);
   }
-  if (column < ow) depthwise_strip(d, k, stride, 1, band + ow - LANES, rows, to + ow - LANES, 0);
 }
 
 /* One vector of each of four output rows of a 3 x 3 window, `line` from each other, and of the rows that they are made
