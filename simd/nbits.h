@@ -59,10 +59,10 @@ INLINE void nbits_unit_dots(const uint8_t *const *q, const size_t u, const float
 }
 
 /* 4 columns of the product of one row; those from `end` on repeat the last. Usual weights have 4 bits, zero points
- * in the middle, and blocks of whole pairs of units. */
+ * in the middle, and blocks of whole pairs of units; tables of several steps a turn have a loop for them. */
 INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t column, size_t end, const unsigned bits,
                           const bool is_usual) {
-  const size_t at_once = is_usual && STEPS > 1 ? 2 : 1;
+  const size_t at_once = is_usual ? 2 : 1;
   static const uint32_t places[4] = {15, 15 << 4, 15 << 8, 15 << 12};
   const float *sums = prepared + w->blocks * w->block;
   const bool is_middle = w->zeros == NULL && w->float_zeros == NULL;
@@ -108,7 +108,7 @@ INLINE real nbits_columns(const weft_nbits *w, const float *prepared, size_t col
 }
 
 static void nbits_gemv(const weft_nbits *w, const float *prepared, size_t begin, size_t end, float *y) {
-  const bool is_usual = w->zeros == NULL && w->float_zeros == NULL && w->block % (2 * UNIT) == 0;
+  const bool is_usual = STEPS > 1 && w->zeros == NULL && w->float_zeros == NULL && w->block % (2 * UNIT) == 0;
   for (size_t j = begin; j < end; j += WEIGHTS_AT_ONCE, y += WEIGHTS_AT_ONCE) {
     real sums = w->bits == 8   ? nbits_columns(w, prepared, j, end, 8, false)
                 : w->bits == 2 ? nbits_columns(w, prepared, j, end, 2, false)
