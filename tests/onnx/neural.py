@@ -149,7 +149,7 @@ x, w = f32(2, 6, 30, 71), f32(4, 3, 3, 3) / np.float32(5)
 in_groups = np.concatenate([convolved(part, filters, (1, 1, 1, 1)) for part, filters in zip(np.split(x, 2, 1), np.split(w, 2))], 1)
 case("conv_2_filters_in_groups", "Conv", [x, w], [in_groups], 22, (1,), pads=(1, 1, 1, 1), group=2)
 
-# ---- transposed convolution whose windows do not meet, in bands of rows of the input ----------------------------------------------
+# ---- transposed convolution whose windows do not meet ----------------------------------------------------------------------------
 def spread(x, w, b, strides, groups=1):
     """Kernels no larger than strides: every place of the result has one product at most."""
     size = [n * s for n, s in zip(x.shape[2:], strides)]
@@ -171,7 +171,7 @@ for name, channels, filters, size, kernel, strides, groups in (
     x, w, bias = f32(2, channels, *size), f32(channels, filters, *kernel) / np.float32(channels ** 0.5), f32(filters * groups)
     last = [(n - 1) * s + k for n, s, k in zip(size, strides, kernel)]
     y = spread(x, w, bias, strides, groups)[(slice(None), slice(None), *(slice(n) for n in last))]
-    case(f"conv_transpose_{name}_in_bands", "ConvTranspose", [x, w, bias], [y], 22, (1,), strides=strides, group=groups)
+    case(f"conv_transpose_{name}_apart", "ConvTranspose", [x, w, bias], [y], 22, (1,), strides=strides, group=groups)
 
 # ---- batch normalisation of rows of features, and of rows far from zero ---------------------------------------------------------------
 for name, shape, mean in (("rows", (37, 21), 0), ("rows_far_away", (5, 9), 1000), ("rows_of_one_place", (4, 6, 1, 1), 0)):
