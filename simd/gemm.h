@@ -13,7 +13,6 @@ enum {
   BLOCK_PANELS = 512,        /* rows of panels that are walked together: 16 kB */
   LARGE = 32768,             /* elements of a plain b for one row: likely to come from memory, fastest in order */
   STREAMS = FUSED ? 4 : 3,   /* panels that one row takes at once */
-  COLD = 786432,             /* elements of b that are more than a core's own cache: likely to come from memory */
   HOT_ROW = 1024,            /* elements of a that are kept in the first-level cache beside a cold b */
   LINE = 16                  /* floats of a cache's line, or fewer */
 };
@@ -363,10 +362,10 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
 }
 
 /* ---- one or two rows --------------------------------------------------------------------------------------------- */
-/* They read b once, from memory, which comes fastest in a few streams that are long: two panels at once, half of b
- * apart. One row and a b that the cache may hold take four, three where products and sums are apart, so that sums do not
- * wait for each other. A stream drives the row out of the first-level cache, and every line of it that is missed in
- * the loop delays the streams: so it is read before each block, at once (tests/bench/NOTES.md). */
+/* They read b once, from memory, which comes fastest in a few streams that are long: two rows take two panels at once, half
+ * of b apart, one row takes four, or three where products and sums are apart, so that sums do not wait for each other.
+ * Streams drive the row out of the first-level cache, and every line of it that is missed in the loop delays them: so it
+ * is read before each block, at once (tests/bench/NOTES.md). */
 typedef struct few_rows {
   size_t k;
   const float *a;
@@ -458,7 +457,7 @@ INLINE void few_tile(const few_rows *p, const size_t rows, const size_t panels, 
   size_t l = 0;
   do {
     const size_t depth = p->k - l < BLOCK_K ? p->k - l : BLOCK_K;
-    if (rows == 1 && panels == 2) keep_row(p, l, depth);
+    if (rows == 1) keep_row(p, l, depth);
     few_block(p, rows, panels, column, apart, l, depth, type);
     l += depth;
   } while (l < p->k);
@@ -481,12 +480,10 @@ static bool changes_rows(const weft_epilogue *e) {
 }
 
 static void gemm_few_rows(const few_rows *p, size_t m, size_t n, const weft_epilogue *epilogue) {
-  if (m != 1) {
-    few_panels(p, 2, 2, n, WEFT_FLOAT);
-  } else if (p->k > 0 && n / NR >= 2 && n >= COLD / p->k) {
-    few_panels(p, 1, 2, n, WEFT_FLOAT);
-  } else {
+  if (m == 1) {
     few_panels(p, 1, STREAMS, n, WEFT_FLOAT);
+  } else {
+    few_panels(p, 2, 2, n, WEFT_FLOAT);
   }
   const size_t whole = n / NR * NR;
   const gemm_part rest = {.k = p->k,
