@@ -225,10 +225,10 @@ static void gemm_scattered(const gemm_part *p, size_t m, size_t n) {
   }
 }
 
-/* `rows` dot products with x at once, each in `vectors` sums; all constants where this is called. */
-INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const float *x, const float *b, size_t ldb,
-                     float *y) {
-  real sums[4][8];
+/* `rows` dot products with x at once, a constant where this is called, each in two vectors of sums. */
+INLINE void dot_rows(const size_t rows, size_t k, const float *x, const float *b, size_t ldb, float *y) {
+  const size_t vectors = 2;
+  real sums[4][2];
   for (size_t i = 0; i < rows * vectors; i++) {
     sums[i / vectors][i % vectors] = r_set(0.0f);
   }
@@ -258,13 +258,13 @@ INLINE void dot_rows(const size_t rows, const size_t vectors, size_t k, const fl
 __attribute__((noinline)) static void dot_four_rows(size_t k, const float *x, const float *b, size_t ldb, float *y,
                                                     size_t apart) {
   float sums[4];
-  dot_rows(4, 2, k, x, b, ldb, sums);
+  dot_rows(4, k, x, b, ldb, sums);
   for (size_t i = 0; i < 4; i++) {
     y[i * apart] = sums[i];
   }
 }
 __attribute__((noinline)) static void dot_one_row(size_t k, const float *x, const float *b, float *y) {
-  dot_rows(1, 2, k, x, b, 0, y);
+  dot_rows(1, k, x, b, 0, y);
 }
 
 /* A single column of c: rows of a times that column, as dot products, an eighth of what a panel would take. So many
@@ -681,34 +681,10 @@ static void add_all_rows(size_t n, size_t k, const float *x, const float *b, siz
   }
 }
 
-enum { LONG_COLUMNS = 512 };
-
-/* The same for up to LONG_COLUMNS columns that are long, in blocks whose sums are added up. */
-static void sum_long_columns(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
-  float sums[LONG_COLUMNS];
-  clear_floats(y, n);
-  for (size_t l = 0; l < k; l += WEFT_GEMV_BLOCK_K) {
-    clear_floats(sums, n);
-    add_all_rows(n, k - l < WEFT_GEMV_BLOCK_K ? k - l : WEFT_GEMV_BLOCK_K, x + l, b + l * ldb, ldb, sums);
-    add_rows(1, n, (const float[]){1.0f}, sums, 0, y);
-  }
-}
-
-/* Rows of a transposed b that are read at once are as far from each other as there are such turns, which makes them
- * streams of memory. */
+/* Four rows of a transposed b are read at once, where it may come from memory a quarter of b apart: they are its
+ * streams. */
 static void gemv_transposed(size_t n, size_t k, const float *x, const float *b, size_t ldb, float *y) {
   size_t i = 0;
-  if (k >= WEFT_GEMV_LONG_ROW) {
-    const size_t half = n / 2;
-    for (; i < half; i++) {
-      float sums[2];
-      dot_rows(2, 4, k, x, b + i * ldb, half * ldb, sums);
-      y[i] = sums[0];
-      y[i + half] = sums[1];
-    }
-    if (n % 2 != 0) dot_rows(1, 4, k, x, b + (n - 1) * ldb, 0, y + n - 1);
-    return;
-  }
   const size_t quarter = n * k >= LARGE ? n / 4 : 0;
   for (; i < quarter; i++) {
     dot_four_rows(k, x, b + i * ldb, quarter * ldb, y + i, quarter);
@@ -721,14 +697,35 @@ static void gemv_transposed(size_t n, size_t k, const float *x, const float *b, 
   }
 }
 
+enum { LONG_COLUMNS = 512 };
+
+/* The same, or with a b that is not transposed, for up to LONG_COLUMNS columns that are long: in blocks whose sums are
+ * added up. */
+static void sum_long_columns(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed,
+                             float *y) {
+  float sums[LONG_COLUMNS];
+  clear_floats(y, n);
+  for (size_t l = 0; l < k; l += WEFT_GEMV_BLOCK_K) {
+    const size_t depth = k - l < WEFT_GEMV_BLOCK_K ? k - l : WEFT_GEMV_BLOCK_K;
+    if (transposed) {
+      gemv_transposed(n, depth, x + l, b + l, ldb, sums);
+    } else {
+      clear_floats(sums, n);
+      add_all_rows(n, depth, x + l, b + l * ldb, ldb, sums);
+    }
+    add_rows(1, n, (const float[]){1.0f}, sums, 0, y);
+  }
+}
+
 static void gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                      const weft_epilogue *epilogue) {
-  if (transposed) {
-    gemv_transposed(n, k, x, b, ldb, y);
-  } else if (k > WEFT_GEMV_BLOCK_K) {
+  if (k > WEFT_GEMV_BLOCK_K) {
     for (size_t i = 0; i < n; i += LONG_COLUMNS) {
-      sum_long_columns(n - i < LONG_COLUMNS ? n - i : LONG_COLUMNS, k, x, b + i, ldb, y + i);
+      const size_t count = n - i < LONG_COLUMNS ? n - i : LONG_COLUMNS;
+      sum_long_columns(count, k, x, b + i * (transposed ? ldb : 1), ldb, transposed, y + i);
     }
+  } else if (transposed) {
+    gemv_transposed(n, k, x, b, ldb, y);
   } else {
     clear_floats(y, n);
     add_all_rows(n, k, x, b, ldb, y);

@@ -23,7 +23,7 @@ static void finish(const weft_epilogue *e, size_t row, size_t column, size_t cou
 /* x . b over k elements in as many sums side by side, and in the same order, as simd/gemm.h has. */
 static float dot_row(size_t vectors, size_t k, const float *x, const float *b) {
   enum { LANES = 4 };
-  float sums[4 * LANES] = {0}, lanes[LANES];
+  float sums[2 * LANES] = {0}, lanes[LANES];
   size_t l = 0;
   for (; l + vectors * LANES <= k; l += vectors * LANES) {
     for (size_t i = 0; i < vectors * LANES; i++)
@@ -134,11 +134,21 @@ static float dot_column(size_t k, const float *x, const float *b, size_t ldb) {
   return total;
 }
 
+/* x . a row of b, in blocks if it is long. */
+static float dot_long_row(size_t k, const float *x, const float *b) {
+  if (k <= WEFT_GEMV_BLOCK_K) return dot_row(2, k, x, b);
+  float total = 0;
+  for (size_t l = 0; l < k; l += WEFT_GEMV_BLOCK_K) {
+    total += dot_row(2, k - l < WEFT_GEMV_BLOCK_K ? k - l : WEFT_GEMV_BLOCK_K, x + l, b + l);
+  }
+  return total;
+}
+
 void weft_portable_gemv_f32(size_t n, size_t k, const float *x, const float *b, size_t ldb, bool transposed, float *y,
                             const weft_epilogue *epilogue) {
   if (transposed) {
     for (size_t j = 0; j < n; j++) {
-      y[j] = dot_row(k >= WEFT_GEMV_LONG_ROW ? 4 : 2, k, x, b + j * ldb);
+      y[j] = dot_long_row(k, x, b + j * ldb);
     }
   } else {
     memset(y, 0, n * sizeof(float));

@@ -7,9 +7,8 @@
 
 /* gemm.c */
 enum {
-  WEFT_GEMM_BLOCK_K = 384,  /* products that are added up before they are added to the rest: long sums stay exact */
-  WEFT_GEMV_BLOCK_K = 4096, /* the same for one row against a b that is not packed */
-  WEFT_GEMV_LONG_ROW = 256  /* rows of a transposed b so long are walked two at once, far apart: streams of memory */
+  WEFT_GEMM_BLOCK_K = 384, /* products that are added up before they are added to the rest: long sums stay exact */
+  WEFT_GEMV_BLOCK_K = 4096 /* the same for one row against a b that is not packed */
 };
 void weft_portable_gemm_f32(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b_packed,
                             size_t panel, float *c, size_t ldc, bool accumulate, const weft_epilogue *epilogue);
