@@ -102,8 +102,8 @@ typedef struct gemm_from {
   const int32_t *offset;
 } gemm_from;
 
-/* So many steps along k of a tile; all but `p` and `from` are constants where this is called. Pointers that clang cannot see
- * through are moved on once for all steps, where it would make each anew from the distance between rows. */
+/* So many steps along k of a tile; all but `p` and `from` are constants where this is called. Pointers that clang cannot
+ * see through are moved on once for all steps, where it would make each anew from the distance between rows. */
 INLINE void gemm_steps(const gemm_part *p, gemm_from *from, const size_t steps, const size_t rows, const size_t panels,
                        const bool scattered, real sums[MOST_ROWS][4]) {
   UNROLLED
@@ -243,10 +243,7 @@ INLINE void dot_rows(const size_t rows, size_t k, const float *x, const float *b
     }
   }
   for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 1; j < vectors; j++) {
-      sums[i][0] = r_add(sums[i][0], sums[i][j]);
-    }
-    float sum = add_lanes(sums[i][0]);
+    float sum = add_lanes(r_add(sums[i][0], sums[i][1]));
     for (size_t t = l; t < k; t++) {
       sum += x[t] * b[i * ldb + t];
     }
@@ -362,10 +359,10 @@ static void gemm_block(gemm_part p, size_t m, size_t n) {
 }
 
 /* ---- one or two rows --------------------------------------------------------------------------------------------- */
-/* They read b once, from memory, which comes fastest in a few streams that are long: two rows take two panels at once, half
- * of b apart, one row takes four, or three where products and sums are apart, so that sums do not wait for each other.
- * Streams drive the row out of the first-level cache, and every line of it that is missed in the loop delays them: so it
- * is read before each block, at once (tests/bench/NOTES.md). */
+/* They read b once, from memory, which comes fastest in a few streams that are long: two rows take two panels at once,
+ * half of b apart, one row takes four, or three where products and sums are apart, so that sums do not wait for each
+ * other. Streams drive the row out of the first-level cache, and every line of it that is missed in the loop delays
+ * them: so it is read before each block, at once (tests/bench/NOTES.md). */
 typedef struct few_rows {
   size_t k;
   const float *a;

@@ -53,9 +53,9 @@ typedef struct wide {
   v128_t low, high;
 } wide;
 
-/* Constants of loops. V8 builds a v128.const anew from general registers at every use, so for the web they are loaded where
- * they are used, and compilers kept from knowing them: e^x takes 1.6 times as long otherwise. In wasmtime it takes 1.6
- * times as long with such loads, which are three instructions there, and a constant is an operand in memory. */
+/* Constants of loops. V8 builds a v128.const anew from general registers at every use, so for the web they are loaded
+ * where they are used, and compilers kept from knowing them: e^x takes 1.6 times as long otherwise. In wasmtime it takes
+ * 1.6 times as long with such loads, which are three instructions there, and a constant is an operand in memory. */
 INLINE v128_t load_constant(const void *p) {
   __asm__("" : "+r"(p));
   return wasm_v128_load32_splat(p);

@@ -33,10 +33,8 @@ enum { SHORT_LINE = 1024 };
 /* Loops are not to be made such calls again. */
 #if defined(__clang__)
 #define NO_IDIOMS __attribute__((no_builtin("memcpy", "memmove")))
-#define NO_VECTORS _Pragma("clang loop vectorize(disable)")
 #else
 #define NO_IDIOMS
-#define NO_VECTORS
 #endif
 
 /* `whole` elements of a stride that is known, as many as fill vectors. */

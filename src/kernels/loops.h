@@ -16,6 +16,13 @@
 #define EACH_TO_BYTE
 #endif
 
+/* In front of a loop of which vectors would be bytes alone. */
+#if defined(__clang__)
+#define NO_VECTORS _Pragma("clang loop vectorize(disable)")
+#else
+#define NO_VECTORS
+#endif
+
 /* A function of whole numbers that is as fast when it is small. */
 #if defined(__clang__)
 #define SMALL_CODE __attribute__((minsize, noinline))
