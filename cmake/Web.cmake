@@ -51,7 +51,8 @@ set(weft_link_options
   -sEXPORTED_FUNCTIONS=${exports}
   --js-library ${PROJECT_SOURCE_DIR}/bindings/host.js
   -Wl,--stack-first
-  -sBINARYEN_EXTRA_PASSES=--skip-pass=memory-packing # zeros compress better than a segment between any two of them
+  # Zeros compress better than a segment between any two of them, and optimising twice saves some 0.7 kB with brotli.
+  -sBINARYEN_EXTRA_PASSES=--skip-pass=memory-packing,-O2
   -Wno-pthreads-mem-growth)
 
 # Each module has a folder of its own, so that the glue file has the same name in all that share it.

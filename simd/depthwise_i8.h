@@ -3,7 +3,7 @@
  * multiplies and adds: the buffer has for every output the elements that both meet, side by side. With a stride of 2 that
  * is the row as it is; else it holds every element twice. */
 
-enum { BAND_SHORTS = 16384, SHORTS = 8 };
+enum { SHORTS = 8 };
 
 typedef struct depthwise_i8_pair {
   size_t offset;
@@ -16,12 +16,11 @@ typedef struct depthwise_i8_plan {
   v128_t flips, zeros; /* bytes ^ flips are signed, and zero points moved with them */
   int32_t zero;
   bool is_signed;
-  size_t vectors; /* of 8, in an output row */
-  size_t phases;  /* of pairs: those of output q begin at element stride * q + phase */
-  size_t length;  /* pairs of a phase of a buffered row */
-  size_t row;     /* shorts of a buffered row */
+  size_t phases; /* of pairs: those of output q begin at element stride * q + phase */
+  size_t length; /* pairs of a phase of a buffered row */
+  size_t row;    /* shorts of a buffered row */
   size_t count;
-  depthwise_i8_pair pairs[DEPTHWISE_TAPS];
+  depthwise_i8_pair pairs[WEFT_DEPTHWISE_I8_TAPS];
 } depthwise_i8_plan;
 
 /* What element `column` of a row, which may be padding, is in the buffer. */
@@ -130,18 +129,14 @@ INLINE void depthwise_i8_vectors(const depthwise_i8_plan *d, const int16_t *from
   store_some_sums(to + gap, sums[1], last);
 }
 
-/* Fills in the buffer's geometry and the taps; false when a single output row does not fit. */
-static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size_t *rows) {
+/* Fills in the buffer's geometry and the taps; returns how many output rows fit. */
+static size_t depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights) {
   const weft_pool_axis *y = d->y, *x = d->x;
   const size_t per_row = (x->kernel + 1) / 2, extent = (y->kernel - 1) * y->dilation + 1;
-  d->vectors = (x->out + SHORTS - 1) / SHORTS;
   d->phases = x->stride > 2 ? x->stride : 1;
-  d->length = (d->vectors * SHORTS + 2 * (per_row - 1) * x->dilation / x->stride + SHORTS - 1) / SHORTS * SHORTS;
-  d->row = 2 * d->phases * d->length;
+  d->row = weft_depthwise_i8_row(x);
+  d->length = d->row / (2 * d->phases);
   d->count = y->kernel * per_row;
-  const size_t room = BAND_SHORTS / d->row;
-  if (x->pad < 0 || d->count == 0 || d->count > DEPTHWISE_TAPS || extent > room) return false;
-  *rows = (room - extent) / y->stride + 1;
   for (size_t j = 0; j < per_row; j++) {
     const size_t column = 2 * j * x->dilation, last = 2 * j + 1 == x->kernel; /* of an odd row, without a partner */
     const size_t place = 2 * (column % x->stride * d->length + column / x->stride);
@@ -152,7 +147,7 @@ static bool depthwise_i8_make(depthwise_i8_plan *d, const int16_t *weights, size
           (depthwise_i8_pair){i * y->dilation * d->row + place, (int32_t)(high << 16 | (uint16_t)w[0])};
     }
   }
-  return true;
+  return (WEFT_DEPTHWISE_I8_BAND / d->row - extent) / y->stride + 1;
 }
 
 static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
@@ -163,16 +158,12 @@ static void depthwise_i8(const uint8_t *plane, const weft_pool_axis *y, const we
   d.x = x;
   d.zero = zero;
   d.is_signed = is_signed;
-  size_t rows = 0;
   d.flips = wasm_i8x16_splat(is_signed ? 0 : -128);
   d.zeros = wasm_i16x8_splat((int16_t)(is_signed ? zero : zero - 128));
-  if (!depthwise_i8_make(&d, weights, &rows)) {
-    weft_portable_depthwise_i8(plane, y, x, weights, zero, is_signed, begin, end, sums);
-    return;
-  }
+  const size_t rows = depthwise_i8_make(&d, weights);
   const int32_t *last = sums + (end - begin) * x->out;
   for (size_t row = begin; row < end; row += rows) {
-    int16_t band[BAND_SHORTS];
+    int16_t band[WEFT_DEPTHWISE_I8_BAND];
     size_t count = end - row < rows ? end - row : rows;
     fill_band_i8(&d, row, (count - 1) * y->stride + (y->kernel - 1) * y->dilation + 1, band);
     for (size_t r = 0; r < count; r += 2, sums += 2 * x->out) {
@@ -251,7 +242,8 @@ INLINE void depthwise_quads_group(const depthwise_quads *d, const uint8_t *from,
                                   const size_t vectors, const i8_form form) {
   const size_t step = LANES * d->x->stride;
   const v128_t pattern = d->pattern;
-  v128_t sums[QUAD_GROUP];
+  v128_t sums[QUAD_GROUP], ones = wasm_i16x8_splat(1);
+  FINISHED(ones);
   for (size_t v = 0; v < vectors; v++) {
     sums[v] = wasm_i32x4_splat(d->offset);
   }
@@ -260,7 +252,7 @@ INLINE void depthwise_quads_group(const depthwise_quads *d, const uint8_t *from,
     v128_t weights = wasm_v128_load32_splat(d->weights + q);
     const uint8_t *at = from + d->offsets[q];
     for (size_t v = 0; v < vectors; v++, at += step) {
-      sums[v] = i8_step(spread_bytes(wasm_v128_load(at), pattern), weights, sums[v], form);
+      sums[v] = i8_step_of(spread_bytes(wasm_v128_load(at), pattern), weights, sums[v], ones, form);
     }
   }
   int32_t part[QUAD_GROUP * LANES];
@@ -273,6 +265,11 @@ INLINE void depthwise_quads_group(const depthwise_quads *d, const uint8_t *from,
   }
 }
 
+static void add_quad(depthwise_quads *d, v128_t weights, size_t offset) {
+  wasm_v128_store32_lane(d->weights + d->quads, weights, 0);
+  d->offsets[d->quads++] = offset;
+}
+
 /* Taps and geometry; false where the taps do not suit or a single output row does not fit. */
 static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int32_t zero, bool is_signed,
                                  const i8_form form, size_t *rows) {
@@ -280,9 +277,9 @@ static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int
                                           {0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9}};
   const weft_pool_axis *y = d->y, *x = d->x;
   const size_t per_row = (x->kernel + 3) / 4, extent = (y->kernel - 1) * y->dilation + 1;
-  const int32_t moved = is_signed == (form == SIGNED_QUADS) ? 0 : is_signed ? 128 : -128;
-  d->quads = y->kernel * per_row;
-  if (x->dilation != 1 || x->stride > 2 || x->pad < 0 || d->quads > MOST_QUADS || x->out > BAND_BYTES) return false;
+  const int32_t moved = is_signed == a_is_signed(form) ? 0 : is_signed ? 128 : -128;
+  const size_t quads = y->kernel * per_row;
+  if (x->dilation != 1 || x->stride > 2 || x->pad < 0 || quads > MOST_QUADS / 2 || x->out > BAND_BYTES) return false;
   d->row = ((x->out + LANES) * x->stride + 4 * per_row + 31) / 16 * 16;
   size_t room = BAND_BYTES / d->row;
   if (extent > room || (size_t)x->pad > d->row) return false;
@@ -291,7 +288,8 @@ static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int
   d->flip = moved == 0 ? 0 : 0x80;
   d->padding = (uint8_t)(zero + moved);
   int32_t total = 0;
-  for (size_t q = 0; q < d->quads; q++) {
+  d->quads = 0;
+  for (size_t q = 0; q < quads; q++) {
     int8_t bytes[4] = {0};
     const size_t column = q % per_row * 4;
     for (size_t j = 0; j < 4 && column + j < x->kernel; j++) {
@@ -300,8 +298,13 @@ static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int
       bytes[j] = (int8_t)w;
       total += w;
     }
-    memcpy(d->weights + q, bytes, sizeof bytes);
-    d->offsets[q] = q / per_row * y->dilation * d->row + column;
+    const size_t offset = q / per_row * y->dilation * d->row + column;
+    v128_t x = wasm_v128_load32_splat(bytes);
+    if (is_limited(form) && i8_exceeds(x)) {
+      add_quad(d, wasm_i8x16_sub(x, i8_cut(x)), offset);
+      x = i8_cut(x);
+    }
+    add_quad(d, x, offset);
   }
   d->offset = -total * (zero + moved);
   return true;
@@ -343,6 +346,8 @@ INLINE void run_depthwise_quads(const uint8_t *plane, const weft_pool_axis *y, c
 
 DEFINE_DEPTHWISE_QUADS(signed_quads, SIGNED_QUADS)
 DEFINE_DEPTHWISE_QUADS(unsigned_quads, UNSIGNED_QUADS)
+DEFINE_DEPTHWISE_QUADS(limited, LIMITED_B)
 #endif
 
 #define pairs_depthwise depthwise_i8
+#define whole_depthwise depthwise_i8

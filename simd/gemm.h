@@ -252,15 +252,14 @@ INLINE void dot_rows(const size_t rows, size_t k, const float *x, const float *b
 }
 
 /* Four rows whose results are so far apart, or one; as functions, for there are several that need them. */
-__attribute__((noinline)) static void dot_four_rows(size_t k, const float *x, const float *b, size_t ldb, float *y,
-                                                    size_t apart) {
+static NOT_INLINE void dot_four_rows(size_t k, const float *x, const float *b, size_t ldb, float *y, size_t apart) {
   float sums[4];
   dot_rows(4, k, x, b, ldb, sums);
   for (size_t i = 0; i < 4; i++) {
     y[i * apart] = sums[i];
   }
 }
-__attribute__((noinline)) static void dot_one_row(size_t k, const float *x, const float *b, float *y) {
+static NOT_INLINE void dot_one_row(size_t k, const float *x, const float *b, float *y) {
   dot_rows(1, k, x, b, 0, y);
 }
 

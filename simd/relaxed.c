@@ -8,14 +8,16 @@
 
 #include "simd/table.h"
 
-const weft_kernels weft_kernels_relaxed = {ENTRIES(pairs)};
+const weft_kernels weft_kernels_relaxed = {ENTRIES(whole)};
+const weft_kernels weft_kernels_relaxed_limited = {ENTRIES(limited)};
 const weft_kernels weft_kernels_relaxed_signed = {ENTRIES(signed_quads), .has_dot_i8 = true};
 const weft_kernels weft_kernels_relaxed_unsigned = {ENTRIES(unsigned_quads), .has_dot_i8 = true};
 
 /* Whether the dot product of bytes is exact for 4 equal pairs of a signed byte and one of the form's kind. */
 static bool dot_is_exact(int32_t b, int32_t a, const i8_form form) {
   volatile int8_t bytes[2] = {(int8_t)b, (int8_t)a}; /* not for the compiler to work out */
-  v128_t sums = i8_step(wasm_i8x16_splat(bytes[1]), wasm_i8x16_splat(bytes[0]), wasm_i32x4_splat(1000), form);
+  v128_t y = wasm_i8x16_splat(bytes[0]), x = wasm_i8x16_splat(bytes[1]);
+  v128_t sums = i8_step_of(x, y, wasm_i32x4_splat(1000), wasm_i16x8_splat(1), form);
   return wasm_i32x4_extract_lane(sums, 0) == 1000 + 4 * b * a;
 }
 
@@ -37,6 +39,7 @@ const weft_kernels *weft_kernels_probe_relaxed(void) {
   if (dot_is_exact(127, -128, i) && dot_is_exact(-128, -128, i) && dot_is_exact(-128, 127, i)) {
     return &weft_kernels_relaxed_signed;
   }
+  if (dot_is_exact(64, 255, LIMITED_B) && dot_is_exact(-64, 255, LIMITED_B)) return &weft_kernels_relaxed_limited;
   return &weft_kernels_relaxed;
 }
 

@@ -94,7 +94,7 @@ static float min_f32(size_t n, const float *x) {
 }
 
 /* The sum of e^(x - max); the terms go to y unless it is NULL. */
-__attribute__((noinline)) static double sum_exponentials(size_t n, const float *x, float max, float *y) {
+static NOT_INLINE double sum_exponentials(size_t n, const float *x, float max, float *y) {
   const real shift = r_set(max);
   double total = 0.0;
   size_t i = 0;

@@ -1,6 +1,7 @@
 /* The SIMD kernels. This file is included once for plain and once for relaxed instructions: the including file says how
  * its tables are called (TABLE_NAME) and whether relaxed instructions may be used (FUSED), and makes them of ENTRIES.
  * Everything is static, so that both can lie in one module. */
+#include "kernels/conv_i8.h"
 #include "kernels/kernels.h"
 #include "kernels/portable.h"
 #include "simd/vector.h"

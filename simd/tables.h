@@ -6,9 +6,10 @@
 
 extern const weft_kernels weft_kernels_simd;
 
-/* Only where relaxed.c compiles them. The second and third give right integer products only where the host's relaxed
- * dot product takes bytes of that kind; the first does without it. */
+/* Only where relaxed.c compiles them. The first does without the relaxed dot product; the others give right integer
+ * products only where it takes bytes of that kind, and the second where it saturates, too. */
 extern const weft_kernels weft_kernels_relaxed;
+extern const weft_kernels weft_kernels_relaxed_limited;
 extern const weft_kernels weft_kernels_relaxed_signed;
 extern const weft_kernels weft_kernels_relaxed_unsigned;
 

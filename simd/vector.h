@@ -19,6 +19,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOT_INLINE __attribute__((noinline))
 
 /* In front of a loop whose unrolling would cost registers. */
 #if defined(__clang__)
@@ -211,7 +212,7 @@ INLINE bool m_all(mask a) {
   return wasm_i32x4_all_true(a);
 }
 /* z where the mask is set, elsewhere the function of x and y: for what is rare. */
-__attribute__((noinline)) static real r_otherwise(mask m, real z, double (*function)(double, double), real x, real y) {
+static NOT_INLINE real r_otherwise(mask m, real z, double (*function)(double, double), real x, real y) {
   float p[LANES], q[LANES], r[LANES];
   int32_t given[LANES];
   wasm_v128_store(p, x);

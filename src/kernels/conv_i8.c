@@ -48,27 +48,29 @@ void weft_gather_i8(const uint8_t *plane, const weft_pool_axis *y, const weft_po
   }
 }
 
+bool weft_depthwise_i8_fits(const weft_pool_axis *y, const weft_pool_axis *x) {
+  const size_t room = WEFT_DEPTHWISE_I8_BAND;
+  if (x->pad < 0 || y->kernel == 0 || x->kernel == 0 || y->kernel > room || x->kernel > room || x->dilation > room ||
+      y->dilation > room || x->stride > room || x->out > room) {
+    return false;
+  }
+  const size_t extent = (y->kernel - 1) * y->dilation + 1;
+  return y->kernel * ((x->kernel + 1) / 2) <= WEFT_DEPTHWISE_I8_TAPS && extent <= room / weft_depthwise_i8_row(x);
+}
+
 static inline int32_t plus(int32_t a, int32_t b) {
   return (int32_t)((uint32_t)a + (uint32_t)b);
 }
-
-/* Modules with SIMD come here for what their buffers do not hold (simd/depthwise_i8.h), which is rare: the loop for any
- * window will do. */
-#if defined(__wasm_simd128__)
-enum { USUAL_WINDOWS = 0 };
-#else
-enum { USUAL_WINDOWS = 1 };
-#endif
 
 /* Adds the taps of one input row to n sums: 16-bit weights let compilers use widening multiplications. */
 #define ADD_TAPS(name, element)                                                                                        \
   static void name(size_t n, const element *restrict in, size_t stride, size_t taps, size_t dilation,                  \
                    const int16_t *restrict w, int32_t *restrict sums) {                                                \
-    if (USUAL_WINDOWS && taps == 3 && dilation == 1 && stride == 1) {                                                  \
+    if (taps == 3 && dilation == 1 && stride == 1) {                                                                   \
       for (size_t i = 0; i < n; i++) {                                                                                 \
         sums[i] = plus(sums[i], (int16_t)in[i] * w[0] + (int16_t)in[i + 1] * w[1] + (int16_t)in[i + 2] * w[2]);        \
       }                                                                                                                \
-    } else if (USUAL_WINDOWS && taps == 3 && dilation == 1 && stride == 2) {                                           \
+    } else if (taps == 3 && dilation == 1 && stride == 2) {                                                            \
       for (size_t i = 0; i < n; i++) {                                                                                 \
         sums[i] =                                                                                                      \
             plus(sums[i], (int16_t)in[2 * i] * w[0] + (int16_t)in[2 * i + 1] * w[1] + (int16_t)in[2 * i + 2] * w[2]);  \

@@ -9,16 +9,19 @@ static int32_t element(const void *x, size_t i, bool is_signed) {
   return is_signed ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
 }
 
-size_t weft_portable_gemm_i8_a_size(size_t m, size_t k) {
+size_t weft_portable_gemm_i8_a_size(size_t m, size_t k, bool a_is_weights) {
+  (void)a_is_weights;
   return weft_packed_size(m, k * sizeof(int16_t), SIZE_MAX / 2);
 }
 
-size_t weft_portable_gemm_i8_b_size(size_t n, size_t k) {
+size_t weft_portable_gemm_i8_b_size(size_t n, size_t k, bool a_is_weights) {
+  (void)a_is_weights;
   return weft_packed_size(n, k * sizeof(int16_t), SIZE_MAX / 2);
 }
 
 void weft_portable_gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
-                                  size_t zero_step, void *out) {
+                                  size_t zero_step, void *out, bool a_is_weights) {
+  (void)a_is_weights;
   int16_t *to = out;
   for (size_t i = 0; i < m; i++) {
     for (size_t j = 0; j < k; j++) {
@@ -28,7 +31,8 @@ void weft_portable_gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda,
 }
 
 void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                                  const int32_t *b_zero, size_t zero_step, void *out) {
+                                  const int32_t *b_zero, size_t zero_step, void *out, bool a_is_weights) {
+  (void)a_is_weights;
   int16_t *to = out;
   for (size_t j = 0; j < n; j++) {
     for (size_t i = 0; i < k; i++) {
@@ -39,7 +43,8 @@ void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb,
 }
 
 void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
-                           int32_t *c, size_t ldc) {
+                           int32_t *c, size_t ldc, bool a_is_weights) {
+  (void)a_is_weights;
   const int16_t *a = a_packed;
   const int16_t *b = (const int16_t *)b_packed + first * k;
   for (size_t i = 0; i < m; i++) {

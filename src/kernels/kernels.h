@@ -234,19 +234,20 @@ typedef struct weft_kernels {
   void (*f32_to_bfloat16)(size_t n, const float *x, uint16_t *y);
 
   /* 8-bit integers: c[m x n] = (a - a_zero) * (b - b_zero), exact in 32 bits (wrapping). Both sides are packed, in a
-   * form that belongs to the table: a per call, b once. */
-  size_t (*gemm_i8_a_size)(size_t m, size_t k); /* bytes */
-  size_t (*gemm_i8_b_size)(size_t n, size_t k);
+   * form that belongs to the table: what stays the same from run to run once, the other per call. `a_is_weights` says
+   * which that is, the same for both and for their product. */
+  size_t (*gemm_i8_a_size)(size_t m, size_t k, bool a_is_weights); /* bytes */
+  size_t (*gemm_i8_b_size)(size_t n, size_t k, bool a_is_weights);
   /* a_zero[i * zero_step] is the zero point of row i: a step of 0 for one that serves all. */
   void (*gemm_i8_pack_a)(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
-                         size_t zero_step, void *out);
+                         size_t zero_step, void *out, bool a_is_weights);
   /* Columns [0, n) of b[k x n], or with `transposed` of b[n x k]. */
   void (*gemm_i8_pack_b)(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                         const int32_t *b_zero, size_t zero_step, void *out);
+                         const int32_t *b_zero, size_t zero_step, void *out, bool a_is_weights);
   /* Columns [first, first + n) of the product of m packed rows and the packed b of `k` rows; `first` is a multiple of
    * WEFT_GEMM_NR, c points to the first of these columns. Rows of a packed a can be cut with gemm_i8_a_size(row, k). */
   void (*gemm_i8)(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first, int32_t *c,
-                  size_t ldc);
+                  size_t ldc, bool a_is_weights);
   /* Finished sums: y = (sums + bias) * scale + added, with the steps 0 or 1 of what is one number for all or one for each
    * element; `bias` and `added` (whose step is `scale`'s) may be NULL. */
   void (*sums_to_f32)(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
@@ -269,7 +270,7 @@ typedef struct weft_kernels {
   void (*winograd_output)(weft_winograd_tile tile, const float *products, size_t stride, size_t begin, size_t end,
                           const weft_winograd_result *result);
   /* Output rows [begin, end) of one plane with one filter: sums of weights[tap] * (element - zero), padding adding
-   * nothing. Weights lie in [-255, 255]. */
+   * nothing. Weights lie in [-255, 255], and weft_depthwise_i8_fits the window. */
   void (*depthwise_i8)(const uint8_t *plane, const weft_pool_axis *y, const weft_pool_axis *x, const int16_t *weights,
                        int32_t zero, bool is_signed, size_t begin, size_t end, int32_t *sums);
   /* For measuring what the machine can do at best: WEFT_MULTIPLY_ADDS sums, each `turns` times multiplied by `factor` and

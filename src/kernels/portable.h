@@ -78,14 +78,14 @@ void weft_portable_bfloat16_to_f32(size_t n, const uint16_t *x, float *y);
 void weft_portable_f32_to_bfloat16(size_t n, const float *x, uint16_t *y);
 
 /* integer.c */
-size_t weft_portable_gemm_i8_a_size(size_t m, size_t k);
-size_t weft_portable_gemm_i8_b_size(size_t n, size_t k);
+size_t weft_portable_gemm_i8_a_size(size_t m, size_t k, bool a_is_weights);
+size_t weft_portable_gemm_i8_b_size(size_t n, size_t k, bool a_is_weights);
 void weft_portable_gemm_i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
-                                  size_t zero_step, void *out);
+                                  size_t zero_step, void *out, bool a_is_weights);
 void weft_portable_gemm_i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                                  const int32_t *b_zero, size_t zero_step, void *out);
+                                  const int32_t *b_zero, size_t zero_step, void *out, bool a_is_weights);
 void weft_portable_gemm_i8(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
-                           int32_t *c, size_t ldc);
+                           int32_t *c, size_t ldc, bool a_is_weights);
 void weft_portable_sums_to_f32(size_t n, const int32_t *sums, const weft_rescale *r, float *y);
 void weft_portable_sums_to_i8(size_t n, const int32_t *sums, const weft_rescale *r, const weft_bytes *bytes, void *y);
 void weft_portable_quantize_i8(size_t n, const float *x, float scale, int32_t zero, bool is_signed, void *y);

@@ -111,10 +111,11 @@ static void pack_weights(const weft_kernels *kernels, const weft_tensor *w, size
   size_t filters = (size_t)w->shape.dims[0] / groups, k = w->count / (size_t)w->shape.dims[0];
   for (size_t g = 0; g < groups; g++) {
     kernels->gemm_i8_pack_a(filters, k, (const uint8_t *)w->data + g * filters * k, k, w->type == WEFT_INT8,
-                            zeros + g * filters, 1, out + g * kernels->gemm_i8_a_size(filters, k));
+                            zeros + g * filters, 1, out + g * kernels->gemm_i8_a_size(filters, k, true), true);
   }
 }
 
+/* By the weights' shape; a window may yet be too large for the kernel. */
 static bool is_direct(size_t in_channels, size_t out_channels, int rank) {
   return in_channels == 1 && out_channels <= DEPTHWISE_FILTERS && rank <= 2;
 }
@@ -131,7 +132,7 @@ weft_status weft_conv_integer_prepare(weft_op *op) {
     return WEFT_OK;
   }
   size_t filters = (size_t)w->shape.dims[0];
-  size_t size = op->cx->kernels->gemm_i8_a_size(filters, w->count / filters);
+  size_t size = op->cx->kernels->gemm_i8_a_size(filters, w->count / filters, true);
   void *zeros = NULL, *state = NULL;
   WEFT_TRY(weft_op_scratch_array(op, filters, sizeof(int32_t), &zeros));
   WEFT_TRY(weft_op_zero_points(op, zero, "w_zero_point", filters, zeros));
@@ -199,7 +200,7 @@ static slot_parts parts_of(const conv *c, uint32_t slot) {
   parts.row = (float *)at;
   at += c->block * sizeof(float);
   parts.packed = at;
-  at += (c->kernels->gemm_i8_b_size(c->block, c->k) + 15) / 16 * 16;
+  at += (c->kernels->gemm_i8_b_size(c->block, c->k, true) + 15) / 16 * 16;
   parts.bytes = (uint8_t *)at;
   return parts;
 }
@@ -249,9 +250,9 @@ static void multiply_block(const conv *c, const task *t, const slot_parts *parts
     b = parts->bytes;
     ldb = count;
   }
-  c->kernels->gemm_i8_pack_b(count, c->k, b, ldb, false, c->x_signed, &c->x_zero, 0, parts->packed);
-  const uint8_t *w = c->w_packed + index % c->groups * c->w_group + c->kernels->gemm_i8_a_size(t->filter, c->k);
-  c->kernels->gemm_i8(t->filters, count, c->k, w, parts->packed, 0, parts->sums, count);
+  c->kernels->gemm_i8_pack_b(count, c->k, b, ldb, false, c->x_signed, &c->x_zero, 0, parts->packed, true);
+  const uint8_t *w = c->w_packed + index % c->groups * c->w_group + c->kernels->gemm_i8_a_size(t->filter, c->k, true);
+  c->kernels->gemm_i8(t->filters, count, c->k, w, parts->packed, 0, parts->sums, count, true);
 }
 
 /* The same where the group has one channel; blocks are whole rows. */
@@ -346,7 +347,7 @@ static weft_status place_scratch(weft_op *op, conv *c) {
   size_t bytes = 0, sums = 0;
   if (!weft_mul(c->k, positions, &bytes) || !weft_mul(c->out_channels, positions * sizeof(int32_t), &sums) ||
       !weft_add(bytes, sums, &c->slot_size) ||
-      !weft_add(c->kernels->gemm_i8_b_size(positions, c->k), positions * sizeof(float) + 96, &sums) ||
+      !weft_add(c->kernels->gemm_i8_b_size(positions, c->k, true), positions * sizeof(float) + 96, &sums) ||
       !weft_add(c->slot_size, sums, &c->slot_size)) {
     return weft_fail(op->cx, WEFT_OUT_OF_MEMORY, "the patches are larger than the address space");
   }
@@ -384,11 +385,11 @@ weft_status weft_conv_integer_run(weft_op *op) {
     c.rows = weft_window_axis(&c.window, c.window.rank - 2);
     c.columns = weft_window_axis(&c.window, c.window.rank - 1);
   }
-  if (is_direct(c.in_channels, c.out_channels, c.window.rank)) {
+  if (is_direct(c.in_channels, c.out_channels, c.window.rank) && weft_depthwise_i8_fits(&c.rows, &c.columns)) {
     WEFT_TRY(place_direct(op, &c));
   }
   WEFT_TRY(place_scratch(op, &c));
-  c.w_group = c.kernels->gemm_i8_a_size(c.out_channels, c.k);
+  c.w_group = c.kernels->gemm_i8_a_size(c.out_channels, c.k, true);
   c.w_packed = op->node->state;
   if (c.direct == NULL && c.w_packed == NULL) {
     void *room = NULL;

@@ -132,7 +132,7 @@ static void pack_b(const weft_kernels *kernels, const weft_matmul_plan *p, const
                    const int32_t *zeros, void *out) {
   bool transposed = p->b.column != 1;
   kernels->gemm_i8_pack_b(p->n, p->k, (const uint8_t *)b->data + offset, transposed ? p->b.column : p->b.row,
-                          transposed, b->type == WEFT_INT8, zeros, 1, out);
+                          transposed, b->type == WEFT_INT8, zeros, 1, out, false);
 }
 
 weft_status weft_matmul_integer_prepare(weft_op *op) {
@@ -153,7 +153,7 @@ weft_status weft_matmul_integer_prepare(weft_op *op) {
   void *zeros = NULL, *state = NULL;
   WEFT_TRY(weft_op_scratch_array(op, p.n, sizeof(int32_t), &zeros));
   WEFT_TRY(weft_op_zero_points(op, zero, "b_zero_point", p.n, zeros));
-  WEFT_TRY(weft_op_state(op, op->cx->kernels->gemm_i8_b_size(p.n, p.k), &state));
+  WEFT_TRY(weft_op_state(op, op->cx->kernels->gemm_i8_b_size(p.n, p.k, false), &state));
   pack_b(op->cx->kernels, &p, b, 0, zeros, state);
   weft_op_drop_constant(op, r->b);
   return WEFT_OK;
@@ -188,8 +188,8 @@ static void run_tiles(void *arg, uint32_t slot, size_t begin, size_t end) {
     int32_t *sums = direct ? (int32_t *)t->sums.y->data + t->first + row * p->n + column
                            : (int32_t *)(t->scratch + slot * t->slot_size);
     size_t stride = direct ? p->n : n;
-    t->kernels->gemm_i8(m, n, p->k, t->a_packed + t->kernels->gemm_i8_a_size(row, p->k), t->b_packed, column, sums,
-                        stride);
+    t->kernels->gemm_i8(m, n, p->k, t->a_packed + t->kernels->gemm_i8_a_size(row, p->k, false), t->b_packed, column,
+                        sums, stride, false);
     float *line = direct ? NULL : (float *)(sums + TILE_ROWS * t->columns), *scale = direct ? NULL : line + t->columns;
     for (size_t i = 0; i < m && !direct; i++) {
       const float *factors = t->scale + column;
@@ -221,7 +221,7 @@ typedef struct packing {
 static void pack_rows(void *arg, size_t begin, size_t end) {
   const packing *r = arg;
   r->kernels->gemm_i8_pack_a(end - begin, r->p->k, r->a + begin * r->p->k, r->p->k, r->is_signed, r->zeros + begin, 1,
-                             r->out + r->kernels->gemm_i8_a_size(begin, r->p->k));
+                             r->out + r->kernels->gemm_i8_a_size(begin, r->p->k, false), false);
 }
 
 /* Where those of product `index` begin. */
@@ -417,9 +417,9 @@ weft_status weft_matmul_integer_run(weft_op *op) {
   WEFT_TRY(place_scales(op, &t, rows, columns, divisor));
   WEFT_TRY(place_bias(op, &t, divisor));
   WEFT_TRY(place_tiles(op, &t));
-  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(p.m, p.k), &packed_a));
+  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(p.m, p.k, false), &packed_a));
   if (op->node->state == NULL) {
-    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(p.n, p.k), &packed_b));
+    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(p.n, p.k, false), &packed_b));
   }
   t.a_packed = packed_a;
   t.b_packed = op->node->state != NULL ? op->node->state : packed_b;

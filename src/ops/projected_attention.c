@@ -156,7 +156,7 @@ static weft_status pack_integers(weft_op *op, size_t columns, size_t rows, void 
   void *zeros = NULL;
   WEFT_TRY(weft_op_scratch_array(op, columns, sizeof(int32_t), &zeros));
   WEFT_TRY(weft_op_zero_points(op, weft_op_in(op, WEIGHT_ZERO), "weight_zero_point", columns, zeros));
-  op->cx->kernels->gemm_i8_pack_b(columns, rows, w->data, columns, false, w->type == WEFT_INT8, zeros, 1, out);
+  op->cx->kernels->gemm_i8_pack_b(columns, rows, w->data, columns, false, w->type == WEFT_INT8, zeros, 1, out, false);
   return WEFT_OK;
 }
 
@@ -172,7 +172,7 @@ weft_status weft_projected_attention_prepare(weft_op *op) {
   void *state = NULL;
   size_t rows = (size_t)w->shape.dims[0], columns = (size_t)w->shape.dims[1];
   size_t floats = weft_gemm_packed_size(columns, rows) * sizeof(float);
-  WEFT_TRY(weft_op_state(op, integer ? kernels->gemm_i8_b_size(columns, rows) : floats, &state));
+  WEFT_TRY(weft_op_state(op, integer ? kernels->gemm_i8_b_size(columns, rows, false) : floats, &state));
   if (integer) {
     WEFT_TRY(pack_integers(op, columns, rows, state));
   } else {
@@ -207,8 +207,8 @@ static void run_integers(void *arg, size_t begin, size_t end) {
   const integers *n = arg;
   size_t columns = n->job->columns, depth = n->job->input;
   const weft_rescale rescale = {.scale = n->scale, .scale_step = 1, .added = n->job->bias};
-  n->kernels->gemm_i8(end - begin, columns, depth, n->a + n->kernels->gemm_i8_a_size(begin, depth), n->b, 0,
-                      n->sums + begin * columns, columns);
+  n->kernels->gemm_i8(end - begin, columns, depth, n->a + n->kernels->gemm_i8_a_size(begin, depth, false), n->b, 0,
+                      n->sums + begin * columns, columns, false);
   for (size_t i = begin; i < end; i++) {
     n->kernels->sums_to_f32(columns, n->sums + i * columns, &rescale, n->job->out + i * columns);
   }
@@ -226,10 +226,10 @@ static weft_status project_integers(weft_op *op, size_t rows, const projecting *
   WEFT_TRY(weft_op_scales(op, weft_op_in(op, WEIGHT_SCALE), "weight_scale", job->columns, scale));
   kernels->binary_f32[WEFT_BINARY_MUL](job->columns, scale, 1, &x_scale, 0, scale);
   WEFT_TRY(weft_op_scratch_array(op, rows * job->columns, sizeof(int32_t), &sums));
-  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(rows, job->input), &a));
-  kernels->gemm_i8_pack_a(rows, job->input, x->data, job->input, x->type == WEFT_INT8, &x_zero, 0, a);
+  WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_a_size(rows, job->input, false), &a));
+  kernels->gemm_i8_pack_a(rows, job->input, x->data, job->input, x->type == WEFT_INT8, &x_zero, 0, a, false);
   if (b == NULL) {
-    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(job->columns, job->input), &b));
+    WEFT_TRY(weft_op_scratch(op, kernels->gemm_i8_b_size(job->columns, job->input, false), &b));
     WEFT_TRY(pack_integers(op, job->columns, job->input, b));
   }
   integers n = {.kernels = kernels, .job = job, .a = a, .b = b, .scale = scale, .sums = sums};

@@ -148,8 +148,8 @@ static void run_to_half(bench *b) {
 
 static void run_gemm_i8(bench *b) {
   const int32_t zero = 3;
-  b->kernels->gemm_i8_pack_a(b->m, b->k, b->a, b->k, false, &zero, 0, b->b);
-  b->kernels->gemm_i8(b->m, b->n, b->k, b->b, b->packed, 0, (int32_t *)(void *)b->c, b->n);
+  b->kernels->gemm_i8_pack_a(b->m, b->k, b->a, b->k, false, &zero, 0, b->b, false);
+  b->kernels->gemm_i8(b->m, b->n, b->k, b->b, b->packed, 0, (int32_t *)(void *)b->c, b->n, false);
 }
 
 static weft_nbits few_bits(const bench *b) {
@@ -230,7 +230,7 @@ static void bench_gemm_i8(bench *b, size_t m, size_t n, size_t k) {
   b->m = m;
   b->n = n;
   b->k = k;
-  b->kernels->gemm_i8_pack_b(n, k, b->b, n, false, true, &zero, 0, b->packed);
+  b->kernels->gemm_i8_pack_b(n, k, b->b, n, false, true, &zero, 0, b->packed, false);
   snprintf(name, sizeof name, "int8 gemm %zux%zux%zu", m, n, k);
   measure(b, name, run_gemm_i8, 2.0 * (double)m * (double)n * (double)k, "Gop/s");
 }

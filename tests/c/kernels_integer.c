@@ -1,10 +1,22 @@
 /* Every SIMD kernel of integers and of weights of few bits against the portable one, whose bits it must give: see
  * kernels.c. */
+#include "../../src/kernels/conv_i8.h"
 #include "check.h"
 #include "kernels_test.h"
 
+/* Weights of models: most of them small, so that sums of two products exceed 16 bits nowhere, now and then, or, of any
+ * size, everywhere. */
+static void fill_weights(size_t n, uint8_t *to, bool is_signed) {
+  const size_t odds = (size_t[]){0, 4, 30, 300}[below(4)]; /* one in so many is of any size */
+  for (size_t i = 0; i < n; i++) {
+    int32_t x = odds != 0 && below(odds) == 0 ? (int32_t)below(256) - 128 : (int32_t)below(129) - 64;
+    to[i] = (uint8_t)(is_signed ? x : x + 128);
+  }
+}
+
 static void check_gemm_i8(size_t m, size_t n, size_t k) {
   size_t lda = k + 1, ldc = n + 2;
+  const bool a_is_weights = draw() % 2;
   bool a_signed = draw() % 2, b_signed = draw() % 2, transposed = draw() % 2;
   size_t ldb = (transposed ? k : n) + 1, b_size = transposed ? n * ldb : k * ldb;
   uint8_t *a = allocate(m * lda), *b = allocate(b_size);
@@ -12,6 +24,8 @@ static void check_gemm_i8(size_t m, size_t n, size_t k) {
   int32_t *wanted = allocate(m * ldc * sizeof *wanted), *got = allocate(m * ldc * sizeof *got);
   fill_bytes(m * lda, a);
   fill_bytes(b_size, b);
+  if (draw() % 4 != 0)
+    fill_weights(a_is_weights ? m * lda : b_size, a_is_weights ? a : b, a_is_weights ? a_signed : b_signed);
   for (size_t i = 0; i <= m; i++) {
     a_zero[i] = (int32_t)(draw() % 256) - (a_signed ? 128 : 0);
   }
@@ -24,10 +38,11 @@ static void check_gemm_i8(size_t m, size_t n, size_t k) {
   const weft_kernels *tables[] = {portable, tested};
   int32_t *results[] = {wanted, got};
   for (int t = 0; t < 2; t++) {
-    void *pa = allocate(tables[t]->gemm_i8_a_size(m, k)), *pb = allocate(tables[t]->gemm_i8_b_size(n, k));
-    tables[t]->gemm_i8_pack_a(m, k, a, lda, a_signed, a_zero, 1, pa);
-    tables[t]->gemm_i8_pack_b(n, k, b, ldb, transposed, b_signed, b_zero, 1, pb);
-    tables[t]->gemm_i8(m, n - first, k, pa, pb, first, results[t], ldc);
+    void *pa = allocate(tables[t]->gemm_i8_a_size(m, k, a_is_weights));
+    void *pb = allocate(tables[t]->gemm_i8_b_size(n, k, a_is_weights));
+    tables[t]->gemm_i8_pack_a(m, k, a, lda, a_signed, a_zero, 1, pa, a_is_weights);
+    tables[t]->gemm_i8_pack_b(n, k, b, ldb, transposed, b_signed, b_zero, 1, pb, a_is_weights);
+    tables[t]->gemm_i8(m, n - first, k, pa, pb, first, results[t], ldc, a_is_weights);
     free(pa);
     free(pb);
   }
@@ -114,6 +129,7 @@ static void check_depthwise_i8(void) {
   if (h < eh || w < ew) return;
   y.out = (h - eh) / y.stride + 1;
   x.out = (w - ew) / x.stride + 1;
+  CHECK(weft_depthwise_i8_fits(&y, &x));
   bool is_signed = below(2) == 0;
   int32_t zero = (int32_t)below(256) - (is_signed ? 128 : 0);
   size_t begin = below(y.out), end = begin + 1 + below(y.out - begin), count = (end - begin) * x.out;
@@ -222,8 +238,10 @@ static void check_nbits(void) {
 static void check_sizes(void) {
   const size_t many = SIZE_MAX / 4 + 1;
   CHECK(weft_gemm_packed_size(WEFT_GEMM_NR + 1, many) == SIZE_MAX / 2 / sizeof(float));
-  CHECK(portable->gemm_i8_a_size(many, 8) == SIZE_MAX / 2 && portable->gemm_i8_b_size(many, 8) == SIZE_MAX / 2);
-  CHECK(tested->gemm_i8_a_size(many, 8) == SIZE_MAX / 2 && tested->gemm_i8_b_size(many * 2, 8) == SIZE_MAX / 2);
+  CHECK(portable->gemm_i8_a_size(many, 8, false) == SIZE_MAX / 2 &&
+        portable->gemm_i8_b_size(many, 8, false) == SIZE_MAX / 2);
+  CHECK(tested->gemm_i8_a_size(many, 8, false) == SIZE_MAX / 2 &&
+        tested->gemm_i8_b_size(many * 2, 8, true) == SIZE_MAX / 2);
 }
 
 static void check_integers(void) {

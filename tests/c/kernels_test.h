@@ -140,6 +140,7 @@ static int check_tables(void (*check)(void)) {
       {chosen, true},
 #elif !defined(__wasm__)
       {&weft_kernels_relaxed, false},
+      {&weft_kernels_relaxed_limited, false},
       {&weft_kernels_relaxed_signed, false}, /* natively the dot product means what each table wants */
       {&weft_kernels_relaxed_unsigned, false},
 #endif

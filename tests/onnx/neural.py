@@ -104,6 +104,26 @@ case("conv_empty_auto_pad", "Conv", [x, w], [convolved(x, w, (1, 1, 1, 1))], 22,
 q = np.array([[[[0.0, 0.5]]]], np.float32)
 case("attention_softmax_of_no_type", "Attention", [q, q, q], [q], 24, softmax_precision=0)
 
+# integers of channels by themselves, whose rows or windows are too long for a kernel's buffers, and large weights
+def each_channel(x, w, zero, pads):
+    filters = len(w) // x.shape[1]
+    return np.concatenate([convolved(x[:, f // filters : f // filters + 1].astype(np.float64) - zero, w[f : f + 1].astype(np.float64), pads) for f in range(len(w))], 1).astype(np.int32)
+
+
+for name, shape, window, pads in (
+    ("wide", (1, 2, 4, 3001), (3, 3), (1, 1, 1, 1)), ("long", (2, 2, 9001), (5,), (2, 0)), ("taps", (1, 2, 2500), (2101,), (7, 8)), ("usual", (1, 3, 9, 20), (3, 3), (1, 1, 1, 1)),
+):
+    x, w = random.integers(0, 256, shape).astype(np.uint8), random.integers(-128, 128, (2 * shape[1], 1, *window)).astype(np.int8)
+    for constants in ((), (1,)):
+        case(f"conv_integer_channels_{name}{'_constant' if constants else ''}", "ConvInteger", [x, w, np.uint8(77)], [each_channel(x, w, 77, pads)], 10, constants, 0, 0, pads=pads, group=shape[1])
+for k, greatest in ((16, 127), (40, 90), (200, 127), (200, 64)):
+    x, w = random.integers(0, 256, (1, k, 5, 11)).astype(np.uint8), random.integers(-greatest, greatest + 1, (10, k, 1, 1)).astype(np.int8)
+    x[..., 0] = 255
+    summed = np.einsum("nchw,fc->nfhw", x.astype(np.int32) - 3, w[..., 0, 0].astype(np.int32)).astype(np.int32)
+    case(f"conv_integer_{k}_{greatest}", "ConvInteger", [x, w, np.uint8(3)], [summed], 10, (1,), 0, 0)
+    a = x.reshape(k, 55).T.copy()
+    case(f"matmul_integer_{k}_{greatest}", "MatMulInteger", [a, w.reshape(10, k).T.copy(), np.uint8(3)], [(summed.reshape(10, 55).T).astype(np.int32)], 10, (1,), 0, 0)
+
 # in groups, and signals, volumes, filters in pieces, dilations whose phases differ in length
 x, w = f32(2, 3 * 18, 10, 23), f32(3 * 21, 18, 3, 3) / np.float32(13)
 in_groups = np.concatenate([convolved(part, filters, (1, 1, 1, 1)) for part, filters in zip(np.split(x, 3, 1), np.split(w, 3))], 1)
