@@ -201,10 +201,13 @@ typedef struct depthwise_quads {
 /* n bytes ^ flip; parts shorter than a vector overlap what was copied before. */
 NO_IDIOMS static void copy_flipped(uint8_t *to, const uint8_t *from, size_t n, uint8_t flip) {
   const v128_t flips = wasm_i8x16_splat((int8_t)flip);
-  if (n < 8) {
+  if (n < 4) {
     for (size_t i = 0; i < n; i++) {
       to[i] = from[i] ^ flip;
     }
+  } else if (n < 8) {
+    wasm_v128_store32_lane(to, wasm_v128_xor(wasm_v128_load32_zero(from), flips), 0);
+    wasm_v128_store32_lane(to + n - 4, wasm_v128_xor(wasm_v128_load32_zero(from + n - 4), flips), 0);
   } else if (n < 16) {
     wasm_v128_store64_lane(to, wasm_v128_xor(wasm_v128_load64_zero(from), flips), 0);
     wasm_v128_store64_lane(to + n - 8, wasm_v128_xor(wasm_v128_load64_zero(from + n - 8), flips), 0);
