@@ -353,4 +353,3 @@ DEFINE_DEPTHWISE_QUADS(limited, LIMITED_B)
 #endif
 
 #define pairs_depthwise depthwise_i8
-#define whole_depthwise depthwise_i8

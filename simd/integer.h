@@ -20,7 +20,8 @@
  *                    and what is left of 4 bytes
  *   behind a panel   int32 how many of its left half, int32 how many of both, and the same with 16 bytes each
  *
- * Where there is no room for all of them (a count of -1), bytes are whole and widened for i32x4.dot_i16x8.
+ * Where there is no room for all of them (a count of -1), bytes are whole and widened for i32x4.dot_i16x8. Short rows stay
+ * in pairs: much of them may be cut, and it takes as long however short they are.
  *
  * The form is a constant in every caller of products below. */
 
@@ -34,15 +35,10 @@ typedef enum i8_form {
 
 enum { ROW_HEADER = 2 * sizeof(int32_t), PANEL_HEADER = 2 * NR * sizeof(int32_t) };
 
-enum { TURN = 2 * STEPS }; /* numbers of k in a turn of the loop */
-
-/* Tables have either pairs or quads. */
-INLINE bool in_pairs(const i8_form form) {
-  return !FUSED && form == PAIRS;
-}
+enum { TURN = 2 * STEPS, SHORT_ROW = 48 }; /* numbers of k in a turn of the loop; up to where rows are short */
 
 INLINE size_t i8_depth(const i8_form form) {
-  return in_pairs(form) ? 2 : 4;
+  return form == PAIRS ? 2 : 4;
 }
 
 /* Of whole turns. */
@@ -55,10 +51,9 @@ INLINE size_t i8_bytes(size_t k, const i8_form form) {
   return i8_steps(k, form) * i8_depth(form) * NR;
 }
 
-/* For how many steps that are cut there is room behind a row or panel: with more, whole bytes are as fast where there are
- * many steps. */
+/* For how many steps that are cut there is room behind a row or panel: with more, whole bytes are as fast. */
 INLINE int32_t i8_room(size_t k, const i8_form form) {
-  return (int32_t)(i8_steps(k, form) / (form == LIMITED_A ? 4 : 2) + 8);
+  return (int32_t)(i8_steps(k, form) / (form == LIMITED_A ? 4 : 2));
 }
 
 enum { LEFT_OF_ROW = 2 * sizeof(int32_t), LEFT_OF_HALF = sizeof(int32_t) + 16 };
@@ -137,12 +132,13 @@ INLINE void store_bytes(char *p, v128_t x, size_t width) {
 }
 
 /* The `size` bytes of a row or panel before `end`, `width` at a time: of each of `parts` that take turns what is cut, with
- * their numbers, this and all before, in front. Where there is no room, what was cut is put back. */
-static NOT_INLINE void i8_limit(char *end, size_t size, size_t width, size_t parts, int32_t room, bool limits) {
+ * their numbers, this and all before, in front. Where there is no room, what was cut is put
+ * back. */
+static NOT_INLINE void i8_limit(char *end, size_t size, size_t width, size_t parts, int32_t room) {
   int32_t counts[2] = {-1, -1}, count = 0;
   char *const first = end + parts * sizeof(int32_t), *left = first;
   const size_t step = sizeof(int32_t) + width;
-  limits = limits && size <= INT32_MAX;
+  bool limits = size <= INT32_MAX;
   for (size_t part = 0; limits && part < parts; part++) {
     for (ptrdiff_t at = (ptrdiff_t)(part * width - size); at < 0; at += (ptrdiff_t)(parts * width)) {
       const v128_t x = load_bytes(end + at, width);
@@ -216,18 +212,18 @@ INLINE void pack_row_of_quads(size_t k, const uint8_t *a, bool is_signed, int32_
 }
 
 INLINE void i8_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,
-                      size_t zero_step, void *out, const i8_form form, bool limits) {
+                      size_t zero_step, void *out, const i8_form form) {
   for (size_t i = 0; i < m; i++) {
     const uint8_t *row = (const uint8_t *)a + i * lda;
     char *to = (char *)out + i * i8_row_size(k, form);
-    if (in_pairs(form)) {
+    if (form == PAIRS) {
       pack_row_of_pairs(k, row, is_signed, a_zero[i * zero_step], to);
     } else {
       pack_row_of_quads(k, row, is_signed, a_zero[i * zero_step], to, form);
     }
     if (form == LIMITED_A) {
       const size_t size = i8_steps(k, form) * sizeof(int32_t);
-      i8_limit(to + ROW_HEADER + size, size, sizeof(int32_t), 1, i8_room(k, form), limits);
+      i8_limit(to + ROW_HEADER + size, size, sizeof(int32_t), 1, i8_room(k, form));
     }
   }
 }
@@ -269,7 +265,7 @@ INLINE void i8_pack_whole_step(const i8_source *s, size_t l, uint8_t *to, const 
   }
   v128_t first = wasm_i8x16_shuffle(wasm_v128_load64_zero(from), wasm_v128_load64_zero(from + s->ldb), 0, 16, 1, 17, 2,
                                     18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  if (in_pairs(form)) {
+  if (form == PAIRS) {
     wasm_v128_store(to, wasm_v128_xor(first, s->flips));
     return;
   }
@@ -289,7 +285,7 @@ INLINE void i8_pack_panel(const i8_source *s, const int32_t *zeros, char *to, co
     } else {
       i8_pack_step(s, l, bytes, form);
     }
-    for (size_t half = 0; !in_pairs(form) && half < 2; half++) {
+    for (size_t half = 0; form != PAIRS && half < 2; half++) {
       v128_t pairs = extadd_bytes(wasm_v128_load(bytes + half * 16), b_is_signed(form));
       sums[half] = wasm_i32x4_add(sums[half], wasm_i32x4_extadd_pairwise_i16x8(pairs));
     }
@@ -300,7 +296,7 @@ INLINE void i8_pack_panel(const i8_source *s, const int32_t *zeros, char *to, co
 }
 
 INLINE void i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                      const int32_t *b_zero, size_t zero_step, void *out, const i8_form form, bool limits) {
+                      const int32_t *b_zero, size_t zero_step, void *out, const i8_form form) {
   char *to = out;
   const bool flips = is_signed != b_is_signed(form);
   const int32_t moved = !flips ? 0 : is_signed ? 128 : -128;
@@ -316,7 +312,7 @@ INLINE void i8_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transp
     i8_pack_panel(&s, zeros, to, form);
     if (form == LIMITED_B) {
       const size_t size = i8_bytes(k, form);
-      i8_limit(to + PANEL_HEADER + size, size, 16, 2, i8_room(k, form), limits);
+      i8_limit(to + PANEL_HEADER + size, size, 16, 2, i8_room(k, form));
     }
   }
 }
@@ -390,11 +386,9 @@ INLINE void i8_add_left(size_t k, const char *a, const char *b, int32_t *c, size
   NOT_UNROLLED
   for (size_t i = 0; form == LIMITED_A && i < rows; i++, a += row_size, c += ldc) {
     const char *at = a + sizeof(int32_t);
-    int32_t n = load_i32(a);
-    if (n <= 0) continue;
     v128_t sums[2] = {wasm_v128_load(c), wasm_v128_load(c + LANES)};
     NOT_UNROLLED
-    for (; n > 0; n--, at += LEFT_OF_ROW) {
+    for (int32_t n = load_i32(a); n > 0; n--, at += LEFT_OF_ROW) {
       const v128_t x = wasm_v128_load32_splat(at + sizeof(int32_t));
       const char *step = b + (ptrdiff_t)load_i32(at) * NR;
       sums[0] = i8_limited_step(x, wasm_v128_load(step), sums[0], ones);
@@ -435,7 +429,7 @@ INLINE void i8_add_left(size_t k, const char *a, const char *b, int32_t *c, size
 INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
                     const size_t panels, const i8_form form) {
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
-  const size_t steps = TURN / i8_depth(form);
+  const size_t steps = form == PAIRS && FUSED ? 2 : TURN / i8_depth(form);
   const bool has_no_second = i8_no_second(k, a, rows, form);
   v128_t sums[4][8], ones = wasm_i16x8_splat(1);
   FINISHED(ones);
@@ -592,7 +586,8 @@ INLINE void i8_panel(size_t m, size_t k, const char *a, const char *b, int32_t *
 INLINE void i8_product(size_t m, size_t n, size_t k, const char *a, const char *b, int32_t *c, size_t ldc,
                        const i8_form form) {
   const size_t panel_size = i8_panel_size(k, form), row_size = i8_row_size(k, form);
-  for (; form != LIMITED_A && m == 1 && n >= 4 * NR; n -= 4 * NR, b += 4 * panel_size, c += 4 * NR) {
+  for (; form != LIMITED_A && (form != PAIRS || !FUSED) && m == 1 && n >= 4 * NR;
+       n -= 4 * NR, b += 4 * panel_size, c += 4 * NR) {
     i8_tiles(k, a, b, c, ldc, 1, 4, form);
   }
   for (; n > 0; n -= n < NR ? n : NR, b += panel_size, c += NR) {
@@ -609,50 +604,79 @@ INLINE void i8_product(size_t m, size_t n, size_t k, const char *a, const char *
 }
 
 /* ---- the forms as kernels ---------------------------------------------------------------------------------------- */
-/* Packing is the same code for all forms of a table. */
+/* Packing is the same code for all forms. */
 static NOT_INLINE void i8_pack_rows(size_t m, size_t k, const void *a, size_t lda, bool is_signed,
-                                    const int32_t *a_zero, size_t zero_step, void *out, i8_form form, bool limits) {
-  i8_pack_a(m, k, a, lda, is_signed, a_zero, zero_step, out, FUSED ? form : PAIRS, limits);
+                                    const int32_t *a_zero, size_t zero_step, void *out, i8_form form) {
+  i8_pack_a(m, k, a, lda, is_signed, a_zero, zero_step, out, FUSED ? form : PAIRS);
 }
 
 static NOT_INLINE void i8_pack_panels(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,
-                                      const int32_t *b_zero, size_t zero_step, void *out, i8_form form, bool limits) {
-  i8_pack_b(n, k, b, ldb, transposed, is_signed, b_zero, zero_step, out, FUSED ? form : PAIRS, limits);
+                                      const int32_t *b_zero, size_t zero_step, void *out, i8_form form) {
+  i8_pack_b(n, k, b, ldb, transposed, is_signed, b_zero, zero_step, out, FUSED ? form : PAIRS);
 }
 
-/* Of the form IF_A where a is the weights, else of IF_B. */
-#define DEFINE_GEMM_I8(NAME, IF_A, IF_B, LIMITS)                                                                       \
+/* FORM may depend on k and a_is_weights. */
+#define DEFINE_GEMM_I8(NAME, FORM)                                                                                     \
   static size_t NAME##_a_size(size_t m, size_t k, bool a_is_weights) {                                                 \
-    return weft_packed_size(m, i8_row_size(k, a_is_weights ? IF_A : IF_B), SIZE_MAX / 2);                              \
+    (void)a_is_weights;                                                                                                \
+    return weft_packed_size(m, i8_row_size(k, FORM), SIZE_MAX / 2);                                                    \
   }                                                                                                                    \
   static size_t NAME##_b_size(size_t n, size_t k, bool a_is_weights) {                                                 \
-    return weft_packed_size((n + NR - 1) / NR, i8_panel_size(k, a_is_weights ? IF_A : IF_B), SIZE_MAX / 2);            \
+    (void)a_is_weights;                                                                                                \
+    return weft_packed_size((n + NR - 1) / NR, i8_panel_size(k, FORM), SIZE_MAX / 2);                                  \
   }                                                                                                                    \
   static void NAME##_pack_a(size_t m, size_t k, const void *a, size_t lda, bool is_signed, const int32_t *a_zero,      \
                             size_t zero_step, void *out, bool a_is_weights) {                                          \
-    i8_pack_rows(m, k, a, lda, is_signed, a_zero, zero_step, out, a_is_weights ? IF_A : IF_B, LIMITS);                 \
+    (void)a_is_weights;                                                                                                \
+    i8_pack_rows(m, k, a, lda, is_signed, a_zero, zero_step, out, FORM);                                               \
   }                                                                                                                    \
   static void NAME##_pack_b(size_t n, size_t k, const void *b, size_t ldb, bool transposed, bool is_signed,            \
                             const int32_t *b_zero, size_t zero_step, void *out, bool a_is_weights) {                   \
-    i8_pack_panels(n, k, b, ldb, transposed, is_signed, b_zero, zero_step, out, a_is_weights ? IF_A : IF_B, LIMITS);   \
-  }                                                                                                                    \
-  static void NAME##_product(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,   \
-                             int32_t *c, size_t ldc, bool a_is_weights) {                                              \
-    const char *b = (const char *)b_packed + first / NR * i8_panel_size(k, a_is_weights ? IF_A : IF_B);                \
-    if (IF_A != IF_B && a_is_weights) {                                                                                \
-      i8_product(m, n, k, a_packed, b, c, ldc, IF_A);                                                                  \
-    } else {                                                                                                           \
-      i8_product(m, n, k, a_packed, b, c, ldc, IF_B);                                                                  \
-    }                                                                                                                  \
+    (void)a_is_weights;                                                                                                \
+    i8_pack_panels(n, k, b, ldb, transposed, is_signed, b_zero, zero_step, out, FORM);                                 \
   }
 
+#define DEFINE_PRODUCT_I8(NAME, FORM)                                                                                  \
+  static void NAME##_product(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,   \
+                             int32_t *c, size_t ldc, bool a_is_weights) {                                              \
+    (void)a_is_weights;                                                                                                \
+    i8_product(m, n, k, a_packed, (const char *)b_packed + first / NR * i8_panel_size(k, FORM), c, ldc, FORM);         \
+  }
+
+DEFINE_GEMM_I8(pairs, PAIRS)
+DEFINE_PRODUCT_I8(pairs, PAIRS)
 #if FUSED
-DEFINE_GEMM_I8(whole, LIMITED_A, LIMITED_B, false) /* where the relaxed dot product is something else */
-DEFINE_GEMM_I8(limited, LIMITED_A, LIMITED_B, true)
-DEFINE_GEMM_I8(signed_quads, SIGNED_QUADS, SIGNED_QUADS, false)
-DEFINE_GEMM_I8(unsigned_quads, UNSIGNED_QUADS, UNSIGNED_QUADS, false)
+DEFINE_GEMM_I8(signed_quads, SIGNED_QUADS)
+DEFINE_PRODUCT_I8(signed_quads, SIGNED_QUADS)
+DEFINE_GEMM_I8(unsigned_quads, UNSIGNED_QUADS)
+DEFINE_PRODUCT_I8(unsigned_quads, UNSIGNED_QUADS)
+
+/* Modules of 64-bit addresses, which are larger, do without limited weights on the left: a kilobyte. */
+#if defined(__wasm64__)
+enum { LIMITS_A = 0 };
 #else
-DEFINE_GEMM_I8(pairs, PAIRS, PAIRS, false)
+enum { LIMITS_A = 1 };
+#endif
+
+INLINE i8_form limited_form(size_t k, bool a_is_weights) {
+  return k <= SHORT_ROW || (a_is_weights && !LIMITS_A) ? PAIRS : a_is_weights ? LIMITED_A : LIMITED_B;
+}
+
+DEFINE_GEMM_I8(limited, limited_form(k, a_is_weights))
+DEFINE_PRODUCT_I8(limited_a, LIMITED_A)
+DEFINE_PRODUCT_I8(limited_b, LIMITED_B)
+
+static void limited_product(size_t m, size_t n, size_t k, const void *a_packed, const void *b_packed, size_t first,
+                            int32_t *c, size_t ldc, bool a_is_weights) {
+  const i8_form form = limited_form(k, a_is_weights);
+  if (form == PAIRS) {
+    pairs_product(m, n, k, a_packed, b_packed, first, c, ldc, a_is_weights);
+  } else if (form == LIMITED_A && LIMITS_A) {
+    limited_a_product(m, n, k, a_packed, b_packed, first, c, ldc, a_is_weights);
+  } else {
+    limited_b_product(m, n, k, a_packed, b_packed, first, c, ldc, a_is_weights);
+  }
+}
 #endif
 
 /* ---- quantisation ------------------------------------------------------------------------------------------------ */

@@ -534,5 +534,4 @@ static void quads_nbits_i8(const weft_nbits *w, size_t m, const void *a, size_t 
 #define signed_quads_nbits_i8 quads_nbits_i8
 #define unsigned_quads_nbits_i8 quads_nbits_i8
 #define limited_nbits_i8 pairs_nbits_i8
-#define whole_nbits_i8 pairs_nbits_i8
 #endif

@@ -8,7 +8,7 @@
 
 #include "simd/table.h"
 
-const weft_kernels weft_kernels_relaxed = {ENTRIES(whole)};
+const weft_kernels weft_kernels_relaxed = {ENTRIES(pairs)};
 const weft_kernels weft_kernels_relaxed_limited = {ENTRIES(limited)};
 const weft_kernels weft_kernels_relaxed_signed = {ENTRIES(signed_quads), .has_dot_i8 = true};
 const weft_kernels weft_kernels_relaxed_unsigned = {ENTRIES(unsigned_quads), .has_dot_i8 = true};
