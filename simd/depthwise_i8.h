@@ -245,8 +245,8 @@ INLINE void depthwise_quads_group(const depthwise_quads *d, const uint8_t *from,
                                   const size_t vectors, const i8_form form) {
   const size_t step = LANES * d->x->stride;
   const v128_t pattern = d->pattern;
-  v128_t sums[QUAD_GROUP], ones = wasm_i16x8_splat(1);
-  FINISHED(ones);
+  const v128_t ones = B_CONST(0x10001u);
+  v128_t sums[QUAD_GROUP];
   for (size_t v = 0; v < vectors; v++) {
     sums[v] = wasm_i32x4_splat(d->offset);
   }

@@ -132,8 +132,7 @@ INLINE void store_bytes(char *p, v128_t x, size_t width) {
 }
 
 /* The `size` bytes of a row or panel before `end`, `width` at a time: of each of `parts` that take turns what is cut, with
- * their numbers, this and all before, in front. Where there is no room, what was cut is put
- * back. */
+ * their numbers, this and all before, in front. Where there is no room, what was cut is put back. */
 static NOT_INLINE void i8_limit(char *end, size_t size, size_t width, size_t parts, int32_t room) {
   int32_t counts[2] = {-1, -1}, count = 0;
   char *const first = end + parts * sizeof(int32_t), *left = first;
@@ -380,7 +379,7 @@ INLINE bool i8_no_second(size_t k, const char *a, const size_t rows, const i8_fo
 INLINE void i8_add_left(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
                         size_t panels, const i8_form form) {
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form);
-  const v128_t ones = wasm_i16x8_splat(1);
+  const v128_t ones = B_CONST(0x10001u);
   a += ROW_HEADER + i8_steps(k, form) * sizeof(int32_t);
   b += PANEL_HEADER + i8_bytes(k, form);
   NOT_UNROLLED
@@ -431,8 +430,8 @@ INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t l
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
   const size_t steps = form == PAIRS && FUSED ? 2 : TURN / i8_depth(form);
   const bool has_no_second = i8_no_second(k, a, rows, form);
-  v128_t sums[4][8], ones = wasm_i16x8_splat(1);
-  FINISHED(ones);
+  const v128_t ones = B_CONST(0x10001u); /* loaded, or binaryen puts it into the loop */
+  v128_t sums[4][8];
   const char *left[4], *right[4];
   for (size_t i = 0; i < rows; i++) {
     left[i] = a + i * row_size;
