@@ -11,17 +11,17 @@
  *
  * Both are padded with zeros to whole turns of the loop, of several steps where the table has such.
  *
- * Processors without an instruction for it (x86 without AVX-VNNI) multiply -128..127 by 0..255, but sums of two products
- * saturate at 16 bits. There weights are the signed operand, whichever side they are on, and limited: of two neighbours
- * along k neither the positive nor the negative ones sum to more than 128. Where they would, the four bytes of a step
- * are cut to -64..64, and what is left of them is multiplied afterwards:
+ * Processors without an instruction for it (x86 without AVX-VNNI) multiply -128..127 by 0..255, but sums of two
+ * products saturate at 16 bits. There weights are the signed operand, whichever side they are on, and limited: of two
+ * neighbours along k neither the positive nor the negative ones sum to more than 128. Where they would, the four bytes
+ * of a step are cut to -64..64, and what is left of them is multiplied afterwards:
  *
  *   behind a row     int32 how many such steps, then for each int32 where it begins, from the end of the row's bytes,
  *                    and what is left of 4 bytes
  *   behind a panel   int32 how many of its left half, int32 how many of both, and the same with 16 bytes each
  *
- * Where there is no room for all of them (a count of -1), bytes are whole and widened for i32x4.dot_i16x8. Short rows stay
- * in pairs: much of them may be cut, and it takes as long however short they are.
+ * Where there is no room for all of them (a count of -1), bytes are whole and widened for i32x4.dot_i16x8. Short rows
+ * stay in pairs: much of them may be cut, and it takes as long however short they are.
  *
  * The form is a constant in every caller of products below. */
 
@@ -131,8 +131,8 @@ INLINE void store_bytes(char *p, v128_t x, size_t width) {
   }
 }
 
-/* The `size` bytes of a row or panel before `end`, `width` at a time: of each of `parts` that take turns what is cut, with
- * their numbers, this and all before, in front. Where there is no room, what was cut is put back. */
+/* The `size` bytes of a row or panel before `end`, `width` at a time: of each of `parts` that take turns what is cut,
+ * with their numbers, this and all before, in front. Where there is no room, what was cut is put back. */
 static NOT_INLINE void i8_limit(char *end, size_t size, size_t width, size_t parts, int32_t room) {
   int32_t counts[2] = {-1, -1}, count = 0;
   char *const first = end + parts * sizeof(int32_t), *left = first;
@@ -423,8 +423,8 @@ INLINE void i8_add_left(size_t k, const char *a, const char *b, int32_t *c, size
   }
 }
 
-/* rows x (8 * panels) of c, both constant where this is called. Where sums and pointers are FINISHED, all loads of a turn
- * are from constant places behind the pointers. */
+/* rows x (8 * panels) of c, both constant where this is called. Where sums and pointers are FINISHED, all loads of a
+ * turn are from constant places behind the pointers. */
 INLINE void i8_tile(size_t k, const char *a, const char *b, int32_t *c, size_t ldc, const size_t rows,
                     const size_t panels, const i8_form form) {
   const size_t row_size = i8_row_size(k, form), panel_size = i8_panel_size(k, form), vectors = 2 * panels;
