@@ -282,7 +282,8 @@ static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int
   const size_t per_row = (x->kernel + 3) / 4, extent = (y->kernel - 1) * y->dilation + 1;
   const int32_t moved = is_signed == a_is_signed(form) ? 0 : is_signed ? 128 : -128;
   const size_t quads = y->kernel * per_row;
-  if (x->dilation != 1 || x->stride > 2 || x->pad < 0 || quads > MOST_QUADS / 2 || x->out > BAND_BYTES) return false;
+  const size_t most = is_limited(form) ? MOST_QUADS / 2 : MOST_QUADS; /* one that is cut becomes two */
+  if (x->dilation != 1 || x->stride > 2 || x->pad < 0 || quads > most || x->out > BAND_BYTES) return false;
   d->row = ((x->out + LANES) * x->stride + 4 * per_row + 31) / 16 * 16;
   size_t room = BAND_BYTES / d->row;
   if (extent > room || (size_t)x->pad > d->row) return false;
@@ -302,12 +303,12 @@ static bool depthwise_quads_make(depthwise_quads *d, const int16_t *weights, int
       total += w;
     }
     const size_t offset = q / per_row * y->dilation * d->row + column;
-    v128_t x = wasm_v128_load32_splat(bytes);
-    if (is_limited(form) && i8_exceeds(x)) {
-      add_quad(d, wasm_i8x16_sub(x, i8_cut(x)), offset);
-      x = i8_cut(x);
+    v128_t taps = wasm_v128_load32_splat(bytes);
+    if (is_limited(form) && i8_exceeds(taps)) {
+      add_quad(d, wasm_i8x16_sub(taps, i8_cut(taps)), offset);
+      taps = i8_cut(taps);
     }
-    add_quad(d, x, offset);
+    add_quad(d, taps, offset);
   }
   d->offset = -total * (zero + moved);
   return true;

@@ -20,6 +20,7 @@
 
 #include "simd/convolution.h"
 #include "simd/integer.h"
+#include "simd/quantize.h"
 #include "simd/winograd.h"
 
 #include "simd/depthwise_i8.h"
